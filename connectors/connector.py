@@ -1,0 +1,125 @@
+"""The seam between the gateway and a department's data source.
+
+A connector answers claims; it knows nothing of verdicts, commitments or the ledger. Deadlines, retry, breaker,
+bulkhead and windows live in `connectors.resilience.Resilient`, which wraps any connector; nothing is inherited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Protocol
+
+from connectors.outcome import Evidence
+
+Value = str | int | bool | date
+"""What an attribute can hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """The person or organisation a claim is about, already normalised.
+
+    `id_type` is `resident-id` (GB 11643), `permit` or `uscc` (GB 32100). Its text form hides everything, so that
+    a stray log line or traceback cannot carry a name.
+    """
+
+    id_type: str
+    id_number: str
+    name: str
+
+    def __repr__(self) -> str:
+        return f"Subject(id_type={self.id_type!r}, ...)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What the applicant asserts about one fact: the record of `subject` carries the `expected` attributes.
+
+    With no expected attributes the claim is that a record exists. `given` holds further inputs that a source may
+    need to find the record (a certificate number, the other person of a relation). `place` (a six-digit division)
+    and `period` say where and when the fact lies, for coverage.
+    """
+
+    fact_type: str
+    subject: Subject
+    expected: Mapping[str, Value] = field(default_factory=dict)
+    given: Mapping[str, Value] = field(default_factory=dict)
+    place: str = ""
+    period: tuple[date, date] | None = None
+
+    def __repr__(self) -> str:
+        return f"Claim(fact_type={self.fact_type!r}, expected={sorted(self.expected)!r}, ...)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryContext:
+    """Who asks and why: real exchange platforms demand each of these with every query (none may be empty)."""
+
+    matter: str
+    case: str
+    item: str
+    operator: str
+    unit: str
+    reason: str
+    deadline: float
+    """Loop time (`asyncio.get_running_loop().time()`) after which nobody waits for the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """Where and since when a source is complete; an empty tuple of places means everywhere."""
+
+    places: tuple[str, ...] = ()
+    """Prefixes of division codes (`23` is the province, `2301` the city)."""
+    since: date | None = None
+    until: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a source declares of itself; the gateway trusts no more than this."""
+
+    source: str
+    department: str
+    fact_types: frozenset[str]
+    coverage: Mapping[str, Coverage] = field(default_factory=dict)
+    """By fact type; a fact type not named is covered everywhere and always."""
+    freshness: timedelta | None = None
+    sensitive: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """What a probe of the source found; `detail` is for operators and never holds personal data."""
+
+    ok: bool
+    detail: str
+    probed_at: datetime
+
+
+class Connector(Protocol):
+    """A department's data source, able to answer some types of fact."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the source declares: department, fact types, coverage, freshness."""
+        ...
+
+    async def check_many(self, claims: Sequence[Claim], context: QueryContext) -> list[Evidence]:
+        """Answer each claim, in the same order.
+
+        Raises:
+            SourceUnavailable: no usable answer came (`connectors.errors`); nothing may be concluded.
+            SourceRefused: the source will not answer us; asking again will not help.
+        """
+        ...
+
+    async def probe(self) -> Health:
+        """Say whether the source answers, without asking about anybody."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections; the connector is not used afterwards."""
+        ...

@@ -1,0 +1,39 @@
+"""How asking a source fails. Messages name sources and conditions, never a subject or an answer."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from connectors.outcome import Cause
+
+
+class ConnectorError(Exception):
+    """Asking a source failed."""
+
+
+class SourceUnavailable(ConnectorError):
+    """No usable answer came; nothing may be concluded from it."""
+
+    def __init__(self, source: str, cause: Cause, detail: str = "", *, until: datetime | None = None) -> None:
+        super().__init__(f"source {source!r} is unavailable ({cause.value}){': ' + detail if detail else ''}")
+        self.source = source
+        self.cause = cause
+        self.until = until
+
+
+class SourceRefused(ConnectorError):
+    """The source will not answer us; asking again does not help."""
+
+    def __init__(self, source: str, rule: str) -> None:
+        super().__init__(f"source {source!r} refuses to answer: {rule}")
+        self.source = source
+        self.rule = rule
+
+
+class StanzaError(ConnectorError):
+    """A source's configuration stanza is wrong; `mistakes` lists every one."""
+
+    def __init__(self, source: str, mistakes: list[str]) -> None:
+        super().__init__(f"source {source!r}: " + "; ".join(mistakes))
+        self.source = source
+        self.mistakes = mistakes
