@@ -1,0 +1,1 @@
+"""What may be asked, and by which rule: items, fact types and matters as versioned data."""

@@ -1,0 +1,271 @@
+"""The catalogue in force, as values. `gateway.catalogue.loader` makes them; nobody else does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from gateway.catalogue.expression import Expr
+from gateway.catalogue.words import (
+    Absence,
+    AuditTiming,
+    Certainty,
+    CommitmentAllowance,
+    CommitmentMode,
+    Disclosure,
+    ItemState,
+    Level,
+    Publication,
+    Risk,
+    Rung,
+    Sensitivity,
+    Sharing,
+    SourcePolicyKind,
+    ValueKind,
+    WithdrawalEffect,
+    WithdrawalUntil,
+)
+
+
+class UnknownItem(LookupError):
+    """The catalogue in force has no item with this code."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"no item {code!r} in the catalogue in force")
+        self.code = code
+
+
+class UnknownMatter(LookupError):
+    """The catalogue in force has no matter with this code."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"no matter {code!r} in the catalogue in force")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """One legal basis: what it says, where it was found, and how surely that is known."""
+
+    text: str
+    source: str
+    certainty: Certainty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueType:
+    """The type of an attribute, an input or a parameter; `words` only for an enumeration."""
+
+    kind: ValueKind
+    words: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"enum[{','.join(self.words)}]" if self.kind is ValueKind.ENUM else self.kind.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcePolicy:
+    """How the sources of one fact are weighed; `k` counts only for a quorum."""
+
+    kind: SourcePolicyKind = SourcePolicyKind.FIRST
+    k: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactType:
+    """One kind of thing that one authority can attest.
+
+    `given` are inputs a source may need to find the record; an input of type person reaches the source as three
+    texts, `<name>_name`, `<name>_id_number` and `<name>_id_type`.
+    """
+
+    code: str
+    title: str
+    authority: str
+    attributes: Mapping[str, ValueType]
+    given: Mapping[str, ValueType]
+    absence: Absence
+    sensitivity: Sensitivity
+    sharing: Sharing
+    sources: SourcePolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One thing the applicant says; `label` is what the clerk reads beside the field."""
+
+    name: str
+    type: ValueType
+    label: str
+    required: bool
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """For an enumeration: the Chinese for each word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawal:
+    """Until when a commitment may be withdrawn, and what that does to later ones."""
+
+    until: WithdrawalUntil = WithdrawalUntil.DECISION
+    after_effect: WithdrawalEffect = WithdrawalEffect.NONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitmentRules:
+    """Whether and how a commitment may stand in for the item."""
+
+    allowed: CommitmentAllowance
+    mode: CommitmentMode = CommitmentMode.LAST_RESORT
+    template: str = ""
+    proxy: bool = False
+    withdrawal: Withdrawal = Withdrawal()
+    publication: Publication = Publication.NOT_PUBLIC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRules:
+    """When a commitment is audited; `sampling` is percent of each stratum (0-100), `due_source` the legal source."""
+
+    timing: AuditTiming
+    due_working_days: int = 60
+    due_source: str = ""
+    sampling: Mapping[Risk, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuing:
+    """What must be public of an item that a committee still issues.
+
+    Source: the founding document, section 3. `deliberation` is demanded for items of communal interest: the record of
+    the residents' deliberation and the signature that must be attached.
+    """
+
+    form: str
+    procedure: str
+    time_limit: str
+    use: str
+    flow: str
+    communal_interest: bool = False
+    deliberation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """What a certificate would have proved; `list_code` names the list that brought it in.
+
+    `expression` is None only for items that are not verified here: BANNED ones, and RETAINED ones that a
+    committee issues (`issuing` says how).
+    """
+
+    code: str
+    number: int
+    title: str
+    list_code: str
+    state: ItemState
+    legal_basis: tuple[Basis, ...]
+    demanded_by: str
+    issued_by: str
+    checked_by: str
+    guide: str
+    parameters: Mapping[str, Parameter]
+    expression: Expr | None
+    ladder: tuple[Rung, ...]
+    commitment: CommitmentRules
+    audit: AuditRules
+    disclosure: Disclosure
+    sensitivity: Sensitivity
+    issuing: Issuing | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Department:
+    """A department that handles a matter, by its unified social credit code."""
+
+    uscc: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatterItem:
+    """How one matter asks one item; None means: as the item says."""
+
+    item: str
+    ladder: tuple[Rung, ...] | None = None
+    commitment_mode: CommitmentMode | None = None
+    disclosure: Disclosure | None = None
+    patience: timedelta | None = None
+    confirm_by_clerk: bool = False
+    excluded_from_commitment: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matter:
+    """One approval: who handles it, what it may ask and for which purposes.
+
+    `patience` is how long a source may be away before people are asked; `retry_after` the wait between askings.
+    """
+
+    code: str
+    title: str
+    list_code: str
+    departments: tuple[Department, ...]
+    items: Mapping[str, MatterItem]
+    purposes: tuple[str, ...]
+    patience: timedelta
+    retry_after: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """What a region sets for itself; empty where it says nothing."""
+
+    name: str = ""
+    credit_platform: str = ""
+    credit_site: str = ""
+    publication_basis: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionalList:
+    """One file of the chain: whose list, its version and title."""
+
+    level: Level
+    code: str
+    version: str
+    title: str
+    parent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """What may be asked. `version` is the SHA-256 (hex) over the canonical JSON of the merged lists."""
+
+    version: str
+    lists: tuple[RegionalList, ...]
+    region: Region
+    fact_types: Mapping[str, FactType]
+    items: Mapping[str, Item]
+    matters: Mapping[str, Matter]
+
+    def item(self, code: str) -> Item:
+        """Return the item.
+
+        Raises:
+            UnknownItem: no item has this code.
+        """
+        try:
+            return self.items[code]
+        except KeyError:
+            raise UnknownItem(code) from None
+
+    def matter(self, code: str) -> Matter:
+        """Return the matter.
+
+        Raises:
+            UnknownMatter: no matter has this code.
+        """
+        try:
+            return self.matters[code]
+        except KeyError:
+            raise UnknownMatter(code) from None

@@ -1,0 +1,221 @@
+"""From an item and what the applicant says to the facts that must be checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from connectors.connector import Claim, Subject, Value
+from gateway.catalogue.expression import AllExpr, AnyExpr, ChooseExpr, Expr, FactExpr, NotExpr, Operand, ParameterRef
+from gateway.catalogue.model import FactType, Item, Parameter, SourcePolicy
+from gateway.catalogue.words import Absence, Sensitivity, ValueKind
+
+Argument = Value | Subject
+"""What can be given for a parameter: a value, or a second person."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterMistake:
+    """One thing wrong with the parameters: which, the rule in English, and in Chinese for the clerk."""
+
+    parameter: str
+    rule: str
+    chinese: str
+
+
+class ParametersRefused(ValueError):
+    """The parameters do not fit the item; `mistakes` lists every one. No value is echoed."""
+
+    def __init__(self, item: str, mistakes: tuple[ParameterMistake, ...]) -> None:
+        super().__init__(f"item {item!r}: " + "; ".join(f"{m.parameter}: {m.rule}" for m in mistakes))
+        self.item = item
+        self.mistakes = mistakes
+
+
+class NotVerifiable(ValueError):
+    """The item has no expression: it is banned, or a committee issues it."""
+
+    def __init__(self, item: str) -> None:
+        super().__init__(f"item {item!r} is not verified by asking sources")
+        self.item = item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactCheck:
+    """One leaf of a plan: a claim to be checked, and how its sources are weighed.
+
+    `id` is unique within the plan (`f1`, `f2` …, left to right) and says nothing about anybody.
+    """
+
+    id: str
+    fact_type: str
+    claim: Claim
+    absence_conclusive: bool
+    policy: SourcePolicy
+    sensitive: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """The truth of one check."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnyOf:
+    """True if one is; `ordered`: asked one after the other."""
+
+    of: tuple[Node, ...]
+    ordered: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllOf:
+    """True if each is; `ordered`: asked one after the other."""
+
+    of: tuple[Node, ...]
+    ordered: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotOf:
+    """True if the inner one is false."""
+
+    of: Node
+
+
+Node = Leaf | AnyOf | AllOf | NotOf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A closed expression; identical claims are one check, wherever they stand."""
+
+    root: Node
+    checks: Mapping[str, FactCheck]
+
+
+def plan(item: Item, parameters: Mapping[str, Argument], subject: Subject, fact_types: Mapping[str, FactType]) -> Plan:
+    """Return what must be checked to answer `item` about `subject`.
+
+    Raises:
+        ParametersRefused: parameters are missing, unknown or of a wrong type; every mistake is named.
+        NotVerifiable: the item has no expression.
+    """
+    if item.expression is None:
+        raise NotVerifiable(item.code)
+    mistakes = parameter_mistakes(item, parameters)
+    if mistakes:
+        raise ParametersRefused(item.code, mistakes)
+    closing = _Closing(arguments=parameters, applicant=subject, fact_types=fact_types)
+    root = closing.node(item.expression)
+    return Plan(root=root, checks={check.id: check for check in closing.checks})
+
+
+def parameter_mistakes(item: Item, parameters: Mapping[str, Argument]) -> tuple[ParameterMistake, ...]:
+    """List everything wrong with the parameters: unknown names, missing required ones, wrong types."""
+    found = [
+        ParameterMistake(parameter=name, rule="the item has no such parameter", chinese="该事项没有此参数。")
+        for name in sorted(parameters.keys() - item.parameters.keys())
+    ]
+    for name, declared in item.parameters.items():
+        if name not in parameters:
+            if declared.required:
+                chinese = f"请填写“{declared.label}”。"
+                found.append(ParameterMistake(parameter=name, rule="required", chinese=chinese))
+        elif not _fits(parameters[name], declared):
+            chinese = f"“{declared.label}”的类型不符。"
+            found.append(ParameterMistake(parameter=name, rule=f"must be {declared.type}", chinese=chinese))
+    return tuple(found)
+
+
+def _fits(value: Argument, declared: Parameter) -> bool:
+    match declared.type.kind:
+        case ValueKind.PERSON:
+            return isinstance(value, Subject)
+        case ValueKind.BOOLEAN:
+            return isinstance(value, bool)
+        case ValueKind.INTEGER:
+            return isinstance(value, int) and not isinstance(value, bool)
+        case ValueKind.DATE:
+            return type(value) is date  # a datetime is a date to Python, and not to a source
+        case ValueKind.ENUM:
+            return isinstance(value, str) and value in declared.type.words
+        case ValueKind.DIVISION:
+            return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == 6
+        case ValueKind.STRING:
+            return isinstance(value, str) and bool(value.strip())
+
+
+@dataclass(slots=True, kw_only=True)
+class _Closing:
+    """Closes one expression; keeps the checks found so far so that equal claims share one."""
+
+    arguments: Mapping[str, Argument]
+    applicant: Subject
+    fact_types: Mapping[str, FactType]
+    checks: list[FactCheck] = field(default_factory=list)
+
+    def node(self, expr: Expr) -> Node:
+        match expr:
+            case FactExpr():
+                return Leaf(id=self._share(self._claim(expr)))
+            case AnyExpr():
+                return AnyOf(of=tuple(self.node(e) for e in expr.of), ordered=expr.ordered)
+            case AllExpr():
+                return AllOf(of=tuple(self.node(e) for e in expr.of), ordered=expr.ordered)
+            case NotExpr():
+                return NotOf(of=self.node(expr.of))
+            case ChooseExpr():
+                return self.node(expr.cases[str(self.arguments[expr.parameter])])
+
+    def _share(self, claim: Claim) -> str:
+        for check in self.checks:
+            if check.claim == claim:
+                return check.id
+        fact = self.fact_types[claim.fact_type]
+        check = FactCheck(
+            id=f"f{len(self.checks) + 1}",
+            fact_type=fact.code,
+            claim=claim,
+            absence_conclusive=fact.absence is Absence.CONCLUSIVE,
+            policy=fact.sources,
+            sensitive=fact.sensitivity is Sensitivity.SENSITIVE,
+        )
+        self.checks.append(check)
+        return check.id
+
+    def _claim(self, expr: FactExpr) -> Claim:
+        on = self._value(expr.on)
+        return Claim(
+            fact_type=expr.fact,
+            subject=self._person(expr.subject),
+            expected=self._values(expr.expect),
+            given=self._values(expr.given),
+            place=str(self._value(expr.place) or ""),
+            period=(on, on) if isinstance(on, date) else None,
+        )
+
+    def _person(self, name: str) -> Subject:
+        if not name:
+            return self.applicant
+        person = self.arguments[name]
+        if not isinstance(person, Subject):
+            raise TypeError(f"parameter {name!r} is not a person")
+        return person
+
+    def _value(self, operand: Operand | None) -> Argument | None:
+        return self.arguments.get(operand.name) if isinstance(operand, ParameterRef) else operand
+
+    def _values(self, operands: Mapping[str, Operand]) -> dict[str, Value]:
+        values: dict[str, Value] = {}
+        for name, operand in operands.items():
+            value = self._value(operand)
+            if isinstance(value, Subject):
+                values |= {f"{name}_name": value.name, f"{name}_id_number": value.id_number}
+                values[f"{name}_id_type"] = value.id_type
+            elif value is not None:
+                values[name] = value
+        return values

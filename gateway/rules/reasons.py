@@ -1,0 +1,107 @@
+"""Why a leaf is not decided, and which reason is the strongest."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from connectors.outcome import Cause, Kind, Outcome
+
+
+class ReasonKind(enum.Enum):
+    """Every way in which a fact can stay open."""
+
+    PENDING = "PENDING"
+    NEEDS_ATTRIBUTE = "NEEDS_ATTRIBUTE"
+    UNAVAILABLE = "UNAVAILABLE"
+    STALE = "STALE"
+    NOT_ASKED = "NOT_ASKED"
+    AMBIGUOUS = "AMBIGUOUS"
+    CONFLICT = "CONFLICT"
+    SUBJECT_INACTIVE = "SUBJECT_INACTIVE"
+    NO_RECORD = "NO_RECORD"
+    NOT_COVERED = "NOT_COVERED"
+    NOT_HELD = "NOT_HELD"
+    REFUSED = "REFUSED"
+
+
+class Strength(enum.IntEnum):
+    """The rank of reasons: the greater decides what happens next."""
+
+    MISSING = 1
+    UNCLEAR = 2
+    TEMPORARY = 3
+    NEEDS_ATTRIBUTE = 4
+    PENDING = 5
+
+
+STRENGTH: Mapping[ReasonKind, Strength] = {
+    ReasonKind.PENDING: Strength.PENDING,
+    ReasonKind.NEEDS_ATTRIBUTE: Strength.NEEDS_ATTRIBUTE,
+    ReasonKind.UNAVAILABLE: Strength.TEMPORARY,
+    ReasonKind.STALE: Strength.TEMPORARY,
+    ReasonKind.NOT_ASKED: Strength.TEMPORARY,
+    ReasonKind.AMBIGUOUS: Strength.UNCLEAR,
+    ReasonKind.CONFLICT: Strength.UNCLEAR,
+    ReasonKind.SUBJECT_INACTIVE: Strength.UNCLEAR,
+    ReasonKind.NO_RECORD: Strength.MISSING,
+    ReasonKind.NOT_COVERED: Strength.MISSING,
+    ReasonKind.NOT_HELD: Strength.MISSING,
+    ReasonKind.REFUSED: Strength.MISSING,
+}
+"""NOT_ASKED is temporary: a question that was cut short can be asked again, and proves nothing missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One reason, with the detail that its kind has."""
+
+    kind: ReasonKind
+    cause: Cause | None = None
+    until: datetime | None = None
+    attribute: str = ""
+
+    def __str__(self) -> str:
+        detail = self.cause.value if self.cause else self.attribute
+        return f"{self.kind.value}({detail})" if detail else self.kind.value
+
+    @property
+    def strength(self) -> Strength:
+        """The rank of its kind."""
+        return STRENGTH[self.kind]
+
+
+NOT_ASKED = Reason(kind=ReasonKind.NOT_ASKED)
+CONFLICT = Reason(kind=ReasonKind.CONFLICT)
+
+_SAME_NAME = {
+    Kind.NO_RECORD: ReasonKind.NO_RECORD,
+    Kind.NOT_HELD: ReasonKind.NOT_HELD,
+    Kind.AMBIGUOUS: ReasonKind.AMBIGUOUS,
+    Kind.SUBJECT_INACTIVE: ReasonKind.SUBJECT_INACTIVE,
+    Kind.NOT_COVERED: ReasonKind.NOT_COVERED,
+    Kind.STALE: ReasonKind.STALE,
+    Kind.NEEDS_ATTRIBUTE: ReasonKind.NEEDS_ATTRIBUTE,
+    Kind.PENDING: ReasonKind.PENDING,
+    Kind.UNAVAILABLE: ReasonKind.UNAVAILABLE,
+    Kind.REFUSED: ReasonKind.REFUSED,
+}
+
+
+def reason_of(outcome: Outcome) -> Reason:
+    """Return why an outcome that is neither MATCH nor MISMATCH leaves its fact open.
+
+    Raises:
+        ValueError: the outcome is MATCH or MISMATCH, which decide.
+    """
+    if outcome.kind not in _SAME_NAME:
+        raise ValueError(f"{outcome.kind.value} decides, it is no reason")
+    kind = _SAME_NAME[outcome.kind]
+    return Reason(kind=kind, cause=outcome.cause, until=outcome.until, attribute=outcome.attribute)
+
+
+def strongest(reasons: Iterable[Reason]) -> Strength | None:
+    """Return the greatest strength among them; None of none."""
+    return max((reason.strength for reason in reasons), default=None)

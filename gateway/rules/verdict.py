@@ -1,0 +1,184 @@
+"""From evidence to verdict: pure, total, and never more than the sources said.
+
+MATCH is true; MISMATCH is false; NO_RECORD is false only where absence is conclusive; everything else is unknown
+with its reason. Only the reasons of leaves that could still decide the question count.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from connectors.outcome import Evidence, Kind, Outcome
+from gateway.catalogue.model import SourcePolicy
+from gateway.catalogue.words import SourcePolicyKind
+from gateway.rules.plan import AllOf, AnyOf, FactCheck, Leaf, Node, NotOf, Plan
+from gateway.rules.reasons import CONFLICT, NOT_ASKED, Reason, ReasonKind, reason_of
+from gateway.rules.truth import Truth, all_of, any_of, not_
+
+
+class Verdict(enum.Enum):
+    """The answer to the whole question."""
+
+    ESTABLISHED = "ESTABLISHED"
+    CONTRADICTED = "CONTRADICTED"
+    UNDETERMINED = "UNDETERMINED"
+    PENDING = "PENDING"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafTruth:
+    """What is known of one leaf; `reasons` are empty exactly when it is decided.
+
+    Raises:
+        ValueError: a decided leaf came with reasons, or an open one without.
+    """
+
+    truth: Truth
+    reasons: frozenset[Reason] = frozenset()
+
+    def __post_init__(self) -> None:
+        if (self.truth is Truth.UNKNOWN) != bool(self.reasons):
+            raise ValueError("an open leaf has reasons, a decided one has none")
+
+
+UNASKED = LeafTruth(truth=Truth.UNKNOWN, reasons=frozenset({NOT_ASKED}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The verdict, why it is open, and the leaves that could still decide it (in the plan's order)."""
+
+    verdict: Verdict
+    reasons: frozenset[Reason] = frozenset()
+    undecided: tuple[str, ...] = ()
+
+
+def truth_of(outcome: Outcome, *, absence_conclusive: bool) -> Truth:
+    """Return what one outcome says of the claim."""
+    if outcome.kind is Kind.MATCH:
+        return Truth.TRUE
+    if outcome.kind is Kind.MISMATCH or (outcome.kind is Kind.NO_RECORD and absence_conclusive):
+        return Truth.FALSE
+    return Truth.UNKNOWN
+
+
+def judge_sources(
+    policy: SourcePolicy, evidences: Sequence[Evidence], *, absence_conclusive: bool, sources: int | None = None
+) -> LeafTruth:
+    """Weigh what the sources of one fact said.
+
+    `evidences` stand in the order of the configured sources; `sources` is how many are configured (None: as many
+    as answered). Two sources that decide differently are a CONFLICT under every policy.
+    """
+    truths = [truth_of(e.outcome, absence_conclusive=absence_conclusive) for e in evidences]
+    if Truth.TRUE in truths and Truth.FALSE in truths:
+        return LeafTruth(truth=Truth.UNKNOWN, reasons=frozenset({CONFLICT}))
+    decided = next((truth for truth in truths if truth is not Truth.UNKNOWN), Truth.UNKNOWN)
+    known = sum(truth is not Truth.UNKNOWN for truth in truths)
+    if known and known >= _needed(policy, sources if sources is not None else len(evidences)):
+        return LeafTruth(truth=decided)
+    return LeafTruth(truth=Truth.UNKNOWN, reasons=_open_reasons(evidences, truths))
+
+
+def judge(check: FactCheck, evidences: Sequence[Evidence], *, sources: int | None = None) -> LeafTruth:
+    """Weigh the evidence of one check by its own policy; see `judge_sources`."""
+    return judge_sources(check.policy, evidences, absence_conclusive=check.absence_conclusive, sources=sources)
+
+
+def sources_to_ask(
+    policy: SourcePolicy, evidences: Sequence[Evidence], *, absence_conclusive: bool, sources: int
+) -> int:
+    """Return how many further sources to ask now, in their order, concurrently.
+
+    `first` asks one at a time until one decides. `quorum` and `all-agree` ask all at once, because only then is a
+    disagreement seen.
+    """
+    left = max(0, sources - len(evidences))
+    if policy.kind is not SourcePolicyKind.FIRST:
+        return left
+    truths = (truth_of(e.outcome, absence_conclusive=absence_conclusive) for e in evidences)
+    return 0 if any(truth is not Truth.UNKNOWN for truth in truths) else min(1, left)
+
+
+def _needed(policy: SourcePolicy, sources: int) -> int:
+    match policy.kind:
+        case SourcePolicyKind.FIRST:
+            return 1
+        case SourcePolicyKind.QUORUM:
+            return policy.k
+        case SourcePolicyKind.ALL_AGREE:
+            return max(1, sources)
+
+
+def _open_reasons(evidences: Sequence[Evidence], truths: Sequence[Truth]) -> frozenset[Reason]:
+    """NOT_ASKED stands in where no source gave a reason: too few were asked, so nothing is proved missing."""
+    found = {reason_of(e.outcome) for e, truth in zip(evidences, truths, strict=True) if truth is Truth.UNKNOWN}
+    return frozenset(found or {NOT_ASKED})
+
+
+def evaluate(plan: Plan, answers: Mapping[str, LeafTruth]) -> Judgement:
+    """Judge the whole question from what is known of its leaves; a leaf not in `answers` was not asked."""
+    truth = _truth(plan.root, answers)
+    if truth is not Truth.UNKNOWN:
+        return Judgement(verdict=Verdict.ESTABLISHED if truth is Truth.TRUE else Verdict.CONTRADICTED)
+    undecided = tuple(dict.fromkeys(_undecided(plan.root, answers)))
+    reasons = frozenset().union(*(answers.get(leaf, UNASKED).reasons for leaf in undecided))
+    pending = any(reason.kind is ReasonKind.PENDING for reason in reasons)
+    verdict = Verdict.PENDING if pending else Verdict.UNDETERMINED
+    return Judgement(verdict=verdict, reasons=reasons, undecided=undecided)
+
+
+def next_checks(plan: Plan, answers: Mapping[str, LeafTruth]) -> tuple[FactCheck, ...]:
+    """Return the checks worth asking now, all concurrently; none when decided or when all were asked.
+
+    Under an `ordered` node the next child's checks are worth asking only when the children before it have nothing
+    left to ask and did not decide it.
+    """
+    if _truth(plan.root, answers) is not Truth.UNKNOWN:
+        return ()
+    return tuple(plan.checks[leaf] for leaf in dict.fromkeys(_askable(plan.root, answers)))
+
+
+def _truth(node: Node, answers: Mapping[str, LeafTruth]) -> Truth:
+    match node:
+        case Leaf():
+            return answers.get(node.id, UNASKED).truth
+        case AnyOf():
+            return any_of(_truth(inner, answers) for inner in node.of)
+        case AllOf():
+            return all_of(_truth(inner, answers) for inner in node.of)
+        case NotOf():
+            return not_(_truth(node.of, answers))
+
+
+def _undecided(node: Node, answers: Mapping[str, LeafTruth]) -> Iterator[str]:
+    """Yield the open leaves below; a sub-expression that is already decided has none."""
+    if _truth(node, answers) is not Truth.UNKNOWN:
+        return
+    match node:
+        case Leaf():
+            yield node.id
+        case AnyOf() | AllOf():
+            for inner in node.of:
+                yield from _undecided(inner, answers)
+        case NotOf():
+            yield from _undecided(node.of, answers)
+
+
+def _askable(node: Node, answers: Mapping[str, LeafTruth]) -> Iterator[str]:
+    if _truth(node, answers) is not Truth.UNKNOWN:
+        return
+    match node:
+        case Leaf():
+            if node.id not in answers:
+                yield node.id
+        case AnyOf() | AllOf():
+            for inner in node.of:
+                found = tuple(_askable(inner, answers))
+                yield from found
+                if found and node.ordered:
+                    return
+        case NotOf():
+            yield from _askable(node.of, answers)
