@@ -1,0 +1,95 @@
+"""Working days by the calendar that the State Council announces for each year.
+
+A year that is not announced yet has no calendar: guessing it would move a legal deadline. Such a year raises
+`CalendarUnknown` unless a table for it is configured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import lru_cache
+
+
+class CalendarUnknown(LookupError):
+    """The calendar of `year` is not announced and no table is configured for it."""
+
+    def __init__(self, year: int) -> None:
+        super().__init__(f"the State Council calendar of {year} is not known; configure a table for that year")
+        self.year = year
+        self.chinese = f"{year}年节假日安排尚未公布,无法计算期限,请在系统配置中补充该年度日历。"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YearTable:
+    """One year's calendar: weekdays that are off, and weekend days that are worked (调休)."""
+
+    days_off: frozenset[date]
+    worked_weekend_days: frozenset[date]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkCalendar:
+    """Says which days are worked; `overrides` stand in for, and go before, the announced tables."""
+
+    overrides: Mapping[int, YearTable] = field(default_factory=dict)
+
+    def is_working_day(self, day: date) -> bool:
+        """Say whether the day is worked.
+
+        Raises:
+            CalendarUnknown: the year is not announced and not configured.
+        """
+        table = self.overrides.get(day.year) or _announced(day.year)
+        if day in table.worked_weekend_days:
+            return True
+        return day.weekday() < 5 and day not in table.days_off
+
+
+@lru_cache(maxsize=32)
+def _announced(year: int) -> YearTable:
+    """Read the year from `holidays`, which holds the State Council's notices; lazily, because it is heavy."""
+    from holidays.countries.china import China, ChinaStaticHolidays
+
+    # A year without its substituted days is only computed, not announced.
+    if year not in ChinaStaticHolidays.special_public_holidays:
+        raise CalendarUnknown(year)
+    china = China(years=year)
+    return YearTable(
+        days_off=frozenset(day for day in china if day.year == year),
+        worked_weekend_days=frozenset(day for day in china.weekend_workdays if day.year == year),
+    )
+
+
+def add_working_days(start: date, days: int, calendar: WorkCalendar) -> date:
+    """Return the last day of a period of `days` working days that begins the day after `start`.
+
+    Source: the first day is not counted (Civil Code, article 201). Zero days end on `start` itself.
+
+    Raises:
+        CalendarUnknown: the period reaches a year without a calendar.
+        ValueError: `days` is negative.
+    """
+    if days < 0:
+        raise ValueError("a period has no negative length")
+    day = start
+    while days:
+        day += timedelta(days=1)
+        days -= calendar.is_working_day(day)
+    return day
+
+
+def working_days_between(start: date, end: date, calendar: WorkCalendar) -> int:
+    """Count the working days after `start` up to and including `end`; 0 when `end` is not later.
+
+    Raises:
+        CalendarUnknown: a year in between has no calendar.
+    """
+    span = (start + timedelta(days=n) for n in range(1, (end - start).days + 1))
+    return sum(calendar.is_working_day(day) for day in span)
+
+
+def year_table(days_off: Iterable[date], worked_weekend_days: Iterable[date]) -> YearTable:
+    """Make a table from configuration."""
+    return YearTable(days_off=frozenset(days_off), worked_weekend_days=frozenset(worked_weekend_days))

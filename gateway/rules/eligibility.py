@@ -1,0 +1,142 @@
+"""Who may make a commitment at present.
+
+Source: State Council General Office 2020/42 (as quoted in local rules): whoever made a false commitment may not use
+it until the credit is repaired. A pending audit, a suspicion or an honest withdrawal never bars, except where the
+matter itself says that withdrawal bars for the year.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from gateway.catalogue.words import WithdrawalEffect
+from gateway.rules.reasons import Reason
+
+
+class History(enum.Enum):
+    """What an earlier commitment of the same person has come to."""
+
+    IN_FORCE = "IN_FORCE"
+    WITHDRAWN = "WITHDRAWN"
+    LAPSED = "LAPSED"
+    AUDIT_PENDING = "AUDIT_PENDING"
+    HONOURED = "HONOURED"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    BROKEN_NOT_FINAL = "BROKEN_NOT_FINAL"
+    BROKEN = "BROKEN"
+    BROKEN_REPAIRED = "BROKEN_REPAIRED"
+    BROKEN_EXPIRED = "BROKEN_EXPIRED"
+
+
+class Standing(enum.Enum):
+    """What the credit platform says of the person; UNKNOWN when it did not answer."""
+
+    CLEAR = "CLEAR"
+    SERIOUSLY_DISTRUSTED = "SERIOUSLY_DISTRUSTED"
+    UNKNOWN = "UNKNOWN"
+    NOT_ASKED = "NOT_ASKED"
+
+
+class BarCode(enum.Enum):
+    """Why a person may not commit."""
+
+    BROKEN_UNREPAIRED = "BROKEN_UNREPAIRED"
+    CREDIT_PLATFORM = "CREDIT_PLATFORM"
+    CREDIT_PLATFORM_SILENT = "CREDIT_PLATFORM_SILENT"
+    WITHDRAWN_THIS_YEAR = "WITHDRAWN_THIS_YEAR"
+    EXCLUDED_BY_MATTER = "EXCLUDED_BY_MATTER"
+    CAPACITY = "CAPACITY"
+
+
+CHINESE = {
+    BarCode.BROKEN_UNREPAIRED: "申请人曾作出不实承诺,信用修复前不适用告知承诺;可依法申请信用修复或提出异议。",
+    BarCode.CREDIT_PLATFORM: "申请人有较严重的不良信用记录,信用修复前不适用告知承诺;可依法申请信用修复或提出异议。",
+    BarCode.CREDIT_PLATFORM_SILENT: "信用平台暂时无法应答,请稍后重试;不得因此认定申请人失信。",
+    BarCode.WITHDRAWN_THIS_YEAR: "申请人本年度已撤回本事项的承诺,按该事项规定本年度内按一般程序办理。",
+    BarCode.EXCLUDED_BY_MATTER: "本办理事项中该证明不适用告知承诺。",
+    BarCode.CAPACITY: "作出承诺须具有完全民事行为能力;请由监护人依一般程序代为办理。",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierCommitment:
+    """One row of the person's own ledger history, with the matter it was made in and when it came to this."""
+
+    matter: str
+    history: History
+    on: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EligibilityInput:
+    """Everything that decides. `credit_reasons` say why the platform was silent, where it was."""
+
+    matter: str
+    today: date
+    earlier: Sequence[EarlierCommitment] = ()
+    standing: Standing = Standing.NOT_ASKED
+    credit_reasons: frozenset[Reason] = frozenset()
+    excluded_by_matter: bool = False
+    withdrawal_effect: WithdrawalEffect = WithdrawalEffect.NONE
+    full_capacity: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eligible:
+    """The person may make a commitment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One rule that stands against it; `temporary` ones pass by themselves."""
+
+    code: BarCode
+    chinese: str
+    temporary: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Barred:
+    """The person may not, at present; every bar is named, the first is the one to tell."""
+
+    bars: tuple[Bar, ...]
+
+    @property
+    def code(self) -> str:
+        """The code of the first bar."""
+        return self.bars[0].code.value
+
+    @property
+    def chinese(self) -> str:
+        """All bars in Chinese, for the person at the window."""
+        return "".join(bar.chinese for bar in self.bars)
+
+
+def eligibility(given: EligibilityInput) -> Eligible | Barred:
+    """Say whether the person may make a commitment now, and if not, by which rules."""
+    codes = [code for code, stands in _rules(given) if stands]
+    if not codes:
+        return Eligible()
+    temporary = BarCode.CREDIT_PLATFORM_SILENT
+    return Barred(bars=tuple(Bar(code=c, chinese=CHINESE[c], temporary=c is temporary) for c in codes))
+
+
+def _rules(given: EligibilityInput) -> tuple[tuple[BarCode, bool], ...]:
+    return (
+        (BarCode.CAPACITY, not given.full_capacity),
+        (BarCode.EXCLUDED_BY_MATTER, given.excluded_by_matter),
+        (BarCode.BROKEN_UNREPAIRED, any(row.history is History.BROKEN for row in given.earlier)),
+        (BarCode.CREDIT_PLATFORM, given.standing is Standing.SERIOUSLY_DISTRUSTED),
+        (BarCode.CREDIT_PLATFORM_SILENT, given.standing is Standing.UNKNOWN),
+        (BarCode.WITHDRAWN_THIS_YEAR, _withdrew_this_year(given)),
+    )
+
+
+def _withdrew_this_year(given: EligibilityInput) -> bool:
+    return given.withdrawal_effect is WithdrawalEffect.BARRED_THIS_YEAR and any(
+        row.history is History.WITHDRAWN and row.matter == given.matter and row.on.year == given.today.year
+        for row in given.earlier
+    )

@@ -1,0 +1,200 @@
+"""Numbers and names of persons and organisations: normalise, check, and never echo.
+
+Resident ids follow GB 11643-1999, unified social credit codes GB 32100-2015. Real data hold full-width digits, a
+lower-case x, 15-digit numbers, unknown area codes and middle dots of many kinds; what can be normalised is, what
+cannot be true is refused with the rule it breaks.
+"""
+
+from __future__ import annotations
+
+import enum
+import unicodedata
+from dataclasses import dataclass
+from datetime import date
+
+NAME_LIMIT = 100
+"""Characters a name may have; the longest registered ethnic-minority and foreign names are far shorter."""
+
+_ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_ID_CHECKS = "10X98765432"
+_USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
+_MIDDLE_DOTS = dict.fromkeys(map(ord, "•‧∙⋅・･᛫●▪︎﹒．·‥"), "·")
+_PERMIT_PREFIXES = ("81", "82", "83")
+_OLDEST_BIRTH_YEAR = 1880
+
+
+class Rule(enum.Enum):
+    """The rule that an identifier or a name breaks; the value is the Chinese for the clerk."""
+
+    LENGTH = "长度不符"
+    CHARACTERS = "含有不允许的字符"
+    BIRTH_DATE = "出生日期不存在或不合理"
+    CHECK_DIGIT = "校验码不符"
+    KIND = "号码与证件类型不符"
+    EMPTY = "不能为空"
+    TOO_LONG = "过长"
+    CONTROL_CHARACTERS = "含有控制字符"
+
+
+class IdentifierRefused(ValueError):
+    """An identifier or a name breaks `rule`; the value itself is never in the message."""
+
+    def __init__(self, what: str, rule: Rule) -> None:
+        super().__init__(f"{what}: {rule.name}")
+        self.what = what
+        self.rule = rule
+        self.chinese = f"{_CHINESE[what]}{rule.value}。"
+
+
+_CHINESE = {"resident-id": "身份证号码", "permit": "居住证件号码", "uscc": "统一社会信用代码", "name": "姓名"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identifier:
+    """A normalised number; `id_type` is `resident-id`, `permit` or `uscc` as in `connectors.connector.Subject`.
+
+    `upgraded` says that it came as an old 15-digit number and the century and check digit were supplied.
+    """
+
+    id_type: str
+    number: str
+    upgraded: bool = False
+
+    def __repr__(self) -> str:
+        return f"Identifier(id_type={self.id_type!r}, upgraded={self.upgraded!r}, ...)"
+
+
+def parse_identifier(id_type: str, text: str, *, today: date) -> Identifier:
+    """Normalise and check a number of a given type.
+
+    Raises:
+        IdentifierRefused: the number breaks a rule of its type.
+        ValueError: `id_type` is none of `resident-id`, `permit`, `uscc`.
+    """
+    match id_type:
+        case "resident-id":
+            return parse_resident_id(text, today=today)
+        case "permit":
+            return parse_permit(text, today=today)
+        case "uscc":
+            return parse_uscc(text)
+    raise ValueError("unknown kind of number")
+
+
+def parse_resident_id(text: str, *, today: date) -> Identifier:
+    """Return a citizen identity number (GB 11643), 18 characters; a 15-digit one is upgraded and flagged.
+
+    Area codes are not looked up: divisions are abolished and created while numbers stay. Numbers that begin with
+    81, 82, 83 or 9 are permits and are refused here.
+
+    Raises:
+        IdentifierRefused: length, characters, birth date, check digit, or it is a permit.
+    """
+    number = _compact(text)
+    upgraded = len(number) == 15
+    if upgraded:
+        number = _upgrade(number)
+    _check_eighteen("resident-id", number, today=today)
+    if number.startswith(_PERMIT_PREFIXES) or number[0] == "9":
+        raise IdentifierRefused("resident-id", Rule.KIND)
+    return Identifier(id_type="resident-id", number=number, upgraded=upgraded)
+
+
+def parse_permit(text: str, *, today: date) -> Identifier:
+    """Return a residence permit number: 81/82/83 for Hong Kong, Macao and Taiwan residents, 9 for foreigners (2023).
+
+    Raises:
+        IdentifierRefused: length, characters, birth date, check digit, or it is not a permit.
+    """
+    number = _compact(text)
+    _check_eighteen("permit", number, today=today)
+    if not number.startswith(_PERMIT_PREFIXES) and number[0] != "9":
+        raise IdentifierRefused("permit", Rule.KIND)
+    return Identifier(id_type="permit", number=number)
+
+
+def parse_uscc(text: str) -> Identifier:
+    """Return a unified social credit code (GB 32100); letters in front (N…, A…, Y…) are accepted.
+
+    Raises:
+        IdentifierRefused: length, characters or check digit.
+    """
+    number = _compact(text)
+    if len(number) != 18:
+        raise IdentifierRefused("uscc", Rule.LENGTH)
+    if any(c not in _USCC_ALPHABET for c in number) or not number[2:8].isdigit():
+        raise IdentifierRefused("uscc", Rule.CHARACTERS)
+    if number[17] != uscc_check_character(number[:17]):
+        raise IdentifierRefused("uscc", Rule.CHECK_DIGIT)
+    return Identifier(id_type="uscc", number=number)
+
+
+def resident_id_check_character(first_seventeen: str) -> str:
+    """Return the check character for 17 digits (GB 11643: ISO 7064 MOD 11-2)."""
+    total = sum(int(c) * w for c, w in zip(first_seventeen, _ID_WEIGHTS, strict=True))
+    return _ID_CHECKS[total % 11]
+
+
+def uscc_check_character(first_seventeen: str) -> str:
+    """Return the check character for 17 characters of a credit code (GB 32100: MOD 31-3)."""
+    total = sum(_USCC_ALPHABET.index(c) * w for c, w in zip(first_seventeen, _USCC_WEIGHTS, strict=True))
+    return _USCC_ALPHABET[-total % 31]
+
+
+def parse_name(text: str) -> str:
+    """Return a name as it is compared: NFKC, one kind of middle dot, single spaces; rare characters stay.
+
+    Spaces between Chinese characters are typing habits and are dropped; between Latin words one stays.
+
+    Raises:
+        IdentifierRefused: empty, longer than `NAME_LIMIT` characters, or with control characters.
+    """
+    if len(text) > NAME_LIMIT * 4:
+        raise IdentifierRefused("name", Rule.TOO_LONG)
+    folded = unicodedata.normalize("NFKC", text.translate(_MIDDLE_DOTS)).translate(_MIDDLE_DOTS)
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in folded):
+        raise IdentifierRefused("name", Rule.CONTROL_CHARACTERS)
+    # Zero-width characters are invisible and would make two equal names differ.
+    visible = "".join(c for c in folded if unicodedata.category(c) != "Cf")
+    words = visible.split()
+    name = words[0] if words else ""
+    for word in words[1:]:
+        latin = name[-1].isascii() and word[0].isascii()
+        name = f"{name} {word}" if latin else name + word
+    if not name:
+        raise IdentifierRefused("name", Rule.EMPTY)
+    if len(name) > NAME_LIMIT:
+        raise IdentifierRefused("name", Rule.TOO_LONG)
+    return name
+
+
+def _compact(text: str) -> str:
+    """Fold full-width forms, drop spaces and the hyphens people type, and make letters upper-case."""
+    if len(text) > 200:
+        return text[:200]
+    folded = unicodedata.normalize("NFKC", text)
+    return "".join(c for c in folded if not c.isspace() and c != "-").upper()
+
+
+def _upgrade(fifteen: str) -> str:
+    """Supply the century (only people born in the 1900s had 15 digits) and the check digit; GB 11643 annex."""
+    if not (fifteen.isascii() and fifteen.isdigit()):
+        raise IdentifierRefused("resident-id", Rule.CHARACTERS)
+    seventeen = f"{fifteen[:6]}19{fifteen[6:]}"
+    return seventeen + resident_id_check_character(seventeen)
+
+
+def _check_eighteen(what: str, number: str, *, today: date) -> None:
+    if len(number) != 18:
+        raise IdentifierRefused(what, Rule.LENGTH)
+    if not (number.isascii() and number[:17].isdigit() and (number[17].isdigit() or number[17] == "X")):
+        raise IdentifierRefused(what, Rule.CHARACTERS)
+    try:
+        born = date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
+    except ValueError:
+        raise IdentifierRefused(what, Rule.BIRTH_DATE) from None
+    if born > today or born.year < _OLDEST_BIRTH_YEAR:
+        raise IdentifierRefused(what, Rule.BIRTH_DATE)
+    if number[17] != resident_id_check_character(number[:17]):
+        raise IdentifierRefused(what, Rule.CHECK_DIGIT)
