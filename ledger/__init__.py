@@ -1,1 +1,79 @@
-"""An append-only, signed Merkle log of what was decided, and an encrypted vault for what it was about."""
+"""An append-only, signed Merkle log of what was decided, and an encrypted vault for what it was about.
+
+Public names are loaded when first used: importing `ledger.merkle` or `ledger.errors` must not load a database driver.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ledger.appends.values import Appended as Appended
+    from ledger.appends.values import Draft as Draft
+    from ledger.appends.values import Idempotency as Idempotency
+    from ledger.appends.values import Replay as Replay
+    from ledger.appends.values import Sequenced as Sequenced
+    from ledger.appends.values import Submission as Submission
+    from ledger.blind import BlindIndex as BlindIndex
+    from ledger.errors import *  # noqa: F403
+    from ledger.log.checkpoint import Checkpoint as Checkpoint
+    from ledger.log.note import Ed25519Signer as Ed25519Signer
+    from ledger.log.note import Ed25519Verifier as Ed25519Verifier
+    from ledger.log.note import Signer as Signer
+    from ledger.log.note import Verifier as Verifier
+    from ledger.log.note import load_signer as load_signer
+    from ledger.log.note import parse_vkey as parse_vkey
+    from ledger.log.note import write_signing_key as write_signing_key
+    from ledger.log.store import create_store as create_store
+    from ledger.log.store import open_store as open_store
+    from ledger.receipt import VerifiedReceipt as VerifiedReceipt
+    from ledger.receipt import verify_receipt as verify_receipt
+    from ledger.records.codec import Entry as Entry
+    from ledger.records.codec import Json as Json
+    from ledger.records.codec import canonical as canonical
+    from ledger.records.codec import decode_entry as decode_entry
+    from ledger.records.codec import parse_canonical as parse_canonical
+    from ledger.records.projections import RecordRow as RecordRow
+    from ledger.records.register import HistoryLine as HistoryLine
+    from ledger.records.register import Register as Register
+    from ledger.service import Ledger as Ledger
+    from ledger.vault import Erased as Erased
+    from ledger.vault import FileMasterKeys as FileMasterKeys
+    from ledger.vault import MasterKeys as MasterKeys
+    from ledger.vault import VaultGroup as VaultGroup
+    from ledger.vault import write_master_key as write_master_key
+
+_ERRORS = (
+    "AlreadyClaimed AppendRefused CanonicalError EntryError EntryMissing IdempotencyConflict KeyFileError LedgerClosed "
+    "LedgerDamaged LedgerError LedgerLocked LedgerOverloaded LedgerUnavailable NoteError ProofError ReceiptError "
+    "SchemaNewer SchemaOlder StoreError StoreExists StoreMissing SubmissionError TransitionRefused "
+    "VaultError WrongKey WrongOrigin"
+)
+_HOME = {
+    **dict.fromkeys(_ERRORS.split(), "ledger.errors"),
+    "BlindIndex": "ledger.blind",
+    **dict.fromkeys(["Appended", "Draft", "Idempotency", "Replay", "Sequenced", "Submission"], "ledger.appends.values"),
+    "Checkpoint": "ledger.log.checkpoint",
+    **dict.fromkeys(
+        ["Ed25519Signer", "Ed25519Verifier", "Signer", "Verifier", "load_signer", "parse_vkey", "write_signing_key"],
+        "ledger.log.note",
+    ),
+    **dict.fromkeys(["VerifiedReceipt", "verify_receipt"], "ledger.receipt"),
+    **dict.fromkeys(["create_store", "open_store"], "ledger.log.store"),
+    **dict.fromkeys(["Entry", "Json", "canonical", "decode_entry", "parse_canonical"], "ledger.records.codec"),
+    "RecordRow": "ledger.records.projections",
+    **dict.fromkeys(["HistoryLine", "Register"], "ledger.records.register"),
+    "Ledger": "ledger.service",
+    **dict.fromkeys(["Erased", "FileMasterKeys", "MasterKeys", "VaultGroup", "write_master_key"], "ledger.vault"),
+}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605  the table above is the one list of public names
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its home when it is first asked for."""
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'ledger' has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)

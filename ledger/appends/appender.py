@@ -1,0 +1,155 @@
+"""The appender: a bounded queue and one commit thread that takes all that waits when the last commit ends.
+
+Group commit without a timer: alone, a caller waits for one commit; under load, each commit carries everybody who came
+while the one before was written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from ledger.appends.admission import Admitted
+from ledger.appends.sequencer import Outcome
+from ledger.appends.values import Appended, Replay
+from ledger.errors import AppendRefused, LedgerClosed, LedgerDamaged, LedgerError, LedgerOverloaded, LedgerUnavailable
+
+_LARGEST_BATCH = 1024
+
+Commit = Callable[[Sequence[Admitted]], list[Outcome]]
+Answer = Appended | LedgerError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    admitted: Admitted
+    future: asyncio.Future[Appended] | Future[Appended]
+    loop: asyncio.AbstractEventLoop | None
+
+
+class Appender:
+    """Feeds one sequencer. `append` may be awaited on any event loop, `append_blocking` called from any thread."""
+
+    def __init__(self, commit: Commit, replay: Callable[[Replay], Appended], capacity: int = 4096) -> None:
+        self._commit = commit
+        self._replay = replay
+        self._capacity = capacity
+        self._queue: deque[_Waiting] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._damage: LedgerDamaged | None = None
+        self._thread = threading.Thread(target=self._run, name="ledger-commit", daemon=True)
+        self._thread.start()
+
+    async def append(self, admitted: Admitted) -> Appended:
+        """Append and wait until it is durable. Cancelling the wait does not take the submission back."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Appended] = loop.create_future()
+        self._enqueue(_Waiting(admitted=admitted, future=future, loop=loop))
+        return await future
+
+    def append_blocking(self, admitted: Admitted) -> Appended:
+        """Append and block this thread until it is durable."""
+        future: Future[Appended] = Future()
+        self._enqueue(_Waiting(admitted=admitted, future=future, loop=None))
+        return future.result()
+
+    def close(self) -> None:
+        """Commit what waits, then stop; whoever comes later gets `LedgerClosed`."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _enqueue(self, waiting: _Waiting) -> None:
+        with self._changed:
+            if self._damage is not None:
+                raise LedgerDamaged(str(self._damage)) from self._damage
+            if self._closed:
+                raise LedgerClosed("the ledger is closed")
+            if len(self._queue) >= self._capacity:
+                raise LedgerOverloaded(f"{self._capacity} submissions are waiting already")
+            self._queue.append(waiting)
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._queue and not self._closed:
+                    self._changed.wait()
+                batch = self._take()
+            if not batch:
+                return
+            _resolve(batch, self._answer(batch))
+
+    def _take(self) -> list[_Waiting]:
+        """Take what waits, up to the first submission that erases: its batch ends with it, so that what comes
+        later in the queue can never be destroyed by it.
+        """
+        batch: list[_Waiting] = []
+        while self._queue and len(batch) < _LARGEST_BATCH:
+            batch.append(self._queue.popleft())
+            if batch[-1].admitted.submission.erase:
+                break
+        return batch
+
+    def _answer(self, batch: Sequence[_Waiting]) -> list[Answer]:
+        try:
+            outcomes = self._commit([waiting.admitted for waiting in batch])
+        except LedgerDamaged as damage:
+            self._stop(damage)
+            return [damage] * len(batch)
+        except LedgerError as failure:
+            return [failure] * len(batch)
+        except Exception as failure:  # the commit thread must live on, and every caller must hear of it
+            unavailable = LedgerUnavailable(f"the batch could not be committed ({type(failure).__name__})")
+            unavailable.__cause__ = failure
+            return [unavailable] * len(batch)
+        return [self._conclude(outcome) for outcome in outcomes]
+
+    def _stop(self, damage: LedgerDamaged) -> None:
+        with self._changed:
+            self._damage = damage
+            left = list(self._queue)
+            self._queue.clear()
+        _resolve(left, [damage] * len(left))
+
+    def _conclude(self, outcome: Outcome) -> Answer:
+        if isinstance(outcome, Appended | AppendRefused):
+            return outcome
+        try:
+            return self._replay(outcome)
+        except LedgerError as failure:
+            return failure
+
+
+def _resolve(batch: Sequence[_Waiting], answers: Sequence[Answer]) -> None:
+    """Wake every caller, with one call into each event loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Appended], Answer]]] = {}
+    for waiting, answer in zip(batch, answers, strict=True):
+        if isinstance(waiting.future, Future):
+            _settle(waiting.future, answer)
+        elif waiting.loop is not None:
+            by_loop.setdefault(waiting.loop, []).append((waiting.future, answer))
+    for loop, settled in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle_all, settled)
+        except RuntimeError:
+            continue  # the loop was closed: nobody is left to be told; the entries stand in the log
+
+
+def _settle_all(settled: Sequence[tuple[asyncio.Future[Appended], Answer]]) -> None:
+    for future, answer in settled:
+        if not future.done():  # a caller that gave up has cancelled its future
+            _settle(future, answer)
+
+
+def _settle(future: asyncio.Future[Appended] | Future[Appended], answer: Answer) -> None:
+    if isinstance(answer, Appended):
+        future.set_result(answer)
+    else:
+        future.set_exception(answer)

@@ -1,0 +1,88 @@
+"""Canonical JSON (RFC 8785) in a profile that has one spelling for each value, and times in one spelling.
+
+The profile: objects with ASCII keys, arrays, strings without lone surrogates, integers of magnitude below 2^53, true,
+false, null. No floats.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import orjson
+
+from ledger.errors import CanonicalError
+
+Json = str | int | bool | None | list["Json"] | dict[str, "Json"] | Mapping[str, "Json"] | tuple["Json", ...]
+"""A value of the profile."""
+
+_LARGEST = (1 << 53) - 1
+_DEEPEST = 64
+_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+
+
+def canonical(value: Json) -> bytes:
+    """Encode a value of the profile in its one canonical form.
+
+    Raises:
+        CanonicalError: the value is outside the profile. The message never shows the value.
+    """
+    plain = _plain(value, 0)
+    try:
+        return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
+    except (orjson.JSONEncodeError, UnicodeEncodeError):
+        raise CanonicalError("a string is not well-formed Unicode") from None
+
+
+def _plain(value: Json, depth: int) -> object:
+    if depth > _DEEPEST:
+        raise CanonicalError(f"nested deeper than {_DEEPEST}")
+    kind = type(value)
+    if value is None or kind is bool or kind is str:
+        return value
+    if isinstance(value, int) and kind is int:
+        if not -_LARGEST <= value <= _LARGEST:
+            raise CanonicalError("an integer is not below 2^53 in magnitude")
+        return value
+    if isinstance(value, Mapping):
+        if not all(type(key) is str and key.isascii() for key in value):
+            raise CanonicalError("a key is not an ASCII string")
+        return {key: _plain(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, depth + 1) for item in value]
+    raise CanonicalError(f"a {kind.__name__} has no canonical form")
+
+
+def parse_canonical(data: bytes) -> Json:
+    """Decode canonical bytes; anything that encodes differently (duplicate keys, spaces, floats, escapes) is refused.
+
+    Raises:
+        CanonicalError: the bytes are not JSON, or not in canonical form.
+    """
+    try:
+        value: Json = orjson.loads(data)
+    except (orjson.JSONDecodeError, RecursionError):
+        raise CanonicalError("not JSON") from None
+    if canonical(value) != data:
+        raise CanonicalError("JSON is not in canonical form")
+    return value
+
+
+def format_time(at: datetime) -> str:
+    """Write an aware time in UTC with microseconds: always 27 characters, which sort as the times do.
+
+    Raises:
+        ValueError: the time has no zone.
+    """
+    if at.tzinfo is None:
+        raise ValueError("a time without a zone")
+    utc = at.astimezone(UTC).replace(tzinfo=None)
+    return utc.isoformat(timespec="microseconds") + "Z"
+
+
+def parse_time(text: str) -> datetime:
+    """Read a time written by `format_time`; raises ValueError for any other spelling."""
+    if _AT.fullmatch(text) is None:
+        raise ValueError("not a time of the form 2026-01-31T08:00:00.000000Z")
+    return datetime.fromisoformat(text)

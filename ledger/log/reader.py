@@ -1,0 +1,68 @@
+"""Reading the log: entries, checkpoints and proofs at any signed size, from committed tiles."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+
+from ledger.errors import EntryMissing
+from ledger.log import schema
+from ledger.log.store import Store, read_checkpoint_note, read_head, read_tile
+from ledger.log.tiles import TileCache
+from ledger.merkle import NodeReader, prove_consistency, prove_inclusion
+
+
+class LogReader:
+    """Reads committed data only; safe for several threads."""
+
+    def __init__(self, store: Store, cache: TileCache) -> None:
+        self._store = store
+        self._cache = cache
+
+    def size(self) -> int:
+        """Return how many entries the log has."""
+        with self._store.reading() as connection:
+            return read_head(connection).size
+
+    def checkpoint(self, size: int | None = None) -> bytes:
+        """Return the newest signed checkpoint, or that of a size; raises `EntryMissing` if none was signed there."""
+        with self._store.reading() as connection:
+            return read_head(connection).note if size is None else read_checkpoint_note(connection, size)
+
+    def entry(self, index: int) -> bytes:
+        """Return the bytes of one entry; raises `EntryMissing`."""
+        with self._store.reading() as connection:
+            return read_entry(connection, index)
+
+    def inclusion(self, index: int, size: int) -> list[bytes]:
+        """Prove that an entry is in the tree of `size`, which may not exceed what is committed."""
+        with self._store.reading() as connection:
+            _require_committed(connection, size)
+            return prove_inclusion(index, size, self.nodes(connection))
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """Prove that the tree of size `new` begins with the tree of size `old`."""
+        with self._store.reading() as connection:
+            _require_committed(connection, new)
+            return prove_consistency(old, new, self.nodes(connection))
+
+    def nodes(self, connection: Connection) -> NodeReader:
+        """Look nodes up in the cache, and in the tiles behind it, through one connection."""
+
+        def node(level: int, index: int) -> bytes:
+            return self._cache.node(level, index, lambda at, n: read_tile(connection, at, n))
+
+        return node
+
+
+def _require_committed(connection: Connection, size: int) -> None:
+    committed = read_head(connection).size
+    if size > committed:
+        raise EntryMissing(f"the log has {committed} entries, not {size}")
+
+
+def read_entry(connection: Connection, index: int) -> bytes:
+    """Read the bytes of one entry; raises `EntryMissing`."""
+    leaf = connection.execute(select(schema.entry.c.leaf).where(schema.entry.c.idx == index)).scalar()
+    if leaf is None:
+        raise EntryMissing(f"no entry {index}")
+    return bytes(leaf)

@@ -1,0 +1,210 @@
+"""Opening and creating the store of one log, and reading the few rows by which a log is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, RowMapping, inspect, select
+from sqlalchemy.exc import DBAPIError
+
+from ledger.canonical import format_time
+from ledger.errors import (
+    EntryMissing,
+    LedgerDamaged,
+    LedgerUnavailable,
+    SchemaNewer,
+    SchemaOlder,
+    StoreError,
+    StoreExists,
+    StoreMissing,
+)
+from ledger.log import schema
+from ledger.log.checkpoint import Checkpoint, sign_checkpoint
+from ledger.log.databases import Database, database_at
+from ledger.log.note import Signer
+from ledger.merkle import EMPTY_ROOT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The newest committed state of the log and its signed checkpoint."""
+
+    size: int
+    root: bytes
+    note: bytes
+
+
+class Store:
+    """An open store. Reads run on a small read-only pool; writing needs `start_writing` first."""
+
+    def __init__(self, database: Database, readers: int = 4) -> None:
+        self.database = database
+        self._readers = database.readers(readers)
+        self._writer: Engine | None = None
+
+    def start_writing(self) -> None:
+        """Become a writer; raises `LedgerLocked` if the file has one."""
+        self.database.lock()
+        self._writer = self.database.writer()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Lend a read-only connection in one consistent transaction.
+
+        Raises:
+            LedgerUnavailable: the database cannot be read.
+        """
+        try:
+            with self._readers.connect() as connection:
+                yield connection
+        except DBAPIError as failure:
+            raise LedgerUnavailable(f"the store cannot be read ({_cause(failure)})") from failure
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Lend the writing connection in one transaction, committed at the end unless something is raised."""
+        if self._writer is None:
+            raise StoreError("this store was opened for reading only")
+        with self._writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close every connection and release the writer's lock."""
+        self._readers.dispose()
+        if self._writer is not None:
+            self._writer.dispose()
+            self._writer = None
+        self.database.unlock()
+
+
+def _cause(failure: DBAPIError) -> str:
+    return type(failure.orig).__name__
+
+
+def read_meta(connection: Connection) -> Mapping[str, str]:
+    """Read the table of what the store is."""
+    return {row.key: row.value for row in connection.execute(select(schema.meta))}
+
+
+def read_head(connection: Connection, *, lock: bool = False) -> Head:
+    """Read the head row; with `lock`, nobody else can advance it until the transaction ends.
+
+    Raises:
+        LedgerDamaged: there is none.
+    """
+    question = select(schema.head.c.size, schema.head.c.root, schema.head.c.note).where(schema.head.c.id == 1)
+    row = connection.execute(question.with_for_update() if lock else question).one_or_none()
+    if row is None:
+        raise LedgerDamaged("the store has no head row")
+    return Head(size=row.size, root=bytes(row.root), note=bytes(row.note))
+
+
+def read_tile(connection: Connection, level: int, n: int) -> bytes:
+    """Read a tile's hashes; raises `LedgerDamaged` if there is no such tile."""
+    question = select(schema.tile.c.data).where(schema.tile.c.level == level, schema.tile.c.n == n)
+    data = connection.execute(question).scalar_one_or_none()
+    if data is None:
+        raise LedgerDamaged(f"tile {n} of level {level} is missing")
+    return bytes(data)
+
+
+def read_checkpoint_note(connection: Connection, size: int) -> bytes:
+    """Read the signed checkpoint of exactly this size; raises `EntryMissing` if none was signed."""
+    note = connection.execute(select(schema.checkpoint.c.note).where(schema.checkpoint.c.size == size)).scalar()
+    if note is None:
+        raise EntryMissing(f"no checkpoint of size {size}")
+    return bytes(note)
+
+
+def read_leaves(connection: Connection, first: int, count: int) -> Sequence[RowMapping]:
+    """Read the rows of up to `count` entries from index `first`, in order."""
+    question = select(schema.entry).where(schema.entry.c.idx >= first).order_by(schema.entry.c.idx).limit(count)
+    return connection.execute(question).mappings().all()
+
+
+def create_store(url: str, *, origin: str, signer: Signer, now: datetime, cosigners: Sequence[Signer] = ()) -> None:
+    """Create the tables of a new log and sign its empty checkpoint, all in one transaction.
+
+    Raises:
+        StoreExists: there is a ledger, or other tables, at this address.
+        LedgerUnavailable: the database cannot be reached or written.
+    """
+    database = database_at(url)
+    if database.name == "sqlite" and database.exists():
+        raise StoreExists("there is a file at this address")
+    note = sign_checkpoint(Checkpoint(origin=origin, size=0, root=EMPTY_ROOT), [signer, *cosigners])
+    at = format_time(now)
+    about = {
+        "schema_version": str(schema.SCHEMA_VERSION),
+        "origin": origin,
+        "log_key": signer.key_id.hex(),
+        "opened_at": at,
+    }
+    database.lock()
+    engine = database.writer()
+    try:
+        with engine.begin() as connection:
+            _create(connection, database.name, about, note)
+    except DBAPIError as failure:
+        raise LedgerUnavailable(f"the store cannot be created ({_cause(failure)})") from failure
+    finally:
+        engine.dispose()
+        database.unlock()
+
+
+def _create(connection: Connection, dialect: str, about: Mapping[str, str], note: bytes) -> None:
+    if set(inspect(connection).get_table_names()) & set(schema.tables.tables):
+        raise StoreExists("there is a ledger at this address")
+    if dialect == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA application_id={schema.APPLICATION_ID}")
+    schema.tables.create_all(connection, checkfirst=False)
+    for statement in schema.triggers(dialect):
+        connection.exec_driver_sql(statement)
+    connection.execute(schema.meta.insert(), [{"key": key, "value": value} for key, value in about.items()])
+    at = about["opened_at"]
+    connection.execute(schema.checkpoint.insert().values(size=0, root=EMPTY_ROOT, note=note, signed_at=at))
+    connection.execute(schema.head.insert().values(id=1, size=0, root=EMPTY_ROOT, note=note))
+
+
+def open_store(url: str, *, readers: int = 4) -> Store:
+    """Open an existing store for reading; `Store.start_writing` makes it writable. Nothing is ever created here.
+
+    Raises:
+        StoreMissing: there is no ledger at this address.
+        SchemaNewer: a newer program wrote it.
+        SchemaOlder: it must be upgraded first.
+        LedgerUnavailable: the database cannot be reached.
+    """
+    database = database_at(url)
+    if not database.exists():
+        raise StoreMissing("there is no ledger at this address")
+    store = Store(database, readers)
+    try:
+        with store.reading() as connection:
+            _require_schema(connection)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _require_schema(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        try:
+            found = connection.exec_driver_sql("PRAGMA application_id").scalar()
+        except DBAPIError as failure:
+            raise StoreMissing(f"the file is not a ledger ({_cause(failure)})") from None
+        if found != schema.APPLICATION_ID:
+            raise StoreMissing("the file is not a ledger")
+    if "meta" not in inspect(connection).get_table_names():
+        raise StoreMissing("the database holds no ledger")
+    version = read_meta(connection).get("schema_version", "")
+    if not version.isdigit():
+        raise LedgerDamaged("the store does not tell its schema version")
+    if int(version) > schema.SCHEMA_VERSION:
+        raise SchemaNewer(f"the store has schema {version}, this program knows {schema.SCHEMA_VERSION}")
+    if int(version) < schema.SCHEMA_VERSION:
+        raise SchemaOlder(f"the store has schema {version}, this program needs {schema.SCHEMA_VERSION}")

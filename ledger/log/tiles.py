@@ -1,0 +1,187 @@
+"""Tiles (https://c2sp.org/tlog-tiles): the tree in pieces of 256 hashes, as stored and as served.
+
+Tile `n` of level `k` holds the hashes of the complete subtrees of height `8k` with the indices `[256n, 256n + 256)`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ledger.errors import LedgerDamaged
+from ledger.merkle import hash_children, tree_root
+
+WIDTH = 256
+HEIGHT = 8
+TileLoader = Callable[[int, int], bytes]
+"""`(level, n)` to the tile's hashes as stored, up to now."""
+
+
+class ExpandedTile:
+    """The hashes of one tile and all complete subtrees inside it, row by row; grows to the right at one hash a leaf."""
+
+    __slots__ = ("rows",)
+
+    def __init__(self, data: bytes = b"") -> None:
+        self.rows: list[list[bytes]] = [[] for _ in range(HEIGHT + 1)]
+        for at in range(0, len(data), 32):
+            self.append(data[at : at + 32])
+
+    @property
+    def width(self) -> int:
+        """How many hashes the bottom row has."""
+        return len(self.rows[0])
+
+    def append(self, value: bytes) -> None:
+        """Add one hash to the bottom row."""
+        rows, height = self.rows, 0
+        rows[0].append(value)
+        while len(rows[height]) % 2 == 0 and height < HEIGHT:
+            row = rows[height]
+            rows[height + 1].append(hash_children(row[-2], row[-1]))
+            height += 1
+
+    def data(self) -> bytes:
+        """Return the bottom row as stored."""
+        return b"".join(self.rows[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTile:
+    """A tile to be written."""
+
+    level: int
+    n: int
+    width: int
+    data: bytes
+
+
+def locate(level: int, index: int) -> tuple[int, int, int, int]:
+    """Find the node `index` of tree level `level`: tile level, tile number, row and position inside the tile."""
+    tile_level, row = divmod(level, HEIGHT)
+    n, position = divmod(index, WIDTH >> row)
+    return tile_level, n, row, position
+
+
+class TileTree:
+    """The growing right edge of the tree. Belongs to one thread; what it holds is not yet committed."""
+
+    def __init__(self, size: int, load: TileLoader) -> None:
+        self.size = size
+        self._load = load
+        self._edge: list[ExpandedTile] = []
+        self._filled: dict[tuple[int, int], ExpandedTile] = {}
+        self._touched: set[int] = set()
+        level = 0
+        while size >> (HEIGHT * level):
+            count = size >> (HEIGHT * level)
+            self._edge.append(self._load_edge(level, count))
+            level += 1
+
+    def _load_edge(self, level: int, count: int) -> ExpandedTile:
+        n, width = divmod(count, WIDTH)
+        if width == 0:
+            return ExpandedTile()
+        data = self._load(level, n)[: 32 * width]
+        if len(data) != 32 * width:
+            raise LedgerDamaged(f"tile {n} of level {level} is too short")
+        return ExpandedTile(data)
+
+    def load_with(self, load: TileLoader) -> None:
+        """Read stored tiles through `load` from now on (a transaction's connection does not outlive it)."""
+        self._load = load
+
+    def append(self, leaf_hash: bytes) -> None:
+        """Add one leaf."""
+        level, value = 0, leaf_hash
+        while True:
+            if level == len(self._edge):
+                self._edge.append(ExpandedTile())
+            tile = self._edge[level]
+            tile.append(value)
+            self._touched.add(level)
+            if tile.width < WIDTH:
+                break
+            self._filled[level, (self.size >> (HEIGHT * (level + 1)))] = tile
+            self._edge[level] = ExpandedTile()
+            value = tile.rows[HEIGHT][0]
+            level += 1
+        self.size += 1
+
+    def node(self, level: int, index: int) -> bytes:
+        """Return the hash of a complete subtree: from the edge, from what was just filled, or from storage."""
+        tile_level, n, row, position = locate(level, index)
+        filled = self._filled.get((tile_level, n))
+        if filled is None and n == self.size >> (HEIGHT * (tile_level + 1)):
+            filled = self._edge[tile_level]
+        if filled is None:
+            filled = ExpandedTile(self._load(tile_level, n))
+        return filled.rows[row][position]
+
+    def root(self) -> bytes:
+        """Return the root of the tree as it is now."""
+        return tree_root(self.size, self.node)
+
+    def pending(self) -> list[StoredTile]:
+        """Return every tile that differs from what is stored: those filled, and the touched right edge."""
+        tiles = [
+            StoredTile(level=level, n=n, width=WIDTH, data=tile.data()) for (level, n), tile in self._filled.items()
+        ]
+        for level in sorted(self._touched):
+            edge = self._edge[level]
+            if edge.width:
+                n = self.size >> (HEIGHT * (level + 1))
+                tiles.append(StoredTile(level=level, n=n, width=edge.width, data=edge.data()))
+        return tiles
+
+    def settle(self) -> dict[tuple[int, int], ExpandedTile]:
+        """Note that everything pending is committed; returns the tiles that were filled, for a cache."""
+        filled, self._filled = self._filled, {}
+        self._touched.clear()
+        return filled
+
+
+class TileCache:
+    """Expanded tiles for proofs, the most recently used kept; safe for several threads.
+
+    A tile that is not full yet may be kept too: what it holds never changes, and when a node is missing in it the
+    tile is loaded again.
+    """
+
+    def __init__(self, capacity: int = 256) -> None:
+        self._capacity = capacity
+        self._tiles: OrderedDict[tuple[int, int], ExpandedTile] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def put(self, key: tuple[int, int], tile: ExpandedTile) -> None:
+        """Keep a tile."""
+        with self._guard:
+            self._tiles[key] = tile
+            self._tiles.move_to_end(key)
+            while len(self._tiles) > self._capacity:
+                self._tiles.popitem(last=False)
+
+    def put_all(self, tiles: Mapping[tuple[int, int], ExpandedTile]) -> None:
+        """Keep several tiles."""
+        for key, tile in tiles.items():
+            self.put(key, tile)
+
+    def node(self, level: int, index: int, load: TileLoader) -> bytes:
+        """Return the hash of a complete subtree, loading its tile if need be.
+
+        Raises:
+            LedgerDamaged: the stored tile is too short to hold it.
+        """
+        tile_level, n, row, position = locate(level, index)
+        with self._guard:
+            tile = self._tiles.get((tile_level, n))
+            if tile is not None:
+                self._tiles.move_to_end((tile_level, n))
+        if tile is None or position >= len(tile.rows[row]):
+            tile = ExpandedTile(load(tile_level, n))
+            self.put((tile_level, n), tile)
+        if position >= len(tile.rows[row]):
+            raise LedgerDamaged(f"tile {n} of level {tile_level} is too short")
+        return tile.rows[row][position]

@@ -1,0 +1,1 @@
+"""What entries mean: their form, which may follow which, and what is current."""

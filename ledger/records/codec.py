@@ -1,0 +1,156 @@
+"""Entries as bytes: canonical JSON (`ledger.canonical`) with exactly the fields of `Entry`, schema version 1."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+import orjson
+
+from ledger.canonical import Json, canonical, format_time, parse_canonical, parse_time
+from ledger.errors import CanonicalError, EntryError
+from ledger.records.lifecycle import FAMILY_OF
+
+__all__ = [
+    "LONGEST_ENTRY",
+    "Entry",
+    "Json",
+    "canonical",
+    "commit_value",
+    "decode_entry",
+    "encode_entry",
+    "is_group",
+    "is_policy",
+    "parse_canonical",
+]
+
+_VERSION = 1
+_FIELDS = ("at", "commits", "kind", "policy", "prev", "record", "seq", "v")
+_GROUP = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
+_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_RECORD = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_COMMIT_DOMAIN = b"chengxin/ledger/v1/commit\x00"
+LONGEST_ENTRY = 65_535
+"""Bytes; the entry bundles of tlog-tiles have 16-bit lengths."""
+
+
+def commit_value(group: str, salt: bytes, encoded: bytes) -> str:
+    """Commit to the canonical bytes of one group's value under a 32-byte salt: 64 hex digits."""
+    return sha256(_COMMIT_DOMAIN + group.encode("ascii") + b"\x00" + salt + encoded).hexdigest()
+
+
+def is_group(name: str) -> bool:
+    """Tell whether a name can be a group's: a lower-case letter, then up to 31 of `a-z0-9_-`."""
+    return _GROUP.fullmatch(name) is not None
+
+
+def is_policy(policy: str) -> bool:
+    """Tell whether a text can name a policy: empty, or the 64 hex digits of its digest."""
+    return policy == "" or _HASH.fullmatch(policy) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One entry of the ledger. It holds no personal data: what it is about is committed to, and lies in the vault."""
+
+    kind: str
+    record: bytes
+    """The record's random 128-bit id."""
+    seq: int
+    """Position among the record's entries, from 0."""
+    prev: bytes | None
+    """Leaf hash of the record's previous entry; None for the first."""
+    at: datetime
+    policy: str
+    """Digest (64 hex) of the policy in force, or empty."""
+    commits: Mapping[str, str]
+    """Salted commitment (64 hex) to each group of the vaulted document."""
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """Encode an entry whose parts were checked when its draft was admitted."""
+    return orjson.dumps(
+        {
+            "at": format_time(entry.at),
+            "commits": dict(entry.commits),
+            "kind": entry.kind,
+            "policy": entry.policy,
+            "prev": None if entry.prev is None else entry.prev.hex(),
+            "record": entry.record.hex(),
+            "seq": entry.seq,
+            "v": _VERSION,
+        },
+        option=orjson.OPT_SORT_KEYS,
+    )
+
+
+def decode_entry(data: bytes) -> Entry:
+    """Decode an entry strictly: one spelling, known version and kind, no missing or unknown field.
+
+    Raises:
+        EntryError: naming every mistake.
+    """
+    if len(data) > LONGEST_ENTRY:
+        raise EntryError(["too long"])
+    try:
+        value = parse_canonical(data)
+    except CanonicalError as failure:
+        raise EntryError([str(failure)]) from None
+    if not isinstance(value, dict):
+        raise EntryError(["not an object"])
+    mistakes = [f"field {name!r} is missing" for name in _FIELDS if name not in value]
+    mistakes += ["a field is unknown" for name in value if name not in _FIELDS]
+    mistakes += _wrong_fields(value)
+    if mistakes:
+        raise EntryError(mistakes)
+    prev, seq = value["prev"], value["seq"]
+    assert isinstance(seq, int)
+    return Entry(
+        kind=str(value["kind"]),
+        record=bytes.fromhex(str(value["record"])),
+        seq=seq,
+        prev=None if prev is None else bytes.fromhex(str(prev)),
+        at=parse_time(str(value["at"])),
+        policy=str(value["policy"]),
+        commits={group: str(commit) for group, commit in _mapping(value["commits"]).items()},
+    )
+
+
+def _mapping(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _wrong_fields(value: Mapping[str, Json]) -> list[str]:
+    seq, prev, commits = value.get("seq"), value.get("prev"), value.get("commits")
+    right = {
+        "v": type(value.get("v")) is int and value.get("v") == _VERSION,
+        "kind": isinstance(value.get("kind"), str) and value.get("kind") in FAMILY_OF,
+        "record": _matches(_RECORD, value.get("record")),
+        "at": _is_time(value.get("at")),
+        "policy": value.get("policy") == "" or _matches(_HASH, value.get("policy")),
+        "seq": type(seq) is int and seq >= 0,
+        "prev": prev is None or _matches(_HASH, prev),
+        "commits": isinstance(commits, Mapping)
+        and all(is_group(group) and _matches(_HASH, commit) for group, commit in commits.items()),
+    }
+    mistakes = [f"field {name!r} is wrong" for name, fine in right.items() if name in value and not fine]
+    if right["seq"] and right["prev"] and (seq == 0) != (prev is None):
+        mistakes.append("the first entry of a record, and no other, has no previous one")
+    return mistakes
+
+
+def _matches(pattern: re.Pattern[str], value: Json) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _is_time(value: Json) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        parse_time(value)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,119 @@
+"""The register: typed questions about the current state of records and their histories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Select, func, select
+
+from ledger.canonical import format_time
+from ledger.log import schema
+from ledger.log.store import Store
+from ledger.records.codec import decode_entry
+from ledger.records.projections import RecordRow
+from ledger.records.rows import read_row
+
+_MOST = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryLine:
+    """One step in the life of a record."""
+
+    idx: int
+    kind: str
+    at: datetime
+
+
+class Register:
+    """Questions about the projection; each runs on a read-only connection."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, record: bytes) -> RecordRow | None:
+        """Return the current state of a record, or None if there is none."""
+        found = self._rows(select(schema.record).where(schema.record.c.record == record))
+        return found[0] if found else None
+
+    def by_subject(
+        self, subject: bytes, family: str | None = None, states: Iterable[str] | None = None
+    ) -> list[RecordRow]:
+        """Return a person's records (by blind index), oldest first."""
+        table = schema.record
+        rules: list[ColumnElement[bool]] = [table.c.subject == subject]
+        if family is not None:
+            rules.append(table.c.family == family)
+        if states is not None:
+            rules.append(table.c.state.in_(list(states)))
+        return self._rows(select(table).where(*rules).order_by(table.c.first_idx))
+
+    def by_case(self, case_key: bytes, item: str | None = None) -> list[RecordRow]:
+        """Return the records of one case, or of one item in it, oldest first."""
+        table = schema.record
+        rules: list[ColumnElement[bool]] = [table.c.case_key == case_key]
+        if item is not None:
+            rules.append(table.c.item == item)
+        return self._rows(select(table).where(*rules).order_by(table.c.first_idx))
+
+    def by_parent(self, parent: bytes, family: str | None = None) -> list[RecordRow]:
+        """Return the records that name another as their parent, oldest first."""
+        table = schema.record
+        rules: list[ColumnElement[bool]] = [table.c.parent == parent]
+        if family is not None:
+            rules.append(table.c.family == family)
+        return self._rows(select(table).where(*rules).order_by(table.c.first_idx))
+
+    def by_code(self, code: str) -> list[RecordRow]:
+        """Return the records with a public number, oldest first."""
+        table = schema.record
+        return self._rows(select(table).where(table.c.code == code).order_by(table.c.first_idx))
+
+    def in_state(
+        self,
+        family: str,
+        states: Iterable[str],
+        *,
+        due_before: datetime | None = None,
+        after_idx: int = -1,
+        limit: int = 1000,
+    ) -> list[RecordRow]:
+        """Return records of a family in some states, by first entry; the next page begins after its last `first_idx`."""
+        table = schema.record
+        rules: list[ColumnElement[bool]] = [
+            table.c.family == family,
+            table.c.state.in_(list(states)),
+            table.c.first_idx > after_idx,
+        ]
+        if due_before is not None:
+            rules.append(table.c.due_at < format_time(due_before))
+        return self._rows(select(table).where(*rules).order_by(table.c.first_idx).limit(min(limit, _MOST)))
+
+    def history(self, record: bytes) -> list[HistoryLine]:
+        """Return every entry of a record, oldest first."""
+        table = schema.entry
+        question = select(table.c.idx, table.c.leaf).where(table.c.record == record).order_by(table.c.idx)
+        with self._store.reading() as connection:
+            found = connection.execute(question).all()
+        entries = ((row.idx, decode_entry(bytes(row.leaf))) for row in found)
+        return [HistoryLine(idx=idx, kind=entry.kind, at=entry.at) for idx, entry in entries]
+
+    def count_state(self, family: str) -> dict[str, int]:
+        """Count the records of a family by state."""
+        table = schema.record
+        question = select(table.c.state, func.count()).where(table.c.family == family).group_by(table.c.state)
+        with self._store.reading() as connection:
+            return {row[0]: row[1] for row in connection.execute(question)}
+
+    def count_code_prefix(self, prefix: str) -> int:
+        """Count the records whose public number begins with `prefix` (not empty, ASCII)."""
+        code = schema.record.c.code
+        beyond = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        with self._store.reading() as connection:
+            return int(connection.execute(select(func.count()).where(code >= prefix, code < beyond)).scalar_one())
+
+    def _rows(self, question: Select[*tuple[object, ...]]) -> list[RecordRow]:
+        with self._store.reading() as connection:
+            return [read_row(row) for row in connection.execute(question).mappings()]

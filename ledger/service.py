@@ -1,0 +1,195 @@
+"""`Ledger`: the one door through which the gateway appends and reads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from types import TracebackType
+from typing import Self, TypeVar
+
+from ledger.appends.admission import admit
+from ledger.appends.appender import Appender
+from ledger.appends.sequencer import Identity, Sequencer, read_replays
+from ledger.appends.values import Appended, Replay, Sequenced, Submission
+from ledger.errors import LedgerDamaged, ProofError
+from ledger.log.checkpoint import open_checkpoint
+from ledger.log.note import Signer, Verifier
+from ledger.log.reader import LogReader, read_entry
+from ledger.log.store import Store, open_store, read_checkpoint_note, read_head
+from ledger.log.tiles import TileCache
+from ledger.merkle import hash_leaf, prove_inclusion, verify_inclusion
+from ledger.receipt import format_receipt
+from ledger.records.codec import decode_entry
+from ledger.records.register import Register
+from ledger.vault import Erased, MasterKeys, Vault, VaultGroup, read_document
+
+Answer = TypeVar("Answer")
+
+
+class Ledger:
+    """An open ledger that may append. Made by `Ledger.open`; close it, or use it as a context manager."""
+
+    def __init__(
+        self,
+        store: Store,
+        identity: Identity,
+        vault: Vault,
+        *,
+        now: Callable[[], datetime],
+        entropy: Callable[[int], bytes],
+        capacity: int,
+        readers: int,
+    ) -> None:
+        cache = TileCache()
+        self._store = store
+        self._identity = identity
+        self._vault = vault
+        self._entropy = entropy
+        self._reader = LogReader(store, cache)
+        self._register = Register(store)
+        self._pool = ThreadPoolExecutor(readers, thread_name_prefix="ledger-read")
+        sequencer = Sequencer(store, vault, identity, now, cache.put_all)
+        sequencer.check_head()
+        self._appender = Appender(sequencer.commit, self.replay, capacity)
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        origin: str,
+        signer: Signer,
+        verifiers: Sequence[Verifier],
+        master_keys: MasterKeys,
+        now: Callable[[], datetime],
+        entropy: Callable[[int], bytes] = os.urandom,
+        cosigners: Sequence[Signer] = (),
+        capacity: int = 4096,
+        readers: int = 4,
+    ) -> Self:
+        """Open an existing ledger for appending, and check that what is stored at its right edge is sound.
+
+        `cosigners` are further keys that sign each checkpoint (a line each); `capacity` is how many submissions may
+        wait, `readers` how many reads may run at once.
+
+        Raises:
+            StoreMissing, SchemaNewer, SchemaOlder: there is no store this program can open.
+            LedgerLocked: the SQLite file has a writer already.
+            WrongKey, WrongOrigin: it is another log than configured.
+            LedgerDamaged: head, tiles and checkpoint contradict each other.
+            LedgerUnavailable: the database cannot be reached.
+        """
+        identity = Identity(origin=origin, signers=(signer, *cosigners), verifiers=tuple(verifiers))
+        store = open_store(url, readers=readers + 1)
+        try:
+            store.start_writing()
+            vault = Vault(master_keys, origin, entropy)
+            return cls(store, identity, vault, now=now, entropy=entropy, capacity=capacity, readers=readers)
+        except BaseException:
+            store.close()
+            raise
+
+    async def append(self, submission: Submission) -> Appended:
+        """Append, and return when it is durable and covered by a signed checkpoint.
+
+        Raises:
+            SubmissionError, TransitionRefused, AlreadyClaimed, IdempotencyConflict: refused; nothing was written.
+            LedgerOverloaded: too many wait already; nothing was written.
+            LedgerUnavailable: not known to be durable; ask again with the same idempotency key.
+            LedgerDamaged: stored data contradict each other; nothing more is appended.
+        """
+        return await self._appender.append(admit(submission, self._entropy))
+
+    def append_blocking(self, submission: Submission) -> Appended:
+        """Append as `append` does, blocking this thread."""
+        return self._appender.append_blocking(admit(submission, self._entropy))
+
+    async def read(self, question: Callable[[], Answer]) -> Answer:
+        """Run a read of this ledger in its small pool of threads: `await ledger.read(lambda: ledger.entry(7))`."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, question)
+
+    def lookup(self, key: bytes) -> Replay | None:
+        """Tell what an idempotency key was used for, before any work is done."""
+        with self._store.reading() as connection:
+            return read_replays(connection, {key}).get(key)
+
+    def replay(self, replay: Replay) -> Appended:
+        """Give the first answer to a submission again, byte for byte."""
+        indices = range(replay.first_idx, replay.first_idx + replay.count)
+        receipts = tuple(self.receipt(index, replay.size) for index in indices)
+        leaves = [self.entry(index) for index in indices]
+        entries = tuple(
+            Sequenced(index=index, entry=leaf, leaf_hash=hash_leaf(leaf))
+            for index, leaf in zip(indices, leaves, strict=True)
+        )
+        return Appended(entries=entries, size=replay.size, receipts=receipts, replayed=True)
+
+    def receipt(self, index: int, size: int | None = None) -> bytes:
+        """Return the receipt of an entry against the newest checkpoint, or the one signed at `size`.
+
+        Raises:
+            EntryMissing: there is no such entry, or no checkpoint was signed at that size.
+            LedgerDamaged: the proof made from the stored tiles does not verify; it does not leave.
+        """
+        with self._store.reading() as connection:
+            note = read_head(connection).note if size is None else read_checkpoint_note(connection, size)
+            leaf = read_entry(connection, index)
+            checkpoint = open_checkpoint(note, self._identity.verifiers, self._identity.origin)
+            proof = prove_inclusion(index, checkpoint.size, self._reader.nodes(connection))
+        _require_sound(leaf, index, checkpoint.size, proof, checkpoint.root)
+        return format_receipt(leaf, index, proof, note)
+
+    def entry(self, index: int) -> bytes:
+        """Return the bytes of an entry; raises `EntryMissing`."""
+        return self._reader.entry(index)
+
+    def document(self, index: int) -> dict[str, VaultGroup] | Erased:
+        """Return the document behind an entry, with the salts that open its commitments, or that it is erased.
+
+        Raises:
+            EntryMissing: there is no such entry, or it never had a document.
+            VaultError: it cannot be decrypted.
+        """
+        with self._store.reading() as connection:
+            entry = decode_entry(read_entry(connection, index))
+            return read_document(connection, self._vault, index, entry.record, entry.seq)
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """Prove that the log of size `new` begins with the log of size `old`."""
+        return self._reader.consistency(old, new)
+
+    def checkpoint(self, size: int | None = None) -> bytes:
+        """Return the newest signed checkpoint, or the one signed at `size`."""
+        return self._reader.checkpoint(size)
+
+    def size(self) -> int:
+        """Return how many entries are committed."""
+        return self._reader.size()
+
+    def register(self) -> Register:
+        """Return the questions about the current state of records."""
+        return self._register
+
+    def close(self) -> None:
+        """Commit what waits, stop, and close every connection. Closing twice does nothing more."""
+        self._appender.close()
+        self._pool.shutdown()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _require_sound(leaf: bytes, index: int, size: int, proof: list[bytes], root: bytes) -> None:
+    try:
+        verify_inclusion(hash_leaf(leaf), index, size, proof, root)
+    except ProofError as failure:
+        raise LedgerDamaged(f"the stored tiles do not prove entry {index} in the log of size {size}") from failure
