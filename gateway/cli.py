@@ -1,1 +1,5 @@
-def main() -> None: ...
+"""The command `chengxin`."""
+
+
+def main() -> None:
+    """Run the command."""

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from gateway.rules.request_key import Json
+from gateway.rules.kept import rows, table
+from ledger.canonical import Json
 
 TEMPLATE = "general"
 TEMPLATE_VERSION = 1
@@ -103,8 +104,8 @@ def build(
 
 def text(document: Mapping[str, Json]) -> str:
     """Render a document for the person to read before signing; nothing is in it that is not in the document."""
-    notice, matter = _table(document["notice"]), _table(document["matter"])
-    applicant, authority = _table(document["applicant"]), _table(document["authority"])
+    notice, matter = table(document["notice"]), table(document["matter"])
+    applicant, authority = table(document["applicant"]), table(document["authority"])
     lines = [
         "证明事项告知承诺书",
         "",
@@ -124,23 +125,11 @@ def text(document: Mapping[str, Json]) -> str:
         f"  个人信息保护告知:{notice['data_protection']}",
         "",
         "二、申请人承诺的事实",
-        *(f"  {_table(fact)['label']}:{_table(fact)['value']}" for fact in _list(document["facts"])),
+        *(f"  {table(fact)['label']}:{table(fact)['value']}" for fact in rows(document["facts"])),
         "",
         "三、申请人承诺",
-        *(f"  ({number}){sentence}" for number, sentence in enumerate(_list(document["statement"]), 1)),
+        *(f"  ({number}){sentence}" for number, sentence in enumerate(rows(document["statement"]), 1)),
         "",
         f"告知时间:{document['prepared_at']}  签署期限:{document['expires_at']}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _table(value: Json) -> dict[str, Json]:
-    if not isinstance(value, dict):
-        raise TypeError("the document is not of this template")
-    return value
-
-
-def _list(value: Json) -> list[Json]:
-    if not isinstance(value, list):
-        raise TypeError("the document is not of this template")
-    return value

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from uuid import UUID
 
-Json = None | bool | int | str | list["Json"] | dict[str, "Json"]
+from ledger.canonical import Json
 
 _TIME_BYTES = 6
 

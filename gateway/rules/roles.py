@@ -45,6 +45,6 @@ class Caller:
 
 
 def unit_of(uri: str, trust_domain: str) -> str | None:
-    """Give the unit (a unified social credit code) that a caller's SPIFFE ID names, or None if it is not one of ours."""
+    """Give the unit (a unified social credit code) that a caller's SPIFFE ID names, or None if it is none of ours."""
     parts = _SPIFFE.fullmatch(uri)
     return parts["unit"] if parts and parts["domain"] == trust_domain else None

@@ -1,0 +1,261 @@
+"""`gateway.toml`, read strictly: unknown keys refused, every mistake told at once, secrets only as files.
+
+A relative path is relative to the file that names it. `chengxin init` writes a complete, commented example.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from connectors.errors import StanzaError
+from connectors.stanza import Stanza
+from gateway.errors import ConfigurationError
+from gateway.rules.roles import Role, unit_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """Where and how the gateway listens."""
+
+    listen: str
+    trust_domain: str
+    plaintext: bool
+    certificate_file: Path
+    key_file: Path
+    client_authority_file: Path
+    reflection: bool
+    max_message_bytes: int
+    deadline_cap: timedelta
+    cap_missing_deadline: bool
+    drain: timedelta
+    ledger_reserve: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSettings:
+    """Where the ledger lives and which keys it uses."""
+
+    url: str
+    origin: str
+    signing_key_file: Path
+    master_keys_file: Path
+    index_key_file: Path
+    queue: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitmentSettings:
+    """How long a document can be signed, and whose personal certificates count."""
+
+    document_valid: timedelta
+    anchors_file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingSettings:
+    """The periods that protect a person; their legal sources stand beside them in the example file."""
+
+    defence_working_days: int
+    remedy_days: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditSettings:
+    """What a report says of us: the division of its code, and who determined it."""
+
+    division: str
+    authority_name: str
+    authority_code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarSettings:
+    """Days that the published calendar gets wrong here, or does not know yet."""
+
+    holidays: tuple[date, ...]
+    working_days: tuple[date, ...]
+    announced_years: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the gateway is told."""
+
+    server: ServerSettings
+    ledger: LedgerSettings
+    catalogue_files: tuple[Path, ...]
+    commitments: CommitmentSettings
+    findings: FindingSettings
+    credit: CreditSettings
+    calendar: CalendarSettings
+    callers: Mapping[str, frozenset[Role]]
+    sources: Mapping[str, Mapping[str, object]]
+
+
+def load_settings(path: Path) -> Settings:
+    """Read a configuration file.
+
+    Raises:
+        ConfigurationError: names every mistake.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigurationError(str(path), ["there is no such file (`chengxin init` writes one)"]) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(str(path), [f"cannot be read: {error}"]) from error
+    return read_settings(table, home=path.parent.resolve(), where=str(path))
+
+
+def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Settings:
+    """Read settings from a parsed table; relative paths are relative to `home`.
+
+    Raises:
+        ConfigurationError: names every mistake.
+    """
+    root = Stanza(where, table)
+    server = _server(root.table("server"), home)
+    settings = Settings(
+        server=server,
+        ledger=_ledger(root.table("ledger"), home),
+        catalogue_files=tuple(home / name for name in root.table("catalogue").texts("files")),
+        commitments=_commitments(root.table("commitments"), home),
+        findings=_findings(root.table("findings")),
+        credit=_credit(root.table("credit")),
+        calendar=_calendar(root.table("calendar")),
+        callers=_callers(root.listed("callers"), server.trust_domain, root),
+        sources=_sources(root),
+    )
+    try:
+        root.finish()
+    except StanzaError as error:
+        raise ConfigurationError(where, error.mistakes) from error
+    return settings
+
+
+def _server(part: Stanza, home: Path) -> ServerSettings:
+    plaintext = part.flag("plaintext", False)
+    files = {
+        key: part.text(key, "" if plaintext else None)
+        for key in ("certificate_file", "key_file", "client_authority_file")
+    }
+    return ServerSettings(
+        listen=part.text("listen", "127.0.0.1:8443"),
+        trust_domain=part.text("trust_domain"),
+        plaintext=plaintext,
+        certificate_file=home / files["certificate_file"],
+        key_file=home / files["key_file"],
+        client_authority_file=home / files["client_authority_file"],
+        reflection=part.flag("reflection", False),
+        max_message_bytes=part.number("max_message_bytes", 1 << 20, least=1024, most=1 << 26),
+        deadline_cap=part.duration("deadline_cap", "10s"),
+        cap_missing_deadline=part.choice("missing_deadline", ("refuse", "cap"), "refuse") == "cap",
+        drain=part.duration("drain", "10s"),
+        ledger_reserve=part.duration("ledger_reserve", "500ms"),
+    )
+
+
+def _ledger(part: Stanza, home: Path) -> LedgerSettings:
+    url = part.text("url")
+    return LedgerSettings(
+        url=_database_url(url, home),
+        origin=part.text("origin"),
+        signing_key_file=home / part.text("signing_key_file"),
+        master_keys_file=home / part.text("master_keys_file"),
+        index_key_file=home / part.text("index_key_file"),
+        queue=part.number("queue", 4096, least=1, most=1 << 20),
+    )
+
+
+def _database_url(url: str, home: Path) -> str:
+    """Make the path of an SQLite URL absolute: `sqlite:///ledger.sqlite3` is beside the configuration file."""
+    scheme, separator, path = url.partition(":///")
+    if scheme == "sqlite" and separator:
+        return f"sqlite:///{home / path}"
+    return url
+
+
+def _commitments(part: Stanza, home: Path) -> CommitmentSettings:
+    return CommitmentSettings(
+        document_valid=part.duration("document_valid", "30m"),
+        anchors_file=home / part.text("anchors_file"),
+    )
+
+
+def _findings(part: Stanza) -> FindingSettings:
+    return FindingSettings(
+        defence_working_days=part.number("defence_working_days", 5, most=365),
+        remedy_days=part.number("remedy_days", 60, most=3650),
+    )
+
+
+def _credit(part: Stanza) -> CreditSettings:
+    division = part.text("division")
+    if division and not (division.isascii() and division.isdigit() and len(division) == 6):
+        part.mistake("division", "must be a division code of six digits")
+    return CreditSettings(
+        division=division, authority_name=part.text("authority_name"), authority_code=part.text("authority_code")
+    )
+
+
+def _calendar(part: Stanza) -> CalendarSettings:
+    return CalendarSettings(
+        holidays=_days(part, "holidays"),
+        working_days=_days(part, "working_days"),
+        announced_years=_years(part),
+    )
+
+
+def _days(part: Stanza, key: str) -> tuple[date, ...]:
+    found = part.anything(key)
+    if found is None:
+        return ()
+    if not isinstance(found, list) or not all(type(day) is date for day in found):
+        part.mistake(key, "must be a list of dates")
+        return ()
+    return tuple(found)
+
+
+def _years(part: Stanza) -> tuple[int, ...]:
+    found = part.anything("announced_years")
+    if found is None:
+        return ()
+    if not isinstance(found, list) or not all(type(year) is int for year in found):
+        part.mistake("announced_years", "must be a list of years")
+        return ()
+    return tuple(found)
+
+
+def _callers(parts: list[Stanza], trust_domain: str, root: Stanza) -> dict[str, frozenset[Role]]:
+    callers: dict[str, frozenset[Role]] = {}
+    words = {role.value: role for role in Role}
+    if not parts:
+        root.mistake("callers", "at least one caller is needed")
+    for part in parts:
+        uri = part.text("id")
+        if uri and unit_of(uri, trust_domain) is None:
+            part.mistake("id", f"must be spiffe://{trust_domain}/org/<unified social credit code>/<system>")
+        if uri in callers:
+            part.mistake("id", "is given twice")
+        named = part.texts("roles", None)
+        for word in named:
+            if word not in words:
+                part.mistake("roles", f"{word!r} is not a role; the roles are {', '.join(words)}")
+        callers[uri] = frozenset(words[word] for word in named if word in words)
+    return callers
+
+
+def _sources(root: Stanza) -> dict[str, Mapping[str, object]]:
+    """Take the stanzas as they are: each connector reads its own."""
+    found = root.anything("sources")
+    if found is None:
+        root.mistake("sources", "at least one source is needed")
+        return {}
+    if not isinstance(found, Mapping) or not all(isinstance(stanza, Mapping) for stanza in found.values()):
+        root.mistake("sources", "must be a table of tables")
+        return {}
+    return {str(name): stanza for name, stanza in found.items()}

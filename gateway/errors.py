@@ -1,0 +1,222 @@
+"""Every way in which the gateway refuses, typed; `gateway.rpc.status` alone turns them into gRPC codes.
+
+    GatewayError
+    ├── InvalidRequest            the request is malformed; names every mistake
+    ├── CallerUnknown             a valid certificate that the configuration does not know
+    ├── NotEntitled               known, but this is not theirs to ask or do
+    ├── RequestIdReused           the same request_id came with another body
+    ├── RecordNotFound            no such verification, commitment, finding or report (or not yours to see)
+    ├── StepRefused               the state of things does not allow this act now
+    │   ├── NotACommitmentStep    the verification's next step is not COMMITMENT
+    │   ├── CommitmentBarred      the person may not make commitments at present
+    │   ├── CommitmentExists      the case already has a commitment for the item
+    │   ├── DocumentExpired       the document was not signed in time
+    │   ├── SameOfficer           the second officer is the first
+    │   └── PeriodRunning         the defence or the remedy period has not ended
+    ├── SignatureRefused          a signature or its certificate does not hold
+    └── ConfigurationError        settings or the house they describe are not as they must be
+
+No message holds a name, a number or a value of a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """The gateway refuses; `reason` is stable for programs, `chinese` is for the person at the window."""
+
+    reason: ClassVar[str] = "REFUSED"
+    chinese: str = "请求被拒绝。"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """One mistake in a request: the field's path, what is wrong in English and in Chinese."""
+
+    field: str
+    description: str
+    chinese: str = ""
+
+
+class InvalidRequest(GatewayError):
+    """The request is malformed; `violations` names every mistake at once."""
+
+    reason: ClassVar[str] = "INVALID_REQUEST"
+    chinese = "请求有误,请按所列各项更正后重新提交。"
+
+    def __init__(self, violations: Sequence[Violation], *, reason: str | None = None) -> None:
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations))
+        self.violations = tuple(violations)
+        self.reason_given = reason or self.reason
+
+
+class DeadlineRequired(GatewayError):
+    """The call came without a deadline."""
+
+    reason: ClassVar[str] = "DEADLINE_REQUIRED"
+    chinese = "调用未设置时限(deadline),请设置后重试。"
+
+    def __init__(self, cap: float) -> None:
+        super().__init__(f"set a deadline on the call (at most {cap:g} s are used)")
+
+
+class CallerUnknown(GatewayError):
+    """The certificate is valid but the configuration does not know the system it names."""
+
+    reason: ClassVar[str] = "CALLER_UNKNOWN"
+    chinese = "证书有效,但该系统未在网关登记。"
+
+
+class NotEntitled(GatewayError):
+    """The caller is known, but this is not theirs to ask or do."""
+
+    reason: ClassVar[str] = "NOT_ENTITLED"
+
+    def __init__(self, rule: str, chinese: str) -> None:
+        super().__init__(rule)
+        self.chinese = chinese
+
+
+class ItemBanned(GatewayError):
+    """The item may not be demanded at all; the message is the rule that bans it."""
+
+    reason: ClassVar[str] = "ITEM_BANNED"
+
+    def __init__(self, item: str, rule: str) -> None:
+        super().__init__(f"item {item!r} may not be demanded: {rule}")
+        self.chinese = f"该证明事项不得索要:{rule}"
+
+
+class RequestIdReused(GatewayError):
+    """The request_id was used before with another body; `fields` names where they differ."""
+
+    reason: ClassVar[str] = "REQUEST_ID_REUSED"
+    chinese = "该请求编号已用于另一内容的请求,请使用新的编号。"
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        super().__init__("request_id was used with another body; differing fields: " + (", ".join(fields) or "unknown"))
+        self.fields = tuple(fields)
+
+
+class RecordNotFound(GatewayError):
+    """No such record, or it is not the caller's to see; the two are not told apart."""
+
+    reason: ClassVar[str] = "RECORD_NOT_FOUND"
+    chinese = "未找到该记录,或无权查看。"
+
+    def __init__(self, family: str) -> None:
+        super().__init__(f"no such {family}")
+
+
+class DocumentErased(GatewayError):
+    """The document behind the entry was erased; the entry and its proof stay."""
+
+    reason: ClassVar[str] = "DOCUMENT_ERASED"
+    chinese = "该记录的文书已依法删除,仅存证明。"
+
+    def __init__(self) -> None:
+        super().__init__("the document was erased; entry and proof remain")
+
+
+class StepRefused(GatewayError):
+    """The state of things does not allow this act now."""
+
+    reason: ClassVar[str] = "STEP_REFUSED"
+    chinese = "当前状态不允许此操作。"
+
+
+class TransitionNotAllowed(StepRefused):
+    """The record's life does not allow this event now."""
+
+    reason: ClassVar[str] = "TRANSITION_REFUSED"
+
+    def __init__(self, kind: str, state: str) -> None:
+        super().__init__(f"{kind} may not follow: the record is {state}")
+        self.chinese = f"当前状态({state})不允许此操作。"
+
+
+class NotACommitmentStep(StepRefused):
+    """The verification's next step is not COMMITMENT."""
+
+    reason: ClassVar[str] = "NOT_A_COMMITMENT_STEP"
+    chinese = "该次核验的下一步不是告知承诺,不能以承诺代替。"
+
+    def __init__(self, step: str) -> None:
+        super().__init__(f"the verification's next step is {step}, not COMMITMENT")
+
+
+class CommitmentBarred(StepRefused):
+    """The person may not make commitments at present; `code` says by which rule."""
+
+    reason: ClassVar[str] = "COMMITMENT_BARRED"
+
+    def __init__(self, code: str, chinese: str) -> None:
+        super().__init__(f"the person may not make a commitment: {code}")
+        self.code = code
+        self.chinese = chinese
+
+
+class CommitmentExists(StepRefused):
+    """The case already has a commitment for the item."""
+
+    reason: ClassVar[str] = "COMMITMENT_EXISTS"
+    chinese = "本办件的该事项已有承诺。"
+
+    def __init__(self) -> None:
+        super().__init__("the case already has a commitment for this item")
+
+
+class DocumentExpired(StepRefused):
+    """The document was not signed in time."""
+
+    reason: ClassVar[str] = "DOCUMENT_EXPIRED"
+    chinese = "告知书已过有效期,请重新办理告知。"
+
+    def __init__(self) -> None:
+        super().__init__("the document expired; prepare a new one")
+
+
+class SameOfficer(StepRefused):
+    """The officer who decides is the one who proposed."""
+
+    reason: ClassVar[str] = "SAME_OFFICER"
+    chinese = "提出与决定须由不同的人员作出。"
+
+    def __init__(self) -> None:
+        super().__init__("who proposed may not decide")
+
+
+class PeriodRunning(StepRefused):
+    """A period that protects the person has not ended yet."""
+
+    reason: ClassVar[str] = "PERIOD_RUNNING"
+
+    def __init__(self, period: str, until: datetime) -> None:
+        super().__init__(f"the {period} period runs until {until.isoformat()}")
+        self.chinese = f"期限尚未届满,至 {until.date().isoformat()} 止。"
+
+
+class SignatureRefused(GatewayError):
+    """A signature or the certificate behind it does not hold; `code` says which rule it breaks."""
+
+    reason: ClassVar[str] = "SIGNATURE_REFUSED"
+
+    def __init__(self, code: str, detail: str, chinese: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.chinese = chinese
+
+
+class ConfigurationError(GatewayError):
+    """Settings are not as they must be; `mistakes` lists every one."""
+
+    reason: ClassVar[str] = "CONFIGURATION"
+
+    def __init__(self, where: str, mistakes: Sequence[str]) -> None:
+        super().__init__(f"{where}:\n" + "\n".join(f"  - {m}" for m in mistakes))
+        self.mistakes = tuple(mistakes)

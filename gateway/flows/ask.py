@@ -1,0 +1,95 @@
+"""Ask the sources what a plan needs: concurrently, no more than needed, and stop what no longer matters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from connectors.connector import Connector, QueryContext
+from connectors.outcome import NOT_COVERED, Evidence
+from gateway.rules.plan import FactCheck, Plan
+from gateway.rules.verdict import Judgement, LeafTruth, evaluate, judge, next_checks, sources_to_ask
+
+NO_SOURCE = "-"
+"""Stands for the source where no department shares this type of fact here: it is covered by nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The judgement, and what each source said, in the plan's order."""
+
+    judgement: Judgement
+    evidence: tuple[Evidence, ...]
+
+
+class Ask:
+    """Asks configured sources, in the order of the configuration for each type of fact."""
+
+    def __init__(self, sources: Mapping[str, Connector], *, now: Callable[[], datetime]) -> None:
+        self._by_fact: dict[str, tuple[Connector, ...]] = {}
+        for connector in sources.values():
+            for fact_type in connector.manifest.fact_types:
+                self._by_fact[fact_type] = (*self._by_fact.get(fact_type, ()), connector)
+        self._now = now
+
+    def sources_for(self, fact_type: str) -> tuple[str, ...]:
+        """Name the sources that would be asked for a type of fact, in order."""
+        return tuple(connector.manifest.source for connector in self._by_fact.get(fact_type, ()))
+
+    async def __call__(self, plan: Plan, context: QueryContext) -> Asked:
+        """Ask until the plan is decided or nothing is left to ask."""
+        answers: dict[str, LeafTruth] = {}
+        evidence: dict[str, tuple[Evidence, ...]] = {}
+        running: dict[asyncio.Task[tuple[Evidence, ...]], FactCheck] = {}
+        try:
+            while True:
+                under_way = {check.id for check in running.values()}
+                for check in next_checks(plan, answers):
+                    if check.id not in under_way:
+                        running[asyncio.create_task(self._leaf(check, context))] = check
+                if not running or not next_checks(plan, answers):
+                    break
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    check = running.pop(task)
+                    evidence[check.id] = task.result()
+                    sources = max(1, len(self._by_fact.get(check.fact_type, ())))
+                    answers[check.id] = judge(check, evidence[check.id], sources=sources)
+        finally:
+            await _cancel(running)
+        told = tuple(one for check_id in plan.checks for one in evidence.get(check_id, ()))
+        return Asked(judgement=evaluate(plan, answers), evidence=told)
+
+    async def _leaf(self, check: FactCheck, context: QueryContext) -> tuple[Evidence, ...]:
+        sources = self._by_fact.get(check.fact_type, ())
+        if not sources:
+            return (self._covered_by_nobody(check),)
+        said: list[Evidence] = []
+        while more := sources_to_ask(
+            check.policy, said, absence_conclusive=check.absence_conclusive, sources=len(sources)
+        ):
+            asked = sources[len(said) : len(said) + more]
+            answers = await asyncio.gather(*(source.check_many([check.claim], context) for source in asked))
+            said.extend(answer[0] for answer in answers)
+        return tuple(said)
+
+    def _covered_by_nobody(self, check: FactCheck) -> Evidence:
+        now = self._now()
+        return Evidence(
+            source=NO_SOURCE,
+            fact_type=check.fact_type,
+            outcome=NOT_COVERED,
+            asked_at=now,
+            answered_at=now,
+            attempts=0,
+        )
+
+
+async def _cancel(running: Mapping[asyncio.Task[tuple[Evidence, ...]], FactCheck]) -> None:
+    """Stop what is no longer needed, and wait until it has stopped: no task outlives its question."""
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running)

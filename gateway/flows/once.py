@@ -1,0 +1,149 @@
+"""Do what a request asks once, however often it comes; and never answer what is not recorded.
+
+The same request_id with the same body gives the first outcome again, byte for byte; with another body
+`RequestIdReused` names the fields that differ. Refusals of the ledger become refusals of the gateway here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from gateway.errors import CommitmentExists, DocumentErased, RequestIdReused, TransitionNotAllowed
+from gateway.rules.request_key import differing_fields, request_key
+from ledger import (
+    AlreadyClaimed,
+    Appended,
+    Draft,
+    Erased,
+    Idempotency,
+    IdempotencyConflict,
+    Ledger,
+    Submission,
+    TransitionRefused,
+)
+from ledger.canonical import Json, canonical
+
+REQUEST = "request"
+"""The group of the first entry that keeps the request's body, to tell a repeat from another request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A writing request: who sent it, its id, and its whole body (with the method) as a canonical value."""
+
+    caller: str
+    request_id: UUID
+    body: dict[str, Json] = field(repr=False)
+
+    @property
+    def key(self) -> bytes:
+        """Tell this request from every other."""
+        return request_key(self.caller, self.request_id)
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the canonical body."""
+        return hashlib.sha256(canonical(self.body)).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """Entries that one request made: the first index, the bytes of each, and its receipt (a tlog-proof text)."""
+
+    first: int
+    entries: tuple[bytes, ...]
+    receipts: tuple[bytes, ...]
+    size: int
+    replayed: bool
+
+
+class Once:
+    """Records requests, each once."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def replay(self, request: Request) -> Recorded | None:
+        """Return what the request came to before, or None when it is new.
+
+        Raises:
+            RequestIdReused: the request_id came with another body.
+        """
+        return await self._ledger.read(lambda: self._replay(request))
+
+    def _replay(self, request: Request) -> Recorded | None:
+        seen = self._ledger.lookup(request.key)
+        if seen is None:
+            return None
+        if seen.body_digest != request.digest:
+            raise self._reused(request, seen.first_idx)
+        return _recorded(self._ledger.replay(seen))
+
+    async def record(
+        self,
+        request: Request | None,
+        drafts: Sequence[Draft],
+        *,
+        at: datetime,
+        claims: Sequence[tuple[bytes, bytes]] = (),
+        releases: Sequence[bytes] = (),
+    ) -> Recorded:
+        """Append the drafts as one atomic submission.
+
+        Raises:
+            RequestIdReused: the request_id came with another body.
+            CommitmentExists: something that may exist once only exists already.
+            TransitionNotAllowed: the record's life does not allow this now.
+        """
+        try:
+            appended = await self._ledger.append(
+                Submission(
+                    drafts=tuple(drafts),
+                    at=at,
+                    idempotency=Idempotency(key=request.key, body_digest=request.digest) if request else None,
+                    claim_keys=tuple(claims),
+                    release_keys=tuple(releases),
+                )
+            )
+        except IdempotencyConflict as error:
+            if request is None:
+                raise
+            first, asked = error.first_idx, request
+            raise await self._ledger.read(lambda: self._reused(asked, first)) from error
+        except AlreadyClaimed as error:
+            raise CommitmentExists from error
+        except TransitionRefused as error:
+            raise TransitionNotAllowed(error.kind, error.state or "ABSENT") from error
+        return _recorded(appended)
+
+    async def document(self, index: int) -> dict[str, Json]:
+        """Return what is kept behind an entry, by group.
+
+        Raises:
+            DocumentErased: it was erased by order or at the end of its retention.
+        """
+        document = await self._ledger.read(lambda: self._ledger.document(index))
+        if isinstance(document, Erased):
+            raise DocumentErased
+        return {group: kept.value for group, kept in document.items()}
+
+    def _reused(self, request: Request, first: int) -> RequestIdReused:
+        document = self._ledger.document(first)
+        if isinstance(document, Erased):
+            return RequestIdReused(())
+        kept = document.get(REQUEST)
+        return RequestIdReused(differing_fields(kept.value if kept else None, request.body))
+
+
+def _recorded(appended: Appended) -> Recorded:
+    return Recorded(
+        first=appended.entries[0].index,
+        entries=tuple(entry.entry for entry in appended.entries),
+        receipts=appended.receipts,
+        size=appended.size,
+        replayed=appended.replayed,
+    )

@@ -1,0 +1,258 @@
+"""Verify: ask, judge, say what follows, record it, and only then answer.
+
+1. the form and the catalogue admit the question, or every mistake is named;
+2. a repeated request gets its first answer;
+3. a caller who may not ask is refused, and the refusal is recorded;
+4. the sources are asked as far as needed;
+5. verdict and next step follow from pure rules;
+6. question and answer are recorded; what cannot be recorded did not happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from connectors.connector import QueryContext
+from connectors.outcome import Evidence
+from gateway.catalogue.book import Book
+from gateway.catalogue.model import Catalogue, Item, Matter
+from gateway.catalogue.words import Disclosure, ItemState
+from gateway.errors import GatewayError, ItemBanned, NotEntitled
+from gateway.flows.ask import Ask, Asked
+from gateway.flows.once import REQUEST, Once, Recorded, Request
+from gateway.rules.admission import Question, RawQuestion, admit, question_body
+from gateway.rules.fallback import FallbackInput, NextStep, next_step, policy_digest, settings_for
+from gateway.rules.kept import table
+from gateway.rules.plan import plan
+from gateway.rules.roles import Caller
+from ledger import BlindIndex, Draft
+from ledger.canonical import Json
+
+ANSWER = "answer"
+"""The group of a verification's document that holds the answer, from which every response is built."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """An answer as it was recorded: the kept question and answer, and the proof."""
+
+    question: Mapping[str, Json]
+    answer: Mapping[str, Json]
+    recorded: Recorded
+
+
+class Verify:
+    """Answers questions about applicants."""
+
+    def __init__(
+        self,
+        *,
+        book: Book,
+        ask: Ask,
+        once: Once,
+        index: BlindIndex,
+        reserve: float,
+        now: Callable[[], datetime],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._book = book
+        self._ask = ask
+        self._once = once
+        self._index = index
+        self._reserve = reserve
+        self._now = now
+        self._entropy = entropy
+
+    async def __call__(self, raw: RawQuestion, caller: Caller, deadline: float) -> Answered:
+        """Answer a question by a loop time.
+
+        Raises:
+            InvalidRequest: the question is malformed; nothing was recorded.
+            NotEntitled, ItemBanned: the caller may not ask this; the refusal is recorded.
+            RequestIdReused: the request_id came before with another body.
+        """
+        catalogue = self._book.catalogue
+        question = admit(raw, caller, catalogue, today=self._now().date())
+        request = Request(caller=caller.id, request_id=question.request_id, body=question_body(question))
+        if replayed := await self._once.replay(request):
+            return await self._first_answer(replayed)
+        item, matter = catalogue.item(question.item), catalogue.matter(question.context.matter)
+        try:
+            require_entitled(caller, item, matter)
+        except GatewayError as refusal:
+            await self._record_refusal(request, question, refusal, catalogue)
+            raise
+        asked = await self.ask(question, catalogue, deadline)
+        step = self.step(asked, item, matter)
+        return await self._record(request, question, asked, step, catalogue)
+
+    def check(self, raw: RawQuestion, caller: Caller) -> None:
+        """Check a question without asking it or recording anything."""
+        catalogue = self._book.catalogue
+        question = admit(raw, caller, catalogue, today=self._now().date())
+        require_entitled(caller, catalogue.item(question.item), catalogue.matter(question.context.matter))
+
+    async def ask(self, question: Question, catalogue: Catalogue, deadline: float) -> Asked:
+        """Ask the sources about an admitted question; part of the time is kept for recording the answer."""
+        item = catalogue.item(question.item)
+        planned = plan(item, question.parameters, question.subject, catalogue.fact_types)
+        context = QueryContext(
+            matter=question.context.matter,
+            case=question.context.case_id,
+            item=question.item,
+            operator=question.context.operator.person,
+            unit=question.context.operator.unit,
+            reason=question.context.purpose,
+            deadline=deadline - self._reserve,
+        )
+        return await self._ask(planned, context)
+
+    def step(self, asked: Asked, item: Item, matter: Matter) -> NextStep:
+        """Say what follows from what the sources said."""
+        settings = settings_for(item, matter)
+        return next_step(
+            FallbackInput(verdict=asked.judgement.verdict, reasons=asked.judgement.reasons, settings=settings)
+        )
+
+    def draft(
+        self,
+        question: Question,
+        asked: Asked,
+        step: NextStep,
+        catalogue: Catalogue,
+        *,
+        at: datetime,
+        parent: bytes | None = None,
+    ) -> Draft:
+        """Make the entry of an answer: question and answer go to the vault, digests to the log."""
+        record = self._entropy(16)
+        item, matter = catalogue.item(question.item), catalogue.matter(question.context.matter)
+        policy = policy_digest(settings_for(item, matter))
+        return Draft(
+            kind="VerificationAnswered",
+            record=record,
+            policy=policy,
+            groups={
+                REQUEST: question_body(question),
+                ANSWER: _answer(
+                    record=record,
+                    asked=asked,
+                    step=step,
+                    catalogue_version=catalogue.version,
+                    policy=policy,
+                    disclosure=matter.items[item.code].disclosure or item.disclosure,
+                    at=at,
+                ),
+            },
+            facts=self._facts(question, parent),
+        )
+
+    async def _record(
+        self, request: Request, question: Question, asked: Asked, step: NextStep, catalogue: Catalogue
+    ) -> Answered:
+        at = self._now()
+        draft = self.draft(question, asked, step, catalogue, at=at)
+        recorded = await self._once.record(request, [draft], at=at)
+        if recorded.replayed:
+            return await self._first_answer(recorded)
+        return Answered(question=table(draft.groups[REQUEST]), answer=table(draft.groups[ANSWER]), recorded=recorded)
+
+    async def _record_refusal(
+        self, request: Request, question: Question, refusal: GatewayError, catalogue: Catalogue
+    ) -> None:
+        # The refusal takes no idempotency key: the same request may be asked again once the caller is entitled.
+        draft = Draft(
+            kind="VerificationRefused",
+            record=self._entropy(16),
+            groups={
+                REQUEST: request.body,
+                "refusal": {"reason": refusal.reason, "rule": str(refusal), "catalogue_version": catalogue.version},
+            },
+            facts=self._facts(question, None),
+        )
+        await self._once.record(None, [draft], at=self._now())
+
+    def _facts(self, question: Question, parent: bytes | None) -> dict[str, Json]:
+        context = question.context
+        return {
+            "subject": self._index.of(question.subject.id_type, question.subject.id_number).hex(),
+            "case_key": self._index.of("case", f"{context.operator.unit}/{context.case_id}").hex(),
+            "unit": context.operator.unit,
+            "matter": context.matter,
+            "item": question.item,
+            "parent": parent.hex() if parent else None,
+        }
+
+    async def _first_answer(self, recorded: Recorded) -> Answered:
+        document = await self._once.document(recorded.first)
+        return Answered(question=table(document[REQUEST]), answer=table(document[ANSWER]), recorded=recorded)
+
+
+def require_entitled(caller: Caller, item: Item, matter: Matter) -> None:
+    """Refuse a caller whose department does not handle the matter, or a question that the matter may not ask.
+
+    Raises:
+        NotEntitled: names the rule.
+        ItemBanned: nobody may demand this; names the basis.
+    """
+    if item.state is ItemState.BANNED:
+        raise ItemBanned(item.code, ";".join(basis.text for basis in item.legal_basis))
+    if caller.unit not in {department.uscc for department in matter.departments}:
+        raise NotEntitled(
+            f"the caller's department does not handle matter {matter.code!r}", "本单位不办理该事项,不得查询。"
+        )
+    if item.code not in matter.items:
+        raise NotEntitled(
+            f"matter {matter.code!r} may not ask item {item.code!r}",
+            "该办理事项的目录中没有此证明事项,不得查询或索要。",
+        )
+
+
+def _answer(
+    *,
+    record: bytes,
+    asked: Asked,
+    step: NextStep,
+    catalogue_version: str,
+    policy: str,
+    disclosure: Disclosure,
+    at: datetime,
+) -> dict[str, Json]:
+    return {
+        "record": record.hex(),
+        "verdict": asked.judgement.verdict.value,
+        "reasons": [str(reason) for reason in sorted(asked.judgement.reasons, key=str)],
+        "next_step": _step(step),
+        "facts": [_fact(evidence) for evidence in asked.evidence],
+        "disclosure": disclosure.value,
+        "catalogue_version": catalogue_version,
+        "policy_version": policy,
+        "answered_at": at.isoformat(),
+    }
+
+
+def _step(step: NextStep) -> dict[str, Json]:
+    return {
+        "kind": step.kind.value,
+        "until": step.until.isoformat() if step.until else None,
+        "retry_after_s": int(step.retry_after.total_seconds()) if step.retry_after else None,
+        "attribute": step.attribute,
+        "attempts": list(step.attempts),
+        "explanation": step.explanation,
+    }
+
+
+def _fact(evidence: Evidence) -> dict[str, Json]:
+    return {
+        "fact_type": evidence.fact_type,
+        "source": evidence.source,
+        "outcome": evidence.outcome.kind.value,
+        "cause": evidence.outcome.cause.value if evidence.outcome.cause else "",
+        "asked_at": evidence.asked_at.isoformat(),
+        "answered_at": evidence.answered_at.isoformat(),
+        "as_of": evidence.as_of.isoformat() if evidence.as_of else None,
+        "attempts": evidence.attempts,
+        "raw_digest": evidence.raw_digest.hex(),
+    }

@@ -1,0 +1,102 @@
+"""Where errors cross the wire: one table from our exceptions to gRPC status, with google.rpc details.
+
+ErrorInfo (reason, domain), BadRequest (every field violation), RetryInfo and LocalizedMessage zh-CN (AIP-193). What
+is not in the table becomes INTERNAL with no text of its own: an exception's message may hold what nobody should see.
+"""
+
+from __future__ import annotations
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2, message
+from google.rpc import error_details_pb2, status_pb2
+
+from gateway import errors
+from ledger import errors as ledger_errors
+
+DOMAIN = "chengxin"
+
+_CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
+    (errors.InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.DeadlineRequired, grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.CallerUnknown, grpc.StatusCode.PERMISSION_DENIED),
+    (errors.NotEntitled, grpc.StatusCode.PERMISSION_DENIED),
+    (errors.ItemBanned, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.RequestIdReused, grpc.StatusCode.ALREADY_EXISTS),
+    (errors.CommitmentExists, grpc.StatusCode.ALREADY_EXISTS),
+    (errors.RecordNotFound, grpc.StatusCode.NOT_FOUND),
+    (errors.DocumentErased, grpc.StatusCode.NOT_FOUND),
+    (errors.StepRefused, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.SignatureRefused, grpc.StatusCode.INVALID_ARGUMENT),
+    (ledger_errors.LedgerOverloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (ledger_errors.LedgerUnavailable, grpc.StatusCode.UNAVAILABLE),
+    (ledger_errors.LedgerDamaged, grpc.StatusCode.DATA_LOSS),
+)
+
+_LEDGER_REASONS = {
+    grpc.StatusCode.RESOURCE_EXHAUSTED: ("LEDGER_OVERLOADED", "系统繁忙,请稍后重试。"),
+    grpc.StatusCode.UNAVAILABLE: ("LEDGER_UNAVAILABLE", "台账暂不可写,本次请求未被受理,请稍后重试。"),
+    grpc.StatusCode.DATA_LOSS: ("LEDGER_DAMAGED", "台账校验不一致,已停止受理。"),
+}
+_RETRY_SECONDS = 1
+
+
+def code_of(error: BaseException) -> grpc.StatusCode:
+    """Say which gRPC code an error has; INTERNAL for what is not foreseen."""
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return code
+    if isinstance(error, TimeoutError):
+        return grpc.StatusCode.DEADLINE_EXCEEDED
+    return grpc.StatusCode.INTERNAL
+
+
+def status_of(error: BaseException) -> status_pb2.Status:
+    """Build the google.rpc.Status of an error, details included."""
+    code = code_of(error)
+    status = status_pb2.Status(code=code.value[0])
+    if isinstance(error, errors.GatewayError):
+        status.message = str(error)
+        _pack(status, error_details_pb2.ErrorInfo(reason=reason_of(error), domain=DOMAIN))
+        if isinstance(error, errors.InvalidRequest):
+            _pack(status, _bad_request(error))
+        _pack(status, error_details_pb2.LocalizedMessage(locale="zh-CN", message=error.chinese))
+    elif code in _LEDGER_REASONS:
+        reason, chinese = _LEDGER_REASONS[code]
+        status.message = reason.replace("_", " ").lower()
+        _pack(status, error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
+        if code is not grpc.StatusCode.DATA_LOSS:
+            _pack(status, error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=_RETRY_SECONDS)))
+        _pack(status, error_details_pb2.LocalizedMessage(locale="zh-CN", message=chinese))
+    elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        status.message = "the deadline passed"
+        _pack(status, error_details_pb2.ErrorInfo(reason="DEADLINE_EXCEEDED", domain=DOMAIN))
+    else:
+        status.message = "internal error"
+        _pack(status, error_details_pb2.ErrorInfo(reason="INTERNAL", domain=DOMAIN))
+    return status
+
+
+def reason_of(error: BaseException) -> str:
+    """Give the stable upper-case reason of an error."""
+    if isinstance(error, errors.InvalidRequest):
+        return error.reason_given
+    if isinstance(error, errors.GatewayError):
+        return error.reason
+    reason, _ = _LEDGER_REASONS.get(code_of(error), (code_of(error).name, ""))
+    return reason
+
+
+def _bad_request(error: errors.InvalidRequest) -> error_details_pb2.BadRequest:
+    details = error_details_pb2.BadRequest()
+    for violation in error.violations:
+        entry = details.field_violations.add(field=violation.field, description=violation.description)
+        if violation.chinese:
+            entry.localized_message.locale = "zh-CN"
+            entry.localized_message.message = violation.chinese
+    return details
+
+
+def _pack(status: status_pb2.Status, detail: message.Message) -> None:
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    status.details.append(packed)

@@ -1,0 +1,277 @@
+"""From what arrived to what may be acted upon: every mistake of a request named at once, no value echoed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from uuid import UUID
+
+from connectors.connector import Subject
+from gateway.catalogue.model import Catalogue
+from gateway.errors import InvalidRequest, Violation
+from gateway.rules.identifiers import IdentifierRefused, parse_identifier, parse_name, parse_uscc
+from gateway.rules.kept import table
+from gateway.rules.plan import Argument, parameter_mistakes
+from gateway.rules.roles import Caller
+from ledger.canonical import Json
+
+LONGEST_TEXT = 4000
+_LONGEST_CODE = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawSubject:
+    """A subject as it arrived; `id_type` is empty where it was not said."""
+
+    id_type: str
+    id_number: str = field(repr=False)
+    name: str = field(repr=False)
+
+
+RawArgument = str | int | bool | date | RawSubject | None
+"""A parameter as it arrived; None where no value was set or a date does not parse."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """The person at the keyboard: a staff number and the unit."""
+
+    person: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseContext:
+    """For what something is asked."""
+
+    matter: str
+    case_id: str
+    purpose: str
+    operator: Operator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawQuestion:
+    """A question as it arrived."""
+
+    request_id: str
+    matter: str
+    case_id: str
+    purpose: str
+    person: str
+    unit: str
+    item: str
+    subject: RawSubject
+    parameters: Mapping[str, RawArgument] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A question that may be asked: everything parsed, normalised and known to the catalogue."""
+
+    request_id: UUID
+    context: CaseContext
+    item: str
+    subject: Subject
+    parameters: Mapping[str, Argument] = field(repr=False)
+
+
+class Mistakes:
+    """Collects what is wrong with a request; `finish` refuses it with everything found."""
+
+    def __init__(self) -> None:
+        self._found: list[Violation] = []
+        self._reason: str | None = None
+
+    def add(self, where: str, what: str, chinese: str, *, reason: str | None = None) -> None:
+        """Note one mistake; a `reason` narrows the error's, as long as all mistakes share it."""
+        self._reason = reason if not self._found or self._reason == reason else None
+        self._found.append(Violation(field=where, description=what, chinese=chinese))
+
+    def finish(self) -> None:
+        """Refuse if anything was noted.
+
+        Raises:
+            InvalidRequest: names every mistake.
+        """
+        if self._found:
+            raise InvalidRequest(self._found, reason=self._reason)
+
+    def uuid(self, where: str, text: str) -> UUID:
+        """Read a UUID."""
+        try:
+            return UUID(text)
+        except ValueError:
+            self.add(where, "must be a UUID", "请求编号须为 UUID。")
+            return UUID(int=0)
+
+    def record(self, where: str, text: str) -> bytes:
+        """Read a record id of 32 lower-case hexadecimal digits."""
+        if len(text) == 32 and all(c in "0123456789abcdef" for c in text):
+            return bytes.fromhex(text)
+        self.add(where, "must be a record: 32 lower-case hexadecimal digits", "记录编号格式有误。")
+        return bytes(16)
+
+    def text(self, where: str, text: str, chinese: str, *, longest: int = LONGEST_TEXT) -> str:
+        """Read a text that must not be blank."""
+        if not text.strip():
+            self.add(where, "is required", f"请填写{chinese}。")
+        elif len(text) > longest:
+            self.add(where, f"is longer than {longest} characters", f"{chinese}过长。")
+        return text
+
+    def operator(self, where: str, person: str, unit: str, caller: Caller) -> Operator:
+        """Read who acts; the unit must be the caller's own, as its certificate says."""
+        self.text(f"{where}.person", person, "经办人", longest=_LONGEST_CODE)
+        self.text(f"{where}.unit", unit, "经办单位", longest=_LONGEST_CODE)
+        if unit.strip():
+            try:
+                parse_uscc(unit)
+            except IdentifierRefused as error:
+                self.add(f"{where}.unit", f"is not a unified social credit code ({error.rule.name})", error.chinese)
+            else:
+                if unit != caller.unit:
+                    self.add(f"{where}.unit", "is not the unit of the caller's certificate", "经办单位与证书不符。")
+        return Operator(person=person, unit=unit)
+
+    def subject(self, where: str, raw: RawSubject, *, today: date) -> Subject:
+        """Read a person or organisation; numbers and names are normalised."""
+        number, name = "", ""
+        if not raw.id_type:
+            self.add(f"{where}.id_type", "is required", "请选择证件类型。")
+        else:
+            try:
+                number = parse_identifier(raw.id_type, raw.id_number, today=today).number
+            except IdentifierRefused as error:
+                self.add(f"{where}.id_number", f"breaks the rule {error.rule.name}", error.chinese)
+        try:
+            name = parse_name(raw.name)
+        except IdentifierRefused as error:
+            self.add(f"{where}.name", f"breaks the rule {error.rule.name}", error.chinese)
+        return Subject(id_type=raw.id_type, id_number=number, name=name)
+
+
+def admit(raw: RawQuestion, caller: Caller, catalogue: Catalogue, *, today: date) -> Question:
+    """Check a question against the form and the catalogue.
+
+    Raises:
+        InvalidRequest: names every mistake at once.
+    """
+    mistakes = Mistakes()
+    request_id = mistakes.uuid("request_id", raw.request_id)
+    mistakes.text("context.matter", raw.matter, "办理事项", longest=_LONGEST_CODE)
+    mistakes.text("context.case_id", raw.case_id, "办件号", longest=_LONGEST_CODE)
+    mistakes.text("context.purpose", raw.purpose, "查询用途")
+    operator = mistakes.operator("context.operator", raw.person, raw.unit, caller)
+    mistakes.text("item", raw.item, "证明事项", longest=_LONGEST_CODE)
+    subject = mistakes.subject("subject", raw.subject, today=today)
+    _check_matter(raw, catalogue, mistakes)
+    parameters = _parameters(raw, catalogue, mistakes, today=today)
+    mistakes.finish()
+    context = CaseContext(matter=raw.matter, case_id=raw.case_id, purpose=raw.purpose, operator=operator)
+    return Question(request_id=request_id, context=context, item=raw.item, subject=subject, parameters=parameters)
+
+
+def _check_matter(raw: RawQuestion, catalogue: Catalogue, mistakes: Mistakes) -> None:
+    matter = catalogue.matters.get(raw.matter)
+    if matter is None:
+        if raw.matter.strip():
+            mistakes.add("context.matter", "is not in the catalogue", "办理事项不在目录中。", reason="UNKNOWN_MATTER")
+        return
+    if raw.purpose.strip() and raw.purpose not in matter.purposes:
+        known = "、".join(matter.purposes)
+        mistakes.add("context.purpose", "is none of the purposes that the matter declares", f"查询用途须为:{known}。")
+
+
+def _parameters(raw: RawQuestion, catalogue: Catalogue, mistakes: Mistakes, *, today: date) -> dict[str, Argument]:
+    item = catalogue.items.get(raw.item)
+    if item is None:
+        if raw.item.strip():
+            mistakes.add("item", "is not in the catalogue", "证明事项不在目录中。", reason="UNKNOWN_ITEM")
+        return {}
+    read: dict[str, Argument] = {}
+    unset = {name for name, value in raw.parameters.items() if value is None}
+    for name in sorted(unset):
+        mistakes.add(f"parameters.{name}", "has no usable value", f"参数“{name}”没有有效的值。")
+    for name, value in raw.parameters.items():
+        if isinstance(value, RawSubject):
+            read[name] = mistakes.subject(f"parameters.{name}", value, today=today)
+        elif value is not None:
+            read[name] = value
+    for mistake in parameter_mistakes(item, read):
+        if mistake.parameter not in unset:
+            mistakes.add(f"parameters.{mistake.parameter}", mistake.rule, mistake.chinese)
+    return read
+
+
+def question_body(question: Question) -> dict[str, Json]:
+    """Give a question as a canonical value: what is kept of it, and what a repeat is compared with."""
+    return {
+        "method": "gateway.v1.VerificationService/Verify",
+        "item": question.item,
+        "context": {
+            "matter": question.context.matter,
+            "case_id": question.context.case_id,
+            "purpose": question.context.purpose,
+            "operator": {
+                "person": question.context.operator.person,
+                "unit": question.context.operator.unit,
+            },
+        },
+        "subject": subject_body(question.subject),
+        "parameters": {name: argument_body(value) for name, value in question.parameters.items()},
+    }
+
+
+def subject_body(subject: Subject) -> dict[str, Json]:
+    """Give a subject as a canonical value."""
+    return {"id_type": subject.id_type, "id_number": subject.id_number, "name": subject.name}
+
+
+def argument_body(value: Argument) -> Json:
+    """Give a parameter as a canonical value that says its type."""
+    match value:
+        case Subject():
+            return {"person": subject_body(value)}
+        case bool():
+            return {"boolean": value}
+        case int():
+            return {"integer": value}
+        case date():
+            return {"date": value.isoformat()}
+        case _:
+            return {"text": value}
+
+
+def question_from_body(body: Mapping[str, Json], *, request_id: UUID) -> Question:
+    """Read a question back from what was kept of it; the inverse of `question_body`."""
+    context = table(body["context"])
+    operator = table(context["operator"])
+    return Question(
+        request_id=request_id,
+        context=CaseContext(
+            matter=str(context["matter"]),
+            case_id=str(context["case_id"]),
+            purpose=str(context["purpose"]),
+            operator=Operator(person=str(operator["person"]), unit=str(operator["unit"])),
+        ),
+        item=str(body["item"]),
+        subject=_subject(table(body["subject"])),
+        parameters={name: _argument(table(value)) for name, value in table(body["parameters"]).items()},
+    )
+
+
+def _argument(kept: Mapping[str, Json]) -> Argument:
+    ((kind, value),) = kept.items()
+    if kind == "person":
+        return _subject(table(value))
+    if kind == "date":
+        return date.fromisoformat(str(value))
+    if not isinstance(value, str | int | bool):
+        raise TypeError("a kept parameter is a text, a number or a boolean")
+    return value
+
+
+def _subject(kept: Mapping[str, Json]) -> Subject:
+    return Subject(id_type=str(kept["id_type"]), id_number=str(kept["id_number"]), name=str(kept["name"]))
