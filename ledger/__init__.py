@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ledger.appends.values import Submission as Submission
     from ledger.blind import BlindIndex as BlindIndex
     from ledger.errors import *  # noqa: F403
+    from ledger.fsck import Damage as Damage
+    from ledger.fsck import FsckReport as FsckReport
     from ledger.log.checkpoint import Checkpoint as Checkpoint
     from ledger.log.note import Ed25519Signer as Ed25519Signer
     from ledger.log.note import Ed25519Verifier as Ed25519Verifier
@@ -55,6 +57,7 @@ _HOME = {
     "BlindIndex": "ledger.blind",
     **dict.fromkeys(["Appended", "Draft", "Idempotency", "Replay", "Sequenced", "Submission"], "ledger.appends.values"),
     "Checkpoint": "ledger.log.checkpoint",
+    **dict.fromkeys(["Damage", "FsckReport"], "ledger.fsck"),
     **dict.fromkeys(
         ["Ed25519Signer", "Ed25519Verifier", "Signer", "Verifier", "load_signer", "parse_vkey", "write_signing_key"],
         "ledger.log.note",

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledger.errors import NoteError, WrongOrigin
-from ledger.log.note import Signer, Verifier, decode_base64, open_note, sign_note
+from ledger.log.note import Signer, Verifier, decode_base64, open_note, sign_note, split_note
 
 _LARGEST = (1 << 63) - 1
 
@@ -64,6 +64,11 @@ def sign_checkpoint(checkpoint: Checkpoint, signers: Sequence[Signer]) -> bytes:
     if not checkpoint.origin or any(c < " " for c in checkpoint.origin):
         raise NoteError("the origin is empty or holds a control character")
     return sign_note(checkpoint.text(), signers)
+
+
+def read_checkpoint(note: bytes) -> Checkpoint:
+    """Read a checkpoint without verifying its signatures; raises `NoteError` if it is malformed."""
+    return parse_checkpoint(split_note(note)[0])
 
 
 def open_checkpoint(note: bytes, verifiers: Sequence[Verifier], origin: str) -> Checkpoint:

@@ -172,7 +172,7 @@ def open_note(note: bytes, verifiers: Sequence[Verifier]) -> OpenedNote:
         WrongKey: no line is of a known key.
         NoteError: the note is malformed or a known key's signature is bad.
     """
-    text, lines = _split_note(note)
+    text, lines = split_note(note)
     known = {(v.name, v.key_id): v for v in verifiers}
     signed_by: list[str] = []
     for line in lines:
@@ -186,7 +186,8 @@ def open_note(note: bytes, verifiers: Sequence[Verifier]) -> OpenedNote:
     return OpenedNote(text=text, signed_by=tuple(signed_by))
 
 
-def _split_note(note: bytes) -> tuple[str, list[str]]:
+def split_note(note: bytes) -> tuple[str, list[str]]:
+    """Take a note apart into its text and its signature lines, verifying nothing; raises `NoteError`."""
     if len(note) > _LONGEST_NOTE:
         raise NoteError("the note is too long")
     try:

@@ -80,7 +80,7 @@ class Register:
         after_idx: int = -1,
         limit: int = 1000,
     ) -> list[RecordRow]:
-        """Return records of a family in some states, by first entry; the next page begins after its last `first_idx`."""
+        """Return records of a family in some states, by first entry; the next page follows its last `first_idx`."""
         table = schema.record
         rules: list[ColumnElement[bool]] = [
             table.c.family == family,

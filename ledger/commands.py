@@ -1,0 +1,115 @@
+"""The functions behind `chengxin ledger …`: they open, do one thing, close, and return typed results."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ledger.canonical import Json
+from ledger.errors import EntryMissing
+from ledger.fsck import FsckReport, Progress
+from ledger.fsck import fsck as check
+from ledger.log.checkpoint import read_checkpoint
+from ledger.log.note import Verifier
+from ledger.log.reader import LogReader, read_entry
+from ledger.log.store import open_store, read_checkpoint_note, read_head
+from ledger.log.tiles import TileCache
+from ledger.merkle import hash_leaf, prove_inclusion, verify_inclusion
+from ledger.receipt import VerifiedReceipt, format_receipt, verify_receipt
+from ledger.records.codec import Entry, decode_entry
+from ledger.records.rebuild import rebuild_projections
+from ledger.vault import Erased, MasterKeys, Vault, read_document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownEntry:
+    """An entry, and its document if master keys were given: its values by group, or that it is erased."""
+
+    index: int
+    leaf: bytes
+    entry: Entry
+    document: Mapping[str, Json] | Erased | None = field(repr=False)
+
+
+def fsck(
+    url: str,
+    *,
+    verifiers: Sequence[Verifier],
+    origin: str,
+    master_keys: MasterKeys | None = None,
+    progress: Progress | None = None,
+) -> FsckReport:
+    """Check a whole ledger, also one that is being appended to, or a copy on read-only media.
+
+    Raises:
+        StoreMissing, SchemaNewer, SchemaOlder: there is no store this program can open.
+        LedgerUnavailable: the database cannot be read.
+    """
+    store = open_store(url, readers=1)
+    try:
+        vault = None if master_keys is None else Vault(master_keys, origin, os.urandom)
+        return check(store, verifiers=verifiers, origin=origin, vault=vault, progress=progress)
+    finally:
+        store.close()
+
+
+def prove(url: str, index: int, size: int | None = None) -> bytes:
+    """Return the receipt of an entry against the newest checkpoint, or the one signed at `size`.
+
+    Raises:
+        EntryMissing: there is no such entry or checkpoint, or the entry came after the checkpoint.
+        ProofError: the stored tiles do not prove the entry (`fsck` tells more).
+    """
+    store = open_store(url, readers=1)
+    try:
+        with store.reading() as connection:
+            note = read_head(connection).note if size is None else read_checkpoint_note(connection, size)
+            checkpoint = read_checkpoint(note)
+            leaf = read_entry(connection, index)
+            if index >= checkpoint.size:
+                raise EntryMissing(f"entry {index} came after the checkpoint of size {checkpoint.size}")
+            nodes = LogReader(store, TileCache()).nodes(connection)
+            proof = prove_inclusion(index, checkpoint.size, nodes)
+        verify_inclusion(hash_leaf(leaf), index, checkpoint.size, proof, checkpoint.root)
+        return format_receipt(leaf, index, proof, note)
+    finally:
+        store.close()
+
+
+def show(url: str, index: int, *, origin: str = "", master_keys: MasterKeys | None = None) -> ShownEntry:
+    """Return an entry, with its document if `origin` and `master_keys` are given.
+
+    Raises:
+        EntryMissing: there is no such entry.
+        EntryError: what is stored is not an entry.
+        VaultError: the document cannot be decrypted.
+    """
+    store = open_store(url, readers=1)
+    try:
+        with store.reading() as connection:
+            leaf = read_entry(connection, index)
+            entry = decode_entry(leaf)
+            document: Mapping[str, Json] | Erased | None = None
+            if master_keys is not None and entry.commits:
+                vault = Vault(master_keys, origin, os.urandom)
+                opened = read_document(connection, vault, index, entry.record, entry.seq)
+                document = opened if isinstance(opened, Erased) else {name: g.value for name, g in opened.items()}
+        return ShownEntry(index=index, leaf=leaf, entry=entry, document=document)
+    finally:
+        store.close()
+
+
+def verify(receipt: bytes, *, verifiers: Sequence[Verifier], origin: str) -> VerifiedReceipt:
+    """Verify a receipt offline; raises `ReceiptError`, `NoteError`, `ProofError` or `EntryError`."""
+    return verify_receipt(receipt, verifiers, origin)
+
+
+def rebuild(url: str, *, origin: str, master_keys: MasterKeys) -> int:
+    """Compute the projection again from the log and count its records; a SQLite file may have no writer meanwhile."""
+    store = open_store(url, readers=1)
+    try:
+        store.start_writing()
+        return rebuild_projections(store, Vault(master_keys, origin, os.urandom))
+    finally:
+        store.close()
