@@ -12,13 +12,25 @@ class ConnectorError(Exception):
 
 
 class SourceUnavailable(ConnectorError):
-    """No usable answer came; nothing may be concluded from it."""
+    """No usable answer came; nothing may be concluded from it.
 
-    def __init__(self, source: str, cause: Cause, detail: str = "", *, until: datetime | None = None) -> None:
+    `connecting` says that the question never left: asking again costs the source nothing.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        cause: Cause,
+        detail: str = "",
+        *,
+        until: datetime | None = None,
+        connecting: bool = False,
+    ) -> None:
         super().__init__(f"source {source!r} is unavailable ({cause.value}){': ' + detail if detail else ''}")
         self.source = source
         self.cause = cause
         self.until = until
+        self.connecting = connecting
 
 
 class SourceRefused(ConnectorError):

@@ -1,0 +1,134 @@
+"""Compare what an applicant says with what a source holds: pure, typed, and never by guessing.
+
+A held value that cannot be read as the type expected is `Unreadable`: the answer is outside the agreed format, which
+is neither agreement nor contradiction.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import date, datetime
+from decimal import Decimal
+
+from connectors.connector import Value
+
+_DOTS = dict.fromkeys(map(ord, "•・‧∙⋅•●᛫⸱"), "·")
+_INVISIBLE = dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD), None)
+_GB2312_AS_LATIN1 = re.compile(r"(?:[\x00-\x7f]|[\xa1-\xf7][\xa1-\xfe])*")
+_LOST = re.compile(r"[?\s·]*\?[?\s·]*")
+_DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?:[T ].*)?", re.ASCII | re.DOTALL)
+_LAST_C1_CONTROL = 0x9F
+
+
+class Unreadable(ValueError):
+    """A held value is outside the agreed format; the text names the condition, never the value."""
+
+
+def normalise(text: str) -> str:
+    """Bring a text into the form in which texts are compared.
+
+    NFKC (full width to half width), invisible characters gone, one middle dot for all its look-alikes (names of many
+    nationalities carry one), runs of blanks made one, no blanks at either end. Idempotent. Simplified and traditional
+    characters stay different: they are different names.
+    """
+    visible = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).translate(_DOTS)
+    return " ".join(visible.split())
+
+
+def identity(text: str) -> str:
+    """Bring an identity number into the form in which numbers are compared: half width, upper case, no blanks."""
+    return "".join(normalise(text).upper().split())
+
+
+def is_empty(held: object) -> bool:
+    """Say whether a held value is no value: absent, or a text of blanks only."""
+    return held is None or (isinstance(held, str) and not normalise(held))
+
+
+def agrees(expected: Value, held: object) -> bool:
+    """Say whether a held value (not empty) equals the expected one, compared by the type of the expected one.
+
+    Raises:
+        Unreadable: the held value cannot be read as that type.
+    """
+    if isinstance(expected, bool):
+        return _truth(held) is expected
+    if isinstance(expected, int):
+        return _whole(held) == expected
+    if isinstance(expected, date):
+        return day(held) == (expected.date() if isinstance(expected, datetime) else expected)
+    return normalise(text(held)) == normalise(expected)
+
+
+def text(held: object) -> str:
+    """Read a held value as text; whole numbers are texts too, since codes are often stored as numbers.
+
+    Raises:
+        Unreadable: bytes, floats, structures, and texts that show the marks of a wrong character set.
+    """
+    if isinstance(held, int) and not isinstance(held, bool):
+        return str(held)
+    if not isinstance(held, str):
+        raise Unreadable(f"a text is expected, not {type(held).__name__}")
+    if _is_damaged(held):
+        raise Unreadable("a text bears the marks of a wrong character set")
+    return held
+
+
+def _is_damaged(held: str) -> bool:
+    if held.isascii():
+        return _LOST.fullmatch(held) is not None or not held.replace("\n", "").replace("\t", "").isprintable()
+    if any(c == "\ufffd" or c < " " or "\x7f" <= c <= chr(_LAST_C1_CONTROL) for c in held):
+        return True
+    try:
+        octets = held.encode("latin-1")
+    except UnicodeEncodeError:
+        return any("\ud800" <= c <= "\udfff" for c in held)
+    # Only Latin-1 letters: perhaps a European name, perhaps Chinese bytes read as Latin-1, where they come in pairs.
+    return _GB2312_AS_LATIN1.fullmatch(held) is not None or _is_utf8(octets)
+
+
+def _is_utf8(octets: bytes) -> bool:
+    try:
+        octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _whole(held: object) -> int:
+    if isinstance(held, int) and not isinstance(held, bool):
+        return held
+    if isinstance(held, Decimal) and held.is_finite() and held == held.to_integral_value():
+        return int(held)
+    if isinstance(held, str) and re.fullmatch(r"[+-]?\d{1,18}", normalise(held), re.ASCII):
+        return int(normalise(held))
+    raise Unreadable(f"a whole number is expected, not {type(held).__name__}")
+
+
+def _truth(held: object) -> bool:
+    if isinstance(held, bool):
+        return held
+    if isinstance(held, int) and held in (0, 1):
+        return held == 1
+    raise Unreadable(f"true or false is expected, not {type(held).__name__}")
+
+
+def day(held: object) -> date:
+    """Read a held value as a day: a date, a timestamp (its own day), `2020-01-31` or `20200131`.
+
+    Raises:
+        Unreadable: it is none of these, or no day of the calendar.
+    """
+    if isinstance(held, datetime):
+        return held.date()
+    if isinstance(held, date):
+        return held
+    found = _DAY.fullmatch(normalise(held)) if isinstance(held, str) else None
+    if found is None:
+        raise Unreadable(f"a date is expected, not {type(held).__name__}")
+    try:
+        return date(int(found[1]), int(found[2]), int(found[3]))
+    except ValueError:
+        raise Unreadable("a date that is not in the calendar") from None

@@ -1,0 +1,188 @@
+"""Read one drop: a CSV file that a department left in a folder, with its manifest; all agrees or none is taken."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import csv
+import hashlib
+import io
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from connectors.compare import Unreadable, identity
+from connectors.connector import Coverage
+from connectors.record import Record, moment
+
+MANIFEST_SUFFIX = ".manifest.json"
+CHARSETS = ("utf-8", "gb18030")
+_FIELDS = {"schema", "fact_type", "file", "sha256", "rows", "as_of", "coverage", "charset", "key", "columns"}
+
+
+class DropRefused(Exception):
+    """A drop does not agree with itself; the text names the condition, never a value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropManifest:
+    """What a department declares of a drop; `sha256` is that of the file, in hexadecimal."""
+
+    fact_type: str
+    file: str
+    sha256: str
+    rows: int
+    as_of: datetime
+    coverage: Coverage | None
+    charset: str
+    key: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A drop taken over: its rows by identity number, never changed, replaced as a whole."""
+
+    manifest: DropManifest
+    rows: Mapping[str, Sequence[tuple[str, ...]]]
+
+    def records(self, key: str) -> list[Record]:
+        """Give the records of one identity number."""
+        return [dict(zip(self.manifest.columns, row, strict=True)) for row in self.rows.get(key, ())]
+
+
+def read_manifest(octets: bytes, zone: ZoneInfo) -> DropManifest:
+    """Read a manifest (JSON, schema 1), naming every mistake at once.
+
+    Raises:
+        DropRefused: it is not JSON, or not of schema 1.
+    """
+    try:
+        read = orjson.loads(octets)
+    except orjson.JSONDecodeError:
+        raise DropRefused("the manifest is not JSON") from None
+    if not isinstance(read, dict):
+        raise DropRefused("the manifest is no object")
+    mistakes = [f"{name} is not known" for name in sorted(set(read) - _FIELDS)]
+    mistakes += [f"{name} is missing" for name in sorted(_FIELDS - {"coverage"} - set(read))]
+    if not mistakes:
+        mistakes = _mistakes(read)
+    if mistakes:
+        raise DropRefused("manifest: " + "; ".join(mistakes))
+    return _manifest(read, zone)
+
+
+def _mistakes(read: Mapping[str, object]) -> list[str]:
+    columns: Any = read["columns"]
+    file = read["file"]
+    is_hash = isinstance(read["sha256"], str) and len(read["sha256"]) == 64
+    is_list = isinstance(columns, list) and all(isinstance(one, str) and one for one in columns)
+    checks = {
+        "schema must be 1": read["schema"] == 1,
+        "fact_type must be a text": isinstance(read["fact_type"], str),
+        "file must be a name in the same folder": isinstance(file, str) and Path(file).name == file and bool(file),
+        "sha256 must be 64 hexadecimal digits": is_hash,
+        "rows must be a whole number": type(read["rows"]) is int,
+        f"charset must be one of {', '.join(CHARSETS)}": read["charset"] in CHARSETS,
+        "columns must be a list of different texts": is_list and len(set(columns)) == len(columns),
+        "key must be one of the columns": is_list and read["key"] in columns,
+    }
+    return [mistake for mistake, holds in checks.items() if not holds]
+
+
+def _manifest(read: Mapping[str, object], zone: ZoneInfo) -> DropManifest:
+    try:
+        as_of = moment(read["as_of"], zone)
+        coverage = None if read.get("coverage") is None else _coverage(read["coverage"])
+    except (Unreadable, ValueError, TypeError):
+        raise DropRefused("manifest: as_of or coverage is malformed") from None
+    columns = read["columns"]
+    return DropManifest(
+        fact_type=str(read["fact_type"]),
+        file=str(read["file"]),
+        sha256=str(read["sha256"]).lower(),
+        rows=int(str(read["rows"])),
+        as_of=as_of,
+        coverage=coverage,
+        charset=str(read["charset"]),
+        key=str(read["key"]),
+        columns=tuple(columns) if isinstance(columns, list) else (),
+    )
+
+
+def _coverage(read: object) -> Coverage:
+    if not isinstance(read, dict) or set(read) - {"places", "since", "until"}:
+        raise ValueError("a coverage has places, since and until")
+    places = read.get("places") or []
+    if not isinstance(places, list) or not all(isinstance(one, str) and one.isdigit() for one in places):
+        raise ValueError("places are prefixes of division codes")
+    since, until = (date.fromisoformat(read[name]) if read.get(name) else None for name in ("since", "until"))
+    return Coverage(places=tuple(places), since=since, until=until)
+
+
+def verify_signature(manifest: bytes, signature: bytes, key: Ed25519PublicKey) -> None:
+    """Check the Ed25519 signature (64 bytes, or those in Base64) over a manifest's exact bytes.
+
+    Raises:
+        DropRefused: it does not hold.
+    """
+    try:
+        raw = signature if len(signature) == 64 else base64.b64decode(signature.strip(), validate=True)
+        key.verify(raw, manifest)
+    except (InvalidSignature, binascii.Error, ValueError):
+        raise DropRefused("the signature does not hold") from None
+
+
+def take(folder: Path, manifest: DropManifest, *, most_bytes: int) -> Snapshot:
+    """Read a drop's file once, and take it over if hash, charset, columns and row count all agree.
+
+    What is hashed is what is read: the file may be replaced at any moment without harm.
+
+    Raises:
+        DropRefused: something does not agree, or the file is not there.
+    """
+    try:
+        with (folder / manifest.file).open("rb") as file:
+            octets = file.read(most_bytes + 1)
+    except OSError as error:
+        raise DropRefused(f"the file cannot be read ({type(error).__name__})") from None
+    if len(octets) > most_bytes:
+        raise DropRefused(f"the file has more than {most_bytes} bytes")
+    if hashlib.sha256(octets).hexdigest() != manifest.sha256:
+        raise DropRefused("the file does not have the SHA-256 of its manifest")
+    try:
+        content = octets.decode("utf-8-sig" if manifest.charset == "utf-8" else manifest.charset)
+    except UnicodeDecodeError:
+        raise DropRefused(f"the file is not {manifest.charset}") from None
+    return Snapshot(manifest=manifest, rows=_rows(content, manifest))
+
+
+def _rows(content: str, manifest: DropManifest) -> Mapping[str, Sequence[tuple[str, ...]]]:
+    reader = csv.reader(io.StringIO(content, newline=""), strict=True)
+    found: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    count = 0
+    try:
+        if tuple(next(reader, ())) != manifest.columns:
+            raise DropRefused("the file does not have the columns of its manifest")
+        place = manifest.columns.index(manifest.key)
+        for row in reader:
+            count += 1
+            if len(row) != len(manifest.columns):
+                raise DropRefused(f"row {count} does not have {len(manifest.columns)} values")
+            if not (key := identity(row[place])):
+                raise DropRefused(f"row {count} has no key")
+            found[key].append(tuple(row))
+    except csv.Error:
+        raise DropRefused(f"row {count + 1} is not CSV") from None
+    if count != manifest.rows:
+        raise DropRefused("the file does not have the number of rows of its manifest")
+    return MappingProxyType(dict(found))

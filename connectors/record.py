@@ -1,0 +1,258 @@
+"""Judge the records a source holds of a subject against a claim: pure and total.
+
+Every kind of source that returns records (rather than verdict codes) says in its stanza how a record is shaped, and is
+judged here, so that "no record", "empty", "two records" and "unreadable" mean the same everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from connectors.compare import Unreadable, agrees, is_empty, normalise, text
+from connectors.connector import Claim, Value
+from connectors.outcome import (
+    AMBIGUOUS,
+    MATCH,
+    MISMATCH,
+    NO_RECORD,
+    NOT_HELD,
+    STALE,
+    SUBJECT_INACTIVE,
+    Cause,
+    Kind,
+    Outcome,
+    unavailable,
+)
+from connectors.stanza import Stanza
+
+GARBLED = unavailable(Cause.GARBLED)
+Record = Mapping[str, object]
+Reader = Callable[[Any], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """How a record of one fact type is read: each reader takes a record to a raw value.
+
+    `values` are code tables by attribute. `inactive` reads a state and names those in which the subject is dead,
+    cancelled or merged. `latest` reads the value by which the newest of several records is picked; `narrow` those by
+    which several are told apart if the claim gives them.
+    """
+
+    attributes: Mapping[str, Reader]
+    values: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    name: Reader | None = None
+    inactive: tuple[Reader, frozenset[str]] | None = None
+    as_of: Reader | None = None
+    latest: Reader | None = None
+    narrow: Mapping[str, Reader] = field(default_factory=dict)
+    zone: ZoneInfo
+    freshness: timedelta | None = None
+
+
+def judge(
+    claim: Claim, records: Sequence[Record], shape: Shape, *, now: datetime, as_of: datetime | None = None
+) -> tuple[Outcome, datetime | None]:
+    """Give the outcome of a claim on the records held of its subject, and the date of the data.
+
+    `as_of` is the date of the whole holding, where known. With a promised freshness and no date at all the data count
+    as STALE: a promise that cannot be checked is not kept. A record of the same number and another name is MISMATCH.
+    """
+    try:
+        outcome, found = _found(claim, records, shape)
+        dated = _date(found, shape, as_of)
+        if outcome.kind is not Kind.AMBIGUOUS and _is_stale(dated, shape.freshness, now):
+            return STALE, dated
+        if found is not None:
+            outcome = _compared(claim, found, shape)
+    except Unreadable:
+        return GARBLED, as_of
+    return outcome, dated
+
+
+def _found(claim: Claim, records: Sequence[Record], shape: Shape) -> tuple[Outcome, Record | None]:
+    if not records:
+        return NO_RECORD, None
+    if len(records) == 1:
+        return MATCH, records[0]
+    left = _narrowed(claim, records, shape)
+    if len(left) == 1:
+        return MATCH, left[0]
+    if shape.latest is not None and left and _is_one_name(left, shape):
+        newest = _newest(left, shape.latest, shape.zone)
+        return (AMBIGUOUS, None) if newest is None else (MATCH, newest)
+    for attribute in shape.narrow:
+        if attribute not in claim.given and left:
+            return Outcome(kind=Kind.NEEDS_ATTRIBUTE, attribute=attribute), None
+    return AMBIGUOUS, None
+
+
+def _narrowed(claim: Claim, records: Sequence[Record], shape: Shape) -> list[Record]:
+    told = [(read, claim.given[name]) for name, read in shape.narrow.items() if name in claim.given]
+    return [
+        record
+        for record in records
+        if all(not is_empty(held := read(record)) and agrees(value, held) for read, value in told)
+    ]
+
+
+def _is_one_name(records: Sequence[Record], shape: Shape) -> bool:
+    if shape.name is None:
+        return True
+    held = [shape.name(record) for record in records]
+    return len({"" if is_empty(one) else normalise(text(one)) for one in held}) == 1
+
+
+def _newest(records: Sequence[Record], latest: Reader, zone: ZoneInfo) -> Record | None:
+    dated = sorted(((moment(latest(record), zone), index) for index, record in enumerate(records)), reverse=True)
+    return None if dated[0][0] == dated[1][0] else records[dated[0][1]]
+
+
+def _date(record: Record | None, shape: Shape, as_of: datetime | None) -> datetime | None:
+    if record is None or shape.as_of is None:
+        return as_of
+    held = shape.as_of(record)
+    return as_of if is_empty(held) else moment(held, shape.zone)
+
+
+def _is_stale(dated: datetime | None, freshness: timedelta | None, now: datetime) -> bool:
+    return freshness is not None and (dated is None or now - dated > freshness)
+
+
+def _compared(claim: Claim, record: Record, shape: Shape) -> Outcome:
+    named = _name(claim, record, shape)
+    if named is not MATCH:
+        return named
+    if shape.inactive is not None:
+        state = shape.inactive[0](record)
+        if not is_empty(state) and normalise(text(state)) in shape.inactive[1]:
+            return SUBJECT_INACTIVE
+    # Every attribute is read before any is judged: one unreadable value makes the record unfit to contradict anybody.
+    found = [_attribute(expected, name, record, shape) for name, expected in claim.expected.items()]
+    if MISMATCH in found:
+        return MISMATCH
+    return NOT_HELD if NOT_HELD in found else MATCH
+
+
+def _name(claim: Claim, record: Record, shape: Shape) -> Outcome:
+    if shape.name is None:
+        return MATCH
+    held = shape.name(record)
+    if is_empty(held):
+        return NOT_HELD
+    return MATCH if agrees(claim.subject.name, text(held)) else MISMATCH
+
+
+def _attribute(expected: Value, name: str, record: Record, shape: Shape) -> Outcome:
+    read = shape.attributes.get(name)
+    held = None if read is None else read(record)
+    if is_empty(held):
+        return NOT_HELD
+    codes = shape.values.get(name)
+    if codes is not None:
+        code = normalise(text(held))
+        if code not in codes:
+            raise Unreadable("a code that is not in the code table")
+        held = codes[code]
+    return MATCH if agrees(expected, held) else MISMATCH
+
+
+def moment(held: object, zone: ZoneInfo) -> datetime:
+    """Read a moment: a timestamp, a day (its beginning), or either in ISO 8601; one without a zone is in `zone`.
+
+    Raises:
+        Unreadable: it is none of these.
+    """
+    if isinstance(held, str):
+        try:
+            held = datetime.fromisoformat(normalise(held))
+        except ValueError:
+            raise Unreadable("a timestamp that is not ISO 8601") from None
+    if isinstance(held, datetime):
+        return held if held.tzinfo is not None else held.replace(tzinfo=zone)
+    if isinstance(held, date):
+        return datetime.combine(held, time(), zone)
+    raise Unreadable(f"a timestamp is expected, not {type(held).__name__}")
+
+
+def read_zone(stanza: Stanza) -> ZoneInfo:
+    """Read `timezone`, that of timestamps without one (default Asia/Shanghai)."""
+    name = stanza.text("timezone", "Asia/Shanghai")
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        stanza.mistake("timezone", "is no time zone")
+        return ZoneInfo("Asia/Shanghai")
+
+
+def read_values(stanza: Stanza, attributes: Mapping[str, object]) -> dict[str, dict[str, Value]]:
+    """Read `values`, the code tables by attribute: `values = {status = {"1" = "married"}}`."""
+    tables = stanza.tables("values") if "values" in stanza else {}
+    read: dict[str, dict[str, Value]] = {}
+    for name, table in tables.items():
+        if name not in attributes:
+            stanza.mistake(f"values.{name}", "is a code table of no attribute")
+        read[name] = {}
+        for code in table.keys():  # noqa: SIM118 (a stanza is no mapping)
+            value = table.anything(code)
+            if isinstance(value, str | int | date):
+                read[name][normalise(code)] = value
+            else:
+                table.mistake(code, "must be a text, whole number, truth or date")
+    return read
+
+
+def read_shape(
+    stanza: Stanza,
+    *,
+    field_reader: Callable[[Stanza, str, str], Reader],
+    attributes: str,
+    zone: ZoneInfo,
+    freshness: timedelta | None,
+) -> Shape:
+    """Read a record's shape: the table `attributes`, `values`, `name`, `inactive`, `as_of`, `pick` and `narrow`.
+
+    `field_reader(stanza, key, spec)` makes a reader of what a stanza's key says (a column, a JMESPath expression).
+    """
+
+    def optional(key: str) -> Reader | None:
+        return field_reader(stanza, key, stanza.text(key)) if key in stanza else None
+
+    def table(key: str) -> dict[str, Reader]:
+        return {name: field_reader(stanza, f"{key}.{name}", spec) for name, spec in stanza.mapping(key).items()}
+
+    readers = table(attributes)
+    return Shape(
+        attributes=readers,
+        values=read_values(stanza, readers),
+        name=optional("name"),
+        inactive=_read_inactive(stanza, field_reader),
+        as_of=optional("as_of"),
+        latest=_read_pick(stanza, field_reader),
+        narrow=table("narrow"),
+        zone=zone,
+        freshness=freshness,
+    )
+
+
+def _read_inactive(
+    stanza: Stanza, field_reader: Callable[[Stanza, str, str], Reader]
+) -> tuple[Reader, frozenset[str]] | None:
+    if "inactive" not in stanza:
+        return None
+    part = stanza.table("inactive")
+    column = part.text("column")
+    return field_reader(part, "column", column), frozenset(map(normalise, part.texts("values", None)))
+
+
+def _read_pick(stanza: Stanza, field_reader: Callable[[Stanza, str, str], Reader]) -> Reader | None:
+    if "pick" not in stanza:
+        return None
+    how, _, column = stanza.text("pick").partition(":")
+    if how != "latest" or not column:
+        stanza.mistake("pick", 'must be "latest:<column>"')
+    return field_reader(stanza, "pick", column or "missing")

@@ -1,0 +1,81 @@
+"""The signs by which a JSON answer says what it is: declared in the stanza, and nothing is a sign undeclared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+from connectors.compare import Unreadable
+from connectors.outcome import Cause
+from connectors.record import Reader
+from connectors.stanza import Stanza
+
+_ABSENT = object()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sign:
+    """One declared sign: an HTTP status, a value at a place of the answer, or both; both must hold.
+
+    Without a status any 2xx will do. `rule` and `cause` say what a refusing or an error sign stands for.
+    """
+
+    status: int | None = None
+    at: Reader | None = None
+    equals: object = _ABSENT
+    rule: str = ""
+    cause: Cause | None = None
+
+    def holds(self, status: int, answer: object) -> bool:
+        """Say whether an answer bears this sign; 0 and false, 1 and true, "1" and 1 are all different."""
+        if not (200 <= status < 300 if self.status is None else status == self.status):
+            return False
+        if self.at is None:
+            return True
+        found = self.at(answer)
+        return type(found) is type(self.equals) and found == self.equals
+
+    @property
+    def needs_answer(self) -> bool:
+        """Whether the body must be read to see this sign."""
+        return self.at is not None
+
+
+def path(stanza: Stanza, key: str, written: str) -> Reader:
+    """Compile a JMESPath expression into a reader, once; note a mistake when it is none."""
+    try:
+        search: Callable[[object], object] = jmespath.compile(written or "@").search
+    except JMESPathError:
+        stanza.mistake(key, "is no JMESPath expression")
+        return lambda answer: None
+
+    def read(answer: object) -> object:
+        try:
+            return search(answer)
+        except (JMESPathError, TypeError, ValueError, AttributeError):
+            raise Unreadable("an answer of another shape") from None
+
+    return read
+
+
+def read_signs(stanza: Stanza, key: str) -> tuple[Sign, ...]:
+    """Read a sign, or a list of signs, of which any will do."""
+    return tuple(_read_sign(part, key) for part in stanza.listed(key))
+
+
+def _read_sign(part: Stanza, key: str) -> Sign:
+    status = part.number("status", 0, least=200, most=599) or None
+    at = path(part, "at", part.text("at")) if "at" in part else None
+    equals = part.anything("equals") if "equals" in part else _ABSENT
+    if status is None and at is None:
+        part.mistake("at", "give a `status`, or `at` and `equals`")
+    if (at is None) != (equals is _ABSENT):
+        part.mistake("equals", "belongs to `at`")
+    if equals is not _ABSENT and not isinstance(equals, str | int | bool | list):
+        part.mistake("equals", "must be a text, a whole number, a truth or a list")
+    rule = part.text("rule") if key == "refused" else ""
+    cause = Cause(part.choice("cause", [one.value for one in Cause], Cause.OUTAGE.value)) if key == "error" else None
+    return Sign(status=status, at=at, equals=equals, rule=rule, cause=cause)

@@ -1,0 +1,266 @@
+"""Kind `dropbox`: a folder into which a department drops CSV files with manifests (文件交换).
+
+A drop is taken over whole or not at all; while the newest is bad the one before it answers, as of its own date. Before
+the first good drop the source is UNAVAILABLE: an empty folder says nothing of anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from operator import itemgetter
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import structlog
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from connectors.compare import identity
+from connectors.connector import Claim, Health, Manifest, QueryContext
+from connectors.drop import MANIFEST_SUFFIX, DropManifest, DropRefused, Snapshot, read_manifest, take, verify_signature
+from connectors.errors import SourceUnavailable
+from connectors.outcome import Cause, Evidence
+from connectors.record import Reader, Shape, judge, read_shape, read_zone
+from connectors.sources.sql import digest
+from connectors.stanza import Stanza
+
+_log = structlog.get_logger(__name__)
+_Listing = tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropFact:
+    """How the rows of one fact type's drops are read: the columns they must have, and their shape."""
+
+    key: str
+    columns: frozenset[str]
+    shape: Shape
+
+
+class Dropbox:
+    """A folder of drops, looked at again when its listing changed, and the snapshots taken from it.
+
+    Not for use from several threads at once; `look` is meant to be run by one at a time.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        facts: Mapping[str, DropFact],
+        *,
+        zone: ZoneInfo,
+        public_key: Ed25519PublicKey | None,
+        most_bytes: int,
+    ) -> None:
+        self._folder = folder
+        self._facts = facts
+        self._zone = zone
+        self._public_key = public_key
+        self._most_bytes = most_bytes
+        self._listing: _Listing | None = None
+        self.snapshots: Mapping[str, Snapshot] = {}
+        self.problems: Mapping[str, str] = {}
+        """What is wrong, by file name; for operators."""
+
+    def look(self) -> bool:
+        """Take over what is new; say whether anything in the folder changed."""
+        try:
+            listing = tuple(sorted(_signature(path) for path in self._folder.iterdir()))
+        except OSError as error:
+            self.problems = {self._folder.name: f"the folder cannot be read ({type(error).__name__})"}
+            self._listing = None
+            return True
+        if listing == self._listing:
+            return False
+        problems: dict[str, str] = {}
+        self.snapshots = {**self.snapshots, **self._take_newest(self._manifests(listing, problems), problems)}
+        self.problems = problems
+        self._listing = listing
+        return True
+
+    def _manifests(self, listing: _Listing, problems: dict[str, str]) -> list[tuple[str, DropManifest]]:
+        found: list[tuple[str, DropManifest]] = []
+        for name in (one[0] for one in listing if one[0].endswith(MANIFEST_SUFFIX)):
+            try:
+                found.append((name, self._manifest(self._folder / name)))
+            except DropRefused as error:
+                problems[name] = str(error)
+        return sorted(found, key=lambda one: one[1].as_of, reverse=True)
+
+    def _manifest(self, path: Path) -> DropManifest:
+        try:
+            octets = path.read_bytes()
+            signature = b"" if self._public_key is None else path.with_name(path.name + ".sig").read_bytes()
+        except FileNotFoundError:
+            raise DropRefused("the manifest or its signature is not there") from None
+        except OSError as error:
+            raise DropRefused(f"the manifest or its signature cannot be read ({type(error).__name__})") from None
+        if self._public_key is not None:
+            verify_signature(octets, signature, self._public_key)
+        manifest = read_manifest(octets, self._zone)
+        fact = self._facts.get(manifest.fact_type)
+        if fact is None:
+            raise DropRefused("manifest: a fact type that is not configured")
+        if missing := fact.columns - set(manifest.columns):
+            raise DropRefused(f"manifest: column {', '.join(sorted(missing))} is missing")
+        if manifest.key != fact.key:
+            raise DropRefused("manifest: another key than configured")
+        return manifest
+
+    def _take_newest(self, found: Sequence[tuple[str, DropManifest]], problems: dict[str, str]) -> dict[str, Snapshot]:
+        """Go from the newest drop to older ones until one is good, or is the one held already."""
+        taken: dict[str, Snapshot] = {}
+        for name, manifest in found:
+            if manifest.fact_type in taken:
+                continue
+            held = self.snapshots.get(manifest.fact_type)
+            if held is not None and manifest.as_of <= held.manifest.as_of:
+                if manifest != held.manifest and manifest.as_of == held.manifest.as_of:
+                    problems[name] = "another drop of the same date is in use"
+                continue
+            try:
+                taken[manifest.fact_type] = take(self._folder, manifest, most_bytes=self._most_bytes)
+            except DropRefused as error:
+                problems[name] = str(error)
+        return taken
+
+
+def _signature(path: Path) -> tuple[str, int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (path.name, 0, 0, 0)
+    return (path.name, found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+class DropboxSource:
+    """A folder of drops as a source."""
+
+    def __init__(
+        self, *, manifest: Manifest, facts: Mapping[str, DropFact], dropbox: Dropbox, now: Callable[[], datetime]
+    ) -> None:
+        self._manifest = manifest
+        self._facts = facts
+        self._dropbox = dropbox
+        self._now = now
+        self._one_looks = asyncio.Lock()
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the stanza declares, with the coverage that the drops in use declare."""
+        return self._manifest
+
+    async def check_many(self, claims: Sequence[Claim], context: QueryContext) -> list[Evidence]:
+        """Answer each claim from the newest good drop of its fact type.
+
+        Raises:
+            SourceUnavailable: no good drop of one of the fact types has come yet.
+        """
+        asked_at = self._now()
+        await self._look()
+        snapshots = self._dropbox.snapshots
+        for claim in claims:
+            if claim.fact_type not in snapshots:
+                raise SourceUnavailable(self._manifest.source, Cause.OUTAGE, f"no drop of {claim.fact_type} yet")
+        return [self._evidence(claim, snapshots[claim.fact_type], asked_at) for claim in claims]
+
+    def _evidence(self, claim: Claim, snapshot: Snapshot, asked_at: datetime) -> Evidence:
+        answered_at = self._now()
+        records = snapshot.records(identity(claim.subject.id_number))
+        outcome, as_of = judge(
+            claim, records, self._facts[claim.fact_type].shape, now=answered_at, as_of=snapshot.manifest.as_of
+        )
+        return Evidence(
+            source=self._manifest.source,
+            fact_type=claim.fact_type,
+            outcome=outcome,
+            asked_at=asked_at,
+            answered_at=answered_at,
+            as_of=as_of,
+            raw_digest=digest(records),
+        )
+
+    async def _look(self) -> None:
+        async with self._one_looks:
+            if not await asyncio.to_thread(self._dropbox.look):
+                return
+            coverage = {
+                name: one.manifest.coverage
+                for name, one in self._dropbox.snapshots.items()
+                if one.manifest.coverage is not None
+            }
+            self._manifest = replace(self._manifest, coverage=coverage)
+            for name, problem in self._dropbox.problems.items():
+                _log.warning("drop refused", source=self._manifest.source, file=name, problem=problem)
+
+    async def probe(self) -> Health:
+        """Look at the folder: well when every fact type has a drop and no drop in the folder is bad."""
+        await self._look()
+        missing = sorted(self._manifest.fact_types - set(self._dropbox.snapshots))
+        found = [f"{name}: no drop yet" for name in missing]
+        found += [f"{name}: {problem}" for name, problem in sorted(self._dropbox.problems.items())]
+        return Health(ok=not found, detail="; ".join(found) or "every drop is good", probed_at=self._now())
+
+    async def aclose(self) -> None:
+        """Forget the snapshots."""
+        self._dropbox.snapshots = {}
+
+
+def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], datetime]) -> DropboxSource:
+    """Make a `dropbox` source of its stanza (`connectors/README.md` shows one); the folder is read on first use.
+
+    Raises:
+        StanzaError: the stanza is wrong; every mistake is listed.
+    """
+    root = Stanza(name, stanza)
+    department, folder = root.text("department"), Path(root.text("folder"))
+    freshness, zone = root.optional_duration("freshness"), read_zone(root)
+    most_bytes = root.number("most_bytes", 512 * 1024 * 1024, least=1)
+    public_key = _read_public_key(root)
+    facts: dict[str, DropFact] = {}
+    sensitive: set[str] = set()
+    for fact_type, part in root.tables("facts").items():
+        if part.flag("sensitive", False):
+            sensitive.add(fact_type)
+        facts[fact_type] = _read_fact(part, zone, freshness)
+    root.finish()
+    manifest = Manifest(
+        source=name,
+        department=department,
+        fact_types=frozenset(facts),
+        freshness=freshness,
+        sensitive=frozenset(sensitive),
+    )
+    dropbox = Dropbox(folder, facts, zone=zone, public_key=public_key, most_bytes=most_bytes)
+    return DropboxSource(manifest=manifest, facts=facts, dropbox=dropbox, now=now)
+
+
+def _read_public_key(root: Stanza) -> Ed25519PublicKey | None:
+    written = root.secret("public_key_file")
+    if "public_key_file" not in root:
+        return None
+    key: object = None
+    with suppress(ValueError, UnsupportedAlgorithm):
+        key = load_pem_public_key(written.encode())
+    if not isinstance(key, Ed25519PublicKey):
+        root.mistake("public_key_file", "holds no Ed25519 public key in PEM")
+        return None
+    return key
+
+
+def _read_fact(part: Stanza, zone: ZoneInfo, freshness: timedelta | None) -> DropFact:
+    columns: set[str] = set()
+
+    def column(_stanza: Stanza, _key: str, spec: str) -> Reader:
+        columns.add(spec)
+        return itemgetter(spec)
+
+    key = part.text("key")
+    columns.add(key)
+    shape = read_shape(part, field_reader=column, attributes="columns", zone=zone, freshness=freshness)
+    return DropFact(key=key, columns=frozenset(columns), shape=shape)

@@ -1,0 +1,365 @@
+"""Kind `http`: a department's JSON service, asked by a templated request and read by declared signs.
+
+Two modes. *query* (查询型): the service returns records, judged here. *match* (核验型): it returns a verdict code for
+each attribute, which gives away less and is to be preferred. Anything that bears no declared sign is GARBLED.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from connectors.compare import Unreadable, identity, is_empty, text
+from connectors.connector import Claim, Coverage, Health, Manifest, QueryContext
+from connectors.coverage import read_coverage
+from connectors.errors import ConnectorError, SourceRefused, SourceUnavailable
+from connectors.outcome import (
+    MATCH,
+    MISMATCH,
+    NO_RECORD,
+    NOT_HELD,
+    STALE,
+    SUBJECT_INACTIVE,
+    Cause,
+    Evidence,
+    Kind,
+    Outcome,
+    unavailable,
+)
+from connectors.record import GARBLED, Reader, Shape, judge, moment, read_shape, read_zone
+from connectors.signs import Sign, path, read_signs
+from connectors.stanza import Stanza
+from connectors.template import PERSONAL, MissingAttribute, check, fill, placeholders, values
+from connectors.transports.web import Answer, WebClient, read_tls
+
+_BODIES = ("params", "json", "form")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codes:
+    """The verdict codes of a match service: where each attribute's code stands, and what the codes mean."""
+
+    attributes: Mapping[str, Reader]
+    subject: Mapping[str, Reader]
+    meaning: Mapping[str, Outcome]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpFact:
+    """How one fact type is asked: the request, the signs of its answer, and how a record or its codes are read."""
+
+    method: str
+    where: str
+    headers: Mapping[str, str]
+    body: Mapping[str, object]
+    success: tuple[Sign, ...]
+    absent: tuple[Sign, ...]
+    refused: tuple[Sign, ...]
+    error: tuple[Sign, ...]
+    records: Reader
+    empty_is_absent: bool
+    echo: Reader | None
+    shape: Shape
+    codes: Codes | None
+
+
+class HttpSource:
+    """A JSON service as a source: one request a claim, all claims of a call at once."""
+
+    def __init__(
+        self,
+        *,
+        manifest: Manifest,
+        facts: Mapping[str, HttpFact],
+        client: WebClient,
+        secrets: Mapping[str, str],
+        probe: str,
+        now: Callable[[], datetime],
+        new_id: Callable[[], UUID],
+    ) -> None:
+        self._manifest = manifest
+        self._facts = facts
+        self._client = client
+        self._secrets = secrets
+        self._probe = probe
+        self._now = now
+        self._new_id = new_id
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the stanza declares."""
+        return self._manifest
+
+    async def check_many(self, claims: Sequence[Claim], context: QueryContext) -> list[Evidence]:
+        """Answer each claim by a request of its own; some failing do not spoil the others.
+
+        Raises:
+            SourceUnavailable: no claim got a usable answer.
+            SourceRefused: the service refused, and no claim got an answer.
+        """
+        found = await asyncio.gather(*(self._check(claim, context) for claim in claims), return_exceptions=True)
+        if found and all(isinstance(one, BaseException) for one in found):
+            raise next(one for one in found if isinstance(one, BaseException))
+        return [
+            self._failed(claim, one) if isinstance(one, BaseException) else one
+            for claim, one in zip(claims, found, strict=True)
+        ]
+
+    def _failed(self, claim: Claim, error: BaseException) -> Evidence:
+        now = self._now()
+        if isinstance(error, SourceRefused):
+            return self._evidence(claim, Outcome(kind=Kind.REFUSED, rule=error.rule), now, None, b"")
+        if isinstance(error, SourceUnavailable):
+            return self._evidence(claim, unavailable(error.cause, error.until), now, None, b"")
+        raise error
+
+    async def _check(self, claim: Claim, context: QueryContext) -> Evidence:
+        fact, asked_at = self._facts[claim.fact_type], self._now()
+        spaces = values(claim, context, self._secrets, now=asked_at, request_id=self._new_id())
+        try:
+            headers: Any = fill(fact.headers, spaces)
+            body: Any = fill(fact.body, spaces)
+        except MissingAttribute as error:
+            return self._evidence(
+                claim, Outcome(kind=Kind.NEEDS_ATTRIBUTE, attribute=error.attribute), asked_at, None, b""
+            )
+        if "form" in body:
+            body["data"] = body.pop("form")
+        answer = await self._client.send(fact.method, fact.where, {k: str(v) for k, v in headers.items()}, **body)
+        outcome, as_of = self._read(fact, claim, answer)
+        return self._evidence(claim, outcome, asked_at, as_of, hashlib.sha256(answer.body).digest())
+
+    def _evidence(
+        self, claim: Claim, outcome: Outcome, asked_at: datetime, as_of: datetime | None, raw_digest: bytes
+    ) -> Evidence:
+        return Evidence(
+            source=self._manifest.source,
+            fact_type=claim.fact_type,
+            outcome=outcome,
+            asked_at=asked_at,
+            answered_at=self._now(),
+            as_of=as_of,
+            raw_digest=raw_digest,
+        )
+
+    def _read(self, fact: HttpFact, claim: Claim, answer: Answer) -> tuple[Outcome, datetime | None]:
+        if any(not sign.needs_answer and sign.holds(answer.status, None) for sign in fact.absent):
+            return NO_RECORD, None
+        try:
+            read: object = orjson.loads(answer.body)
+        except orjson.JSONDecodeError:
+            raise self._garbled("the answer is not JSON in UTF-8") from None
+        try:
+            signed = self._by_signs(fact, answer.status, read)
+            return (signed, None) if signed is not None else self._judge(fact, claim, read)
+        except Unreadable as error:
+            raise self._garbled(str(error)) from None
+
+    def _by_signs(self, fact: HttpFact, status: int, read: object) -> Outcome | None:
+        for sign in fact.refused:
+            if sign.holds(status, read):
+                raise SourceRefused(self._manifest.source, sign.rule)
+        for sign in fact.error:
+            if sign.holds(status, read):
+                raise SourceUnavailable(self._manifest.source, sign.cause or Cause.OUTAGE, "a declared error sign")
+        if any(sign.holds(status, read) for sign in fact.absent):
+            return NO_RECORD
+        if not any(sign.holds(status, read) for sign in fact.success):
+            raise self._garbled(f"no declared sign in an HTTP {status} answer")
+        return None
+
+    def _judge(self, fact: HttpFact, claim: Claim, read: object) -> tuple[Outcome, datetime | None]:
+        found = fact.records(read)
+        records = [found] if isinstance(found, dict) else found
+        if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
+            return GARBLED, None
+        if not records:
+            return (NO_RECORD if fact.empty_is_absent else GARBLED), None
+        if fact.echo is not None and not all(_is_about(claim, fact.echo(one)) for one in records):
+            return GARBLED, None
+        if fact.codes is None:
+            return judge(claim, records, fact.shape, now=self._now())
+        if len(records) > 1:
+            return Outcome(kind=Kind.AMBIGUOUS), None
+        return self._by_codes(fact, fact.codes, claim, records[0])
+
+    def _by_codes(
+        self, fact: HttpFact, codes: Codes, claim: Claim, record: Mapping[str, object]
+    ) -> tuple[Outcome, datetime | None]:
+        shape = fact.shape
+        as_of = None if shape.as_of is None else moment(shape.as_of(record), shape.zone)
+        if shape.freshness is not None and (as_of is None or self._now() - as_of > shape.freshness):
+            return STALE, as_of
+        needed = [codes.subject[name] for name in codes.subject]
+        needed += [codes.attributes[name] for name in claim.expected if name in codes.attributes]
+        said = [codes.meaning.get(_code(read(record)), GARBLED) for read in needed]
+        if GARBLED in said:
+            return GARBLED, as_of
+        if shape.inactive is not None and _code(shape.inactive[0](record)) in shape.inactive[1]:
+            return SUBJECT_INACTIVE, as_of
+        if MISMATCH in said:
+            return MISMATCH, as_of
+        is_whole = all(name in codes.attributes for name in claim.expected)
+        return (MATCH if is_whole and NOT_HELD not in said else NOT_HELD), as_of
+
+    def _garbled(self, detail: str) -> SourceUnavailable:
+        return SourceUnavailable(self._manifest.source, Cause.GARBLED, detail)
+
+    async def probe(self) -> Health:
+        """Get the `probe` path, if the stanza names one: any 2xx is well."""
+        if not self._probe:
+            return Health(ok=True, detail="no probe is declared; nothing was asked", probed_at=self._now())
+        try:
+            answer = await self._client.send("GET", self._probe, {})
+        except ConnectorError as error:
+            return Health(ok=False, detail=str(error), probed_at=self._now())
+        return Health(ok=answer.status < 300, detail=f"HTTP {answer.status}", probed_at=self._now())
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+def _is_about(claim: Claim, echoed: object) -> bool:
+    return not is_empty(echoed) and identity(text(echoed)) == identity(claim.subject.id_number)
+
+
+def _code(held: object) -> str:
+    return "" if is_empty(held) else text(held).strip()
+
+
+def connect(
+    name: str,
+    stanza: Mapping[str, object],
+    *,
+    now: Callable[[], datetime],
+    new_id: Callable[[], UUID] = uuid4,
+) -> HttpSource:
+    """Make an `http` source of its stanza (`connectors/README.md` shows one); it connects on first use.
+
+    Raises:
+        StanzaError: the stanza is wrong; every mistake is listed.
+    """
+    root = Stanza(name, stanza)
+    department, url = root.text("department"), _read_url(root)
+    root.choice("format", ["json"], "json")
+    secrets, headers = _read_secrets(root), root.mapping("headers")
+    tls, timeout = read_tls(root), root.duration("answer_timeout", "5s")
+    most_bytes = root.number("most_bytes", 256 * 1024, least=64, most=64 * 1024 * 1024)
+    connections, probe = root.number("connections", 16, least=1, most=1000), root.text("probe", "")
+    freshness, zone = root.optional_duration("freshness"), read_zone(root)
+    check(root, "headers", headers, secrets)
+    facts: dict[str, HttpFact] = {}
+    coverage: dict[str, Coverage] = {}
+    sensitive: set[str] = set()
+    for fact_type, part in root.tables("facts").items():
+        if "coverage" in part:
+            coverage[fact_type] = read_coverage(part.table("coverage"))
+        if part.flag("sensitive", False):
+            sensitive.add(fact_type)
+        facts[fact_type] = _read_fact(part, headers, secrets, zone, freshness)
+    root.finish()
+    manifest = Manifest(
+        source=name,
+        department=department,
+        fact_types=frozenset(facts),
+        coverage=coverage,
+        freshness=freshness,
+        sensitive=frozenset(sensitive),
+    )
+    client = WebClient(name, url=url, tls=tls, timeout=timeout, most_bytes=most_bytes, connections=connections)
+    return HttpSource(
+        manifest=manifest, facts=facts, client=client, secrets=secrets, probe=probe, now=now, new_id=new_id
+    )
+
+
+def _read_url(root: Stanza) -> str:
+    url = root.text("url")
+    if url and not url.startswith(("https://", "http://")):
+        root.mistake("url", "must begin with https:// or http://")
+    return url
+
+
+def _read_secrets(root: Stanza) -> dict[str, str]:
+    part = root.table("secrets")
+    for key in part.keys():  # noqa: SIM118 (a stanza is no mapping)
+        if not key.endswith("_file"):
+            part.mistake(key, "must name a file and end in _file")
+    return {key.removesuffix("_file"): part.secret(key) for key in part.keys()}  # noqa: SIM118
+
+
+def _read_fact(
+    part: Stanza,
+    headers: Mapping[str, str],
+    secrets: Mapping[str, str],
+    zone: ZoneInfo,
+    freshness: timedelta | None,
+) -> HttpFact:
+    body = {key: part.anything(key) for key in _BODIES if key in part}
+    for key, tree in body.items():
+        check(part, key, tree, secrets)
+    own = part.mapping("headers")
+    check(part, "headers", own, secrets)
+    where, mode = part.text("path", ""), part.choice("mode", ["query", "match"], "query")
+    if placeholders(where):
+        part.mistake("path", "takes no placeholders: paths are written to access logs")
+    sent = placeholders(body)
+    if not any(space in PERSONAL for space, _ in sent):
+        part.mistake("json", "the request names nobody")
+    shape = read_shape(part, field_reader=path, attributes="attributes", zone=zone, freshness=freshness)
+    if freshness is not None and shape.as_of is None:
+        part.mistake("as_of", "a promised freshness needs the date of the data")
+    echo = path(part, "subject_echo", part.text("subject_echo")) if "subject_echo" in part else None
+    if mode == "query" and echo is None:
+        part.mistake("subject_echo", "is missing: a record that names nobody proves nothing of anybody")
+    success = read_signs(part, "success")
+    if not success:
+        part.mistake("success", "is missing: nothing tells an answer from an error")
+    return HttpFact(
+        method=part.choice("method", ["POST", "GET"], "POST"),
+        where=where,
+        headers={**headers, **own},
+        body=body,
+        success=success,
+        absent=read_signs(part, "absent"),
+        refused=read_signs(part, "refused"),
+        error=read_signs(part, "error"),
+        records=path(part, "records", part.text("records", "@")),
+        empty_is_absent=part.flag("empty_is_absent", False),
+        echo=echo,
+        shape=shape,
+        codes=_read_codes(part, sent) if mode == "match" else None,
+    )
+
+
+def _read_codes(part: Stanza, sent: set[tuple[str, str]]) -> Codes:
+    written = part.mapping("codes", required=True)
+    subject = {name: spec for name, spec in written.items() if name.startswith("subject.")}
+    attributes = {name: spec for name, spec in written.items() if name not in subject}
+    if not subject:
+        part.mistake("codes", 'has no code for the subject, e.g. "subject.id_number"')
+    for name in attributes:
+        if ("expected", name) not in sent:
+            part.mistake(f"codes.{name}", f"the request never sends {{expected.{name}}}")
+    for name in subject:
+        if ("subject", name.removeprefix("subject.")) not in sent:
+            part.mistake(f"codes.{name}", f"the request never sends {{{name}}}")
+    meaning: dict[str, Outcome] = {}
+    for key, outcome in (("match", MATCH), ("mismatch", MISMATCH), ("not_held", NOT_HELD)):
+        for code in part.texts(key, None if outcome is not NOT_HELD else ()):
+            if code in meaning:
+                part.mistake(key, "gives a code a second meaning")
+            meaning[code] = outcome
+    return Codes(
+        attributes={name: path(part, f"codes.{name}", spec) for name, spec in attributes.items()},
+        subject={name: path(part, f"codes.{name}", spec) for name, spec in subject.items()},
+        meaning=meaning,
+    )

@@ -1,0 +1,271 @@
+"""Kind `sql`: a department's database or front-end table (库表), asked by one parameterised statement per fact type.
+
+The statement takes the expanding parameter `:keys`, the id numbers asked about, so that many claims cost one statement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from operator import itemgetter
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+from sqlalchemy import Engine, TextClause, bindparam, make_url, text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from connectors.coalesce import Coalescer
+from connectors.compare import Unreadable, identity
+from connectors.compare import text as read_text
+from connectors.connector import Claim, Coverage, Health, Manifest, QueryContext
+from connectors.coverage import read_coverage
+from connectors.errors import SourceUnavailable
+from connectors.outcome import Cause, Evidence
+from connectors.record import Reader, Record, Shape, judge, moment, read_shape, read_zone
+from connectors.stanza import Stanza
+from connectors.transports.database import failure, open_engine
+
+_READS = re.compile(r"\s*(?:select|with|values|table)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlFact:
+    """How one fact type is asked of the database: a statement that takes `:keys`, and the shape of its rows."""
+
+    statement: TextClause
+    as_of_statement: TextClause | None
+    key: str
+    columns: frozenset[str]
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What the database holds of one key."""
+
+    records: Sequence[Record]
+    as_of: datetime | None
+
+
+class SqlSource:
+    """A database as a source. Statements run in a few threads, each with a connection of its own."""
+
+    def __init__(
+        self,
+        *,
+        manifest: Manifest,
+        facts: Mapping[str, SqlFact],
+        engine: Engine,
+        threads: int,
+        batch: int,
+        most_rows: int,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._manifest = manifest
+        self._facts = facts
+        self._engine = engine
+        self._most_rows = most_rows
+        self._now = now
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=f"sql-{manifest.source}")
+        self._coalescers = {
+            name: Coalescer(self._fetcher(fact), limit=batch, lanes=threads) for name, fact in facts.items()
+        }
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the stanza declares."""
+        return self._manifest
+
+    async def check_many(self, claims: Sequence[Claim], context: QueryContext) -> list[Evidence]:
+        """Answer each claim from the rows of its subject; the context goes no further (a database does not ask).
+
+        Raises:
+            SourceUnavailable: the database is down, slow or not shaped as the stanza says.
+        """
+        asked_at = self._now()
+        by_fact: dict[str, list[int]] = defaultdict(list)
+        for index, claim in enumerate(claims):
+            by_fact[claim.fact_type].append(index)
+        held = await asyncio.gather(
+            *(
+                self._coalescers[fact_type].ask([identity(claims[index].subject.id_number) for index in indexes])
+                for fact_type, indexes in by_fact.items()
+            )
+        )
+        answered_at = self._now()
+        answers: dict[int, Evidence] = {}
+        for indexes, found in zip(by_fact.values(), held, strict=True):
+            for index, one in zip(indexes, found, strict=True):
+                answers[index] = self._evidence(claims[index], one, asked_at, answered_at)
+        return [answers[index] for index in range(len(claims))]
+
+    def _evidence(self, claim: Claim, held: Held, asked_at: datetime, answered_at: datetime) -> Evidence:
+        shape = self._facts[claim.fact_type].shape
+        outcome, as_of = judge(claim, held.records, shape, now=answered_at, as_of=held.as_of)
+        return Evidence(
+            source=self._manifest.source,
+            fact_type=claim.fact_type,
+            outcome=outcome,
+            asked_at=asked_at,
+            answered_at=answered_at,
+            as_of=as_of,
+            raw_digest=digest(held.records),
+        )
+
+    def _fetcher(self, fact: SqlFact) -> Callable[[Sequence[str]], asyncio.Future[dict[str, Held]]]:
+        def fetch(keys: Sequence[str]) -> asyncio.Future[dict[str, Held]]:
+            return asyncio.get_running_loop().run_in_executor(self._threads, self._read, fact, keys)
+
+        return fetch
+
+    def _read(self, fact: SqlFact, keys: Sequence[str]) -> dict[str, Held]:
+        try:
+            with self._engine.connect() as connection:
+                # The date first: data newer than their date are safe, data older than it are not.
+                dated: Any = None if fact.as_of_statement is None else connection.execute(fact.as_of_statement).all()
+                result = connection.execute(fact.statement, {"keys": keys})
+                columns = set(result.keys())
+                rows: Sequence[Any] = result.mappings().fetchmany(self._most_rows + 1)
+        except (SQLAlchemyError, UnicodeError) as error:
+            raise failure(self._manifest.source, error) from None
+        return self._grouped(fact, keys, columns, rows, dated)
+
+    def _grouped(
+        self, fact: SqlFact, keys: Sequence[str], columns: set[str], rows: Sequence[Record], dated: Any
+    ) -> dict[str, Held]:
+        if missing := fact.columns - columns:
+            raise self._garbled(f"the answer has no column {', '.join(sorted(missing))}")
+        if len(rows) > self._most_rows:
+            raise self._garbled(f"more than {self._most_rows} rows for {len(keys)} keys")
+        as_of = self._as_of(fact, dated)
+        found: dict[str, list[Record]] = {key: [] for key in keys}
+        for row in rows:
+            try:
+                found[identity(read_text(row[fact.key]))].append(row)
+            except (Unreadable, KeyError):
+                raise self._garbled("a row of somebody who was not asked about") from None
+        return {key: Held(records=records, as_of=as_of) for key, records in found.items()}
+
+    def _as_of(self, fact: SqlFact, dated: Any) -> datetime | None:
+        if fact.as_of_statement is None:
+            return None
+        try:
+            [[value]] = dated
+            return moment(value, fact.shape.zone)
+        except (Unreadable, ValueError, TypeError):
+            raise self._garbled("the date of the data is not one timestamp") from None
+
+    def _garbled(self, detail: str) -> SourceUnavailable:
+        return SourceUnavailable(self._manifest.source, Cause.GARBLED, detail)
+
+    async def probe(self) -> Health:
+        """Run every statement with a key that nobody has."""
+        try:
+            loop = asyncio.get_running_loop()
+            for fact in self._facts.values():
+                await loop.run_in_executor(self._threads, self._read, fact, [""])
+        except SourceUnavailable as error:
+            return Health(ok=False, detail=str(error), probed_at=self._now())
+        return Health(ok=True, detail=f"{len(self._facts)} statements answered", probed_at=self._now())
+
+    async def aclose(self) -> None:
+        """Let running statements end and close the connections."""
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+        self._engine.dispose()
+
+
+def digest(records: Sequence[Record]) -> bytes:
+    """Hash the rows held of one subject: SHA-256 over their JSON, in the order they came."""
+    return hashlib.sha256(orjson.dumps([dict(one) for one in records], default=repr)).digest()
+
+
+def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], datetime]) -> SqlSource:
+    """Make a `sql` source of its stanza (`connectors/README.md` shows one); it connects on first use.
+
+    Raises:
+        StanzaError: the stanza is wrong; every mistake is listed.
+    """
+    root = Stanza(name, stanza)
+    department, timeout = root.text("department"), root.duration("statement_timeout", "2s")
+    threads = root.number("threads", 2, least=1, most=32)
+    batch, most_rows = root.number("batch", 100, least=1, most=1000), root.number("most_rows", 10_000, least=1)
+    freshness, zone = root.optional_duration("freshness"), read_zone(root)
+    engine = _read_engine(root, timeout, threads)
+    facts: dict[str, SqlFact] = {}
+    coverage: dict[str, Coverage] = {}
+    sensitive: set[str] = set()
+    for fact_type, part in root.tables("facts").items():
+        if "coverage" in part:
+            coverage[fact_type] = read_coverage(part.table("coverage"))
+        if part.flag("sensitive", False):
+            sensitive.add(fact_type)
+        facts[fact_type] = _read_fact(part, zone, freshness)
+    root.finish()
+    assert engine is not None
+    manifest = Manifest(
+        source=name,
+        department=department,
+        fact_types=frozenset(facts),
+        coverage=coverage,
+        freshness=freshness,
+        sensitive=frozenset(sensitive),
+    )
+    return SqlSource(
+        manifest=manifest, facts=facts, engine=engine, threads=threads, batch=batch, most_rows=most_rows, now=now
+    )
+
+
+def _read_engine(root: Stanza, timeout: timedelta, threads: int) -> Engine | None:
+    if ("url" in root) == ("url_file" in root):
+        root.text("url", "")
+        root.secret("url_file")
+        root.mistake("url", "give either `url` or `url_file`")
+        return None
+    given = root.secret("url_file") if "url_file" in root else root.text("url")
+    session = root.texts("session")
+    try:
+        url = make_url(given)
+        if "url" in root and url.password is not None:
+            root.mistake("url", "holds a password: put the whole URL into a file and name it in `url_file`")
+        return open_engine(url, timeout=timeout, connections=threads, session=session)
+    except (ArgumentError, ValueError) as error:
+        what = "is no database URL" if isinstance(error, ArgumentError) else str(error)
+        root.mistake("url" if "url" in root else "url_file", what)
+        return None
+
+
+def _read_fact(part: Stanza, zone: ZoneInfo, freshness: timedelta | None) -> SqlFact:
+    columns: set[str] = set()
+
+    def column(_stanza: Stanza, _key: str, spec: str) -> Reader:
+        columns.add(spec)
+        return itemgetter(spec)
+
+    key = part.text("key")
+    columns.add(key)
+    shape = read_shape(part, field_reader=column, attributes="columns", zone=zone, freshness=freshness)
+    as_of = _read_statement(part, "as_of_statement") if "as_of_statement" in part else None
+    if freshness is not None and as_of is None and shape.as_of is None:
+        part.mistake(
+            "as_of_statement", "a promised freshness needs the date of the data (`as_of_statement` or `as_of`)"
+        )
+    statement = _read_statement(part, "statement")
+    if ":keys" not in str(statement):
+        part.mistake("statement", "does not ask by the parameter :keys")
+    else:
+        statement = statement.bindparams(bindparam("keys", expanding=True))
+    return SqlFact(statement=statement, as_of_statement=as_of, key=key, columns=frozenset(columns), shape=shape)
+
+
+def _read_statement(part: Stanza, key: str) -> TextClause:
+    written = part.text(key).strip().removesuffix(";")
+    if written and (not _READS.match(written) or ";" in written):
+        part.mistake(key, "must be one SELECT")
+    return text(written)

@@ -1,0 +1,102 @@
+"""Fill a request's placeholders with the values of a claim; structure is never built by joining texts.
+
+A placeholder is `{space.name}`. A text that is one placeholder takes the value with its type (a number stays a number
+in JSON); within a longer text it is written out. Spaces: `subject`, `expected`, `given`, `claim`, `context`, `request`
+(`id` a new UUID, `time_ms`) and `secret`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from uuid import UUID
+
+from connectors.connector import Claim, QueryContext, Value
+from connectors.stanza import Stanza
+
+_PLACEHOLDER = re.compile(r"\{([a-z]+)\.([A-Za-z0-9_\-]+)\}")
+_FIXED = {
+    "subject": {"id_type", "id_number", "name"},
+    "claim": {"fact_type", "place"},
+    "context": {"matter", "case", "item", "operator", "unit", "reason"},
+    "request": {"id", "time_ms"},
+}
+PERSONAL = frozenset({"subject", "expected", "given"})
+"""The spaces whose values are personal data."""
+
+Tree = None | str | int | float | bool | list["Tree"] | dict[str, "Tree"]
+
+
+class MissingAttribute(LookupError):
+    """The request needs a value that the claim does not carry: `attribute`."""
+
+    def __init__(self, attribute: str) -> None:
+        super().__init__("the request needs an attribute that the claim does not carry")
+        self.attribute = attribute
+
+
+def placeholders(tree: object) -> set[tuple[str, str]]:
+    """Name the placeholders in a tree, as (space, name)."""
+    if isinstance(tree, str):
+        return {(space, name) for space, name in _PLACEHOLDER.findall(tree)}
+    parts = tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, list) else ()
+    return {found for part in parts for found in placeholders(part)}
+
+
+def check(stanza: Stanza, key: str, tree: object, secrets: Mapping[str, str]) -> None:
+    """Note every placeholder of a tree that nothing will ever fill."""
+    for space, name in sorted(placeholders(tree)):
+        known = secrets if space == "secret" else _FIXED.get(space, {name} if space in ("expected", "given") else ())
+        if name not in known:
+            stanza.mistake(key, f"nothing fills {{{space}.{name}}}")
+
+
+def values(
+    claim: Claim, context: QueryContext, secrets: Mapping[str, str], *, now: datetime, request_id: UUID
+) -> dict[str, Mapping[str, Value]]:
+    """Gather what placeholders may stand for, by space."""
+    return {
+        "subject": {
+            "id_type": claim.subject.id_type,
+            "id_number": claim.subject.id_number,
+            "name": claim.subject.name,
+        },
+        "expected": claim.expected,
+        "given": claim.given,
+        "claim": {"fact_type": claim.fact_type, "place": claim.place},
+        "context": {name: getattr(context, name) for name in _FIXED["context"]},
+        "request": {"id": str(request_id), "time_ms": int(now.timestamp() * 1000)},
+        "secret": secrets,
+    }
+
+
+def fill(tree: object, spaces: Mapping[str, Mapping[str, Value]]) -> Tree:
+    """Copy a tree with its placeholders filled.
+
+    Raises:
+        MissingAttribute: the claim lacks a value that the request needs.
+    """
+    if isinstance(tree, Mapping):
+        return {str(key): fill(part, spaces) for key, part in tree.items()}
+    if isinstance(tree, list):
+        return [fill(part, spaces) for part in tree]
+    if isinstance(tree, str):
+        whole = _PLACEHOLDER.fullmatch(tree)
+        if whole is not None:
+            return _plain(_look_up(whole, spaces))
+        return _PLACEHOLDER.sub(lambda found: str(_plain(_look_up(found, spaces))), tree)
+    if tree is None or isinstance(tree, int | float):
+        return tree
+    return _plain(tree) if isinstance(tree, date) else str(tree)
+
+
+def _look_up(found: re.Match[str], spaces: Mapping[str, Mapping[str, Value]]) -> Value:
+    space, name = found.groups()
+    if name not in spaces.get(space, {}):
+        raise MissingAttribute(name)
+    return spaces[space][name]
+
+
+def _plain(value: Value) -> str | int | bool:
+    return value.isoformat() if isinstance(value, date) else value

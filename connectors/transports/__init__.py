@@ -1,0 +1,1 @@
+"""What several kinds of source share in reaching a department."""

@@ -1,0 +1,117 @@
+"""Ask over HTTP and take no more than was agreed: verified TLS, no redirects, bounded size, bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from connectors.errors import SourceRefused, SourceUnavailable
+from connectors.outcome import Cause
+from connectors.stanza import Stanza
+
+# Both write whole URLs and headers, which carry id numbers and keys, into the log at INFO and DEBUG.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An HTTP answer within the bounds: status and whole body."""
+
+    status: int
+    body: bytes
+
+
+class WebClient:
+    """An HTTP client for one department. The connection pool opens on first use."""
+
+    def __init__(
+        self, source: str, *, url: str, tls: ssl.SSLContext, timeout: timedelta, most_bytes: int, connections: int
+    ) -> None:
+        self._source = source
+        self._timeout = timeout.total_seconds()
+        self._most_bytes = most_bytes
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            verify=tls,
+            trust_env=False,  # a proxy from the environment would see what is asked about whom
+            follow_redirects=False,
+            timeout=httpx.Timeout(self._timeout, connect=min(self._timeout, 3.0)),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        )
+
+    async def send(self, method: str, where: str, headers: Mapping[str, str], **body: Any) -> Answer:
+        """Send a request (`params`, `json` or `data`, as httpx takes them) and read the whole answer.
+
+        Raises:
+            SourceUnavailable: no whole answer within the bounds of time and size, or a 5xx, 429 or redirect.
+            SourceRefused: 401 or 403.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):  # httpx bounds each read; a byte a second passes that
+                async with self._client.stream(method, where, headers=headers, **body) as response:
+                    self._check(response)
+                    return Answer(status=response.status_code, body=await self._read(response))
+        except httpx.ConnectTimeout:
+            raise self._fault(Cause.TIMEOUT, "no connection in time", connecting=True) from None
+        except httpx.PoolTimeout:
+            raise self._fault(Cause.OVERLOAD, "no connection became free in time", connecting=True) from None
+        except (TimeoutError, httpx.TimeoutException):
+            raise self._fault(Cause.TIMEOUT, "no whole answer in time") from None
+        except (httpx.DecodingError, httpx.InvalidURL) as error:
+            raise self._fault(Cause.GARBLED, type(error).__name__) from None
+        except (httpx.HTTPError, ssl.SSLError, OSError) as error:
+            raise self._fault(Cause.OUTAGE, type(error).__name__) from None
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        read = bytearray()
+        async for part in response.aiter_bytes():
+            read += part
+            if len(read) > self._most_bytes:
+                raise self._fault(Cause.GARBLED, f"an answer of more than {self._most_bytes} bytes")
+        return bytes(read)
+
+    def _check(self, response: httpx.Response) -> None:
+        status = response.status_code
+        if status in (401, 403):
+            raise SourceRefused(self._source, f"HTTP {status}")
+        if status == 429:
+            raise self._fault(Cause.OVERLOAD, "HTTP 429")
+        if status >= 500:
+            raise self._fault(Cause.OUTAGE, f"HTTP {status}")
+        if not 200 <= status < 300 and not 400 <= status < 500:
+            raise self._fault(Cause.GARBLED, f"HTTP {status}")
+
+    def _fault(self, cause: Cause, detail: str, *, connecting: bool = False) -> SourceUnavailable:
+        return SourceUnavailable(self._source, cause, detail, connecting=connecting)
+
+    async def aclose(self) -> None:
+        """Close the pool."""
+        await self._client.aclose()
+
+
+def read_tls(stanza: Stanza) -> ssl.SSLContext:
+    """Read `ca_file` (else the system's), and `client_cert_file` with `client_key_file`; TLS 1.2 at least."""
+    context = ssl.create_default_context()
+    ca, cert, key = (stanza.text(name, "") for name in ("ca_file", "client_cert_file", "client_key_file"))
+    try:
+        if ca:
+            context = ssl.create_default_context(cafile=ca)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+    except (OSError, ssl.SSLError) as error:
+        stanza.mistake("ca_file", f"cannot be used ({type(error).__name__})")
+    try:
+        if cert:
+            context.load_cert_chain(cert, key or None)
+        elif key:
+            stanza.mistake("client_cert_file", "is missing beside `client_key_file`")
+    except (OSError, ssl.SSLError) as error:
+        stanza.mistake("client_cert_file", f"cannot be used ({type(error).__name__})")
+    return context
