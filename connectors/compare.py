@@ -10,10 +10,12 @@ import re
 import unicodedata
 from datetime import date, datetime
 from decimal import Decimal
+from string import ascii_lowercase
 
 from connectors.connector import Value
 
 _DOTS = dict.fromkeys(map(ord, "•・‧∙⋅•●᛫⸱"), "·")
+_CAPITALS = {ord(letter): letter.upper() for letter in ascii_lowercase}
 _INVISIBLE = dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD), None)
 _GB2312_AS_LATIN1 = re.compile(r"(?:[\x00-\x7f]|[\xa1-\xf7][\xa1-\xfe])*")
 _LOST = re.compile(r"[?\s·]*\?[?\s·]*")
@@ -38,7 +40,8 @@ def normalise(text: str) -> str:
 
 def identity(text: str) -> str:
     """Bring an identity number into the form in which numbers are compared: half width, upper case, no blanks."""
-    return "".join(normalise(text).upper().split())
+    # Joined and raised letters may compose anew with the marks after them: hence the second time.
+    return normalise("".join(normalise(text).split()).translate(_CAPITALS))
 
 
 def is_empty(held: object) -> bool:

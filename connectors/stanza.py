@@ -58,11 +58,10 @@ class Stanza:
 
     def _take(self, key: str, *, required: bool) -> object:
         self._read.add(key)
-        if key not in self._table:
-            if required:
-                self.mistake(key, "is missing")
-            return None
-        return self._table[key]
+        value = self._table.get(key)
+        if value is None and required:
+            self.mistake(key, "is missing")
+        return value
 
     def text(self, key: str, default: str | None = None) -> str:
         """Read a non-empty text; without a default it is required."""

@@ -24,7 +24,15 @@ from connectors.outcome import Cause
 KNOWN = ("sqlite", "postgresql", "mysql", "mariadb")
 _PROGRESS_STEPS = 2000  # virtual machine steps between looks at the clock: about 50 µs
 _TIMED_OUT = ("statement timeout", "interrupted", "max_statement_time", "maximum statement execution time", "timed out")
-_WRONG_SCHEMA = ("no such table", "no such column", "unknown column", "doesn't exist", "not a database", "malformed")
+_WRONG_SCHEMA = (
+    "no such table",
+    "no such column",
+    "unknown column",
+    "doesn't exist",
+    "not a database",
+    "malformed",
+    "syntax error",
+)
 
 
 def open_engine(url: URL, *, timeout: timedelta, connections: int, session: tuple[str, ...] = ()) -> Engine:

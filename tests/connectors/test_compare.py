@@ -1,0 +1,127 @@
+from contextlib import suppress
+from datetime import date, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.compare import Unreadable, agrees, day, identity, is_empty, normalise, text
+
+ANY = st.one_of(
+    st.none(),
+    st.text(),
+    st.integers(),
+    st.booleans(),
+    st.dates(),
+    st.datetimes(),
+    st.binary(),
+    st.floats(),
+    st.decimals(),
+)
+EXPECTED = st.one_of(st.text(), st.integers(), st.booleans(), st.dates())
+
+
+@given(st.text())
+def test_normalising_twice_changes_nothing_more(written: str) -> None:
+    assert normalise(normalise(written)) == normalise(written)
+
+
+@given(st.text())
+def test_an_identity_never_holds_blanks_or_changes_when_read_again(written: str) -> None:
+    assert not any(c.isspace() for c in identity(written))
+    assert identity(identity(written)) == identity(written)
+
+
+@pytest.mark.parametrize("dot", "·•・‧∙⋅･•")
+def test_every_middle_dot_is_the_same_dot(dot: str) -> None:
+    assert normalise(f"古丽{dot}阿不都") == "古丽·阿不都"
+
+
+@pytest.mark.parametrize("written", ["张小明 ", "　张小明", "张小明\u200b", "\ufeff张小明", "张小明\u3000"])
+def test_blanks_and_invisible_characters_around_a_name_mean_nothing(written: str) -> None:
+    assert agrees("张小明", written)
+
+
+def test_full_width_digits_and_a_small_x_are_the_same_number() -> None:
+    assert identity("２３０１03198709102３4x ") == "23010319870910234X"
+
+
+@pytest.mark.parametrize(("one", "other"), [("張小明", "张小明"), ("张晓明", "张小明"), ("张小", "张小明"), ("", "张")])
+def test_other_names_are_other_names(one: str, other: str) -> None:
+    assert not agrees(one, other)
+
+
+@given(EXPECTED, ANY)
+def test_comparing_ends_in_an_answer_or_in_unreadable_and_in_nothing_else(expected: object, held: object) -> None:
+    with suppress(Unreadable):
+        assert agrees(expected, held) in (True, False)  # type: ignore[arg-type]
+
+
+@given(st.integers(min_value=-(10**17), max_value=10**17))
+def test_a_number_agrees_with_itself_in_every_form_a_database_may_give(number: int) -> None:
+    assert agrees(number, number)
+    assert agrees(number, str(number))
+    assert agrees(number, Decimal(number))
+    assert not agrees(number, number + 1)
+
+
+@given(st.dates())
+def test_a_day_agrees_with_itself_in_every_form_a_database_may_give(when: date) -> None:
+    for held in (
+        when,
+        datetime(when.year, when.month, when.day, 13, 5),
+        when.isoformat(),
+        when.isoformat().replace("-", ""),
+    ):
+        assert agrees(when, held)
+
+
+@pytest.mark.parametrize("held", ["2020-02-30", "20201301", "昨天", "1/2/2020", 20200131, True, 1.5, b"2020-01-01"])
+def test_what_is_no_day_is_unreadable(held: object) -> None:
+    with pytest.raises(Unreadable):
+        day(held)
+
+
+@pytest.mark.parametrize("held", [True, 1.0, "1.0", "一", "0x10", b"1", Decimal("1.5"), Decimal("NaN")])
+def test_what_is_no_whole_number_is_unreadable(held: object) -> None:
+    with pytest.raises(Unreadable):
+        agrees(1, held)
+
+
+@pytest.mark.parametrize("held", ["true", "1", "是", 2, -1, 1.0])
+def test_what_is_no_truth_is_unreadable(held: object) -> None:
+    with pytest.raises(Unreadable):
+        agrees(True, held)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        "张小明".encode("gbk").decode("latin-1"),
+        "张小明".encode().decode("latin-1"),
+        "张小明".encode("gbk").decode("utf-8", "replace"),
+        "???",
+        "张\x00小明",
+        "张\x85明",
+        "张小明".encode(),
+    ],
+)
+def test_a_name_in_a_wrong_character_set_is_unreadable_and_not_another_name(held: object) -> None:
+    with pytest.raises(Unreadable):
+        agrees("张小明", held)
+
+
+@pytest.mark.parametrize("name", ["José María", "Müller", "Ångström", "D'Souza", "古丽·阿不都", "𠮷田"])
+def test_foreign_and_rare_names_are_readable(name: str) -> None:
+    assert text(name) == name
+
+
+@pytest.mark.parametrize("held", [None, "", "  ", "　", "\u200b"])
+def test_blanks_are_no_value(held: object) -> None:
+    assert is_empty(held)
+
+
+@pytest.mark.parametrize("held", [0, False, "0", "-"])
+def test_zero_and_false_are_values(held: object) -> None:
+    assert not is_empty(held)

@@ -1,0 +1,235 @@
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from connectors.catalog import connect
+from connectors.conformance.expectations import require_no_conclusion
+from connectors.connector import Claim
+from connectors.errors import StanzaError
+from connectors.outcome import Cause, Kind
+from connectors.resilience import Resilient
+from tests.connectors.people import LI, NOBODY, NOW, ZHANG, claim, now, question
+
+FACT = "cremation"
+ROWS = f"id,name,status\n{ZHANG.id_number},{ZHANG.name},held\n{LI.id_number},{LI.name},\n"
+Spoil = Callable[[Path], None]
+
+
+def drop(
+    folder: Path, name: str = "a", content: str = ROWS, *, hours: float = 1, charset: str = "utf-8", **change: object
+) -> None:
+    octets = content.encode(charset)
+    (folder / f"{name}.csv").write_bytes(octets)
+    manifest = {
+        "schema": 1,
+        "fact_type": FACT,
+        "file": f"{name}.csv",
+        "sha256": hashlib.sha256(octets).hexdigest(),
+        "rows": content.count("\n") - 1,
+        "as_of": (NOW - timedelta(hours=hours)).isoformat(),
+        "charset": charset,
+        "key": "id",
+        "columns": ["id", "name", "status"],
+    }
+    (folder / f"{name}.manifest.json").write_text(json.dumps({**manifest, **change}))
+
+
+def source_of(folder: Path, /, **more: object) -> Resilient:
+    fact = {"key": "id", "name": "name", "columns": {"status": "status"}}
+    stanza = {"kind": "dropbox", "department": "殡葬管理处", "folder": str(folder), "facts": {FACT: fact}}
+    resilience = {"backoff": "1ms", "breaker_failures": 100}
+    return connect("funeral", {**stanza, "resilience": resilience, **more}, now=now)
+
+
+async def kind(source: Resilient, asked: Claim) -> Kind:
+    [evidence] = await source.check_many([asked], question())
+    return evidence.outcome.kind
+
+
+def held(subject: object = ZHANG, /, **expected: str) -> Claim:
+    return claim(subject, fact_type=FACT, **expected)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "gb18030"])
+async def test_a_good_drop_answers(tmp_path: Path, charset: str) -> None:
+    drop(tmp_path, charset=charset)
+    source = source_of(tmp_path)
+    found = [
+        await kind(source, one) for one in (held(status="held"), held(status="x"), held(LI, status="x"), held(NOBODY))
+    ]
+    assert found == [Kind.MATCH, Kind.MISMATCH, Kind.NOT_HELD, Kind.NO_RECORD]
+    assert (await source.probe()).ok
+
+
+def rewrite(**change: object) -> Spoil:
+    return lambda folder: drop(folder, **change)  # type: ignore[arg-type]
+
+
+def empty(folder: Path) -> None:
+    for one in folder.iterdir():
+        one.unlink()
+
+
+def remove(folder: Path) -> None:
+    empty(folder)
+    folder.rmdir()
+
+
+def _manifest(folder: Path, content: str) -> None:
+    (folder / "a.manifest.json").write_text(content)
+
+
+def truncate(folder: Path) -> None:
+    octets = (folder / "a.csv").read_bytes()
+    (folder / "a.csv").write_bytes(octets[:-9])
+
+
+def lie_about_charset(folder: Path) -> None:
+    octets = ROWS.encode("gb18030")
+    drop(folder)
+    (folder / "a.csv").write_bytes(octets)
+    manifest = json.loads((folder / "a.manifest.json").read_text())
+    manifest["sha256"] = hashlib.sha256(octets).hexdigest()
+    (folder / "a.manifest.json").write_text(json.dumps(manifest))
+
+
+BAD: dict[str, Spoil] = {
+    "nothing dropped": empty,
+    "no folder": remove,
+    "manifest without file": lambda folder: (folder / "a.csv").unlink(),
+    "file without manifest": lambda folder: (folder / "a.manifest.json").unlink(),
+    "truncated file": truncate,
+    "bad hash": rewrite(sha256="0" * 64),
+    "short hash": rewrite(sha256="0"),
+    "wrong row count": rewrite(rows=3),
+    "wrong charset named": lie_about_charset,
+    "missing column": rewrite(content=ROWS.replace(",status", ""), columns=["id", "name"]),
+    "header disagrees": rewrite(content=ROWS.replace("name", "nom")),
+    "a row too short": rewrite(content=ROWS.replace(",held", "")),
+    "a row without key": rewrite(content=ROWS.replace(ZHANG.id_number, " ")),
+    "a broken quote": rewrite(content=ROWS.replace(f"{ZHANG.name},held", f'"{ZHANG.name}"x,held')),
+    "another key": rewrite(key="name"),
+    "another fact type": rewrite(fact_type="birth"),
+    "schema 2": rewrite(schema=2),
+    "an unknown field": rewrite(surprise=1),
+    "a path out of the folder": rewrite(file="../a.csv"),
+    "as_of is no date": rewrite(as_of="yesterday"),
+    "malformed coverage": rewrite(coverage={"places": "23"}),
+    "manifest is no JSON": lambda folder: _manifest(folder, "{"),
+    "manifest is a list": lambda folder: _manifest(folder, "[]"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+async def test_a_bad_drop_is_never_an_answer(tmp_path: Path, fault: str, discreet: list[str]) -> None:
+    folder = tmp_path / "drops"
+    folder.mkdir()
+    drop(folder)
+    BAD[fault](folder)
+    source = source_of(folder)
+    for subject in (ZHANG, NOBODY):
+        evidence = await source.check_many([held(subject, status="held")], question())
+        require_no_conclusion(evidence)
+        assert evidence[0].outcome.cause is Cause.OUTAGE
+    health = await source.probe()
+    assert not health.ok
+    discreet.append(health.detail)
+
+
+@pytest.mark.parametrize("fault", [name for name in BAD if name not in ("nothing dropped", "no folder")])
+async def test_while_the_newest_drop_is_bad_the_one_before_answers(tmp_path: Path, fault: str) -> None:
+    drop(tmp_path, "before", hours=2)
+    source = source_of(tmp_path)
+    assert await kind(source, held(status="held")) is Kind.MATCH
+    drop(tmp_path)
+    BAD[fault](tmp_path)
+    [evidence] = await source.check_many([held(status="held")], question())
+    assert (evidence.outcome.kind, evidence.as_of) == (Kind.MATCH, NOW - timedelta(hours=2))
+    health = await source.probe()
+    assert health.ok is (fault == "file without manifest")
+
+
+async def test_a_newer_drop_replaces_the_older_one_whole(tmp_path: Path) -> None:
+    drop(tmp_path, "a", hours=5)
+    source = source_of(tmp_path)
+    assert await kind(source, held(status="held")) is Kind.MATCH
+    drop(tmp_path, "b", f"id,name,status\n{LI.id_number},{LI.name},held\n", hours=1)
+    assert await kind(source, held(LI, status="held")) is Kind.MATCH
+    assert await kind(source, held(status="held")) is Kind.NO_RECORD
+
+
+async def test_an_older_drop_that_comes_late_replaces_nothing(tmp_path: Path) -> None:
+    drop(tmp_path, "a", hours=1)
+    source = source_of(tmp_path)
+    assert await kind(source, held()) is Kind.MATCH
+    drop(tmp_path, "b", "id,name,status\n", hours=5)
+    assert await kind(source, held()) is Kind.MATCH
+
+
+async def test_a_file_replaced_in_the_middle_counts_only_when_it_is_whole(tmp_path: Path) -> None:
+    drop(tmp_path, "a", hours=5)
+    source = source_of(tmp_path)
+    assert await kind(source, held(status="held")) is Kind.MATCH
+    drop(tmp_path, "b", ROWS.replace("held", "gone"), hours=1)
+    whole = (tmp_path / "b.csv").read_bytes()
+    (tmp_path / "b.csv").write_bytes(whole[:20])
+    assert await kind(source, held(status="held")) is Kind.MATCH
+    (tmp_path / "b.part").write_bytes(whole)
+    (tmp_path / "b.part").replace(tmp_path / "b.csv")
+    assert await kind(source, held(status="gone")) is Kind.MATCH
+
+
+async def test_a_drop_older_than_promised_is_stale_for_those_in_it_and_those_not(tmp_path: Path) -> None:
+    drop(tmp_path, hours=25)
+    source = source_of(tmp_path, freshness="1d")
+    assert [await kind(source, held()), await kind(source, held(NOBODY))] == [Kind.STALE, Kind.STALE]
+
+
+async def test_the_manifest_says_where_absence_means_something(tmp_path: Path) -> None:
+    drop(tmp_path, coverage={"places": ["2301"]})
+    source = source_of(tmp_path)
+    within, beside, nowhere = (claim(NOBODY, fact_type=FACT, place=place) for place in ("230103", "110101", ""))
+    # The first answer reads the drop; its coverage counts from that very answer on.
+    assert [await kind(source, one) for one in (beside, within, nowhere)] == [
+        Kind.NOT_COVERED,
+        Kind.NO_RECORD,
+        Kind.NOT_COVERED,
+    ]
+
+
+async def test_two_rows_are_ambiguous(tmp_path: Path) -> None:
+    row = f"{ZHANG.id_number},{ZHANG.name},held\n"
+    drop(tmp_path, content="id,name,status\n" + row + row)
+    assert await kind(source_of(tmp_path), held()) is Kind.AMBIGUOUS
+
+
+async def test_a_configured_key_makes_the_signature_compulsory_and_exact(tmp_path: Path) -> None:
+    private, folder = Ed25519PrivateKey.generate(), tmp_path / "drops"
+    folder.mkdir()
+    (tmp_path / "key.pem").write_bytes(
+        private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    drop(folder)
+    source = source_of(folder, public_key_file=str(tmp_path / "key.pem"))
+    assert await kind(source, held()) is Kind.UNAVAILABLE
+    manifest, signature = (folder / "a.manifest.json").read_bytes(), folder / "a.manifest.json.sig"
+    for bad in (Ed25519PrivateKey.generate().sign(manifest), private.sign(manifest + b" "), b"", b"x" * 64):
+        signature.write_bytes(bad)
+        assert await kind(source, held()) is Kind.UNAVAILABLE
+        assert "signature" in (await source.probe()).detail
+    signature.write_bytes(private.sign(manifest))
+    assert await kind(source, held()) is Kind.MATCH
+
+
+@pytest.mark.parametrize(
+    "change", [{"folder": ""}, {"folder": None}, {"public_key_file": "/none"}, {"facts": {FACT: {}}}]
+)
+def test_a_wrong_stanza_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    with pytest.raises(StanzaError, match=next(iter(change))):
+        source_of(tmp_path, **change)

@@ -1,0 +1,207 @@
+import json
+from collections.abc import AsyncIterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from connectors.catalog import connect
+from connectors.conformance.expectations import EXPECTED, require_no_conclusion
+from connectors.conformance.faults import Fault, FaultServer
+from connectors.connector import Claim
+from connectors.errors import StanzaError
+from connectors.outcome import Cause, Kind
+from tests.connectors.people import GOOD, LI, NOBODY, ZHANG, claim, http_stanza, now, question
+
+RECORD: dict[str, object] = GOOD["data"]["result"][0]  # type: ignore[index]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FaultServer]:
+    """A department's service that knows Zhang."""
+    async with FaultServer(GOOD, person=(ZHANG.id_number, ZHANG.name)) as started:
+        yield started
+
+
+async def outcome(server: FaultServer, asked: Claim, /, **more: object) -> str:
+    source = connect("civil-affairs", http_stanza(server.url, **more), now=now)
+    [evidence] = await source.check_many([asked], question())
+    await source.aclose()
+    cause = evidence.outcome.cause
+    return evidence.outcome.kind.value if cause is None else f"UNAVAILABLE({cause.value})"
+
+
+@pytest.mark.parametrize("fault", EXPECTED)
+async def test_no_fault_becomes_a_conclusion_or_tells_personal_data(
+    server: FaultServer, fault: Fault, discreet: list[str]
+) -> None:
+    server.misbehave(fault)
+    source = connect("civil-affairs", http_stanza(server.url, probe="/health"), now=now)
+    evidence = await source.check_many([claim(status="married")], question())
+    require_no_conclusion(evidence)
+    assert evidence[0].outcome == EXPECTED[fault]
+    discreet.append((await source.probe()).detail)
+    await source.aclose()
+
+
+async def test_a_flapping_service_is_asked_again_and_answers(server: FaultServer) -> None:
+    server.misbehave(Fault.FLAPPING)
+    source = connect("civil-affairs", http_stanza(server.url), now=now)
+    [evidence] = await source.check_many([claim(status="married")], question())
+    assert (evidence.outcome.kind, evidence.attempts) == (Kind.MATCH, 2)
+    await source.aclose()
+
+
+async def test_a_port_where_nobody_listens_is_an_outage(discreet: list[str]) -> None:
+    source = connect("civil-affairs", http_stanza("http://127.0.0.1:1"), now=now)
+    [evidence] = await source.check_many([claim(status="married")], question())
+    assert evidence.outcome.cause is Cause.OUTAGE
+    discreet.append(str(evidence))
+    await source.aclose()
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (claim(status="married", since=date(2010, 5, 1)), "MATCH"),
+        (claim(), "MATCH"),
+        (claim(status="divorced"), "MISMATCH"),
+        (claim(height=180), "NOT_HELD"),
+        (claim(LI), "UNAVAILABLE(GARBLED)"),
+    ],
+)
+async def test_a_record_is_judged_against_the_claim(server: FaultServer, asked: Claim, expected: str) -> None:
+    assert await outcome(server, asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"code": "NO_DATA"}, "NO_RECORD"),
+        ({"code": "E-106"}, "REFUSED"),
+        ({"code": "-1"}, "UNAVAILABLE(OUTAGE)"),
+        ({"code": 0, "data": {"result": []}}, "UNAVAILABLE(GARBLED)"),
+        ({"code": "0", "data": {"result": []}}, "UNAVAILABLE(GARBLED)"),
+        ({"code": "0", "data": {"result": None}}, "UNAVAILABLE(GARBLED)"),
+        ({"code": "0"}, "UNAVAILABLE(GARBLED)"),
+        ({"code": "0", "data": {"result": ["没有数据"]}}, "UNAVAILABLE(GARBLED)"),
+        ({"code": "0", "data": {"result": [{**RECORD, "swbs": "1"}]}}, "SUBJECT_INACTIVE"),
+        ({"code": "0", "data": {"result": [{**RECORD, "xm": "王二"}]}}, "MISMATCH"),
+        ({"code": "0", "data": {"result": [{**RECORD, "hyzk": "7"}]}}, "UNAVAILABLE(GARBLED)"),
+        ({"code": "0", "data": {"result": [{**RECORD, "hyzk": ["1"]}]}}, "UNAVAILABLE(GARBLED)"),
+        ({"code": "0", "data": {"result": [{**RECORD, "hyzk": ""}]}}, "NOT_HELD"),
+    ],
+)
+async def test_only_declared_signs_mean_anything(server: FaultServer, answer: dict[str, object], expected: str) -> None:
+    server.answer(answer)
+    assert await outcome(server, claim(status="married")) == expected
+
+
+async def test_an_empty_list_is_absence_only_when_declared(server: FaultServer) -> None:
+    server.answer({"code": "0", "data": {"result": []}})
+    assert await outcome(server, claim(NOBODY), empty_is_absent=True) == "NO_RECORD"
+
+
+async def test_a_404_is_absence_only_when_declared(server: FaultServer) -> None:
+    server.misbehave(Fault.NOT_FOUND)
+    assert await outcome(server, claim(NOBODY), absent={"status": 404}) == "NO_RECORD"
+
+
+async def test_a_name_full_of_json_stays_a_name(server: FaultServer) -> None:
+    evil = '","role":"admin","x":"{secret.key}'
+    subject = type(ZHANG)(id_type="resident-id", id_number=ZHANG.id_number, name=evil)
+    await outcome(server, claim(subject))
+    sent = json.loads(server.requests[0].split(b"\r\n\r\n", 1)[1])
+    assert sent["params"] == {"idcard": ZHANG.id_number, "name": evil}
+    assert sent["operator"] == "clerk-7"
+
+
+async def test_some_claims_failing_do_not_spoil_the_others(server: FaultServer) -> None:
+    source = connect("civil-affairs", http_stanza(server.url), now=now)
+    found = await source.check_many([claim(status="married"), claim(LI, status="married")], question())
+    assert [one.outcome.kind for one in found] == [Kind.MATCH, Kind.UNAVAILABLE]
+    await source.aclose()
+
+
+MATCHING: dict[str, object] = {
+    "mode": "match",
+    "json": {"id": "{subject.id_number}", "name": "{subject.name}", "status": "{expected.status}"},
+    "records": "data",
+    "subject_echo": None,
+    "name": None,
+    "attributes": None,
+    "values": None,
+    "codes": {"subject.id_number": "GMSFHM_PPDDM", "subject.name": "XM_PPDDM", "status": "HYZK_PPDDM"},
+    "match": ["1"],
+    "mismatch": ["0"],
+    "not_held": ["2"],
+    "inactive": {"column": "SWBS", "values": ["1"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        (("1", "1", "1", "0"), "MATCH"),
+        (("1", "1", "0", "0"), "MISMATCH"),
+        (("1", "0", "1", "0"), "MISMATCH"),
+        (("0", "0", "0", "0"), "MISMATCH"),
+        (("1", "1", "2", "0"), "NOT_HELD"),
+        (("1", "1", "1", "1"), "SUBJECT_INACTIVE"),
+        (("1", "1", "9", "0"), "UNAVAILABLE(GARBLED)"),
+        (("1", None, "1", "0"), "UNAVAILABLE(GARBLED)"),
+        (("0", "x", "1", "0"), "UNAVAILABLE(GARBLED)"),
+        (("1", True, "1", "0"), "UNAVAILABLE(GARBLED)"),
+    ],
+)
+async def test_verdict_codes_mean_what_the_stanza_says_and_nothing_else(
+    server: FaultServer, codes: tuple[object, ...], expected: str
+) -> None:
+    names = ("GMSFHM_PPDDM", "XM_PPDDM", "HYZK_PPDDM", "SWBS")
+    server.answer({"code": "0", "data": dict(zip(names, codes, strict=True))})
+    assert await outcome(server, claim(status="married"), **MATCHING) == expected
+
+
+async def test_what_the_request_needs_and_the_claim_lacks_is_asked_for(server: FaultServer) -> None:
+    source = connect("civil-affairs", http_stanza(server.url, **MATCHING), now=now)
+    [evidence] = await source.check_many([claim()], question())
+    assert (evidence.outcome.kind, evidence.outcome.attribute) == (Kind.NEEDS_ATTRIBUTE, "status")
+    assert server.asked == 0
+    await source.aclose()
+
+
+async def test_a_secret_comes_from_its_file_and_goes_into_the_header(server: FaultServer, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("s3cret\n")
+    more = {"secrets": {"app_key_file": str(tmp_path / "key")}, "headers": {"X-Key": "{secret.app_key}"}}
+    assert await outcome(server, claim(status="married"), **more) == "MATCH"
+    assert b"X-Key: s3cret\r\n" in server.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"success": None}, "nothing tells an answer from an error"),
+        ({"subject_echo": None}, "names nobody proves nothing"),
+        ({"json": {"a": "b"}}, "names nobody"),
+        ({"json": {"a": "{subject.age}"}}, "nothing fills {subject.age}"),
+        ({"path": "/q/{subject.id_number}"}, "access logs"),
+        ({"records": "data..x"}, "JMESPath"),
+        ({"refused": {"at": "code", "equals": "1"}}, "rule"),
+        ({"error": {"at": "code", "equals": "1", "cause": "BOREDOM"}}, "cause"),
+        ({"absent": {}}, "status"),
+        ({"absent": {"at": "code"}}, "equals"),
+        ({"mode": "guess"}, "mode"),
+        ({"mode": "match"}, "codes"),
+        ({**MATCHING, "json": {"id": "{subject.id_number}"}}, "never sends {expected.status}"),
+        ({**MATCHING, "mismatch": ["1"]}, "second meaning"),
+        ({"freshness": "1d"}, "date of the data"),
+        ({"headers": {"X-Key": "{secret.none}"}}, "nothing fills {secret.none}"),
+        ({"secrets": {"app_key": "in the open"}}, "_file"),
+        ({"ca_file": "/no/such/file"}, "ca_file"),
+        ({"client_cert_file": "/no/such/file"}, "client_cert_file"),
+    ],
+)
+def test_a_wrong_stanza_is_refused(more: dict[str, object], said: str) -> None:
+    with pytest.raises(StanzaError) as refused:
+        connect("s", http_stanza("https://example.invalid", **more), now=now)
+    assert any(said in mistake for mistake in refused.value.mistakes), refused.value.mistakes

@@ -1,0 +1,416 @@
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, event, make_url, text
+
+from connectors.catalog import connect
+from connectors.conformance.expectations import require_no_conclusion
+from connectors.connector import Claim
+from connectors.errors import SourceUnavailable, StanzaError
+from connectors.outcome import Cause, Kind
+from connectors.resilience import Resilient
+from connectors.sources import sql
+from tests.connectors.people import (
+    LI,
+    LI_DIVORCED,
+    NOBODY,
+    NOW,
+    ZHANG,
+    ZHANG_MARRIED,
+    claim,
+    fresh,
+    now,
+    question,
+    sql_stanza,
+)
+
+Marriages = Callable[..., Path]
+
+
+async def outcome(source: Resilient, asked: Claim) -> str:
+    [evidence] = await source.check_many([asked], question())
+    cause = evidence.outcome.cause
+    await source.aclose()
+    return evidence.outcome.kind.value if cause is None else f"UNAVAILABLE({cause.value})"
+
+
+def source_of(path: Path, /, **more: object) -> Resilient:
+    return connect("civil-affairs", sql_stanza(f"sqlite:///{path}", **more), now=now)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (claim(status="married"), "MATCH"),
+        (claim(), "MATCH"),
+        (claim(status="married", since=date(2010, 5, 1), spouse_id_number=LI.id_number), "MATCH"),
+        (claim(status="divorced"), "MISMATCH"),
+        (claim(since=date(2010, 5, 2)), "MISMATCH"),
+        (claim(LI, status="divorced"), "MATCH"),
+        (claim(LI, spouse_id_number=ZHANG.id_number), "NOT_HELD"),
+        (claim(LI, status="married", spouse_id_number=ZHANG.id_number), "MISMATCH"),
+        (claim(shoe_size=43), "NOT_HELD"),
+        (claim(since="ten"), "MISMATCH"),
+        (claim(status=True), "UNAVAILABLE(GARBLED)"),
+        (claim(NOBODY), "NO_RECORD"),
+        (claim(fact_type="birth"), "NOT_COVERED"),
+    ],
+)
+async def test_a_claim_gets_the_outcome_its_rows_give(marriages: Marriages, asked: Claim, expected: str) -> None:
+    source = source_of(marriages(ZHANG_MARRIED, LI_DIVORCED))
+    assert await outcome(source, asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ((ZHANG.id_number, "王二", 1, None, None, "living", fresh()), "MISMATCH"),
+        ((ZHANG.id_number, None, 1, None, None, "living", fresh()), "NOT_HELD"),
+        ((ZHANG.id_number, ZHANG.name, 1, None, None, "dead", fresh()), "SUBJECT_INACTIVE"),
+        ((ZHANG.id_number, "王二", 1, None, None, "dead", fresh()), "MISMATCH"),
+        ((ZHANG.id_number, ZHANG.name, 9, None, None, "living", fresh()), "UNAVAILABLE(GARBLED)"),
+        ((ZHANG.id_number, ZHANG.name, 1.5, None, None, "living", fresh()), "UNAVAILABLE(GARBLED)"),
+        ((ZHANG.id_number, ZHANG.name.encode("gbk"), 1, None, None, "living", fresh()), "UNAVAILABLE(GARBLED)"),
+        ((ZHANG.id_number, "???", 1, None, None, "living", fresh()), "UNAVAILABLE(GARBLED)"),
+        ((ZHANG.id_number, ZHANG.name, "", None, None, "living", fresh()), "NOT_HELD"),
+        ((ZHANG.id_number, ZHANG.name, 1, None, None, b"\xff", fresh()), "UNAVAILABLE(GARBLED)"),
+    ],
+)
+async def test_a_strange_row_never_becomes_a_match(
+    marriages: Marriages, row: tuple[object, ...], expected: str
+) -> None:
+    assert await outcome(source_of(marriages(row)), claim(status="married")) == expected
+
+
+async def test_two_rows_of_one_person_are_ambiguous(marriages: Marriages) -> None:
+    assert await outcome(source_of(marriages(ZHANG_MARRIED, ZHANG_MARRIED)), claim(status="married")) == "AMBIGUOUS"
+
+
+OLD = (ZHANG.id_number, ZHANG.name, 2, None, "2005-01-01", "living", fresh())
+
+
+async def test_the_latest_of_several_rows_is_picked_only_when_the_stanza_says_so(marriages: Marriages) -> None:
+    path = marriages(ZHANG_MARRIED, OLD)
+    assert await outcome(source_of(path, pick="latest:since"), claim(status="married")) == "MATCH"
+    assert await outcome(source_of(path, pick="latest:since"), claim(status="divorced")) == "MISMATCH"
+
+
+async def test_picking_the_latest_of_two_on_one_day_stays_ambiguous(marriages: Marriages) -> None:
+    source = source_of(marriages(ZHANG_MARRIED, ZHANG_MARRIED), pick="latest:since")
+    assert await outcome(source, claim()) == "AMBIGUOUS"
+
+
+async def test_rows_under_one_number_with_two_names_are_never_picked_from(marriages: Marriages) -> None:
+    other = (ZHANG.id_number, "王二", 1, None, "2001-01-01", "living", fresh())
+    assert await outcome(source_of(marriages(ZHANG_MARRIED, other), pick="latest:since"), claim()) == "AMBIGUOUS"
+
+
+async def test_a_source_that_could_tell_rows_apart_asks_for_what_it_needs(marriages: Marriages) -> None:
+    path = marriages(ZHANG_MARRIED, OLD)
+    source = source_of(path, narrow={"registered": "since"})
+    [needs] = await source.check_many([claim(status="married")], question())
+    assert (needs.outcome.kind, needs.outcome.attribute) == (Kind.NEEDS_ATTRIBUTE, "registered")
+    given = Claim(
+        fact_type="marriage-registration",
+        subject=ZHANG,
+        expected={"status": "married"},
+        given={"registered": date(2010, 5, 1)},
+    )
+    assert await outcome(source, given) == "MATCH"
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(1, "MATCH"), (23.9, "MATCH"), (24.1, "STALE"), (9000, "STALE")])
+async def test_a_row_older_than_promised_is_stale(marriages: Marriages, hours: float, expected: str) -> None:
+    row = (*ZHANG_MARRIED[:-1], fresh(hours))
+    assert await outcome(source_of(marriages(row), freshness="1d", as_of="updated_at"), claim()) == expected
+
+
+async def test_absence_on_data_of_no_date_is_stale_and_not_absence(marriages: Marriages) -> None:
+    source = source_of(marriages(ZHANG_MARRIED), freshness="1d", as_of="updated_at")
+    assert await outcome(source, claim(NOBODY)) == "STALE"
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(1, "NO_RECORD"), (25, "STALE")])
+async def test_absence_is_dated_by_the_date_of_the_whole_table(
+    marriages: Marriages, hours: float, expected: str
+) -> None:
+    statement = f"SELECT '{fresh(hours)}'"
+    source = source_of(marriages(ZHANG_MARRIED), freshness="1d", as_of_statement=statement)
+    [evidence] = await source.check_many([claim(NOBODY)], question())
+    assert evidence.as_of is not None
+    assert await outcome(source, claim(NOBODY)) == expected
+
+
+@pytest.mark.parametrize("statement", ["SELECT NULL", "SELECT 1 WHERE 0", "SELECT 1, 2", "SELECT 'soon'"])
+async def test_a_date_of_the_data_that_is_none_is_garbled(marriages: Marriages, statement: str) -> None:
+    source = source_of(marriages(ZHANG_MARRIED), freshness="1d", as_of_statement=statement)
+    assert await outcome(source, claim()) == "UNAVAILABLE(GARBLED)"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM no_such_table WHERE id_number IN :keys",
+        "SELECT id_number FROM marriage WHERE id_number IN :keys",
+        "SELECT m.*, no_such_column FROM marriage m WHERE id_number IN :keys",
+        "SELECT * FROM marriage WHERE id_number NOT IN :keys OR 1",
+        "SELECT *, syntax error FROM WHERE :keys",
+    ],
+)
+async def test_a_statement_that_does_not_fit_the_table_is_garbled_and_says_nothing(
+    marriages: Marriages, statement: str, discreet: list[str]
+) -> None:
+    source = source_of(marriages(ZHANG_MARRIED, LI_DIVORCED), statement=statement)
+    evidence = await source.check_many([claim(status="married")], question())
+    require_no_conclusion(evidence)
+    assert evidence[0].outcome.cause is Cause.GARBLED
+    discreet.append((await source.probe()).detail)
+    await source.aclose()
+
+
+async def test_a_slow_statement_is_interrupted(marriages: Marriages) -> None:
+    slow = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000)"
+        " SELECT m.* FROM marriage m, (SELECT max(i) FROM n) WHERE id_number IN :keys"
+    )
+    source = source_of(marriages(ZHANG_MARRIED), statement=slow, statement_timeout="50ms")
+    assert await outcome(source, claim()) == "UNAVAILABLE(TIMEOUT)"
+
+
+async def test_more_rows_than_allowed_are_garbled(marriages: Marriages) -> None:
+    assert await outcome(source_of(marriages(*[OLD] * 5), most_rows=4), claim()) == "UNAVAILABLE(GARBLED)"
+
+
+async def test_a_missing_file_is_an_outage_and_is_not_made(tmp_path: Path) -> None:
+    assert await outcome(source_of(tmp_path / "gone.db"), claim()) == "UNAVAILABLE(OUTAGE)"
+    assert not (tmp_path / "gone.db").exists()
+
+
+async def test_a_file_that_is_no_database_is_garbled(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("this is no database " * 100)
+    assert await outcome(source_of(tmp_path / "text.db"), claim()) == "UNAVAILABLE(GARBLED)"
+
+
+async def test_the_database_is_opened_so_that_nothing_can_be_written(marriages: Marriages) -> None:
+    path = marriages(ZHANG_MARRIED)
+    source = sql.connect("s", {k: v for k, v in sql_stanza(f"sqlite:///{path}").items() if k != "kind"}, now=now)
+    with source._engine.connect() as connection, pytest.raises(Exception, match="readonly"):
+        connection.execute(text("DELETE FROM marriage"))
+    await source.aclose()
+
+
+async def test_many_claims_cost_one_statement_and_late_ones_join_the_next(marriages: Marriages) -> None:
+    path = marriages(ZHANG_MARRIED, LI_DIVORCED)
+    stanza = {k: v for k, v in sql_stanza(f"sqlite:///{path}", threads=1).items() if k != "kind"}
+    source = sql.connect("s", stanza, now=now)
+    statements: list[int] = []
+
+    def count(_c: object, _cursor: object, _text: str, parameters: tuple[str, ...], *_: object) -> None:
+        statements.append(len(parameters))
+
+    event.listen(source._engine, "before_cursor_execute", count)
+    context = question()
+    many = [source.check_many([claim(), claim(LI), claim(NOBODY)], context) for _ in range(50)]
+    found = await asyncio.gather(*many)
+    assert statements == [3]
+    assert {tuple(one.outcome.kind for one in evidence) for evidence in found} == {
+        (Kind.MATCH, Kind.MATCH, Kind.NO_RECORD)
+    }
+    await source.aclose()
+
+
+async def test_a_probe_asks_about_nobody_and_tells_what_is_wrong(marriages: Marriages, tmp_path: Path) -> None:
+    well, ill = source_of(marriages(ZHANG_MARRIED)), source_of(tmp_path / "gone.db")
+    assert (await well.probe()).ok
+    health = await ill.probe()
+    assert not health.ok
+    assert "OUTAGE" in health.detail
+    for source in (well, ill):
+        await source.aclose()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"url": "sqlite://"}, "a SQLite source is a file"),
+        ({"url": "not a url"}, "no database URL"),
+        ({"url": "postgresql+psycopg://me:secret@host/db"}, "url_file"),
+        ({"url": "mssql+nodriver://host/db"}, "read only"),
+        ({"url_file": "/no/such/file"}, "either"),
+        ({"department": ""}, "department"),
+        ({"surprise": 1}, "surprise: is not known"),
+        ({"freshness": "soon"}, "freshness: must be a duration"),
+        ({"statement_timeout": 5}, "statement_timeout"),
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"facts": {}}, "facts"),
+        ({"kind": "telepathy"}, "kind"),
+    ],
+)
+def test_a_wrong_stanza_is_refused(change: dict[str, object], said: str) -> None:
+    with pytest.raises(StanzaError) as refused:
+        connect("s", {**sql_stanza("sqlite:////tmp/x.db"), **change}, now=now)
+    assert any(said in mistake for mistake in refused.value.mistakes)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"statement": "DELETE FROM marriage WHERE id_number IN :keys"}, "SELECT"),
+        ({"statement": "SELECT 1; DROP TABLE marriage -- :keys"}, "SELECT"),
+        ({"statement": "SELECT * FROM marriage"}, ":keys"),
+        ({"freshness": "1d"}, "as_of"),
+        ({"pick": "first"}, "latest"),
+        ({"values": {"height": {"1": "tall"}}}, "of no attribute"),
+        ({"values": {"status": {"1": 1.5}}}, "must be"),
+        ({"coverage": {"places": ["Harbin"]}}, "division codes"),
+        ({"coverage": {"since": "2020-13-01"}}, "must be a date"),
+        ({"coverage": {"since": "2020-01-01", "until": "2019-01-01"}}, "before"),
+        ({"columns": {"status": 5}}, "texts"),
+        ({"inactive": {"column": "state"}}, "values: is missing"),
+    ],
+)
+def test_a_wrong_fact_is_refused_by_name(more: dict[str, object], said: str) -> None:
+    with pytest.raises(StanzaError, match="marriage-registration") as refused:
+        connect("s", sql_stanza("sqlite:////tmp/x.db", **more), now=now)
+    assert any(said in mistake for mistake in refused.value.mistakes)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    stanza = {**sql_stanza("sqlite://", pick="first", freshness="soon", resilience={"timeout": "x"}), "surprise": 1}
+    with pytest.raises(StanzaError) as refused:
+        connect("S", stanza, now=now)
+    assert len(refused.value.mistakes) == 6
+
+
+SERVERS = [
+    pytest.param("postgres", marks=pytest.mark.postgres),
+    pytest.param(
+        "mariadb",
+        marks=[
+            pytest.mark.mariadb,
+            pytest.mark.skipif("TEST_MARIADB_URL" not in os.environ, reason="TEST_MARIADB_URL names no server"),
+        ],
+    ),
+]
+
+
+@pytest.fixture(params=SERVERS)
+def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A real server's database with the marriage table and two rows."""
+    is_postgres = request.param == "postgres"
+    given = request.getfixturevalue("postgres_url") if is_postgres else os.environ["TEST_MARIADB_URL"]
+    engine = create_engine(given)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE IF EXISTS marriage"))
+        connection.execute(
+            text(
+                "CREATE TABLE marriage (id_number CHAR(18), name VARCHAR(80), status INT, spouse_id VARCHAR(18),"
+                " since DATE, state VARCHAR(20), updated_at TIMESTAMP NULL)"
+                + ("" if is_postgres else " CHARACTER SET utf8mb4")
+            )
+        )
+        insert = text("INSERT INTO marriage VALUES (:a, :b, :c, :d, :e, :f, :g)")
+        for row in (ZHANG_MARRIED, LI_DIVORCED):
+            values = (*row[:-1], NOW.replace(tzinfo=None))
+            connection.execute(insert, dict(zip("abcdefg", values, strict=True)))
+    yield given
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE IF EXISTS marriage"))
+    engine.dispose()
+
+
+@pytest.fixture
+async def server_source(server_url: str, tmp_path: Path) -> AsyncIterator[Callable[..., Resilient]]:
+    """Make sources of the server, with a URL file; they are closed afterwards."""
+    made: list[Resilient] = []
+
+    def make(**more: object) -> Resilient:
+        url = make_url(server_url)
+        (tmp_path / "url").write_text(url.render_as_string(hide_password=False))
+        stanza = {**sql_stanza("", **more), "url_file": str(tmp_path / "url")}
+        del stanza["url"]
+        made.append(connect("civil-affairs", stanza, now=now))
+        return made[-1]
+
+    yield make
+    for source in made:
+        await source.aclose()
+
+
+async def test_a_server_answers_as_a_file_does(server_source: Callable[..., Resilient]) -> None:
+    source = server_source(freshness="1d", as_of="updated_at", timezone="UTC")
+    asked = [
+        claim(status="married", since=date(2010, 5, 1), spouse_id_number=LI.id_number),
+        claim(status="divorced"),
+        claim(LI, status="divorced"),
+        claim(LI, spouse_id_number=ZHANG.id_number),
+    ]
+    found = await source.check_many(asked, question())
+    assert [one.outcome.kind.value for one in found] == ["MATCH", "MISMATCH", "MATCH", "NOT_HELD"]
+    [absent] = await server_source().check_many([claim(NOBODY)], question())
+    assert absent.outcome.kind is Kind.NO_RECORD
+    assert (await source.probe()).ok
+
+
+async def test_a_slow_statement_is_ended_by_the_server(
+    server_source: Callable[..., Resilient], server_url: str
+) -> None:
+    pause = "(SELECT pg_sleep(5)) p" if server_url.startswith("postgresql") else "(SELECT SLEEP(5)) p"
+    source = server_source(
+        statement=f"SELECT m.* FROM marriage m, {pause} WHERE id_number IN :keys", statement_timeout="100ms"
+    )
+    [evidence] = await source.check_many([claim()], question())
+    assert evidence.outcome.cause is Cause.TIMEOUT
+
+
+async def test_a_missing_table_on_a_server_is_garbled(server_source: Callable[..., Resilient]) -> None:
+    [evidence] = await server_source(statement="SELECT * FROM gone WHERE id_number IN :keys").check_many(
+        [claim()], question()
+    )
+    assert evidence.outcome.cause is Cause.GARBLED
+
+
+async def test_a_session_on_a_server_cannot_write(server_source: Callable[..., Resilient], server_url: str) -> None:
+    source = server_source()
+    await source.probe()
+    inner = source._connector
+    assert isinstance(inner, sql.SqlSource)
+    with inner._engine.connect() as connection, pytest.raises(Exception, match=r"(?i)read.only"):
+        connection.execute(text("DELETE FROM marriage"))
+
+
+async def test_a_server_that_is_down_is_an_outage_and_says_nothing(discreet: list[str]) -> None:
+    stanza = sql_stanza("postgresql+psycopg://nobody@127.0.0.1:1/gone")
+    source = connect("civil-affairs", stanza, now=now)
+    [evidence] = await source.check_many([claim(status="married")], question())
+    assert evidence.outcome.cause is Cause.OUTAGE
+    assert evidence.attempts == 3
+    discreet.append((await source.probe()).detail)
+    await source.aclose()
+
+
+async def test_no_exception_of_the_source_tells_whom_it_was_asked_about(
+    marriages: Marriages, discreet: list[str]
+) -> None:
+    stanza = sql_stanza(f"sqlite:///{marriages(ZHANG_MARRIED)}", statement="SELECT nope FROM marriage WHERE :keys")
+    source = sql.connect("s", {k: v for k, v in stanza.items() if k != "kind"}, now=now)
+    with pytest.raises(SourceUnavailable) as raised:
+        await source.check_many([claim(status="married")], question())
+    discreet += [str(raised.value), repr(raised.value), str(raised.getrepr(style="short", showlocals=False))]
+    await source.aclose()
+
+
+async def test_a_row_that_a_lock_holds_back_is_no_absence(marriages: Marriages) -> None:
+    path = marriages(ZHANG_MARRIED)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    [evidence] = await source_of(path, resilience={"retries": 0}).check_many([claim()], question())
+    require_no_conclusion([evidence])
+    holder.execute("ROLLBACK")
+    holder.close()
