@@ -9,6 +9,7 @@ import asyncio
 import enum
 import json
 import socket
+import ssl
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
@@ -46,13 +47,15 @@ Json = Mapping[str, object]
 class FaultServer:
     """Serves one good answer, or a fault in its place.
 
-    `good` is the agreed answer about `person` (identity number and name, both in it); `asked` counts connections.
+    With `tls` it speaks HTTPS. `good` is the agreed answer about `person` (identity number and name, both in it);
+    `asked` counts connections.
     Use as an asynchronous context manager; `url` is where it listens.
     """
 
-    def __init__(self, good: Json, *, person: tuple[str, str]) -> None:
+    def __init__(self, good: Json, *, person: tuple[str, str], tls: ssl.SSLContext | None = None) -> None:
         self._good = good
         self._person = person
+        self._tls = tls
         self._fault: Fault | None = None
         self._server: asyncio.Server | None = None
         self._handlers: set[asyncio.Task[None]] = set()
@@ -69,9 +72,9 @@ class FaultServer:
         self._good = good
 
     async def __aenter__(self) -> FaultServer:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         host, port = self._server.sockets[0].getsockname()[:2]
-        self.url = f"http://{host}:{port}"
+        self.url = f"{'https' if self._tls else 'http'}://{host}:{port}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -90,11 +93,11 @@ class FaultServer:
         self.asked += 1
         try:
             # One that was cancelled must end quietly: asyncio reports a cancelled connection handler as an error.
-            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            with suppress(ConnectionError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await self._converse(reader, writer)
         finally:
             writer.close()
-            with suppress(ConnectionError, asyncio.CancelledError):
+            with suppress(ConnectionError, ssl.SSLError, asyncio.CancelledError):
                 await writer.wait_closed()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
