@@ -49,8 +49,9 @@ class LedgerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentSettings:
-    """How long a document can be signed, and whose personal certificates count."""
+    """How long a verification carries a commitment, how long a document can be signed, whose certificates count."""
 
+    verification_valid: timedelta
     document_valid: timedelta
     anchors_file: Path
 
@@ -181,6 +182,7 @@ def _database_url(url: str, home: Path) -> str:
 
 def _commitments(part: Stanza, home: Path) -> CommitmentSettings:
     return CommitmentSettings(
+        verification_valid=part.duration("verification_valid", "1d"),
         document_valid=part.duration("document_valid", "30m"),
         anchors_file=home / part.text("anchors_file"),
     )

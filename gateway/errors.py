@@ -10,6 +10,7 @@
     │   ├── NotACommitmentStep    the verification's next step is not COMMITMENT
     │   ├── CommitmentBarred      the person may not make commitments at present
     │   ├── CommitmentExists      the case already has a commitment for the item
+    │   ├── VerificationOutdated  the verification is too old to commit upon
     │   ├── DocumentExpired       the document was not signed in time
     │   ├── SameOfficer           the second officer is the first
     │   └── PeriodRunning         the defence or the remedy period has not ended
@@ -169,6 +170,16 @@ class CommitmentExists(StepRefused):
 
     def __init__(self) -> None:
         super().__init__("the case already has a commitment for this item")
+
+
+class VerificationOutdated(StepRefused):
+    """The verification is too old to commit upon."""
+
+    reason: ClassVar[str] = "VERIFICATION_OUTDATED"
+    chinese = "该次核验已过时效,请重新核验。"
+
+    def __init__(self) -> None:
+        super().__init__("the verification is too old; verify again")
 
 
 class DocumentExpired(StepRefused):

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from gateway.errors import CommitmentExists, DocumentErased, RequestIdReused, TransitionNotAllowed
+from gateway.errors import RequestIdReused, TransitionNotAllowed
+from gateway.rules.admission import Operator
 from gateway.rules.request_key import differing_fields, request_key
+from gateway.rules.roles import Caller
 from ledger import (
-    AlreadyClaimed,
     Appended,
     Draft,
     Erased,
@@ -33,16 +34,22 @@ REQUEST = "request"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A writing request: who sent it, its id, and its whole body (with the method) as a canonical value."""
+    """A writing request: who sent it and acts, its id, and its whole body (with the method) as a canonical value."""
 
-    caller: str
+    caller: Caller
+    operator: Operator
     request_id: UUID
     body: dict[str, Json] = field(repr=False)
 
     @property
     def key(self) -> bytes:
         """Tell this request from every other."""
-        return request_key(self.caller, self.request_id)
+        return request_key(self.caller.id, self.request_id)
+
+    @property
+    def person(self) -> dict[str, Json]:
+        """Who acts, as it is kept."""
+        return {"person": self.operator.person, "unit": self.operator.unit}
 
     @property
     def digest(self) -> bytes:
@@ -96,7 +103,7 @@ class Once:
 
         Raises:
             RequestIdReused: the request_id came with another body.
-            CommitmentExists: something that may exist once only exists already.
+            AlreadyClaimed: something that may exist once only exists already.
             TransitionNotAllowed: the record's life does not allow this now.
         """
         try:
@@ -114,22 +121,9 @@ class Once:
                 raise
             first, asked = error.first_idx, request
             raise await self._ledger.read(lambda: self._reused(asked, first)) from error
-        except AlreadyClaimed as error:
-            raise CommitmentExists from error
         except TransitionRefused as error:
             raise TransitionNotAllowed(error.kind, error.state or "ABSENT") from error
         return _recorded(appended)
-
-    async def document(self, index: int) -> dict[str, Json]:
-        """Return what is kept behind an entry, by group.
-
-        Raises:
-            DocumentErased: it was erased by order or at the end of its retention.
-        """
-        document = await self._ledger.read(lambda: self._ledger.document(index))
-        if isinstance(document, Erased):
-            raise DocumentErased
-        return {group: kept.value for group, kept in document.items()}
 
     def _reused(self, request: Request, first: int) -> RequestIdReused:
         document = self._ledger.document(first)

@@ -21,6 +21,7 @@ from gateway.catalogue.model import Catalogue, Item, Matter
 from gateway.catalogue.words import Disclosure, ItemState
 from gateway.errors import GatewayError, ItemBanned, NotEntitled
 from gateway.flows.ask import Ask, Asked
+from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.rules.admission import Question, RawQuestion, admit, question_body
 from gateway.rules.fallback import FallbackInput, NextStep, next_step, policy_digest, settings_for
@@ -52,6 +53,7 @@ class Verify:
         book: Book,
         ask: Ask,
         once: Once,
+        look_up: LookUp,
         index: BlindIndex,
         reserve: float,
         now: Callable[[], datetime],
@@ -60,6 +62,7 @@ class Verify:
         self._book = book
         self._ask = ask
         self._once = once
+        self._look_up = look_up
         self._index = index
         self._reserve = reserve
         self._now = now
@@ -74,8 +77,9 @@ class Verify:
             RequestIdReused: the request_id came before with another body.
         """
         catalogue = self._book.catalogue
-        question = admit(raw, caller, catalogue, today=self._now().date())
-        request = Request(caller=caller.id, request_id=question.request_id, body=question_body(question))
+        request_id, question = admit(raw, caller, catalogue, today=self._now().date())
+        operator = question.context.operator
+        request = Request(caller=caller, operator=operator, request_id=request_id, body=question_body(question))
         if replayed := await self._once.replay(request):
             return await self._first_answer(replayed)
         item, matter = catalogue.item(question.item), catalogue.matter(question.context.matter)
@@ -91,7 +95,7 @@ class Verify:
     def check(self, raw: RawQuestion, caller: Caller) -> None:
         """Check a question without asking it or recording anything."""
         catalogue = self._book.catalogue
-        question = admit(raw, caller, catalogue, today=self._now().date())
+        _, question = admit(raw, caller, catalogue, today=self._now().date())
         require_entitled(caller, catalogue.item(question.item), catalogue.matter(question.context.matter))
 
     async def ask(self, question: Question, catalogue: Catalogue, deadline: float) -> Asked:
@@ -186,7 +190,7 @@ class Verify:
         }
 
     async def _first_answer(self, recorded: Recorded) -> Answered:
-        document = await self._once.document(recorded.first)
+        document = await self._look_up.document(recorded.first)
         return Answered(question=table(document[REQUEST]), answer=table(document[ANSWER]), recorded=recorded)
 
 

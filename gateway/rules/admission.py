@@ -8,7 +8,7 @@ from datetime import date
 from uuid import UUID
 
 from connectors.connector import Subject
-from gateway.catalogue.model import Catalogue
+from gateway.catalogue.model import Catalogue, Parameter
 from gateway.errors import InvalidRequest, Violation
 from gateway.rules.identifiers import IdentifierRefused, parse_identifier, parse_name, parse_uscc
 from gateway.rules.kept import table
@@ -70,7 +70,6 @@ class RawQuestion:
 class Question:
     """A question that may be asked: everything parsed, normalised and known to the catalogue."""
 
-    request_id: UUID
     context: CaseContext
     item: str
     subject: Subject
@@ -152,8 +151,8 @@ class Mistakes:
         return Subject(id_type=raw.id_type, id_number=number, name=name)
 
 
-def admit(raw: RawQuestion, caller: Caller, catalogue: Catalogue, *, today: date) -> Question:
-    """Check a question against the form and the catalogue.
+def admit(raw: RawQuestion, caller: Caller, catalogue: Catalogue, *, today: date) -> tuple[UUID, Question]:
+    """Check a question against the form and the catalogue; give its request_id and what may be asked.
 
     Raises:
         InvalidRequest: names every mistake at once.
@@ -170,7 +169,7 @@ def admit(raw: RawQuestion, caller: Caller, catalogue: Catalogue, *, today: date
     parameters = _parameters(raw, catalogue, mistakes, today=today)
     mistakes.finish()
     context = CaseContext(matter=raw.matter, case_id=raw.case_id, purpose=raw.purpose, operator=operator)
-    return Question(request_id=request_id, context=context, item=raw.item, subject=subject, parameters=parameters)
+    return request_id, Question(context=context, item=raw.item, subject=subject, parameters=parameters)
 
 
 def _check_matter(raw: RawQuestion, catalogue: Catalogue, mistakes: Mistakes) -> None:
@@ -244,12 +243,26 @@ def argument_body(value: Argument) -> Json:
             return {"text": value}
 
 
-def question_from_body(body: Mapping[str, Json], *, request_id: UUID) -> Question:
+def argument_words(value: Argument, parameter: Parameter) -> str:
+    """Say a parameter's value in Chinese, as a person reads it in a letter."""
+    match value:
+        case Subject():
+            return f"{value.name}({value.id_number})"
+        case bool():
+            return "是" if value else "否"
+        case date():
+            return f"{value.year}年{value.month}月{value.day}日"
+        case str():
+            return parameter.labels.get(value, value)
+        case _:
+            return str(value)
+
+
+def question_from_body(body: Mapping[str, Json]) -> Question:
     """Read a question back from what was kept of it; the inverse of `question_body`."""
     context = table(body["context"])
     operator = table(context["operator"])
     return Question(
-        request_id=request_id,
         context=CaseContext(
             matter=str(context["matter"]),
             case_id=str(context["case_id"]),

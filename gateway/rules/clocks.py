@@ -50,12 +50,13 @@ class WorkCalendar:
 @lru_cache(maxsize=32)
 def _announced(year: int) -> YearTable:
     """Read the year from `holidays`, which holds the State Council's notices; lazily, because it is heavy."""
-    from holidays.countries.china import China, ChinaStaticHolidays
+    from holidays import country_holidays
+    from holidays.countries.china import ChinaStaticHolidays
 
     # A year without its substituted days is only computed, not announced.
     if year not in ChinaStaticHolidays.special_public_holidays:
         raise CalendarUnknown(year)
-    china = China(years=year)
+    china = country_holidays("CN", years=year)
     return YearTable(
         days_off=frozenset(day for day in china if day.year == year),
         worked_weekend_days=frozenset(day for day in china.weekend_workdays if day.year == year),

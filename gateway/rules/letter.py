@@ -57,12 +57,12 @@ DATA_PROTECTION = (
 _PUBLICATION = {
     "PUBLIC": "向社会公开",
     "LIMITED": "在特定范围内公开",
-    "NONE": "不公开",
+    "NOT_PUBLIC": "不公开",
 }
 
 
 def publication_words(scope: str) -> str:
-    """Say a publication scope (PUBLIC, LIMITED, NONE) in Chinese."""
+    """Say a publication scope (PUBLIC, LIMITED, NOT_PUBLIC) in Chinese."""
     return _PUBLICATION[scope]
 
 

@@ -91,6 +91,14 @@ class Register:
             rules.append(table.c.due_at < format_time(due_before))
         return self._rows(select(table).where(*rules).order_by(table.c.first_idx).limit(min(limit, _MOST)))
 
+    def changed_after(
+        self, family: str, states: Iterable[str], *, after_idx: int = -1, limit: int = 1000
+    ) -> list[RecordRow]:
+        """Return records of a family in some states in the order of their newest entry, after an index."""
+        table = schema.record
+        rules = (table.c.family == family, table.c.state.in_(list(states)), table.c.last_idx > after_idx)
+        return self._rows(select(table).where(*rules).order_by(table.c.last_idx).limit(min(limit, _MOST)))
+
     def history(self, record: bytes) -> list[HistoryLine]:
         """Return every entry of a record, oldest first."""
         table = schema.entry

@@ -1,0 +1,335 @@
+"""Reads the three kinds of declaration in a catalogue file: fact types, items and matters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+
+from gateway.catalogue.expression import Expr, facts_of
+from gateway.catalogue.expressions import ExpressionReader
+from gateway.catalogue.fields import Fields
+from gateway.catalogue.mistakes import Mistakes
+from gateway.catalogue.model import (
+    AuditRules,
+    Basis,
+    CommitmentRules,
+    Department,
+    FactType,
+    Issuing,
+    Item,
+    Matter,
+    MatterItem,
+    Parameter,
+    SourcePolicy,
+    ValueType,
+    Withdrawal,
+)
+from gateway.catalogue.nodes import Node, Scalar, whole_number
+from gateway.catalogue.words import (
+    LADDER_ORDER,
+    Absence,
+    AuditTiming,
+    Certainty,
+    CommitmentAllowance,
+    CommitmentMode,
+    Disclosure,
+    ItemState,
+    Publication,
+    Risk,
+    Rung,
+    Sensitivity,
+    Sharing,
+    SourcePolicyKind,
+    ValueKind,
+    WithdrawalEffect,
+    WithdrawalUntil,
+)
+from gateway.rules.identifiers import IdentifierRefused, parse_uscc
+
+_MATTER_CODE = re.compile(r"\d{6}-[A-Z]{2,5}-\d{3}")
+_DAY = 86_400
+_VERIFIED = (ItemState.NOT_ISSUED_BY_COMMITTEE, ItemState.TRANSITIONAL)
+
+
+def read_fact_type(node: Node, mistakes: Mistakes) -> FactType:
+    """Read one fact type."""
+    fields = Fields(node, "fact type", mistakes)
+    code = fields.code("code")
+    fields.what = f"fact type {code!r}"
+    fact = FactType(
+        code=code,
+        title=fields.text("title"),
+        authority=fields.text("authority"),
+        attributes=fields.names("attributes", persons=False),
+        given=fields.names("given", persons=True),
+        absence=fields.word("absence", Absence),
+        sensitivity=fields.word("sensitivity", Sensitivity, Sensitivity.ORDINARY),
+        sharing=fields.word("sharing", Sharing, Sharing.CONDITIONAL),
+        sources=_source_policy(fields),
+    )
+    fields.done()
+    return fact
+
+
+def _source_policy(fields: Fields) -> SourcePolicy:
+    inner = fields.inner("sources", "sources")
+    if inner is None:
+        return SourcePolicy()
+    kind = inner.word("policy", SourcePolicyKind)
+    if inner.has("k") != (kind is SourcePolicyKind.QUORUM):
+        inner.mistake("'k' belongs to a quorum, and a quorum needs it")
+    policy = SourcePolicy(kind=kind, k=inner.integer("k", 1, low=1, high=16))
+    inner.done()
+    return policy
+
+
+def read_item(node: Node, list_code: str, facts: Mapping[str, FactType], mistakes: Mistakes) -> Item:
+    """Read one item; every reference of its expression is checked against `facts`."""
+    fields = Fields(node, "item", mistakes)
+    code = fields.code("code")
+    fields.what = f"item {code!r}"
+    state = fields.word("state", ItemState)
+    parameters = _parameters(fields)
+    commitment = _commitment(fields)
+    item = Item(
+        code=code,
+        number=fields.integer("number", 0, low=0, high=9999),
+        title=fields.text("title"),
+        list_code=list_code,
+        state=state,
+        legal_basis=_legal_basis(fields),
+        demanded_by=fields.text("demanded_by"),
+        issued_by=fields.text("issued_by"),
+        checked_by=fields.text("checked_by"),
+        guide=fields.text("guide"),
+        parameters=parameters,
+        expression=_expression(fields, state, facts, parameters, mistakes),
+        ladder=_ladder(fields, commitment.allowed),
+        commitment=commitment,
+        audit=_audit(fields),
+        disclosure=fields.word("disclosure", Disclosure, Disclosure.PER_FACT),
+        sensitivity=fields.word("sensitivity", Sensitivity, Sensitivity.ORDINARY),
+        issuing=_issuing(fields, state),
+    )
+    _check_item(item, facts, fields)
+    fields.done()
+    return item
+
+
+def _check_item(item: Item, facts: Mapping[str, FactType], fields: Fields) -> None:
+    if item.sensitivity is Sensitivity.ORDINARY and item.expression is not None:
+        used = {facts[e.fact] for e in facts_of(item.expression) if e.fact in facts} if facts else set()
+        sensitive = sorted(fact.code for fact in used if fact.sensitivity is Sensitivity.SENSITIVE)
+        if sensitive:
+            fields.mistake(f"must be SENSITIVE, because it asks {', '.join(sensitive)}")
+    committable = Rung.COMMITMENT in item.ladder or item.commitment.allowed is not CommitmentAllowance.NEVER
+    if committable and not item.commitment.template:
+        fields.mistake("'commitment' needs a 'template' where a commitment is possible", fields.place_of("commitment"))
+
+
+def _legal_basis(fields: Fields) -> tuple[Basis, ...]:
+    found = []
+    for node in fields.list("legal_basis", required=True):
+        inner = Fields(node, f"{fields.what}: legal_basis", fields.mistakes)
+        found.append(
+            Basis(text=inner.text("text"), source=inner.text("source"), certainty=inner.word("certainty", Certainty))
+        )
+        inner.done()
+    return tuple(found)
+
+
+def _parameters(fields: Fields) -> dict[str, Parameter]:
+    found = {}
+    for name, node in fields.mapping("parameters").items():
+        inner = Fields(node, f"{fields.what}: parameter {name!r}", fields.mistakes)
+        type_node = inner.node("type", required=True)
+        declared = inner.type_of(name, type_node, persons=True) if type_node else ValueType(kind=ValueKind.STRING)
+        labels = {word: _text_of(text) for word, text in inner.mapping("labels").items()}
+        if set(labels) != set(declared.words) or not all(labels.values()):
+            inner.mistake("'labels' gives the Chinese for each word of the enumeration and for nothing else")
+        found[name] = Parameter(
+            name=name,
+            type=declared,
+            label=inner.text("label"),
+            required=inner.boolean("required", default=True),
+            labels=labels,
+        )
+        inner.done()
+    return found
+
+
+def _text_of(node: Node) -> str:
+    return node.raw.strip() if isinstance(node, Scalar) else ""
+
+
+def _expression(
+    fields: Fields,
+    state: ItemState,
+    facts: Mapping[str, FactType],
+    parameters: Mapping[str, Parameter],
+    mistakes: Mistakes,
+) -> Expr | None:
+    node = fields.node("expression", required=state in _VERIFIED)
+    if node is None:
+        return None
+    reader = ExpressionReader(fields.what, facts, parameters, mistakes)
+    expr = reader.read(node)
+    reader.check_all_used(node.place)
+    return expr
+
+
+def _ladder(fields: Fields, allowed: CommitmentAllowance) -> tuple[Rung, ...]:
+    place = fields.place_of("ladder")
+    ladder = fields.words("ladder", Rung) or ()
+    if list(ladder) != [rung for rung in LADDER_ORDER if rung in ladder]:
+        order = ", ".join(rung.value for rung in LADDER_ORDER)
+        fields.mistake(f"'ladder' keeps the order {order}, each once", place)
+    if (Rung.COMMITMENT in ladder) != (allowed is CommitmentAllowance.BY_DEFAULT):
+        fields.mistake("'ladder' ends in COMMITMENT exactly when 'commitment: allowed' is BY_DEFAULT", place)
+    return ladder
+
+
+def _commitment(fields: Fields) -> CommitmentRules:
+    inner = fields.inner("commitment", "commitment")
+    if inner is None:
+        return CommitmentRules(allowed=CommitmentAllowance.NEVER)
+    rules = CommitmentRules(
+        allowed=inner.word("allowed", CommitmentAllowance),
+        mode=inner.word("mode", CommitmentMode, CommitmentMode.LAST_RESORT),
+        template=inner.text("template", required=False),
+        proxy=inner.boolean("proxy", default=False),
+        withdrawal=_withdrawal(inner),
+        publication=inner.word("publication", Publication, Publication.NOT_PUBLIC),
+    )
+    inner.done()
+    return rules
+
+
+def _withdrawal(fields: Fields) -> Withdrawal:
+    inner = fields.inner("withdrawal", "withdrawal")
+    if inner is None:
+        return Withdrawal()
+    withdrawal = Withdrawal(
+        until=inner.word("until", WithdrawalUntil, WithdrawalUntil.DECISION),
+        after_effect=inner.word("after_effect", WithdrawalEffect, WithdrawalEffect.NONE),
+    )
+    inner.done()
+    return withdrawal
+
+
+def _audit(fields: Fields) -> AuditRules:
+    inner = fields.inner("audit", "audit")
+    if inner is None:
+        return AuditRules(timing=AuditTiming.NONE)
+    timing = inner.word("timing", AuditTiming)
+    sampling = dict.fromkeys(Risk, 0)
+    for word, node in inner.mapping("sampling").items():
+        percent = whole_number(node.raw) if isinstance(node, Scalar) and node.kind == "int" else None
+        if word not in Risk.__members__ or not isinstance(percent, int) or not 0 <= percent <= 100:
+            inner.mistake("'sampling' gives LOW, MEDIUM and HIGH a whole percentage", node.place)
+        else:
+            sampling[Risk[word]] = percent
+    rules = AuditRules(
+        timing=timing,
+        due_working_days=inner.integer("due_working_days", 60, low=1, high=750),
+        due_source=inner.text("due_source", required=timing is not AuditTiming.NONE),
+        sampling=sampling,
+    )
+    inner.done()
+    return rules
+
+
+def _issuing(fields: Fields, state: ItemState) -> Issuing | None:
+    inner = fields.inner("issuing", "issuing")
+    if inner is None:
+        if state is ItemState.RETAINED:
+            fields.mistake("a RETAINED item states 'issuing': form, procedure, time_limit, use and flow")
+        return None
+    communal = inner.boolean("communal_interest", default=False)
+    issuing = Issuing(
+        form=inner.text("form"),
+        procedure=inner.text("procedure"),
+        time_limit=inner.text("time_limit"),
+        use=inner.text("use"),
+        flow=inner.text("flow"),
+        communal_interest=communal,
+        deliberation=inner.text("deliberation", required=communal),
+    )
+    inner.done()
+    return issuing
+
+
+def read_matter(node: Node, list_code: str, items: Mapping[str, Item], mistakes: Mistakes) -> Matter:
+    """Read one matter; its items must be in the catalogue and its overrides may not go beyond the items' rules."""
+    fields = Fields(node, "matter", mistakes)
+    code = fields.text("code")
+    fields.what = f"matter {code!r}"
+    if code and not _MATTER_CODE.fullmatch(code):
+        fields.mistake("'code' is a division, a department and a number, like 230000-CIV-001", fields.place_of("code"))
+    asked = [_matter_item(inner, items, fields) for inner in fields.list("items", required=True)]
+    if len({one.item for one in asked}) != len(asked):
+        fields.mistake("an item is there twice", fields.place_of("items"))
+    matter = Matter(
+        code=code,
+        title=fields.text("title"),
+        list_code=list_code,
+        departments=tuple(_department(inner, fields) for inner in fields.list("departments", required=True)),
+        items={one.item: one for one in asked},
+        purposes=fields.texts("purposes", required=True),
+        patience=timedelta(seconds=fields.integer("patience_seconds", _DAY, low=0, high=90 * _DAY)),
+        retry_after=timedelta(seconds=fields.integer("retry_after_seconds", 600, low=1, high=_DAY)),
+    )
+    fields.done()
+    return matter
+
+
+def _department(node: Node, fields: Fields) -> Department:
+    inner = Fields(node, f"{fields.what}: department", fields.mistakes)
+    uscc = inner.text("uscc")
+    try:
+        uscc = parse_uscc(uscc).number if uscc else ""
+    except IdentifierRefused as refused:
+        inner.mistake(f"'uscc' is no unified social credit code ({refused.rule.name})", inner.place_of("uscc"))
+    department = Department(uscc=uscc, name=inner.text("name"))
+    inner.done()
+    return department
+
+
+def _matter_item(node: Node, items: Mapping[str, Item], fields: Fields) -> MatterItem:
+    inner = Fields(node, f"{fields.what}: item", fields.mistakes)
+    code = inner.text("item")
+    item = items.get(code)
+    if code and item is None:
+        inner.mistake(f"no item {code!r} is declared", inner.place_of("item"))
+    excluded = inner.boolean("excluded_from_commitment", default=False)
+    patience = inner.integer("patience_seconds", -1, low=0, high=90 * _DAY)
+    one = MatterItem(
+        item=code,
+        ladder=_matter_ladder(inner, item, excluded),
+        commitment_mode=inner.word("commitment_mode", CommitmentMode) if inner.has("commitment_mode") else None,
+        disclosure=inner.word("disclosure", Disclosure) if inner.has("disclosure") else None,
+        patience=None if patience < 0 else timedelta(seconds=patience),
+        confirm_by_clerk=inner.boolean("confirm_by_clerk", default=False),
+        excluded_from_commitment=excluded,
+    )
+    if item and item.disclosure is Disclosure.AGGREGATE and one.disclosure is Disclosure.PER_FACT:
+        inner.mistake(f"item {code!r} discloses only the verdict; a matter may not disclose more")
+    inner.done()
+    return one
+
+
+def _matter_ladder(inner: Fields, item: Item | None, excluded: bool) -> tuple[Rung, ...] | None:
+    place = inner.place_of("ladder")
+    ladder = inner.words("ladder", Rung)
+    if ladder is None:
+        return None
+    if list(ladder) != [rung for rung in LADDER_ORDER if rung in ladder]:
+        inner.mistake("'ladder' keeps the order of the rungs, each once", place)
+    if item is None or Rung.COMMITMENT not in ladder:
+        return ladder
+    if item.commitment.allowed is CommitmentAllowance.NEVER or item.state is ItemState.BANNED:
+        inner.mistake(f"a commitment can never stand in for item {item.code!r}", place)
+    if excluded:
+        inner.mistake("'ladder' names COMMITMENT, 'excluded_from_commitment' forbids it", place)
+    return ladder

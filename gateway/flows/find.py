@@ -1,0 +1,231 @@
+"""Find: from a discrepancy, through notice and defence, to a decision by a second officer and a final finding.
+
+The system proposes; people decide. Only a FINAL finding against a person with full civil capacity is reported, and
+each step is one entry of the finding's life (`ledger.records.lifecycle`), so none can be skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gateway.errors import InvalidRequest, PeriodRunning, RecordNotFound, SameOfficer, Violation
+from gateway.flows.commit import end_of_day
+from gateway.flows.look_up import LookUp
+from gateway.flows.once import REQUEST, Once, Recorded, Request
+from gateway.flows.report import Report
+from gateway.rules.admission import Operator
+from gateway.rules.clocks import WorkCalendar, add_working_days
+from gateway.rules.kept import table, text
+from gateway.rules.separation import SecondOfficerRequired, verify_second_officer
+from ledger import Draft, RecordRow
+from ledger.canonical import Json
+
+GRADES: Mapping[str, timedelta] = {
+    "MINOR": timedelta(days=90),
+    "ORDINARY": timedelta(days=365),
+    "SERIOUS": timedelta(days=3 * 365),
+}
+"""How long a finding of a grade has effect at most, from the decision (信用修复管理办法 2026: three months, one year,
+three years)."""
+
+_CLOSINGS = {
+    "CLEARED": ("FindingCleared", "CommitmentCleared"),
+    "MINOR_ERROR": ("MinorErrorRectified", "CommitmentCleared"),
+    "INCONCLUSIVE": ("FindingInconclusive", "CommitmentInconclusive"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What the second officer decides; a grade only where the commitment was false."""
+
+    broken: bool
+    document_number: str
+    grade: str
+    reasons: str
+
+
+class Find:
+    """Carries findings from discrepancy to their end."""
+
+    def __init__(
+        self,
+        *,
+        once: Once,
+        look_up: LookUp,
+        report: Report,
+        calendar: WorkCalendar,
+        defence_working_days: int,
+        remedy_days: int,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._once = once
+        self._look_up = look_up
+        self._report = report
+        self._calendar = calendar
+        self._defence_working_days = defence_working_days
+        self._remedy_days = remedy_days
+        self._now = now
+
+    async def request_evidence(self, request: Request, record: bytes) -> Recorded:
+        """Ask the person for supporting evidence before anything is held against them."""
+        return await self._act(request, record, "EvidenceRequested", {})
+
+    async def close(self, request: Request, record: bytes, kind: str, reason: str) -> Recorded:
+        """End a finding in the person's favour: CLEARED, MINOR_ERROR or INCONCLUSIVE; the commitment follows."""
+        if replayed := await self._once.replay(request):
+            return replayed
+        row = await self._look_up.own("finding", record, request.caller)
+        of_finding, of_commitment = _CLOSINGS[kind]
+        drafts = [
+            self._draft(request, row, of_finding, {"reason": reason}),
+            Draft(kind=of_commitment, record=_commitment(row)),
+        ]
+        return await self._once.record(request, drafts, at=self._now())
+
+    async def propose(self, request: Request, record: bytes, grounds: str) -> Recorded:
+        """Propose that the commitment was false; another officer will decide."""
+        return await self._act(request, record, "FalseProposed", {"grounds": grounds})
+
+    async def notify(self, request: Request, record: bytes, manner: str) -> Recorded:
+        """Record that the person was notified; the defence period starts."""
+        now = self._now()
+        due = end_of_day(add_working_days(now.date(), self._defence_working_days, self._calendar), now)
+        facts = {"due_at": due.isoformat()}
+        return await self._act(request, record, "FindingNotified", {"manner": manner}, facts)
+
+    async def hear(self, request: Request, record: bytes, statement: str) -> Recorded:
+        """Record the defence; an empty statement says that none came, which is only true once the period has passed.
+
+        Raises:
+            PeriodRunning: there is no statement and the defence period still runs.
+        """
+        if replayed := await self._once.replay(request):
+            return replayed
+        row = await self._look_up.own("finding", record, request.caller)
+        if not statement.strip() and row.state == "NOTIFIED":
+            self._require_passed("defence", row)
+        kind = "DefenceHeard" if statement.strip() else "DefenceLapsed"
+        draft = self._draft(request, row, kind, {"statement": statement}, {"due_at": None})
+        return await self._once.record(request, [draft], at=self._now())
+
+    async def decide(self, request: Request, record: bytes, decision: Decision) -> Recorded:
+        """Decide, by an officer who took no part before.
+
+        Raises:
+            SameOfficer: the officer proposed, notified or heard.
+        """
+        if replayed := await self._once.replay(request):
+            return replayed
+        row = await self._look_up.own("finding", record, request.caller)
+        await self._require_second(row, request.operator)
+        now = self._now()
+        content: dict[str, Json] = {
+            "broken": decision.broken,
+            "document_number": decision.document_number,
+            "grade": decision.grade,
+            "reasons": decision.reasons,
+        }
+        if decision.broken:
+            ends = end_of_day((now + timedelta(days=self._remedy_days)).date(), now) if self._remedy_days else now
+            facts = {"grade": decision.grade, "due_at": ends.isoformat()}
+            drafts = [self._draft(request, row, "FindingDecided", content, facts)]
+        else:
+            drafts = [
+                self._draft(request, row, "FindingDismissed", content),
+                Draft(kind="CommitmentCleared", record=_commitment(row)),
+            ]
+        return await self._once.record(request, drafts, at=now)
+
+    async def finalise(self, request: Request, record: bytes) -> Recorded:
+        """Make a decision final after the remedy period, and issue the credit report in the same act.
+
+        Raises:
+            PeriodRunning: the remedy period still runs.
+        """
+        if replayed := await self._once.replay(request):
+            return replayed
+        row = await self._look_up.own("finding", record, request.caller)
+        if row.state == "DECIDED":
+            self._require_passed("remedy", row)
+        decided = await self._when(row, "FindingDecided")
+        effect_ends = decided + GRADES[row.grade or "SERIOUS"]
+        drafts = [
+            self._draft(request, row, "FindingFinalised", {}, {"due_at": effect_ends.isoformat()}),
+            Draft(kind="CommitmentBroken", record=_commitment(row)),
+        ]
+        return await self._report.issue_with(request, drafts, finding=row, decided=decided, at=self._now())
+
+    async def _act(
+        self,
+        request: Request,
+        record: bytes,
+        kind: str,
+        content: Mapping[str, Json],
+        facts: Mapping[str, Json] | None = None,
+    ) -> Recorded:
+        if replayed := await self._once.replay(request):
+            return replayed
+        row = await self._look_up.own("finding", record, request.caller)
+        draft = self._draft(request, row, kind, content, facts)
+        return await self._once.record(request, [draft], at=self._now())
+
+    def _draft(
+        self,
+        request: Request,
+        row: RecordRow,
+        kind: str,
+        content: Mapping[str, Json],
+        facts: Mapping[str, Json] | None = None,
+    ) -> Draft:
+        return Draft(
+            kind=kind,
+            record=row.record,
+            groups={
+                REQUEST: request.body,
+                "act": dict(content),
+                "officer": request.person,
+            },
+            facts=facts or {},
+        )
+
+    def _require_passed(self, period: str, row: RecordRow) -> None:
+        if row.due_at is not None and self._now() < row.due_at:
+            raise PeriodRunning(period, row.due_at)
+
+    async def _require_second(self, row: RecordRow, operator: Operator) -> None:
+        life = await self._look_up.life(row)
+        earlier = []
+        for line in life.history:
+            if line.kind != "DiscrepancyFound":
+                officer = table((await self._look_up.document(line.idx))["officer"])
+                earlier.append(text(officer["person"]))
+        try:
+            verify_second_officer("deciding", operator.person, earlier)
+        except SecondOfficerRequired as error:
+            raise SameOfficer from error
+
+    async def _when(self, row: RecordRow, kind: str) -> datetime:
+        life = await self._look_up.life(row)
+        found = [line.at for line in life.history if line.kind == kind]
+        return found[-1] if found else self._now()
+
+
+def _commitment(row: RecordRow) -> bytes:
+    if row.parent is None:
+        raise RecordNotFound("commitment")
+    return row.parent
+
+
+def require_grade(broken: bool, grade: str) -> None:
+    """Refuse a decision that a commitment was false without saying how seriously.
+
+    Raises:
+        InvalidRequest: names the field.
+    """
+    if broken and grade not in GRADES:
+        raise InvalidRequest(
+            [Violation(field="grade", description="is required when broken", chinese="认定不实的,须载明失信等级。")]
+        )

@@ -1,0 +1,104 @@
+"""Look up what is recorded, for a caller who may see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.errors import DocumentErased, RecordNotFound
+from gateway.rules.roles import Caller
+from ledger import Erased, HistoryLine, Ledger, RecordRow
+from ledger.canonical import Json
+from ledger.records.lifecycle import next_state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """A record as it stood after one of its entries: its row, its history until then, and the state it was in."""
+
+    row: RecordRow
+    history: tuple[HistoryLine, ...]
+    state: str
+    changed_at: datetime
+
+
+class LookUp:
+    """Reads records and their documents."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def own(self, family: str, record: bytes, caller: Caller) -> RecordRow:
+        """Return a record of the caller's own unit.
+
+        Raises:
+            RecordNotFound: there is none, or it is another unit's; the two are not told apart.
+        """
+        row = await self._ledger.read(lambda: self._ledger.register().get(record))
+        if row is None or row.family != family or row.unit != caller.unit:
+            raise RecordNotFound(family)
+        return row
+
+    async def any(self, family: str, record: bytes) -> RecordRow:
+        """Return a record of any unit, for callers whose role sees all.
+
+        Raises:
+            RecordNotFound: there is none of this family.
+        """
+        row = await self._ledger.read(lambda: self._ledger.register().get(record))
+        if row is None or row.family != family:
+            raise RecordNotFound(family)
+        return row
+
+    async def life(self, row: RecordRow, *, until: int | None = None) -> Life:
+        """Return the life of a record up to an index (all of it when None).
+
+        A repeated request is answered as it was first: with the state of then, not of now.
+        """
+        history = await self._ledger.read(lambda: self._ledger.register().history(row.record))
+        lived = tuple(line for line in history if until is None or line.idx <= until)
+        state: str | None = None
+        for line in lived:
+            state = next_state(row.record, row.family if state else None, state, line.kind)
+        if state is None:
+            raise RecordNotFound(row.family)
+        return Life(row=row, history=lived, state=state, changed_at=lived[-1].at)
+
+    async def document(self, index: int) -> Mapping[str, Json]:
+        """Return what is kept behind an entry, by group.
+
+        Raises:
+            DocumentErased: it was erased by order or at the end of its retention.
+        """
+        document = await self._ledger.read(lambda: self._ledger.document(index))
+        if isinstance(document, Erased):
+            raise DocumentErased
+        return {group: kept.value for group, kept in document.items()}
+
+    async def document_of(self, record: bytes, kind: str) -> Mapping[str, Json]:
+        """Return the document of the newest entry of a kind in a record's life.
+
+        Raises:
+            RecordNotFound: the record has no such entry.
+            DocumentErased: it was erased.
+        """
+        history: Sequence[HistoryLine] = await self._ledger.read(lambda: self._ledger.register().history(record))
+        for line in reversed(history):
+            if line.kind == kind:
+                return await self.document(line.idx)
+        raise RecordNotFound(kind)
+
+    async def receipt(self, index: int) -> tuple[bytes, int]:
+        """Return the receipt of an entry against the newest checkpoint, and that checkpoint's size."""
+
+        def read() -> tuple[bytes, int]:
+            size = checkpoint_size(self._ledger.checkpoint())
+            return self._ledger.receipt(index, size), size
+
+        return await self._ledger.read(read)
+
+
+def checkpoint_size(note: bytes) -> int:
+    """Read the tree size of a checkpoint of our own (C2SP tlog-checkpoint: the second line)."""
+    return int(note.split(b"\n", 2)[1])

@@ -1,0 +1,252 @@
+"""Report: what the credit platform is told of a final finding, in the national layout; and ending it by repair.
+
+The layout is that of commitments and their fulfilment (信用承诺及履行, GB/T 39441 family; domain field names in
+Chinese beside each). Of a sensitive item the underlying fact never leaves: only the item's name and the decision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from gateway.catalogue.book import Book
+from gateway.catalogue.model import Item
+from gateway.catalogue.words import Publication, Sensitivity
+from gateway.errors import RecordNotFound, StepRefused
+from gateway.flows.look_up import LookUp
+from gateway.flows.once import REQUEST, Once, Recorded, Request
+from gateway.rules.kept import rows, table, text
+from gateway.rules.letter import LIABILITY
+from ledger import AlreadyClaimed, Draft, Erased, Ledger, RecordRow
+from ledger.canonical import Json, canonical
+
+REPORT = "report"
+"""The group of a report's entries that holds its content."""
+ACTS: Mapping[str, str] = {"ISSUED": "ENTER", "RECALLED": "RECALL", "REPAIRED": "END"}
+"""What the platform is asked to do with a report in each state; in other states, nothing."""
+_TRIES = 8
+_LAST_SERIAL = 999_999
+_PAGE = 256
+_PUBLICATION = {
+    Publication.PUBLIC: "可向社会公开",
+    Publication.LIMITED: "特定范围内公开",
+    Publication.NOT_PUBLIC: "不可公开",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """One item for the platform: what to do, the content with the salt that opens its commitment, and the proof."""
+
+    cursor: int
+    record: bytes
+    act: str
+    content: Mapping[str, Json] = field(repr=False)
+    salt: bytes = field(repr=False)
+    canonical: bytes = field(repr=False)
+    receipt: bytes
+    size: int
+
+
+class SerialsExhausted(StepRefused):
+    """A division has used all 999,999 codes of a day."""
+
+    reason = "SERIALS_EXHAUSTED"
+    chinese = "该区划当日承诺编码已用尽。"
+
+    def __init__(self) -> None:
+        super().__init__("the six-digit serials of this division and day are used up")
+
+
+class Report:
+    """Issues reports, hands them to the platform, and takes its answers."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        book: Book,
+        once: Once,
+        look_up: LookUp,
+        division: str,
+        authority_name: str,
+        authority_code: str,
+        now: Callable[[], datetime],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._ledger = ledger
+        self._book = book
+        self._once = once
+        self._look_up = look_up
+        self._division = division
+        self._authority = (authority_name, authority_code)
+        self._now = now
+        self._entropy = entropy
+
+    async def issue_with(
+        self, request: Request, drafts: Sequence[Draft], *, finding: RecordRow, decided: datetime, at: datetime
+    ) -> Recorded:
+        """Append drafts together with the report of the finding, under a code of its own.
+
+        Raises:
+            SerialsExhausted: the day's codes are used up.
+        """
+        content, made_on = await self._content(finding, decided)
+        prefix = f"{self._division}{made_on:%Y%m%d}"
+        taken = await self._ledger.read(lambda: self._ledger.register().count_code_prefix(prefix))
+        for serial in range(taken + 1, taken + 1 + _TRIES):
+            if serial > _LAST_SERIAL:
+                raise SerialsExhausted
+            code = f"{prefix}{serial:06d}"
+            record = self._entropy(16)
+            draft = Draft(
+                kind="ReportIssued",
+                record=record,
+                groups={REPORT: {"code": code, **content}},
+                facts={
+                    "code": code,
+                    "unit": finding.unit,
+                    "matter": finding.matter,
+                    "item": finding.item,
+                    "parent": finding.record.hex(),
+                    "subject": finding.subject.hex() if finding.subject else None,
+                },
+            )
+            claim = hashlib.sha256(b"report-code\x00" + code.encode()).digest()
+            try:
+                return await self._once.record(request, [*drafts, draft], at=at, claims=[(claim, record)])
+            except AlreadyClaimed:
+                continue  # another report of the same day took the serial in the meantime
+        raise SerialsExhausted
+
+    async def pull(self, after: int, limit: int) -> AsyncIterator[Pulled]:
+        """Yield what the platform has not handled, in ledger order after a cursor; `limit` 0 means all there is."""
+        sent = 0
+        while True:
+            page = await self._ledger.read(partial(self._page, after))
+            for row in page:
+                if limit and sent >= limit:
+                    return
+                yield await self._pulled(row)
+                after, sent = row.last_idx, sent + 1
+            if len(page) < _PAGE:
+                return
+
+    def _page(self, after: int) -> list[RecordRow]:
+        return self._ledger.register().changed_after("report", ACTS, after_idx=after, limit=_PAGE)
+
+    async def acknowledge(self, request: Request, record: bytes, platform_reference: str) -> Recorded:
+        """Record that the platform holds the report."""
+        content: dict[str, Json] = {"platform_reference": platform_reference}
+        return await self._answer(request, record, "ReportAcknowledged", content)
+
+    async def reject(self, request: Request, record: bytes, reason: str) -> Recorded:
+        """Record that the platform cannot take the report."""
+        return await self._answer(request, record, "ReportRejected", {"reason": reason})
+
+    async def repair(self, request: Request, finding: bytes, document_number: str) -> Recorded:
+        """End the effect of a final finding: of the finding, the commitment and the report, in one act.
+
+        Raises:
+            TransitionNotAllowed: the finding is not final, or repaired already.
+        """
+        if replayed := await self._once.replay(request):
+            return replayed
+        row = await self._look_up.any("finding", finding)
+        repaired: dict[str, Json] = {"document_number": document_number}
+        drafts = [
+            Draft(
+                kind="FindingRepaired",
+                record=row.record,
+                groups={
+                    REQUEST: request.body,
+                    "act": repaired,
+                    "officer": request.person,
+                },
+            ),
+            Draft(kind="CommitmentRepaired", record=row.parent or b""),
+        ]
+        told = await self._ledger.read(lambda: self._ledger.register().by_parent(row.record, "report"))
+        for report in told:
+            if report.state in ("ISSUED", "ACKNOWLEDGED"):
+                kept = await self._look_up.document(report.first_idx)
+                drafts.append(Draft(kind="ReportRepaired", record=report.record, groups={REPORT: kept[REPORT]}))
+        return await self._once.record(request, drafts, at=self._now())
+
+    async def _answer(self, request: Request, record: bytes, kind: str, content: Mapping[str, Json]) -> Recorded:
+        if replayed := await self._once.replay(request):
+            return replayed
+        row = await self._look_up.any("report", record)
+        draft = Draft(kind=kind, record=row.record, groups={REQUEST: request.body, "act": dict(content)})
+        return await self._once.record(request, [draft], at=self._now())
+
+    async def _pulled(self, row: RecordRow) -> Pulled:
+        def read() -> Pulled:
+            document = self._ledger.document(row.last_idx)
+            if isinstance(document, Erased):
+                raise RecordNotFound("report")
+            kept = document[REPORT]
+            size = int(self._ledger.checkpoint().split(b"\n", 2)[1])
+            return Pulled(
+                cursor=row.last_idx,
+                record=row.record,
+                act=ACTS[row.state],
+                content=table(kept.value),
+                salt=kept.salt,
+                canonical=canonical(kept.value),
+                receipt=self._ledger.receipt(row.last_idx, size),
+                size=size,
+            )
+
+        return await self._ledger.read(read)
+
+    async def _content(self, finding: RecordRow, decided: datetime) -> tuple[dict[str, Json], datetime]:
+        commitment = await self._look_up.any("commitment", finding.parent or b"")
+        document = table((await self._look_up.document(commitment.first_idx))["document"])
+        decision = table((await self._look_up.document_of(finding.record, "FindingDecided"))["act"])
+        made = await self._look_up.life(commitment)
+        made_on = next(line.at for line in made.history if line.kind == "CommitmentRecorded")
+        item = self._book.catalogue.item(finding.item or "")
+        return self._layout(item, document, decision, made_on, decided), made_on
+
+    def _layout(
+        self,
+        item: Item,
+        document: Mapping[str, Json],
+        decision: Mapping[str, Json],
+        made_on: datetime,
+        decided: datetime,
+    ) -> dict[str, Json]:
+        applicant, matter, authority = (
+            table(document["applicant"]),
+            table(document["matter"]),
+            table(document["authority"]),
+        )
+        facts = ";".join(f"{text(table(row)['label'])}:{text(table(row)['value'])}" for row in rows(document["facts"]))
+        sensitive = item.sensitivity is Sensitivity.SENSITIVE
+        content = f"承诺{item.title}所证明的事实属实" + ("" if sensitive or not facts else f"({facts})")
+        organisation = applicant["id_type"] == "uscc"
+        return {
+            "subject_name": applicant["name"],
+            "subject_category": "法人及非法人组织" if organisation else "自然人",
+            "subject_code": applicant["id_number"],
+            "commitment_type": "证明事项型",
+            "reason": f"证明事项型,办理{text(matter['title'])}",
+            "content": content,
+            "liability": LIABILITY,
+            "commitment_date": made_on.date().isoformat(),
+            "valid_until": "",
+            "fulfilment": "全部未履行",
+            "unperformed": item.title if sensitive else content,
+            "consequence": f"依据{text(decision['document_number'])}处理",
+            "determined_on": decided.date().isoformat(),
+            "determined_by": self._authority[0],
+            "determined_by_code": self._authority[1],
+            "accepted_by": authority["name"],
+            "accepted_by_code": authority["unit"],
+            "publication": _PUBLICATION[item.commitment.publication],
+            "remarks": decision["document_number"],
+        }

@@ -1,0 +1,86 @@
+"""How a person stands: may they make a commitment at present, and has this case one already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import date, datetime
+
+from connectors.connector import Subject
+from gateway.catalogue.book import Book
+from gateway.catalogue.words import WithdrawalEffect
+from gateway.rules.eligibility import Barred, EarlierCommitment, EligibilityInput, Eligible, History, eligibility
+from ledger import BlindIndex, Ledger, RecordRow
+
+_ADULT = 18
+_COMMITMENTS = {
+    "RECORDED": History.IN_FORCE,
+    "IN_FORCE": History.IN_FORCE,
+    "WITHDRAWN": History.WITHDRAWN,
+    "LAPSED": History.LAPSED,
+    "CONFIRMED": History.HONOURED,
+    "DISPUTED": History.AUDIT_PENDING,
+    "INCONCLUSIVE": History.INCONCLUSIVE,
+}
+"""A broken commitment counts through its finding, which alone says whether it is final, repaired or expired."""
+_FINDINGS = {
+    "DECIDED": History.BROKEN_NOT_FINAL,
+    "FINAL": History.BROKEN,
+    "REPAIRED": History.BROKEN_REPAIRED,
+}
+
+
+class Stand:
+    """Answers from our own ledger."""
+
+    def __init__(self, *, ledger: Ledger, book: Book, index: BlindIndex, now: Callable[[], datetime]) -> None:
+        self._ledger = ledger
+        self._book = book
+        self._index = index
+        self._now = now
+
+    async def eligibility(self, subject: Subject, matter: str, item: str) -> Eligible | Barred:
+        """Say whether the person may make a commitment for an item of a matter, and if not, why."""
+        key = self._index.of(subject.id_type, subject.id_number)
+        rows = await self._ledger.read(lambda: self._ledger.register().by_subject(key))
+        now = self._now()
+        catalogue = self._book.catalogue
+        asked = catalogue.matters[matter].items.get(item) if matter in catalogue.matters else None
+        rules = catalogue.items[item].commitment if item in catalogue.items else None
+        return eligibility(
+            EligibilityInput(
+                matter=matter,
+                today=now.date(),
+                earlier=[earlier for row in rows if (earlier := _earlier(row, now))],
+                excluded_by_matter=asked is None or asked.excluded_from_commitment,
+                withdrawal_effect=rules.withdrawal.after_effect if rules else WithdrawalEffect.NONE,
+                full_capacity=has_full_capacity(subject, now.date()),
+            )
+        )
+
+    async def taken(self, case_key: bytes, item: str, states: Collection[str]) -> bool:
+        """Say whether a case already has a commitment for an item in one of the states."""
+        rows = await self._ledger.read(lambda: self._ledger.register().by_case(case_key, item))
+        return any(row.family == "commitment" and row.state in states for row in rows)
+
+
+def has_full_capacity(subject: Subject, today: date) -> bool:
+    """Say whether a person has full civil capacity by age, as far as the number tells (Civil Code, articles 17 and 18).
+
+    Only a number with a birth date can tell; an organisation acts through its representative.
+    """
+    if subject.id_type == "uscc":
+        return True
+    number = subject.id_number
+    born = date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
+    years = today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+    return years >= _ADULT
+
+
+def _earlier(row: RecordRow, now: datetime) -> EarlierCommitment | None:
+    history = {"commitment": _COMMITMENTS, "finding": _FINDINGS}.get(row.family, {}).get(row.state)
+    if history is None:
+        return None
+    if history is History.BROKEN and row.due_at is not None and row.due_at < now:
+        # A final finding carries the end of its effect as its due date; past it, even we may no longer use it.
+        history = History.BROKEN_EXPIRED
+    return EarlierCommitment(matter=row.matter or "", history=history, on=row.changed_at.date())

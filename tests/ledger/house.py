@@ -1,0 +1,77 @@
+"""What most ledger tests need: a real ledger in a real database, and submissions for it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ledger import (
+    Draft,
+    Ed25519Signer,
+    FileMasterKeys,
+    Idempotency,
+    Ledger,
+    Submission,
+    create_store,
+    write_master_key,
+    write_signing_key,
+)
+from ledger.canonical import Json
+
+ORIGIN = "example.gov.cn/ledger"
+START = datetime(2026, 11, 23, 8, 0, 0, 123456, tzinfo=UTC)
+
+
+class Clock:
+    """A clock that moves a second each time it is read."""
+
+    def __init__(self) -> None:
+        self._reads = 0
+
+    def __call__(self) -> datetime:
+        self._reads += 1
+        return START + timedelta(seconds=self._reads)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """One ledger's address and keys."""
+
+    url: str
+    signer: Ed25519Signer
+    master_keys: FileMasterKeys
+    directory: Path
+
+    def open(self, capacity: int = 4096) -> Ledger:
+        return Ledger.open(
+            self.url,
+            origin=ORIGIN,
+            signer=self.signer,
+            verifiers=[self.signer.verifier],
+            master_keys=self.master_keys,
+            now=Clock(),
+            capacity=capacity,
+        )
+
+
+def build(url: str, directory: Path) -> House:
+    signer = write_signing_key(directory / "log.pem", ORIGIN)
+    write_master_key(directory / "master.keys", os.urandom)
+    create_store(url, origin=ORIGIN, signer=signer, now=START)
+    return House(url=url, signer=signer, master_keys=FileMasterKeys(directory / "master.keys"), directory=directory)
+
+
+def new_record() -> bytes:
+    return os.urandom(16)
+
+
+def answered(record: bytes | None = None, **groups: Json) -> Draft:
+    return Draft(kind="VerificationAnswered", record=record or new_record(), groups=groups)
+
+
+def submission(*drafts: Draft, key: bytes | None = None, body: bytes = b"body", **more: object) -> Submission:
+    once = None if key is None else Idempotency(key=key, body_digest=hashlib.sha256(body).digest())
+    return Submission(drafts=drafts or (answered(),), at=START, idempotency=once, **more)  # type: ignore[arg-type]

