@@ -38,7 +38,7 @@ from gateway.rules.fallback import StepKind, settings_for
 from gateway.rules.identifiers import IdentifierRefused, parse_identifier, parse_name
 from gateway.rules.kept import moment, table, text
 from gateway.signatures import CertificateEvidence, Signer, verify_signature
-from ledger import AlreadyClaimed, BlindIndex, Draft, RecordRow
+from ledger import AlreadyClaimed, Draft, RecordRow
 from ledger.canonical import Json, canonical
 
 DOCUMENT = "document"
@@ -74,7 +74,6 @@ class Commit:
         once: Once,
         look_up: LookUp,
         stand: Stand,
-        index: BlindIndex,
         anchors: Sequence[x509.Certificate],
         calendar: WorkCalendar,
         verification_valid: timedelta,
@@ -86,7 +85,6 @@ class Commit:
         self._once = once
         self._look_up = look_up
         self._stand = stand
-        self._index = index
         self._anchors = tuple(anchors)
         self._calendar = calendar
         self._verification_valid = verification_valid

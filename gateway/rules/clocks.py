@@ -63,6 +63,22 @@ def _announced(year: int) -> YearTable:
     )
 
 
+def provisional_table(year: int) -> YearTable | None:
+    """Return a stand-in for a year that is not announced yet, or None where the announced calendar is known.
+
+    Statutory holidays are off and no weekend is worked: a period counted so is never shorter than by the calendar
+    that will be announced, so none that protects a person ends too early.
+    """
+    try:
+        _announced(year)
+    except CalendarUnknown:
+        from holidays import country_holidays
+
+        china = country_holidays("CN", years=year)
+        return YearTable(days_off=frozenset(day for day in china if day.year == year), worked_weekend_days=frozenset())
+    return None
+
+
 def add_working_days(start: date, days: int, calendar: WorkCalendar) -> date:
     """Return the last day of a period of `days` working days that begins the day after `start`.
 

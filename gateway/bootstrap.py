@@ -1,0 +1,342 @@
+"""Where the house is put together: constructors take their collaborators, and this calls them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import structlog
+
+from connectors.catalog import SourcesMisconfigured, connect_all
+from connectors.connector import Connector
+from gateway.catalogue.book import Book
+from gateway.catalogue.loader import load_catalogue
+from gateway.catalogue.mistakes import CatalogueError
+from gateway.catalogue.model import Catalogue
+from gateway.config import CalendarSettings, LedgerSettings, Settings
+from gateway.errors import ConfigurationError
+from gateway.flows.ask import Ask
+from gateway.flows.commit import Commit
+from gateway.flows.find import Find
+from gateway.flows.look_up import LookUp
+from gateway.flows.once import Once
+from gateway.flows.report import Report
+from gateway.flows.requery import Requery
+from gateway.flows.stand import Stand
+from gateway.flows.verify import Verify
+from gateway.rpc.audit import AuditServicer
+from gateway.rpc.caller import Callers
+from gateway.rpc.catalogue import CatalogueServicer
+from gateway.rpc.commitment import CommitmentServicer
+from gateway.rpc.credit import CreditServicer
+from gateway.rpc.door import Door
+from gateway.rpc.log import LedgerServicer
+from gateway.rpc.server import GrpcServer, Service, Tls
+from gateway.rpc.verification import VerificationServicer
+from gateway.rules.clocks import WorkCalendar, provisional_table, year_table
+from gateway.signatures import load_anchors
+from gateway.v1 import (
+    assistance_pb2,
+    assistance_pb2_grpc,
+    audit_pb2,
+    audit_pb2_grpc,
+    catalogue_pb2,
+    catalogue_pb2_grpc,
+    commitment_pb2,
+    commitment_pb2_grpc,
+    correction_pb2,
+    correction_pb2_grpc,
+    credit_pb2,
+    credit_pb2_grpc,
+    subject_pb2,
+    subject_pb2_grpc,
+    supervision_pb2,
+    supervision_pb2_grpc,
+    verification_pb2,
+    verification_pb2_grpc,
+)
+from ledger import (
+    BlindIndex,
+    Draft,
+    FileMasterKeys,
+    Ledger,
+    Submission,
+    load_signer,
+)
+from ledger.v1 import ledger_pb2, ledger_pb2_grpc
+
+_log = structlog.get_logger()
+_INDEX_KEY_VERSION = 1
+_YEARS_AHEAD = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flows:
+    """What the doors call."""
+
+    verify: Verify
+    commit: Commit
+    find: Find
+    report: Report
+    requery: Requery
+    stand: Stand
+    look_up: LookUp
+    ask: Ask
+    book: Book
+
+
+def now_utc() -> datetime:
+    """Read the clock."""
+    return datetime.now(UTC)
+
+
+def open_catalogue(settings: Settings) -> Catalogue:
+    """Load the configured catalogue files, or the shipped ones.
+
+    Raises:
+        ConfigurationError: names every mistake with file and line.
+    """
+    from gateway.catalogue import shipped
+
+    files = list(settings.catalogue_files) or shipped.shipped_catalogue_files()
+    try:
+        return load_catalogue(files)
+    except CatalogueError as error:
+        raise ConfigurationError("catalogue", [str(mistake) for mistake in error.mistakes]) from error
+
+
+def open_ledger(settings: LedgerSettings, *, now: Callable[[], datetime] = now_utc) -> Ledger:
+    """Open the configured ledger as its writer."""
+    signer = load_signer(settings.signing_key_file, settings.origin)
+    return Ledger.open(
+        settings.url,
+        origin=settings.origin,
+        signer=signer,
+        verifiers=[signer.verifier],
+        master_keys=FileMasterKeys(settings.master_keys_file),
+        now=now,
+        capacity=settings.queue,
+    )
+
+
+def open_index(settings: LedgerSettings) -> BlindIndex:
+    """Read the key of the blind index.
+
+    Raises:
+        ConfigurationError: the file cannot be read or does not hold 32 bytes in hexadecimal.
+    """
+    path = settings.index_key_file
+    try:
+        return BlindIndex(key=bytes.fromhex(path.read_text("ascii").strip()), version=_INDEX_KEY_VERSION)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            str(path), [f"is not a key of 32 bytes in hexadecimal ({type(error).__name__})"]
+        ) from error
+
+
+def open_sources(settings: Settings, *, now: Callable[[], datetime] = now_utc) -> Mapping[str, Connector]:
+    """Connect every configured source.
+
+    Raises:
+        ConfigurationError: names every mistake of every stanza.
+    """
+    try:
+        return connect_all(settings.sources, now=now)
+    except SourcesMisconfigured as error:
+        raise ConfigurationError("sources", error.mistakes) from error
+
+
+def work_calendar(settings: CalendarSettings, *, today: date) -> WorkCalendar:
+    """Build the calendar: configured years as configured, years not announced yet provisionally."""
+    years = range(today.year, today.year + _YEARS_AHEAD)
+    tables = {year: table for year in years if (table := provisional_table(year))}
+    off: defaultdict[int, list[date]] = defaultdict(list)
+    worked: defaultdict[int, list[date]] = defaultdict(list)
+    for day in settings.holidays:
+        off[day.year].append(day)
+    for day in settings.working_days:
+        worked[day.year].append(day)
+    for year in off.keys() | worked.keys():
+        tables[year] = year_table(off[year], worked[year])
+    return WorkCalendar(overrides=tables)
+
+
+def build_flows(
+    settings: Settings,
+    *,
+    ledger: Ledger,
+    index: BlindIndex,
+    catalogue: Catalogue,
+    sources: Mapping[str, Connector],
+    now: Callable[[], datetime] = now_utc,
+    entropy: Callable[[int], bytes] = os.urandom,
+) -> Flows:
+    """Put the flows together."""
+    book, once, look_up = Book(catalogue), Once(ledger), LookUp(ledger)
+    ask = Ask(sources, now=now)
+    calendar = work_calendar(settings.calendar, today=now().date())
+    stand = Stand(ledger=ledger, book=book, index=index, now=now)
+    verify = Verify(
+        book=book, ask=ask, once=once, look_up=look_up, index=index,
+        reserve=settings.server.ledger_reserve.total_seconds(), now=now, entropy=entropy,
+    )  # fmt: skip
+    commit = Commit(
+        book=book, once=once, look_up=look_up, stand=stand, calendar=calendar,
+        anchors=load_anchors(settings.commitments.anchors_file),
+        verification_valid=settings.commitments.verification_valid,
+        document_valid=settings.commitments.document_valid, now=now, entropy=entropy,
+    )  # fmt: skip
+    report = Report(
+        ledger=ledger, book=book, once=once, look_up=look_up, division=settings.credit.division,
+        authority_name=settings.credit.authority_name, authority_code=settings.credit.authority_code,
+        now=now, entropy=entropy,
+    )  # fmt: skip
+    find = Find(
+        once=once, look_up=look_up, report=report, calendar=calendar,
+        defence_working_days=settings.findings.defence_working_days,
+        remedy_days=settings.findings.remedy_days, now=now,
+    )  # fmt: skip
+    requery = Requery(
+        ledger=ledger, book=book, verify=verify, once=once, look_up=look_up,
+        patience=settings.server.deadline_cap.total_seconds(), now=now, entropy=entropy,
+    )  # fmt: skip
+    return Flows(
+        verify=verify, commit=commit, find=find, report=report, requery=requery, stand=stand, look_up=look_up,
+        ask=ask, book=book,
+    )  # fmt: skip
+
+
+def services(settings: Settings, flows: Flows, ledger: Ledger, *, now: Callable[[], datetime]) -> list[Service]:
+    """List every service of the contract; what is not served yet answers UNIMPLEMENTED."""
+    server = settings.server
+    door = Door(
+        Callers(settings.callers, trust_domain=server.trust_domain, plaintext=server.plaintext),
+        cap=server.deadline_cap.total_seconds(),
+        cap_missing=server.cap_missing_deadline,
+    )
+    look_up, book = flows.look_up, flows.book
+    verification = VerificationServicer(door=door, verify=flows.verify, look_up=look_up, book=book, ask=flows.ask)
+    commitment = CommitmentServicer(door=door, commit=flows.commit, look_up=look_up)
+    audit = AuditServicer(door=door, requery=flows.requery, find=flows.find, look_up=look_up, ledger=ledger)
+    credit = CreditServicer(door=door, report=flows.report, stand=flows.stand, book=book, now=now)
+    served = (
+        (verification_pb2, "VerificationService", verification, verification_pb2_grpc),
+        (commitment_pb2, "CommitmentService", commitment, commitment_pb2_grpc),
+        (audit_pb2, "AuditService", audit, audit_pb2_grpc),
+        (credit_pb2, "CreditService", credit, credit_pb2_grpc),
+        (catalogue_pb2, "CatalogueService", CatalogueServicer(door=door, book=book), catalogue_pb2_grpc),
+        (ledger_pb2, "LedgerService", LedgerServicer(door=door, ledger=ledger), ledger_pb2_grpc),
+        (assistance_pb2, "AssistanceService", Unserved(), assistance_pb2_grpc),
+        (supervision_pb2, "SupervisionService", Unserved(), supervision_pb2_grpc),
+        (subject_pb2, "SubjectService", Unserved(), subject_pb2_grpc),
+        (correction_pb2, "CorrectionService", Unserved(), correction_pb2_grpc),
+    )
+    return [
+        Service(
+            descriptor=messages.DESCRIPTOR.services_by_name[name],
+            servicer=servicer,
+            add=getattr(stubs, f"add_{name}Servicer_to_server"),
+        )
+        for messages, name, servicer, stubs in served
+    ]
+
+
+class Unserved:
+    """A servicer without a method: every RPC of its service answers UNIMPLEMENTED."""
+
+
+class Gateway:
+    """A running gateway: opens everything, serves, and closes everything in order."""
+
+    def __init__(self, settings: Settings, *, now: Callable[[], datetime] = now_utc) -> None:
+        self._settings = settings
+        self._now = now
+
+    async def serve(self, ready: Callable[[int], None], stop: asyncio.Event) -> None:
+        """Serve until `stop` is set; `ready` is told the port.
+
+        Raises:
+            ConfigurationError: settings, catalogue or sources are wrong; every mistake is named.
+            ledger.LedgerError: the ledger is not as it must be; nothing is served.
+        """
+        settings = self._settings
+        catalogue = open_catalogue(settings)
+        index = open_index(settings.ledger)
+        tls = _tls(settings)
+        sources = open_sources(settings, now=self._now)
+        try:
+            with open_ledger(settings.ledger, now=self._now) as ledger:
+                await _enact(ledger, catalogue, self._now())
+                flows = build_flows(
+                    settings, ledger=ledger, index=index, catalogue=catalogue, sources=sources, now=self._now
+                )
+                await self._serve(services(settings, flows, ledger, now=self._now), tls, ready, stop)
+        finally:
+            for connector in sources.values():
+                await connector.aclose()
+
+    async def _serve(
+        self, served: list[Service], tls: Tls | None, ready: Callable[[int], None], stop: asyncio.Event
+    ) -> None:
+        server = GrpcServer(
+            served,
+            address=self._settings.server.listen,
+            tls=tls,
+            max_message_bytes=self._settings.server.max_message_bytes,
+            reflect=self._settings.server.reflection,
+        )
+        await server.start()
+        _log.info("serving", address=self._settings.server.listen, pid=os.getpid())
+        ready(server.port)
+        await stop.wait()
+        _log.info("draining")
+        await server.stop(self._settings.server.drain.total_seconds())
+        _log.info("stopped")
+
+
+def run(settings: Settings, ready: Callable[[int], None]) -> None:
+    """Serve until SIGTERM or SIGINT, on uvloop where there is one."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sign, stop.set)
+        await Gateway(settings).serve(ready, stop)
+
+    factory = None
+    with suppress(ImportError):
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main())
+
+
+def _tls(settings: Settings) -> Tls | None:
+    server = settings.server
+    if server.plaintext:
+        return None
+    files = (server.certificate_file, server.key_file, server.client_authority_file)
+    mistakes = [f"{path} cannot be read" for path in files if not os.access(path, os.R_OK)]
+    if mistakes:
+        raise ConfigurationError("server", mistakes)
+    certificate, key, authority = (path.read_bytes() for path in files)
+    return Tls(certificate=certificate, key=key, client_authority=authority)
+
+
+async def _enact(ledger: Ledger, catalogue: Catalogue, at: datetime) -> None:
+    """Record which catalogue is in force, once for each version and start; every answer names it."""
+    draft = Draft(
+        kind="CatalogueEnacted",
+        record=os.urandom(16),
+        policy=catalogue.version,
+        groups={"lists": [f"{one.code} {one.version}" for one in catalogue.lists]},
+    )
+    await ledger.append(Submission(drafts=(draft,), at=at))

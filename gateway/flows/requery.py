@@ -1,0 +1,148 @@
+"""Requery: ask again about commitments in force, without people; the first and strongest audit.
+
+MATCH confirms and closes; a contradiction opens a finding (nothing is held against anybody yet); data still missing
+are noted; a source that is away concludes nothing. Each asking is itself a recorded verification.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.catalogue.book import Book
+from gateway.errors import DocumentErased, TransitionNotAllowed
+from gateway.flows.look_up import LookUp
+from gateway.flows.once import REQUEST, Once
+from gateway.flows.verify import Verify
+from gateway.rules.admission import CaseContext, Operator, Question, question_from_body
+from gateway.rules.kept import table
+from gateway.rules.roles import Caller
+from gateway.rules.verdict import Verdict
+from ledger import Draft, Ledger, RecordRow
+from ledger.canonical import Json
+
+_PAGE = 256
+_REASON = "告知承诺事后核查"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requeried:
+    """What came of one commitment: CONFIRMED, DISCREPANCY, STILL_MISSING, NOT_REACHED or SKIPPED."""
+
+    done: int
+    total: int
+    commitment: bytes
+    result: str
+    finding: bytes | None = None
+
+
+class Requery:
+    """Looks at commitments again."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        book: Book,
+        verify: Verify,
+        once: Once,
+        look_up: LookUp,
+        patience: float,
+        now: Callable[[], datetime],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._ledger = ledger
+        self._book = book
+        self._verify = verify
+        self._once = once
+        self._look_up = look_up
+        self._patience = patience
+        self._now = now
+        self._entropy = entropy
+
+    async def __call__(
+        self, operator: Operator, caller: Caller, *, matter: str, all_in_force: bool
+    ) -> AsyncIterator[Requeried]:
+        """Ask about each commitment of the caller's unit that is in force and due (or all in force), in log order."""
+        rows = await self._due(caller, matter, all_in_force)
+        for done, row in enumerate(rows, 1):
+            result, finding = await self._one(row, operator)
+            yield Requeried(done=done, total=len(rows), commitment=row.record, result=result, finding=finding)
+
+    async def _due(self, caller: Caller, matter: str, all_in_force: bool) -> Sequence[RecordRow]:
+        before = None if all_in_force else self._now()
+        found: list[RecordRow] = []
+        after = -1
+        while True:
+            page = await self._page(before, after)
+            found += [row for row in page if row.unit == caller.unit and matter in ("", row.matter)]
+            if len(page) < _PAGE:
+                return found
+            after = page[-1].first_idx
+
+    async def _page(self, before: datetime | None, after: int) -> list[RecordRow]:
+        register = self._ledger.register()
+        return await self._ledger.read(
+            lambda: register.in_state("commitment", ("IN_FORCE",), due_before=before, after_idx=after, limit=_PAGE)
+        )
+
+    async def _one(self, row: RecordRow, operator: Operator) -> tuple[str, bytes | None]:
+        try:
+            question = await self._question(row, operator)
+        except DocumentErased:
+            return "SKIPPED", None
+        catalogue = self._book.catalogue
+        if question.item not in catalogue.items or question.context.matter not in catalogue.matters:
+            return "SKIPPED", None
+        deadline = asyncio.get_running_loop().time() + self._patience
+        asked = await self._verify.ask(question, catalogue, deadline)
+        item, matter = catalogue.item(question.item), catalogue.matter(question.context.matter)
+        step = self._verify.step(asked, item, matter)
+        at = self._now()
+        drafts = [self._verify.draft(question, asked, step, catalogue, at=at, parent=row.record)]
+        result, following, finding = self._following(row, asked.judgement.verdict, step.kind.value, operator)
+        try:
+            await self._once.record(None, [*drafts, *following], at=at)
+        except TransitionNotAllowed:
+            return "SKIPPED", None  # withdrawn, disputed or decided while the sources were asked
+        return result, finding
+
+    async def _question(self, row: RecordRow, operator: Operator) -> Question:
+        verification = await self._look_up.any("verification", row.parent or b"")
+        kept = await self._look_up.document(verification.first_idx)
+        first = question_from_body(table(kept[REQUEST]))
+        context = CaseContext(
+            matter=first.context.matter, case_id=first.context.case_id, purpose=_REASON, operator=operator
+        )
+        return Question(context=context, item=first.item, subject=first.subject, parameters=first.parameters)
+
+    def _following(
+        self, row: RecordRow, verdict: Verdict, step: str, operator: Operator
+    ) -> tuple[str, list[Draft], bytes | None]:
+        if verdict is Verdict.ESTABLISHED:
+            return "CONFIRMED", [Draft(kind="CommitmentConfirmed", record=row.record, facts={"due_at": None})], None
+        if verdict is Verdict.CONTRADICTED:
+            finding = self._entropy(16)
+            opened = Draft(
+                kind="DiscrepancyFound",
+                record=finding,
+                groups={"officer": {"person": operator.person, "unit": operator.unit}},
+                facts=_facts(row),
+            )
+            return "DISCREPANCY", [opened, Draft(kind="CommitmentDisputed", record=row.record)], finding
+        if step in ("RETRY_AFTER", "WAIT", "ASK_APPLICANT"):
+            return "NOT_REACHED", [], None
+        return "STILL_MISSING", [Draft(kind="CommitmentRequeried", record=row.record)], None
+
+
+def _facts(row: RecordRow) -> Mapping[str, Json]:
+    return {
+        "subject": row.subject.hex() if row.subject else None,
+        "case_key": row.case_key.hex() if row.case_key else None,
+        "unit": row.unit,
+        "matter": row.matter,
+        "item": row.item,
+        "parent": row.record.hex(),
+    }

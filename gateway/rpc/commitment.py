@@ -1,0 +1,181 @@
+"""CommitmentService: a thin servicer over `gateway.flows.commit`."""
+
+from __future__ import annotations
+
+import hashlib
+
+from gateway.flows.commit import DOCUMENT, Commit, body
+from gateway.flows.look_up import LookUp
+from gateway.flows.once import Recorded, Request
+from gateway.rpc import translate
+from gateway.rpc.door import Context, Door
+from gateway.rules import letter
+from gateway.rules.admission import Mistakes
+from gateway.rules.kept import table
+from gateway.rules.roles import Caller, Role
+from gateway.v1 import commitment_pb2 as pb
+from gateway.v1 import parties_pb2
+from ledger import RecordRow
+from ledger.canonical import Json, canonical, parse_canonical
+from ledger.v1 import ledger_pb2
+
+_CLERKS = (Role.CLERK, Role.OFFICER)
+_READERS = (Role.CLERK, Role.OFFICER, Role.AUDITOR)
+_MOST_SIGNATURE_BYTES = 8192
+
+
+class CommitmentServicer:
+    """Serves the life of a commitment up to the decision."""
+
+    def __init__(self, *, door: Door, commit: Commit, look_up: LookUp) -> None:
+        self._door = door
+        self._commit = commit
+        self._look_up = look_up
+
+    async def PrepareCommitment(  # noqa: N802
+        self, request: pb.PrepareCommitmentRequest, context: Context
+    ) -> pb.PrepareCommitmentResponse:
+        """Hand out the document to sign."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.PrepareCommitmentResponse:
+            mistakes = Mistakes()
+            verification = mistakes.record("verification", request.verification)
+            act = acting(
+                mistakes, caller, request.request_id, request.operator,
+                body("PrepareCommitment", verification=request.verification),
+            )  # fmt: skip
+            prepared = await self._commit.prepare(act, verification)
+            return pb.PrepareCommitmentResponse(
+                record=prepared.record.hex(),
+                document=prepared.document,
+                document_digest=prepared.digest,
+                text=letter.text(table(parse_canonical(prepared.document))),
+                expires_at=translate.timestamp(prepared.expires_at),
+                receipt=translate.receipt(prepared.recorded),
+            )
+
+        return await self._door.unary(context, "CommitmentService/PrepareCommitment", _CLERKS, handle)
+
+    async def RecordCommitment(  # noqa: N802
+        self, request: pb.RecordCommitmentRequest, context: Context
+    ) -> pb.RecordCommitmentResponse:
+        """Record a signed document."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.RecordCommitmentResponse:
+            mistakes = Mistakes()
+            record = mistakes.record("record", request.record)
+            if len(request.document_digest) != 32:
+                mistakes.add("document_digest", "must be a SHA-256 of 32 bytes", "文书摘要须为 32 字节。")
+            if request.WhichOneof("evidence") is None:
+                mistakes.add("evidence", "is required", "请提交签名。")
+            evidence = translate.certificate_evidence(request.certificate)
+            if len(evidence.signature) > _MOST_SIGNATURE_BYTES:
+                mistakes.add("certificate.signature", "is too long", "签名过长。")
+            act = acting(
+                mistakes, caller, request.request_id, request.operator,
+                body(
+                    "RecordCommitment",
+                    record=request.record,
+                    document_digest=request.document_digest.hex(),
+                    algorithm=evidence.algorithm,
+                    signature=evidence.signature.hex(),
+                    certificates=[certificate.hex() for certificate in evidence.certificates],
+                ),
+            )  # fmt: skip
+            recorded = await self._commit.record(act, record, request.document_digest, evidence)
+            return pb.RecordCommitmentResponse(
+                commitment=await self._then(record, caller, recorded), receipt=translate.receipt(recorded)
+            )
+
+        return await self._door.unary(context, "CommitmentService/RecordCommitment", _CLERKS, handle)
+
+    async def WithdrawCommitment(  # noqa: N802
+        self, request: pb.WithdrawCommitmentRequest, context: Context
+    ) -> pb.WithdrawCommitmentResponse:
+        """Take a commitment back before the decision."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.WithdrawCommitmentResponse:
+            mistakes = Mistakes()
+            record = mistakes.record("record", request.record)
+            reason = mistakes.text("reason", request.reason, "撤回理由")
+            act = acting(
+                mistakes, caller, request.request_id, request.operator,
+                body("WithdrawCommitment", record=request.record, reason=reason),
+            )  # fmt: skip
+            recorded = await self._commit.withdraw(act, record, reason)
+            return pb.WithdrawCommitmentResponse(
+                commitment=await self._then(record, caller, recorded), receipt=translate.receipt(recorded)
+            )
+
+        return await self._door.unary(context, "CommitmentService/WithdrawCommitment", _CLERKS, handle)
+
+    async def RecordDecision(  # noqa: N802
+        self, request: pb.RecordDecisionRequest, context: Context
+    ) -> pb.RecordDecisionResponse:
+        """Put a commitment in force with the decision of its case."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.RecordDecisionResponse:
+            mistakes = Mistakes()
+            record = mistakes.record("record", request.record)
+            number = mistakes.text("document_number", request.document_number, "决定文书号", longest=200)
+            act = acting(
+                mistakes, caller, request.request_id, request.operator,
+                body("RecordDecision", record=request.record, document_number=number),
+            )  # fmt: skip
+            recorded = await self._commit.decide(act, record, number)
+            return pb.RecordDecisionResponse(
+                commitment=await self._then(record, caller, recorded), receipt=translate.receipt(recorded)
+            )
+
+        return await self._door.unary(context, "CommitmentService/RecordDecision", _CLERKS, handle)
+
+    async def GetCommitment(  # noqa: N802
+        self, request: pb.GetCommitmentRequest, context: Context
+    ) -> pb.GetCommitmentResponse:
+        """Return a commitment of the caller's own unit."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.GetCommitmentResponse:
+            mistakes = Mistakes()
+            record = mistakes.record("record", request.record)
+            mistakes.finish()
+            row = await self._look_up.own("commitment", record, caller)
+            proof, size = await self._look_up.receipt(row.last_idx)
+            return pb.GetCommitmentResponse(
+                commitment=await self._message(row, None),
+                receipt=ledger_pb2.Receipt(proof=proof, index=row.last_idx, size=size, record=request.record),
+            )
+
+        return await self._door.unary(context, "CommitmentService/GetCommitment", _READERS, handle)
+
+    async def _then(self, record: bytes, caller: Caller, recorded: Recorded) -> pb.Commitment:
+        row = await self._look_up.own("commitment", record, caller)
+        return await self._message(row, recorded.first)
+
+    async def _message(self, row: RecordRow, until: int | None) -> pb.Commitment:
+        kept = await self._look_up.document(row.first_idx)
+        document = kept.get(DOCUMENT)
+        digest = hashlib.sha256(canonical(document)).digest() if document is not None else b""
+        return translate.commitment(await self._look_up.life(row, until=until), digest)
+
+
+def acting(
+    mistakes: Mistakes,
+    caller: Caller,
+    request_id: str,
+    operator: parties_pb2.Operator,
+    content: dict[str, Json],
+) -> Request:
+    """Read who acts and under which request_id, then refuse the request if anything in it was wrong.
+
+    Raises:
+        InvalidRequest: names every mistake.
+    """
+    identity = mistakes.uuid("request_id", request_id)
+    person = mistakes.operator("operator", operator.person, operator.unit, caller)
+    mistakes.finish()
+    return Request(
+        caller=caller,
+        operator=person,
+        request_id=identity,
+        body={**content, "operator": {"person": person.person, "unit": person.unit}},
+    )

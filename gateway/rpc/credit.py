@@ -1,0 +1,128 @@
+"""CreditService: a thin servicer over `gateway.flows.report` and `gateway.flows.stand`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+
+from gateway.catalogue.book import Book
+from gateway.flows.report import Report
+from gateway.flows.stand import Stand
+from gateway.rpc import translate
+from gateway.rpc.commitment import acting
+from gateway.rpc.door import Context, Door
+from gateway.rules.admission import Mistakes
+from gateway.rules.eligibility import Barred
+from gateway.rules.roles import Caller, Role
+from gateway.v1 import credit_pb2 as pb
+from gateway.v1 import parties_pb2
+
+_PLATFORM = (Role.CREDIT,)
+_METHOD = "gateway.v1.CreditService/"
+
+
+class CreditServicer:
+    """Serves the credit platform."""
+
+    def __init__(self, *, door: Door, report: Report, stand: Stand, book: Book, now: Callable[[], datetime]) -> None:
+        self._door = door
+        self._report = report
+        self._stand = stand
+        self._book = book
+        self._now = now
+
+    async def PullReports(  # noqa: N802
+        self, request: pb.PullReportsRequest, context: Context
+    ) -> AsyncIterator[pb.PullReportsResponse]:
+        """Stream what the platform has not handled after a cursor."""
+
+        async def handle(_caller: Caller) -> AsyncIterator[pb.PullReportsResponse]:
+            # Index 0 holds the opening of the log and never a report, so 0 can mean: from the beginning.
+            async for item in self._report.pull(request.after, request.limit):
+                yield translate.pulled(item)
+
+        async for response in self._door.stream(context, "CreditService/PullReports", _PLATFORM, handle):
+            yield response
+
+    async def AcknowledgeReport(  # noqa: N802
+        self, request: pb.AcknowledgeReportRequest, context: Context
+    ) -> pb.AcknowledgeReportResponse:
+        """Take the platform's acknowledgement."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.AcknowledgeReportResponse:
+            mistakes = Mistakes()
+            record = mistakes.record("record", request.record)
+            reference = mistakes.text("platform_reference", request.platform_reference, "平台编号", longest=200)
+            act = acting(
+                mistakes, caller, request.request_id, _system(caller),
+                {"method": f"{_METHOD}AcknowledgeReport", "record": request.record, "platform_reference": reference},
+            )  # fmt: skip
+            recorded = await self._report.acknowledge(act, record, reference)
+            return pb.AcknowledgeReportResponse(receipt=translate.receipt(recorded))
+
+        return await self._door.unary(context, "CreditService/AcknowledgeReport", _PLATFORM, handle)
+
+    async def RejectReport(self, request: pb.RejectReportRequest, context: Context) -> pb.RejectReportResponse:  # noqa: N802
+        """Take the platform's rejection."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.RejectReportResponse:
+            mistakes = Mistakes()
+            record = mistakes.record("record", request.record)
+            reason = mistakes.text("reason", request.reason, "退回理由")
+            act = acting(
+                mistakes, caller, request.request_id, _system(caller),
+                {"method": f"{_METHOD}RejectReport", "record": request.record, "reason": reason},
+            )  # fmt: skip
+            recorded = await self._report.reject(act, record, reason)
+            return pb.RejectReportResponse(receipt=translate.receipt(recorded))
+
+        return await self._door.unary(context, "CreditService/RejectReport", _PLATFORM, handle)
+
+    async def RecordRepair(self, request: pb.RecordRepairRequest, context: Context) -> pb.RecordRepairResponse:  # noqa: N802
+        """End the effect of a finding by law."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.RecordRepairResponse:
+            mistakes = Mistakes()
+            finding = mistakes.record("finding", request.finding)
+            number = mistakes.text("document_number", request.document_number, "信用修复决定文书号", longest=200)
+            act = acting(
+                mistakes, caller, request.request_id, request.operator,
+                {"method": f"{_METHOD}RecordRepair", "finding": request.finding, "document_number": number},
+            )  # fmt: skip
+            recorded = await self._report.repair(act, finding, number)
+            return pb.RecordRepairResponse(receipt=translate.receipt(recorded))
+
+        return await self._door.unary(context, "CreditService/RecordRepair", (Role.CREDIT, Role.REVIEWER), handle)
+
+    async def GetEligibility(  # noqa: N802
+        self, request: pb.GetEligibilityRequest, context: Context
+    ) -> pb.GetEligibilityResponse:
+        """Say whether a person may commit at present, and if not, why."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.GetEligibilityResponse:
+            mistakes = Mistakes()
+            now = self._now()
+            mistakes.operator("operator", request.operator.person, request.operator.unit, caller)
+            subject = mistakes.subject("subject", translate.raw_subject(request.subject), today=now.date())
+            catalogue = self._book.catalogue
+            if request.matter not in catalogue.matters:
+                mistakes.add("matter", "is not in the catalogue", "办理事项不在目录中。", reason="UNKNOWN_MATTER")
+            if request.item not in catalogue.items:
+                mistakes.add("item", "is not in the catalogue", "证明事项不在目录中。", reason="UNKNOWN_ITEM")
+            mistakes.finish()
+            found = await self._stand.eligibility(subject, request.matter, request.item)
+            barred = found if isinstance(found, Barred) else None
+            return pb.GetEligibilityResponse(
+                eligible=barred is None,
+                reason=barred.code if barred else "",
+                explanation=barred.chinese if barred else "",
+                at=translate.timestamp(now),
+            )
+
+        roles = (Role.CLERK, Role.OFFICER, Role.CREDIT)
+        return await self._door.unary(context, "CreditService/GetEligibility", roles, handle)
+
+
+def _system(caller: Caller) -> parties_pb2.Operator:
+    """The platform acts by itself: its system stands for the person."""
+    return parties_pb2.Operator(person=caller.id.rsplit("/", 1)[-1], unit=caller.unit)
