@@ -16,7 +16,7 @@ import structlog
 from connectors.catalog import SourcesMisconfigured, connect_all
 from connectors.connector import Connector
 from gateway.catalogue.book import Book
-from gateway.catalogue.loader import load_catalogue
+from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
 from gateway.catalogue.mistakes import CatalogueError
 from gateway.catalogue.model import Catalogue
 from gateway.config import CalendarSettings, LedgerSettings, Settings
@@ -102,9 +102,7 @@ def open_catalogue(settings: Settings) -> Catalogue:
     Raises:
         ConfigurationError: names every mistake with file and line.
     """
-    from gateway.catalogue import shipped
-
-    files = list(settings.catalogue_files) or shipped.shipped_catalogue_files()
+    files = list(settings.catalogue_files) or shipped_catalogue_files()
     try:
         return load_catalogue(files)
     except CatalogueError as error:

@@ -79,7 +79,6 @@ class CalendarSettings:
 
     holidays: tuple[date, ...]
     working_days: tuple[date, ...]
-    announced_years: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +207,6 @@ def _calendar(part: Stanza) -> CalendarSettings:
     return CalendarSettings(
         holidays=_days(part, "holidays"),
         working_days=_days(part, "working_days"),
-        announced_years=_years(part),
     )
 
 
@@ -218,16 +216,6 @@ def _days(part: Stanza, key: str) -> tuple[date, ...]:
         return ()
     if not isinstance(found, list) or not all(type(day) is date for day in found):
         part.mistake(key, "must be a list of dates")
-        return ()
-    return tuple(found)
-
-
-def _years(part: Stanza) -> tuple[int, ...]:
-    found = part.anything("announced_years")
-    if found is None:
-        return ()
-    if not isinstance(found, list) or not all(type(year) is int for year in found):
-        part.mistake("announced_years", "must be a list of years")
         return ()
     return tuple(found)
 

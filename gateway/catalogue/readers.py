@@ -119,8 +119,8 @@ def read_item(node: Node, list_code: str, facts: Mapping[str, FactType], mistake
 
 def _check_item(item: Item, facts: Mapping[str, FactType], fields: Fields) -> None:
     if item.sensitivity is Sensitivity.ORDINARY and item.expression is not None:
-        used = {facts[e.fact] for e in facts_of(item.expression) if e.fact in facts} if facts else set()
-        sensitive = sorted(fact.code for fact in used if fact.sensitivity is Sensitivity.SENSITIVE)
+        used = {e.fact for e in facts_of(item.expression) if e.fact in facts}
+        sensitive = sorted(code for code in used if facts[code].sensitivity is Sensitivity.SENSITIVE)
         if sensitive:
             fields.mistake(f"must be SENSITIVE, because it asks {', '.join(sensitive)}")
     committable = Rung.COMMITMENT in item.ladder or item.commitment.allowed is not CommitmentAllowance.NEVER

@@ -1,0 +1,181 @@
+"""Found a house: development certificates for every role, keys, an empty ledger, and a complete configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from gateway.errors import ConfigurationError
+from gateway.pki import Authority, write_pair, write_secret
+from gateway.rules.roles import Role
+from ledger import create_store, write_master_key, write_signing_key
+
+TRUST_DOMAIN = "chengxin.example"
+_VALID = timedelta(days=365)
+
+SYSTEMS: Mapping[str, tuple[str, tuple[Role, ...]]] = {
+    "clerk": ("11230000000000101E", (Role.CLERK,)),
+    "officer": ("11230000000000101E", (Role.OFFICER,)),
+    "auditor": ("11230000000000101E", (Role.AUDITOR,)),
+    "reviewer": ("11230000000000101E", (Role.REVIEWER,)),
+    "civil-clerk": ("112300000000002027", (Role.CLERK,)),
+    "source-officer": ("112300000000002027", (Role.SOURCE_OFFICER,)),
+    "credit": ("11230000000000505H", (Role.CREDIT,)),
+    "supervisor": ("11230000000000505H", (Role.SUPERVISOR,)),
+    "operator": ("11230000000000505H", (Role.OPERATOR,)),
+    "ledger-auditor": ("11230000000000505H", (Role.LEDGER_AUDITOR,)),
+}
+"""The systems a development house knows: a certificate each, of departments that the example matters name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """Where everything of a development house lies."""
+
+    home: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration file."""
+        return self.home / "gateway.toml"
+
+    @property
+    def authority(self) -> Path:
+        """The certificate of the authority of all systems."""
+        return self.home / "pki" / "ca.crt"
+
+    @property
+    def vkey(self) -> Path:
+        """The public key of the log, one C2SP verifier key line."""
+        return self.home / "keys" / "log.pub"
+
+    def pair(self, system: str) -> tuple[Path, Path]:
+        """The certificate and key of a system, or of the `server`."""
+        return self.home / "pki" / f"{system}.crt", self.home / "pki" / f"{system}.key"
+
+    def signers(self) -> tuple[Path, Path]:
+        """The authority of personal signing certificates."""
+        return self.home / "signers" / "ca.crt", self.home / "signers" / "ca.key"
+
+
+def caller_id(system: str) -> str:
+    """Give the SPIFFE ID of one of the development systems."""
+    unit, _ = SYSTEMS[system]
+    return f"spiffe://{TRUST_DOMAIN}/org/{unit}/{system}"
+
+
+def found(
+    home: Path,
+    *,
+    now: datetime,
+    sources: str,
+    url: str = "sqlite:///ledger.sqlite3",
+    listen: str = "127.0.0.1:8443",
+    remedy_days: int = 60,
+) -> House:
+    """Make a house in an empty or missing folder; `sources` is the TOML of its sources.
+
+    Raises:
+        ConfigurationError: there is a house already.
+    """
+    house = House(home=home)
+    if house.config.exists():
+        raise ConfigurationError(str(home), ["there is a house already; nothing was changed"])
+    for folder in ("pki", "signers", "keys"):
+        (home / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+    _certificates(house, now)
+    origin = f"{TRUST_DOMAIN}/log"
+    signer = write_signing_key(home / "keys" / "log.key", origin)
+    house.vkey.write_text(signer.verifier.vkey + "\n", "utf-8")
+    write_master_key(home / "keys" / "master.keys", os.urandom)
+    write_secret(home / "keys" / "index.key", os.urandom(32).hex().encode())
+    create_store(_absolute(url, home), origin=origin, signer=signer, now=now)
+    house.config.write_text(_toml(sources, url=url, origin=origin, listen=listen, remedy_days=remedy_days), "utf-8")
+    return house
+
+
+def _certificates(house: House, now: datetime) -> None:
+    authority = Authority.create("chengxin development CA", now=now, valid=_VALID)
+    authority.save(*house.pair("ca"))
+    write_pair(*authority.server(["localhost", "127.0.0.1"], now=now, valid=_VALID), *house.pair("server"))
+    for system in SYSTEMS:
+        write_pair(*authority.system(caller_id(system), now=now, valid=_VALID), *house.pair(system))
+    Authority.create("chengxin development signers CA", now=now, valid=_VALID).save(*house.signers())
+
+
+def _absolute(url: str, home: Path) -> str:
+    scheme, separator, path = url.partition(":///")
+    return f"sqlite:///{home.resolve() / path}" if scheme == "sqlite" and separator else url
+
+
+def _toml(sources: str, *, url: str, origin: str, listen: str, remedy_days: int) -> str:
+    callers = "\n".join(_caller(system, roles) for system, (_, roles) in SYSTEMS.items())
+    return _EXAMPLE.format(
+        url=url,
+        origin=origin,
+        listen=listen,
+        remedy_days=remedy_days,
+        trust_domain=TRUST_DOMAIN,
+        callers=callers,
+        sources=sources,
+    )
+
+
+def _caller(system: str, roles: tuple[Role, ...]) -> str:
+    words = ", ".join(f'"{role.value}"' for role in roles)
+    return f'[[callers]]\nid = "{caller_id(system)}"\nroles = [{words}]\n'
+
+
+_EXAMPLE = """\
+# The gateway's configuration: every key, with its default or an example. Unknown keys are refused.
+# Paths are relative to this file. Secrets are only ever files.
+
+[server]
+listen = "{listen}"
+trust_domain = "{trust_domain}"             # of the callers' SPIFFE IDs
+certificate_file = "pki/server.crt"
+key_file = "pki/server.key"
+client_authority_file = "pki/ca.crt"          # whose certificates callers must show
+plaintext = false                              # true: no TLS, exactly one caller; for a trusted proxy only
+reflection = false                             # gRPC server reflection
+max_message_bytes = 1048576
+deadline_cap = "10s"                          # the most that a call may take
+missing_deadline = "refuse"                   # or "cap": a call without a deadline gets the cap
+drain = "10s"                                 # running calls may end within this when the gateway stops
+ledger_reserve = "500ms"                      # part of each deadline kept for recording the answer
+
+[ledger]
+url = "{url}"         # or postgresql+psycopg://user@host/database
+origin = "{origin}"
+signing_key_file = "keys/log.key"
+master_keys_file = "keys/master.keys"
+index_key_file = "keys/index.key"
+queue = 4096                                   # submissions that may wait; more are refused at once
+
+[catalogue]
+files = []                                     # nation, province, city; empty: the shipped ones
+
+[commitments]
+verification_valid = "1d"                     # how long a verification may lead to a commitment
+document_valid = "30m"                        # how long a prepared document can be signed
+anchors_file = "signers/ca.crt"               # authorities of personal signing certificates (PEM)
+
+[findings]
+defence_working_days = 5                       # 陈述申辩; regional rules have 3 to 5
+remedy_days = {remedy_days}                               # 行政复议法 §20: sixty days
+
+[credit]
+division = "230100"                           # first six digits of report codes
+authority_name = "示例市场监督管理局"
+authority_code = "11230000000000101E"
+
+[calendar]
+holidays = []                                  # days off, for years whose calendar is configured here
+working_days = []                              # weekend days that are worked in those years (调休)
+
+{callers}
+{sources}
+"""
