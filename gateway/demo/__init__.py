@@ -1,0 +1,1 @@
+"""A demonstration province: departments as separate processes, and plainly fictitious people."""

@@ -1,0 +1,100 @@
+"""Housing of the demonstration: the register of home ownership as dropped files (文件交换).
+
+The first drop lacks two people of the story. With `--late` come their records: one contradicts what was committed to,
+the other confirms it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import io
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gateway.demo.people import Cast, Person, cast, population
+
+FACT_TYPE = "home-ownership"
+COLUMNS = ("id_number", "name", "address")
+_ELSEWHERE = "黑龙江省示例市测试区另一路1号101室"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """One row of the register: who owns which address."""
+
+    id_number: str = field(repr=False)
+    name: str = field(repr=False)
+    address: str = field(repr=False)
+
+
+def homes(people: Sequence[Person], story: Cast, *, late: bool) -> list[Home]:
+    """Return the register of some people, with or without the late records; minors own nothing."""
+    absent = {story.minor.id_number} | (set() if late else {story.missing.id_number, story.honest.id_number})
+    elsewhere = {story.contradicted.id_number, story.missing.id_number}
+    return [
+        Home(id_number=p.id_number, name=p.name, address=_ELSEWHERE if p.id_number in elsewhere else p.address)
+        for p in people
+        if p.id_number not in absent
+    ]
+
+
+def write_drop(folder: Path, people_records: Sequence[Home], as_of: datetime, *, number: int) -> Path:
+    """Write one whole holding as CSV and manifest, each put in place whole and the manifest last; return the manifest.
+
+    Raises:
+        ValueError: `as_of` has no time zone.
+    """
+    if as_of.tzinfo is None:
+        raise ValueError("as_of needs a time zone")
+    folder.mkdir(parents=True, exist_ok=True)
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(COLUMNS)
+    writer.writerows((home.id_number, home.name, home.address) for home in people_records)
+    data = table.getvalue().encode("utf-8")
+    stem = f"home-ownership-{number:04d}"
+    manifest = {
+        "schema": 1,
+        "fact_type": FACT_TYPE,
+        "file": f"{stem}.csv",
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "rows": len(people_records),
+        "as_of": as_of.isoformat(),
+        "charset": "utf-8",
+        "key": "id_number",
+        "columns": list(COLUMNS),
+    }
+    _put(folder / f"{stem}.csv", data)
+    _put(folder / f"{stem}.manifest.json", json.dumps(manifest).encode())
+    return folder / f"{stem}.manifest.json"
+
+
+def _put(file: Path, data: bytes) -> None:
+    draft = file.with_name(f".{file.name}.new")
+    draft.write_bytes(data)
+    os.replace(draft, file)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write a drop as of now; the exit code is 0."""
+    parser = argparse.ArgumentParser(prog="housing", description="Drop the register of home ownership into a folder.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--size", type=int, default=200)
+    parser.add_argument("--number", type=int, required=True, help="the drop's number, in its file's name")
+    parser.add_argument("--late", action="store_true", help="with the records that came late")
+    options = parser.parse_args(argv)
+    register = homes(population(options.seed, options.size), cast(options.seed), late=options.late)
+    write_drop(options.folder, register, datetime.now(UTC), number=options.number)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
