@@ -6,7 +6,6 @@ Nothing runs: the gateway's `sql` connector reads the file, as it would a front-
 from __future__ import annotations
 
 import argparse
-import os
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -38,7 +37,7 @@ def build(file: Path, people: Sequence[Person]) -> None:
         gone = [(p.id_number, p.name, _DIED_ON, LOADED_AT) for p in people if not p.alive]
         database.executemany("INSERT INTO death VALUES (?, ?, ?, ?)", gone)
         database.commit()
-    os.replace(draft, file)
+    draft.replace(file)
 
 
 def _wed(people: Sequence[Person]) -> list[Person]:

@@ -11,17 +11,17 @@ import csv
 import hashlib
 import io
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.demo.people import Cast, Person, cast, population
+from gateway.demo.people import Person, cast_among, population
 
 FACT_TYPE = "home-ownership"
-COLUMNS = ("id_number", "name", "address")
+COLUMNS = ("id_number", "name", "address", "use")
+_USE = "住宅"
 _ELSEWHERE = "黑龙江省示例市测试区另一路1号101室"
 
 
@@ -34,8 +34,9 @@ class Home:
     address: str = field(repr=False)
 
 
-def homes(people: Sequence[Person], story: Cast, *, late: bool) -> list[Home]:
-    """Return the register of some people, with or without the late records; minors own nothing."""
+def holding(people: Sequence[Person], *, late: bool) -> list[Home]:
+    """Return the register of a population, with or without the late records; the story's minor owns nothing."""
+    story = cast_among(people)
     absent = {story.minor.id_number} | (set() if late else {story.missing.id_number, story.honest.id_number})
     elsewhere = {story.contradicted.id_number, story.missing.id_number}
     return [
@@ -57,7 +58,7 @@ def write_drop(folder: Path, people_records: Sequence[Home], as_of: datetime, *,
     table = io.StringIO(newline="")
     writer = csv.writer(table)
     writer.writerow(COLUMNS)
-    writer.writerows((home.id_number, home.name, home.address) for home in people_records)
+    writer.writerows((home.id_number, home.name, home.address, _USE) for home in people_records)
     data = table.getvalue().encode("utf-8")
     stem = f"home-ownership-{number:04d}"
     manifest = {
@@ -79,7 +80,7 @@ def write_drop(folder: Path, people_records: Sequence[Home], as_of: datetime, *,
 def _put(file: Path, data: bytes) -> None:
     draft = file.with_name(f".{file.name}.new")
     draft.write_bytes(data)
-    os.replace(draft, file)
+    draft.replace(file)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -91,7 +92,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--number", type=int, required=True, help="the drop's number, in its file's name")
     parser.add_argument("--late", action="store_true", help="with the records that came late")
     options = parser.parse_args(argv)
-    register = homes(population(options.seed, options.size), cast(options.seed), late=options.late)
+    register = holding(population(options.seed, options.size), late=options.late)
     write_drop(options.folder, register, datetime.now(UTC), number=options.number)
     return 0
 

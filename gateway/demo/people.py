@@ -7,6 +7,7 @@ characters (GB 11643). The first ten people play parts in the story; `cast` name
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Literal
@@ -68,7 +69,7 @@ class Cast:
     minor: Person
 
 
-def population(seed: int, size: int) -> list[Person]:
+def population(seed: int, size: int) -> tuple[Person, ...]:
     """Return `size` people; a greater population of the same seed begins with the same people.
 
     Raises:
@@ -80,12 +81,16 @@ def population(seed: int, size: int) -> list[Person]:
     people: list[Person] = []
     for index in range(0, size, 2):
         people += _couple(_single(seed, index, taken), _single(seed, index + 1, taken), seed, index)
-    return people[:size]
+    return tuple(people[:size])
 
 
 def cast(seed: int) -> Cast:
     """Return the people who play parts in the population of a seed."""
-    people = population(seed, CAST_SIZE)
+    return cast_among(population(seed, CAST_SIZE))
+
+
+def cast_among(people: Sequence[Person]) -> Cast:
+    """Return the people who play parts, by their places at the beginning of a population."""
     return Cast(
         married=people[_MARRIED],
         owner=people[_OWNER],
