@@ -20,6 +20,7 @@ from pathlib import Path
 from gateway.demo.people import Person, cast_among, population
 
 FACT_TYPE = "home-ownership"
+LEASE = "lease-filing"
 COLUMNS = ("id_number", "name", "address", "use")
 _USE = "住宅"
 _ELSEWHERE = "黑龙江省示例市测试区另一路1号101室"
@@ -46,7 +47,21 @@ def holding(people: Sequence[Person], *, late: bool) -> list[Home]:
     ]
 
 
-def write_drop(folder: Path, people_records: Sequence[Home], as_of: datetime, *, number: int) -> Path:
+def leases(people: Sequence[Person], *, late: bool) -> list[Home]:
+    """Return the leases on file: late, one of the story's people rents another address than was committed to."""
+    tenant = cast_among(people).missing
+    return [Home(id_number=tenant.id_number, name=tenant.name, address=_ELSEWHERE)] if late else []
+
+
+def deliver(folder: Path, people: Sequence[Person], as_of: datetime, *, number: int, late: bool) -> None:
+    """Drop both holdings of the office: ownership and leases."""
+    write_drop(folder, holding(people, late=late), as_of, number=number)
+    write_drop(folder, leases(people, late=late), as_of, number=number, fact_type=LEASE)
+
+
+def write_drop(
+    folder: Path, people_records: Sequence[Home], as_of: datetime, *, number: int, fact_type: str = FACT_TYPE
+) -> Path:
     """Write one whole holding as CSV and manifest, each put in place whole and the manifest last; return the manifest.
 
     Raises:
@@ -60,10 +75,10 @@ def write_drop(folder: Path, people_records: Sequence[Home], as_of: datetime, *,
     writer.writerow(COLUMNS)
     writer.writerows((home.id_number, home.name, home.address, _USE) for home in people_records)
     data = table.getvalue().encode("utf-8")
-    stem = f"home-ownership-{number:04d}"
+    stem = f"{fact_type}-{number:04d}"
     manifest = {
         "schema": 1,
-        "fact_type": FACT_TYPE,
+        "fact_type": fact_type,
         "file": f"{stem}.csv",
         "sha256": hashlib.sha256(data).hexdigest(),
         "rows": len(people_records),
@@ -92,8 +107,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--number", type=int, required=True, help="the drop's number, in its file's name")
     parser.add_argument("--late", action="store_true", help="with the records that came late")
     options = parser.parse_args(argv)
-    register = holding(population(options.seed, options.size), late=options.late)
-    write_drop(options.folder, register, datetime.now(UTC), number=options.number)
+    people = population(options.seed, options.size)
+    deliver(options.folder, people, datetime.now(UTC), number=options.number, late=options.late)
     return 0
 
 

@@ -1,8 +1,8 @@
 """Public security of the demonstration: an HTTPS service that says whether number and name agree (核验型).
 
 It answers `POST /match` with match codes only and never gives data out. Codes and names follow the population service
-seen in real systems: `GMSFHM_PPDDM`, `XM_PPDDM` (1 agrees, 0 does not), `SWBS` (1 dead), `FHDM` (10 answered, 20 nobody,
-40 refused). It logs nothing of what it is asked.
+seen in real systems: `GMSFHM_PPDDM`, `XM_PPDDM` (1 agrees, 0 does not), `SWBS` (1 dead), `FHDM` (10 answered,
+20 nobody, 40 refused). It logs nothing of what it is asked.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class MatchHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = _WAIT_SECONDS
 
-    def do_POST(self) -> None:  # noqa: N802 - the name is the standard library's
+    def do_POST(self) -> None:
         """Answer `/match`; anything else is 404, a body that is not a JSON object 400."""
         if self.path != "/match":
             self._refuse(404)
@@ -98,7 +98,7 @@ class MatchHandler(BaseHTTPRequestHandler):
             return
         self._write(200, json.dumps(answer(self.server.people, question), ensure_ascii=False).encode())
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the standard library's
+    def log_message(self, format: str, *args: object) -> None:
         """Keep quiet: requests are about people."""
 
     def _refuse(self, status: int) -> None:

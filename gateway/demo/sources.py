@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-_TEXT = """\
+_TEXT = '''\
 [sources.civil-affairs]
 kind = "sql"
 department = "示例民政局"
 url = {civil_url}
 
 [sources.civil-affairs.facts.marriage-registration]
-statement = "SELECT id_number, name, status, spouse_id_number, spouse_name, updated_at FROM marriage WHERE id_number IN :keys"
+statement = """
+SELECT id_number, name, status, spouse_id_number, spouse_name, updated_at FROM marriage WHERE id_number IN :keys"""
 key = "id_number"
 name = "name"
 columns = {{ status = "status", spouse_id_number = "spouse_id_number", spouse_name = "spouse_name" }}
 values = {{ status = {{ "20" = "MARRIED", "30" = "WIDOWED", "40" = "DIVORCED" }} }}
 as_of = "updated_at"
+
+[sources.civil-affairs.facts.death-record]
+statement = "SELECT id_number, name FROM death WHERE id_number IN :keys"
+key = "id_number"
+name = "name"
 
 [sources.public-security]
 kind = "http"
@@ -52,7 +58,12 @@ folder = {housing_folder}
 key = "id_number"
 name = "name"
 columns = {{ address = "address", use = "use" }}
-"""
+
+[sources.housing.facts.lease-filing]
+key = "id_number"
+name = "name"
+columns = {{ address = "address" }}
+'''
 
 
 def stanzas(*, civil_file: Path, police_url: str, police_ca: Path | None, housing_folder: Path) -> str:
