@@ -1,5 +1,335 @@
-"""The command `chengxin`."""
+"""The command `chengxin`. Commands import what they need when they run, so that help is quick."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from gateway.config import Settings
+    from ledger import Verifier
+
+_CONFIG = click.option(
+    "--config",
+    "config",
+    type=click.Path(path_type=Path),
+    default=Path("var/gateway.toml"),
+    show_default=True,
+    help="The configuration file.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="chengxin")
+def cli() -> None:
+    """Data-sharing verification gateway with a personal commitment ledger (数据共享核验网关与告知承诺台账)."""
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command; what is wrong is said in one place and ends with a non-zero status."""
+    from connectors.errors import ConnectorError
+    from gateway.errors import GatewayError
+    from ledger.errors import LedgerError
+
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (GatewayError, LedgerError, ConnectorError) as error:
+        click.echo(f"chengxin: {error}", err=True)
+        sys.exit(1)
+
+
+@cli.command()
+@click.option("--home", type=click.Path(path_type=Path), default=Path("var"), show_default=True, help="Where.")
+@click.option("--sources", type=click.Path(path_type=Path, exists=True), help="TOML with the stanzas of the sources.")
+@click.option("--url", default="sqlite:///ledger.sqlite3", show_default=True, help="The ledger's database.")
+@click.option("--listen", default="127.0.0.1:8443", show_default=True, help="Where the gateway will listen.")
+def init(home: Path, sources: Path | None, url: str, listen: str) -> None:
+    """Found a house: development CA, a certificate for every role, keys, an empty ledger, gateway.toml."""
+    from gateway.founding import found
+
+    stanzas = sources.read_text("utf-8") if sources else "# Add at least one source: see connectors/README.md.\n"
+    house = found(home, now=datetime.now(UTC), sources=stanzas, url=url, listen=listen)
+    click.echo(f"founded {home}: configuration {house.config}, public key of the log {house.vkey}")
+
+
+@cli.command("check-config")
+@_CONFIG
+def check_config(config: Path) -> None:
+    """Read the configuration, the catalogue and the sources' stanzas, and name every mistake."""
+    from gateway.bootstrap import open_catalogue, open_sources
+
+    settings = _settings(config)
+    catalogue = open_catalogue(settings)
+    sources = open_sources(settings)
+    click.echo(f"ok: {len(catalogue.items)} items, {len(catalogue.matters)} matters, {len(sources)} sources")
+
+
+@cli.command()
+@_CONFIG
+def serve(config: Path) -> None:
+    """Serve until SIGTERM. Prints `ready PORT` on standard output when it answers; logs go to standard error."""
+    from gateway import logs
+    from gateway.bootstrap import run
+
+    logs.configure()
+    run(_settings(config), lambda port: click.echo(f"ready {port}"))
+
+
+@cli.group()
+def catalogue() -> None:
+    """The catalogue of items and matters."""
+
+
+@catalogue.command("check")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+def catalogue_check(files: tuple[Path, ...]) -> None:
+    """Check catalogue files as a whole (the shipped ones by default); every mistake with file and line."""
+    from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
+    from gateway.catalogue.mistakes import CatalogueError
+
+    try:
+        loaded = load_catalogue(list(files) or shipped_catalogue_files())
+    except CatalogueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"ok: version {loaded.version}, {len(loaded.items)} items, {len(loaded.matters)} matters")
+
+
+@cli.group()
+def ledger() -> None:
+    """Check and read the ledger, offline."""
+
+
+@ledger.command("fsck")
+@_CONFIG
+@click.option("--url", help="Another database than the configured one, such as a copy.")
+@click.option("--without-vault", is_flag=True, help="Do not open documents (no master key needed).")
+@_JSON
+def ledger_fsck(config: Path, url: str | None, without_vault: bool, as_json: bool) -> None:
+    """Recompute everything from the entries and name the first bad one; the exit status is 1 if anything is wrong."""
+    from ledger import FileMasterKeys
+    from ledger.commands import fsck
+
+    settings = _settings(config)
+    keys = None if without_vault else FileMasterKeys(settings.ledger.master_keys_file)
+    with _progress("checking") as advance:
+        report = fsck(
+            url or settings.ledger.url,
+            verifiers=[_verifier(settings)],
+            origin=settings.ledger.origin,
+            master_keys=keys,
+            progress=advance,
+        )
+    damages = [{"index": damage.index, "what": damage.what} for damage in report.damages]
+    if as_json:
+        click.echo(jsonlib.dumps({"ok": not damages, "damages": damages}, ensure_ascii=False))
+    else:
+        for damage in report.damages:
+            where = f"entry {damage.index}" if damage.index is not None else "ledger"
+            click.echo(f"{where}: {damage.what}")
+        click.echo("the ledger is sound" if not damages else f"{len(damages)} damages")
+    if damages:
+        sys.exit(1)
+
+
+@ledger.command("prove")
+@_CONFIG
+@click.argument("index", type=click.IntRange(min=0))
+@click.option("--size", type=click.IntRange(min=1), help="Against the checkpoint of this size (the newest by default).")
+def ledger_prove(config: Path, index: int, size: int | None) -> None:
+    """Print the receipt of an entry."""
+    from ledger.commands import prove
+
+    click.echo(prove(_settings(config).ledger.url, index, size), nl=False)
+
+
+@ledger.command("show")
+@_CONFIG
+@click.argument("index", type=click.IntRange(min=0))
+@click.option("--document", is_flag=True, help="Open the document too; it holds personal data.")
+def ledger_show(config: Path, index: int, document: bool) -> None:
+    """Print an entry, and on request the document behind it."""
+    from ledger import Erased, FileMasterKeys
+    from ledger.commands import show
+
+    settings = _settings(config)
+    keys = FileMasterKeys(settings.ledger.master_keys_file) if document else None
+    shown = show(settings.ledger.url, index, origin=settings.ledger.origin, master_keys=keys)
+    click.echo(shown.leaf.decode())
+    if isinstance(shown.document, Erased):
+        click.echo("the document is erased")
+    elif shown.document is not None:
+        click.echo(jsonlib.dumps(shown.document, ensure_ascii=False, indent=1))
+
+
+@ledger.command("verify")
+@click.argument("receipt", type=click.File("rb"))
+@click.option(
+    "--key", "key", type=click.Path(path_type=Path, exists=True), required=True, help="The log's public key file."
+)
+@_JSON
+def ledger_verify(receipt: Any, key: Path, as_json: bool) -> None:
+    """Verify a receipt with nothing but the log's public key; no database, no network."""
+    from ledger import parse_vkey
+    from ledger.commands import verify
+
+    verifier = parse_vkey(key.read_text("utf-8"))
+    verified = verify(receipt.read(), verifiers=[verifier], origin=verifier.name)
+    entry = verified.entry
+    told = {
+        "index": verified.index,
+        "size": verified.size,
+        "kind": entry.kind,
+        "record": entry.record.hex(),
+        "at": entry.at.isoformat(),
+    }
+    click.echo(jsonlib.dumps(told) if as_json else "verified: " + ", ".join(f"{k} {v}" for k, v in told.items()))
+
+
+@cli.group()
+def audit() -> None:
+    """Look again at commitments."""
+
+
+@audit.command("requery")
+@_CONFIG
+@click.option("--server", help="host:port; the configured address by default.")
+@click.option("--as", "system", default="auditor", show_default=True, help="The certificate to show, from pki/.")
+@click.option("--person", required=True, help="Staff number of who orders it.")
+@click.option("--matter", default="", help="Only this matter.")
+@click.option("--all", "everything", is_flag=True, help="Also commitments whose audit is not due yet.")
+@_JSON
+def audit_requery(
+    *, config: Path, server: str | None, system: str, person: str, matter: str, everything: bool, as_json: bool
+) -> None:
+    """Ask the sources again about commitments in force, through the running gateway."""
+    from gateway.client import open_blocking_channel
+    from gateway.founding import SYSTEMS, House
+    from gateway.v1 import audit_pb2, audit_pb2_grpc, parties_pb2
+
+    settings = _settings(config)
+    house = House(home=config.parent)
+    certificate, key = house.pair(system)
+    address = server or settings.server.listen
+    request = audit_pb2.RequeryCommitmentsRequest(
+        operator=parties_pb2.Operator(person=person, unit=SYSTEMS[system][0]), matter=matter, all_in_force=everything
+    )
+    counts: dict[str, int] = {}
+    with (
+        open_blocking_channel(address, authority=house.authority, certificate=certificate, key=key) as channel,
+        _progress("asking again") as advance,
+    ):
+        for one in audit_pb2_grpc.AuditServiceStub(channel).RequeryCommitments(request, timeout=3600):
+            result = audit_pb2.RequeryResult.Name(one.result).removeprefix("REQUERY_RESULT_")
+            counts[result] = counts.get(result, 0) + 1
+            advance(one.done, one.total)
+            if as_json:
+                line = {"commitment": one.commitment, "result": result, "finding": one.finding}
+                click.echo(jsonlib.dumps(line))
+    if not as_json:
+        told = ", ".join(f"{result} {count}" for result, count in sorted(counts.items()))
+        click.echo(told or "no commitment is due")
+
+
+@cli.command()
+@_CONFIG
+@click.option("--server", help="host:port; the configured address by default.")
+@click.option("--as", "system", default="clerk", show_default=True, help="The certificate to show, from pki/.")
+@click.option("--matter", default="230000-MSA-001", show_default=True, help="The matter (办理事项).")
+@click.option("--item", default="business-premises", show_default=True, help="The item (证明事项).")
+@click.option("--purpose", default="办理行政许可", show_default=True, help="One of the matter's purposes.")
+@click.option("--case", "case_id", default="办-试-1", show_default=True, help="The case number (办件号).")
+@click.option("--name", required=True, help="The applicant's name.")
+@click.option("--id", "id_number", required=True, help="The applicant's resident id number.")
+@click.option("--set", "parameters", multiple=True, metavar="NAME=TEXT", help="A parameter of the item; repeatable.")
+def ask(
+    *,
+    config: Path,
+    server: str | None,
+    system: str,
+    matter: str,
+    item: str,
+    purpose: str,
+    case_id: str,
+    name: str,
+    id_number: str,
+    parameters: tuple[str, ...],
+) -> None:
+    """Ask a running gateway one question, as an approval department's system would."""
+    import uuid
+
+    import grpc
+    from google.protobuf import text_format
+
+    from gateway.client import explain, open_blocking_channel
+    from gateway.founding import SYSTEMS, House
+    from gateway.v1 import parties_pb2, verification_pb2, verification_pb2_grpc
+
+    house = House(home=config.parent)
+    certificate, key = house.pair(system)
+    operator = parties_pb2.Operator(person=f"{system}-01", unit=SYSTEMS[system][0])
+    request = verification_pb2.VerifyRequest(
+        request_id=str(uuid.uuid4()),
+        context=parties_pb2.CaseContext(matter=matter, case_id=case_id, purpose=purpose, operator=operator),
+        item=item,
+        subject=parties_pb2.Subject(id_type=parties_pb2.ID_TYPE_RESIDENT_ID, id_number=id_number, name=name),
+        parameters={key: parties_pb2.Value(text=text) for key, _, text in (one.partition("=") for one in parameters)},
+    )
+    address = server or _settings(config).server.listen
+    with open_blocking_channel(address, authority=house.authority, certificate=certificate, key=key) as channel:
+        try:
+            answer = verification_pb2_grpc.VerificationServiceStub(channel).Verify(request, timeout=10)
+        except grpc.RpcError as error:
+            reason, chinese = explain(error)
+            raise click.ClickException(f"{error.code().name} {reason}: {error.details()}\n{chinese}") from error
+    click.echo(text_format.MessageToString(answer.verification, as_utf8=True), nl=False)
+    click.echo(f"receipt: entry {answer.receipt.index} of {answer.receipt.size}")
+
+
+@cli.command()
+@click.option("--story", is_flag=True, help="Play the whole story once and end.")
+@click.option("--home", type=click.Path(path_type=Path), help="Where to keep it (var/demo by default).")
+@click.option("--people", type=click.IntRange(100, 1_000_000), default=3000, show_default=True, help="How many people.")
+@click.option("--seed", type=int, default=20200904, show_default=True, help="The seed of the synthetic people.")
+def demo(story: bool, home: Path | None, people: int, seed: int) -> None:
+    """Start a demonstration province on this machine: departments, gateway, credit platform."""
+    from gateway.demo.province import play, stay
+
+    if story:
+        sys.exit(play(people=people, seed=seed))
+    sys.exit(stay(home or Path("var/demo"), people=people, seed=seed))
+
+
+def _settings(config: Path) -> Settings:
+    from gateway.config import load_settings
+
+    return load_settings(config)
+
+
+def _verifier(settings: Settings) -> Verifier:
+    from ledger import load_signer
+
+    return load_signer(settings.ledger.signing_key_file, settings.ledger.origin).verifier
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on standard error where a person looks on."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

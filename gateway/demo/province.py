@@ -1,0 +1,171 @@
+"""A demonstration province on loopback: departments as separate processes, a gateway, and synthetic people."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO
+
+from rich.console import Console
+
+from gateway.demo import civil_affairs, housing
+from gateway.demo.people import Person, population
+from gateway.demo.sources import stanzas
+from gateway.founding import House, found
+from gateway.pki import Authority, pem, write_pair
+
+_START_SECONDS = 30.0
+_YEAR = timedelta(days=365)
+
+
+class DemoFailed(Exception):
+    """A step did not come out as told."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Province:
+    """A running province: where everything lies, and the processes by name."""
+
+    home: Path
+    people: tuple[Person, ...]
+    house: House
+    port: int = 0
+    running: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
+
+    @property
+    def drops(self) -> Path:
+        """Where the housing office drops its files."""
+        return self.home / "drops"
+
+    @property
+    def address(self) -> str:
+        """Where the gateway listens."""
+        return f"127.0.0.1:{self.port}"
+
+    def stop(self, name: str) -> None:
+        """Stop one process and wait for its end."""
+        process = self.running.pop(name)
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=_START_SECONDS)
+        if process.stdout:
+            process.stdout.close()
+
+
+@contextmanager
+def province(home: Path, *, size: int, seed: int, listen: str) -> Iterator[Province]:
+    """Set a province up in a folder and run it until the block ends.
+
+    Raises:
+        DemoFailed: a process did not come up.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    people = population(seed, size)
+    here = Province(home=home, people=people, house=House(home=home / "var"))
+    (home / "drops").mkdir(exist_ok=True)
+    civil = home / "civil-affairs.sqlite3"
+    if not civil.exists():
+        civil_affairs.build(civil, people)
+        housing.deliver(here.drops, people, datetime.now(UTC), number=1, late=False)
+    try:
+        police = start_police(here, seed=seed, size=size)
+        if not here.house.config.exists():
+            text = stanzas(
+                civil_file=civil,
+                police_url=f"https://127.0.0.1:{police}",
+                police_ca=home / "police.crt",
+                housing_folder=here.drops,
+            )
+            # The remedy period is sixty days by law; a demonstration cannot wait and says so.
+            found(here.house.home, now=datetime.now(UTC), sources=text, listen=listen, remedy_days=0)
+        here.port = _start(here, "gateway", ["-m", "gateway", "serve", "--config", str(here.house.config)])
+        yield here
+    finally:
+        for name in list(here.running):
+            here.stop(name)
+
+
+def start_police(here: Province, *, seed: int, size: int) -> int:
+    """Start the public-security service, on the port it had before if it ran before; give its port."""
+    certificate, key, port = here.home / "police.crt", here.home / "police.key", here.home / "police.port"
+    if not certificate.exists():
+        now = datetime.now(UTC)
+        authority = Authority.create("public security (demonstration)", now=now, valid=_YEAR)
+        leaf, leaf_key = authority.server(["localhost", "127.0.0.1"], now=now, valid=_YEAR)
+        write_pair(leaf, leaf_key, here.home / "police-server.crt", key)
+        certificate.write_bytes(pem(authority.certificate))
+    before = port.read_text("ascii") if port.exists() else "0"
+    arguments = ["--port", before, "--seed", str(seed), "--size", str(size)]
+    tls = ["--certificate", str(here.home / "police-server.crt"), "--key", str(key)]
+    found_port = _start(here, "public-security", ["-m", "gateway.demo.public_security", *arguments, *tls])
+    port.write_text(str(found_port), "ascii")
+    return found_port
+
+
+def _start(here: Province, name: str, arguments: list[str]) -> int:
+    """Start a Python process and wait for its line `ready PORT`."""
+    with (here.home / f"{name}.log").open("a", encoding="utf-8") as log:
+        process = subprocess.Popen(  # noqa: S603  our own interpreter and our own modules
+            [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=log, text=True
+        )
+    here.running[name] = process
+    stream: IO[str] | None = process.stdout
+    line = stream.readline().split() if stream else []
+    if len(line) != 2 or line[0] != "ready":
+        process.wait(timeout=_START_SECONDS)
+        raise DemoFailed(f"{name} did not start; see {here.home / f'{name}.log'}")
+    return int(line[1])
+
+
+def play(*, people: int, seed: int) -> int:
+    """Play the story in a folder of its own; 0 only if every step came out as told."""
+    from gateway.demo.story import tell
+
+    console = Console(highlight=False)
+    home = Path(tempfile.mkdtemp(prefix="chengxin-demo-"))
+    started = time.monotonic()
+    try:
+        with province(home, size=people, seed=seed, listen="127.0.0.1:0") as here:
+            tell(here, console, seed=seed, size=people)
+    except DemoFailed as failure:
+        console.print(f"[red]✗ {failure}[/red]")
+        console.print(f"the folder is kept: {home}")
+        return 1
+    console.print(f"✓ every step came out as told, in {time.monotonic() - started:.0f} s")
+    shutil.rmtree(home, ignore_errors=True)
+    return 0
+
+
+def stay(home: Path, *, people: int, seed: int) -> int:
+    """Run the province until Ctrl-C, and say what to type to try it."""
+    from gateway.demo.people import cast
+
+    console = Console(highlight=False)
+    try:
+        with province(home, size=people, seed=seed, listen="127.0.0.1:8443") as here:
+            persons = cast(seed)
+            console.print(f"gateway     {here.address} (mutual TLS; certificates in {here.house.home / 'pki'})")
+            console.print(f"departments civil-affairs (SQL), public-security (HTTPS), housing (files in {here.drops})")
+            console.print("try, in another terminal:")
+            for person in (persons.owner, persons.missing):
+                console.print(
+                    f"  .venv/bin/chengxin ask --config {here.house.config} "
+                    f"--name {person.name} --id {person.id_number} --set address={person.address}",
+                    soft_wrap=True,
+                )
+            console.print("Ctrl-C ends it.")
+            signal.pause()
+    except KeyboardInterrupt:
+        console.print("stopped")
+    except DemoFailed as failure:
+        console.print(f"✗ {failure}")
+        return 1
+    return 0
