@@ -76,6 +76,22 @@ class Gateway(CreditServiceServicer):
         self.rejected.append(request)
         return pb.RejectReportResponse()
 
+    def RecordRepair(self, request: pb.RecordRepairRequest, context: grpc.ServicerContext) -> pb.RecordRepairResponse:  # noqa: N802
+        raise AssertionError("the platform never asks for this")
+
+    def GetEligibility(
+        self, request: pb.GetEligibilityRequest, context: grpc.ServicerContext
+    ) -> pb.GetEligibilityResponse:  # noqa: N802
+        raise AssertionError("the platform never asks for this")
+
+    def RecallReport(self, request: pb.RecallReportRequest, context: grpc.ServicerContext) -> pb.RecallReportResponse:  # noqa: N802
+        raise AssertionError("the platform never asks for this")
+
+    def FileObjection(
+        self, request: pb.FileObjectionRequest, context: grpc.ServicerContext
+    ) -> pb.FileObjectionResponse:  # noqa: N802
+        raise AssertionError("the platform never asks for this")
+
 
 def pull(gateway: Gateway, signer: Ed25519Signer, state: Path) -> tuple[int, int]:
     """Let the platform pull once; give how many failed and the cursor after it."""
