@@ -19,7 +19,7 @@ from gateway.client import explain, open_blocking_channel
 from gateway.demo import housing
 from gateway.demo.people import Person, cast
 from gateway.demo.province import DemoFailed, Province, start_police
-from gateway.founding import SYSTEMS
+from gateway.founding import SYSTEMS, TRUST_DOMAIN
 from gateway.pki import Authority, der
 from gateway.v1 import (
     audit_pb2,
@@ -330,9 +330,9 @@ def pull_reports(teller: Teller) -> int:
     told = run(
         ["-m", "gateway.demo.credit_platform", "--server", teller.here.address, "--ca", str(house.authority)],
         ["--certificate", str(certificate), "--key", str(key), "--log-key", str(house.vkey)],
-        ["--state", str(teller.here.home / "credit-platform.sqlite3")],
+        ["--state", str(teller.here.home / "credit-platform.sqlite3"), "--origin", f"{TRUST_DOMAIN}/log", "--once"],
     )
-    return int(told.splitlines()[-1].split()[1].rstrip(","))
+    return told.count("验证通过")
 
 
 def run(*parts: list[str], expect_failure: bool = False) -> str:

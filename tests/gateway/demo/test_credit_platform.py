@@ -81,7 +81,7 @@ class Gateway(CreditServiceServicer):
 
     def GetEligibility(
         self, request: pb.GetEligibilityRequest, context: grpc.ServicerContext
-    ) -> pb.GetEligibilityResponse:  # noqa: N802
+    ) -> pb.GetEligibilityResponse:
         raise AssertionError("the platform never asks for this")
 
     def RecallReport(self, request: pb.RecallReportRequest, context: grpc.ServicerContext) -> pb.RecallReportResponse:  # noqa: N802
@@ -89,7 +89,7 @@ class Gateway(CreditServiceServicer):
 
     def FileObjection(
         self, request: pb.FileObjectionRequest, context: grpc.ServicerContext
-    ) -> pb.FileObjectionResponse:  # noqa: N802
+    ) -> pb.FileObjectionResponse:
         raise AssertionError("the platform never asks for this")
 
 
