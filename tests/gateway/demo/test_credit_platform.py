@@ -59,35 +59,33 @@ class Gateway(CreditServiceServicer):
         self.acknowledged: list[pb.AcknowledgeReportRequest] = []
         self.rejected: list[pb.RejectReportRequest] = []
 
-    def PullReports(  # noqa: N802
+    def PullReports(
         self, request: pb.PullReportsRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.PullReportsResponse]:
         yield from (item for item in self.items if item.cursor > request.after)
 
-    def AcknowledgeReport(  # noqa: N802
+    def AcknowledgeReport(
         self, request: pb.AcknowledgeReportRequest, context: grpc.ServicerContext
     ) -> pb.AcknowledgeReportResponse:
         self.acknowledged.append(request)
         return pb.AcknowledgeReportResponse()
 
-    def RejectReport(  # noqa: N802
-        self, request: pb.RejectReportRequest, context: grpc.ServicerContext
-    ) -> pb.RejectReportResponse:
+    def RejectReport(self, request: pb.RejectReportRequest, context: grpc.ServicerContext) -> pb.RejectReportResponse:
         self.rejected.append(request)
         return pb.RejectReportResponse()
 
-    def RecordRepair(self, request: pb.RecordRepairRequest, context: grpc.ServicerContext) -> pb.RecordRepairResponse:  # noqa: N802
+    def RecordRepair(self, request: pb.RecordRepairRequest, context: grpc.ServicerContext) -> pb.RecordRepairResponse:
         raise AssertionError("the platform never asks for this")
 
-    def GetEligibility(  # noqa: N802
+    def GetEligibility(
         self, request: pb.GetEligibilityRequest, context: grpc.ServicerContext
     ) -> pb.GetEligibilityResponse:
         raise AssertionError("the platform never asks for this")
 
-    def RecallReport(self, request: pb.RecallReportRequest, context: grpc.ServicerContext) -> pb.RecallReportResponse:  # noqa: N802
+    def RecallReport(self, request: pb.RecallReportRequest, context: grpc.ServicerContext) -> pb.RecallReportResponse:
         raise AssertionError("the platform never asks for this")
 
-    def FileObjection(  # noqa: N802
+    def FileObjection(
         self, request: pb.FileObjectionRequest, context: grpc.ServicerContext
     ) -> pb.FileObjectionResponse:
         raise AssertionError("the platform never asks for this")
