@@ -1,0 +1,114 @@
+"""Configuration and start-up: every mistake at once, and nothing served that should not be."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from gateway.bootstrap import Gateway
+from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
+from gateway.catalogue.mistakes import CatalogueError
+from gateway.config import load_settings
+from gateway.errors import ConfigurationError
+from gateway.founding import House, found
+from ledger import SchemaNewer, StoreMissing
+
+SOURCES = (
+    '[sources.civil]\nkind = "dropbox"\ndepartment = "示例"\nfolder = "/nowhere"\n[sources.civil.facts.x]\nkey = "a"\n'
+)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return found(tmp_path / "var", now=datetime.now(UTC), sources=SOURCES, listen="127.0.0.1:0")
+
+
+def start(house: House) -> None:
+    async def serve() -> None:
+        stop = asyncio.Event()
+        await Gateway(load_settings(house.config)).serve(lambda _port: stop.set(), stop)
+
+    asyncio.run(serve())
+
+
+def test_what_init_writes_is_a_configuration_that_serves(house: House) -> None:
+    start(house)
+
+
+def test_unknown_keys_and_wrong_values_are_all_named_at_once(house: House) -> None:
+    text = house.config.read_text()
+    text = text.replace("[server]", "[server]\nbogus = 1", 1).replace('division = "230100"', 'division = "23"')
+    text = text.replace('roles = ["clerk"]', 'roles = ["king"]', 1).replace('drain = "10s"', 'drain = "soon"')
+    house.config.write_text(text)
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(house.config)
+
+    told = "\n".join(caught.value.mistakes)
+    for part in ("server.bogus: is not known", "credit.division", "'king' is not a role", "server.drain"):
+        assert part in told
+    assert len(caught.value.mistakes) == 4
+
+
+def test_a_missing_configuration_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="chengxin init"):
+        load_settings(tmp_path / "none.toml")
+
+
+def test_a_missing_database_is_not_created_by_starting(house: House) -> None:
+    (house.home / "ledger.sqlite3").unlink()
+
+    with pytest.raises(StoreMissing):
+        start(house)
+
+    assert not (house.home / "ledger.sqlite3").exists()
+
+
+def test_a_database_of_a_newer_schema_is_not_opened(house: House) -> None:
+    with closing(sqlite3.connect(house.home / "ledger.sqlite3")) as database, database:
+        database.execute("UPDATE meta SET value = '999' WHERE key = 'schema_version'")
+
+    with pytest.raises(SchemaNewer):
+        start(house)
+
+
+def test_a_second_house_is_not_founded_over_the_first(house: House) -> None:
+    with pytest.raises(ConfigurationError, match="already"):
+        found(house.home, now=datetime.now(UTC), sources="")
+
+
+def test_the_shipped_catalogue_has_the_twenty_national_items() -> None:
+    catalogue = load_catalogue(shipped_catalogue_files())
+
+    assert [item.number for item in catalogue.items.values()][:20] == list(range(1, 21))
+    assert len(catalogue.version) == 64
+
+
+def test_a_catalogue_with_five_mistakes_reports_all_five_with_file_and_line(tmp_path: Path) -> None:
+    nation, *others = shipped_catalogue_files()
+    text = nation.read_text("utf-8")
+    for right, wrong in (
+        ("code: identity\n", "code: Identity!\n"),
+        ("    absence: conclusive\n", "    absence: perhaps\n"),
+        ("fact: disability-card", "fact: no-such-fact"),
+        ("    number: 16\n", "    number: sixteen\n"),
+        ("    guide: 核查人事档案的存放单位。\n", "    guide: 核查人事档案的存放单位。\n    colour: red\n"),
+    ):
+        assert right in text
+        text = text.replace(right, wrong, 1)
+    broken = tmp_path / "nation.yaml"
+    broken.write_text(text, "utf-8")
+
+    with pytest.raises(CatalogueError) as caught:
+        load_catalogue([broken])
+
+    told = [str(mistake) for mistake in caught.value.mistakes]
+    for part in ("Identity!", "absence", "no-such-fact", "number", "colour"):
+        assert any(part in line for line in told), part
+    assert all(mistake.line > 0 and mistake.file.endswith("nation.yaml") for mistake in caught.value.mistakes)
+    assert others
