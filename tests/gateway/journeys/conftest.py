@@ -190,6 +190,20 @@ def execute(file: Path, statement: str, *values: str) -> None:
 
 @pytest.fixture
 async def town(tmp_path: Path) -> AsyncIterator[Town]:
+    """A town whose ledger is the embedded default."""
+    async for here in run_town(tmp_path, "sqlite:///ledger.sqlite3"):
+        yield here
+
+
+@pytest.fixture
+async def postgres_town(tmp_path: Path, postgres_url: str) -> AsyncIterator[Town]:
+    """A town whose ledger is on PostgreSQL."""
+    async for here in run_town(tmp_path, postgres_url):
+        yield here
+
+
+async def run_town(tmp_path: Path, url: str) -> AsyncIterator[Town]:
+    """Found a town and run its gateway until the caller is done."""
     civil, drops, leases = tmp_path / "civil.sqlite3", tmp_path / "drops", tmp_path / "leases.sqlite3"
     drops.mkdir()
     execute(civil, "CREATE TABLE marriage (id_number TEXT, name TEXT, status TEXT)")
@@ -200,6 +214,7 @@ async def town(tmp_path: Path) -> AsyncIterator[Town]:
         now=datetime.now(UTC),
         sources=SOURCES.format(civil=civil, drops=drops, leases=leases),
         listen="127.0.0.1:0",
+        url=url,
         remedy_days=0,
     )
     stop, port = asyncio.Event(), asyncio.get_running_loop().create_future()

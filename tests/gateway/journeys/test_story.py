@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import uuid
 
+import pytest
+import structlog
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from grpc import aio
 
+from gateway import logs
 from gateway.v1 import audit_pb2, commitment_pb2, credit_pb2, parties_pb2, verification_pb2
 from ledger import parse_vkey, verify_receipt
 from ledger.records.codec import commit_value
@@ -244,3 +249,28 @@ async def eligible(town: Town) -> credit_pb2.GetEligibilityResponse:
         ),
         timeout=TIMEOUT,
     )
+
+
+async def test_the_whole_life_is_the_same_on_postgresql(postgres_town: Town) -> None:
+    asked = question(case="办-pg", request_id=new_id())
+    first = await postgres_town.verification().Verify(asked, timeout=TIMEOUT)
+    again = await postgres_town.verification().Verify(asked, timeout=TIMEOUT)
+    assert first.SerializeToString(deterministic=True) == again.SerializeToString(deterministic=True)
+
+    await test_a_false_commitment_reaches_the_credit_system_and_bars_until_repair(postgres_town)
+
+
+async def test_nothing_the_gateway_logs_is_about_a_person(town: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    stream = io.StringIO()
+    logs.configure(stream)
+    try:
+        await test_a_false_commitment_reaches_the_credit_system_and_bars_until_repair(town)
+        with pytest.raises(aio.AioRpcError):
+            await town.verification().Verify(question(name=NAME + "\u0007"), timeout=TIMEOUT)
+    finally:
+        structlog.reset_defaults()
+
+    logged = stream.getvalue() + "".join(capsys.readouterr())
+    assert "CommitmentService/RecordCommitment" in logged
+    for secret in (NAME, NUMBER, ADDRESS, "无异议"):
+        assert secret not in logged

@@ -1,0 +1,173 @@
+"""The cardinal rule, over everything the rules can be told: only missing data lead to a commitment."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.connector import Claim, Subject
+from connectors.outcome import Cause, Evidence, Kind, Outcome
+from gateway.catalogue.model import SourcePolicy
+from gateway.catalogue.words import LADDER_ORDER, CommitmentMode, Rung, SourcePolicyKind
+from gateway.rules.fallback import FallbackInput, FallbackSettings, StepKind, next_step
+from gateway.rules.plan import AllOf, AnyOf, FactCheck, Leaf, Node, NotOf, Plan
+from gateway.rules.reasons import Reason, ReasonKind
+from gateway.rules.truth import Truth
+from gateway.rules.verdict import LeafTruth, Verdict, evaluate, judge_sources, next_checks
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+MISSING = {ReasonKind.NO_RECORD, ReasonKind.NOT_COVERED, ReasonKind.NOT_HELD, ReasonKind.REFUSED}
+
+reasons = st.sampled_from(list(ReasonKind)).map(
+    lambda kind: Reason(
+        kind=kind,
+        cause=Cause.OUTAGE if kind is ReasonKind.UNAVAILABLE else None,
+        until=NOW if kind is ReasonKind.PENDING else None,
+        attribute="x" if kind is ReasonKind.NEEDS_ATTRIBUTE else "",
+    )
+)
+settings = st.builds(
+    FallbackSettings,
+    ladder=st.sets(st.sampled_from(list(Rung))).map(lambda chosen: tuple(r for r in LADDER_ORDER if r in chosen)),
+    commitment_mode=st.sampled_from(list(CommitmentMode)),
+    commitment_open=st.booleans(),
+    patience=st.just(timedelta(days=1)),
+    retry_after=st.just(timedelta(minutes=10)),
+    confirm_by_clerk=st.booleans(),
+)
+situations = st.builds(
+    FallbackInput,
+    verdict=st.sampled_from(list(Verdict)),
+    reasons=st.frozensets(reasons, max_size=4),
+    settings=settings,
+    attempted=st.frozensets(st.sampled_from(list(Rung))),
+    patience_passed=st.booleans(),
+)
+
+
+@given(situations)
+def test_only_missing_data_ever_lead_to_a_commitment(given_: FallbackInput) -> None:
+    step = next_step(given_)
+
+    assert isinstance(step.kind, StepKind)
+    assert step.explanation
+    if step.kind is StepKind.COMMITMENT:
+        assert given_.verdict is Verdict.UNDETERMINED
+        assert given_.reasons
+        assert {reason.kind for reason in given_.reasons} <= MISSING
+        assert given_.settings.commitment_open
+
+
+def outcome(kind: Kind) -> Outcome:
+    return Outcome(
+        kind=kind,
+        cause=Cause.TIMEOUT if kind is Kind.UNAVAILABLE else None,
+        until=NOW if kind is Kind.PENDING else None,
+        attribute="x" if kind is Kind.NEEDS_ATTRIBUTE else "",
+        rule="r" if kind is Kind.REFUSED else "",
+    )
+
+
+def evidence(kind: Kind) -> Evidence:
+    return Evidence(source="s", fact_type="f", outcome=outcome(kind), asked_at=NOW, answered_at=NOW)
+
+
+def test_an_outage_is_never_taken_for_no_record_whatever_the_policy() -> None:
+    for policy, conclusive in itertools.product(SourcePolicyKind, (True, False)):
+        found = judge_sources(SourcePolicy(kind=policy), [evidence(Kind.UNAVAILABLE)], absence_conclusive=conclusive)
+
+        assert found.truth is Truth.UNKNOWN
+        assert {reason.kind for reason in found.reasons} == {ReasonKind.UNAVAILABLE}
+
+
+def test_two_sources_that_disagree_are_a_conflict_under_every_policy() -> None:
+    for policy in SourcePolicyKind:
+        found = judge_sources(
+            SourcePolicy(kind=policy), [evidence(Kind.MATCH), evidence(Kind.MISMATCH)], absence_conclusive=True
+        )
+
+        assert {reason.kind for reason in found.reasons} == {ReasonKind.CONFLICT}
+
+
+@given(st.sampled_from(list(Kind)), st.booleans())
+def test_every_outcome_of_one_source_has_one_truth(kind: Kind, conclusive: bool) -> None:
+    found = judge_sources(SourcePolicy(), [evidence(kind)], absence_conclusive=conclusive)
+
+    expected = {Kind.MATCH: Truth.TRUE, Kind.MISMATCH: Truth.FALSE}.get(kind, Truth.UNKNOWN)
+    if kind is Kind.NO_RECORD and conclusive:
+        expected = Truth.FALSE
+    assert found.truth is expected
+
+
+NAMES = ("a", "b", "c", "d")
+trees: st.SearchStrategy[Node] = st.recursive(
+    st.sampled_from(NAMES).map(lambda name: Leaf(id=name)),
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=1, max_size=3).map(lambda of: AnyOf(of=tuple(of))),
+        st.lists(inner, min_size=1, max_size=3).map(lambda of: AllOf(of=tuple(of))),
+        inner.map(lambda of: NotOf(of=of)),
+    ),
+    max_leaves=8,
+)
+known = st.dictionaries(st.sampled_from(NAMES), st.sampled_from([Truth.TRUE, Truth.FALSE, Truth.UNKNOWN]))
+
+
+def plan_of(root: Node) -> Plan:
+    subject = Subject(id_type="uscc", id_number="x", name="x")
+    check = {
+        name: FactCheck(
+            id=name,
+            fact_type=name,
+            claim=Claim(fact_type=name, subject=subject),
+            absence_conclusive=False,
+            policy=SourcePolicy(),
+            sensitive=False,
+        )
+        for name in NAMES
+    }
+    return Plan(root=root, checks=check)
+
+
+def naive(node: Node, values: dict[str, bool]) -> bool:
+    match node:
+        case Leaf():
+            return values[node.id]
+        case AnyOf():
+            return any(naive(inner, values) for inner in node.of)
+        case AllOf():
+            return all(naive(inner, values) for inner in node.of)
+        case NotOf():
+            return not naive(node.of, values)
+
+
+@given(trees, known)
+def test_a_decided_verdict_agrees_with_every_way_the_open_leaves_could_turn_out(
+    root: Node, truths: dict[str, Truth]
+) -> None:
+    missing = frozenset({Reason(kind=ReasonKind.NO_RECORD)})
+    answers = {
+        name: LeafTruth(truth=truth, reasons=missing if truth is Truth.UNKNOWN else frozenset())
+        for name, truth in truths.items()
+    }
+    found = evaluate(plan_of(root), answers)
+    open_leaves = [name for name in NAMES if truths.get(name, Truth.UNKNOWN) is Truth.UNKNOWN]
+    certain = {name: truths.get(name) is Truth.TRUE for name in NAMES}
+    worlds = {
+        naive(
+            root, {name: truths.get(name) is Truth.TRUE for name in NAMES} | dict(zip(open_leaves, turn, strict=True))
+        )
+        for turn in itertools.product((True, False), repeat=len(open_leaves))
+    }
+
+    if found.verdict is Verdict.ESTABLISHED:
+        assert worlds == {True}
+    elif found.verdict is Verdict.CONTRADICTED:
+        assert worlds == {False}
+    else:
+        assert found.reasons
+        assert set(found.undecided) <= set(open_leaves)
+    if found.verdict in (Verdict.ESTABLISHED, Verdict.CONTRADICTED):
+        assert next_checks(plan_of(root), answers) == ()
