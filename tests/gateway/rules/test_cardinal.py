@@ -156,9 +156,7 @@ def test_a_decided_verdict_agrees_with_every_way_the_open_leaves_could_turn_out(
     open_leaves = [name for name in NAMES if truths.get(name, Truth.UNKNOWN) is Truth.UNKNOWN]
     certain = {name: truths.get(name) is Truth.TRUE for name in NAMES}
     worlds = {
-        naive(
-            root, {name: truths.get(name) is Truth.TRUE for name in NAMES} | dict(zip(open_leaves, turn, strict=True))
-        )
+        naive(root, certain | dict(zip(open_leaves, turn, strict=True)))
         for turn in itertools.product((True, False), repeat=len(open_leaves))
     }
 
