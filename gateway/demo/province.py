@@ -20,7 +20,7 @@ from rich.console import Console
 from gateway.demo import civil_affairs, housing
 from gateway.demo.people import Person, population
 from gateway.demo.sources import stanzas
-from gateway.founding import House, found
+from gateway.founding import TRUST_DOMAIN, House, found
 from gateway.pki import Authority, pem, write_pair
 
 _START_SECONDS = 30.0
@@ -110,6 +110,21 @@ def start_police(here: Province, *, seed: int, size: int) -> int:
     return found_port
 
 
+def start_credit_platform(here: Province) -> None:
+    """Start the credit platform, which pulls reports every few seconds until it is stopped."""
+    certificate, key = here.house.pair("credit")
+    files = {"ca": here.house.authority, "certificate": certificate, "key": key, "log-key": here.house.vkey}
+    arguments = [part for name, file in files.items() for part in (f"--{name}", str(file))]
+    state = ["--state", str(here.home / "credit-platform.sqlite3"), "--origin", f"{TRUST_DOMAIN}/log"]
+    with (here.home / "credit-platform.log").open("a", encoding="utf-8") as log:
+        here.running["credit-platform"] = subprocess.Popen(  # noqa: S603  our own interpreter and our own modules
+            [sys.executable, "-m", "gateway.demo.credit_platform", "--server", here.address, *arguments, *state],
+            stdout=log,
+            stderr=log,
+            text=True,
+        )
+
+
 def _start(here: Province, name: str, arguments: list[str]) -> int:
     """Start a Python process and wait for its line `ready PORT`."""
     with (here.home / f"{name}.log").open("a", encoding="utf-8") as log:
@@ -151,9 +166,11 @@ def stay(home: Path, *, people: int, seed: int) -> int:
     console = Console(highlight=False)
     try:
         with province(home, size=people, seed=seed, listen="127.0.0.1:8443") as here:
+            start_credit_platform(here)
             persons = cast(seed)
             console.print(f"gateway     {here.address} (mutual TLS; certificates in {here.house.home / 'pki'})")
             console.print(f"departments civil-affairs (SQL), public-security (HTTPS), housing (files in {here.drops})")
+            console.print(f"credit      a platform of its own that pulls reports ({here.home / 'credit-platform.log'})")
             console.print("try, in another terminal:")
             for person in (persons.owner, persons.missing):
                 console.print(

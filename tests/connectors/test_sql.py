@@ -39,8 +39,21 @@ async def outcome(source: Resilient, asked: Claim) -> str:
     return evidence.outcome.kind.value if cause is None else f"UNAVAILABLE({cause.value})"
 
 
+opened: list[Resilient] = []
+
+
 def source_of(path: Path, /, **more: object) -> Resilient:
-    return connect("civil-affairs", sql_stanza(f"sqlite:///{path}", **more), now=now)
+    source = connect("civil-affairs", sql_stanza(f"sqlite:///{path}", **more), now=now)
+    opened.append(source)
+    return source
+
+
+@pytest.fixture(autouse=True)
+async def close_what_was_opened() -> AsyncIterator[None]:
+    """No connection of one test is left for the garbage collector of another."""
+    yield
+    while opened:
+        await opened.pop().aclose()
 
 
 @pytest.mark.parametrize(
