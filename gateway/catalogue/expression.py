@@ -13,12 +13,21 @@ from connectors.connector import Value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterRef:
-    """`$name`: the value the applicant gives for that parameter."""
+    """`$name`: the value the applicant gives for that parameter; `$name.id_number` and `$name.name` of a person.
+
+    `$applicant` is the applicant, for the facts whose subject is somebody else.
+    """
 
     name: str
+    part: str = ""
 
 
 Operand = Value | ParameterRef
+
+APPLICANT = "applicant"
+"""The name under which an expression speaks of the applicant; no parameter may take it."""
+PERSON_PARTS = ("id_number", "name")
+"""What an attribute can be compared with of a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import date
 
 from gateway.catalogue.expression import (
+    APPLICANT,
+    PERSON_PARTS,
     AllExpr,
     AnyExpr,
     ChooseExpr,
@@ -93,8 +95,8 @@ class ExpressionReader:
         )
 
     def _subject(self, fields: Fields) -> str:
-        raw = fields.text("subject", required=False) or "applicant"
-        if raw == "applicant":
+        raw = fields.text("subject", required=False) or APPLICANT
+        if raw == APPLICANT:
             return ""
         name = self._reference_name(raw)
         parameter = self._parameters.get(name or "")
@@ -129,13 +131,21 @@ class ExpressionReader:
         return value
 
     def _reference(self, fields: Fields, name: str, node: Scalar, declared: ValueType) -> Operand:
-        parameter = self._parameters.get(node.raw[1:])
-        if parameter is None:
-            fields.mistake(f"no parameter {node.raw!r} is declared", node.place)
-        elif not _compatible(parameter.type, declared):
-            fields.mistake(f"{name!r} is {declared}, but {node.raw} is {parameter.type}", node.place)
-        self.used.add(node.raw[1:])
-        return ParameterRef(name=node.raw[1:])
+        parameter, dot, part = node.raw[1:].partition(".")
+        known = self._type_of(parameter)
+        if known is None:
+            fields.mistake(f"no parameter '${parameter}' is declared", node.place)
+        elif dot and (known.kind is not ValueKind.PERSON or part not in PERSON_PARTS):
+            fields.mistake(f"{node.raw!r}: only a person has parts: {', '.join(PERSON_PARTS)}", node.place)
+        elif not _compatible(ValueType(kind=ValueKind.STRING) if dot else known, declared):
+            fields.mistake(f"{name!r} is {declared}, but {node.raw} is {'string' if dot else known}", node.place)
+        self.used.add(parameter)
+        return ParameterRef(name=parameter, part=part)
+
+    def _type_of(self, name: str) -> ValueType | None:
+        if name == APPLICANT:
+            return ValueType(kind=ValueKind.PERSON)
+        return self._parameters[name].type if name in self._parameters else None
 
     @staticmethod
     def _reference_name(raw: str) -> str | None:

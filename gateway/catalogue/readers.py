@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 
-from gateway.catalogue.expression import Expr, facts_of
+from gateway.catalogue.expression import APPLICANT, Expr, facts_of
 from gateway.catalogue.expressions import ExpressionReader
 from gateway.catalogue.fields import Fields
 from gateway.catalogue.mistakes import Mistakes
@@ -143,6 +143,8 @@ def _parameters(fields: Fields) -> dict[str, Parameter]:
     found = {}
     for name, node in fields.mapping("parameters").items():
         inner = Fields(node, f"{fields.what}: parameter {name!r}", fields.mistakes)
+        if name == APPLICANT:
+            inner.mistake("the name is taken: it means the applicant")
         type_node = inner.node("type", required=True)
         declared = inner.type_of(name, type_node, persons=True) if type_node else ValueType(kind=ValueKind.STRING)
         labels = {word: _text_of(text) for word, text in inner.mapping("labels").items()}

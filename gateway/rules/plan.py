@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from connectors.connector import Claim, Subject, Value
-from gateway.catalogue.expression import AllExpr, AnyExpr, ChooseExpr, Expr, FactExpr, NotExpr, Operand, ParameterRef
+from gateway.catalogue.expression import (
+    APPLICANT,
+    AllExpr,
+    AnyExpr,
+    ChooseExpr,
+    Expr,
+    FactExpr,
+    NotExpr,
+    Operand,
+    ParameterRef,
+)
 from gateway.catalogue.model import FactType, Item, Parameter, SourcePolicy
 from gateway.catalogue.words import Absence, Sensitivity, ValueKind
 
@@ -207,7 +217,12 @@ class _Closing:
         return person
 
     def _value(self, operand: Operand | None) -> Argument | None:
-        return self.arguments.get(operand.name) if isinstance(operand, ParameterRef) else operand
+        if not isinstance(operand, ParameterRef):
+            return operand
+        argument = self.applicant if operand.name == APPLICANT else self.arguments.get(operand.name)
+        if operand.part and isinstance(argument, Subject):
+            return argument.id_number if operand.part == "id_number" else argument.name
+        return argument
 
     def _values(self, operands: Mapping[str, Operand]) -> dict[str, Value]:
         values: dict[str, Value] = {}
