@@ -68,6 +68,7 @@ from ledger import (
     Ledger,
     Submission,
     load_signer,
+    new_record,
 )
 from ledger.v1 import ledger_pb2, ledger_pb2_grpc
 
@@ -333,7 +334,7 @@ async def _enact(ledger: Ledger, catalogue: Catalogue, at: datetime) -> None:
     """Record which catalogue is in force, once for each version and start; every answer names it."""
     draft = Draft(
         kind="CatalogueEnacted",
-        record=os.urandom(16),
+        record=new_record(at, os.urandom),
         policy=catalogue.version,
         groups={"lists": [f"{one.code} {one.version}" for one in catalogue.lists]},
     )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ledger.appends.values import Appended as Appended
     from ledger.appends.values import Draft as Draft
     from ledger.appends.values import Idempotency as Idempotency
+    from ledger.appends.values import Level as Level
     from ledger.appends.values import Replay as Replay
     from ledger.appends.values import Sequenced as Sequenced
     from ledger.appends.values import Submission as Submission
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from ledger.records.codec import canonical as canonical
     from ledger.records.codec import decode_entry as decode_entry
     from ledger.records.codec import parse_canonical as parse_canonical
+    from ledger.records.identity import new_record as new_record
     from ledger.records.projections import RecordRow as RecordRow
     from ledger.records.register import HistoryLine as HistoryLine
     from ledger.records.register import Register as Register
@@ -55,7 +57,9 @@ _ERRORS = (
 _HOME = {
     **dict.fromkeys(_ERRORS.split(), "ledger.errors"),
     "BlindIndex": "ledger.blind",
-    **dict.fromkeys(["Appended", "Draft", "Idempotency", "Replay", "Sequenced", "Submission"], "ledger.appends.values"),
+    **dict.fromkeys(
+        ["Appended", "Draft", "Idempotency", "Level", "Replay", "Sequenced", "Submission"], "ledger.appends.values"
+    ),
     "Checkpoint": "ledger.log.checkpoint",
     **dict.fromkeys(["Damage", "FsckReport"], "ledger.fsck"),
     **dict.fromkeys(
@@ -66,6 +70,7 @@ _HOME = {
     **dict.fromkeys(["create_store", "open_store"], "ledger.log.store"),
     **dict.fromkeys(["Entry", "Json", "canonical", "decode_entry", "parse_canonical"], "ledger.records.codec"),
     "RecordRow": "ledger.records.projections",
+    "new_record": "ledger.records.identity",
     **dict.fromkeys(["HistoryLine", "Register"], "ledger.records.register"),
     "Ledger": "ledger.service",
     **dict.fromkeys(["Erased", "FileMasterKeys", "MasterKeys", "VaultGroup", "write_master_key"], "ledger.vault"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import orjson
 
@@ -19,6 +19,8 @@ Json = str | int | bool | None | list["Json"] | dict[str, "Json"] | Mapping[str,
 
 _LARGEST = (1 << 53) - 1
 _DEEPEST = 64
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
 
@@ -77,8 +79,18 @@ def format_time(at: datetime) -> str:
     """
     if at.tzinfo is None:
         raise ValueError("a time without a zone")
-    utc = at.astimezone(UTC).replace(tzinfo=None)
-    return utc.isoformat(timespec="microseconds") + "Z"
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def microseconds(at: datetime) -> int:
+    """Count the microseconds from 1970 UTC to an aware time, exactly."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(count: int) -> datetime:
+    """Return the time in UTC that is `count` microseconds after 1970."""
+    return _EPOCH + timedelta(microseconds=count)
 
 
 def parse_time(text: str) -> datetime:

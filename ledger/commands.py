@@ -93,7 +93,7 @@ def show(url: str, index: int, *, origin: str = "", master_keys: MasterKeys | No
             document: Mapping[str, Json] | Erased | None = None
             if master_keys is not None and entry.commits:
                 vault = Vault(master_keys, origin, os.urandom)
-                opened = read_document(connection, vault, index, entry.record, entry.seq)
+                opened = read_document(connection, vault, index, entry.record)
                 document = opened if isinstance(opened, Erased) else {name: g.value for name, g in opened.items()}
         return ShownEntry(index=index, leaf=leaf, entry=entry, document=document)
     finally:

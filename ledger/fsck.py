@@ -12,19 +12,19 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from ledger.canonical import canonical
-from ledger.errors import EntryError, LedgerDamaged, NoteError, VaultError
+from ledger.canonical import canonical, microseconds
+from ledger.errors import EntryError, LedgerDamaged, NoteError, TransitionRefused, VaultError
 from ledger.log import schema
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.note import Verifier
 from ledger.log.store import Store, read_head
 from ledger.log.tiles import WIDTH, TileTree
 from ledger.merkle import hash_leaf
-from ledger.records.chains import Chain, StoredEntry, facts_of, follow, open_stored, read_chains, without_facts
+from ledger.records.chains import facts_of, read_chain
 from ledger.records.codec import Entry, commit_value, decode_entry
-from ledger.records.projections import RecordRow
-from ledger.records.rows import read_row
-from ledger.vault import Vault, VaultGroup
+from ledger.records.projections import StoredRow, fold, forget, open_row
+from ledger.records.rows import stored_row
+from ledger.vault import SealedDocument, Vault, VaultGroup
 
 _PAGE = 1000
 _MOST_DAMAGES = 1000
@@ -163,19 +163,10 @@ def _agree(index: int, row: Any, tiled: bytes, findings: _Findings) -> bytes:
     if row is None:
         findings.add(index, "the entry is missing")
         return tiled if len(tiled) == 32 else bytes(32)
-    computed, column = hash_leaf(bytes(row.leaf)), bytes(row.leaf_hash)
-    if computed == column == tiled:
-        return computed
-    if column == tiled:
-        findings.add(index, "the entry's bytes are not those that were recorded")
-        return tiled
-    if computed == tiled:
-        findings.add(index, "the stored leaf hash is not that of the entry")
-    elif computed == column:
-        findings.add(index, "the tile holds another leaf hash than the entry has")
-    else:
-        findings.add(index, "entry, stored leaf hash and tile all differ")
-    return computed
+    computed = hash_leaf(bytes(row.leaf))
+    if computed != tiled:
+        findings.add(index, "the entry's bytes are not those that the tile has the hash of")
+    return tiled if len(tiled) == 32 else computed
 
 
 def _check_tiles(connection: Connection, tree: TileTree, findings: _Findings, *, final: bool) -> None:
@@ -251,73 +242,81 @@ def _read_checkpoints(connection: Connection) -> Iterator[Any]:
 
 
 def _check_records(connection: Connection, size: int, vault: Vault | None, findings: _Findings, tell: Progress) -> None:
-    projected = _read_projection(connection)
-    row = next(projected, None)
     done = 0
-    for chain in read_chains(connection, size):
-        while row is not None and row.record < chain.record:
-            findings.add(None, f"record {row.record.hex()} is projected but has no entries")
-            row = next(projected, None)
-        folded = _check_chain(chain, vault, findings)
-        here = row if row is not None and row.record == chain.record else None
-        if folded is not None and not _same(folded, here, vault):
-            findings.add(None, f"the projection of record {chain.record.hex()} is not what its entries say")
-        if here is not None:
-            row = next(projected, None)
+    for row in _read_projection(connection):
+        chain = read_chain(connection, row.record)
+        folded = _check_chain(connection, chain, vault, findings)
+        if folded is not None and not _same(folded, row, vault):
+            findings.add(None, f"the projection of record {row.record.hex()} is not what its entries say")
         findings.records += 1
-        done += len(chain.entries)
+        done += len(chain)
         if findings.records % _PAGE == 0:
             tell(size + done, 2 * size)
-    if row is not None:
-        findings.add(None, f"record {row.record.hex()} is projected but has no entries")
+    if done != size:
+        findings.add(None, f"{size} entries, but the records hold {done}")
 
 
-def _same(folded: RecordRow, projected: RecordRow | None, vault: Vault | None) -> bool:
-    if projected is None:
-        return False
-    return folded == projected if vault is not None else without_facts(folded) == without_facts(projected)
+def _same(folded: StoredRow, projected: StoredRow, vault: Vault | None) -> bool:
+    return folded == projected if vault is not None else forget(folded) == forget(projected)
 
 
-def _read_projection(connection: Connection) -> Iterator[RecordRow]:
+def _read_projection(connection: Connection) -> Iterator[StoredRow]:
     table, after = schema.record, b""
     while True:
         page = connection.execute(
             select(table).where(table.c.record > after).order_by(table.c.record).limit(_PAGE)
-        ).mappings()
-        rows = [read_row(mapping) for mapping in page]
-        yield from rows
-        if len(rows) < _PAGE:
+        ).all()
+        yield from map(stored_row, page)
+        if len(page) < _PAGE:
             return
-        after = rows[-1].record
+        after = bytes(page[-1].record)
 
 
-def _check_chain(chain: Chain, vault: Vault | None, findings: _Findings) -> RecordRow | None:
+def _check_chain(
+    connection: Connection, chain: list[tuple[int, bytes]], vault: Vault | None, findings: _Findings
+) -> StoredRow | None:
     """Follow one record; None if it cannot be folded, which has then been reported."""
-    row: RecordRow | None = None
-    for stored in chain.entries:
+    row: StoredRow | None = None
+    before = b""
+    for idx, leaf in chain:
         try:
-            entry = decode_entry(stored.leaf)
-            if (entry.record, entry.kind) != (stored.record, stored.kind):
-                raise LedgerDamaged("the entry's columns are not what its bytes say")
-            groups = _check_document(stored, entry, vault)
-            row = follow(row, stored, entry, facts_of(groups))
-        except (EntryError, LedgerDamaged, VaultError) as failure:
-            if stored.idx not in findings.bad:
-                findings.add(stored.idx, str(failure))
+            entry = decode_entry(leaf)
+            groups, erased = _check_document(connection, idx, entry, vault)
+            if (entry.seq, entry.prev) != ((0, None) if row is None else (row.seq + 1, before)):
+                raise LedgerDamaged(f"entry {idx} does not continue the chain of its record")
+            at, facts = microseconds(entry.at), facts_of(groups)
+            row = (
+                open_row(entry.record, entry.kind, idx, at, facts)
+                if row is None
+                else fold(row, entry.kind, idx, at, facts)
+            )
+            row = forget(row) if erased else row
+        except (EntryError, LedgerDamaged, VaultError, TransitionRefused) as failure:
+            if idx not in findings.bad:
+                findings.add(idx, str(failure))
             return None
+        before = hash_leaf(leaf)
     return row
 
 
-def _check_document(stored: StoredEntry, entry: Entry, vault: Vault | None) -> dict[str, VaultGroup] | None:
-    if stored.sealed is None:
-        erased = stored.key is not None and stored.key.destroyed_at is not None
-        if entry.commits and not erased:
-            raise LedgerDamaged("the entry's document is missing, and was never erased")
-        return None
+def _check_document(
+    connection: Connection, idx: int, entry: Entry, vault: Vault | None
+) -> tuple[dict[str, VaultGroup] | None, bool]:
+    if not entry.commits:
+        return None, False
+    key, document = schema.vault_key, schema.vault_document
+    row = connection.execute(
+        select(key, document.c.sealed)
+        .select_from(key.outerjoin(document, document.c.idx == key.c.idx))
+        .where(key.c.idx == idx)
+    ).one_or_none()
+    if row is not None and row.destroyed_at is not None:
+        return None, True
+    if row is None or row.wrapped is None or row.sealed is None:
+        raise LedgerDamaged("the entry's document is missing, and was never erased")
     if vault is None:
-        return None
-    groups = open_stored(stored, entry.seq, vault)
-    opened = {name: commit_value(name, g.salt, canonical(g.value)) for name, g in (groups or {}).items()}
-    if opened != dict(entry.commits):
+        return None, False
+    groups = vault.open(entry.record, SealedDocument(row.master_version, bytes(row.wrapped), bytes(row.sealed)))
+    if {name: commit_value(name, g.salt, canonical(g.value)) for name, g in groups.items()} != dict(entry.commits):
         raise LedgerDamaged("the document is not what the entry commits to")
-    return groups
+    return groups, False

@@ -12,7 +12,7 @@ The format does not authenticate the extra line; here the leaf hash is computed 
 
 from __future__ import annotations
 
-import base64
+from binascii import b2a_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,11 +48,14 @@ class VerifiedReceipt:
     root: bytes
 
 
+def receipt_head(leaf: bytes, index: int) -> bytes:
+    """Write the lines of a receipt before its proof."""
+    return b"c2sp.org/tlog-proof@v1\nextra %sindex %d\n" % (b2a_base64(leaf), index)
+
+
 def format_receipt(leaf: bytes, index: int, proof: Sequence[bytes], note: bytes) -> bytes:
     """Write a receipt."""
-    encode = base64.b64encode
-    head = b"%s\nextra %s\nindex %d\n" % (_HEADER.encode(), encode(leaf), index)
-    return head + b"".join([encode(h) + b"\n" for h in proof]) + b"\n" + note
+    return receipt_head(leaf, index) + b"".join([b2a_base64(h) for h in proof]) + b"\n" + note
 
 
 def parse_receipt(receipt: bytes) -> ParsedReceipt:

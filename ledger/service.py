@@ -12,13 +12,13 @@ from typing import Self, TypeVar
 
 from ledger.appends.admission import admit
 from ledger.appends.appender import Appender
-from ledger.appends.sequencer import Identity, Sequencer, read_replays
+from ledger.appends.sequencer import Identity, Sequencer, load_tree, read_replays
 from ledger.appends.values import Appended, Replay, Sequenced, Submission
 from ledger.errors import LedgerDamaged, ProofError
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.note import Signer, Verifier
 from ledger.log.reader import LogReader, read_entry
-from ledger.log.store import Store, open_store, read_checkpoint_note, read_head
+from ledger.log.store import Store, open_store, read_checkpoint_note, read_covering_note, read_head
 from ledger.log.tiles import TileCache
 from ledger.merkle import hash_leaf, prove_inclusion, verify_inclusion
 from ledger.receipt import format_receipt
@@ -51,8 +51,9 @@ class Ledger:
         self._reader = LogReader(store, cache)
         self._register = Register(store)
         self._pool = ThreadPoolExecutor(readers, thread_name_prefix="ledger-read")
-        sequencer = Sequencer(store, vault, identity, now, cache.put_all)
-        sequencer.check_head()
+        with store.reading() as connection:
+            load_tree(connection, read_head(connection), identity)
+        sequencer = Sequencer(store, identity, now, cache.put_all)
         self._appender = Appender(sequencer.commit, self.replay, capacity)
 
     @classmethod
@@ -101,11 +102,11 @@ class Ledger:
             LedgerUnavailable: not known to be durable; ask again with the same idempotency key.
             LedgerDamaged: stored data contradict each other; nothing more is appended.
         """
-        return await self._appender.append(admit(submission, self._entropy))
+        return await self._appender.submit(admit(submission, self._vault, self._entropy))
 
     def append_blocking(self, submission: Submission) -> Appended:
         """Append as `append` does, blocking this thread."""
-        return self._appender.append_blocking(admit(submission, self._entropy))
+        return self._appender.append_blocking(admit(submission, self._vault, self._entropy))
 
     async def read(self, question: Callable[[], Answer]) -> Answer:
         """Run a read of this ledger in its small pool of threads: `await ledger.read(lambda: ledger.entry(7))`."""
@@ -114,18 +115,27 @@ class Ledger:
     def lookup(self, key: bytes) -> Replay | None:
         """Tell what an idempotency key was used for, before any work is done."""
         with self._store.reading() as connection:
-            return read_replays(connection, {key}).get(key)
+            return read_replays(self._store.database, connection, [key]).get(key)
 
     def replay(self, replay: Replay) -> Appended:
-        """Give the first answer to a submission again, byte for byte."""
-        indices = range(replay.first_idx, replay.first_idx + replay.count)
-        receipts = tuple(self.receipt(index, replay.size) for index in indices)
-        leaves = [self.entry(index) for index in indices]
-        entries = tuple(
-            Sequenced(index=index, entry=leaf, leaf_hash=hash_leaf(leaf))
-            for index, leaf in zip(indices, leaves, strict=True)
-        )
-        return Appended(entries=entries, size=replay.size, receipts=receipts, replayed=True)
+        """Give the first answer to a submission again, byte for byte: against the first checkpoint that covered it.
+
+        Raises:
+            EntryMissing: no checkpoint covers it yet.
+        """
+        end = replay.first_idx + replay.count
+        with self._store.reading() as connection:
+            note = read_covering_note(connection, end)
+            checkpoint = open_checkpoint(note, self._identity.verifiers, self._identity.origin)
+            nodes = self._reader.nodes(connection)
+            entries, receipts = [], []
+            for index in range(replay.first_idx, end):
+                leaf = read_entry(connection, index)
+                proof = prove_inclusion(index, checkpoint.size, nodes)
+                _require_sound(leaf, index, checkpoint.size, proof, checkpoint.root)
+                entries.append(Sequenced(index, leaf, hash_leaf(leaf)))
+                receipts.append(format_receipt(leaf, index, proof, note))
+        return Appended(tuple(entries), checkpoint.size, tuple(receipts), True)
 
     def receipt(self, index: int, size: int | None = None) -> bytes:
         """Return the receipt of an entry against the newest checkpoint, or the one signed at `size`.
@@ -155,7 +165,7 @@ class Ledger:
         """
         with self._store.reading() as connection:
             entry = decode_entry(read_entry(connection, index))
-            return read_document(connection, self._vault, index, entry.record, entry.seq)
+            return read_document(connection, self._vault, index, entry.record)
 
     def consistency(self, old: int, new: int) -> list[bytes]:
         """Prove that the log of size `new` begins with the log of size `old`."""

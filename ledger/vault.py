@@ -1,8 +1,8 @@
 """The vault: the legible content behind entries, encrypted, and erasable without touching the log.
 
-Each record has a data key of 32 bytes, wrapped by a versioned master key; each entry's document is AES-256-GCM under
-the data key of its record. Destroying the data key makes the documents unreadable while each proof stays valid: entries
-only commit to documents. Backups of the table of data keys must be kept for a short time only, or erasure is fiction.
+Each document is AES-256-GCM under a data key of its own, and the data key is wrapped by a versioned master key.
+Destroying the data key makes the document unreadable while each proof stays valid: entries only commit to documents.
+Backups of the table of data keys must be kept for a short time only, or erasure is fiction.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, union_all
 
 from ledger.canonical import Json, parse_canonical, parse_time
 from ledger.errors import CanonicalError, EntryMissing, KeyFileError, VaultError
@@ -88,22 +88,14 @@ class Erased:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrappedKey:
-    """A record's data key as stored; `wrapped` is None when it was destroyed."""
+class SealedDocument(NamedTuple):
+    """A document as stored: a tuple, because one is made for each append."""
 
-    record: bytes
     master_version: int
-    wrapped: bytes | None
-    destroyed_at: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SealedDocument:
-    """An encrypted document as stored: a 12-byte nonce and the ciphertext with its tag."""
-
-    nonce: bytes
-    ciphertext: bytes
+    wrapped: bytes
+    """The data key: nonce (12 bytes), ciphertext and tag, under the master key."""
+    sealed: bytes
+    """The document: nonce (12 bytes), ciphertext and tag, under the data key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,43 +111,36 @@ class Vault:
 
     def __init__(self, master_keys: MasterKeys, origin: str, entropy: Callable[[int], bytes]) -> None:
         self._master = master_keys
-        self._origin = origin.encode()
+        self._document_context = _DOCUMENT_DOMAIN + origin.encode() + b"\x00"
+        self._key_context = _KEY_DOMAIN + origin.encode() + b"\x00"
         self._entropy = entropy
+        self._ciphers: dict[int, AESGCM] = {}
 
-    def new_key(self, record: bytes) -> tuple[bytes, WrappedKey]:
-        """Make a data key for a record: the key itself, and its wrapped form to store."""
-        key, version, nonce = self._entropy(32), self._master.current, self._entropy(12)
-        wrapped = nonce + AESGCM(self._master.key(version)).encrypt(nonce, key, self._key_context(record))
-        return key, WrappedKey(record=record, master_version=version, wrapped=wrapped, destroyed_at=None)
+    def seal(self, record: bytes, document: bytes) -> SealedDocument:
+        """Encrypt a document of a record under a new data key; the entry's commitments bind it to its entry."""
+        fresh = self._entropy(56)
+        key, key_nonce, nonce = fresh[:32], fresh[32:44], fresh[44:]
+        version = self._master.current
+        wrapped = key_nonce + self._cipher(version).encrypt(key_nonce, key, self._key_context + record)
+        sealed = nonce + AESGCM(key).encrypt(nonce, document, self._document_context + record)
+        return SealedDocument(version, wrapped, sealed)
 
-    def unwrap(self, stored: WrappedKey) -> bytes:
-        """Return a data key; raises `VaultError` if it is destroyed, damaged or under another master key."""
-        if stored.wrapped is None:
-            raise VaultError(f"the data key of record {stored.record.hex()} is destroyed")
-        master = AESGCM(self._master.key(stored.master_version))
+    def open(self, record: bytes, stored: SealedDocument) -> dict[str, VaultGroup]:
+        """Decrypt a document into its groups; raises `VaultError` if it is not what was sealed for the record."""
+        master = self._cipher(stored.master_version)
         try:
-            return master.decrypt(stored.wrapped[:12], stored.wrapped[12:], self._key_context(stored.record))
-        except (InvalidTag, ValueError):
-            raise VaultError(f"the data key of record {stored.record.hex()} cannot be unwrapped") from None
-
-    def seal(self, key: bytes, record: bytes, seq: int, document: bytes) -> SealedDocument:
-        """Encrypt the document of a record's entry number `seq`."""
-        nonce = self._entropy(12)
-        return SealedDocument(nonce=nonce, ciphertext=AESGCM(key).encrypt(nonce, document, self._context(record, seq)))
-
-    def open(self, key: bytes, record: bytes, seq: int, sealed: SealedDocument) -> dict[str, VaultGroup]:
-        """Decrypt a document into its groups; raises `VaultError` if it is not what was sealed there."""
-        try:
-            document = parse_canonical(AESGCM(key).decrypt(sealed.nonce, sealed.ciphertext, self._context(record, seq)))
+            key = master.decrypt(stored.wrapped[:12], stored.wrapped[12:], self._key_context + record)
+            plain = AESGCM(key).decrypt(stored.sealed[:12], stored.sealed[12:], self._document_context + record)
+            document = parse_canonical(plain)
         except (InvalidTag, ValueError, CanonicalError):
-            raise VaultError(f"document {seq} of record {record.hex()} cannot be opened") from None
+            raise VaultError(f"a document of record {record.hex()} cannot be opened") from None
         return _groups(document)
 
-    def _context(self, record: bytes, seq: int) -> bytes:
-        return _DOCUMENT_DOMAIN + self._origin + b"\x00" + record + seq.to_bytes(8, "big")
-
-    def _key_context(self, record: bytes) -> bytes:
-        return _KEY_DOMAIN + self._origin + b"\x00" + record
+    def _cipher(self, version: int) -> AESGCM:
+        cipher = self._ciphers.get(version)
+        if cipher is None:
+            cipher = self._ciphers[version] = AESGCM(self._master.key(version))
+        return cipher
 
 
 def _groups(document: Json) -> dict[str, VaultGroup]:
@@ -166,42 +151,36 @@ def _groups(document: Json) -> dict[str, VaultGroup]:
     return groups
 
 
-def read_keys(connection: Connection, records: Iterable[bytes]) -> dict[bytes, WrappedKey]:
-    """Read the stored data keys of some records in one question."""
-    question = select(schema.vault_key).where(schema.vault_key.c.record.in_(list(records)))
-    return {
-        bytes(row.record): WrappedKey(
-            record=bytes(row.record),
-            master_version=row.master_version,
-            wrapped=None if row.wrapped is None else bytes(row.wrapped),
-            destroyed_at=row.destroyed_at,
-        )
-        for row in connection.execute(question)
-    }
-
-
-def read_document(
-    connection: Connection, vault: Vault, idx: int, record: bytes, seq: int
-) -> dict[str, VaultGroup] | Erased:
+def read_document(connection: Connection, vault: Vault, idx: int, record: bytes) -> dict[str, VaultGroup] | Erased:
     """Read and decrypt the document of one entry.
 
     Raises:
         EntryMissing: the entry never had a document.
         VaultError: it cannot be decrypted.
     """
-    row = connection.execute(select(schema.vault_document).where(schema.vault_document.c.idx == idx)).one_or_none()
-    key = read_keys(connection, [record]).get(record)
-    if row is not None and key is not None:
-        sealed = SealedDocument(nonce=bytes(row.nonce), ciphertext=bytes(row.ciphertext))
-        return vault.open(vault.unwrap(key), record, seq, sealed)
-    if row is None and key is not None and key.destroyed_at is not None:
-        return Erased(at=parse_time(key.destroyed_at))
-    raise EntryMissing(f"entry {idx} has no document")
+    key, document = schema.vault_key, schema.vault_document
+    question = (
+        select(key.c.master_version, key.c.wrapped, key.c.destroyed_at, document.c.sealed)
+        .select_from(key.outerjoin(document, document.c.idx == key.c.idx))
+        .where(key.c.idx == idx)
+    )
+    row = connection.execute(question).one_or_none()
+    if row is None:
+        raise EntryMissing(f"entry {idx} has no document")
+    if row.destroyed_at is not None:
+        return Erased(at=parse_time(row.destroyed_at))
+    if row.wrapped is None or row.sealed is None:
+        raise VaultError(f"the document of entry {idx} is incomplete")
+    return vault.open(record, SealedDocument(row.master_version, bytes(row.wrapped), bytes(row.sealed)))
 
 
 def erase_documents(connection: Connection, records: Iterable[bytes], at: str) -> None:
     """Destroy the data keys and documents of some records (inside the transaction that appends why)."""
     chosen = list(records)
-    keys, documents = schema.vault_key, schema.vault_document
-    connection.execute(keys.update().where(keys.c.record.in_(chosen)).values(wrapped=None, destroyed_at=at))
-    connection.execute(documents.delete().where(documents.c.record.in_(chosen)))
+    keys, documents, entry, record = schema.vault_key, schema.vault_document, schema.entry, schema.record
+    concerned = union_all(
+        select(record.c.first_idx).where(record.c.record.in_(chosen)),
+        select(entry.c.idx).where(entry.c.record.in_(chosen)),
+    ).scalar_subquery()
+    connection.execute(keys.update().where(keys.c.idx.in_(concerned)).values(wrapped=None, destroyed_at=at))
+    connection.execute(documents.delete().where(documents.c.idx.in_(concerned)))

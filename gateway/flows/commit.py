@@ -38,7 +38,7 @@ from gateway.rules.fallback import StepKind, settings_for
 from gateway.rules.identifiers import IdentifierRefused, parse_identifier, parse_name
 from gateway.rules.kept import moment, table, text
 from gateway.signatures import CertificateEvidence, Signer, verify_signature
-from ledger import AlreadyClaimed, Draft, RecordRow
+from ledger import AlreadyClaimed, Draft, RecordRow, new_record
 from ledger.canonical import Json, canonical
 
 DOCUMENT = "document"
@@ -106,10 +106,12 @@ class Commit:
         try:
             await self._require_open(row, kept)
         except GatewayError as refusal:
-            await self._refuse(request, self._entropy(16), refusal, facts=_facts(row, parent=verification))
+            await self._refuse(
+                request, new_record(self._now(), self._entropy), refusal, facts=_facts(row, parent=verification)
+            )
             raise
         at = self._now()
-        record = self._entropy(16)
+        record = new_record(at, self._entropy)
         expires_at = at + self._document_valid
         document = self._document(record, verification, kept, at, expires_at)
         draft = Draft(

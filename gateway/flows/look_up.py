@@ -10,7 +10,7 @@ from gateway.errors import DocumentErased, RecordNotFound
 from gateway.rules.roles import Caller
 from ledger import Erased, HistoryLine, Ledger, RecordRow
 from ledger.canonical import Json
-from ledger.records.lifecycle import next_state
+from ledger.records.lifecycle import state_after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class LookUp:
         lived = tuple(line for line in history if until is None or line.idx <= until)
         state: str | None = None
         for line in lived:
-            state = next_state(row.record, row.family if state else None, state, line.kind)
+            state = state_after(row.record, state, line.kind)
         if state is None:
             raise RecordNotFound(row.family)
         return Life(row=row, history=lived, state=state, changed_at=lived[-1].at)

@@ -20,7 +20,7 @@ from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.rules.kept import rows, table, text
 from gateway.rules.letter import LIABILITY
-from ledger import AlreadyClaimed, Draft, Erased, Ledger, RecordRow
+from ledger import AlreadyClaimed, Draft, Erased, Ledger, RecordRow, new_record
 from ledger.canonical import Json, canonical
 
 REPORT = "report"
@@ -101,7 +101,7 @@ class Report:
             if serial > _LAST_SERIAL:
                 raise SerialsExhausted
             code = f"{prefix}{serial:06d}"
-            record = self._entropy(16)
+            record = new_record(at, self._entropy)
             draft = Draft(
                 kind="ReportIssued",
                 record=record,

@@ -20,7 +20,7 @@ from gateway.rules.admission import CaseContext, Operator, Question, question_fr
 from gateway.rules.kept import table
 from gateway.rules.roles import Caller
 from gateway.rules.verdict import Verdict
-from ledger import Draft, Ledger, RecordRow
+from ledger import Draft, Ledger, RecordRow, new_record
 from ledger.canonical import Json
 
 _PAGE = 256
@@ -124,7 +124,7 @@ class Requery:
         if verdict is Verdict.ESTABLISHED:
             return "CONFIRMED", [Draft(kind="CommitmentConfirmed", record=row.record, facts={"due_at": None})], None
         if verdict is Verdict.CONTRADICTED:
-            finding = self._entropy(16)
+            finding = new_record(self._now(), self._entropy)
             opened = Draft(
                 kind="DiscrepancyFound",
                 record=finding,

@@ -28,7 +28,7 @@ from gateway.rules.fallback import FallbackInput, NextStep, next_step, policy_di
 from gateway.rules.kept import table
 from gateway.rules.plan import plan
 from gateway.rules.roles import Caller
-from ledger import BlindIndex, Draft
+from ledger import BlindIndex, Draft, new_record
 from ledger.canonical import Json
 
 ANSWER = "answer"
@@ -131,7 +131,7 @@ class Verify:
         parent: bytes | None = None,
     ) -> Draft:
         """Make the entry of an answer: question and answer go to the vault, digests to the log."""
-        record = self._entropy(16)
+        record = new_record(at, self._entropy)
         item, matter = catalogue.item(question.item), catalogue.matter(question.context.matter)
         policy = policy_digest(settings_for(item, matter))
         return Draft(
@@ -167,16 +167,17 @@ class Verify:
         self, request: Request, question: Question, refusal: GatewayError, catalogue: Catalogue
     ) -> None:
         # The refusal takes no idempotency key: the same request may be asked again once the caller is entitled.
+        at = self._now()
         draft = Draft(
             kind="VerificationRefused",
-            record=self._entropy(16),
+            record=new_record(at, self._entropy),
             groups={
                 REQUEST: request.body,
                 "refusal": {"reason": refusal.reason, "rule": str(refusal), "catalogue_version": catalogue.version},
             },
             facts=self._facts(question, None),
         )
-        await self._once.record(None, [draft], at=self._now())
+        await self._once.record(None, [draft], at=at)
 
     def _facts(self, question: Question, parent: bytes | None) -> dict[str, Json]:
         context = question.context

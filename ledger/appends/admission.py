@@ -1,72 +1,110 @@
-"""Admission: everything about a submission that can be judged without knowing the log. Runs on the caller's thread."""
+"""Admission: everything about a submission that can be judged, hashed and encrypted without knowing the log.
+
+Runs on the caller's thread, so that the one commit thread has the least to do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import NamedTuple
 
 from ledger.appends.values import Draft, Submission
-from ledger.canonical import Json, canonical, format_time
+from ledger.canonical import Json, canonical, format_time, microseconds
 from ledger.errors import CanonicalError, SubmissionError
-from ledger.records.codec import LONGEST_ENTRY, commit_value, is_group, is_policy
-from ledger.records.lifecycle import FAMILY_OF
+from ledger.records.codec import LONGEST_ENTRY, commit_value, entry_parts, is_group, is_policy
+from ledger.records.lifecycle import FAMILY_OF, OPENS
 from ledger.records.projections import FACTS_GROUP, Facts, normalise_facts, read_facts
+from ledger.vault import SealedDocument, Vault
 
 _MOST_DRAFTS = 1024
 _MOST_GROUPS = 256
 _LONGEST_DOCUMENT = 16 << 20
+_NO_FACTS: Facts = {}
+_NO_COMMITS: Mapping[str, str] = {}
+_NOTHING_WRONG: list[str] = []
+"""Never changed: what is found wrong is added to a new list."""
 
 assert _MOST_GROUPS * 110 < LONGEST_ENTRY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdmittedDraft:
-    """A draft with its commitments computed and its document encoded (None if it has none)."""
+class AdmittedDraft(NamedTuple):
+    """A draft with its commitments computed and its document sealed; a tuple, because one is made for each append."""
 
-    draft: Draft
-    commits: dict[str, str]
-    document: bytes | None
+    kind: str
+    record: bytes
+    expect_state: frozenset[str] | None
     facts: Facts
+    before: bytes
+    """The entry's bytes up to the value of `prev`."""
+    between: bytes
+    """The entry's bytes from there to the value of `seq`."""
+    first_leaf: bytes | None
+    """The whole entry if it is its record's first; None if no record begins with this kind."""
+    first_hash: bytes
+    sealed: SealedDocument | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admitted:
+class Admitted(NamedTuple):
     """A submission that is well-formed."""
 
-    submission: Submission
     drafts: tuple[AdmittedDraft, ...]
+    at: int
+    """Microseconds since 1970."""
+    once: tuple[bytes, bytes] | None
+    """The idempotency key and the digest of the body."""
+    claim_keys: tuple[tuple[bytes, bytes], ...]
+    release_keys: tuple[bytes, ...]
+    erase: tuple[bytes, ...]
 
 
-def admit(submission: Submission, entropy: Callable[[int], bytes]) -> Admitted:
-    """Check a submission and commit to its documents under fresh salts.
+def admit(submission: Submission, vault: Vault, entropy: Callable[[int], bytes]) -> Admitted:
+    """Check a submission, commit to its documents under fresh salts, and seal them.
 
     Raises:
         SubmissionError: naming every mistake, by field and never by value.
     """
     mistakes = _wrong_submission(submission)
+    at, once = submission.at, submission.idempotency
+    at_text = "" if mistakes else format_time(at)
     drafts: list[AdmittedDraft] = []
     for number, draft in enumerate(submission.drafts):
-        admitted, wrong = _admit_draft(draft, entropy)
-        mistakes += [f"draft {number}: {mistake}" for mistake in wrong]
-        drafts.append(admitted)
+        wrong = _wrong_draft(draft)
+        if not wrong:
+            admitted, wrong = _admit_draft(draft, at_text, vault, entropy)
+            drafts.append(admitted)
+        if wrong:
+            mistakes = mistakes + [f"draft {number}: {mistake}" for mistake in wrong]
     if mistakes:
         raise SubmissionError(mistakes)
-    return Admitted(submission=submission, drafts=tuple(drafts))
+    return Admitted(
+        tuple(drafts),
+        microseconds(at),
+        None if once is None else (once.key, once.body_digest),
+        submission.claim_keys,
+        submission.release_keys,
+        submission.erase,
+    )
 
 
 def _wrong_submission(submission: Submission) -> list[str]:
-    mistakes = []
+    mistakes: list[str] = []
     if not 0 < len(submission.drafts) <= _MOST_DRAFTS:
         mistakes.append(f"not 1 to {_MOST_DRAFTS} drafts")
-    try:
-        format_time(submission.at)
-    except ValueError:
+    if submission.at.tzinfo is None:
         mistakes.append("at has no zone")
     once = submission.idempotency
-    if once is not None and not 0 < len(once.key) <= 32:
-        mistakes.append("the idempotency key is not 1 to 32 bytes")
+    if once is not None and not 6 < len(once.key) <= 32:
+        mistakes.append("the idempotency key is not 7 to 32 bytes, of which the first 6 are its time")
     if once is not None and len(once.body_digest) != 32:
         mistakes.append("the body digest is not 32 bytes")
+    if submission.claim_keys or submission.release_keys or submission.erase:
+        mistakes += _wrong_claims(submission)
+    return mistakes
+
+
+def _wrong_claims(submission: Submission) -> list[str]:
+    mistakes = []
     keys = (*(key for key, _ in submission.claim_keys), *submission.release_keys)
     if not all(0 < len(key) <= 64 for key in keys):
         mistakes.append("a uniqueness key is not 1 to 64 bytes")
@@ -75,7 +113,15 @@ def _wrong_submission(submission: Submission) -> list[str]:
     return mistakes
 
 
-def _admit_draft(draft: Draft, entropy: Callable[[int], bytes]) -> tuple[AdmittedDraft, list[str]]:
+def _wrong_draft(draft: Draft) -> list[str]:
+    if (
+        draft.kind in FAMILY_OF
+        and type(draft.record) is bytes
+        and len(draft.record) == 16
+        and is_policy(draft.policy)
+        and (not draft.groups or _right_groups(draft.groups))
+    ):
+        return _NOTHING_WRONG
     mistakes = []
     if draft.kind not in FAMILY_OF:
         mistakes.append("kind is unknown")
@@ -83,23 +129,53 @@ def _admit_draft(draft: Draft, entropy: Callable[[int], bytes]) -> tuple[Admitte
         mistakes.append("record id is not 16 bytes")
     if not is_policy(draft.policy):
         mistakes.append("policy is neither empty nor 64 hex digits")
-    if len(draft.groups) > _MOST_GROUPS:
-        mistakes.append(f"more than {_MOST_GROUPS} groups")
-    if not all(is_group(name) and name != FACTS_GROUP for name in draft.groups):
-        mistakes.append("a group's name is malformed or reserved")
-        return AdmittedDraft(draft=draft, commits={}, document=None, facts={}), mistakes
-    facts, wrong_facts = normalise_facts(draft.facts)
-    groups = {**draft.groups, FACTS_GROUP: facts} if facts else dict(draft.groups)
-    commits, document, wrong_groups = _commit_groups(groups, entropy)
-    admitted = AdmittedDraft(
-        draft=draft, commits=commits, document=document, facts={} if wrong_facts else read_facts(facts)
-    )
-    return admitted, mistakes + wrong_facts + wrong_groups
+    if not _right_groups(draft.groups):
+        mistakes.append(f"there are more than {_MOST_GROUPS} groups, or a group's name is malformed or reserved")
+    # Told here too, so that a caller hears of every mistake at once.
+    return mistakes + normalise_facts(draft.facts)[1] + _wrong_values(draft.groups)
+
+
+def _right_groups(groups: Mapping[str, Json]) -> bool:
+    return len(groups) <= _MOST_GROUPS and FACTS_GROUP not in groups and all(map(is_group, groups))
+
+
+def _wrong_values(groups: Mapping[str, Json]) -> list[str]:
+    mistakes = []
+    for number, value in enumerate(groups.values()):
+        try:
+            canonical(value)
+        except CanonicalError as failure:
+            mistakes.append(f"group number {number}: {failure}")
+    return mistakes
+
+
+def _admit_draft(
+    draft: Draft, at: str, vault: Vault, entropy: Callable[[int], bytes]
+) -> tuple[AdmittedDraft, list[str]]:
+    kind, record = draft.kind, draft.record
+    facts, mistakes, groups = _NO_FACTS, _NOTHING_WRONG, draft.groups
+    if draft.facts:
+        stored, mistakes = normalise_facts(draft.facts)
+        groups = {**groups, FACTS_GROUP: stored}
+        facts = _NO_FACTS if mistakes else read_facts(stored)
+    commits, sealed = _NO_COMMITS, None
+    if groups:
+        commits, document, wrong = _commit_groups(groups, entropy)
+        mistakes = mistakes + wrong
+        if not mistakes:
+            sealed = vault.seal(record, document)
+    before, between = entry_parts(kind, record, at, draft.policy, commits)
+    first, first_hash = None, b""
+    if kind in OPENS:
+        first = before + b"null" + between + b'0,"v":1}'
+        first_hash = sha256(b"\x00" + first).digest()
+    admitted = AdmittedDraft(kind, record, draft.expect_state, facts, before, between, first, first_hash, sealed)
+    return admitted, mistakes
 
 
 def _commit_groups(
-    groups: dict[str, Json], entropy: Callable[[int], bytes]
-) -> tuple[dict[str, str], bytes | None, list[str]]:
+    groups: Mapping[str, Json], entropy: Callable[[int], bytes]
+) -> tuple[dict[str, str], bytes, list[str]]:
     commits: dict[str, str] = {}
     parts: list[bytes] = []
     mistakes: list[str] = []
@@ -114,7 +190,7 @@ def _commit_groups(
         commits[name] = commit_value(name, salt, encoded)
         # Group names sort by their bytes, so joining the parts gives the canonical form without encoding twice.
         parts.append(b'"%s":{"salt":"%s","value":%s}' % (name.encode(), salt.hex().encode(), encoded))
-    document = b"{" + b",".join(parts) + b"}" if parts else None
-    if document is not None and len(document) > _LONGEST_DOCUMENT:
+    document = b"{" + b",".join(parts) + b"}"
+    if len(document) > _LONGEST_DOCUMENT:
         mistakes.append("the document is larger than 16 MiB")
     return commits, document, mistakes

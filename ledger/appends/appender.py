@@ -1,7 +1,8 @@
 """The appender: a bounded queue and one commit thread that takes all that waits when the last commit ends.
 
 Group commit without a timer: alone, a caller waits for one commit; under load, each commit carries everybody who came
-while the one before was written.
+while the one before was written. Callers on an event loop are handed over once a turn of their loop, so that those
+who were woken together also travel together, and the commit thread is woken once for all of them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from ledger.appends.admission import Admitted
 from ledger.appends.sequencer import Outcome
@@ -24,38 +26,54 @@ Commit = Callable[[Sequence[Admitted]], list[Outcome]]
 Answer = Appended | LedgerError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     admitted: Admitted
     future: asyncio.Future[Appended] | Future[Appended]
     loop: asyncio.AbstractEventLoop | None
 
 
 class Appender:
-    """Feeds one sequencer. `append` may be awaited on any event loop, `append_blocking` called from any thread."""
+    """Feeds one sequencer. `submit` belongs to an event loop, `append_blocking` may be called from any thread."""
 
     def __init__(self, commit: Commit, replay: Callable[[Replay], Appended], capacity: int = 4096) -> None:
         self._commit = commit
         self._replay = replay
         self._capacity = capacity
         self._queue: deque[_Waiting] = deque()
+        self._gates: WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Waiting]] = WeakKeyDictionary()
+        self._last: tuple[asyncio.AbstractEventLoop | None, list[_Waiting]] = (None, [])
         self._changed = threading.Condition()
         self._closed = False
         self._damage: LedgerDamaged | None = None
         self._thread = threading.Thread(target=self._run, name="ledger-commit", daemon=True)
         self._thread.start()
 
-    async def append(self, admitted: Admitted) -> Appended:
-        """Append and wait until it is durable. Cancelling the wait does not take the submission back."""
+    def submit(self, admitted: Admitted) -> asyncio.Future[Appended]:
+        """Queue a submission from a running event loop; cancelling the future does not take it back.
+
+        Raises:
+            LedgerOverloaded: too many wait already.
+            LedgerClosed, LedgerDamaged: nothing is appended any more.
+        """
         loop = asyncio.get_running_loop()
+        last, gate = self._last
+        if loop is not last:  # nearly always the same one: a weak look-up for each append would cost more
+            gate = self._gates.setdefault(loop, [])
+            self._last = (loop, gate)
+        self._require_open(len(gate))
+        if not gate:
+            loop.call_soon(self._hand_over, gate)
         future: asyncio.Future[Appended] = loop.create_future()
-        self._enqueue(_Waiting(admitted=admitted, future=future, loop=loop))
-        return await future
+        gate.append(_Waiting(admitted, future, loop))
+        return future
 
     def append_blocking(self, admitted: Admitted) -> Appended:
         """Append and block this thread until it is durable."""
         future: Future[Appended] = Future()
-        self._enqueue(_Waiting(admitted=admitted, future=future, loop=None))
+        with self._changed:
+            self._require_open(0)
+            self._queue.append(_Waiting(admitted, future, None))
+            self._changed.notify()
         return future.result()
 
     def close(self) -> None:
@@ -65,16 +83,26 @@ class Appender:
             self._changed.notify()
         self._thread.join()
 
-    def _enqueue(self, waiting: _Waiting) -> None:
+    def _require_open(self, waiting: int) -> None:
+        if self._damage is not None:
+            raise LedgerDamaged(str(self._damage)) from self._damage
+        if self._closed:
+            raise LedgerClosed("the ledger is closed")
+        if len(self._queue) + waiting >= self._capacity:
+            raise LedgerOverloaded(f"{self._capacity} submissions are waiting already")
+
+    def _hand_over(self, gate: list[_Waiting]) -> None:
+        batch = gate.copy()
+        gate.clear()
         with self._changed:
-            if self._damage is not None:
-                raise LedgerDamaged(str(self._damage)) from self._damage
-            if self._closed:
-                raise LedgerClosed("the ledger is closed")
-            if len(self._queue) >= self._capacity:
-                raise LedgerOverloaded(f"{self._capacity} submissions are waiting already")
-            self._queue.append(waiting)
-            self._changed.notify()
+            refusal: LedgerError | None = self._damage
+            if refusal is None and self._closed:
+                refusal = LedgerClosed("the ledger is closed")
+            if refusal is None:
+                self._queue.extend(batch)
+                self._changed.notify()
+        if refusal is not None:
+            _resolve(batch, [refusal] * len(batch))
 
     def _run(self) -> None:
         while True:
@@ -93,7 +121,7 @@ class Appender:
         batch: list[_Waiting] = []
         while self._queue and len(batch) < _LARGEST_BATCH:
             batch.append(self._queue.popleft())
-            if batch[-1].admitted.submission.erase:
+            if batch[-1].admitted.erase:
                 break
         return batch
 
@@ -109,7 +137,7 @@ class Appender:
             unavailable = LedgerUnavailable(f"the batch could not be committed ({type(failure).__name__})")
             unavailable.__cause__ = failure
             return [unavailable] * len(batch)
-        return [self._conclude(outcome) for outcome in outcomes]
+        return [outcome if type(outcome) is Appended else self._conclude(outcome) for outcome in outcomes]
 
     def _stop(self, damage: LedgerDamaged) -> None:
         with self._changed:
@@ -138,13 +166,13 @@ def _resolve(batch: Sequence[_Waiting], answers: Sequence[Answer]) -> None:
     for loop, settled in by_loop.items():
         try:
             loop.call_soon_threadsafe(_settle_all, settled)
-        except RuntimeError:
-            continue  # the loop was closed: nobody is left to be told; the entries stand in the log
+        except RuntimeError:  # the loop was closed while its callers waited: nobody is left to be told
+            continue
 
 
 def _settle_all(settled: Sequence[tuple[asyncio.Future[Appended], Answer]]) -> None:
     for future, answer in settled:
-        if not future.done():  # a caller that gave up has cancelled its future
+        if not future.done():
             _settle(future, answer)
 
 

@@ -6,14 +6,16 @@ A submission that is refused leaves no trace in the plan; one that is accepted i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ledger.appends.admission import Admitted, AdmittedDraft
-from ledger.appends.values import Replay, Sequenced, Submission
+from ledger.appends.values import Replay, Sequenced
 from ledger.errors import AlreadyClaimed, IdempotencyConflict, TransitionRefused
 from ledger.merkle import hash_leaf
-from ledger.records.codec import Entry, encode_entry
-from ledger.records.projections import RecordRow, fold, forget
+from ledger.records.codec import later_entry
+from ledger.records.lifecycle import STATE_NAMES
+from ledger.records.projections import StoredRow, fold, forget, open_row
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,41 +23,44 @@ class Known:
     """What the store says about everything a batch touches."""
 
     size: int
-    rows: dict[bytes, RecordRow] = field(default_factory=dict)
+    rows: dict[bytes, StoredRow] = field(default_factory=dict)
+    hashes: dict[bytes, bytes] = field(default_factory=dict)
+    """The leaf hash of each such record's newest entry."""
     claims: dict[bytes, bytes] = field(default_factory=dict)
     replays: dict[bytes, Replay] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedEntry:
-    """An entry in its place, with the document to seal beside it."""
+class Planned(NamedTuple):
+    """One accepted submission: where its entries begin, and how many they are."""
 
+    first: int
+    entries: int
+
+
+class _Placed(NamedTuple):
     sequenced: Sequenced
-    entry: Entry
-    document: bytes | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """One accepted submission."""
-
-    submission: Submission
-    entries: tuple[PlannedEntry, ...]
+    draft: AdmittedDraft
+    row: StoredRow
 
 
 class Plan:
-    """One batch: what was known, and what the accepted submissions change."""
+    """One batch: what was known, and what the accepted submissions change, in the form of rows to write."""
 
     def __init__(self, known: Known) -> None:
-        self.size = known.size
+        self.first = self.size = known.size
         self._known = known
-        self.rows: dict[bytes, RecordRow] = {}
+        self._hashes: dict[bytes, bytes] = {}
+        self._replays: dict[bytes, Replay] = {}
+        self.entries: list[Sequenced] = []
+        self.entry_rows: list[tuple[int, bytes | None, bytes]] = []
+        self.key_rows: list[tuple[int, int, bytes, None]] = []
+        self.document_rows: list[tuple[int, bytes]] = []
+        self.once_rows: list[tuple[bytes, bytes, int, int]] = []
+        self.rows: dict[bytes, StoredRow] = {}
         """Changed rows of the projection."""
         self.claims: dict[bytes, bytes | None] = {}
         """Changed claims; None is released."""
-        self.replays: dict[bytes, Replay] = {}
-        """Idempotency keys used in this batch; their size is set when the batch is complete."""
-        self.accepted: list[Planned] = []
+        self.erase: list[bytes] = []
 
     def add(self, admitted: Admitted) -> Planned | Replay:
         """Accept a submission, or find that it was accepted before.
@@ -65,83 +70,90 @@ class Plan:
             TransitionRefused: a record's state does not allow one of its drafts.
             AlreadyClaimed: it claims what another record holds.
         """
-        submission = admitted.submission
-        replay = self._replay(submission)
-        if replay is not None:
-            return replay
-        claims = self._claim(submission)
-        rows: dict[bytes, RecordRow] = {}
-        entries = [self._place(draft, submission, rows, number) for number, draft in enumerate(admitted.drafts)]
-        planned = Planned(submission=submission, entries=tuple(entries))
-        self._accept(planned, rows, claims)
-        return planned
+        if admitted.once is not None:
+            replay = self._replay(admitted.once)
+            if replay is not None:
+                return replay
+        claims = self._claim(admitted) if admitted.claim_keys or admitted.release_keys else None
+        if len(admitted.drafts) == 1:
+            placed = [self._place(admitted.drafts[0], admitted.at, self.size, ())]
+        else:
+            placed = []
+            for number, draft in enumerate(admitted.drafts):
+                placed.append(self._place(draft, admitted.at, self.size + number, placed))
+        return self._accept(admitted, placed, claims)
 
-    def _replay(self, submission: Submission) -> Replay | None:
-        once = submission.idempotency
-        if once is None:
-            return None
-        replay = self.replays.get(once.key) or self._known.replays.get(once.key)
-        if replay is not None and replay.body_digest != once.body_digest:
+    def _replay(self, once: tuple[bytes, bytes]) -> Replay | None:
+        key, digest = once
+        replay = self._replays.get(key) or self._known.replays.get(key)
+        if replay is not None and replay.body_digest != digest:
             raise IdempotencyConflict(replay.first_idx)
         return replay
 
-    def _claim(self, submission: Submission) -> dict[bytes, bytes | None]:
-        claims: dict[bytes, bytes | None] = dict.fromkeys(submission.release_keys)
-        for key, record in submission.claim_keys:
-            holder = {**self._holders(key), **claims}.get(key)
+    def _claim(self, admitted: Admitted) -> dict[bytes, bytes | None]:
+        claims: dict[bytes, bytes | None] = dict.fromkeys(admitted.release_keys)
+        for key, record in admitted.claim_keys:
+            holder = claims[key] if key in claims else self._holder(key)
             if holder is not None and holder != record:
                 raise AlreadyClaimed(holder)
             claims[key] = record
         return claims
 
-    def _holders(self, key: bytes) -> dict[bytes, bytes | None]:
-        return {key: self.claims[key] if key in self.claims else self._known.claims.get(key)}
+    def _holder(self, key: bytes) -> bytes | None:
+        return self.claims[key] if key in self.claims else self._known.claims.get(key)
 
-    def _place(
-        self, admitted: AdmittedDraft, submission: Submission, rows: dict[bytes, RecordRow], number: int
-    ) -> PlannedEntry:
-        draft = admitted.draft
-        row = rows.get(draft.record) or self.rows.get(draft.record) or self._known.rows.get(draft.record)
-        if draft.expect_state is not None and (row is None or row.state not in draft.expect_state):
-            raise TransitionRefused(draft.record, None if row is None else row.state, draft.kind)
-        entry = Entry(
-            kind=draft.kind,
-            record=draft.record,
-            seq=0 if row is None else row.seq + 1,
-            prev=None if row is None else row.last_leaf_hash,
-            at=submission.at,
-            policy=draft.policy,
-            commits=admitted.commits,
-        )
-        leaf = encode_entry(entry)
-        leaf_hash, index = hash_leaf(leaf), self.size + number
-        rows[draft.record] = fold(row, entry, index, leaf_hash, admitted.facts)
-        return PlannedEntry(
-            sequenced=Sequenced(index=index, entry=leaf, leaf_hash=leaf_hash),
-            entry=entry,
-            document=admitted.document,
-        )
+    def _place(self, draft: AdmittedDraft, at: int, index: int, before: Iterable[_Placed]) -> _Placed:
+        record = draft.record
+        row, newest = self._newest(record, before)
+        if draft.expect_state is not None and (row is None or STATE_NAMES[row.state] not in draft.expect_state):
+            raise TransitionRefused(record, None if row is None else STATE_NAMES[row.state], draft.kind)
+        if row is None:
+            row = open_row(record, draft.kind, index, at, draft.facts)
+            leaf, leaf_hash = draft.first_leaf or b"", draft.first_hash
+        else:
+            row = fold(row, draft.kind, index, at, draft.facts)
+            leaf = later_entry(draft.before, newest, draft.between, row.seq)
+            leaf_hash = hash_leaf(leaf)
+        return _Placed(Sequenced(index, leaf, leaf_hash), draft, row)
 
-    def _accept(self, planned: Planned, rows: dict[bytes, RecordRow], claims: dict[bytes, bytes | None]) -> None:
-        first, submission = self.size, planned.submission
-        self.rows.update(rows)
-        self.claims.update(claims)
-        self.size += len(planned.entries)
-        self._forget(submission.erase)
-        once = submission.idempotency
-        if once is not None:
-            self.replays[once.key] = Replay(
-                body_digest=once.body_digest, first_idx=first, count=len(planned.entries), size=0
-            )
-        self.accepted.append(planned)
+    def _newest(self, record: bytes, before: Iterable[_Placed]) -> tuple[StoredRow | None, bytes]:
+        """Find the state of a record and the hash of its newest entry, those placed just now included."""
+        row, newest = None, b""
+        for placed in before:
+            if placed.row.record == record:
+                row, newest = placed.row, placed.sequenced.leaf_hash
+        if row is None:
+            row = self.rows.get(record)
+            if row is None:
+                row = self._known.rows.get(record)
+            newest = self._hashes.get(record) or self._known.hashes.get(record, b"")
+        return row, newest
+
+    def _accept(self, admitted: Admitted, placed: list[_Placed], claims: dict[bytes, bytes | None] | None) -> Planned:
+        first = self.size
+        for sequenced, draft, row in placed:
+            index = sequenced.index
+            self.entries.append(sequenced)
+            self.entry_rows.append((index, draft.record if row.seq else None, sequenced.entry))
+            self.rows[draft.record] = row
+            self._hashes[draft.record] = sequenced.leaf_hash
+            if draft.sealed is not None:
+                self.key_rows.append((index, draft.sealed[0], draft.sealed[1], None))
+                self.document_rows.append((index, draft.sealed[2]))
+        self.size += len(placed)
+        if claims:
+            self.claims.update(claims)
+        if admitted.erase:
+            self._forget(admitted.erase)
+        if admitted.once is not None:
+            key, digest = admitted.once
+            self._replays[key] = Replay(digest, first, len(placed))
+            self.once_rows.append((key, digest, first, len(placed)))
+        return Planned(first, len(placed))
 
     def _forget(self, records: Iterable[bytes]) -> None:
         for record in records:
+            self.erase.append(record)
             row = self.rows.get(record) or self._known.rows.get(record)
             if row is not None:
                 self.rows[record] = forget(row)
-
-    def complete(self) -> dict[bytes, Replay]:
-        """Return this batch's idempotency keys with the size of the checkpoint that covers them."""
-        self.replays = {key: replace(replay, size=self.size) for key, replay in self.replays.items()}
-        return self.replays

@@ -11,11 +11,12 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     Table,
     Text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x43584C47
 """SQLite `application_id` of a ledger file ("CXLG")."""
 
@@ -34,13 +35,16 @@ entry = Table(
     "entry",
     tables,
     Column("idx", _Int, primary_key=True, autoincrement=False),
-    Column("record", LargeBinary, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("leaf_hash", LargeBinary, nullable=False),
+    Column("record", LargeBinary),
     Column("leaf", LargeBinary, nullable=False),
-    Index("entry_record", "record", "idx"),
     **_STRICT,
 )
+"""The entries. `record` is set for entries after a record's first only: the first is found by `record.first_idx`, so
+that records of one entry, the most, need no second index. The leaf hash stands in the tile, the kind in the leaf."""
+Index(
+    "entry_record", entry.c.record, entry.c.idx,
+    sqlite_where=entry.c.record.is_not(None), postgresql_where=entry.c.record.is_not(None),
+)  # fmt: skip
 
 tile = Table(
     "tile",
@@ -64,16 +68,27 @@ checkpoint = Table(
 )
 """Every signed checkpoint; the primary key makes two roots for one size impossible."""
 
+cosignature = Table(
+    "cosignature",
+    tables,
+    Column("size", _Int, primary_key=True, autoincrement=False),
+    Column("line", Text, primary_key=True),
+    **_STRICT,
+)
+"""Signature lines of witnesses under the checkpoint of `size`, in the form of signed-note."""
+
 head = Table(
     "head",
     tables,
     Column("id", _Int, primary_key=True, autoincrement=False),
     Column("size", _Int, nullable=False),
     Column("root", LargeBinary, nullable=False),
+    Column("published", _Int, nullable=False),
     Column("note", LargeBinary, nullable=False),
     **_STRICT,
 )
-"""One row (id 1): the sequencer. Writers lock it and advance it by compare-and-swap."""
+"""One row (id 1): the sequencer. Writers lock it and advance `size` and `root` by compare-and-swap; `note` is the
+newest published checkpoint, of size `published`."""
 
 idempotency = Table(
     "idempotency",
@@ -82,23 +97,22 @@ idempotency = Table(
     Column("body_digest", LargeBinary, nullable=False),
     Column("first_idx", _Int, nullable=False),
     Column("count", _Int, nullable=False),
-    Column("size", _Int, nullable=False),
-    Column("at", Text, nullable=False),
     **_ROWLESS,
 )
+"""What request keys were used for. A key begins with its time (48 bits of milliseconds, as UUIDv7): the index grows at
+its right edge, and keys older than the retry window are dropped as a range."""
 
 record = Table(
     "record",
     tables,
     Column("record", LargeBinary, primary_key=True),
-    Column("family", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("seq", _Int, nullable=False),
+    Column("family", SmallInteger().with_variant(Integer(), "sqlite"), nullable=False),
+    Column("state", SmallInteger().with_variant(Integer(), "sqlite"), nullable=False),
+    Column("seq", Integer, nullable=False),
     Column("first_idx", _Int, nullable=False),
     Column("last_idx", _Int, nullable=False),
-    Column("last_leaf_hash", LargeBinary, nullable=False),
-    Column("opened_at", Text, nullable=False),
-    Column("changed_at", Text, nullable=False),
+    Column("opened_at", _Int, nullable=False),
+    Column("changed_at", _Int, nullable=False),
     Column("subject", LargeBinary),
     Column("case_key", LargeBinary),
     Column("parent", LargeBinary),
@@ -107,16 +121,22 @@ record = Table(
     Column("item", Text),
     Column("code", _Code),
     Column("grade", Text),
-    Column("due_at", Text),
-    Index("record_due", "family", "state", "due_at"),
-    Index("record_subject", "subject", "family"),
-    Index("record_case", "case_key", "item"),
-    Index("record_first", "family", "first_idx"),
-    Index("record_parent", "parent"),
-    Index("record_code", "code"),
+    Column("due_at", _Int),
     **_ROWLESS,
 )
-"""The projection: `ledger.records.projections.RecordRow`, column for column. Times are fixed-width UTC texts."""
+"""The projection: `ledger.records.projections.RecordRow`. Families and states are the numbers of
+`ledger.records.lifecycle`, times microseconds since 1970 UTC."""
+Index("record_first", record.c.family, record.c.state, record.c.first_idx)
+for _name, _columns in (
+    ("due_at", (record.c.family, record.c.state, record.c.due_at)),
+    ("subject", (record.c.subject, record.c.family)),
+    ("case_key", (record.c.case_key, record.c.item)),
+    ("parent", (record.c.parent,)),
+    ("code", (record.c.code,)),
+):
+    # Partial: records without the fact pay nothing for its index.
+    _given = record.c[_name].is_not(None)
+    Index(f"record_{_name}", *_columns, sqlite_where=_given, postgresql_where=_given)
 
 uniqueness = Table(
     "uniqueness",
@@ -129,26 +149,25 @@ uniqueness = Table(
 vault_key = Table(
     "vault_key",
     tables,
-    Column("record", LargeBinary, primary_key=True),
+    Column("idx", _Int, primary_key=True, autoincrement=False),
     Column("master_version", _Int, nullable=False),
     Column("wrapped", LargeBinary),
     Column("destroyed_at", Text),
-    **_ROWLESS,
+    **_STRICT,
 )
-"""One data key a record, wrapped by a master key; null once destroyed."""
+"""One data key a document, wrapped by a master key; null once destroyed. Kept apart from the documents, so that its
+backups can be kept for a shorter time."""
 
 vault_document = Table(
     "vault_document",
     tables,
     Column("idx", _Int, primary_key=True, autoincrement=False),
-    Column("record", LargeBinary, nullable=False),
-    Column("nonce", LargeBinary, nullable=False),
-    Column("ciphertext", LargeBinary, nullable=False),
-    Index("vault_document_record", "record"),
+    Column("sealed", LargeBinary, nullable=False),
     **_STRICT,
 )
+"""The document behind the entry of the same index: nonce (12 bytes), ciphertext and tag."""
 
-_FROZEN = ("entry", "checkpoint")
+_FROZEN = ("entry", "checkpoint", "cosignature")
 
 
 def _sqlite_triggers() -> list[str]:

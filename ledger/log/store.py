@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, inspect, select
+from sqlalchemy import Connection, Engine, inspect, literal_column, select
 from sqlalchemy.exc import DBAPIError
 
 from ledger.canonical import format_time
@@ -30,10 +31,12 @@ from ledger.merkle import EMPTY_ROOT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """The newest committed state of the log and its signed checkpoint."""
+    """The newest committed state of the log, and its newest published checkpoint."""
 
     size: int
     root: bytes
+    published: int
+    """The size of the published checkpoint `note`."""
     note: bytes
 
 
@@ -44,6 +47,7 @@ class Store:
         self.database = database
         self._readers = database.readers(readers)
         self._writer: Engine | None = None
+        self._connection: Connection | None = None
 
     def start_writing(self) -> None:
         """Become a writer; raises `LedgerLocked` if the file has one."""
@@ -65,15 +69,30 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Lend the writing connection in one transaction, committed at the end unless something is raised."""
+        """Lend the writing connection in one transaction, committed at the end unless something is raised.
+
+        The connection is kept between transactions: fetching it from a pool costs more than a small commit.
+        """
         if self._writer is None:
             raise StoreError("this store was opened for reading only")
-        with self._writer.begin() as connection:
-            yield connection
+        connection = self._connection
+        if connection is None or connection.closed or connection.invalidated:
+            connection = self._connection = self._writer.connect()
+        try:
+            with connection.begin():
+                yield connection
+        except self.database.errors:
+            # The driver was used directly: SQLAlchemy has not seen whether the connection is still good.
+            connection.invalidate()
+            connection.close()
+            raise
 
     def close(self) -> None:
         """Close every connection and release the writer's lock."""
         self._readers.dispose()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
         if self._writer is not None:
             self._writer.dispose()
             self._writer = None
@@ -89,17 +108,31 @@ def read_meta(connection: Connection) -> Mapping[str, str]:
     return {row.key: row.value for row in connection.execute(select(schema.meta))}
 
 
-def read_head(connection: Connection, *, lock: bool = False) -> Head:
-    """Read the head row; with `lock`, nobody else can advance it until the transaction ends.
+_HEAD = select(schema.head.c.size, schema.head.c.root, schema.head.c.published, schema.head.c.note).where(
+    schema.head.c.id == literal_column("1")
+)
+_HEAD_LOCKED = _HEAD.with_for_update()
+
+
+def read_head(connection: Connection) -> Head:
+    """Read the head row; raises `LedgerDamaged` if there is none."""
+    return _head(connection.execute(_HEAD).one_or_none())
+
+
+def lock_head(database: Database, connection: Connection) -> Head:
+    """Read the head row of the writing transaction: nobody else can advance it until the transaction ends.
 
     Raises:
         LedgerDamaged: there is none.
     """
-    question = select(schema.head.c.size, schema.head.c.root, schema.head.c.note).where(schema.head.c.id == 1)
-    row = connection.execute(question.with_for_update() if lock else question).one_or_none()
+    return _head(database.run(connection, _HEAD_LOCKED, {}).fetchone())
+
+
+def _head(row: Any) -> Head:
     if row is None:
         raise LedgerDamaged("the store has no head row")
-    return Head(size=row.size, root=bytes(row.root), note=bytes(row.note))
+    size, root, published, note = row
+    return Head(size=size, root=bytes(root), published=published, note=bytes(note))
 
 
 def read_tile(connection: Connection, level: int, n: int) -> bytes:
@@ -119,10 +152,18 @@ def read_checkpoint_note(connection: Connection, size: int) -> bytes:
     return bytes(note)
 
 
-def read_leaves(connection: Connection, first: int, count: int) -> Sequence[RowMapping]:
-    """Read the rows of up to `count` entries from index `first`, in order."""
-    question = select(schema.entry).where(schema.entry.c.idx >= first).order_by(schema.entry.c.idx).limit(count)
-    return connection.execute(question).mappings().all()
+def read_covering_note(connection: Connection, size: int) -> bytes:
+    """Read the smallest signed checkpoint of at least this size: the first that covered an entry `size - 1`.
+
+    Raises:
+        EntryMissing: none was signed yet.
+    """
+    table = schema.checkpoint
+    question = select(table.c.note).where(table.c.size >= size).order_by(table.c.size).limit(1)
+    note = connection.execute(question).scalar()
+    if note is None:
+        raise EntryMissing(f"no checkpoint covers a log of size {size} yet")
+    return bytes(note)
 
 
 def create_store(url: str, *, origin: str, signer: Signer, now: datetime, cosigners: Sequence[Signer] = ()) -> None:
@@ -166,7 +207,7 @@ def _create(connection: Connection, dialect: str, about: Mapping[str, str], note
     connection.execute(schema.meta.insert(), [{"key": key, "value": value} for key, value in about.items()])
     at = about["opened_at"]
     connection.execute(schema.checkpoint.insert().values(size=0, root=EMPTY_ROOT, note=note, signed_at=at))
-    connection.execute(schema.head.insert().values(id=1, size=0, root=EMPTY_ROOT, note=note))
+    connection.execute(schema.head.insert().values(id=1, size=0, root=EMPTY_ROOT, published=0, note=note))
 
 
 def open_store(url: str, *, readers: int = 4) -> Store:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256 as _sha256
 
 from ledger.errors import LedgerDamaged
-from ledger.merkle import hash_children, tree_root
+from ledger.merkle import tree_root
 
 WIDTH = 256
 HEIGHT = 8
@@ -26,22 +27,24 @@ class ExpandedTile:
 
     def __init__(self, data: bytes = b"") -> None:
         self.rows: list[list[bytes]] = [[] for _ in range(HEIGHT + 1)]
-        for at in range(0, len(data), 32):
-            self.append(data[at : at + 32])
+        if data:
+            self.extend([data[at : at + 32] for at in range(0, len(data), 32)])
 
     @property
     def width(self) -> int:
         """How many hashes the bottom row has."""
         return len(self.rows[0])
 
-    def append(self, value: bytes) -> None:
-        """Add one hash to the bottom row."""
-        rows, height = self.rows, 0
-        rows[0].append(value)
-        while len(rows[height]) % 2 == 0 and height < HEIGHT:
-            row = rows[height]
-            rows[height + 1].append(hash_children(row[-2], row[-1]))
-            height += 1
+    def extend(self, values: Sequence[bytes]) -> None:
+        """Add hashes to the bottom row, at most up to a width of 256."""
+        rows = self.rows
+        rows[0].extend(values)
+        for height in range(HEIGHT):
+            row, above = rows[height], rows[height + 1]
+            have, complete = len(above), len(row) >> 1
+            if have == complete:
+                return
+            above.extend([_sha256(b"\x01" + row[at] + row[at + 1]).digest() for at in range(2 * have, 2 * complete, 2)])
 
     def data(self) -> bytes:
         """Return the bottom row as stored."""
@@ -95,20 +98,33 @@ class TileTree:
 
     def append(self, leaf_hash: bytes) -> None:
         """Add one leaf."""
-        level, value = 0, leaf_hash
-        while True:
-            if level == len(self._edge):
-                self._edge.append(ExpandedTile())
-            tile = self._edge[level]
-            tile.append(value)
-            self._touched.add(level)
-            if tile.width < WIDTH:
-                break
-            self._filled[level, (self.size >> (HEIGHT * (level + 1)))] = tile
-            self._edge[level] = ExpandedTile()
-            value = tile.rows[HEIGHT][0]
+        self.extend([leaf_hash])
+
+    def extend(self, leaf_hashes: Sequence[bytes]) -> None:
+        """Add leaves."""
+        level, values = 0, leaf_hashes
+        while values:
+            values = self._extend_level(level, values)
             level += 1
-        self.size += 1
+        self.size += len(leaf_hashes)
+
+    def _extend_level(self, level: int, values: Sequence[bytes]) -> list[bytes]:
+        """Add hashes to the tiles of one level; returns the roots of those that were filled."""
+        if level == len(self._edge):
+            self._edge.append(ExpandedTile())
+        self._touched.add(level)
+        tile, n, taken = self._edge[level], self.size >> (HEIGHT * (level + 1)), 0
+        roots: list[bytes] = []
+        while taken < len(values):
+            space = WIDTH - tile.width
+            tile.extend(values[taken : taken + space])
+            taken += space
+            if tile.width == WIDTH:
+                self._filled[level, n] = tile
+                roots.append(tile.rows[HEIGHT][0])
+                tile, n = ExpandedTile(), n + 1
+        self._edge[level] = tile
+        return roots
 
     def node(self, level: int, index: int) -> bytes:
         """Return the hash of a complete subtree: from the edge, from what was just filled, or from storage."""
@@ -123,6 +139,10 @@ class TileTree:
     def root(self) -> bytes:
         """Return the root of the tree as it is now."""
         return tree_root(self.size, self.node)
+
+    def root_at(self, size: int) -> bytes:
+        """Return the root of the tree when it had `size` leaves."""
+        return tree_root(size, self.node)
 
     def pending(self) -> list[StoredTile]:
         """Return every tile that differs from what is stored: those filled, and the touched right edge."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 
 import orjson
@@ -22,8 +23,10 @@ __all__ = [
     "commit_value",
     "decode_entry",
     "encode_entry",
+    "entry_parts",
     "is_group",
     "is_policy",
+    "later_entry",
     "parse_canonical",
 ]
 
@@ -42,11 +45,13 @@ def commit_value(group: str, salt: bytes, encoded: bytes) -> str:
     return sha256(_COMMIT_DOMAIN + group.encode("ascii") + b"\x00" + salt + encoded).hexdigest()
 
 
+@lru_cache(1024)
 def is_group(name: str) -> bool:
     """Tell whether a name can be a group's: a lower-case letter, then up to 31 of `a-z0-9_-`."""
     return _GROUP.fullmatch(name) is not None
 
 
+@lru_cache(1024)
 def is_policy(policy: str) -> bool:
     """Tell whether a text can name a policy: empty, or the 64 hex digits of its digest."""
     return policy == "" or _HASH.fullmatch(policy) is not None
@@ -70,8 +75,24 @@ class Entry:
     """Salted commitment (64 hex) to each group of the vaulted document."""
 
 
+def entry_parts(kind: str, record: bytes, at: str, policy: str, commits: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """Encode what is known of an entry before its place: the bytes before the value of `prev`, and from there to `seq`.
+
+    `before + prev + between + seq + ',"v":1}'` is the canonical form: no part can hold a character that JSON escapes,
+    and `commits` must be in the order of its names.
+    """
+    listed = ",".join([f'"{group}":"{commit}"' for group, commit in commits.items()])
+    before = f'{{"at":"{at}","commits":{{{listed}}},"kind":"{kind}","policy":"{policy}","prev":'
+    return before.encode(), b',"record":"%s","seq":' % record.hex().encode()
+
+
+def later_entry(before: bytes, prev: bytes, between: bytes, seq: int) -> bytes:
+    """Put the parts of an entry that follows another of its record together."""
+    return b'%s"%s"%s%d,"v":1}' % (before, prev.hex().encode(), between, seq)
+
+
 def encode_entry(entry: Entry) -> bytes:
-    """Encode an entry whose parts were checked when its draft was admitted."""
+    """Encode an entry: the reference for what `entry_parts` puts together."""
     return orjson.dumps(
         {
             "at": format_time(entry.at),

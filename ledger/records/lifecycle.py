@@ -1,6 +1,7 @@
 """Which entry may follow which: one table a family of records, pure and total.
 
-A state of None means that the record does not exist yet. What is not in a table is refused.
+A state of None means that the record does not exist yet. What is not in a table is refused. The projection keeps
+families and states as the numbers given here: a number once used never changes its meaning.
 """
 
 from __future__ import annotations
@@ -104,17 +105,71 @@ FAMILIES: Mapping[str, Family] = {
 FAMILY_OF: Mapping[str, Family] = {kind: family for family in FAMILIES.values() for kind in family.transitions}
 """The family of each kind of entry; a kind belongs to one family only."""
 
+FAMILY_NUMBERS: Mapping[str, int] = {
+    "verification": 1,
+    "commitment": 2,
+    "finding": 3,
+    "report": 4,
+    "operation": 5,
+}  # fmt: skip
 
-def next_state(record: bytes, family: str | None, state: State, kind: str) -> str:
-    """Return the state that an entry of `kind` leads to, for a record of `family` (None: it does not exist) in `state`.
+STATE_NUMBERS: Mapping[str, int] = {
+    "DONE": 0, "ANSWERED": 1, "REFUSED": 2,
+    "PREPARED": 10, "RECORDED": 11, "EXPIRED": 12, "WITHDRAWN": 13, "IN_FORCE": 14, "LAPSED": 15, "CONFIRMED": 16,
+    "DISPUTED": 17, "BROKEN": 18, "INCONCLUSIVE": 19, "REPAIRED": 20,
+    "DISCREPANCY": 30, "EVIDENCE_REQUESTED": 31, "CLEARED": 32, "MINOR_ERROR": 33, "FALSE_PROPOSED": 34,
+    "NOTIFIED": 35, "DEFENCE_HEARD": 36, "DECIDED": 37, "DISMISSED": 38, "FINAL": 39, "REVOKED": 40,
+    "ISSUED": 50, "ACKNOWLEDGED": 51, "REJECTED": 52, "RECALLED": 53,
+}  # fmt: skip
+
+FAMILY_NAMES: Mapping[int, str] = {number: name for name, number in FAMILY_NUMBERS.items()}
+STATE_NAMES: Mapping[int, str] = {number: name for name, number in STATE_NUMBERS.items()}
+
+STEPS: Mapping[str, Mapping[int | None, int]] = {
+    kind: {None if state is None else STATE_NUMBERS[state]: STATE_NUMBERS[target] for state, target in steps.items()}
+    for family in FAMILIES.values()
+    for kind, steps in family.transitions.items()
+}
+"""The same tables in numbers: kind of entry, state before, state after."""
+
+OPENS: Mapping[str, tuple[int, int]] = {
+    kind: (FAMILY_NUMBERS[FAMILY_OF[kind].name], steps[None]) for kind, steps in STEPS.items() if None in steps
+}
+"""Kinds that may be a record's first entry: the family and the state they open it in."""
+
+
+def next_state(record: bytes, family: int, state: int, kind: str) -> int:
+    """Return the number of the state that an entry of `kind` leads to, for a record of `family` in `state`.
 
     Raises:
         TransitionRefused: the table has no such step, or the kind is of another family.
     """
+    target = STEPS[kind].get(state) if kind in STEPS and FAMILY_NUMBERS[FAMILY_OF[kind].name] == family else None
+    if target is None:
+        raise TransitionRefused(record, STATE_NAMES[state], kind)
+    return target
+
+
+def opening(record: bytes, kind: str) -> tuple[int, int]:
+    """Return the family and state that an entry of `kind` opens a new record in.
+
+    Raises:
+        TransitionRefused: no record begins with this kind.
+    """
+    opened = OPENS.get(kind)
+    if opened is None:
+        raise TransitionRefused(record, None, kind)
+    return opened
+
+
+def state_after(record: bytes, state: State, kind: str) -> str:
+    """Return the name of the state that an entry of `kind` leads to, for a record whose family is that of the kind.
+
+    Raises:
+        TransitionRefused: the table has no such step.
+    """
     home = FAMILY_OF.get(kind)
-    if home is None or family not in (None, home.name):
-        raise TransitionRefused(record, state, kind)
-    target = home.transitions[kind].get(state)
+    target = None if home is None else home.transitions[kind].get(state)
     if target is None:
         raise TransitionRefused(record, state, kind)
     return target

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, NamedTuple
 
-from ledger.canonical import Json, format_time, parse_time
-from ledger.records.codec import Entry
-from ledger.records.lifecycle import FAMILY_OF, next_state
+from ledger.canonical import Json, format_time, microseconds, parse_time
+from ledger.records.lifecycle import next_state, opening
 
 FACTS_GROUP = "facts"
 """The reserved group of a vaulted document under which the facts of the projection are kept."""
@@ -20,6 +20,10 @@ FACT_NAMES = (*_BYTES_FACTS, *_TEXT_FACTS, "due_at")
 """What `Draft.facts` may set. Bytes are given in hex, times in ISO 8601 with a zone; null clears."""
 _HEX = re.compile(r"(?:[0-9a-f]{2}){1,64}", re.ASCII)
 _LONGEST_TEXT = 256
+NO_FACTS = (None,) * len(FACT_NAMES)
+
+Facts = Mapping[str, bytes | str | int | None]
+"""Facts as the projection stores them: times in microseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,6 @@ class RecordRow:
     seq: int
     first_idx: int
     last_idx: int
-    last_leaf_hash: bytes
     opened_at: datetime
     changed_at: datetime
     subject: bytes | None = None
@@ -46,7 +49,26 @@ class RecordRow:
     due_at: datetime | None = None
 
 
-Facts = Mapping[str, bytes | str | datetime | None]
+class StoredRow(NamedTuple):
+    """A row of the table `record`, column for column; a tuple, because one is made for each append."""
+
+    record: bytes
+    family: int
+    state: int
+    seq: int
+    first_idx: int
+    last_idx: int
+    opened_at: int
+    changed_at: int
+    subject: bytes | None = None
+    case_key: bytes | None = None
+    parent: bytes | None = None
+    unit: str | None = None
+    matter: str | None = None
+    item: str | None = None
+    code: str | None = None
+    grade: str | None = None
+    due_at: int | None = None
 
 
 def normalise_facts(facts: Mapping[str, Json]) -> tuple[dict[str, Json], list[str]]:
@@ -83,53 +105,41 @@ def _normal(name: str, value: Json) -> str:
 
 def read_facts(stored: Mapping[str, Json]) -> Facts:
     """Give stored facts the types of the projection's columns."""
-    read: dict[str, bytes | str | datetime | None] = {}
+    read: dict[str, bytes | str | int | None] = {}
     for name, value in stored.items():
         if value is None or name in _TEXT_FACTS:
             read[name] = None if value is None else str(value)
         elif name in _BYTES_FACTS:
             read[name] = bytes.fromhex(str(value))
         elif name == "due_at":
-            read[name] = parse_time(str(value))
+            read[name] = microseconds(parse_time(str(value)))
     return read
 
 
-def fold(row: RecordRow | None, entry: Entry, idx: int, leaf_hash: bytes, facts: Facts) -> RecordRow:
-    """Apply one entry to the state of its record; facts that are given overwrite, others stay.
+def open_row(record: bytes, kind: str, idx: int, at: int, facts: Facts) -> StoredRow:
+    """Begin a record with its first entry, made at `at` (microseconds).
+
+    Raises:
+        TransitionRefused: no record begins with this kind.
+    """
+    family, state = opening(record, kind)
+    if not facts:
+        return StoredRow(record, family, state, 0, idx, idx, at, at)
+    return StoredRow(record, family, state, 0, idx, idx, at, at, **facts)  # type: ignore[arg-type]  # typed by read_facts
+
+
+def fold(row: StoredRow, kind: str, idx: int, at: int, facts: Facts) -> StoredRow:
+    """Apply a further entry to the state of its record; facts that are given overwrite, others stay.
 
     Raises:
         TransitionRefused: the lifecycle does not allow this entry in this state.
     """
-    if row is None:
-        state = next_state(entry.record, None, None, entry.kind)
-        row = RecordRow(
-            record=entry.record,
-            family=FAMILY_OF[entry.kind].name,
-            state=state,
-            seq=entry.seq,
-            first_idx=idx,
-            last_idx=idx,
-            last_leaf_hash=leaf_hash,
-            opened_at=entry.at,
-            changed_at=entry.at,
-        )
-    else:
-        state = next_state(entry.record, row.family, row.state, entry.kind)
-        row = replace(row, state=state, seq=entry.seq, last_idx=idx, last_leaf_hash=leaf_hash, changed_at=entry.at)
-    return replace(row, **facts) if facts else row  # type: ignore[arg-type]  # read_facts gave each column its type
+    state = next_state(row.record, row.family, row.state, kind)
+    changed: dict[str, Any] = {**facts, "state": state, "seq": row.seq + 1, "last_idx": idx, "changed_at": at}
+    return row._replace(**changed)
 
 
-def forget(row: RecordRow) -> RecordRow:
+def forget(row: StoredRow) -> StoredRow:
     """Clear every fact of a record whose documents are erased: what is left follows from the entries alone."""
-    return replace(
-        row,
-        subject=None,
-        case_key=None,
-        parent=None,
-        unit=None,
-        matter=None,
-        item=None,
-        code=None,
-        grade=None,
-        due_at=None,
-    )
+    nothing: dict[str, Any] = dict.fromkeys(FACT_NAMES)
+    return row._replace(**nothing)

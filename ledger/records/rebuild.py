@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
-from ledger.errors import LedgerUnavailable
+from ledger.canonical import microseconds
+from ledger.errors import EntryError, LedgerDamaged, LedgerUnavailable, TransitionRefused
 from ledger.log import schema
-from ledger.log.store import Store, read_head
-from ledger.records.chains import fold_chain, read_chains
-from ledger.records.rows import write_row
-from ledger.vault import Vault
+from ledger.log.databases import Database, upsert_clause
+from ledger.log.store import Store, lock_head
+from ledger.merkle import hash_leaf
+from ledger.records.chains import facts_of
+from ledger.records.codec import Entry, decode_entry
+from ledger.records.projections import Facts, StoredRow, fold, forget, open_row
+from ledger.records.rows import stored_row
+from ledger.vault import SealedDocument, Vault
 
-_BATCH = 1000
+_PAGE = 1000
+_RECORDS = upsert_clause(schema.record)
+
+
+class _Read(NamedTuple):
+    idx: int
+    entry: Entry
+    leaf_hash: bytes
+    facts: Facts
+    erased: bool
 
 
 def rebuild_projections(store: Store, vault: Vault) -> int:
     """Replace the table `record` by a fold of the whole log, in one transaction; returns how many records there are.
 
-    The head row is locked meanwhile, so that nothing is appended that the fold would miss.
+    The head row is locked meanwhile, so that nothing is appended that the fold would miss. Memory is bounded by a page.
 
     Raises:
         LedgerDamaged: a record's chain is broken.
@@ -27,16 +44,62 @@ def rebuild_projections(store: Store, vault: Vault) -> int:
     count = 0
     try:
         with store.writing() as connection:
-            size = read_head(connection, lock=True).size
+            size = lock_head(store.database, connection).size
             connection.execute(schema.record.delete())
-            batch: list[list[object]] = []
-            for chain in read_chains(connection, size):
-                batch.append(write_row(fold_chain(chain, vault)))
-                count += 1
-                if len(batch) == _BATCH:
-                    store.database.insert_many(connection, schema.record, batch)
-                    batch = []
-            store.database.insert_many(connection, schema.record, batch)
-    except DBAPIError as failure:
-        raise LedgerUnavailable(f"the projection could not be rebuilt ({type(failure.orig).__name__})") from failure
+            for first in range(0, size, _PAGE):
+                count += _fold_page(store.database, connection, _read_page(connection, vault, first))
+    except (DBAPIError, store.database.errors) as failure:
+        raise LedgerUnavailable(f"the projection could not be rebuilt ({type(failure).__name__})") from failure
     return count
+
+
+def _fold_page(database: Database, connection: Connection, page: list[_Read]) -> int:
+    wanted = list({read.entry.record for read in page})
+    found = map(stored_row, database.select_many(connection, schema.record, "record", wanted))
+    rows = {row.record: row for row in found}
+    newest = {row.last_idx: row.record for row in rows.values()}
+    leaves = database.select_many(connection, schema.entry, "idx", list(newest)) if newest else []
+    hashes = {newest[idx]: hash_leaf(bytes(leaf)) for idx, _, leaf in leaves}
+    before = len(rows)
+    for read in page:
+        row = rows.get(read.entry.record)
+        expected = (0, None) if row is None else (row.seq + 1, hashes[row.record])
+        if (read.entry.seq, read.entry.prev) != expected:
+            raise LedgerDamaged(f"entry {read.idx} does not continue the chain of its record")
+        row = _follow(row, read)
+        rows[row.record], hashes[row.record] = forget(row) if read.erased else row, read.leaf_hash
+    database.insert_many(connection, schema.record, list(rows.values()), _RECORDS)
+    return len(rows) - before
+
+
+def _follow(row: StoredRow | None, read: _Read) -> StoredRow:
+    at = microseconds(read.entry.at)
+    try:
+        if row is None:
+            return open_row(read.entry.record, read.entry.kind, read.idx, at, read.facts)
+        return fold(row, read.entry.kind, read.idx, at, read.facts)
+    except TransitionRefused as refusal:
+        raise LedgerDamaged(f"entry {read.idx}: {refusal}") from refusal
+
+
+def _read_page(connection: Connection, vault: Vault, first: int) -> list[_Read]:
+    entry, key, document = schema.entry, schema.vault_key, schema.vault_document
+    question = (
+        select(entry.c.idx, entry.c.leaf, key.c.master_version, key.c.wrapped, key.c.destroyed_at, document.c.sealed)
+        .select_from(entry.outerjoin(key, key.c.idx == entry.c.idx).outerjoin(document, document.c.idx == entry.c.idx))
+        .where(entry.c.idx >= first, entry.c.idx < first + _PAGE)
+        .order_by(entry.c.idx)
+    )
+    return [_read(vault, row) for row in connection.execute(question)]
+
+
+def _read(vault: Vault, row: Any) -> _Read:
+    try:
+        entry = decode_entry(bytes(row.leaf))
+    except EntryError as failure:
+        raise LedgerDamaged(f"entry {row.idx} cannot be read") from failure
+    groups = None
+    if row.wrapped is not None and row.sealed is not None:
+        sealed = SealedDocument(row.master_version, bytes(row.wrapped), bytes(row.sealed))
+        groups = vault.open(entry.record, sealed)
+    return _Read(row.idx, entry, hash_leaf(bytes(row.leaf)), facts_of(groups), row.destroyed_at is not None)

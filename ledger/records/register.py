@@ -8,12 +8,14 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, func, select
 
-from ledger.canonical import format_time
+from ledger.canonical import microseconds
 from ledger.log import schema
 from ledger.log.store import Store
+from ledger.records.chains import read_chain
 from ledger.records.codec import decode_entry
+from ledger.records.lifecycle import FAMILY_NUMBERS, STATE_NAMES, STATE_NUMBERS
 from ledger.records.projections import RecordRow
-from ledger.records.rows import read_row
+from ledger.records.rows import read_row, stored_row
 
 _MOST = 10_000
 
@@ -45,9 +47,9 @@ class Register:
         table = schema.record
         rules: list[ColumnElement[bool]] = [table.c.subject == subject]
         if family is not None:
-            rules.append(table.c.family == family)
+            rules.append(table.c.family == FAMILY_NUMBERS[family])
         if states is not None:
-            rules.append(table.c.state.in_(list(states)))
+            rules.append(table.c.state.in_([STATE_NUMBERS[state] for state in states]))
         return self._rows(select(table).where(*rules).order_by(table.c.first_idx))
 
     def by_case(self, case_key: bytes, item: str | None = None) -> list[RecordRow]:
@@ -63,7 +65,7 @@ class Register:
         table = schema.record
         rules: list[ColumnElement[bool]] = [table.c.parent == parent]
         if family is not None:
-            rules.append(table.c.family == family)
+            rules.append(table.c.family == FAMILY_NUMBERS[family])
         return self._rows(select(table).where(*rules).order_by(table.c.first_idx))
 
     def by_code(self, code: str) -> list[RecordRow]:
@@ -83,12 +85,12 @@ class Register:
         """Return records of a family in some states, by first entry; the next page follows its last `first_idx`."""
         table = schema.record
         rules: list[ColumnElement[bool]] = [
-            table.c.family == family,
-            table.c.state.in_(list(states)),
+            table.c.family == FAMILY_NUMBERS[family],
+            table.c.state.in_([STATE_NUMBERS[state] for state in states]),
             table.c.first_idx > after_idx,
         ]
         if due_before is not None:
-            rules.append(table.c.due_at < format_time(due_before))
+            rules.append(table.c.due_at < microseconds(due_before))
         return self._rows(select(table).where(*rules).order_by(table.c.first_idx).limit(min(limit, _MOST)))
 
     def changed_after(
@@ -96,24 +98,28 @@ class Register:
     ) -> list[RecordRow]:
         """Return records of a family in some states in the order of their newest entry, after an index."""
         table = schema.record
-        rules = (table.c.family == family, table.c.state.in_(list(states)), table.c.last_idx > after_idx)
+        rules = (
+            table.c.family == FAMILY_NUMBERS[family],
+            table.c.state.in_([STATE_NUMBERS[state] for state in states]),
+            table.c.last_idx > after_idx,
+        )
         return self._rows(select(table).where(*rules).order_by(table.c.last_idx).limit(min(limit, _MOST)))
 
     def history(self, record: bytes) -> list[HistoryLine]:
         """Return every entry of a record, oldest first."""
-        table = schema.entry
-        question = select(table.c.idx, table.c.leaf).where(table.c.record == record).order_by(table.c.idx)
         with self._store.reading() as connection:
-            found = connection.execute(question).all()
-        entries = ((row.idx, decode_entry(bytes(row.leaf))) for row in found)
+            found = read_chain(connection, record)
+        entries = ((idx, decode_entry(leaf)) for idx, leaf in found)
         return [HistoryLine(idx=idx, kind=entry.kind, at=entry.at) for idx, entry in entries]
 
     def count_state(self, family: str) -> dict[str, int]:
         """Count the records of a family by state."""
         table = schema.record
-        question = select(table.c.state, func.count()).where(table.c.family == family).group_by(table.c.state)
+        question = (
+            select(table.c.state, func.count()).where(table.c.family == FAMILY_NUMBERS[family]).group_by(table.c.state)
+        )
         with self._store.reading() as connection:
-            return {row[0]: row[1] for row in connection.execute(question)}
+            return {STATE_NAMES[row[0]]: row[1] for row in connection.execute(question)}
 
     def count_code_prefix(self, prefix: str) -> int:
         """Count the records whose public number begins with `prefix` (not empty, ASCII)."""
@@ -124,4 +130,4 @@ class Register:
 
     def _rows(self, question: Select[*tuple[object, ...]]) -> list[RecordRow]:
         with self._store.reading() as connection:
-            return [read_row(row) for row in connection.execute(question).mappings()]
+            return [read_row(stored_row(row)) for row in connection.execute(question)]

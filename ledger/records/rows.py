@@ -1,46 +1,40 @@
-"""Rows of the projection table as values, and back."""
+"""Rows of the projection table as values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, select
 
-from ledger.canonical import format_time, parse_time
+from ledger.canonical import from_microseconds
 from ledger.log import schema
-from ledger.records.projections import RecordRow
+from ledger.records.lifecycle import FAMILY_NAMES, STATE_NAMES
+from ledger.records.projections import RecordRow, StoredRow
 
-_COLUMNS = tuple(column.name for column in schema.record.columns)
-_BYTES = frozenset({"record", "last_leaf_hash", "subject", "case_key", "parent"})
-_TIMES = frozenset({"opened_at", "changed_at", "due_at"})
-
-
-def read_row(mapping: Any) -> RecordRow:
-    """Turn a row of the table `record` into a value."""
-    return RecordRow(**{name: _read(name, mapping[name]) for name in _COLUMNS})
+_BYTES = tuple(StoredRow._fields.index(name) for name in ("record", "subject", "case_key", "parent"))
 
 
-def _read(name: str, value: Any) -> Any:
-    if value is None:
-        return None
-    if name in _BYTES:
-        return bytes(value)
-    return parse_time(value) if name in _TIMES else value
+def stored_row(columns: Iterable[object]) -> StoredRow:
+    """Take the columns of the table `record`, in order, as a row; drivers differ in the type of bytes."""
+    values = list(columns)
+    for at in _BYTES:
+        value = values[at]
+        if value is not None and type(value) is not bytes:
+            values[at] = bytes(value)  # type: ignore[call-overload]
+    return StoredRow(*values)  # type: ignore[arg-type]
 
 
-def write_row(row: RecordRow) -> list[object]:
-    """Turn a value into a row of the table `record`, all columns in order."""
-    return [_write(getattr(row, name)) for name in _COLUMNS]
+def read_row(stored: StoredRow) -> RecordRow:
+    """Turn a stored row into a value with names and times."""
+    given = stored._asdict()
+    for name in ("opened_at", "changed_at", "due_at"):
+        given[name] = None if given[name] is None else from_microseconds(given[name])
+    given["family"], given["state"] = FAMILY_NAMES[stored.family], STATE_NAMES[stored.state]
+    return RecordRow(**given)
 
 
-def _write(value: object) -> object:
-    return format_time(value) if isinstance(value, datetime) else value
-
-
-def read_rows(connection: Connection, records: Iterable[bytes]) -> dict[bytes, RecordRow]:
+def read_rows(connection: Connection, records: Iterable[bytes]) -> dict[bytes, StoredRow]:
     """Read the current state of some records in one question."""
     question = select(schema.record).where(schema.record.c.record.in_(list(records)))
-    found = (read_row(row) for row in connection.execute(question).mappings())
+    found = (stored_row(row) for row in connection.execute(question))
     return {row.record: row for row in found}

@@ -24,6 +24,9 @@ from ledger.log.checkpoint import open_checkpoint
 from ledger.merkle import verify_consistency
 from tests.ledger.house import ORIGIN, House, answered, new_record, submission
 
+KEY = bytes.fromhex("019ab0c000007000") + b"request"
+"""An idempotency key, its time in front."""
+
 
 def is_sound(house: House) -> bool:
     report = fsck(house.url, verifiers=[house.signer.verifier], origin=ORIGIN, master_keys=house.master_keys)
@@ -63,9 +66,9 @@ async def test_drafts_of_one_submission_are_neighbours_and_form_a_chain(house: H
 
 
 async def test_the_same_request_is_answered_again_byte_for_byte(opened: Ledger) -> None:
-    first = await opened.append(submission(answered(body="x"), key=b"k"))
+    first = await opened.append(submission(answered(body="x"), key=KEY))
     await opened.append(submission())
-    again = await opened.append(submission(answered(body="x"), key=b"k"))
+    again = await opened.append(submission(answered(body="x"), key=KEY))
     assert again.replayed
     assert not first.replayed
     assert (again.receipts, again.entries, again.size) == (first.receipts, first.entries, first.size)
@@ -73,7 +76,7 @@ async def test_the_same_request_is_answered_again_byte_for_byte(opened: Ledger) 
 
 
 async def test_the_same_request_twice_in_one_batch_is_appended_once(opened: Ledger) -> None:
-    done = await asyncio.gather(*(opened.append(submission(answered(), key=b"same")) for _ in range(50)))
+    done = await asyncio.gather(*(opened.append(submission(answered(), key=b"1234567same")) for _ in range(50)))
     assert len({d.receipts for d in done}) == 1
     assert sum(not d.replayed for d in done) == 1
     assert opened.size() == 1
@@ -81,17 +84,17 @@ async def test_the_same_request_twice_in_one_batch_is_appended_once(opened: Ledg
 
 async def test_a_key_used_for_another_body_is_a_conflict(opened: Ledger) -> None:
     await opened.append(submission())
-    await opened.append(submission(key=b"k"))
+    await opened.append(submission(key=KEY))
     with pytest.raises(IdempotencyConflict) as refused:
-        await opened.append(submission(key=b"k", body=b"another"))
+        await opened.append(submission(key=KEY, body=b"another"))
     assert refused.value.first_idx == 1
     assert opened.size() == 2
 
 
 async def test_a_key_can_be_looked_up_before_work_is_done(opened: Ledger) -> None:
-    assert opened.lookup(b"k") is None
-    await opened.append(submission(key=b"k"))
-    found = opened.lookup(b"k")
+    assert opened.lookup(KEY) is None
+    await opened.append(submission(key=KEY))
+    found = opened.lookup(KEY)
     assert found is not None
     assert (found.body_digest, found.first_idx, found.count) == (hashlib.sha256(b"body").digest(), 0, 1)
 
