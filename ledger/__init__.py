@@ -9,6 +9,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ledger.appends.publishing import Publishing as Publishing
+    from ledger.appends.publishing import SignAfter as SignAfter
+    from ledger.appends.publishing import Signing as Signing
     from ledger.appends.values import Appended as Appended
     from ledger.appends.values import Draft as Draft
     from ledger.appends.values import Idempotency as Idempotency
@@ -57,6 +60,7 @@ _ERRORS = (
 _HOME = {
     **dict.fromkeys(_ERRORS.split(), "ledger.errors"),
     "BlindIndex": "ledger.blind",
+    **dict.fromkeys(["Publishing", "SignAfter", "Signing"], "ledger.appends.publishing"),
     **dict.fromkeys(
         ["Appended", "Draft", "Idempotency", "Level", "Replay", "Sequenced", "Submission"], "ledger.appends.values"
     ),

@@ -10,11 +10,17 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeVar
 
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
 from ledger.appends.admission import admit
 from ledger.appends.appender import Appender
-from ledger.appends.sequencer import Identity, Sequencer, load_tree, read_replays
-from ledger.appends.values import Appended, Replay, Sequenced, Submission
-from ledger.errors import LedgerDamaged, ProofError
+from ledger.appends.identity import Identity
+from ledger.appends.publishing import Publisher, Publishing, SignAfter, Signing
+from ledger.appends.sequencer import Sequencer, load_tree, read_replays
+from ledger.appends.values import Appended, Level, Replay, Sequenced, Submission
+from ledger.appends.waiting import Milestone
+from ledger.errors import EntryMissing, LedgerClosed, LedgerDamaged, LedgerUnavailable, ProofError, StoreError
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.note import Signer, Verifier
 from ledger.log.reader import LogReader, read_entry
@@ -37,6 +43,7 @@ class Ledger:
         store: Store,
         identity: Identity,
         vault: Vault,
+        publishing: Publishing,
         *,
         now: Callable[[], datetime],
         entropy: Callable[[int], bytes],
@@ -48,13 +55,25 @@ class Ledger:
         self._identity = identity
         self._vault = vault
         self._entropy = entropy
+        # With sign_after witness nothing is published without its cosignatures, so no receipt is without them.
+        self._always_witnessed = publishing.sign_after is SignAfter.WITNESS
         self._reader = LogReader(store, cache)
         self._register = Register(store)
         self._pool = ThreadPoolExecutor(readers, thread_name_prefix="ledger-read")
         with store.reading() as connection:
-            load_tree(connection, read_head(connection), identity)
-        sequencer = Sequencer(store, identity, now, cache.put_all)
-        self._appender = Appender(sequencer.commit, self.replay, capacity)
+            head = read_head(connection)
+            load_tree(connection, head, identity)
+        self._published, self._witnessed = Milestone(head.published), Milestone()
+        inline = publishing.signing is Signing.INLINE
+        sequencer = Sequencer(store, identity, now, cache.put_all, inline=inline)
+        self._appender = Appender(sequencer.commit, capacity)
+        self._publisher: Publisher | None = None
+        if not inline or publishing.cosigners is not None:
+            self._publisher = Publisher(
+                store, self._reader, identity, publishing, commit=self._commit, published=self._published.tell,
+                witnessed=self._witnessed.tell, failed=self._stop_waiting, now=now,
+            )  # fmt: skip
+            self._publisher.start()
 
     @classmethod
     def open(
@@ -68,16 +87,19 @@ class Ledger:
         now: Callable[[], datetime],
         entropy: Callable[[int], bytes] = os.urandom,
         cosigners: Sequence[Signer] = (),
+        publishing: Publishing | None = None,
         capacity: int = 4096,
         readers: int = 4,
     ) -> Self:
         """Open an existing ledger for appending, and check that what is stored at its right edge is sound.
 
-        `cosigners` are further keys that sign each checkpoint (a line each); `capacity` is how many submissions may
-        wait, `readers` how many reads may run at once.
+        `cosigners` are further keys that sign each checkpoint (a line each); `publishing` says when checkpoints are
+        signed (with each commit, by default); `capacity` is how many submissions may wait, `readers` how many reads
+        may run at once.
 
         Raises:
             StoreMissing, SchemaNewer, SchemaOlder: there is no store this program can open.
+            StoreError: the database cannot do what `publishing` asks for.
             LedgerLocked: the SQLite file has a writer already.
             WrongKey, WrongOrigin: it is another log than configured.
             LedgerDamaged: head, tiles and checkpoint contradict each other.
@@ -88,13 +110,16 @@ class Ledger:
         try:
             store.start_writing()
             vault = Vault(master_keys, origin, entropy)
-            return cls(store, identity, vault, now=now, entropy=entropy, capacity=capacity, readers=readers)
+            return cls(
+                store, identity, vault, publishing or Publishing(), now=now, entropy=entropy, capacity=capacity,
+                readers=readers,
+            )  # fmt: skip
         except BaseException:
             store.close()
             raise
 
-    async def append(self, submission: Submission) -> Appended:
-        """Append, and return when it is durable and covered by a signed checkpoint.
+    async def append(self, submission: Submission, level: Level = Level.PUBLISHED) -> Appended:
+        """Append, and return when it is durable and has come as far as `level`.
 
         Raises:
             SubmissionError, TransitionRefused, AlreadyClaimed, IdempotencyConflict: refused; nothing was written.
@@ -102,11 +127,55 @@ class Ledger:
             LedgerUnavailable: not known to be durable; ask again with the same idempotency key.
             LedgerDamaged: stored data contradict each other; nothing more is appended.
         """
-        return await self._appender.submit(admit(submission, self._vault, self._entropy))
+        answer = await self._appender.submit(admit(submission, self._vault, self._entropy))
+        appended = await self._replayed(answer) if isinstance(answer, Replay) else answer
+        if self._is_at(appended, level):
+            return appended
+        await self._milestone(level).wait(_end(appended))
+        return await self.read(lambda: self._covered(appended, level))
 
-    def append_blocking(self, submission: Submission) -> Appended:
+    def append_blocking(self, submission: Submission, level: Level = Level.PUBLISHED) -> Appended:
         """Append as `append` does, blocking this thread."""
-        return self._appender.append_blocking(admit(submission, self._vault, self._entropy))
+        answer = self._appender.append_blocking(admit(submission, self._vault, self._entropy))
+        appended = self.replay(answer) if isinstance(answer, Replay) else answer
+        if self._is_at(appended, level):
+            return appended
+        self._milestone(level).wait_blocking(_end(appended))
+        return self._covered(appended, level)
+
+    async def _replayed(self, replay: Replay) -> Appended:
+        return await self.read(lambda: self.replay(replay))
+
+    def _is_at(self, appended: Appended, level: Level) -> bool:
+        if level is Level.SEQUENCED:
+            return True
+        return bool(appended.receipts) and (level is Level.PUBLISHED or self._always_witnessed)
+
+    def _milestone(self, level: Level) -> Milestone:
+        if self._publisher is None:
+            raise StoreError(f"nothing of this ledger is {level.value.lower()}: no publisher is configured")
+        return self._witnessed if level is Level.WITNESSED else self._published
+
+    def _covered(self, appended: Appended, level: Level) -> Appended:
+        first, count = appended.entries[0].index, len(appended.entries)
+        witnessed = level is Level.WITNESSED or self._always_witnessed
+        return self._proved(first, count, witnessed=witnessed)._replace(replayed=appended.replayed)
+
+    def _commit(self, act: Callable[[Connection], None]) -> None:
+        """Run a small change in one writing transaction, on the commit thread."""
+
+        def job() -> None:
+            try:
+                with self._store.writing() as connection:
+                    act(connection)
+            except (DBAPIError, self._store.database.errors) as failure:
+                raise LedgerUnavailable(f"nothing could be committed ({type(failure).__name__})") from failure
+
+        self._appender.run(job)
+
+    def _stop_waiting(self, damage: LedgerDamaged) -> None:
+        self._published.fail(damage)
+        self._witnessed.fail(damage)
 
     async def read(self, question: Callable[[], Answer]) -> Answer:
         """Run a read of this ledger in its small pool of threads: `await ledger.read(lambda: ledger.entry(7))`."""
@@ -118,22 +187,25 @@ class Ledger:
             return read_replays(self._store.database, connection, [key]).get(key)
 
     def replay(self, replay: Replay) -> Appended:
-        """Give the first answer to a submission again, byte for byte: against the first checkpoint that covered it.
+        """Give the first answer to a submission again, byte for byte; without receipts if none could be made yet."""
+        try:
+            return self._proved(replay.first_idx, replay.count, witnessed=self._always_witnessed)
+        except EntryMissing:
+            indices = range(replay.first_idx, replay.first_idx + replay.count)
+            return Appended(tuple(_sequenced(index, self.entry(index)) for index in indices), 0, (), True)
 
-        Raises:
-            EntryMissing: no checkpoint covers it yet.
-        """
-        end = replay.first_idx + replay.count
+    def _proved(self, first: int, count: int, *, witnessed: bool) -> Appended:
+        """Make the receipts of some neighbours against the first checkpoint that covered them all."""
         with self._store.reading() as connection:
-            note = read_covering_note(connection, end)
+            note = read_covering_note(connection, first + count, witnessed=witnessed)
             checkpoint = open_checkpoint(note, self._identity.verifiers, self._identity.origin)
             nodes = self._reader.nodes(connection)
             entries, receipts = [], []
-            for index in range(replay.first_idx, end):
+            for index in range(first, first + count):
                 leaf = read_entry(connection, index)
                 proof = prove_inclusion(index, checkpoint.size, nodes)
                 _require_sound(leaf, index, checkpoint.size, proof, checkpoint.root)
-                entries.append(Sequenced(index, leaf, hash_leaf(leaf)))
+                entries.append(_sequenced(index, leaf))
                 receipts.append(format_receipt(leaf, index, proof, note))
         return Appended(tuple(entries), checkpoint.size, tuple(receipts), True)
 
@@ -185,6 +257,11 @@ class Ledger:
 
     def close(self) -> None:
         """Commit what waits, stop, and close every connection. Closing twice does nothing more."""
+        if self._publisher is not None:
+            self._publisher.close()
+        closed = LedgerClosed("the ledger is closed")
+        self._published.fail(closed)
+        self._witnessed.fail(closed)
         self._appender.close()
         self._pool.shutdown()
         self._store.close()
@@ -203,3 +280,11 @@ def _require_sound(leaf: bytes, index: int, size: int, proof: list[bytes], root:
         verify_inclusion(hash_leaf(leaf), index, size, proof, root)
     except ProofError as failure:
         raise LedgerDamaged(f"the stored tiles do not prove entry {index} in the log of size {size}") from failure
+
+
+def _sequenced(index: int, leaf: bytes) -> Sequenced:
+    return Sequenced(index, leaf, hash_leaf(leaf))
+
+
+def _end(appended: Appended) -> int:
+    return appended.entries[-1].index + 1

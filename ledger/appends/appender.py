@@ -16,30 +16,31 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from ledger.appends.admission import Admitted
-from ledger.appends.sequencer import Outcome
-from ledger.appends.values import Appended, Replay
-from ledger.errors import AppendRefused, LedgerClosed, LedgerDamaged, LedgerError, LedgerOverloaded, LedgerUnavailable
+from ledger.appends.receipts import complete
+from ledger.appends.sequencer import Committed
+from ledger.appends.values import Accepted, Appended, Replay
+from ledger.errors import LedgerClosed, LedgerDamaged, LedgerError, LedgerOverloaded, LedgerUnavailable
 
 _LARGEST_BATCH = 1024
 
-Commit = Callable[[Sequence[Admitted]], list[Outcome]]
-Answer = Appended | LedgerError
+Commit = Callable[[Sequence[Admitted]], Committed]
+Answer = Appended | Replay | LedgerError
 
 
 class _Waiting(NamedTuple):
     admitted: Admitted
-    future: asyncio.Future[Appended] | Future[Appended]
+    future: asyncio.Future[Appended | Replay] | Future[Appended | Replay]
     loop: asyncio.AbstractEventLoop | None
 
 
 class Appender:
     """Feeds one sequencer. `submit` belongs to an event loop, `append_blocking` may be called from any thread."""
 
-    def __init__(self, commit: Commit, replay: Callable[[Replay], Appended], capacity: int = 4096) -> None:
+    def __init__(self, commit: Commit, capacity: int = 4096) -> None:
         self._commit = commit
-        self._replay = replay
         self._capacity = capacity
         self._queue: deque[_Waiting] = deque()
+        self._jobs: deque[tuple[Callable[[], None], Future[None]]] = deque()
         self._gates: WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Waiting]] = WeakKeyDictionary()
         self._last: tuple[asyncio.AbstractEventLoop | None, list[_Waiting]] = (None, [])
         self._changed = threading.Condition()
@@ -48,8 +49,10 @@ class Appender:
         self._thread = threading.Thread(target=self._run, name="ledger-commit", daemon=True)
         self._thread.start()
 
-    def submit(self, admitted: Admitted) -> asyncio.Future[Appended]:
+    def submit(self, admitted: Admitted) -> asyncio.Future[Appended | Replay]:
         """Queue a submission from a running event loop; cancelling the future does not take it back.
+
+        The future is told what was appended, or what the idempotency key was used for before.
 
         Raises:
             LedgerOverloaded: too many wait already.
@@ -63,18 +66,32 @@ class Appender:
         self._require_open(len(gate))
         if not gate:
             loop.call_soon(self._hand_over, gate)
-        future: asyncio.Future[Appended] = loop.create_future()
+        future: asyncio.Future[Appended | Replay] = loop.create_future()
         gate.append(_Waiting(admitted, future, loop))
         return future
 
-    def append_blocking(self, admitted: Admitted) -> Appended:
+    def append_blocking(self, admitted: Admitted) -> Appended | Replay:
         """Append and block this thread until it is durable."""
-        future: Future[Appended] = Future()
+        future: Future[Appended | Replay] = Future()
         with self._changed:
             self._require_open(0)
             self._queue.append(_Waiting(admitted, future, None))
             self._changed.notify()
         return future.result()
+
+    def run(self, job: Callable[[], None]) -> None:
+        """Run a function on the commit thread, between two batches, and block until it is done.
+
+        Raises:
+            LedgerClosed: the ledger is closed; whatever the function raises.
+        """
+        done: Future[None] = Future()
+        with self._changed:
+            if self._closed:
+                raise LedgerClosed("the ledger is closed")
+            self._jobs.append((job, done))
+            self._changed.notify()
+        done.result()
 
     def close(self) -> None:
         """Commit what waits, then stop; whoever comes later gets `LedgerClosed`."""
@@ -107,12 +124,16 @@ class Appender:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._queue and not self._closed:
+                while not self._queue and not self._jobs and not self._closed:
                     self._changed.wait()
-                batch = self._take()
-            if not batch:
+                jobs, batch = list(self._jobs), self._take()
+                self._jobs.clear()
+            if not batch and not jobs:
                 return
-            _resolve(batch, self._answer(batch))
+            for job, done in jobs:
+                _run_job(job, done)
+            if batch:
+                _resolve(batch, self._answer(batch))
 
     def _take(self) -> list[_Waiting]:
         """Take what waits, up to the first submission that erases: its batch ends with it, so that what comes
@@ -127,7 +148,7 @@ class Appender:
 
     def _answer(self, batch: Sequence[_Waiting]) -> list[Answer]:
         try:
-            outcomes = self._commit([waiting.admitted for waiting in batch])
+            committed = self._commit([waiting.admitted for waiting in batch])
         except LedgerDamaged as damage:
             self._stop(damage)
             return [damage] * len(batch)
@@ -137,7 +158,7 @@ class Appender:
             unavailable = LedgerUnavailable(f"the batch could not be committed ({type(failure).__name__})")
             unavailable.__cause__ = failure
             return [unavailable] * len(batch)
-        return [outcome if type(outcome) is Appended else self._conclude(outcome) for outcome in outcomes]
+        return answers(committed)
 
     def _stop(self, damage: LedgerDamaged) -> None:
         with self._changed:
@@ -146,18 +167,25 @@ class Appender:
             self._queue.clear()
         _resolve(left, [damage] * len(left))
 
-    def _conclude(self, outcome: Outcome) -> Answer:
-        if isinstance(outcome, Appended | AppendRefused):
-            return outcome
-        try:
-            return self._replay(outcome)
-        except LedgerError as failure:
-            return failure
+
+def answers(committed: Committed) -> list[Answer]:
+    """Put together what the callers of a batch are told."""
+    outcomes, note = committed
+    return [complete(one, note) if isinstance(one, Accepted) else one for one in outcomes]
+
+
+def _run_job(job: Callable[[], None], done: Future[None]) -> None:
+    try:
+        job()
+    except BaseException as failure:  # whoever waits for the job hears of it, whatever it is
+        done.set_exception(failure)
+    else:
+        done.set_result(None)
 
 
 def _resolve(batch: Sequence[_Waiting], answers: Sequence[Answer]) -> None:
     """Wake every caller, with one call into each event loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Appended], Answer]]] = {}
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Appended | Replay], Answer]]] = {}
     for waiting, answer in zip(batch, answers, strict=True):
         if isinstance(waiting.future, Future):
             _settle(waiting.future, answer)
@@ -170,14 +198,14 @@ def _resolve(batch: Sequence[_Waiting], answers: Sequence[Answer]) -> None:
             continue
 
 
-def _settle_all(settled: Sequence[tuple[asyncio.Future[Appended], Answer]]) -> None:
+def _settle_all(settled: Sequence[tuple[asyncio.Future[Appended | Replay], Answer]]) -> None:
     for future, answer in settled:
         if not future.done():
             _settle(future, answer)
 
 
-def _settle(future: asyncio.Future[Appended] | Future[Appended], answer: Answer) -> None:
-    if isinstance(answer, Appended):
-        future.set_result(answer)
-    else:
+def _settle(future: asyncio.Future[Appended | Replay] | Future[Appended | Replay], answer: Answer) -> None:
+    if isinstance(answer, LedgerError):
         future.set_exception(answer)
+    else:
+        future.set_result(answer)

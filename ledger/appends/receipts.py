@@ -11,7 +11,7 @@ from binascii import b2a_base64
 from collections.abc import Sequence
 from hashlib import sha256
 
-from ledger.appends.values import Sequenced
+from ledger.appends.values import Accepted, Appended
 from ledger.errors import LedgerDamaged
 from ledger.log.tiles import TileTree
 from ledger.receipt import receipt_head
@@ -50,17 +50,25 @@ class _Paths:
             raise LedgerDamaged("the tree in memory does not follow from its leaves")
 
 
-def batch_receipts(tree: TileTree, root: bytes, entries: Sequence[Sequenced], note: bytes) -> list[bytes]:
-    """Make the receipt of each of the newest entries of the tree against its checkpoint `note`, all verified.
+def batch_paths(tree: TileTree, root: bytes, leaf_hashes: Sequence[bytes]) -> list[bytes]:
+    """Encode the proof of each of the newest leaves of the tree against its root, all verified.
 
     Raises:
-        LedgerDamaged: a path does not lead to `root`; no receipt leaves.
+        LedgerDamaged: a path does not lead to `root`; no receipt may leave.
     """
-    first = tree.size - len(entries)
-    paths = _Paths(tree, first, [entry.leaf_hash for entry in entries])
+    paths = _Paths(tree, tree.size - len(leaf_hashes), leaf_hashes)
     if paths.walk(0, tree.size, b"") != root:
         raise LedgerDamaged("the paths of a batch lead to another root than was signed")
+    return paths.paths
+
+
+def complete(accepted: Accepted, note: bytes) -> Appended:
+    """Put the receipts of a submission together from its paths and the checkpoint of its batch."""
+    if not accepted.paths:
+        return Appended(accepted.entries, 0, (), False)
     end = b"\n" + note
-    return [
-        receipt_head(entry.entry, entry.index) + path + end for entry, path in zip(entries, paths.paths, strict=True)
+    receipts = [
+        receipt_head(entry.entry, entry.index) + path + end
+        for entry, path in zip(accepted.entries, accepted.paths, strict=True)
     ]
+    return Appended(accepted.entries, accepted.size, tuple(receipts), False)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, literal_column
 from sqlalchemy.exc import DBAPIError
 
 from ledger.appends.admission import Admitted
+from ledger.appends.identity import Identity
 from ledger.appends.planning import Known, Plan, Planned
-from ledger.appends.receipts import batch_receipts
-from ledger.appends.values import Appended, Replay
+from ledger.appends.receipts import batch_paths
+from ledger.appends.values import Accepted, Replay
 from ledger.canonical import format_time
 from ledger.errors import AppendRefused, LedgerDamaged, LedgerUnavailable
 from ledger.log import schema
 from ledger.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.log.databases import Database, upsert_clause
-from ledger.log.note import Signer, Verifier
 from ledger.log.store import Head, Store, lock_head, read_tile
 from ledger.log.tiles import ExpandedTile, TileTree
 from ledger.merkle import hash_leaf
@@ -37,17 +37,15 @@ _ADVANCE = (
 _ADVANCE_PUBLISHED = _ADVANCE.values(published=bindparam("published"), note=bindparam("note"))
 _RECORDS = upsert_clause(schema.record)
 
-Outcome = Appended | Replay | AppendRefused
+Outcome = Accepted | Replay | AppendRefused
 """What became of one submission of a batch; a replay's answer is made afterwards, from what is committed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Whose log this is: its origin, the keys that sign its checkpoints, and those that verify them."""
+class Committed(NamedTuple):
+    """A batch that is durable: an outcome for each submission, and its checkpoint if it was signed with it."""
 
-    origin: str
-    signers: tuple[Signer, ...]
-    verifiers: tuple[Verifier, ...]
+    outcomes: list[Outcome]
+    note: bytes
 
 
 class Sequencer:
@@ -74,7 +72,7 @@ class Sequencer:
         self._tree: TileTree | None = None
         self._root = b""
 
-    def commit(self, batch: Sequence[Admitted]) -> list[Outcome]:
+    def commit(self, batch: Sequence[Admitted]) -> Committed:
         """Append what the rules accept of a batch; one outcome for each submission, in order.
 
         Raises:
@@ -94,8 +92,9 @@ class Sequencer:
                 raise
         raise LedgerUnavailable("the batch could not be committed")
 
-    def _commit_once(self, batch: Sequence[Admitted]) -> list[Outcome]:
-        receipts: list[bytes] = []
+    def _commit_once(self, batch: Sequence[Admitted]) -> Committed:
+        paths: list[bytes] = []
+        note = None
         with self._store.writing() as connection:
             head = lock_head(self._store.database, connection)
             tree = self._tree_at(connection, head)
@@ -104,9 +103,9 @@ class Sequencer:
             if plan.entries:
                 note = self._extend(connection, tree, head, plan)
                 if note is not None:
-                    receipts = batch_receipts(tree, self._root, plan.entries, note)
+                    paths = batch_paths(tree, self._root, [entry.leaf_hash for entry in plan.entries])
         self._keep_tiles(tree.settle())
-        return [_conclude(made, plan, receipts) for made in decided]
+        return Committed([_conclude(made, plan, paths) for made in decided], note or b"")
 
     def _tree_at(self, connection: Connection, head: Head) -> TileTree:
         tree = self._tree
@@ -212,12 +211,12 @@ def _decide(plan: Plan, admitted: Admitted) -> Planned | Replay | AppendRefused:
         return refusal
 
 
-def _conclude(made: Planned | Replay | AppendRefused, plan: Plan, receipts: list[bytes]) -> Outcome:
+def _conclude(made: Planned | Replay | AppendRefused, plan: Plan, paths: list[bytes]) -> Outcome:
     if not isinstance(made, Planned):
         return made
     start = made.first - plan.first
     end = start + made.entries
-    return Appended(tuple(plan.entries[start:end]), plan.size if receipts else 0, tuple(receipts[start:end]), False)
+    return Accepted(tuple(plan.entries[start:end]), plan.size if paths else 0, tuple(paths[start:end]))
 
 
 def _write_claims(connection: Connection, plan: Plan) -> None:

@@ -92,6 +92,17 @@ class Appended(NamedTuple):
     """True if the same submission was appended before, and this is its first answer again, byte for byte."""
 
 
+class Accepted(NamedTuple):
+    """What the sequencer made of a submission: its entries, and their proofs against the checkpoint of the batch.
+
+    `paths` are the proof lines of the receipts; empty, and `size` 0, if the batch was not signed with its commit.
+    """
+
+    entries: tuple[Sequenced, ...]
+    size: int
+    paths: tuple[bytes, ...]
+
+
 @dataclass(slots=True)
 class Replay:
     """What an idempotency key was used for."""

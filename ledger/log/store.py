@@ -152,18 +152,29 @@ def read_checkpoint_note(connection: Connection, size: int) -> bytes:
     return bytes(note)
 
 
-def read_covering_note(connection: Connection, size: int) -> bytes:
-    """Read the smallest signed checkpoint of at least this size: the first that covered an entry `size - 1`.
+def read_covering_note(connection: Connection, size: int, *, witnessed: bool = False) -> bytes:
+    """Read the first published checkpoint that covered the first `size` entries.
+
+    That is the smallest one signed at that size or above, and no larger than the published head; so it is the same
+    note whenever it is asked for. With `witnessed`, it is the first that the witness policy was satisfied with, its
+    cosignatures included.
 
     Raises:
-        EntryMissing: none was signed yet.
+        EntryMissing: there is none yet.
     """
-    table = schema.checkpoint
-    question = select(table.c.note).where(table.c.size >= size).order_by(table.c.size).limit(1)
-    note = connection.execute(question).scalar()
-    if note is None:
-        raise EntryMissing(f"no checkpoint covers a log of size {size} yet")
-    return bytes(note)
+    table, lines, head = schema.checkpoint, schema.cosignature, schema.head
+    question = select(table.c.size, table.c.note).where(table.c.size >= size).order_by(table.c.size).limit(1)
+    if witnessed:
+        question = question.where(table.c.size.in_(select(lines.c.size)))
+    else:
+        question = question.where(table.c.size <= select(head.c.published).where(head.c.id == 1).scalar_subquery())
+    row = connection.execute(question).first()
+    if row is None:
+        raise EntryMissing(f"no {'witnessed' if witnessed else 'published'} checkpoint covers {size} entries yet")
+    if not witnessed:
+        return bytes(row.note)
+    added = connection.execute(select(lines.c.line).where(lines.c.size == row.size).order_by(lines.c.line)).scalars()
+    return bytes(row.note) + "".join(f"{line}\n" for line in added).encode()
 
 
 def create_store(url: str, *, origin: str, signer: Signer, now: datetime, cosigners: Sequence[Signer] = ()) -> None:

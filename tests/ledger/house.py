@@ -14,6 +14,7 @@ from ledger import (
     FileMasterKeys,
     Idempotency,
     Ledger,
+    Publishing,
     Submission,
     create_store,
     write_master_key,
@@ -45,7 +46,7 @@ class House:
     master_keys: FileMasterKeys
     directory: Path
 
-    def open(self, capacity: int = 4096) -> Ledger:
+    def open(self, capacity: int = 4096, publishing: Publishing | None = None) -> Ledger:
         return Ledger.open(
             self.url,
             origin=ORIGIN,
@@ -54,6 +55,7 @@ class House:
             master_keys=self.master_keys,
             now=Clock(),
             capacity=capacity,
+            publishing=publishing,
         )
 
 

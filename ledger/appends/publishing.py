@@ -1,0 +1,259 @@
+"""Publishing: when a durable log size becomes a signed checkpoint that may leave, and what witnesses say of it.
+
+The order is always: read a committed size, sign, commit the signed row, only then let it leave. Two processes that
+publish one log meet at the primary key of `checkpoint` and at the compare-and-swap of the head row: whoever comes
+second throws its note away unseen.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+from sqlalchemy import Connection, select, text
+
+from ledger.appends.identity import Identity
+from ledger.canonical import format_time
+from ledger.errors import LedgerDamaged, LedgerError, LedgerUnavailable, StoreError
+from ledger.log import schema
+from ledger.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from ledger.log.reader import LogReader
+from ledger.log.store import Head, Store, read_head
+from ledger.merkle import prove_consistency, verify_consistency
+
+_log = structlog.get_logger()
+_STANDBY_POLL = 0.02
+"""Seconds between two looks at the standby servers."""
+
+
+class Signing(enum.Enum):
+    """Who signs a checkpoint, and when."""
+
+    INLINE = "inline"
+    """The sequencer, in the transaction of each batch: the first durable answer carries its receipt."""
+    INTERVAL = "interval"
+    """A publisher, now and then: for keys in an HSM or behind a network, and for what must be confirmed before."""
+
+
+class SignAfter(enum.Enum):
+    """What must have happened before a checkpoint may leave."""
+
+    LOCAL = "local"
+    """The commit."""
+    STANDBY = "standby"
+    """A standby server has the commit on disk (PostgreSQL): a fail-over loses nothing that was signed."""
+    WITNESS = "witness"
+    """The witnesses that the policy asks for have cosigned it."""
+
+
+class Cosigners(Protocol):
+    """Witnesses, as the publisher sees them (`ledger.witness`)."""
+
+    def collect(self, note: bytes, size: int, prove: Callable[[int, int], list[bytes]]) -> list[str]:
+        """Return verified signature lines for the checkpoint `note`; raises if a witness has seen another history."""
+        ...
+
+    def satisfied(self, lines: Sequence[str]) -> bool:
+        """Tell whether these lines are all that the policy asks for."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publishing:
+    """How checkpoints are published; `interval` in seconds is also how often witnesses are asked."""
+
+    signing: Signing = Signing.INLINE
+    sign_after: SignAfter = SignAfter.LOCAL
+    interval: float = 1.0
+    cosigners: Cosigners | None = None
+
+    def __post_init__(self) -> None:
+        mistakes = []
+        if self.interval <= 0:
+            mistakes.append("the interval must be positive")
+        if self.sign_after is not SignAfter.LOCAL and self.signing is Signing.INLINE:
+            mistakes.append(f"sign_after {self.sign_after.value} needs signing at an interval")
+        if self.sign_after is SignAfter.WITNESS and self.cosigners is None:
+            mistakes.append("sign_after witness needs witnesses")
+        if mistakes:
+            raise StoreError("; ".join(mistakes))
+
+
+class Publisher:
+    """Publishes the log of one store, and tells who waits how far publication and witnessing have come.
+
+    `commit` runs a function in one writing transaction, on the thread that writes.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        reader: LogReader,
+        identity: Identity,
+        publishing: Publishing,
+        *,
+        commit: Callable[[Callable[[Connection], None]], None],
+        published: Callable[[int], None],
+        witnessed: Callable[[int], None],
+        failed: Callable[[LedgerDamaged], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        if publishing.sign_after is SignAfter.STANDBY and store.database.name != "postgresql":
+            raise StoreError("sign_after standby needs PostgreSQL")
+        self._store = store
+        self._reader = reader
+        self._identity = identity
+        self._publishing = publishing
+        self._commit = commit
+        self._published = published
+        self._witnessed = witnessed
+        self._failed = failed
+        self._now = now
+        self._stopped = threading.Event()
+        self._cosigned = 0
+        self._thread = threading.Thread(target=self._run, name="ledger-publish", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End after the round that is under way."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._publishing.interval):
+            try:
+                self.round()
+            except LedgerDamaged as damage:
+                _log.error("publication stopped", error=str(damage))
+                self._failed(damage)
+                return
+            except LedgerError as failure:
+                # The next round tries again; callers who wait for publication go on waiting within their deadlines.
+                _log.warning("publication failed", error=str(failure))
+
+    def round(self) -> None:
+        """Publish what is new, ask the witnesses, and wake who waits for either.
+
+        Raises:
+            LedgerDamaged: the log contradicts what it published; nothing is signed any more.
+            LedgerUnavailable: the database or the standby did not answer in time.
+        """
+        with self._store.reading() as connection:
+            head = read_head(connection)
+        if head.published < head.size and self._publishing.signing is Signing.INTERVAL:
+            head = self._publish(head)
+        self._published(head.published)
+        cosigners = self._publishing.cosigners
+        if cosigners is not None and self._publishing.sign_after is not SignAfter.WITNESS:
+            self._witness(head, cosigners)
+
+    def _publish(self, head: Head) -> Head:
+        self._require_growth(head)
+        if self._publishing.sign_after is SignAfter.STANDBY:
+            self._await_standby()
+        checkpoint = Checkpoint(origin=self._identity.origin, size=head.size, root=head.root)
+        note = self._signed(checkpoint)
+        lines: list[str] = []
+        cosigners = self._publishing.cosigners
+        if cosigners is not None and self._publishing.sign_after is SignAfter.WITNESS:
+            lines = self._collect(note, head.size, cosigners)
+            if not lines:
+                return head
+        self._commit(lambda connection: _publish(connection, head, note, lines))
+        if lines:
+            self._cosigned = head.size
+            self._witnessed(head.size)
+        return Head(size=head.size, root=head.root, published=head.size, note=note)
+
+    def _require_growth(self, head: Head) -> None:
+        """Never sign what does not continue the last published checkpoint."""
+        before = open_checkpoint(head.note, self._identity.verifiers, self._identity.origin)
+        with self._store.reading() as connection:
+            proof = prove_consistency(before.size, head.size, self._reader.nodes(connection))
+        try:
+            verify_consistency(before.size, head.size, proof, before.root, head.root)
+        except LedgerError as failure:
+            raise LedgerDamaged(f"the log of size {head.size} does not continue its checkpoint") from failure
+
+    def _signed(self, checkpoint: Checkpoint) -> bytes:
+        """Return the note that was committed for this size, or sign one and commit it: it has not left yet."""
+        with self._store.reading() as connection:
+            stored = _stored_note(connection, checkpoint)
+        if stored is not None:
+            return stored
+        note = sign_checkpoint(checkpoint, self._identity.signers)
+        at = format_time(self._now())
+        kept: list[bytes] = []
+
+        def keep(connection: Connection) -> None:
+            other = _stored_note(connection, checkpoint)
+            if other is None:
+                row = {"size": checkpoint.size, "root": checkpoint.root, "note": note, "signed_at": at}
+                connection.execute(schema.checkpoint.insert(), row)
+            kept.append(note if other is None else other)
+
+        self._commit(keep)
+        return kept[-1]
+
+    def _await_standby(self) -> None:
+        with self._store.reading() as connection:
+            written = connection.execute(text("SELECT pg_current_wal_flush_lsn()")).scalar_one()
+        question = text(
+            "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND flush_lsn >= CAST(:lsn AS pg_lsn)"
+        )
+        while not self._stopped.is_set():
+            with self._store.reading() as connection:
+                if connection.execute(question, {"lsn": str(written)}).scalar_one():
+                    return
+            self._stopped.wait(_STANDBY_POLL)
+        raise LedgerUnavailable("the ledger is closing; no standby confirmed the newest entries")
+
+    def _witness(self, head: Head, cosigners: Cosigners) -> None:
+        if head.published <= self._cosigned:
+            return
+        lines = self._collect(head.note, head.published, cosigners)
+        if lines:
+            self._commit(lambda connection: _keep_lines(connection, head.published, lines))
+            self._cosigned = head.published
+            self._witnessed(head.published)
+
+    def _collect(self, note: bytes, size: int, cosigners: Cosigners) -> list[str]:
+        lines = cosigners.collect(note, size, self._reader.consistency)
+        if cosigners.satisfied(lines):
+            return sorted(lines)
+        _log.warning("too few witnesses", size=size, cosignatures=len(lines))
+        return []
+
+
+def _stored_note(connection: Connection, checkpoint: Checkpoint) -> bytes | None:
+    table = schema.checkpoint
+    row = connection.execute(select(table).where(table.c.size == checkpoint.size)).one_or_none()
+    if row is None:
+        return None
+    if bytes(row.root) != checkpoint.root:
+        raise LedgerDamaged(f"another root was signed for size {checkpoint.size}")
+    return bytes(row.note)
+
+
+def _publish(connection: Connection, head: Head, note: bytes, lines: Sequence[str]) -> None:
+    table = schema.head
+    _keep_lines(connection, head.size, lines)
+    # Whoever published a larger size meanwhile is not taken back.
+    moved = table.update().where(table.c.id == 1, table.c.published < head.size).values(published=head.size, note=note)
+    connection.execute(moved)
+
+
+def _keep_lines(connection: Connection, size: int, lines: Sequence[str]) -> None:
+    """Keep the cosignatures of a size, all at once: the first complete set is the one that receipts carry for ever."""
+    table = schema.cosignature
+    if lines and connection.execute(select(table.c.size).where(table.c.size == size).limit(1)).first() is None:
+        connection.execute(table.insert(), [{"size": size, "line": line} for line in lines])

@@ -1,0 +1,99 @@
+"""Who waits until the log is published or witnessed up to some size."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import NamedTuple
+
+from ledger.errors import LedgerError
+
+
+class _Waiter(NamedTuple):
+    size: int
+    future: asyncio.Future[None] | Future[None]
+    loop: asyncio.AbstractEventLoop | None
+
+
+class Milestone:
+    """A size that only grows, and those who wait for it; safe for several threads and event loops."""
+
+    def __init__(self, reached: int = 0) -> None:
+        self._reached = reached
+        self._waiters: dict[int, _Waiter] = {}
+        self._failure: LedgerError | None = None
+        self._guard = threading.Lock()
+
+    @property
+    def reached(self) -> int:
+        """The newest size that was told."""
+        return self._reached
+
+    def tell(self, size: int) -> None:
+        """Note that the log has come to `size`, and wake whom that serves, with one call into each event loop."""
+        with self._guard:
+            if size <= self._reached:
+                return
+            self._reached = size
+            served = {key: waiter for key, waiter in self._waiters.items() if waiter.size <= size}
+            for key in served:
+                del self._waiters[key]
+        _wake(served.values(), None)
+
+    def fail(self, failure: LedgerError) -> None:
+        """Tell everybody who waits, now or later, that it will not come to that."""
+        with self._guard:
+            self._failure = failure
+            left, self._waiters = self._waiters, {}
+        _wake(left.values(), failure)
+
+    async def wait(self, size: int) -> None:
+        """Wait on an event loop until the log has come to `size`; raises what `fail` was told."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        if self._enrol(_Waiter(size, future, loop)):
+            try:
+                await future
+            finally:
+                with self._guard:
+                    self._waiters.pop(id(future), None)
+
+    def wait_blocking(self, size: int) -> None:
+        """Block this thread until the log has come to `size`; raises what `fail` was told."""
+        future: Future[None] = Future()
+        if self._enrol(_Waiter(size, future, None)):
+            future.result()
+
+    def _enrol(self, waiter: _Waiter) -> bool:
+        with self._guard:
+            if waiter.size <= self._reached:
+                return False
+            if self._failure is not None:
+                raise self._failure
+            self._waiters[id(waiter.future)] = waiter
+            return True
+
+
+def _wake(waiters: Iterable[_Waiter], failure: LedgerError | None) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for waiter in waiters:
+        if isinstance(waiter.future, Future):
+            _settle([waiter.future], failure)
+        elif waiter.loop is not None:
+            by_loop.setdefault(waiter.loop, []).append(waiter.future)
+    for loop, futures in by_loop.items():
+        with suppress(RuntimeError):  # the loop was closed: nobody is left to be told
+            loop.call_soon_threadsafe(_settle, futures, failure)
+
+
+def _settle(futures: Sequence[asyncio.Future[None] | Future[None]], failure: LedgerError | None) -> None:
+    for future in futures:
+        if future.done():
+            continue
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(failure)

@@ -1,0 +1,144 @@
+"""Acknowledgement levels: what is durable, what is published, what is witnessed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from ledger import LedgerClosed, Level, Publishing, SignAfter, Signing, StoreError, verify_receipt
+from ledger.log.checkpoint import open_checkpoint
+from tests.ledger.house import ORIGIN, House, answered, submission
+
+SLOWLY = Publishing(signing=Signing.INTERVAL, interval=0.05)
+NEVER = Publishing(signing=Signing.INTERVAL, interval=3600)
+
+
+class OneWitness:
+    """A witness in this process: it signs what it is shown with its own key, if it continues what it saw."""
+
+    def __init__(self, house: House) -> None:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        from ledger import Ed25519Signer
+
+        self.signer = Ed25519Signer("witness.example", Ed25519PrivateKey.generate())
+        self.willing = True
+        self.asked: list[int] = []
+
+    def collect(self, note: bytes, size: int, prove: Callable[[int, int], list[bytes]]) -> list[str]:
+        from ledger.log.note import sign_note, split_note
+
+        self.asked.append(size)
+        text, _ = split_note(note)
+        return split_note(sign_note(text, [self.signer]))[1] if self.willing else []
+
+    def satisfied(self, lines: Sequence[str]) -> bool:
+        return len(lines) >= 1
+
+
+async def test_a_sequenced_entry_is_durable_and_has_no_receipt_yet(house: House) -> None:
+    with house.open(publishing=NEVER) as ledger:
+        done = await ledger.append(submission(answered()), Level.SEQUENCED)
+        assert (done.entries[0].index, done.size, done.receipts) == (0, 0, ())
+        assert ledger.size() == 1
+        assert open_checkpoint(ledger.checkpoint(), [house.signer.verifier], ORIGIN).size == 0
+
+
+async def test_a_published_entry_waits_for_its_checkpoint(house: House) -> None:
+    with house.open(publishing=SLOWLY) as ledger:
+        done = await asyncio.gather(*(ledger.append(submission(answered())) for _ in range(100)))
+        for one in done:
+            proved = verify_receipt(one.receipts[0], [house.signer.verifier], ORIGIN)
+            assert (proved.index, proved.size) == (one.entries[0].index, one.size)
+        assert len({one.size for one in done}) < 100
+
+
+async def test_a_repeated_request_gets_the_receipt_of_the_first_checkpoint_again(house: House) -> None:
+    key = bytes.fromhex("019ab0c00000") + b"once"
+    with house.open(publishing=SLOWLY) as ledger:
+        first = await ledger.append(submission(answered(), key=key))
+        for _ in range(3):
+            await ledger.append(submission(answered()))
+        again = await ledger.append(submission(answered(), key=key))
+        assert (again.receipts, again.size, again.replayed) == (first.receipts, first.size, True)
+
+
+async def test_whoever_waits_for_publication_is_told_when_the_ledger_closes(house: House) -> None:
+    ledger = house.open(publishing=NEVER)
+    waiting = asyncio.create_task(ledger.append(submission(answered())))
+    while ledger.size() == 0:
+        await asyncio.sleep(0)
+    await asyncio.to_thread(ledger.close)
+    with pytest.raises(LedgerClosed):
+        await waiting
+
+
+async def test_a_witnessed_entry_carries_the_cosignature_for_ever(house: House) -> None:
+    witness = OneWitness(house)
+    key = bytes.fromhex("019ab0c00000") + b"once"
+    with house.open(publishing=Publishing(interval=0.05, cosigners=witness)) as ledger:
+        done = await ledger.append(submission(answered(), key=key), Level.WITNESSED)
+        receipt = done.receipts[0]
+        assert verify_receipt(receipt, [house.signer.verifier], ORIGIN).size == done.size
+        open_checkpoint(receipt.split(b"\n\n", 1)[1], [witness.signer.verifier], ORIGIN)
+        await ledger.append(submission(answered()), Level.WITNESSED)
+        again = await ledger.append(submission(answered(), key=key), Level.WITNESSED)
+        assert again.receipts == done.receipts
+
+
+async def test_with_sign_after_witness_nothing_is_published_without_the_witness(house: House) -> None:
+    witness = OneWitness(house)
+    witness.willing = False
+    publishing = Publishing(
+        signing=Signing.INTERVAL, sign_after=SignAfter.WITNESS, interval=0.02, cosigners=witness
+    )  # fmt: skip
+    with house.open(publishing=publishing) as ledger:
+        waiting = asyncio.create_task(ledger.append(submission(answered())))
+        while len(witness.asked) < 3:
+            await asyncio.sleep(0.01)
+        assert not waiting.done()
+        assert open_checkpoint(ledger.checkpoint(), [house.signer.verifier], ORIGIN).size == 0
+        witness.willing = True
+        done = await waiting
+        open_checkpoint(done.receipts[0].split(b"\n\n", 1)[1], [witness.signer.verifier], ORIGIN)
+
+
+async def test_a_checkpoint_signed_but_never_published_is_the_one_published_after_a_restart(house: House) -> None:
+    witness = OneWitness(house)
+    witness.willing = False
+    publishing = Publishing(
+        signing=Signing.INTERVAL, sign_after=SignAfter.WITNESS, interval=0.02, cosigners=witness
+    )  # fmt: skip
+    with house.open(publishing=publishing) as ledger:
+        await ledger.append(submission(answered()), Level.SEQUENCED)
+        while len(witness.asked) < 2:
+            await asyncio.sleep(0.01)
+    signed = set(witness.asked)
+    witness.willing = True
+    with house.open(publishing=publishing) as ledger:
+        done = await ledger.append(submission(answered()))
+        assert done.size >= 2
+        assert signed == {1}
+        assert verify_receipt(done.receipts[0], [house.signer.verifier], ORIGIN).size == done.size
+
+
+def test_a_promise_that_cannot_be_kept_is_refused() -> None:
+    for mistaken in (
+        lambda: Publishing(sign_after=SignAfter.STANDBY),
+        lambda: Publishing(signing=Signing.INTERVAL, sign_after=SignAfter.WITNESS),
+        lambda: Publishing(interval=0),
+    ):
+        with pytest.raises(StoreError):
+            mistaken()
+
+
+async def test_sqlite_has_no_standby_to_wait_for(sqlite_house: House) -> None:
+    with pytest.raises(StoreError, match="PostgreSQL"):
+        sqlite_house.open(publishing=Publishing(signing=Signing.INTERVAL, sign_after=SignAfter.STANDBY))
+
+
+async def test_nothing_is_witnessed_where_no_witness_is_configured(house: House) -> None:
+    with house.open() as ledger, pytest.raises(StoreError, match="witnessed"):
+        await ledger.append(submission(answered()), Level.WITNESSED)
