@@ -50,6 +50,11 @@ if TYPE_CHECKING:
     from ledger.vault import MasterKeys as MasterKeys
     from ledger.vault import VaultGroup as VaultGroup
     from ledger.vault import write_master_key as write_master_key
+    from ledger.witness.client import Cosigners as Cosigners
+    from ledger.witness.client import WitnessCosigners as WitnessCosigners
+    from ledger.witness.policy import Policy as Policy
+    from ledger.witness.policy import verify_witnessed as verify_witnessed
+    from ledger.witness.policy_file import load_policy as load_policy
 
 _ERRORS = (
     "AlgorithmUnavailable AlreadyClaimed AppendRefused CanonicalError EntryError EntryMissing ExtraMissing "
@@ -78,6 +83,9 @@ _HOME = {
     **dict.fromkeys(["HistoryLine", "Register"], "ledger.records.register"),
     "Ledger": "ledger.service",
     **dict.fromkeys(["Erased", "FileMasterKeys", "MasterKeys", "VaultGroup", "write_master_key"], "ledger.vault"),
+    **dict.fromkeys(["Cosigners", "WitnessCosigners"], "ledger.witness.client"),
+    **dict.fromkeys(["Policy", "verify_witnessed"], "ledger.witness.policy"),
+    "load_policy": "ledger.witness.policy_file",
 }
 
 __all__ = sorted(_HOME)  # noqa: PLE0605  the table above is the one list of public names
