@@ -67,6 +67,7 @@ from ledger import (
     FileMasterKeys,
     Ledger,
     Submission,
+    load_further_signer,
     load_signer,
     new_record,
 )
@@ -118,6 +119,7 @@ def open_ledger(settings: LedgerSettings, *, now: Callable[[], datetime] = now_u
         origin=settings.origin,
         signer=signer,
         verifiers=[signer.verifier],
+        cosigners=[load_further_signer(path, settings.origin, now=now) for path in settings.cosigner_key_files],
         master_keys=FileMasterKeys(settings.master_keys_file),
         now=now,
         capacity=settings.queue,

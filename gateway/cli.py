@@ -343,3 +343,9 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+from gateway import key_creation, witness_commands  # noqa: E402  they add themselves to the program
+
+key_creation.add_to(cli)
+witness_commands.add_to(cli)

@@ -42,6 +42,7 @@ class LedgerSettings:
     url: str
     origin: str
     signing_key_file: Path
+    cosigner_key_files: tuple[Path, ...]
     master_keys_file: Path
     index_key_file: Path
     queue: int
@@ -165,6 +166,7 @@ def _ledger(part: Stanza, home: Path) -> LedgerSettings:
         url=_database_url(url, home),
         origin=part.text("origin"),
         signing_key_file=home / part.text("signing_key_file"),
+        cosigner_key_files=tuple(home / name for name in part.texts("cosigner_key_files")),
         master_keys_file=home / part.text("master_keys_file"),
         index_key_file=home / part.text("index_key_file"),
         queue=part.number("queue", 4096, least=1, most=1 << 20),

@@ -151,6 +151,7 @@ ledger_reserve = "500ms"                      # part of each deadline kept for r
 url = "{url}"         # or postgresql+psycopg://user@host/database
 origin = "{origin}"
 signing_key_file = "keys/log.key"
+cosigner_key_files = []                        # further lines of each checkpoint, such as ["keys/log.ml-dsa-44.key"]
 master_keys_file = "keys/master.keys"
 index_key_file = "keys/index.key"
 queue = 4096                                   # submissions that may wait; more are refused at once

@@ -23,16 +23,19 @@ if TYPE_CHECKING:
     from ledger.errors import *  # noqa: F403
     from ledger.fsck import Damage as Damage
     from ledger.fsck import FsckReport as FsckReport
+    from ledger.log.algorithms.ed25519 import Ed25519Signer as Ed25519Signer
+    from ledger.log.algorithms.ed25519 import Ed25519Verifier as Ed25519Verifier
     from ledger.log.checkpoint import Checkpoint as Checkpoint
-    from ledger.log.note import Ed25519Signer as Ed25519Signer
-    from ledger.log.note import Ed25519Verifier as Ed25519Verifier
+    from ledger.log.key_file import load_further_signer as load_further_signer
+    from ledger.log.key_file import load_signer as load_signer
+    from ledger.log.key_file import write_key as write_key
+    from ledger.log.key_file import write_signing_key as write_signing_key
     from ledger.log.note import Signer as Signer
     from ledger.log.note import Verifier as Verifier
-    from ledger.log.note import load_signer as load_signer
-    from ledger.log.note import parse_vkey as parse_vkey
-    from ledger.log.note import write_signing_key as write_signing_key
     from ledger.log.store import create_store as create_store
     from ledger.log.store import open_store as open_store
+    from ledger.log.vkey import parse_vkey as parse_vkey
+    from ledger.log.vkey import parse_vkeys as parse_vkeys
     from ledger.receipt import VerifiedReceipt as VerifiedReceipt
     from ledger.receipt import verify_receipt as verify_receipt
     from ledger.records.codec import Entry as Entry
@@ -50,12 +53,18 @@ if TYPE_CHECKING:
     from ledger.vault import MasterKeys as MasterKeys
     from ledger.vault import VaultGroup as VaultGroup
     from ledger.vault import write_master_key as write_master_key
+    from ledger.witness.client import Cosigners as Cosigners
+    from ledger.witness.client import WitnessCosigners as WitnessCosigners
+    from ledger.witness.policy import Policy as Policy
+    from ledger.witness.policy import verify_witnessed as verify_witnessed
+    from ledger.witness.policy_file import load_policy as load_policy
 
 _ERRORS = (
-    "AlreadyClaimed AppendRefused CanonicalError EntryError EntryMissing IdempotencyConflict KeyFileError LedgerClosed "
-    "LedgerDamaged LedgerError LedgerLocked LedgerOverloaded LedgerUnavailable NoteError ProofError ReceiptError "
-    "SchemaNewer SchemaOlder StoreError StoreExists StoreMissing SubmissionError TransitionRefused "
-    "VaultError WrongKey WrongOrigin"
+    "AlgorithmUnavailable AlreadyClaimed AppendRefused CanonicalError EntryError EntryMissing ExtraMissing "
+    "IdempotencyConflict KeyFileError LedgerClosed LedgerDamaged LedgerError LedgerLocked LedgerOverloaded "
+    "LedgerUnavailable NoteError PolicyError ProofError QuorumMissing ReceiptError SchemaNewer SchemaOlder "
+    "SplitView StoreError StoreExists StoreMissing SubmissionError TransitionRefused VaultError WitnessError "
+    "WitnessStateError WrongKey WrongOrigin"
 )
 _HOME = {
     **dict.fromkeys(_ERRORS.split(), "ledger.errors"),
@@ -66,10 +75,10 @@ _HOME = {
     ),
     "Checkpoint": "ledger.log.checkpoint",
     **dict.fromkeys(["Damage", "FsckReport"], "ledger.fsck"),
-    **dict.fromkeys(
-        ["Ed25519Signer", "Ed25519Verifier", "Signer", "Verifier", "load_signer", "parse_vkey", "write_signing_key"],
-        "ledger.log.note",
-    ),
+    **dict.fromkeys(["Ed25519Signer", "Ed25519Verifier"], "ledger.log.algorithms.ed25519"),
+    **dict.fromkeys(["load_further_signer", "load_signer", "write_key", "write_signing_key"], "ledger.log.key_file"),
+    **dict.fromkeys(["Signer", "Verifier"], "ledger.log.note"),
+    **dict.fromkeys(["parse_vkey", "parse_vkeys"], "ledger.log.vkey"),
     **dict.fromkeys(["VerifiedReceipt", "verify_receipt"], "ledger.receipt"),
     **dict.fromkeys(["create_store", "open_store"], "ledger.log.store"),
     **dict.fromkeys(["Entry", "Json", "canonical", "decode_entry", "parse_canonical"], "ledger.records.codec"),
@@ -78,6 +87,9 @@ _HOME = {
     **dict.fromkeys(["HistoryLine", "Register"], "ledger.records.register"),
     "Ledger": "ledger.service",
     **dict.fromkeys(["Erased", "FileMasterKeys", "MasterKeys", "VaultGroup", "write_master_key"], "ledger.vault"),
+    **dict.fromkeys(["Cosigners", "WitnessCosigners"], "ledger.witness.client"),
+    **dict.fromkeys(["Policy", "verify_witnessed"], "ledger.witness.policy"),
+    "load_policy": "ledger.witness.policy_file",
 }
 
 __all__ = sorted(_HOME)  # noqa: PLE0605  the table above is the one list of public names

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 
 class LedgerError(Exception):
     """Something about the ledger failed or was refused."""
@@ -26,6 +28,14 @@ class WrongOrigin(NoteError):
         super().__init__(f"the checkpoint is of log {found!r}, not of {expected!r}")
         self.expected = expected
         self.found = found
+
+
+class ExtraMissing(LedgerError):
+    """Something needs a library that is not installed; the message names the extra to install."""
+
+
+class AlgorithmUnavailable(ExtraMissing):
+    """An algorithm needs a library, or a release of one, that is not installed; the message says which."""
 
 
 class ReceiptError(LedgerError):
@@ -136,3 +146,36 @@ class AlreadyClaimed(AppendRefused):
 
 class VaultError(LedgerError):
     """A document cannot be read: wrong master key or damaged ciphertext."""
+
+
+class PolicyError(LedgerError):
+    """A witness policy is wrong; `mistakes` lists every reason with its line."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("witness policy: " + "; ".join(mistakes))
+        self.mistakes = mistakes
+
+
+class QuorumMissing(LedgerError):
+    """A checkpoint does not carry the cosignatures that the policy asks for."""
+
+
+class SplitView(LedgerError):
+    """Witnesses hold a history of this log that ours does not extend: the log forked, or was rolled back.
+
+    `witnesses` names them as the policy does; `lines` are the cosignatures that other witnesses gave all the same.
+    """
+
+    def __init__(self, witnesses: Mapping[str, str], lines: Sequence[str]) -> None:
+        told = "; ".join(f"{name}: {reason}" for name, reason in witnesses.items())
+        super().__init__(f"SPLIT VIEW: witnesses hold another history of this log ({told})")
+        self.witnesses = witnesses
+        self.lines = tuple(lines)
+
+
+class WitnessError(LedgerError):
+    """A message of the witness protocol is malformed."""
+
+
+class WitnessStateError(LedgerError):
+    """The state of a witness cannot be used as it is; without it the witness must not sign."""

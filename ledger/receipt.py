@@ -58,6 +58,11 @@ def format_receipt(leaf: bytes, index: int, proof: Sequence[bytes], note: bytes)
     return receipt_head(leaf, index) + b"".join([b2a_base64(h) for h in proof]) + b"\n" + note
 
 
+def is_receipt(content: bytes) -> bool:
+    """Tell whether something begins as a receipt does (a checkpoint alone does not)."""
+    return content.startswith(_HEADER.encode() + b"\n")
+
+
 def parse_receipt(receipt: bytes) -> ParsedReceipt:
     """Take a receipt apart.
 

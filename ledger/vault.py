@@ -21,7 +21,7 @@ from sqlalchemy import Connection, select, union_all
 from ledger.canonical import Json, parse_canonical, parse_time
 from ledger.errors import CanonicalError, EntryMissing, KeyFileError, VaultError
 from ledger.log import schema
-from ledger.log.note import read_secret, write_secret
+from ledger.secret_file import read_secret, write_secret
 
 _LINE = re.compile(r"([1-9][0-9]{0,8}):([0-9a-f]{64})", re.ASCII)
 _DOCUMENT_DOMAIN = b"chengxin/ledger/v1/document\x00"

@@ -59,6 +59,14 @@ def parse_checkpoint(text: str) -> Checkpoint:
     return Checkpoint(origin=lines[0], size=parse_decimal(lines[1]), root=root)
 
 
+def decode_checkpoint(text: bytes) -> Checkpoint:
+    """Read the text of a checkpoint from its bytes, as keys are given it; raises `NoteError` if it is malformed."""
+    try:
+        return parse_checkpoint(text.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise NoteError("a checkpoint is UTF-8") from None
+
+
 def sign_checkpoint(checkpoint: Checkpoint, signers: Sequence[Signer]) -> bytes:
     """Sign a checkpoint. The caller answers for it that no other root was ever signed for this size."""
     if not checkpoint.origin or any(c < " " for c in checkpoint.origin):

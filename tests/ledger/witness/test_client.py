@@ -1,0 +1,519 @@
+"""The log's side: cosignatures are collected, judged before they are believed, and a fork is told loudly."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from gateway.pki import Authority, write_pair
+from ledger import Ledger, LedgerUnavailable, NoteError, PolicyError, SplitView
+from ledger.log.checkpoint import open_checkpoint, read_checkpoint
+from ledger.log.key_file import KeyedSigner, write_cosigner_key
+from ledger.log.note import add_lines, format_line, split_note
+from ledger.log.vkey import PublicKey
+from ledger.witness.client import WitnessCosigners
+from ledger.witness.outcomes import Ahead, Contradicts, CosignedBy, Forgetful, Outcome, RefusedBy, Unproven, Unreachable
+from ledger.witness.policy import Policy, verify_witnessed
+from ledger.witness.policy_file import parse_policy
+from tests.ledger.house import ORIGIN as HOUSE_ORIGIN
+from tests.ledger.house import House, build, submission
+from tests.ledger.witness.house import NAME, ORIGIN, Clock, Log, Served, chengxin, fails, init, new_log, serving, stop
+
+QUICK = timedelta(seconds=5)
+
+
+def policy_of(log: PublicKey, *witnesses: tuple[PublicKey, str], needed: int | None = None) -> Policy:
+    text = f"log {log.vkey}\n"
+    for number, (key, url) in enumerate(witnesses, 1):
+        text += f"witness w{number} {key.vkey} {url}\n"
+    names = " ".join(f"w{number}" for number in range(1, len(witnesses) + 1))
+    return parse_policy(f"{text}group g {needed or len(witnesses)} {names}\nquorum g\n".encode())
+
+
+@contextmanager
+def asking(policy: Policy, **more: object) -> Iterator[tuple[WitnessCosigners, list[Outcome]]]:
+    outcomes: list[Outcome] = []
+    options: dict[str, object] = {"timeout": QUICK, **more}
+    with WitnessCosigners(policy, told=outcomes.append, **options) as cosigners:  # type: ignore[arg-type]
+        yield cosigners, outcomes
+
+
+def collect(cosigners: WitnessCosigners, log: Log) -> list[str]:
+    return cosigners.collect(log.note(), log.size, log.prove)
+
+
+def test_every_key_of_a_witness_cosigns_and_the_result_satisfies_an_auditor(served: Served, log: Log) -> None:
+    policy = policy_of(log.signer.verifier, (served.ed25519, served.url), (served.mldsa, served.url + "/"))
+    with asking(policy) as (cosigners, _):
+        for growth in (0, 1, 2, 50):
+            lines = collect(cosigners, log.grow(growth))
+            assert len(lines) == 2
+            assert cosigners.satisfied(lines)
+            assert not cosigners.satisfied(lines[:1])
+            assert verify_witnessed(add_lines(log.note(), lines), policy, ORIGIN) == log.checkpoint()
+        assert cosigners.sizes() == {"w1": log.size, "w2": log.size}
+
+
+def test_a_restarted_client_learns_where_the_witness_is(served: Served, log: Log) -> None:
+    policy = policy_of(log.signer.verifier, (served.ed25519, served.url))
+    for growth in (0, 3, 0):
+        with asking(policy) as (cosigners, outcomes):
+            assert len(collect(cosigners, log.grow(growth))) == 1
+            assert [type(one) for one in outcomes] == [CosignedBy]
+
+
+def test_a_missing_witness_does_not_hinder_the_others_and_k_of_n_may_do(served: Served, log: Log) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as unused:
+        dead = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    policy = policy_of(log.signer.verifier, (served.ed25519, served.url), (served.mldsa, dead), needed=1)
+    with asking(policy) as (cosigners, outcomes):
+        assert cosigners.satisfied(collect(cosigners, log))
+    assert [type(one) for one in outcomes] == [CosignedBy, Unreachable]
+    everybody = policy_of(log.signer.verifier, (served.ed25519, served.url), (served.mldsa, dead))
+    with asking(everybody) as (cosigners, _):
+        assert not cosigners.satisfied(collect(cosigners, log))
+
+
+def test_a_witness_that_stops_and_comes_back_is_asked_again(tmp_path: Path, log: Log) -> None:
+    keys = init(tmp_path / "w", log.signer.verifier)
+    config = tmp_path / "w" / "witness.toml"
+    with serving(tmp_path / "w", keys) as first:
+        port = first.url.rsplit(":", 1)[1]
+        config.write_text(config.read_text().replace('"127.0.0.1:0"', f'"127.0.0.1:{port}"'))
+        with asking(policy_of(log.signer.verifier, (keys[0], first.url))) as (cosigners, outcomes):
+            assert len(collect(cosigners, log)) == 1
+            stop(first.process)
+            assert collect(cosigners, log.grow(2)) == []
+            with serving(tmp_path / "w", keys):
+                assert len(collect(cosigners, log.grow(2))) == 1
+    assert [type(one) for one in outcomes] == [CosignedBy, Unreachable, CosignedBy]
+
+
+def test_a_witness_that_does_not_know_the_log_or_its_key_refuses(served: Served, log: Log, tmp_path: Path) -> None:
+    other = new_log(tmp_path, "log.example/b").grow(1)
+    impostor = Log(signer=type(log.signer)(ORIGIN, other.signer._key), entries=log.entries)
+    for signer, status in ((other, 404), (impostor, 403)):
+        with asking(policy_of(signer.signer.verifier, (served.ed25519, served.url))) as (cosigners, outcomes):
+            assert collect(cosigners, signer) == []
+        (outcome,) = outcomes
+        assert isinstance(outcome, RefusedBy)
+        assert outcome.status == status
+
+
+# A real ledger that forks, shrinks, and is caught.
+
+
+def record(house: House, count: int) -> None:
+    with house.open() as ledger:
+        for _ in range(count):
+            ledger.append_blocking(submission())
+
+
+def copy_of(house: House, directory: Path) -> House:
+    """The same ledger elsewhere, as a restored backup or a second operator would have it."""
+    directory.mkdir()
+    for name in ("log.pem", "master.keys", "ledger.db"):
+        shutil.copy2(house.directory / name, directory / name)
+    return House(
+        url=f"sqlite:///{directory}/ledger.db", signer=house.signer, master_keys=house.master_keys, directory=directory
+    )
+
+
+def cosign(cosigners: WitnessCosigners, ledger: Ledger) -> list[str]:
+    return cosigners.collect(ledger.checkpoint(), ledger.size(), ledger.consistency)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    (tmp_path / "house").mkdir()
+    return build(f"sqlite:///{tmp_path}/house/ledger.db", tmp_path / "house")
+
+
+@pytest.fixture
+def guarded(tmp_path: Path, house: House) -> Iterator[tuple[Served, Policy]]:
+    keys = init(tmp_path / "guard", house.signer.verifier)
+    with serving(tmp_path / "guard", keys) as witness:
+        yield witness, policy_of(house.signer.verifier, (keys[0], witness.url))
+
+
+def test_a_forked_copy_of_the_ledger_is_caught(guarded: tuple[Served, Policy], house: House, tmp_path: Path) -> None:
+    _, policy = guarded
+    record(house, 3)
+    with asking(policy) as (cosigners, _), house.open() as ledger:
+        assert cosigners.satisfied(cosign(cosigners, ledger))
+    copy = copy_of(house, tmp_path / "copy")
+    record(house, 2)
+    record(copy, 2)
+    with asking(policy) as (cosigners, _), house.open() as ledger:
+        assert cosigners.satisfied(cosign(cosigners, ledger))
+    with asking(policy) as (cosigners, _), copy.open() as ledger:
+        for _ in range(2):
+            with pytest.raises(SplitView, match="SPLIT VIEW") as caught:
+                cosign(cosigners, ledger)
+            assert list(caught.value.witnesses) == ["w1"]
+    record(copy, 2)
+    with asking(policy) as (cosigners, _), copy.open() as ledger, pytest.raises(SplitView):
+        cosign(cosigners, ledger)
+    with asking(policy) as (cosigners, _), house.open() as ledger:
+        assert cosigners.satisfied(cosign(cosigners, ledger))
+
+
+def test_a_fork_is_caught_also_by_a_client_that_was_not_restarted(
+    guarded: tuple[Served, Policy], house: House, tmp_path: Path
+) -> None:
+    _, policy = guarded
+    record(house, 2)
+    copy = copy_of(house, tmp_path / "copy")
+    record(house, 1)
+    record(copy, 3)
+    with asking(policy) as (cosigners, _):
+        with house.open() as ledger:
+            cosign(cosigners, ledger)
+        with copy.open() as ledger, pytest.raises(SplitView):
+            cosign(cosigners, ledger)
+
+
+def test_a_ledger_restored_from_an_old_backup_is_told_that_witnesses_are_ahead(
+    guarded: tuple[Served, Policy], house: House, tmp_path: Path
+) -> None:
+    served, policy = guarded
+    record(house, 3)
+    backup = copy_of(house, tmp_path / "backup")
+    record(house, 2)
+    with asking(policy) as (cosigners, _), house.open() as ledger:
+        cosign(cosigners, ledger)
+    with asking(policy) as (cosigners, outcomes), backup.open() as ledger:
+        newest = cosigners.newest(HOUSE_ORIGIN, [house.signer.verifier])
+        assert read_checkpoint(newest["w1"]).size == 5 > ledger.size()
+        assert cosign(cosigners, ledger) == []
+        assert outcomes == [Ahead(witness="w1", size=5)]
+        assert cosign(cosigners, ledger) == []
+        assert outcomes[1:] == [Ahead(witness="w1", size=5)]
+    assert open_checkpoint(newest["w1"], [house.signer.verifier], HOUSE_ORIGIN).size == 5
+    assert served.process.poll() is None
+
+
+def test_a_split_view_carries_the_lines_of_the_witnesses_that_agree(tmp_path: Path, log: Log) -> None:
+    fork = log.copy().grow(1, "false")
+    log.grow(1, "true")
+    one, two = init(tmp_path / "one", log.signer.verifier), init(tmp_path / "two", log.signer.verifier, name="w/2")
+    with serving(tmp_path / "one", one) as first, serving(tmp_path / "two", two) as second:
+        with asking(policy_of(log.signer.verifier, (two[0], second.url))) as (cosigners, _):
+            collect(cosigners, fork)
+        policy = policy_of(log.signer.verifier, (one[0], first.url), (two[0], second.url), needed=1)
+        with asking(policy) as (cosigners, outcomes), pytest.raises(SplitView) as caught:
+            collect(cosigners, log)
+    assert [type(outcome) for outcome in outcomes] == [CosignedBy, Contradicts]
+    assert list(caught.value.witnesses) == ["w2"]
+    assert policy.satisfied(caught.value.lines)
+
+
+# Witnesses that misbehave: real HTTP servers whose answers the test writes.
+
+Answer = Callable[[bytes, int], tuple[int, dict[str, str], bytes]]
+"""The body of a request and its number, to status, headers and body."""
+
+
+@contextmanager
+def scripted(answer: Answer) -> Iterator[str]:
+    numbers = iter(range(10**6))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            status, headers, content = answer(body, next(numbers))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> KeyedSigner:
+    return write_cosigner_key(tmp_path / "w.key", NAME, "ed25519", now=Clock())
+
+
+def line_of(signer: KeyedSigner, log: Log) -> str:
+    return format_line(signer.name, signer.key_id, signer.sign(log.checkpoint().text().encode()))
+
+
+def outcome_of(log: Log, key: KeyedSigner, answer: Answer) -> Outcome:
+    with scripted(answer) as url, asking(policy_of(log.signer.verifier, (key.verifier, url))) as (cosigners, outcomes):
+        with contextlib.suppress(SplitView):
+            collect(cosigners, log)
+        return outcomes[0]
+
+
+def says(status: int, body: bytes = b"", kind: str = "text/plain") -> Answer:
+    return lambda _body, _number: (status, {"Content-Type": kind}, body)
+
+
+def test_a_cosignature_of_something_else_is_not_believed(log: Log, key: KeyedSigner, tmp_path: Path) -> None:
+    other = new_log(tmp_path, "log.example/b").grow(5)
+    stranger = write_cosigner_key(tmp_path / "s.key", NAME, "ed25519", now=Clock())
+    good = line_of(key, log)
+    for body in (
+        line_of(key, other) + "\n",
+        line_of(stranger, log) + "\n",
+        good,
+        good + "\n" + line_of(key, log.copy().grow(1)) + "\n",
+        "",
+        "\n",
+        split_note(log.note())[1][0] + "\n",
+        good[:-6] + "AAAA==\n",
+        "<html>login</html>\n",
+    ):
+        outcome = outcome_of(log, key, says(200, body.encode()))
+        assert isinstance(outcome, RefusedBy), body
+        assert "not in order" in outcome.reason
+    with_stranger = f"{line_of(stranger, log)}\n{good}\n".encode()
+    assert outcome_of(log, key, says(200, with_stranger)) == CosignedBy(witness="w1", lines=(good,))
+
+
+def test_an_undated_cosignature_is_not_believed(log: Log, tmp_path: Path) -> None:
+    def epoch() -> datetime:
+        return datetime.fromtimestamp(0, UTC)
+
+    key = write_cosigner_key(tmp_path / "pq.key", NAME, "ml-dsa-44", now=epoch)
+    assert isinstance(outcome_of(log, key, says(200, (line_of(key, log) + "\n").encode())), RefusedBy)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, RefusedBy), (403, RefusedBy), (404, RefusedBy), (301, RefusedBy), (429, Unreachable), (500, Unreachable),
+     (503, Unreachable), (408, Unreachable), (422, RefusedBy)],
+)  # fmt: skip
+def test_each_status_means_one_thing(log: Log, key: KeyedSigner, status: int, kind: type) -> None:
+    outcome = outcome_of(log, key, says(status, b"because\x1b[31m\nmore"))
+    assert type(outcome) is kind
+    assert outcome.reason == f"status {status}: because?[31m"  # type: ignore[union-attr]
+
+
+def test_a_proof_that_does_not_convince_a_witness_is_a_split_view(log: Log, key: KeyedSigner) -> None:
+    sizes = {0: (409, {"Content-Type": "text/x.tlog.size"}, b"3\n"), 1: (422, {}, b"no")}
+    assert isinstance(outcome_of(log, key, lambda _, number: sizes[number]), Contradicts)
+
+
+def test_another_root_for_our_size_is_a_split_view_also_by_the_older_protocol(log: Log, key: KeyedSigner) -> None:
+    size = {"Content-Type": "text/x.tlog.size"}
+    for second in ((409, size, b"5\n"), (409, {"Content-Type": "text/plain"}, b"root mismatch\n"), (422, {}, b"no")):
+        answers = {0: (409, size, b"5\n"), 1: second}
+        outcome = outcome_of(log, key, lambda _, number, answers=answers: answers[number])  # type: ignore[misc]
+        assert isinstance(outcome, Contradicts)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [("text/x.tlog.size", b"5"), ("text/x.tlog.size", b"05\n"), ("text/x.tlog.size", b"x\n"), ("text/plain", b"5\n"),
+     ("text/x.tlog.size", b"0\n")],
+)  # fmt: skip
+def test_a_conflict_that_tells_no_other_size_is_not_in_order(
+    log: Log, key: KeyedSigner, kind: str, body: bytes
+) -> None:
+    assert isinstance(outcome_of(log, key, says(409, body, kind)), RefusedBy)
+
+
+def test_a_witness_whose_size_never_rests_is_given_up(log: Log, key: KeyedSigner) -> None:
+    seen: list[bytes] = []
+
+    def answer(body: bytes, number: int) -> tuple[int, dict[str, str], bytes]:
+        seen.append(body.split(b"\n")[0])
+        return 409, {"Content-Type": "text/x.tlog.size"}, b"%d\n" % (number % 4 + 1)
+
+    assert isinstance(outcome_of(log, key, answer), RefusedBy)
+    assert seen == [b"old 0", b"old 1", b"old 2"]
+
+
+def test_a_witness_that_told_nonsense_once_is_asked_again(log: Log, key: KeyedSigner) -> None:
+    def answer(_: bytes, number: int) -> tuple[int, dict[str, str], bytes]:
+        if number == 0:
+            return 409, {"Content-Type": "text/x.tlog.size"}, b"9223372036854775807\n"
+        return (
+            (409, {"Content-Type": "text/x.tlog.size"}, b"0\n") if number == 1 else (200, {}, b"%s\n" % good.encode())
+        )
+
+    good = line_of(key, log)
+    with scripted(answer) as url, asking(policy_of(log.signer.verifier, (key.verifier, url))) as (cosigners, outcomes):
+        assert collect(cosigners, log) == []
+        assert isinstance(outcomes[0], Ahead)
+        assert collect(cosigners, log) == [good]
+
+
+def test_a_witness_that_forgot_what_it_cosigned_is_not_believed_any_more(log: Log, key: KeyedSigner) -> None:
+    answers = {0: (200, {}, line_of(key, log).encode() + b"\n"), 1: (409, {"Content-Type": "text/x.tlog.size"}, b"0\n")}
+    with (
+        scripted(lambda _, number: answers[min(number, 1)]) as url,
+        asking(policy_of(log.signer.verifier, (key.verifier, url))) as (cosigners, outcomes),
+    ):
+        assert len(collect(cosigners, log)) == 1
+        for _ in range(2):
+            assert collect(cosigners, log.grow(1)) == []
+    assert outcomes[1:] == [Forgetful(witness="w1", cosigned=5, size=0)] * 2
+
+
+def test_an_answer_that_is_too_long_or_packed_is_refused(log: Log, key: KeyedSigner) -> None:
+    outcome = outcome_of(log, key, says(200, b"x" * (1 << 20)))
+    assert outcome == Unreachable(witness="w1", reason="DecodingError")
+    packed: Answer = lambda _body, _number: (200, {"Content-Encoding": "gzip"}, b"\x1f\x8b junk")  # noqa: E731
+    assert isinstance(outcome_of(log, key, packed), RefusedBy)
+
+
+def test_a_proof_we_cannot_make_is_our_own_fault(log: Log, key: KeyedSigner) -> None:
+    def broken(_old: int, _new: int) -> list[bytes]:
+        raise LedgerUnavailable("the store cannot be read")
+
+    with (
+        scripted(says(409, b"3\n", "text/x.tlog.size")) as url,
+        asking(policy_of(log.signer.verifier, (key.verifier, url))) as (cosigners, outcomes),
+    ):
+        assert cosigners.collect(log.note(), log.size, broken) == []
+    assert outcomes == [Unproven(witness="w1", reason="the store cannot be read")]
+
+
+def test_a_checkpoint_of_another_size_is_not_sent(log: Log, key: KeyedSigner) -> None:
+    with asking(policy_of(log.signer.verifier, (key.verifier, "http://127.0.0.1:1"))) as (cosigners, outcomes):
+        with pytest.raises(NoteError):
+            cosigners.collect(log.note(), log.size + 1, log.prove)
+        with pytest.raises(NoteError):
+            cosigners.collect(b"junk", 5, log.prove)
+    assert outcomes == []
+
+
+@contextmanager
+def dripping(finish: threading.Event) -> Iterator[str]:
+    """Accepts, and sends an endless answer a byte at a time, each within any read timeout."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = server.accept()
+            with closing(connection):
+                connection.recv(1 << 16)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                while not finish.wait(0.05):
+                    connection.sendall(b"x")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+    finally:
+        finish.set()
+        server.close()
+        thread.join()
+
+
+def test_a_witness_that_drips_holds_up_nobody_and_is_not_asked_twice_at_once(
+    served: Served, log: Log, key: KeyedSigner
+) -> None:
+    finish = threading.Event()
+    with dripping(finish) as url:
+        policy = policy_of(log.signer.verifier, (served.ed25519, served.url), (key.verifier, url), needed=1)
+        with asking(policy, timeout=timedelta(milliseconds=700)) as (cosigners, outcomes):
+            for _ in range(2):
+                assert cosigners.satisfied(collect(cosigners, log.grow(1)))
+            finish.set()
+    reasons = [one.reason for one in outcomes if isinstance(one, Unreachable)]
+    assert reasons == ["it did not answer in time", "it has not answered an earlier call yet"]
+
+
+@pytest.mark.parametrize("url", ["ftp://w.example/", "w.example", "http://", ""])
+def test_an_address_that_is_none_is_refused(log: Log, key: KeyedSigner, url: str) -> None:
+    policy = parse_policy(f"witness w1 {key.verifier.vkey}\nquorum w1\n".encode())
+    with pytest.raises(PolicyError):
+        WitnessCosigners(policy, {"w1": url})
+
+
+def test_a_quorum_that_cannot_be_reached_is_refused_at_the_start(log: Log, key: KeyedSigner) -> None:
+    policy = parse_policy(f"witness w1 {key.verifier.vkey}\nquorum w1\n".encode())
+    with pytest.raises(PolicyError, match="cannot be reached"):
+        WitnessCosigners(policy)
+    with pytest.raises(PolicyError, match="no witness 'w2'"):
+        WitnessCosigners(policy, {"w1": "http://w.example", "w2": "http://w.example"})
+    nobody = parse_policy(f"witness w1 {key.verifier.vkey}\nquorum none\n".encode())
+    with WitnessCosigners(nobody) as cosigners:
+        assert cosigners.collect(log.note(), log.size, log.prove) == []
+        assert cosigners.satisfied([])
+
+
+def test_witnesses_of_a_private_authority_are_reached_over_tls(tmp_path: Path, log: Log) -> None:
+    keys = init(tmp_path / "w", log.signer.verifier)
+    authority = Authority.create("test", now=datetime.now(UTC), valid=timedelta(days=1))
+    authority.save(tmp_path / "ca.crt", tmp_path / "ca.key")
+    pair = authority.server(["127.0.0.1"], now=datetime.now(UTC), valid=timedelta(days=1))
+    write_pair(*pair, tmp_path / "w" / "tls.crt", tmp_path / "w" / "tls.key")
+    config = tmp_path / "w" / "witness.toml"
+    text = config.read_text().replace('certificate_file = ""', 'certificate_file = "tls.crt"')
+    config.write_text(text.replace('\nkey_file = ""', '\nkey_file = "tls.key"'))
+    with serving(tmp_path / "w", keys) as served:
+        policy = policy_of(log.signer.verifier, (keys[0], served.url.replace("http:", "https:")))
+        tls = ssl.create_default_context(cafile=tmp_path / "ca.crt")
+        with asking(policy, tls=tls) as (cosigners, _):
+            assert len(collect(cosigners, log)) == 1
+        with asking(policy) as (cosigners, outcomes):
+            assert collect(cosigners, log) == []
+        assert outcomes == [Unreachable(witness="w1", reason="ConnectError")]
+
+
+def test_what_monitors_fetch_is_believed_only_with_both_signatures(served: Served, log: Log, key: KeyedSigner) -> None:
+    policy = policy_of(log.signer.verifier, (served.ed25519, served.url))
+    with asking(policy) as (cosigners, _):
+        assert cosigners.newest(ORIGIN, [log.signer.verifier]) == {}
+        collect(cosigners, log)
+        found = cosigners.newest(ORIGIN, [log.signer.verifier])
+        assert read_checkpoint(found["w1"]) == log.checkpoint()
+        assert cosigners.newest(ORIGIN, [key.verifier]) == {}
+    wrong = policy_of(log.signer.verifier, (key.verifier, served.url))
+    with asking(wrong) as (cosigners, _):
+        assert cosigners.newest(ORIGIN, [log.signer.verifier]) == {}
+
+
+def test_an_auditor_verifies_a_witnessed_receipt_offline(
+    guarded: tuple[Served, Policy], house: House, tmp_path: Path
+) -> None:
+    served, policy = guarded
+    record(house, 3)
+    with asking(policy) as (cosigners, _), house.open() as ledger:
+        lines = cosign(cosigners, ledger)
+        plain = ledger.receipt(1)
+    head, gap, note = plain.partition(b"\n\n")
+    (tmp_path / "plain").write_bytes(plain)
+    (tmp_path / "receipt").write_bytes(head + gap + add_lines(note, lines))
+    (tmp_path / "checkpoint").write_bytes(add_lines(note, lines))
+    (tmp_path / "policy").write_text(f"log {house.signer.verifier.vkey}\nwitness w {served.ed25519.vkey}\nquorum w\n")
+    told = json.loads(chengxin("witness", "verify", tmp_path / "receipt", "--policy", tmp_path / "policy", "--json"))
+    assert (told["origin"], told["size"], told["index"]) == (HOUSE_ORIGIN, 3, 1)
+    shown = chengxin("witness", "verify", tmp_path / "checkpoint", "--policy", tmp_path / "policy")
+    assert shown.startswith(f"witnessed: origin {HOUSE_ORIGIN}, size 3, root ")
+    assert "do not satisfy quorum 'w'" in fails(
+        "witness", "verify", tmp_path / "plain", "--policy", tmp_path / "policy"
+    )
+    spoilt = (tmp_path / "receipt").read_bytes().replace(b"index 1\n", b"index 0\n")
+    (tmp_path / "spoilt").write_bytes(spoilt)
+    assert "another root" in fails("witness", "verify", tmp_path / "spoilt", "--policy", tmp_path / "policy")
