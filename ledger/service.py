@@ -7,20 +7,19 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
-
 from ledger.appends.admission import admit
 from ledger.appends.appender import Appender
+from ledger.appends.following import Follower
 from ledger.appends.identity import Identity
-from ledger.appends.publishing import Publisher, Publishing, SignAfter, Signing
+from ledger.appends.publishing import Publisher, Publishing, SignAfter, Signing, transactions
 from ledger.appends.sequencer import Sequencer, load_tree, read_replays
 from ledger.appends.values import Appended, Level, Replay, Sequenced, Submission
 from ledger.appends.waiting import Milestone
-from ledger.errors import EntryMissing, LedgerClosed, LedgerDamaged, LedgerUnavailable, ProofError, StoreError
+from ledger.errors import EntryMissing, LedgerClosed, LedgerDamaged, ProofError, StoreError
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.note import Signer, Verifier
 from ledger.log.reader import LogReader, read_entry
@@ -30,6 +29,7 @@ from ledger.merkle import hash_leaf, prove_inclusion, verify_inclusion
 from ledger.receipt import format_receipt
 from ledger.records.codec import decode_entry
 from ledger.records.register import Register
+from ledger.sharing.client import SharedAppender
 from ledger.vault import Erased, MasterKeys, Vault, VaultGroup, read_document
 
 Answer = TypeVar("Answer")
@@ -45,35 +45,25 @@ class Ledger:
         vault: Vault,
         publishing: Publishing,
         *,
-        now: Callable[[], datetime],
         entropy: Callable[[int], bytes],
-        capacity: int,
         readers: int,
     ) -> None:
-        cache = TileCache()
         self._store = store
         self._identity = identity
         self._vault = vault
         self._entropy = entropy
         # With sign_after witness nothing is published without its cosignatures, so no receipt is without them.
         self._always_witnessed = publishing.sign_after is SignAfter.WITNESS
-        self._reader = LogReader(store, cache)
+        self._tiles = TileCache()
+        self._reader = LogReader(store, self._tiles)
         self._register = Register(store)
         self._pool = ThreadPoolExecutor(readers, thread_name_prefix="ledger-read")
         with store.reading() as connection:
             head = read_head(connection)
             load_tree(connection, head, identity)
         self._published, self._witnessed = Milestone(head.published), Milestone()
-        inline = publishing.signing is Signing.INLINE
-        sequencer = Sequencer(store, identity, now, cache.put_all, inline=inline)
-        self._appender = Appender(sequencer.commit, capacity)
-        self._publisher: Publisher | None = None
-        if not inline or publishing.cosigners is not None:
-            self._publisher = Publisher(
-                store, self._reader, identity, publishing, commit=self._commit, published=self._published.tell,
-                witnessed=self._witnessed.tell, failed=self._stop_waiting, now=now,
-            )  # fmt: skip
-            self._publisher.start()
+        self._appender: Appender | SharedAppender
+        self._progress: Publisher | Follower | None = None
 
     @classmethod
     def open(
@@ -106,17 +96,65 @@ class Ledger:
             LedgerUnavailable: the database cannot be reached.
         """
         identity = Identity(origin=origin, signers=(signer, *cosigners), verifiers=tuple(verifiers))
+        publishing = publishing or Publishing()
         store = open_store(url, readers=readers + 1)
         try:
             store.start_writing()
             vault = Vault(master_keys, origin, entropy)
-            return cls(
-                store, identity, vault, publishing or Publishing(), now=now, entropy=entropy, capacity=capacity,
-                readers=readers,
-            )  # fmt: skip
+            ledger = cls(store, identity, vault, publishing, entropy=entropy, readers=readers)
+            ledger._write_here(publishing, now, capacity)
         except BaseException:
             store.close()
             raise
+        return ledger
+
+    @classmethod
+    def join(
+        cls,
+        url: str,
+        owner: Path,
+        *,
+        origin: str,
+        verifiers: Sequence[Verifier],
+        master_keys: MasterKeys,
+        entropy: Callable[[int], bytes] = os.urandom,
+        publishing: Publishing | None = None,
+        capacity: int = 4096,
+        readers: int = 4,
+    ) -> Self:
+        """Share an SQLite ledger whose owner (`ledger.sharing`) listens on the socket `owner`; needs no signing key.
+
+        Reads go to the file, appends to the owner; `publishing` must be what the owner was told.
+
+        Raises:
+            As `open`, but for `LedgerLocked`.
+        """
+        identity = Identity(origin=origin, signers=(), verifiers=tuple(verifiers))
+        publishing = publishing or Publishing()
+        store = open_store(url, readers=readers + 1)
+        try:
+            vault = Vault(master_keys, origin, entropy)
+            ledger = cls(store, identity, vault, publishing, entropy=entropy, readers=readers)
+        except BaseException:
+            store.close()
+            raise
+        ledger._appender = SharedAppender(owner, origin, capacity)
+        if publishing.needs_publisher:
+            ledger._progress = Follower(store, ledger._published, ledger._witnessed, publishing.interval)
+            ledger._progress.start()
+        return ledger
+
+    def _write_here(self, publishing: Publishing, now: Callable[[], datetime], capacity: int) -> None:
+        inline = publishing.signing is Signing.INLINE
+        sequencer = Sequencer(self._store, self._identity, now, self._tiles.put_all, inline=inline)
+        appender = self._appender = Appender(sequencer.commit, capacity)
+        if publishing.needs_publisher:
+            self._progress = Publisher(
+                self._store, self._reader, self._identity, publishing,
+                commit=transactions(self._store, appender.run), published=self._published.tell,
+                witnessed=self._witnessed.tell, failed=self._stop_waiting, now=now,
+            )  # fmt: skip
+            self._progress.start()
 
     async def append(self, submission: Submission, level: Level = Level.PUBLISHED) -> Appended:
         """Append, and return when it is durable and has come as far as `level`.
@@ -152,7 +190,7 @@ class Ledger:
         return bool(appended.receipts) and (level is Level.PUBLISHED or self._always_witnessed)
 
     def _milestone(self, level: Level) -> Milestone:
-        if self._publisher is None:
+        if self._progress is None:
             raise StoreError(f"nothing of this ledger is {level.value.lower()}: no publisher is configured")
         return self._witnessed if level is Level.WITNESSED else self._published
 
@@ -160,18 +198,6 @@ class Ledger:
         first, count = appended.entries[0].index, len(appended.entries)
         witnessed = level is Level.WITNESSED or self._always_witnessed
         return self._proved(first, count, witnessed=witnessed)._replace(replayed=appended.replayed)
-
-    def _commit(self, act: Callable[[Connection], None]) -> None:
-        """Run a small change in one writing transaction, on the commit thread."""
-
-        def job() -> None:
-            try:
-                with self._store.writing() as connection:
-                    act(connection)
-            except (DBAPIError, self._store.database.errors) as failure:
-                raise LedgerUnavailable(f"nothing could be committed ({type(failure).__name__})") from failure
-
-        self._appender.run(job)
 
     def _stop_waiting(self, damage: LedgerDamaged) -> None:
         self._published.fail(damage)
@@ -257,8 +283,8 @@ class Ledger:
 
     def close(self) -> None:
         """Commit what waits, stop, and close every connection. Closing twice does nothing more."""
-        if self._publisher is not None:
-            self._publisher.close()
+        if self._progress is not None:
+            self._progress.close()
         closed = LedgerClosed("the ledger is closed")
         self._published.fail(closed)
         self._witnessed.fail(closed)

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import structlog
 from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import DBAPIError
 
 from ledger.appends.identity import Identity
 from ledger.canonical import format_time
@@ -83,6 +84,30 @@ class Publishing:
         if mistakes:
             raise StoreError("; ".join(mistakes))
 
+    @property
+    def needs_publisher(self) -> bool:
+        """Tell whether anything is left to do after a commit."""
+        return self.signing is Signing.INTERVAL or self.cosigners is not None
+
+
+Act = Callable[[Connection], None]
+
+
+def transactions(store: Store, run: Callable[[Callable[[], None]], None]) -> Callable[[Act], None]:
+    """Make what runs a small change in one writing transaction; `run` brings it to the thread that writes."""
+
+    def commit(act: Act) -> None:
+        def job() -> None:
+            try:
+                with store.writing() as connection:
+                    act(connection)
+            except (DBAPIError, store.database.errors) as failure:
+                raise LedgerUnavailable(f"nothing could be committed ({type(failure).__name__})") from failure
+
+        run(job)
+
+    return commit
+
 
 class Publisher:
     """Publishes the log of one store, and tells who waits how far publication and witnessing have come.
@@ -97,7 +122,7 @@ class Publisher:
         identity: Identity,
         publishing: Publishing,
         *,
-        commit: Callable[[Callable[[Connection], None]], None],
+        commit: Callable[[Act], None],
         published: Callable[[int], None],
         witnessed: Callable[[int], None],
         failed: Callable[[LedgerDamaged], None],

@@ -22,8 +22,8 @@ _HEX = re.compile(r"(?:[0-9a-f]{2}){1,64}", re.ASCII)
 _LONGEST_TEXT = 256
 NO_FACTS = (None,) * len(FACT_NAMES)
 
-Facts = Mapping[str, bytes | str | int | None]
-"""Facts as the projection stores them: times in microseconds."""
+Facts = Mapping[str, Any]
+"""Facts as the projection stores them: bytes, text, microseconds or None, as the columns of `StoredRow` say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +125,7 @@ def open_row(record: bytes, kind: str, idx: int, at: int, facts: Facts) -> Store
     family, state = opening(record, kind)
     if not facts:
         return StoredRow(record, family, state, 0, idx, idx, at, at)
-    return StoredRow(record, family, state, 0, idx, idx, at, at, **facts)  # type: ignore[arg-type]  # typed by read_facts
+    return StoredRow(record, family, state, 0, idx, idx, at, at, **facts)
 
 
 def fold(row: StoredRow, kind: str, idx: int, at: int, facts: Facts) -> StoredRow:

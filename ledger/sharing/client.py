@@ -1,0 +1,208 @@
+"""Appending through the owner of a ledger: the same interface as the appender of a process that writes itself."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+import threading
+from pathlib import Path
+from typing import NamedTuple, cast
+from weakref import WeakKeyDictionary
+
+from ledger.appends.admission import Admitted
+from ledger.appends.receipts import complete
+from ledger.appends.values import Accepted, Appended, Replay
+from ledger.errors import LedgerClosed, LedgerError, LedgerOverloaded, LedgerUnavailable
+from ledger.sharing.frames import FrameError, Frames, Outcome, greeting, read_answers, require_greeting, submissions
+
+_GONE = "the process that owns the ledger is not there; it is not known whether what was asked for is durable"
+Told = Appended | Replay
+
+
+class _Waiting(NamedTuple):
+    number: int
+    admitted: Admitted
+
+
+class _Link(asyncio.Protocol):
+    """One connection of one event loop to the owner."""
+
+    def __init__(self, origin: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._origin = origin
+        self._loop = loop
+        self._frames = Frames()
+        self._greeted = False
+        self._numbers = itertools.count()
+        self._gate: list[_Waiting] = []
+        self._transport: asyncio.Transport | None = None
+        self.futures: dict[int, asyncio.Future[Told]] = {}
+        self.lost = False
+
+    def submit(self, admitted: Admitted) -> asyncio.Future[Told]:
+        """Queue a submission; those of one turn of the loop travel in one frame."""
+        future: asyncio.Future[Told] = self._loop.create_future()
+        number = next(self._numbers)
+        self.futures[number] = future
+        if not self._gate:
+            self._loop.call_soon(self._hand_over)
+        self._gate.append(_Waiting(number, admitted))
+        return future
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet, and send what waits."""
+        self._transport = cast(asyncio.Transport, transport)  # a socket's transport both reads and writes
+        self._transport.write(greeting(self._origin))
+        self._hand_over()
+
+    def data_received(self, data: bytes) -> None:
+        """Settle whoever an answer came for."""
+        try:
+            for frame in self._frames.feed(data):
+                if self._greeted:
+                    self._settle(frame)
+                else:
+                    require_greeting(frame, self._origin)
+                    self._greeted = True
+        except FrameError as failure:
+            self.fail(failure)
+            if self._transport is not None:
+                self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell everybody who waits that nothing is known."""
+        self.fail(LedgerUnavailable(_GONE))
+
+    def fail(self, failure: LedgerError) -> None:
+        """End the link: whoever waits is told."""
+        self.lost = True
+        futures, self.futures = self.futures, {}
+        for future in futures.values():
+            if not future.done():
+                future.set_exception(failure)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.fail(LedgerClosed("the ledger is closed"))
+        if self._transport is not None:
+            self._transport.close()
+
+    def _hand_over(self) -> None:
+        if self._transport is not None and self._gate:
+            self._transport.write(submissions(self._gate))
+            self._gate = []
+
+    def _settle(self, frame: bytes) -> None:
+        note, outcomes = read_answers(frame)
+        for number, outcome in outcomes:
+            future = self.futures.pop(number, None)
+            if future is None or future.done():  # the caller gave up
+                continue
+            told = _told(outcome, note)
+            if isinstance(told, LedgerError):
+                future.set_exception(told)
+            else:
+                future.set_result(told)
+
+
+class SharedAppender:
+    """Appends through the owner at `path`; `submit` belongs to an event loop, `append_blocking` to any thread."""
+
+    def __init__(self, path: Path, origin: str, capacity: int = 4096) -> None:
+        self._path = path
+        self._origin = origin
+        self._capacity = capacity
+        self._links: WeakKeyDictionary[asyncio.AbstractEventLoop, _Link] = WeakKeyDictionary()
+        self._last: tuple[asyncio.AbstractEventLoop | None, _Link | None] = (None, None)
+        self._closed = False
+        self._blocking: socket.socket | None = None
+        self._frames = Frames()
+        self._guard = threading.Lock()
+        self._connecting: set[asyncio.Task[None]] = set()
+
+    def submit(self, admitted: Admitted) -> asyncio.Future[Told]:
+        """Queue a submission from a running event loop; cancelling the future does not take it back.
+
+        Raises:
+            LedgerOverloaded: too many wait already.
+            LedgerClosed: the ledger was closed.
+        """
+        loop = asyncio.get_running_loop()
+        last, link = self._last
+        if loop is not last or link is None or link.lost:
+            link = self._link(loop)
+        if len(link.futures) >= self._capacity:
+            raise LedgerOverloaded(f"{self._capacity} submissions are waiting already")
+        return link.submit(admitted)
+
+    def _link(self, loop: asyncio.AbstractEventLoop) -> _Link:
+        if self._closed:
+            raise LedgerClosed("the ledger is closed")
+        link = self._links.get(loop)
+        if link is None or link.lost:
+            link = self._links[loop] = _Link(self._origin, loop)
+            task = loop.create_task(self._connect(link))
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
+        self._last = (loop, link)
+        return link
+
+    async def _connect(self, link: _Link) -> None:
+        try:
+            await asyncio.get_running_loop().create_unix_connection(lambda: link, str(self._path))
+        except OSError:
+            # Nothing was sent, but whoever waits cannot tell that from a loss, and does the same in both cases.
+            link.fail(LedgerUnavailable(_GONE))
+
+    def append_blocking(self, admitted: Admitted) -> Told:
+        """Append and block this thread until it is durable; one at a time."""
+        with self._guard:
+            if self._closed:
+                raise LedgerClosed("the ledger is closed")
+            try:
+                told = self._exchange(admitted)
+            except (OSError, FrameError) as failure:
+                self._hang_up()
+                raise LedgerUnavailable(_GONE) from failure
+        if isinstance(told, LedgerError):
+            raise told
+        return told
+
+    def _exchange(self, admitted: Admitted) -> Told | LedgerError:
+        connection = self._blocking
+        if connection is None:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._blocking, self._frames = connection, Frames()
+            connection.connect(str(self._path))
+            connection.sendall(greeting(self._origin))
+            require_greeting(self._next_frame(connection), self._origin)
+        connection.sendall(submissions([(0, admitted)]))
+        note, outcomes = read_answers(self._next_frame(connection))
+        return _told(outcomes[0][1], note)
+
+    def _next_frame(self, connection: socket.socket) -> bytes:
+        frames = list(self._frames.feed(b""))
+        while not frames:
+            data = connection.recv(1 << 20)
+            if not data:
+                raise FrameError("the connection ended")
+            frames = list(self._frames.feed(data))
+        return frames[0]
+
+    def _hang_up(self) -> None:
+        if self._blocking is not None:
+            self._blocking.close()
+            self._blocking = None
+
+    def close(self) -> None:
+        """Close every connection; whoever waits is told."""
+        self._closed = True
+        with self._guard:
+            self._hang_up()
+        for loop, link in list(self._links.items()):
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(link.close)
+
+
+def _told(outcome: Outcome, note: bytes) -> Told | LedgerError:
+    return complete(outcome, note) if isinstance(outcome, Accepted) else outcome

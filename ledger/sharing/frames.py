@@ -1,0 +1,151 @@
+"""What travels between the owner of a ledger and those who share it: length-prefixed MessagePack over a unix socket.
+
+Both ends are processes of one user, one machine and one version of this program; the first frame each way says so.
+A frame is 4 bytes of length (big-endian) and a value:
+
+    greeting     [version, origin]
+    submissions  [[number, Admitted], …]            numbers are the sender's own
+    answers      [note, [[number, outcome], …]]     one note for all of a batch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from ledger.appends.admission import Admitted
+from ledger.appends.values import Accepted, Replay, Sequenced
+from ledger.errors import (
+    AlreadyClaimed,
+    AppendRefused,
+    IdempotencyConflict,
+    LedgerDamaged,
+    LedgerError,
+    LedgerOverloaded,
+    LedgerUnavailable,
+    TransitionRefused,
+)
+
+VERSION = 1
+_LONGEST = 256 << 20
+_ACCEPTED, _REPLAY, _CONFLICT, _TRANSITION, _CLAIMED, _UNAVAILABLE, _DAMAGED, _OVERLOADED = range(8)
+
+Outcome = Accepted | Replay | AppendRefused | LedgerError
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_greeting = msgspec.msgpack.Decoder(tuple[int, str]).decode
+_decode_submissions = msgspec.msgpack.Decoder(list[tuple[int, Admitted]]).decode
+_decode_answers = msgspec.msgpack.Decoder(tuple[bytes, list[tuple[int, tuple[Any, ...]]]]).decode
+
+
+class FrameError(LedgerError):
+    """What came over the socket is not what both ends agreed upon."""
+
+
+class Frames:
+    """Takes a stream of bytes apart into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Add what was received; yields every frame that is complete.
+
+        Raises:
+            FrameError: a frame is longer than any can be.
+        """
+        self._buffer += data
+        while len(self._buffer) >= 4:
+            length = int.from_bytes(self._buffer[:4], "big")
+            if length > _LONGEST:
+                raise FrameError("a frame is too long")
+            if len(self._buffer) < 4 + length:
+                return
+            frame = bytes(self._buffer[4 : 4 + length])
+            del self._buffer[: 4 + length]
+            yield frame
+
+
+def _framed(value: object) -> bytes:
+    body = _encode(value)
+    return len(body).to_bytes(4, "big") + body
+
+
+def greeting(origin: str) -> bytes:
+    """Write the first frame of a connection."""
+    return _framed((VERSION, origin))
+
+
+def require_greeting(frame: bytes, origin: str) -> None:
+    """Require that the other end speaks this version for this log; raises `FrameError`."""
+    try:
+        version, named = _decode_greeting(frame)
+    except msgspec.DecodeError as failure:
+        raise FrameError("no greeting came") from failure
+    if (version, named) != (VERSION, origin):
+        raise FrameError("the other process is of another version, or serves another log")
+
+
+def submissions(batch: Sequence[tuple[int, Admitted]]) -> bytes:
+    """Write a frame of submissions."""
+    return _framed(batch)
+
+
+def read_submissions(frame: bytes) -> list[tuple[int, Admitted]]:
+    """Read a frame of submissions; raises `FrameError`."""
+    try:
+        return _decode_submissions(frame)
+    except msgspec.DecodeError as failure:
+        raise FrameError("submissions that cannot be read") from failure
+
+
+def answers(note: bytes, outcomes: Sequence[tuple[int, Outcome]]) -> bytes:
+    """Write a frame of answers; the receipts of a batch share its note, and are put together by the receiver."""
+    return _framed((note, [(number, _pack(outcome)) for number, outcome in outcomes]))
+
+
+def read_answers(frame: bytes) -> tuple[bytes, list[tuple[int, Outcome]]]:
+    """Read a frame of answers; raises `FrameError`."""
+    try:
+        note, packed = _decode_answers(frame)
+        return note, [(number, _unpack(fields)) for number, fields in packed]
+    except (msgspec.DecodeError, TypeError, ValueError, IndexError) as failure:
+        raise FrameError("answers that cannot be read") from failure
+
+
+def _pack(outcome: Outcome) -> tuple[object, ...]:
+    if isinstance(outcome, Accepted):
+        entries = [(entry.index, entry.entry, entry.leaf_hash) for entry in outcome.entries]
+        return (_ACCEPTED, entries, outcome.size, outcome.paths)
+    if isinstance(outcome, Replay):
+        return (_REPLAY, outcome.body_digest, outcome.first_idx, outcome.count)
+    if isinstance(outcome, IdempotencyConflict):
+        return (_CONFLICT, outcome.first_idx)
+    if isinstance(outcome, TransitionRefused):
+        return (_TRANSITION, outcome.record, outcome.state, outcome.kind)
+    if isinstance(outcome, AlreadyClaimed):
+        return (_CLAIMED, outcome.record)
+    kind = {LedgerDamaged: _DAMAGED, LedgerOverloaded: _OVERLOADED}.get(type(outcome), _UNAVAILABLE)
+    return (kind, str(outcome))
+
+
+def _unpack(fields: tuple[Any, ...]) -> Outcome:
+    kind, *rest = fields
+    if kind == _ACCEPTED:
+        entries, size, paths = rest
+        return Accepted(tuple([Sequenced(*entry) for entry in entries]), size, tuple(paths))
+    made: Outcome = _MAKERS[kind](*rest)
+    return made
+
+
+_MAKERS: dict[int, Any] = {
+    _REPLAY: Replay,
+    _CONFLICT: IdempotencyConflict,
+    _TRANSITION: TransitionRefused,
+    _CLAIMED: AlreadyClaimed,
+    _UNAVAILABLE: LedgerUnavailable,
+    _DAMAGED: LedgerDamaged,
+    _OVERLOADED: LedgerOverloaded,
+}
