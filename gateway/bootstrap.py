@@ -72,6 +72,8 @@ from ledger import (
     new_record,
 )
 from ledger.v1 import ledger_pb2, ledger_pb2_grpc
+from ledger.vault.master_keys import Plain, Wrapping
+from ledger.vault.pkcs11 import Pkcs11Wrapping
 
 _log = structlog.get_logger()
 _INDEX_KEY_VERSION = 1
@@ -120,9 +122,29 @@ def open_ledger(settings: LedgerSettings, *, now: Callable[[], datetime] = now_u
         signer=signer,
         verifiers=[signer.verifier],
         cosigners=[load_further_signer(path, settings.origin, now=now) for path in settings.cosigner_key_files],
-        master_keys=FileMasterKeys(settings.master_keys_file),
+        master_keys=open_master_keys(settings),
         now=now,
         capacity=settings.queue,
+    )
+
+
+def open_master_keys(settings: LedgerSettings) -> FileMasterKeys:
+    """Read the master keys of the vault, through the HSM where one is configured.
+
+    Raises:
+        ledger.KeyFileError: the file cannot be used; every mistake is named.
+        ledger.HsmUnavailable, ledger.ExtraMissing: the HSM cannot be used.
+    """
+    return FileMasterKeys(settings.master_keys_file, master_key_wrapping(settings))
+
+
+def master_key_wrapping(settings: LedgerSettings, *, entropy: Callable[[int], bytes] = os.urandom) -> Wrapping:
+    """Make what protects the master keys in their file: nothing, or an HSM."""
+    hsm = settings.pkcs11
+    if hsm is None:
+        return Plain()
+    return Pkcs11Wrapping(
+        module=hsm.module, token=hsm.token, key_label=hsm.key_label, pin_file=hsm.pin_file, entropy=entropy
     )
 
 

@@ -68,10 +68,11 @@ def init(home: Path, sources: Path | None, url: str, listen: str) -> None:
 @cli.command("check-config")
 @_CONFIG
 def check_config(config: Path) -> None:
-    """Read the configuration, the catalogue and the sources' stanzas, and name every mistake."""
-    from gateway.bootstrap import open_catalogue, open_sources
+    """Read the configuration, the catalogue, the master keys and the sources' stanzas, and name every mistake."""
+    from gateway.bootstrap import open_catalogue, open_master_keys, open_sources
 
     settings = _settings(config)
+    open_master_keys(settings.ledger)
     catalogue = open_catalogue(settings)
     sources = open_sources(settings)
     click.echo(f"ok: {len(catalogue.items)} items, {len(catalogue.matters)} matters, {len(sources)} sources")
@@ -119,11 +120,11 @@ def ledger() -> None:
 @_JSON
 def ledger_fsck(config: Path, url: str | None, without_vault: bool, as_json: bool) -> None:
     """Recompute everything from the entries and name the first bad one; the exit status is 1 if anything is wrong."""
-    from ledger import FileMasterKeys
+    from gateway.bootstrap import open_master_keys
     from ledger.commands import fsck
 
     settings = _settings(config)
-    keys = None if without_vault else FileMasterKeys(settings.ledger.master_keys_file)
+    keys = None if without_vault else open_master_keys(settings.ledger)
     with _progress("checking") as advance:
         report = fsck(
             url or settings.ledger.url,
@@ -161,11 +162,12 @@ def ledger_prove(config: Path, index: int, size: int | None) -> None:
 @click.option("--document", is_flag=True, help="Open the document too; it holds personal data.")
 def ledger_show(config: Path, index: int, document: bool) -> None:
     """Print an entry, and on request the document behind it."""
-    from ledger import Erased, FileMasterKeys
+    from gateway.bootstrap import open_master_keys
+    from ledger import Erased
     from ledger.commands import show
 
     settings = _settings(config)
-    keys = FileMasterKeys(settings.ledger.master_keys_file) if document else None
+    keys = open_master_keys(settings.ledger) if document else None
     shown = show(settings.ledger.url, index, origin=settings.ledger.origin, master_keys=keys)
     click.echo(shown.leaf.decode())
     if isinstance(shown.document, Erased):
@@ -345,7 +347,9 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-from gateway import key_creation, witness_commands  # noqa: E402  they add themselves to the program
+from gateway import disclosure_commands, key_creation, vault_commands, witness_commands  # noqa: E402  they add themselves
 
 key_creation.add_to(cli)
 witness_commands.add_to(cli)
+vault_commands.add_to(cli)
+disclosure_commands.add_to(ledger)

@@ -36,6 +36,16 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pkcs11Settings:
+    """The HSM whose key wraps the master keys."""
+
+    module: Path
+    token: str
+    key_label: str
+    pin_file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerSettings:
     """Where the ledger lives and which keys it uses."""
 
@@ -44,6 +54,8 @@ class LedgerSettings:
     signing_key_file: Path
     cosigner_key_files: tuple[Path, ...]
     master_keys_file: Path
+    pkcs11: Pkcs11Settings | None
+    """None: the master keys stand in their file as they are."""
     index_key_file: Path
     queue: int
 
@@ -168,9 +180,22 @@ def _ledger(part: Stanza, home: Path) -> LedgerSettings:
         signing_key_file=home / part.text("signing_key_file"),
         cosigner_key_files=tuple(home / name for name in part.texts("cosigner_key_files")),
         master_keys_file=home / part.text("master_keys_file"),
+        pkcs11=_pkcs11(part, home),
         index_key_file=home / part.text("index_key_file"),
         queue=part.number("queue", 4096, least=1, most=1 << 20),
     )
+
+
+def _pkcs11(part: Stanza, home: Path) -> Pkcs11Settings | None:
+    keys = ("pkcs11_module", "pkcs11_token", "pkcs11_key_label", "pkcs11_pin_file")
+    if part.choice("master_keys", ("file", "pkcs11"), "file") == "file":
+        for key in keys:
+            if key in part:
+                part.text(key, "")
+                part.mistake(key, 'goes with master_keys = "pkcs11" only')
+        return None
+    module, token, label, pin_file = (part.text(key) for key in keys)
+    return Pkcs11Settings(module=home / module, token=token, key_label=label, pin_file=home / pin_file)
 
 
 def _database_url(url: str, home: Path) -> str:

@@ -153,6 +153,11 @@ origin = "{origin}"
 signing_key_file = "keys/log.key"
 cosigner_key_files = []                        # further lines of each checkpoint, such as ["keys/log.ml-dsa-44.key"]
 master_keys_file = "keys/master.keys"
+master_keys = "file"                           # or "pkcs11": the keys in the file are wrapped by an HSM (extra `hsm`)
+# pkcs11_module = "/usr/lib/softhsm/libsofthsm2.so"
+# pkcs11_token = "chengxin"                    # label of the token
+# pkcs11_key_label = "vault"                   # label of the AES key on it that wraps the master keys
+# pkcs11_pin_file = "keys/hsm.pin"             # mode 0600
 index_key_file = "keys/index.key"
 queue = 4096                                   # submissions that may wait; more are refused at once
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ledger.appends.values import Sequenced as Sequenced
     from ledger.appends.values import Submission as Submission
     from ledger.blind import BlindIndex as BlindIndex
+    from ledger.disclosure import VerifiedDisclosure as VerifiedDisclosure
+    from ledger.disclosure import disclose as disclose
+    from ledger.disclosure import verify_disclosure as verify_disclosure
     from ledger.errors import *  # noqa: F403
     from ledger.fsck import Damage as Damage
     from ledger.fsck import FsckReport as FsckReport
@@ -60,7 +63,8 @@ if TYPE_CHECKING:
     from ledger.witness.policy_file import load_policy as load_policy
 
 _ERRORS = (
-    "AlgorithmUnavailable AlreadyClaimed AppendRefused CanonicalError EntryError EntryMissing ExtraMissing "
+    "AlgorithmUnavailable AlreadyClaimed AppendRefused CanonicalError DisclosureError EntryError EntryMissing "
+    "ErasureRefused ExtraMissing HsmUnavailable RemnantsLeft "
     "IdempotencyConflict KeyFileError LedgerClosed LedgerDamaged LedgerError LedgerLocked LedgerOverloaded "
     "LedgerUnavailable NoteError PolicyError ProofError QuorumMissing ReceiptError SchemaNewer SchemaOlder "
     "SplitView StoreError StoreExists StoreMissing SubmissionError TransitionRefused VaultError WitnessError "
@@ -74,6 +78,7 @@ _HOME = {
         ["Appended", "Draft", "Idempotency", "Level", "Replay", "Sequenced", "Submission"], "ledger.appends.values"
     ),
     "Checkpoint": "ledger.log.checkpoint",
+    **dict.fromkeys(["VerifiedDisclosure", "disclose", "verify_disclosure"], "ledger.disclosure"),
     **dict.fromkeys(["Damage", "FsckReport"], "ledger.fsck"),
     **dict.fromkeys(["Ed25519Signer", "Ed25519Verifier"], "ledger.log.algorithms.ed25519"),
     **dict.fromkeys(["load_further_signer", "load_signer", "write_key", "write_signing_key"], "ledger.log.key_file"),

@@ -24,13 +24,15 @@ _MICROSECOND = timedelta(microseconds=1)
 _AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
 
-def canonical(value: Json) -> bytes:
+def canonical(value: Json, inside: int = 0) -> bytes:
     """Encode a value of the profile in its one canonical form.
+
+    `inside` is how many levels of objects and arrays will be put around it: the depth counts from the outermost.
 
     Raises:
         CanonicalError: the value is outside the profile. The message never shows the value.
     """
-    plain = _plain(value, 0)
+    plain = _plain(value, inside)
     try:
         return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
     except (orjson.JSONEncodeError, UnicodeEncodeError):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ledger.canonical import Json
-from ledger.errors import EntryMissing
+from ledger.disclosure import disclose
+from ledger.errors import DisclosureError, EntryMissing
 from ledger.fsck import FsckReport, Progress
 from ledger.fsck import fsck as check
 from ledger.log.checkpoint import read_checkpoint
@@ -75,6 +76,36 @@ def prove(url: str, index: int, size: int | None = None) -> bytes:
         return format_receipt(leaf, index, proof, note)
     finally:
         store.close()
+
+
+def disclose_entry(
+    url: str,
+    index: int,
+    group: str,
+    fields: Collection[str] | None = None,
+    *,
+    origin: str,
+    master_keys: MasterKeys,
+    size: int | None = None,
+) -> bytes:
+    """Return the disclosure of a group of an entry's document, or of some fields of it; receipts as `prove` gives them.
+
+    Raises:
+        EntryMissing: there is no such entry or checkpoint, or the entry never had a document.
+        DisclosureError: the document is erased, or has no such group or field.
+        VaultError: the document cannot be decrypted.
+        ProofError: the stored tiles do not prove the entry.
+    """
+    store = open_store(url, readers=1)
+    try:
+        with store.reading() as connection:
+            record = decode_entry(read_entry(connection, index)).record
+            document = read_document(connection, Vault(master_keys, origin, os.urandom), index, record)
+    finally:
+        store.close()
+    if isinstance(document, Erased):
+        raise DisclosureError(f"the document of entry {index} was erased on {document.at.isoformat()}")
+    return disclose(prove(url, index, size), document, group, fields)
 
 
 def show(url: str, index: int, *, origin: str = "", master_keys: MasterKeys | None = None) -> ShownEntry:

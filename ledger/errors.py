@@ -179,3 +179,23 @@ class WitnessError(LedgerError):
 
 class WitnessStateError(LedgerError):
     """The state of a witness cannot be used as it is; without it the witness must not sign."""
+
+
+class HsmUnavailable(LedgerError):
+    """The PKCS#11 token, or the key on it, cannot be used; the message says what was missing."""
+
+
+class DisclosureError(LedgerError):
+    """A disclosure is malformed or does not prove what it shows, or what was asked cannot be disclosed."""
+
+
+class ErasureRefused(AppendRefused):
+    """An order to erase is incomplete or asks what cannot be done; `mistakes` lists every reason."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("erasure refused: " + "; ".join(mistakes))
+        self.mistakes = mistakes
+
+
+class RemnantsLeft(LedgerError):
+    """The erasure is done and recorded, but the database could not be cleaned of what was deleted: clean it again."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from ledger.canonical import canonical, microseconds
+from ledger.canonical import microseconds
 from ledger.errors import EntryError, LedgerDamaged, NoteError, TransitionRefused, VaultError
 from ledger.log import schema
 from ledger.log.checkpoint import open_checkpoint
@@ -21,7 +21,8 @@ from ledger.log.store import Store, read_head
 from ledger.log.tiles import WIDTH, TileTree
 from ledger.merkle import hash_leaf
 from ledger.records.chains import facts_of, read_chain
-from ledger.records.codec import Entry, commit_value, decode_entry
+from ledger.records.codec import Entry, decode_entry
+from ledger.records.commitments import commit_group
 from ledger.records.projections import StoredRow, fold, forget, open_row
 from ledger.records.rows import stored_row
 from ledger.vault import SealedDocument, Vault, VaultGroup
@@ -317,6 +318,6 @@ def _check_document(
     if vault is None:
         return None, False
     groups = vault.open(entry.record, SealedDocument(row.master_version, bytes(row.wrapped), bytes(row.sealed)))
-    if {name: commit_value(name, g.salt, canonical(g.value)) for name, g in groups.items()} != dict(entry.commits):
+    if {name: commit_group(name, group) for name, group in groups.items()} != dict(entry.commits):
         raise LedgerDamaged("the document is not what the entry commits to")
     return groups, False

@@ -10,22 +10,19 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from ledger.appends.values import Draft, Submission
-from ledger.canonical import Json, canonical, format_time, microseconds
-from ledger.errors import CanonicalError, SubmissionError
-from ledger.records.codec import LONGEST_ENTRY, commit_value, entry_parts, is_group, is_policy
+from ledger.canonical import format_time, microseconds
+from ledger.errors import SubmissionError
+from ledger.records.codec import entry_parts, is_policy
+from ledger.records.commitments import commit_groups
 from ledger.records.lifecycle import FAMILY_OF, OPENS
 from ledger.records.projections import FACTS_GROUP, Facts, normalise_facts, read_facts
 from ledger.vault import SealedDocument, Vault
 
 _MOST_DRAFTS = 1024
-_MOST_GROUPS = 256
-_LONGEST_DOCUMENT = 16 << 20
 _NO_FACTS: Facts = {}
 _NO_COMMITS: Mapping[str, str] = {}
 _NOTHING_WRONG: list[str] = []
 """Never changed: what is found wrong is added to a new list."""
-
-assert _MOST_GROUPS * 110 < LONGEST_ENTRY
 
 
 class AdmittedDraft(NamedTuple):
@@ -119,7 +116,8 @@ def _wrong_draft(draft: Draft) -> list[str]:
         and type(draft.record) is bytes
         and len(draft.record) == 16
         and is_policy(draft.policy)
-        and (not draft.groups or _right_groups(draft.groups))
+        and FACTS_GROUP not in draft.groups
+        and FACTS_GROUP not in draft.fields
     ):
         return _NOTHING_WRONG
     mistakes = []
@@ -129,24 +127,10 @@ def _wrong_draft(draft: Draft) -> list[str]:
         mistakes.append("record id is not 16 bytes")
     if not is_policy(draft.policy):
         mistakes.append("policy is neither empty nor 64 hex digits")
-    if not _right_groups(draft.groups):
-        mistakes.append(f"there are more than {_MOST_GROUPS} groups, or a group's name is malformed or reserved")
-    # Told here too, so that a caller hears of every mistake at once.
-    return mistakes + normalise_facts(draft.facts)[1] + _wrong_values(draft.groups)
-
-
-def _right_groups(groups: Mapping[str, Json]) -> bool:
-    return len(groups) <= _MOST_GROUPS and FACTS_GROUP not in groups and all(map(is_group, groups))
-
-
-def _wrong_values(groups: Mapping[str, Json]) -> list[str]:
-    mistakes = []
-    for number, value in enumerate(groups.values()):
-        try:
-            canonical(value)
-        except CanonicalError as failure:
-            mistakes.append(f"group number {number}: {failure}")
-    return mistakes
+    if FACTS_GROUP in draft.groups or FACTS_GROUP in draft.fields:
+        mistakes.append(f"the group {FACTS_GROUP!r} is reserved")
+    # Told here too, so that a caller hears of every mistake at once; nothing is kept of these salts of zeroes.
+    return mistakes + normalise_facts(draft.facts)[1] + commit_groups(draft.groups, draft.fields, bytes)[2]
 
 
 def _admit_draft(
@@ -159,8 +143,8 @@ def _admit_draft(
         groups = {**groups, FACTS_GROUP: stored}
         facts = _NO_FACTS if mistakes else read_facts(stored)
     commits, sealed = _NO_COMMITS, None
-    if groups:
-        commits, document, wrong = _commit_groups(groups, entropy)
+    if groups or draft.fields:
+        commits, document, wrong = commit_groups(groups, draft.fields, entropy)
         mistakes = mistakes + wrong
         if not mistakes:
             sealed = vault.seal(record, document)
@@ -171,26 +155,3 @@ def _admit_draft(
         first_hash = sha256(b"\x00" + first).digest()
     admitted = AdmittedDraft(kind, record, draft.expect_state, facts, before, between, first, first_hash, sealed)
     return admitted, mistakes
-
-
-def _commit_groups(
-    groups: Mapping[str, Json], entropy: Callable[[int], bytes]
-) -> tuple[dict[str, str], bytes, list[str]]:
-    commits: dict[str, str] = {}
-    parts: list[bytes] = []
-    mistakes: list[str] = []
-    salts = entropy(32 * len(groups))
-    for number, name in enumerate(sorted(groups)):
-        salt = salts[32 * number : 32 * number + 32]
-        try:
-            encoded = canonical(groups[name])
-        except CanonicalError as failure:
-            mistakes.append(f"group {name!r}: {failure}")
-            continue
-        commits[name] = commit_value(name, salt, encoded)
-        # Group names sort by their bytes, so joining the parts gives the canonical form without encoding twice.
-        parts.append(b'"%s":{"salt":"%s","value":%s}' % (name.encode(), salt.hex().encode(), encoded))
-    document = b"{" + b",".join(parts) + b"}"
-    if len(document) > _LONGEST_DOCUMENT:
-        mistakes.append("the document is larger than 16 MiB")
-    return commits, document, mistakes

@@ -29,6 +29,8 @@ class Draft(NamedTuple):
     """Columns of the projection to set (`projections.FACT_NAMES`); kept in the document, not in the entry."""
     expect_state: frozenset[str] | None = None
     """If given, the record must exist and be in one of these states."""
+    fields: Mapping[str, Mapping[str, Json]] = MappingProxyType({})
+    """Further groups of the document, whose fields can be disclosed one by one; field names must tell of no person."""
 
     def __repr__(self) -> str:
         """Tell kind and record; the document is personal data."""

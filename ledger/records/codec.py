@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from hashlib import sha256
 
 import orjson
 
 from ledger.canonical import Json, canonical, format_time, parse_canonical, parse_time
 from ledger.errors import CanonicalError, EntryError
+from ledger.records.commitments import MOST_GROUPS, commit_value, is_group
 from ledger.records.lifecycle import FAMILY_OF
 
 __all__ = [
@@ -32,23 +32,12 @@ __all__ = [
 
 _VERSION = 1
 _FIELDS = ("at", "commits", "kind", "policy", "prev", "record", "seq", "v")
-_GROUP = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _RECORD = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_COMMIT_DOMAIN = b"chengxin/ledger/v1/commit\x00"
 LONGEST_ENTRY = 65_535
 """Bytes; the entry bundles of tlog-tiles have 16-bit lengths."""
 
-
-def commit_value(group: str, salt: bytes, encoded: bytes) -> str:
-    """Commit to the canonical bytes of one group's value under a 32-byte salt: 64 hex digits."""
-    return sha256(_COMMIT_DOMAIN + group.encode("ascii") + b"\x00" + salt + encoded).hexdigest()
-
-
-@lru_cache(1024)
-def is_group(name: str) -> bool:
-    """Tell whether a name can be a group's: a lower-case letter, then up to 31 of `a-z0-9_-`."""
-    return _GROUP.fullmatch(name) is not None
+assert MOST_GROUPS * 110 < LONGEST_ENTRY
 
 
 @lru_cache(1024)

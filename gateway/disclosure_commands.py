@@ -1,0 +1,70 @@
+"""`chengxin ledger disclose` and `verify-disclosure`: one group or field of a document, proved without the rest."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def add_to(group: click.Group) -> None:
+    """Add these commands to the group `ledger`."""
+    group.add_command(disclose)
+    group.add_command(verify_disclosure)
+
+
+@click.command("disclose")
+@click.option("--config", type=click.Path(path_type=Path), default=Path("var/gateway.toml"), show_default=True)
+@click.option("--size", type=click.IntRange(min=1), help="Against the checkpoint of this size (the newest by default).")
+@click.argument("index", type=click.IntRange(min=0))
+@click.argument("group", metavar="GROUP[.FIELD]")
+def disclose(config: Path, size: int | None, index: int, group: str) -> None:
+    """Print the disclosure of a group of an entry's document, or of one field of it. It holds what it discloses."""
+    from gateway.bootstrap import open_master_keys
+    from gateway.config import load_settings
+    from ledger.commands import disclose_entry
+
+    settings = load_settings(config).ledger
+    name, dot, field = group.partition(".")
+    disclosure = disclose_entry(
+        settings.url,
+        index,
+        name,
+        [field] if dot else None,
+        origin=settings.origin,
+        master_keys=open_master_keys(settings),
+        size=size,
+    )
+    click.echo(disclosure, nl=False)
+
+
+@click.command("verify-disclosure")
+@click.argument("file", type=click.File("rb"))
+@click.option("--key", type=click.Path(path_type=Path, exists=True), required=True, help="The log's public key file.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify_disclosure(file: Any, key: Path, as_json: bool) -> None:
+    """Verify a disclosure with nothing but the log's public key; no database, no network. Prints what is disclosed."""
+    from ledger import parse_vkey
+    from ledger.disclosure import verify_disclosure as verify
+
+    verifier = parse_vkey(key.read_text("utf-8"))
+    verified = verify(file.read(), [verifier], verifier.name)
+    receipt = verified.receipt
+    told = {
+        "index": receipt.index,
+        "size": receipt.size,
+        "kind": receipt.entry.kind,
+        "record": receipt.entry.record.hex(),
+        "at": receipt.entry.at.isoformat(),
+        "group": verified.group,
+        "withheld": None if verified.withheld is None else list(verified.withheld),
+    }
+    if as_json:
+        click.echo(jsonlib.dumps({**told, "value": verified.value}, ensure_ascii=False))
+        return
+    click.echo("verified: " + ", ".join(f"{name} {value}" for name, value in told.items() if name != "withheld"))
+    click.echo(jsonlib.dumps(verified.value, ensure_ascii=False, indent=1))
+    if verified.withheld is not None:
+        click.echo(f"withheld: {', '.join(verified.withheld) or 'nothing'}")

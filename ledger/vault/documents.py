@@ -1,0 +1,79 @@
+"""Documents in the database: reading one, and destroying all of some records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, ScalarSelect, func, select, union_all
+
+from ledger.canonical import parse_time
+from ledger.errors import EntryMissing, VaultError
+from ledger.log import schema
+from ledger.records.commitments import VaultGroup
+from ledger.vault.sealing import SealedDocument, Vault
+
+_MOST_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erased:
+    """What is left of a document: that it was destroyed, and when."""
+
+    at: datetime
+
+
+def read_document(connection: Connection, vault: Vault, idx: int, record: bytes) -> dict[str, VaultGroup] | Erased:
+    """Read and decrypt the document of one entry.
+
+    Raises:
+        EntryMissing: the entry never had a document.
+        VaultError: it cannot be decrypted, or is gone without having been erased.
+    """
+    key, document = schema.vault_key, schema.vault_document
+    question = (
+        select(key.c.master_version, key.c.wrapped, key.c.destroyed_at, document.c.sealed)
+        .select_from(key.outerjoin(document, document.c.idx == key.c.idx))
+        .where(key.c.idx == idx)
+    )
+    row = connection.execute(question).one_or_none()
+    if row is None:
+        raise EntryMissing(f"entry {idx} has no document")
+    if row.destroyed_at is not None:
+        return Erased(at=parse_time(row.destroyed_at))
+    if row.wrapped is None or row.sealed is None:
+        raise VaultError(f"the document of entry {idx} is incomplete, and was never erased")
+    return vault.open(record, SealedDocument(row.master_version, bytes(row.wrapped), bytes(row.sealed)))
+
+
+def erase_documents(connection: Connection, records: Iterable[bytes], at: str) -> int:
+    """Destroy the data keys and documents of every entry of some records, and count the documents.
+
+    Runs inside the transaction that appends why, after the rows of its records are written. A document that was
+    destroyed before keeps the time of that.
+    """
+    chosen, destroyed = list(records), 0
+    keys, documents = schema.vault_key, schema.vault_document
+    for first in range(0, len(chosen), _MOST_AT_ONCE):
+        concerned = _entries_of(chosen[first : first + _MOST_AT_ONCE])
+        live = keys.c.idx.in_(concerned) & keys.c.wrapped.is_not(None)
+        destroyed += connection.execute(keys.update().where(live).values(wrapped=None, destroyed_at=at)).rowcount
+        connection.execute(documents.delete().where(documents.c.idx.in_(concerned)))
+    return destroyed
+
+
+def count_documents(connection: Connection, record: bytes) -> int:
+    """Count the documents of a record that are not destroyed."""
+    key = schema.vault_key
+    live = key.c.idx.in_(_entries_of([record])) & key.c.wrapped.is_not(None)
+    return int(connection.execute(select(func.count()).select_from(key).where(live)).scalar_one())
+
+
+def _entries_of(records: Sequence[bytes]) -> ScalarSelect[int]:
+    """Ask for the indices of all entries of some records: `entry.record` is set for those after the first only."""
+    entry, record = schema.entry, schema.record
+    return union_all(
+        select(record.c.first_idx).where(record.c.record.in_(records)),
+        select(entry.c.idx).where(entry.c.record.in_(records)),
+    ).scalar_subquery()

@@ -1,0 +1,261 @@
+"""The commands of the vault and of disclosure, on a house as `chengxin init` founds it."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.bootstrap import open_index, open_ledger, open_master_keys
+from gateway.cli import cli
+from gateway.config import LedgerSettings, load_settings
+from gateway.errors import ConfigurationError
+from gateway.founding import House, found
+from gateway.rules.identifiers import parse_identifier
+from ledger import DisclosureError, Draft, Erased, ErasureRefused, KeyFileError, Submission, parse_vkey, verify_receipt
+from tests.ledger.vault.test_pkcs11 import MODULE, Make, needs_softhsm, token
+
+__all__ = ["token"]
+
+SOURCES = (
+    '[sources.civil]\nkind = "dropbox"\ndepartment = "示例"\nfolder = "/nowhere"\n[sources.civil.facts.x]\nkey = "a"\n'
+)
+NUMBER = "11010519491231002X"
+ORDER = ("--basis", "《个人信息保护法》第四十七条", "--document-number", "黑数删〔2026〕7号")
+OFFICERS = ("--officer", "07", "张三", "--officer", "12", "李四")
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return found(tmp_path / "var", now=datetime.now(UTC), sources=SOURCES, listen="127.0.0.1:0")
+
+
+def settings(house: House) -> LedgerSettings:
+    return load_settings(house.config).ledger
+
+
+def run(house: House, *arguments: str, answer: str = "") -> Result:
+    first, second, *rest = arguments
+    commands = [first, second, *rest[:1]] if second == "keys" else [first, second]
+    return CliRunner().invoke(
+        cli, [*commands, "--config", str(house.config), *arguments[len(commands) :]], input=answer
+    )
+
+
+def well(result: Result) -> str:
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.stdout
+
+
+def record_person(house: House) -> list[bytes]:
+    """A verification of one person, what hangs on it, and one of somebody else."""
+    subject = open_index(settings(house)).of(
+        "resident-id", parse_identifier("resident-id", NUMBER, today=date(2026, 1, 1)).number
+    )
+    records = [os.urandom(16) for _ in range(3)]
+    facts = ({"subject": subject.hex()}, {"parent": records[0].hex()}, {"unit": "x"})
+    with open_ledger(settings(house)) as ledger:
+        for record, given in zip(records, facts, strict=True):
+            person = {"name": "王小明", "id-number": NUMBER}
+            draft = Draft(
+                kind="VerificationAnswered",
+                record=record,
+                groups={"answer": "是"},
+                fields={"person": person},
+                facts=given,
+            )
+            ledger.append_blocking(Submission(drafts=(draft,), at=datetime.now(UTC)))
+    return records
+
+
+def test_one_field_is_disclosed_and_verified_with_the_public_key_alone(house: House, tmp_path: Path) -> None:
+    record_person(house)
+    disclosure = well(run(house, "ledger", "disclose", "0", "person.name"))
+    assert NUMBER not in disclosure
+    file = tmp_path / "disclosure.json"
+    file.write_text(disclosure, "utf-8")
+    verify = ["ledger", "verify-disclosure", str(file), "--key", str(house.vkey)]
+    told = json.loads(well(CliRunner().invoke(cli, [*verify, "--json"])))
+    assert (told["index"], told["value"], told["withheld"]) == (0, {"name": "王小明"}, ["id-number"])
+    shown = well(CliRunner().invoke(cli, verify))
+    assert "王小明" in shown
+    assert "withheld: id-number" in shown
+    file.write_text(disclosure.replace("王小明", "王小红"), "utf-8")
+    refused = CliRunner().invoke(cli, verify)
+    assert isinstance(refused.exception, DisclosureError)
+    assert "王小红" not in refused.output
+
+
+def test_a_whole_group_is_disclosed_and_a_field_of_it_refused(house: House) -> None:
+    record_person(house)
+    assert json.loads(well(run(house, "ledger", "disclose", "0", "answer")))["value"] == "是"
+    for wrong in ("answer.x", "nothing", "person.age", "person."):
+        assert isinstance(run(house, "ledger", "disclose", "0", wrong).exception, DisclosureError)
+
+
+def test_records_are_erased_by_order_of_two_and_the_receipt_verifies(house: House) -> None:
+    first, second, other = record_person(house)
+    arguments = ("--record", first.hex(), "--record", second.hex(), *OFFICERS, *ORDER)
+    receipt = well(run(house, "vault", "erase", *arguments, answer="y\n"))
+    verifier = parse_vkey(house.vkey.read_text("utf-8"))
+    assert verify_receipt(receipt.encode(), [verifier], verifier.name).entry.kind == "DocumentErased"
+    with open_ledger(settings(house)) as ledger:
+        assert [isinstance(ledger.document(index), Erased) for index in range(4)] == [True, True, False, False]
+        assert ledger.register().get(other) is not None
+    again = run(house, "vault", "erase", *arguments, "--yes")
+    assert isinstance(again.exception, ErasureRefused)
+    assert isinstance(run(house, "ledger", "disclose", "0", "person").exception, DisclosureError)
+
+
+def test_a_persons_records_are_erased_from_a_file_that_names_the_person(house: House, tmp_path: Path) -> None:
+    record_person(house)
+    subject = tmp_path / "subject.json"
+    subject.write_text(
+        json.dumps({"id_type": "resident-id", "id_number": "１１０１０５１９４９１２３１００２x"}), "utf-8"
+    )
+    arguments = ("vault", "erase", "--subject-file", str(subject), *OFFICERS, *ORDER, "--yes", "--json")
+    told = json.loads(well(run(house, *arguments)))
+    assert len(told["erased"]) == 2
+    with open_ledger(settings(house)) as ledger:
+        assert [isinstance(ledger.document(index), Erased) for index in range(3)] == [True, True, False]
+    again = run(house, *arguments)
+    assert again.exit_code == 1
+    assert "no record of this person" in again.output
+    for wrong in (
+        "{}",
+        "[]",
+        "x",
+        '{"id_type":"resident-id","id_number":"110105194912310021"}',
+        '{"id_type":1,"id_number":2}',
+    ):
+        subject.write_text(wrong, "utf-8")
+        refused = run(house, *arguments)
+        assert refused.exit_code == 1
+        assert "the subject file" in refused.output
+        assert "110105" not in refused.output
+
+
+def test_nothing_is_erased_without_a_yes_or_without_two_people(house: House) -> None:
+    record, *_ = record_person(house)
+    asked = ("vault", "erase", "--record", record.hex())
+    assert run(house, *asked, *OFFICERS, *ORDER, answer="n\n").exit_code == 1
+    one = run(house, *asked, "--officer", "07", "张三", "--officer", "07", "张三", *ORDER, "--yes")
+    assert isinstance(one.exception, ErasureRefused)
+    assert "张三" not in str(one.exception)
+    assert run(house, *asked, *OFFICERS, "--yes").exit_code == 2
+    assert run(house, "vault", "erase", *OFFICERS, *ORDER, "--yes").exit_code == 2
+    assert run(house, "vault", "erase", "--record", "xyz", *OFFICERS, *ORDER, "--yes").exit_code == 2
+    with open_ledger(settings(house)) as ledger:
+        assert not isinstance(ledger.document(0), Erased)
+        assert ledger.size() == 3
+
+
+def test_a_running_writer_of_a_sqlite_file_is_told(house: House) -> None:
+    record, *_ = record_person(house)
+    with open_ledger(settings(house)):
+        for arguments in (
+            ("vault", "rewrap"),
+            ("vault", "clear"),
+            ("vault", "keys", "retire", "1"),
+            ("vault", "erase", "--record", record.hex(), *OFFICERS, *ORDER, "--yes"),
+        ):
+            refused = run(house, *arguments)
+            assert refused.exit_code == 1
+            assert "stop the gateway first" in refused.output
+
+
+def test_a_rotation_from_beginning_to_end(house: House) -> None:
+    record_person(house)
+    assert json.loads(well(run(house, "vault", "keys", "rotate", "--cipher", "sm4-gcm", "--json")))["version"] == 2
+    lines = [json.loads(line) for line in well(run(house, "vault", "keys", "show", "--json")).splitlines()]
+    assert [(line["version"], line["cipher"], line["current"], line["documents"]) for line in lines] == [
+        (1, "aes-256-gcm", False, 3),
+        (2, "sm4-gcm", True, 0),
+    ]
+    early = run(house, "vault", "keys", "retire", "1")
+    assert "3 documents depend on version 1" in early.output
+    assert open_master_keys(settings(house)).versions().keys() == {1, 2}
+    told = json.loads(well(run(house, "vault", "rewrap", "--json")))
+    assert told == {"version": 2, "done": 3, "left": 0, "failed": []}
+    well(run(house, "vault", "keys", "retire", "1"))
+    assert "3 documents depend on version 2" in run(house, "vault", "keys", "retire", "2").output
+    well(run(house, "vault", "clear", "--rewrite", "all"))
+    with open_ledger(settings(house)) as ledger:
+        assert not any(isinstance(ledger.document(index), Erased) for index in range(3))
+    assert isinstance(run(house, "vault", "keys", "create").exception, KeyFileError)
+
+
+def test_a_version_that_is_not_in_the_file_is_told(house: House) -> None:
+    record_person(house)
+    well(run(house, "vault", "keys", "rotate"))
+    path = settings(house).master_keys_file
+    path.write_text(path.read_text().splitlines()[1] + "\n")
+    shown = run(house, "vault", "keys", "show")
+    assert shown.exit_code == 1
+    assert "version 1: unknown cipher, MISSING from the key file, 3 documents" in shown.output
+    made = run(house, "vault", "rewrap")
+    assert made.exit_code == 1
+    assert "do not open" in made.output
+
+
+def hsm(house: House, **changes: str) -> None:
+    given = {
+        "pkcs11_module": str(MODULE),
+        "pkcs11_token": "chengxin",
+        "pkcs11_key_label": "vault",
+        "pkcs11_pin_file": "pin",
+    }
+    lines = "".join(f'{key} = "{value}"\n' for key, value in {**given, **changes}.items() if value)
+    text = house.config.read_text("utf-8")
+    house.config.write_text(text.replace('master_keys = "file"', f'{lines}master_keys = "pkcs11"'), "utf-8")
+
+
+@needs_softhsm
+def test_a_house_with_an_hsm(house: House, token: Make) -> None:
+    hsm(house, pkcs11_pin_file=str(token()._pin_file))
+    settings(house).master_keys_file.unlink()
+    well(run(house, "vault", "keys", "create", "--generate-hsm-key"))
+    well(CliRunner().invoke(cli, ["check-config", "--config", str(house.config)]))
+    record_person(house)
+    well(run(house, "vault", "keys", "rotate"))
+    well(run(house, "vault", "rewrap"))
+    well(run(house, "vault", "keys", "retire", "1"))
+    assert "王小明" in well(run(house, "ledger", "disclose", "0", "person.name"))
+
+
+def test_every_mistake_about_the_hsm_is_told_at_once(house: House) -> None:
+    hsm(house, pkcs11_module="", pkcs11_token="", pkcs11_key_label="")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(house.config)
+    assert list(caught.value.mistakes) == [
+        "ledger.pkcs11_module: is missing",
+        "ledger.pkcs11_token: is missing",
+        "ledger.pkcs11_key_label: is missing",
+    ]
+
+
+def test_hsm_keys_without_the_hsm_and_an_unknown_provider_are_told(house: House) -> None:
+    text = house.config.read_text("utf-8")
+    house.config.write_text(text.replace('master_keys = "file"', 'master_keys = "file"\npkcs11_token = "x"'), "utf-8")
+    with pytest.raises(ConfigurationError, match=r'ledger.pkcs11_token: goes with master_keys = "pkcs11" only'):
+        load_settings(house.config)
+    house.config.write_text(text.replace('master_keys = "file"', 'master_keys = "kms"'), "utf-8")
+    with pytest.raises(ConfigurationError, match="must be one of file, pkcs11"):
+        load_settings(house.config)
+
+
+def test_check_config_names_every_mistake_in_the_master_keys(house: House) -> None:
+    settings(house).master_keys_file.write_text("1:ab\nx\n")
+    result = CliRunner().invoke(cli, ["check-config", "--config", str(house.config)])
+    assert isinstance(result.exception, KeyFileError)
+    assert len(result.exception.mistakes) == 2
+
+
+def test_a_wrapping_key_is_not_made_where_no_hsm_is_configured(house: House) -> None:
+    refused = run(house, "vault", "keys", "create", "--generate-hsm-key")
+    assert refused.exit_code == 2
+    assert "pkcs11" in refused.output

@@ -1,0 +1,114 @@
+"""Documents in real databases: read, erased, never resurrected."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from sqlalchemy import select
+
+from ledger import Draft, EntryMissing, Erased, FileMasterKeys, Ledger, SubmissionError, disclose, verify_disclosure
+from ledger.commands import fsck
+from ledger.log import schema
+from ledger.log.store import open_store
+from ledger.vault import Cipher, Vault
+from ledger.vault.master_keys import rotate_master_key
+from ledger.vault.rewrapping import rewrap_keys
+from tests.ledger.house import ORIGIN, House, submission
+from tests.ledger.vault.recorded import fill, indices, name_of
+
+
+def test_fields_and_groups_read_back_with_the_salts_that_open_the_entry(house: House, opened: Ledger) -> None:
+    (record,) = fill(opened, 1)
+    document = opened.document(indices(opened, record)[0])
+    assert not isinstance(document, Erased)
+    assert document["person"].value == {"name": name_of(record), "town": "甲镇"}
+    receipt = opened.receipt(indices(opened, record)[0])
+    disclosure = disclose(receipt, document, "person", ["town"])
+    assert verify_disclosure(disclosure, [house.signer.verifier], ORIGIN).value == {"town": "甲镇"}
+    assert name_of(record).encode() not in disclosure
+
+
+def test_an_entry_without_a_document_has_none(opened: Ledger) -> None:
+    opened.append_blocking(submission(Draft(kind="CommitmentPrepared", record=os.urandom(16))))
+    with pytest.raises(EntryMissing):
+        opened.document(0)
+
+
+def test_erasing_takes_every_document_of_its_records_and_no_other(house: House, opened: Ledger) -> None:
+    one, other = fill(opened, 2)
+    operation = Draft(kind="DocumentErased", record=os.urandom(16), groups={"why": 1})
+    opened.append_blocking(submission(operation, erase=(one,)))
+    assert all(isinstance(opened.document(idx), Erased) for idx in indices(opened, one))
+    assert not any(isinstance(opened.document(idx), Erased) for idx in indices(opened, other))
+    store = open_store(house.url, readers=1)
+    with store.reading() as connection:
+        left = connection.execute(select(schema.vault_document.c.idx)).scalars().all()
+        keys = connection.execute(select(schema.vault_key)).all()
+    store.close()
+    assert sorted(left) == [3, 4, 5, 6]
+    assert [row.idx for row in keys if row.wrapped is None] == [0, 1, 2]
+    for idx in range(7):
+        opened.receipt(idx)
+
+
+def test_a_document_after_an_erasure_is_legible_and_the_time_of_the_erasure_stays(opened: Ledger) -> None:
+    (record,) = fill(opened, 1)
+    operation = Draft(kind="DocumentErased", record=os.urandom(16))
+    opened.append_blocking(submission(operation, erase=(record,)))
+    opened.append_blocking(submission(Draft(kind="CommitmentRequeried", record=record, groups={"again": "新"})))
+    first, last = indices(opened, record)[0], indices(opened, record)[-1]
+    document, erased = opened.document(last), opened.document(first)
+    assert isinstance(erased, Erased)
+    assert not isinstance(document, Erased)
+    assert document["again"].value == "新"
+
+
+@pytest.mark.parametrize("where", ["groups", "fields"])
+def test_the_group_of_facts_cannot_be_given_as_a_document(opened: Ledger, where: str) -> None:
+    draft = Draft(kind="CommitmentPrepared", record=os.urandom(16), **{where: {"facts": {"unit": "x"}}})  # type: ignore[arg-type]
+    with pytest.raises(SubmissionError, match="reserved"):
+        opened.append_blocking(submission(draft))
+
+
+def test_every_mistake_in_groups_and_fields_is_told_before_anything_is_written(opened: Ledger) -> None:
+    draft = Draft(kind="CommitmentPrepared", record=os.urandom(16), groups={"a": 1.5}, fields={"b": {"c": 2**60}})  # type: ignore[dict-item]
+    with pytest.raises(SubmissionError) as caught:
+        opened.append_blocking(submission(draft))
+    assert len(caught.value.mistakes) == 2
+    assert opened.size() == 0
+
+
+def test_the_check_of_a_whole_ledger_knows_fields_erasures_and_new_keys(house: House) -> None:
+    with house.open() as ledger:
+        gone, *_ = fill(ledger, 3)
+        ledger.append_blocking(submission(Draft(kind="DocumentErased", record=os.urandom(16)), erase=(gone,)))
+    master = house.directory / "master.keys"
+    rotate_master_key(master, os.urandom, cipher=Cipher.SM4_GCM)
+    keys = FileMasterKeys(master)
+    store = open_store(house.url, readers=1)
+    store.start_writing()
+    rewrap_keys(store, Vault(keys, ORIGIN, os.urandom))
+    store.close()
+
+    def damages() -> list[tuple[int | None, str]]:
+        found = fsck(house.url, verifiers=[house.signer.verifier], origin=ORIGIN, master_keys=keys).damages
+        return [(damage.index, damage.what) for damage in found]
+
+    assert damages() == []
+    # The documents of two entries of one record change places: each opens, and neither is what its entry commits to.
+    store = open_store(house.url, readers=1)
+    store.start_writing()
+    with store.writing() as connection:
+        for table in (schema.vault_key, schema.vault_document):
+            for old, new in ((3, 99), (4, 3), (99, 4)):
+                connection.execute(table.update().where(table.c.idx == old).values(idx=new))
+    store.close()
+    assert 3 in {index for index, _ in damages()}
+
+
+def test_a_disclosure_is_verified_without_loading_a_database_driver() -> None:
+    program = "import sys; import ledger.disclosure; sys.exit('sqlalchemy' in sys.modules or 'sqlite3' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
