@@ -70,7 +70,7 @@ def prove(url: str, index: int, size: int | None = None) -> bytes:
             leaf = read_entry(connection, index)
             if index >= checkpoint.size:
                 raise EntryMissing(f"entry {index} came after the checkpoint of size {checkpoint.size}")
-            nodes = LogReader(store, TileCache()).nodes(connection)
+            nodes = LogReader(store, TileCache()).node
             proof = prove_inclusion(index, checkpoint.size, nodes)
         verify_inclusion(hash_leaf(leaf), index, checkpoint.size, proof, checkpoint.root)
         return format_receipt(leaf, index, proof, note)

@@ -225,7 +225,7 @@ class Ledger:
         with self._store.reading() as connection:
             note = read_covering_note(connection, first + count, witnessed=witnessed)
             checkpoint = open_checkpoint(note, self._identity.verifiers, self._identity.origin)
-            nodes = self._reader.nodes(connection)
+            nodes = self._reader.node
             entries, receipts = [], []
             for index in range(first, first + count):
                 leaf = read_entry(connection, index)
@@ -246,7 +246,7 @@ class Ledger:
             note = read_head(connection).note if size is None else read_checkpoint_note(connection, size)
             leaf = read_entry(connection, index)
             checkpoint = open_checkpoint(note, self._identity.verifiers, self._identity.origin)
-            proof = prove_inclusion(index, checkpoint.size, self._reader.nodes(connection))
+            proof = prove_inclusion(index, checkpoint.size, self._reader.node)
         _require_sound(leaf, index, checkpoint.size, proof, checkpoint.root)
         return format_receipt(leaf, index, proof, note)
 

@@ -202,8 +202,7 @@ class Publisher:
     def _require_growth(self, head: Head) -> None:
         """Never sign what does not continue the last published checkpoint."""
         before = open_checkpoint(head.note, self._identity.verifiers, self._identity.origin)
-        with self._store.reading() as connection:
-            proof = prove_consistency(before.size, head.size, self._reader.nodes(connection))
+        proof = prove_consistency(before.size, head.size, self._reader.node)
         try:
             verify_consistency(before.size, head.size, proof, before.root, head.root)
         except LedgerError as failure:

@@ -127,7 +127,9 @@ class Sequencer:
     def _write(self, connection: Connection, tree: TileTree, plan: Plan) -> None:
         insert = self._store.database.insert_many
         insert(connection, schema.entry, plan.entry_rows)
-        insert(connection, schema.tile, [(t.level, t.n, t.width, t.data) for t in tree.pending()], _TILES)
+        tiles = tree.pending()
+        insert(connection, schema.tile, [(t.level, t.n, t.width, t.data) for t in tiles], _TILES)
+        insert(connection, schema.tile_inner, [(t.level, t.n, t.inner) for t in tiles if t.inner])
         new = [row for row in plan.rows.values() if row.first_idx >= plan.first]
         changed = [row for row in plan.rows.values() if row.first_idx < plan.first]
         plain = [row[:_PLAIN] for row in new if row[_PLAIN:] == NO_FACTS]

@@ -75,6 +75,10 @@ class Database(Protocol):
         """
         ...
 
+    def make_quick(self, connection: Connection) -> None:
+        """Prepare a reading connection for `run` outside transactions."""
+        ...
+
     def is_transient(self, failure: BaseException) -> bool:
         """Tell whether the same transaction may succeed if it is simply tried again."""
         ...
@@ -155,7 +159,7 @@ class SqliteDatabase:
             "sqlite://",
             creator=lambda: _connect_read_only(self._path),
             pool_size=count,
-            max_overflow=0,
+            max_overflow=count,
             hide_parameters=True,
             poolclass=_queue_pool(),
         )
@@ -216,6 +220,9 @@ class SqliteDatabase:
         text, order = _compiled(statement, connection.dialect)
         driver: Any = connection.connection.driver_connection
         return driver.execute(text, [values[name] for name in order])
+
+    def make_quick(self, connection: Connection) -> None:
+        """Do nothing: the driver begins no transactions of its own."""
 
     def is_transient(self, failure: BaseException) -> bool:
         """Never: with one writer a busy file is a fault to be told, not to be waited for again."""
@@ -282,7 +289,7 @@ class PostgresDatabase:
         return create_engine(
             self._url,
             pool_size=count,
-            max_overflow=0,
+            max_overflow=count,
             pool_pre_ping=True,
             hide_parameters=True,
             execution_options=options,
@@ -327,6 +334,10 @@ class PostgresDatabase:
         text, _ = _compiled(statement, connection.dialect)
         driver: Any = connection.connection.driver_connection
         return driver.execute(text, values)
+
+    def make_quick(self, connection: Connection) -> None:
+        """Commit each statement by itself."""
+        connection.execution_options(isolation_level="AUTOCOMMIT")
 
     def is_transient(self, failure: BaseException) -> bool:
         """Tell serialisation failures (40001) and deadlocks (40P01)."""

@@ -6,9 +6,9 @@ from sqlalchemy import Connection, select
 
 from ledger.errors import EntryMissing
 from ledger.log import schema
-from ledger.log.store import Store, read_checkpoint_note, read_head, read_tile
-from ledger.log.tiles import TileCache
-from ledger.merkle import NodeReader, prove_consistency, prove_inclusion
+from ledger.log.store import Store, read_checkpoint_note, read_head, read_node_tile
+from ledger.log.tiles import ExpandedTile, PackedTile, TileCache
+from ledger.merkle import prove_consistency, prove_inclusion
 
 
 class LogReader:
@@ -17,6 +17,7 @@ class LogReader:
     def __init__(self, store: Store, cache: TileCache) -> None:
         self._store = store
         self._cache = cache
+        self._committed = 0
 
     def size(self) -> int:
         """Return how many entries the log has."""
@@ -35,29 +36,27 @@ class LogReader:
 
     def inclusion(self, index: int, size: int) -> list[bytes]:
         """Prove that an entry is in the tree of `size`, which may not exceed what is committed."""
-        with self._store.reading() as connection:
-            _require_committed(connection, size)
-            return prove_inclusion(index, size, self.nodes(connection))
+        self._require_committed(size)
+        return prove_inclusion(index, size, self.node)
 
     def consistency(self, old: int, new: int) -> list[bytes]:
         """Prove that the tree of size `new` begins with the tree of size `old`."""
-        with self._store.reading() as connection:
-            _require_committed(connection, new)
-            return prove_consistency(old, new, self.nodes(connection))
+        self._require_committed(new)
+        return prove_consistency(old, new, self.node)
 
-    def nodes(self, connection: Connection) -> NodeReader:
-        """Look nodes up in the cache, and in the tiles behind it, through one connection."""
+    def node(self, level: int, index: int) -> bytes:
+        """Return the hash of a complete subtree that is committed: from the cache, or from its tile."""
+        return self._cache.node(level, index, self._load)
 
-        def node(level: int, index: int) -> bytes:
-            return self._cache.node(level, index, lambda at, n: read_tile(connection, at, n))
+    def _load(self, level: int, n: int) -> ExpandedTile | PackedTile:
+        return read_node_tile(self._store, level, n)
 
-        return node
-
-
-def _require_committed(connection: Connection, size: int) -> None:
-    committed = read_head(connection).size
-    if size > committed:
-        raise EntryMissing(f"the log has {committed} entries, not {size}")
+    def _require_committed(self, size: int) -> None:
+        if size <= self._committed:  # a log only grows
+            return
+        self._committed = self.size()
+        if size > self._committed:
+            raise EntryMissing(f"the log has {self._committed} entries, not {size}")
 
 
 def read_entry(connection: Connection, index: int) -> bytes:

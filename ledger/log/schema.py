@@ -57,6 +57,17 @@ tile = Table(
 )
 """Tile `n` of `level` (tlog-tiles): `width` hashes of 32 bytes; at 256 it is full and never changes again."""
 
+tile_inner = Table(
+    "tile_inner",
+    tables,
+    Column("level", _Int, primary_key=True, autoincrement=False),
+    Column("n", _Int, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+    **_STRICT,
+)
+"""The inner nodes of each full tile (rows 1 to 7, 128 down to 2 hashes): a proof reads them instead of hashing 256
+leaves together, so that it costs the same in a log of any size, cached or not. They follow from the tile."""
+
 checkpoint = Table(
     "checkpoint",
     tables,
@@ -167,7 +178,7 @@ vault_document = Table(
 )
 """The document behind the entry of the same index: nonce (12 bytes), ciphertext and tag."""
 
-_FROZEN = ("entry", "checkpoint", "cosignature")
+_FROZEN = ("entry", "tile_inner", "checkpoint", "cosignature")
 
 
 def _sqlite_triggers() -> list[str]:

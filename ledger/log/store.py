@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, inspect, literal_column, select
+from sqlalchemy import ClauseElement, Connection, Engine, bindparam, inspect, literal_column, select
 from sqlalchemy.exc import DBAPIError
 
 from ledger.canonical import format_time
@@ -26,6 +27,7 @@ from ledger.log import schema
 from ledger.log.checkpoint import Checkpoint, sign_checkpoint
 from ledger.log.databases import Database, database_at
 from ledger.log.note import Signer
+from ledger.log.tiles import ExpandedTile, PackedTile
 from ledger.merkle import EMPTY_ROOT
 
 
@@ -48,6 +50,7 @@ class Store:
         self._readers = database.readers(readers)
         self._writer: Engine | None = None
         self._connection: Connection | None = None
+        self._idle: deque[Connection] = deque()
 
     def start_writing(self) -> None:
         """Become a writer; raises `LedgerLocked` if the file has one."""
@@ -66,6 +69,36 @@ class Store:
                 yield connection
         except DBAPIError as failure:
             raise LedgerUnavailable(f"the store cannot be read ({_cause(failure)})") from failure
+
+    def quick(self, statement: ClauseElement, values: Mapping[str, object]) -> Any:
+        """Run a question for one row outside any transaction, on a connection that is kept; returns the row or None.
+
+        For rows that never change once they are written, on paths where fetching a connection from a pool would cost
+        more than the question itself. The statement must be one object for the life of the process.
+
+        Raises:
+            LedgerUnavailable: the database cannot be read.
+        """
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connect_quick()
+        try:
+            row = self.database.run(connection, statement, values).fetchone()
+        except (DBAPIError, self.database.errors) as failure:
+            connection.invalidate()
+            connection.close()
+            raise LedgerUnavailable(f"the store cannot be read ({type(failure).__name__})") from failure
+        self._idle.append(connection)
+        return row
+
+    def _connect_quick(self) -> Connection:
+        try:
+            connection = self._readers.connect()
+            self.database.make_quick(connection)
+        except DBAPIError as failure:
+            raise LedgerUnavailable(f"the store cannot be read ({_cause(failure)})") from failure
+        return connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -89,6 +122,8 @@ class Store:
 
     def close(self) -> None:
         """Close every connection and release the writer's lock."""
+        while self._idle:
+            self._idle.pop().close()
         self._readers.dispose()
         if self._connection is not None:
             self._connection.close()
@@ -142,6 +177,27 @@ def read_tile(connection: Connection, level: int, n: int) -> bytes:
     if data is None:
         raise LedgerDamaged(f"tile {n} of level {level} is missing")
     return bytes(data)
+
+
+_TILE = (
+    select(schema.tile.c.data, schema.tile_inner.c.data.label("inner"))
+    .select_from(
+        schema.tile.outerjoin(
+            schema.tile_inner,
+            (schema.tile_inner.c.level == schema.tile.c.level) & (schema.tile_inner.c.n == schema.tile.c.n),
+        )
+    )
+    .where(schema.tile.c.level == bindparam("level"), schema.tile.c.n == bindparam("n"))
+)
+
+
+def read_node_tile(store: Store, level: int, n: int) -> ExpandedTile | PackedTile:
+    """Read a tile with its inner nodes; raises `LedgerDamaged` if there is no such tile."""
+    row = store.quick(_TILE, {"level": level, "n": n})
+    if row is None:
+        raise LedgerDamaged(f"tile {n} of level {level} is missing")
+    data, inner = row
+    return ExpandedTile(bytes(data)) if inner is None else PackedTile(bytes(data), bytes(inner))
 
 
 def read_checkpoint_note(connection: Connection, size: int) -> bytes:

@@ -16,8 +16,12 @@ from ledger.merkle import tree_root
 
 WIDTH = 256
 HEIGHT = 8
+INNER = 32 * (WIDTH - 2)
+"""Bytes of the rows of a full tile between its bottom row and its root."""
 TileLoader = Callable[[int, int], bytes]
 """`(level, n)` to the tile's hashes as stored, up to now."""
+NodeTileLoader = Callable[[int, int], "ExpandedTile | PackedTile"]
+"""`(level, n)` to the tile with its inner nodes."""
 
 
 class ExpandedTile:
@@ -50,6 +54,36 @@ class ExpandedTile:
         """Return the bottom row as stored."""
         return b"".join(self.rows[0])
 
+    def inner(self) -> bytes:
+        """Return the rows between bottom and root of a full tile as stored."""
+        return b"".join([value for row in self.rows[1:HEIGHT] for value in row])
+
+    def node(self, row: int, position: int) -> bytes | None:
+        """Return a hash, or None if the tile has not grown to it yet."""
+        values = self.rows[row]
+        return values[position] if position < len(values) else None
+
+
+_ROW_STARTS = (0, *(32 * sum(WIDTH >> row for row in range(1, height)) for height in range(1, HEIGHT)))
+
+
+class PackedTile:
+    """A full tile as it is stored: its bottom row and the rows above it."""
+
+    __slots__ = ("_data", "_inner")
+
+    def __init__(self, data: bytes, inner: bytes) -> None:
+        if len(data) != 32 * WIDTH or len(inner) != INNER:
+            raise LedgerDamaged("a full tile does not have its length")
+        self._data = data
+        self._inner = inner
+
+    def node(self, row: int, position: int) -> bytes:
+        """Return a hash."""
+        source = self._inner if row else self._data
+        at = _ROW_STARTS[row] + 32 * position
+        return source[at : at + 32]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredTile:
@@ -59,6 +93,8 @@ class StoredTile:
     n: int
     width: int
     data: bytes
+    inner: bytes = b""
+    """The rows above the bottom row, if the tile is full."""
 
 
 def locate(level: int, index: int) -> tuple[int, int, int, int]:
@@ -147,7 +183,8 @@ class TileTree:
     def pending(self) -> list[StoredTile]:
         """Return every tile that differs from what is stored: those filled, and the touched right edge."""
         tiles = [
-            StoredTile(level=level, n=n, width=WIDTH, data=tile.data()) for (level, n), tile in self._filled.items()
+            StoredTile(level=level, n=n, width=WIDTH, data=tile.data(), inner=tile.inner())
+            for (level, n), tile in self._filled.items()
         ]
         for level in sorted(self._touched):
             edge = self._edge[level]
@@ -164,18 +201,18 @@ class TileTree:
 
 
 class TileCache:
-    """Expanded tiles for proofs, the most recently used kept; safe for several threads.
+    """Tiles for proofs, the most recently used kept; safe for several threads.
 
     A tile that is not full yet may be kept too: what it holds never changes, and when a node is missing in it the
-    tile is loaded again.
+    tile is loaded again. `capacity` is in tiles of 16 KiB.
     """
 
-    def __init__(self, capacity: int = 256) -> None:
+    def __init__(self, capacity: int = 2048) -> None:
         self._capacity = capacity
-        self._tiles: OrderedDict[tuple[int, int], ExpandedTile] = OrderedDict()
+        self._tiles: OrderedDict[tuple[int, int], ExpandedTile | PackedTile] = OrderedDict()
         self._guard = threading.Lock()
 
-    def put(self, key: tuple[int, int], tile: ExpandedTile) -> None:
+    def put(self, key: tuple[int, int], tile: ExpandedTile | PackedTile) -> None:
         """Keep a tile."""
         with self._guard:
             self._tiles[key] = tile
@@ -184,24 +221,24 @@ class TileCache:
                 self._tiles.popitem(last=False)
 
     def put_all(self, tiles: Mapping[tuple[int, int], ExpandedTile]) -> None:
-        """Keep several tiles."""
+        """Keep tiles that were filled."""
         for key, tile in tiles.items():
-            self.put(key, tile)
+            self.put(key, PackedTile(tile.data(), tile.inner()))
 
-    def node(self, level: int, index: int, load: TileLoader) -> bytes:
+    def node(self, level: int, index: int, load: NodeTileLoader) -> bytes:
         """Return the hash of a complete subtree, loading its tile if need be.
 
         Raises:
             LedgerDamaged: the stored tile is too short to hold it.
         """
         tile_level, n, row, position = locate(level, index)
-        with self._guard:
-            tile = self._tiles.get((tile_level, n))
-            if tile is not None:
-                self._tiles.move_to_end((tile_level, n))
-        if tile is None or position >= len(tile.rows[row]):
-            tile = ExpandedTile(load(tile_level, n))
-            self.put((tile_level, n), tile)
-        if position >= len(tile.rows[row]):
+        key = (tile_level, n)
+        tile = self._tiles.get(key)  # one look-up, which needs no lock; what was evicted meanwhile is still true
+        found = None if tile is None else tile.node(row, position)
+        if found is None:
+            tile = load(tile_level, n)
+            self.put(key, tile)
+            found = tile.node(row, position)
+        if found is None:
             raise LedgerDamaged(f"tile {n} of level {tile_level} is too short")
-        return tile.rows[row][position]
+        return found

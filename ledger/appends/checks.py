@@ -1,0 +1,84 @@
+"""Checks that cost processor time and need no interpreter, such as signatures: many a thread hop, on all cores.
+
+A hop to another thread costs as much as a check. What waits is therefore handed over in small batches, to as many
+threads as there are cores; a batch is cut when a thread is free, so that alone a check waits for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+_LARGEST = 32
+Check = Callable[[], None]
+"""Returns if all is well, raises if not."""
+
+
+class _Waiting(NamedTuple):
+    check: Check
+    future: asyncio.Future[None]
+
+
+class Checks:
+    """Runs checks for one event loop."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._threads = threads or os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="ledger-check")
+        self._queue: deque[_Waiting] = deque()
+        self._running = 0
+        self._scheduled = False
+
+    def run(self, check: Check) -> asyncio.Future[None]:
+        """Queue a check; the future is told when it returned, and raises what it raised."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._queue.append(_Waiting(check, future))
+        if not self._scheduled and self._running < self._threads:
+            self._scheduled = True
+            loop.call_soon(self._dispatch, loop)
+        return future
+
+    def close(self) -> None:
+        """End the threads once they are idle."""
+        self._pool.shutdown(wait=True)
+
+    def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._scheduled = False
+        while self._queue and self._running < self._threads:
+            # An equal share for each free thread, so that two cores work on forty checks and not one on thirty-two.
+            share = -(-len(self._queue) // (self._threads - self._running))
+            batch = [self._queue.popleft() for _ in range(min(share, _LARGEST))]
+            self._running += 1
+            self._pool.submit(_work, batch).add_done_callback(
+                lambda done, batch=batch: loop.call_soon_threadsafe(self._settle, loop, batch, done.result())  # type: ignore[misc]
+            )
+
+    def _settle(
+        self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Waiting], found: Sequence[BaseException | None]
+    ) -> None:
+        self._running -= 1
+        for waiting, failure in zip(batch, found, strict=True):
+            if waiting.future.done():
+                continue
+            if failure is None:
+                waiting.future.set_result(None)
+            else:
+                waiting.future.set_exception(failure)
+        self._dispatch(loop)
+
+
+def _work(batch: Sequence[_Waiting]) -> list[BaseException | None]:
+    found: list[BaseException | None] = []
+    for waiting in batch:
+        try:
+            waiting.check()
+        except Exception as failure:  # it is the caller's to judge, on the caller's side
+            found.append(failure)
+        else:
+            found.append(None)
+    return found
