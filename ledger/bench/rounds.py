@@ -71,7 +71,8 @@ async def closed_loop(act: Callable[[], Awaitable[int]], callers: int, seconds: 
     async def caller() -> None:
         nonlocal done
         while time.perf_counter() < ends:
-            done += await act()
+            count = await act()  # before `done` is read: others add to it meanwhile
+            done += count
 
     await asyncio.gather(*(caller() for _ in range(callers)))
     return done / (time.perf_counter() - started)

@@ -327,7 +327,7 @@ class PostgresDatabase:
         """Select with one array."""
         driver: Any = connection.connection.driver_connection
         with driver.cursor() as cursor:
-            return list(cursor.execute(_select_text(table, key, "= ANY(%s)"), [list(values)]).fetchall())
+            return list(cursor.execute(_select_text(table, key, "= ANY(%b)"), [list(values)]).fetchall())
 
     def run(self, connection: Connection, statement: ClauseElement, values: Mapping[str, object]) -> Any:
         """Run a compiled statement with named values."""
