@@ -19,7 +19,7 @@ import (
 
 type directory string
 
-func (d directory) Height() int                                 { return 8 }
+func (d directory) Height() int                                { return 8 }
 func (d directory) SaveTiles(tiles []tlog.Tile, data [][]byte) {}
 
 // The package writes the height into a path; tlog-tiles leaves it out, and calls the data level "entries".
