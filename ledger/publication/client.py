@@ -74,13 +74,17 @@ class PublishedLog:
         _require_within(seen, index)
         return prove_inclusion(index, seen.size, seen.tiles.node)
 
-    def consistency(self, old: Seen, new: Seen) -> list[bytes]:
-        """Prove that the log of the checkpoint `new` begins with the log of the checkpoint `old`.
+    def consistency(self, earlier: bytes, new: Seen) -> list[bytes]:
+        """Prove that the log of the checkpoint `new` begins with that of an earlier one, such as a receipt's.
+
+        Only tiles of `new` are read, so it does not matter which checkpoints were published meanwhile.
 
         Raises:
-            ProofError: it does not: the log was forked or rewritten, or `old` is the larger one.
+            NoteError: the earlier checkpoint is malformed, badly signed, of an unknown key or of another log.
+            ProofError: it is no beginning: the log was forked or rewritten, or the earlier one is the larger one.
             PublicationError: a tile cannot be had.
         """
+        old = open_checkpoint(earlier, self._verifiers, self._origin)
         proof = prove_consistency(old.size, new.size, new.tiles.node)
         verify_consistency(old.size, new.size, proof, old.root, new.root)
         return proof

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from ledger import Ledger, ResourceMissing
 from ledger.log.store import Store, open_store
@@ -29,6 +30,15 @@ def opened_store(house: House) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+@contextmanager
+def forged(house: House) -> Iterator[sqlite3.Connection]:
+    """Lend the SQLite file to somebody who may change anything in it: the triggers are gone."""
+    with closing(sqlite3.connect(house.directory / "ledger.db")) as database, database:
+        for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            database.execute(f"DROP TRIGGER {name}")
+        yield database
 
 
 class Memory:

@@ -19,8 +19,8 @@ from ledger import (
 )
 from ledger.log.checkpoint import Checkpoint, sign_checkpoint
 from ledger.log.note import Ed25519Signer
-from ledger.merkle import hash_leaf, prove_inclusion, tree_root, verify_inclusion
-from ledger.publication.client import PublishedLog, Seen
+from ledger.merkle import hash_leaf, prove_inclusion, tree_root, verify_consistency, verify_inclusion
+from ledger.publication.client import PublishedLog
 from ledger.publication.inspection import inspect_published
 from ledger.publication.paths import implied, right_edge
 from ledger.publication.tiles import ProvedTiles
@@ -124,19 +124,36 @@ def test_a_wrong_right_edge_is_refused_before_anything_is_read_from_it() -> None
         ProvedTiles(SMALL, 0, SMALL_ROOT)
 
 
-def test_an_old_checkpoint_is_proved_to_be_a_prefix_and_a_forked_one_is_not() -> None:
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 300, 512, 699, 700])
+def test_an_old_checkpoint_is_proved_to_be_a_prefix_and_a_forked_one_is_not(size: int) -> None:
+    log = published(copy(SMALL), 700, SMALL_ROOT)
+    new = log.checkpoint()
+    old_root = tree_root(size, new.tiles.node)
+    proof = log.consistency(signed(size, old_root), new)
+    verify_consistency(size, 700, proof, old_root, SMALL_ROOT)
+    with pytest.raises(ProofError):
+        log.consistency(signed(size, bytes(32)), new)
+
+
+def test_a_checkpoint_beyond_the_published_one_and_one_of_another_log_are_no_prefix() -> None:
+    log = published(copy(SMALL), 700, SMALL_ROOT)
+    new = log.checkpoint()
+    with pytest.raises(ProofError):
+        log.consistency(signed(701, SMALL_ROOT), new)
+    other = sign_checkpoint(Checkpoint(origin="other.example/log", size=1, root=bytes(32)), [SIGNER])
+    with pytest.raises(WrongOrigin):
+        log.consistency(other, new)
+
+
+def test_a_checkpoint_that_came_from_elsewhere_is_read_below() -> None:
     memory = copy(SMALL)
     log = published(memory, 700, SMALL_ROOT)
-    new = log.checkpoint()
     older, older_root = materialise(300)
     memory.resources |= {path: body for path, body in older.resources.items() if ".p/" in path}
-    old = log.below(signed(300, older_root))
-    assert log.consistency(old, new)
-    forked = Seen(size=300, root=bytes(32), note=b"", tiles=old.tiles)
-    with pytest.raises(ProofError):
-        log.consistency(forked, new)
-    with pytest.raises(ProofError):
-        log.consistency(new, old)
+    seen = log.below(signed(300, older_root))
+    assert log.entry(seen, 299) == leaf(299)
+    with pytest.raises(EntryMissing):
+        log.entry(seen, 300)
 
 
 @pytest.mark.parametrize("index", [-1, 700, 2**70])

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -30,7 +28,7 @@ from ledger.publication.client import open_published
 from ledger.publication.export import Exported
 from ledger.publication.paths import implied
 from tests.ledger.house import ORIGIN, House, build
-from tests.ledger.publication.logs import grow
+from tests.ledger.publication.logs import forged, grow
 
 
 class Stopped(Exception):
@@ -274,8 +272,7 @@ def test_a_damaged_store_is_not_exported(sqlite_house: House, tmp_path: Path) ->
     run(sqlite_house, tmp_path / "out")
     with sqlite_house.open() as ledger:
         grow(ledger, 300)
-    with closing(sqlite3.connect(sqlite_house.directory / "ledger.db")) as database, database:
-        database.execute("DROP TRIGGER entry_no_UPDATE")
+    with forged(sqlite_house) as database:
         (leaf,) = database.execute("SELECT leaf FROM entry WHERE idx = 400").fetchone()
         database.execute("UPDATE entry SET leaf = ? WHERE idx = 400", [leaf.replace(b'"v":1', b'"v":2')])
     with pytest.raises(LedgerDamaged, match="entry 400"):

@@ -8,6 +8,7 @@ import http.client
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -236,11 +237,12 @@ async def until_closed(port: int, release: threading.Event) -> None:
     while True:
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except ConnectionRefusedError:
+        except OSError:  # refused, or reset while the listener closes
             release.set()
             return
         writer.close()
-        await writer.wait_closed()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 async def test_stopping_lets_running_answers_end(sqlite_ledger: Ledger) -> None:

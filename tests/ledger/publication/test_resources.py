@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import sqlite3
-from contextlib import closing
 
 import pytest
 
@@ -16,7 +14,7 @@ from ledger.publication.bundle import format_bundle, parse_bundle
 from ledger.publication.paths import implied
 from ledger.publication.resources import Publication
 from tests.ledger.house import ORIGIN, House
-from tests.ledger.publication.logs import grow, opened_store
+from tests.ledger.publication.logs import forged, grow, opened_store
 
 
 def test_everything_a_checkpoint_implies_is_there_and_is_what_it_says(house: House, opened: Ledger) -> None:
@@ -97,7 +95,7 @@ def test_nothing_beyond_the_published_checkpoint_is_shown(sqlite_house: House) -
         grow(ledger, 100)
         earlier = ledger.checkpoint()
         grow(ledger, 200)
-    with closing(sqlite3.connect(sqlite_house.directory / "ledger.db")) as database, database:
+    with forged(sqlite_house) as database:
         database.execute("UPDATE head SET note = ?", [earlier])
     with opened_store(sqlite_house) as store:
         publication = Publication(store)
@@ -139,9 +137,7 @@ def test_full_resources_are_kept_within_bounds(sqlite_house: House) -> None:
 def test_a_lost_entry_or_tile_is_damage_and_not_a_gap(sqlite_house: House) -> None:
     with sqlite_house.open() as ledger:
         grow(ledger, 100)
-    with closing(sqlite3.connect(sqlite_house.directory / "ledger.db")) as database, database:
-        for trigger in ("entry_no_DELETE", "tile_no_DELETE"):
-            database.execute(f"DROP TRIGGER {trigger}")
+    with forged(sqlite_house) as database:
         database.execute("DELETE FROM entry WHERE idx = 50")
         database.execute("DELETE FROM tile")
     with opened_store(sqlite_house) as store:
