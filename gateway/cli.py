@@ -231,16 +231,18 @@ def ledger_export(config: Path, directory: Path, url: str | None, as_json: bool)
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     required=True,
     multiple=True,
-    help="The log's public key file; repeat it for each key that the log has had.",
+    help="A file of the log's public keys, one a line; repeat it for each file. Give every key that the log has had.",
 )
 @click.option("--origin", help="The log's origin; the name of the first key by default.")
 @_JSON
 def ledger_check_published(place: str, keys: tuple[Path, ...], origin: str | None, as_json: bool) -> None:
     """Check every tile and entry of a published log, as anybody can; the exit status is 1 if anything is wrong."""
-    from ledger import parse_vkey
+    from ledger import parse_vkeys
     from ledger.commands import check_published
 
-    verifiers = [parse_vkey(key.read_text("utf-8")) for key in keys]
+    verifiers = [verifier for key in keys for verifier in parse_vkeys(key.read_text("utf-8"))]
+    if not verifiers:
+        raise click.ClickException("the key files hold no key")
     with _progress("checking") as advance:
         report = check_published(place, verifiers=verifiers, origin=origin or verifiers[0].name, progress=advance)
     damages = [{"index": damage.index, "what": damage.what} for damage in report.damages]

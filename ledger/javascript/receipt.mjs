@@ -14,6 +14,7 @@ import KINDS from "./kinds.mjs";
 const HEADER = "c2sp.org/tlog-proof@v1";
 const LONGEST = 1 << 20; // bytes of a receipt, and of a note
 const LONGEST_ENTRY = 65535;
+const LONGEST_NAME = 255; // bytes, as tlog-cosignature has it
 const MOST_SIGNATURES = 64;
 const LONGEST_PROOF = 64;
 const LARGEST = (1n << 63n) - 1n;
@@ -163,7 +164,9 @@ async function parseVkey(line) {
 }
 
 function requireKeyName(name) {
-  if (name === "" || NOT_IN_NAME.test(name)) throw new Refusal("NoteError", "not a key name");
+  if (name === "" || NOT_IN_NAME.test(name) || new TextEncoder().encode(name).length > LONGEST_NAME) {
+    throw new Refusal("NoteError", "not a key name");
+  }
 }
 
 async function verifyEd25519(bytes, signature, message) {

@@ -24,7 +24,7 @@ from ledger.errors import (
 from ledger.log.checkpoint import Checkpoint, open_checkpoint
 from ledger.log.note import Verifier
 from ledger.log.reader import measure_entries
-from ledger.log.store import Store, read_head
+from ledger.log.store import Store, read_published_note
 from ledger.log.tiles import WIDTH
 from ledger.merkle import prove_consistency, verify_consistency
 from ledger.publication.bundle import format_bundle
@@ -72,7 +72,7 @@ def export_log(
         PublicationUnavailable: the directory cannot be read or written.
     """
     with store.reading() as connection:
-        note = read_head(connection).note
+        note = read_published_note(connection)
     checkpoint = open_checkpoint(note, verifiers, origin)
     with _sound():
         ours = ProvedTiles(_StoreSource(store), checkpoint.size, checkpoint.root)

@@ -16,9 +16,8 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from ledger.errors import LedgerDamaged, ResourceMissing
-from ledger.log.checkpoint import read_checkpoint
 from ledger.log.reader import read_entries
-from ledger.log.store import Store, read_head, read_tile
+from ledger.log.store import Store, read_head, read_published_note, read_tile
 from ledger.log.tiles import WIDTH
 from ledger.publication.bundle import format_bundle
 from ledger.publication.paths import CHECKPOINT, TilePath, available, parse_path
@@ -75,13 +74,12 @@ class Publication:
 
     def _checkpoint(self) -> Resource:
         with self._store.reading() as connection:
-            note = read_head(connection).note
+            note = read_published_note(connection)
         return Resource(body=note, media_type=TEXT, cache_control=_FRESH, etag=_tag(note))
 
     def _read(self, asked: TilePath) -> bytes:
         with self._store.reading() as connection:
-            size = read_checkpoint(read_head(connection).note).size
-            if asked.width > available(asked.level, asked.n, size):
+            if asked.width > available(asked.level, asked.n, read_head(connection).published):
                 raise ResourceMissing("the published checkpoint does not imply this resource")
             return read_resource(connection, asked)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ledger.canonical import Json, format_time
 from ledger.errors import LedgerError
 from ledger.log.checkpoint import open_checkpoint
-from ledger.log.note import parse_vkey
+from ledger.log.vkey import parse_vkey
 from ledger.merkle import hash_leaf
 from ledger.publication.bundle import format_bundle
 from ledger.publication.paths import TilePath, implied

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ledger.log.note import Ed25519Signer
+from ledger.log.algorithms.ed25519 import Ed25519Signer
 
 ORIGIN = "vectors.example/log"
 START = datetime(2026, 3, 1, 8, 30, 0, 123456, tzinfo=UTC)

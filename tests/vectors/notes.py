@@ -6,8 +6,8 @@ import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from ledger.log.algorithms.ed25519 import Ed25519Signer
 from ledger.log.checkpoint import Checkpoint
-from ledger.log.note import Ed25519Signer
 from tests.vectors.keys import (
     ELSEWHERE,
     LOG,
@@ -54,6 +54,8 @@ def opening(size: int, root: bytes) -> Iterator[NoteCase]:
     yield NoteCase(why="a bad line of an unknown key with the log's name is ignored", note=sign(text, more=wrong))
     yield NoteCase(why="the same good line twice", note=sign(text, [LOG, LOG]))
     yield NoteCase(why="64 signatures", note=sign(text, [LOG, *[ELSEWHERE] * 63]))
+    longest = line("鑰" * 85, b"abcd", b"signature")
+    yield NoteCase(why="a key name of 255 bytes", note=sign(text, more=longest))
     yield NoteCase(why="extension lines", note=sign(text + "extension one\nдва 二\n"))
     yield NoteCase(why="a vkey with white space around it", note=sign(text), vkeys=(f"  {VKEY}\n",))
 
@@ -138,6 +140,7 @@ def _malformed_notes(text: str) -> Iterator[NoteCase]:
     yield case("a key name with an ideographic space", good + line("a\u3000b", b"abcd", b"signature").encode())
     yield case("a key name with a next-line character", good + line("a\u0085b", b"abcd", b"signature").encode())
     yield case("an empty key name", good + line("", b"abcd", b"signature").encode())
+    yield case("a key name of 256 bytes", good + line("鑰" * 85 + "a", b"abcd", b"signature").encode())
     yield case("a signature without a byte after the key id", good + line("a", b"abcd", b"").encode())
     yield case("65 signatures", sign(text, [LOG, *[ELSEWHERE] * 64]))
     for why, wrong in other_base64(encoded):

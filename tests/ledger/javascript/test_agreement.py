@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import subprocess
@@ -20,6 +21,7 @@ from tests.vectors.receipts import Tree, grown
 from tests.vectors.test_vectors import load
 
 SCRIPTS = KINDS_FILE.parent
+ML_DSA_VKEY = f"{ORIGIN}+01234567+{base64.b64encode(bytes([6]) + bytes(1312)).decode()}"
 
 
 def require_agreement(cases: list[Any], answers: list[dict[str, Any]]) -> None:
@@ -187,6 +189,9 @@ def test_the_command_verifies_refuses_and_explains_itself(tmp_path: Path) -> Non
     done = verify_with_node(str(tmp_path / "receipt"), *key, "--key", str(tmp_path / "old.pub"))
     assert (done.returncode, done.stderr) == (0, "")
     assert "index 3, size 23" in done.stdout
+    (tmp_path / "all.pub").write_text(f"# every key of the log\n{OLD_VKEY}\n\n{VKEY}\n{ML_DSA_VKEY}\n")
+    history = verify_with_node(str(tmp_path / "receipt"), "--key", str(tmp_path / "all.pub"))
+    assert (history.returncode, "passed over" in history.stderr) == (0, True)
     refused = verify_with_node(str(tmp_path / "receipt"), "--key", str(tmp_path / "old.pub"))
     assert refused.returncode == 1
     assert "WrongKey" in refused.stderr

@@ -17,8 +17,8 @@ from ledger import (
     WrongOrigin,
     verify_receipt,
 )
+from ledger.log.algorithms.ed25519 import Ed25519Signer
 from ledger.log.checkpoint import Checkpoint, sign_checkpoint
-from ledger.log.note import Ed25519Signer
 from ledger.merkle import hash_leaf, prove_inclusion, tree_root, verify_consistency, verify_inclusion
 from ledger.publication.client import PublishedLog
 from ledger.publication.inspection import inspect_published

@@ -1,19 +1,16 @@
 """Programs that nobody here wrote check our checkpoints, tiles, bundles and receipts.
 
-* `aics-tlog` (pure Python, 3.12 or newer): in this environment if it is installed here, else in one of its own from the
-  cache of `uv`. No test fetches it; the reason of a skip tells the command that does, once.
+* `aics-tlog` (pure Python, 3.12 or newer).
 * Go's `golang.org/x/mod/sumdb`, where `go` and the package's sources are (Debian: golang-go, golang-golang-x-mod-dev).
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,39 +24,17 @@ from ledger import Ledger, decode_entry
 from ledger.commands import export
 from tests.ledger.house import ORIGIN, House
 from tests.ledger.publication.logs import grow
+from tests.outside import python_with
 
 HERE = Path(__file__).parent
 PACKAGE = "aics-tlog==0.2.1"
 GO_SOURCES = Path("/usr/share/gocode")
 
 
-def pythons() -> list[str]:
-    """Interpreters from 3.12 on: `OUTSIDE_PYTHON`, those on the PATH, those of pyenv."""
-    named = [os.environ.get("OUTSIDE_PYTHON"), *(shutil.which(f"python3.{minor}") for minor in range(20, 11, -1))]
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found = [name for name in named if name] + sorted(str(path) for path in pyenv.glob("3.1[2-9]*/bin/python3"))
-    return [python for python in found if runs([python, "-c", "import sys; assert sys.version_info >= (3, 12)"])]
-
-
-def runs(command: Sequence[str]) -> bool:
-    return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
-
-
 @pytest.fixture(scope="session")
 def aics() -> list[str]:
     """The command that runs a script where aics-tlog is."""
-    if importlib.util.find_spec("aics_tlog"):
-        return [sys.executable]
-    beside = Path(sys.executable).with_name("uv")
-    uv = str(beside) if beside.exists() else shutil.which("uv")
-    found = pythons()
-    if uv is None or not found:
-        pytest.skip(f"{PACKAGE} needs Python 3.12 or newer (OUTSIDE_PYTHON names one) and uv")
-    base = [uv, "run", "--quiet", "--no-project", "--python", found[0], "--with", PACKAGE]
-    command = [*base, "--offline", "python"]
-    if not runs([*command, "-c", "import aics_tlog"]):
-        pytest.skip(f"{PACKAGE} is not in the cache of uv; fetch it once: {' '.join([*base, 'true'])}")
-    return command
+    return python_with(PACKAGE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import gzip
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from ledger import Ledger, LedgerDamaged, PathMalformed, PublicationDamaged, ResourceMissing
+from ledger.appends.publishing import Publishing, Signing
+from ledger.appends.values import Level
+from ledger.commands import export
 from ledger.log.checkpoint import open_checkpoint
+from ledger.log.note import split_note
 from ledger.log.tiles import ExpandedTile
 from ledger.merkle import hash_leaf, subtree_root
 from ledger.publication.bundle import format_bundle, parse_bundle
 from ledger.publication.paths import implied
 from ledger.publication.resources import Publication
-from tests.ledger.house import ORIGIN, House
+from tests.ledger.house import ORIGIN, House, answered, submission
 from tests.ledger.publication.logs import forged, grow, opened_store
+from tests.vectors.keys import cosignature_line
 
 
 def test_everything_a_checkpoint_implies_is_there_and_is_what_it_says(house: House, opened: Ledger) -> None:
@@ -89,21 +97,40 @@ def test_other_paths_are_malformed(sqlite_ledger: Ledger, path: str) -> None:
         sqlite_ledger.publication().get(path)
 
 
-def test_nothing_beyond_the_published_checkpoint_is_shown(sqlite_house: House) -> None:
-    """The store may be ahead of what was published; here the newest note is put back to an earlier one."""
-    with sqlite_house.open() as ledger:
+def test_nothing_beyond_the_published_checkpoint_is_shown(house: House, tmp_path: Path) -> None:
+    """The store is ahead of what is published while checkpoints are signed at an interval."""
+    with house.open() as ledger:
         grow(ledger, 100)
         earlier = ledger.checkpoint()
-        grow(ledger, 200)
-    with forged(sqlite_house) as database:
-        database.execute("UPDATE head SET note = ?", [earlier])
-    with opened_store(sqlite_house) as store:
-        publication = Publication(store)
+    out, keys = tmp_path / "out", [house.signer.verifier]
+    with house.open(publishing=Publishing(signing=Signing.INTERVAL, interval=3600)) as ledger:
+        for _ in range(2):
+            ledger.append_blocking(submission(*(answered() for _ in range(100))), Level.SEQUENCED)
+        assert ledger.size() == 300
+        publication = ledger.publication()
         assert publication.get("checkpoint").body == earlier
         assert len(publication.get("tile/0/000.p/100").body) == 3200
         for path in ("tile/0/000", "tile/0/000.p/101", "tile/0/001.p/44", "tile/1/000.p/1", "tile/entries/000.p/101"):
             with pytest.raises(ResourceMissing):
                 publication.get(path)
+        assert export(house.url, out, verifiers=keys, origin=ORIGIN).size == 100
+    assert {path.name for path in (out / "tile/0/000.p").iterdir()} == {"100"}
+
+
+def test_the_published_checkpoint_carries_the_cosignatures_it_has_by_now(
+    sqlite_house: House, sqlite_ledger: Ledger
+) -> None:
+    grow(sqlite_ledger, 3)
+    publication = sqlite_ledger.publication()
+    before = publication.get("checkpoint")
+    line = cosignature_line(split_note(before.body)[0]).rstrip()
+    with closing(sqlite3.connect(sqlite_house.directory / "ledger.db")) as database, database:
+        database.execute("INSERT INTO cosignature (size, line) VALUES (3, ?)", [line])
+        database.execute("INSERT INTO cosignature (size, line) VALUES (2, 'of another size')")
+    after = publication.get("checkpoint")
+    assert after.body == before.body + f"{line}\n".encode()
+    assert after.etag != before.etag
+    assert open_checkpoint(after.body, [sqlite_house.signer.verifier], ORIGIN).size == 3
 
 
 def test_a_bundle_compresses_to_the_same_bytes_each_time_and_a_tile_does_not_compress(sqlite_ledger: Ledger) -> None:
