@@ -67,9 +67,8 @@ _ERRORS = (
     "ErasureRefused ExportRefused ExtraMissing HsmUnavailable IdempotencyConflict KeyFileError LedgerClosed "
     "LedgerDamaged LedgerError LedgerLocked LedgerOverloaded LedgerUnavailable NoteError PathMalformed PolicyError "
     "ProofError PublicationDamaged PublicationError PublicationUnavailable QuorumMissing ReceiptError RemnantsLeft "
-    "ResourceMissing SchemaNewer SchemaOlder"
-    "SplitView StoreError StoreExists StoreMissing SubmissionError TransitionRefused VaultError WitnessError "
-    "WitnessStateError WrongKey WrongOrigin"
+    "ResourceMissing SchemaNewer SchemaOlder SplitView StoreError StoreExists StoreMissing SubmissionError "
+    "TransitionRefused VaultError WitnessError WitnessStateError WrongKey WrongOrigin"
 )
 _HOME = {
     **dict.fromkeys(_ERRORS.split(), "ledger.errors"),
