@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -299,7 +299,8 @@ class Gateway:
                 flows = build_flows(
                     settings, ledger=ledger, index=index, catalogue=catalogue, sources=sources, now=self._now
                 )
-                await self._serve(services(settings, flows, ledger, now=self._now), tls, ready, stop)
+                async with publishing(settings, ledger):
+                    await self._serve(services(settings, flows, ledger, now=self._now), tls, ready, stop)
         finally:
             for connector in sources.values():
                 await connector.aclose()
@@ -340,6 +341,27 @@ def run(settings: Settings, ready: Callable[[int], None]) -> None:
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main())
+
+
+@asynccontextmanager
+async def publishing(settings: Settings, ledger: Ledger) -> AsyncIterator[int | None]:
+    """Publish the log over HTTP where the settings say so, until the block ends; give the port.
+
+    Raises:
+        ConfigurationError: the address cannot be bound.
+    """
+    where = settings.publication
+    if where is None:
+        yield None
+        return
+    from gateway.console.log import log_application
+    from gateway.console.server import http_server
+
+    application = log_application(ledger.publication(), ledger.read)
+    drain = settings.server.drain.total_seconds()
+    async with http_server(application, host=where.host, port=where.port, drain=drain) as port:
+        _log.info("publishing", address=f"{where.host}:{port}")
+        yield port
 
 
 def _tls(settings: Settings) -> Tls | None:

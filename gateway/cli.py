@@ -200,6 +200,64 @@ def ledger_verify(receipt: Any, key: Path, as_json: bool) -> None:
     click.echo(jsonlib.dumps(told) if as_json else "verified: " + ", ".join(f"{k} {v}" for k, v in told.items()))
 
 
+@ledger.command("export")
+@_CONFIG
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--url", help="Another database than the configured one, such as a copy.")
+@_JSON
+def ledger_export(config: Path, directory: Path, url: str | None, as_json: bool) -> None:
+    """Write the log as a directory that any web server can publish; what is there already is not written again."""
+    from dataclasses import asdict
+
+    from ledger.commands import export
+
+    settings = _settings(config)
+    address, origin = url or settings.ledger.url, settings.ledger.origin
+    with _progress("exporting") as advance:
+        done = export(address, directory, verifiers=[_verifier(settings)], origin=origin, progress=advance)
+    if as_json:
+        click.echo(jsonlib.dumps(asdict(done)))
+    else:
+        before = "nothing" if done.old_size is None else f"{done.old_size} entries"
+        files = f"{done.written} files written, {done.kept} kept, {done.removed} superseded removed"
+        click.echo(f"{directory} had {before} and has {done.size} entries: {files}")
+
+
+@ledger.command("check-published")
+@click.argument("place", metavar="URL_OR_DIR")
+@click.option(
+    "--key",
+    "keys",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    required=True,
+    multiple=True,
+    help="A file of the log's public keys, one a line; repeat it for each file. Give every key that the log has had.",
+)
+@click.option("--origin", help="The log's origin; the name of the first key by default.")
+@_JSON
+def ledger_check_published(place: str, keys: tuple[Path, ...], origin: str | None, as_json: bool) -> None:
+    """Check every tile and entry of a published log, as anybody can; the exit status is 1 if anything is wrong."""
+    from ledger import parse_vkeys
+    from ledger.commands import check_published
+
+    verifiers = [verifier for key in keys for verifier in parse_vkeys(key.read_text("utf-8"))]
+    if not verifiers:
+        raise click.ClickException("the key files hold no key")
+    with _progress("checking") as advance:
+        report = check_published(place, verifiers=verifiers, origin=origin or verifiers[0].name, progress=advance)
+    damages = [{"index": damage.index, "what": damage.what} for damage in report.damages]
+    if as_json:
+        root = report.seen.root.hex()
+        click.echo(jsonlib.dumps({"ok": report.sound, "size": report.seen.size, "root": root, "damages": damages}))
+    else:
+        for damage in report.damages:
+            click.echo(f"entry {damage.index}: {damage.what}")
+        told = "is sound" if report.sound else f"has {len(damages)} damages"
+        click.echo(f"the published log of {report.seen.size} entries {told}")
+    if not report.sound:
+        sys.exit(1)
+
+
 @cli.group()
 def audit() -> None:
     """Look again at commitments."""

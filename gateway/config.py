@@ -16,6 +16,8 @@ from connectors.stanza import Stanza
 from gateway.errors import ConfigurationError
 from gateway.rules.roles import Role, unit_of
 
+_HIGHEST_PORT = 65_535
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
@@ -61,6 +63,14 @@ class LedgerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublicationSettings:
+    """Where the log is published over HTTP, for anybody; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentSettings:
     """How long a verification carries a commitment, how long a document can be signed, whose certificates count."""
 
@@ -100,6 +110,8 @@ class Settings:
 
     server: ServerSettings
     ledger: LedgerSettings
+    publication: PublicationSettings | None
+    """None: the log is not published by the gateway."""
     catalogue_files: tuple[Path, ...]
     commitments: CommitmentSettings
     findings: FindingSettings
@@ -135,6 +147,7 @@ def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Set
     settings = Settings(
         server=server,
         ledger=_ledger(root.table("ledger"), home),
+        publication=_publication(root.table("publication")),
         catalogue_files=tuple(home / name for name in root.table("catalogue").texts("files")),
         commitments=_commitments(root.table("commitments"), home),
         findings=_findings(root.table("findings")),
@@ -196,6 +209,18 @@ def _pkcs11(part: Stanza, home: Path) -> Pkcs11Settings | None:
         return None
     module, token, label, pin_file = (part.text(key) for key in keys)
     return Pkcs11Settings(module=home / module, token=token, key_label=label, pin_file=home / pin_file)
+
+
+def _publication(part: Stanza) -> PublicationSettings | None:
+    listen = part.anything("listen")
+    if listen is None or listen == "":
+        return None
+    host, _, port = listen.rpartition(":") if isinstance(listen, str) else ("", "", "")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > _HIGHEST_PORT:
+        part.mistake("listen", 'must be an address and a port such as "127.0.0.1:8480", or empty')
+        return None
+    return PublicationSettings(host=host, port=int(port))
 
 
 def _database_url(url: str, home: Path) -> str:

@@ -161,6 +161,10 @@ master_keys = "file"                           # or "pkcs11": the keys in the fi
 index_key_file = "keys/index.key"
 queue = 4096                                   # submissions that may wait; more are refused at once
 
+[publication]
+listen = ""                                    # such as "127.0.0.1:8480": the log over HTTP (C2SP tlog-tiles), for
+                                               # anybody, without TLS: a web server with TLS stands in front; empty: off
+
 [catalogue]
 files = []                                     # nation, province, city; empty: the shipped ones
 

@@ -64,11 +64,11 @@ if TYPE_CHECKING:
 
 _ERRORS = (
     "AlgorithmUnavailable AlreadyClaimed AppendRefused CanonicalError DisclosureError EntryError EntryMissing "
-    "ErasureRefused ExtraMissing HsmUnavailable RemnantsLeft "
-    "IdempotencyConflict KeyFileError LedgerClosed LedgerDamaged LedgerError LedgerLocked LedgerOverloaded "
-    "LedgerUnavailable NoteError PolicyError ProofError QuorumMissing ReceiptError SchemaNewer SchemaOlder "
-    "SplitView StoreError StoreExists StoreMissing SubmissionError TransitionRefused VaultError WitnessError "
-    "WitnessStateError WrongKey WrongOrigin"
+    "ErasureRefused ExportRefused ExtraMissing HsmUnavailable IdempotencyConflict KeyFileError LedgerClosed "
+    "LedgerDamaged LedgerError LedgerLocked LedgerOverloaded LedgerUnavailable NoteError PathMalformed PolicyError "
+    "ProofError PublicationDamaged PublicationError PublicationUnavailable QuorumMissing ReceiptError RemnantsLeft "
+    "ResourceMissing SchemaNewer SchemaOlder SplitView StoreError StoreExists StoreMissing SubmissionError "
+    "TransitionRefused VaultError WitnessError WitnessStateError WrongKey WrongOrigin"
 )
 _HOME = {
     **dict.fromkeys(_ERRORS.split(), "ledger.errors"),

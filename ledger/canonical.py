@@ -99,4 +99,7 @@ def parse_time(text: str) -> datetime:
     """Read a time written by `format_time`; raises ValueError for any other spelling."""
     if _AT.fullmatch(text) is None:
         raise ValueError("not a time of the form 2026-01-31T08:00:00.000000Z")
-    return datetime.fromisoformat(text)
+    at = datetime.fromisoformat(text)
+    if format_time(at) != text:  # some versions of Python read hour 24 as the next day
+        raise ValueError("not a time in its one spelling")
+    return at

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ledger.canonical import Json
 from ledger.disclosure import disclose
@@ -17,6 +18,9 @@ from ledger.log.reader import LogReader, read_entry
 from ledger.log.store import open_store, read_checkpoint_note, read_head
 from ledger.log.tiles import TileCache
 from ledger.merkle import hash_leaf, prove_inclusion, verify_inclusion
+from ledger.publication.client import open_published
+from ledger.publication.export import Exported, export_log
+from ledger.publication.inspection import PublishedReport, inspect_published
 from ledger.receipt import VerifiedReceipt, format_receipt, verify_receipt
 from ledger.records.codec import Entry, decode_entry
 from ledger.records.rebuild import rebuild_projections
@@ -134,6 +138,30 @@ def show(url: str, index: int, *, origin: str = "", master_keys: MasterKeys | No
 def verify(receipt: bytes, *, verifiers: Sequence[Verifier], origin: str) -> VerifiedReceipt:
     """Verify a receipt offline; raises `ReceiptError`, `NoteError`, `ProofError` or `EntryError`."""
     return verify_receipt(receipt, verifiers, origin)
+
+
+def export(
+    url: str,
+    directory: Path,
+    *,
+    verifiers: Sequence[Verifier],
+    origin: str,
+    progress: Progress | None = None,
+) -> Exported:
+    """Write a log as a static directory (`ledger.publication.export.export_log`, which tells what is raised)."""
+    store = open_store(url, readers=1)
+    try:
+        return export_log(store, directory, verifiers=verifiers, origin=origin, progress=progress)
+    finally:
+        store.close()
+
+
+def check_published(
+    place: str, *, verifiers: Sequence[Verifier], origin: str, progress: Progress | None = None
+) -> PublishedReport:
+    """Check a whole published log at a URL prefix or in a directory (`ledger.publication.inspection`)."""
+    with open_published(place, verifiers, origin) as log:
+        return inspect_published(log, progress=progress)
 
 
 def rebuild(url: str, *, origin: str, master_keys: MasterKeys) -> int:

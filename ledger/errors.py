@@ -199,3 +199,27 @@ class ErasureRefused(AppendRefused):
 
 class RemnantsLeft(LedgerError):
     """The erasure is done and recorded, but the database could not be cleaned of what was deleted: clean it again."""
+
+
+class PublicationError(LedgerError):
+    """A published log, or its publication, is not as it must be."""
+
+
+class PathMalformed(PublicationError):
+    """A path is not one that tlog-tiles defines, or not in its one spelling."""
+
+
+class ResourceMissing(PublicationError):
+    """There is no such resource: the published checkpoint does not imply it, or the publisher does not have it."""
+
+
+class PublicationUnavailable(PublicationError):
+    """The published log cannot be read now; asking again later may help."""
+
+
+class PublicationDamaged(PublicationError):
+    """What is published contradicts its signed checkpoint."""
+
+
+class ExportRefused(PublicationError):
+    """The directory is not one that this log may be exported to; nothing in it was replaced."""

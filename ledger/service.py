@@ -26,6 +26,7 @@ from ledger.log.reader import LogReader, read_entry
 from ledger.log.store import Store, open_store, read_checkpoint_note, read_covering_note, read_head
 from ledger.log.tiles import TileCache
 from ledger.merkle import hash_leaf, prove_inclusion, verify_inclusion
+from ledger.publication.resources import Publication
 from ledger.receipt import format_receipt
 from ledger.records.codec import decode_entry
 from ledger.records.register import Register
@@ -57,6 +58,7 @@ class Ledger:
         self._tiles = TileCache()
         self._reader = LogReader(store, self._tiles)
         self._register = Register(store)
+        self._publication = Publication(store)
         self._pool = ThreadPoolExecutor(readers, thread_name_prefix="ledger-read")
         with store.reading() as connection:
             head = read_head(connection)
@@ -280,6 +282,10 @@ class Ledger:
     def register(self) -> Register:
         """Return the questions about the current state of records."""
         return self._register
+
+    def publication(self) -> Publication:
+        """Return the resources that this log publishes."""
+        return self._publication
 
     def close(self) -> None:
         """Commit what waits, stop, and close every connection. Closing twice does nothing more."""

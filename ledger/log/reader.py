@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from collections.abc import Sequence
 
-from ledger.errors import EntryMissing
+from sqlalchemy import Connection, func, select
+
+from ledger.errors import EntryMissing, LedgerDamaged
 from ledger.log import schema
 from ledger.log.store import Store, read_checkpoint_note, read_head, read_node_tile
 from ledger.log.tiles import ExpandedTile, PackedTile, TileCache
@@ -65,3 +67,26 @@ def read_entry(connection: Connection, index: int) -> bytes:
     if leaf is None:
         raise EntryMissing(f"no entry {index}")
     return bytes(leaf)
+
+
+def read_entries(connection: Connection, first: int, count: int) -> list[bytes]:
+    """Read the bytes of exactly `count` entries from index `first`; raises `LedgerDamaged` if one is missing."""
+    column = schema.entry.c
+    question = select(column.leaf).where(column.idx >= first, column.idx < first + count).order_by(column.idx)
+    leaves = [bytes(leaf) for leaf in connection.execute(question).scalars()]
+    if len(leaves) != count:
+        raise LedgerDamaged(f"an entry from {first} to {first + count - 1} is missing")
+    return leaves
+
+
+def measure_entries(connection: Connection, first: int, count: int) -> Sequence[tuple[int, int]]:
+    """Count entries and their bytes, a pair for each 256 from `first` (a multiple of 256), without reading them."""
+    column = schema.entry.c
+    block = column.idx.op("/")(256)
+    question = (
+        select(func.count(), func.sum(func.length(column.leaf)))
+        .where(column.idx >= first, column.idx < first + count)
+        .group_by(block)
+        .order_by(block)
+    )
+    return [(int(number), int(total)) for number, total in connection.execute(question)]

@@ -229,8 +229,19 @@ def read_covering_note(connection: Connection, size: int, *, witnessed: bool = F
         raise EntryMissing(f"no {'witnessed' if witnessed else 'published'} checkpoint covers {size} entries yet")
     if not witnessed:
         return bytes(row.note)
-    added = connection.execute(select(lines.c.line).where(lines.c.size == row.size).order_by(lines.c.line)).scalars()
-    return bytes(row.note) + "".join(f"{line}\n" for line in added).encode()
+    return bytes(row.note) + _read_cosignatures(connection, row.size)
+
+
+def read_published_note(connection: Connection) -> bytes:
+    """Read the newest published checkpoint with the cosignatures it has by now; raises `LedgerDamaged` without head."""
+    head = read_head(connection)
+    return head.note + _read_cosignatures(connection, head.published)
+
+
+def _read_cosignatures(connection: Connection, size: int) -> bytes:
+    lines = schema.cosignature.c
+    added = connection.execute(select(lines.line).where(lines.size == size).order_by(lines.line)).scalars()
+    return "".join(f"{line}\n" for line in added).encode()
 
 
 def create_store(url: str, *, origin: str, signer: Signer, now: datetime, cosigners: Sequence[Signer] = ()) -> None:

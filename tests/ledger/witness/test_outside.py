@@ -6,14 +6,11 @@ fetches them; the reason of a skip tells the command that does, once.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
-import shutil
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,41 +24,16 @@ from ledger.witness.outcomes import Outcome, RefusedBy
 from ledger.witness.policy import verify_witnessed
 from ledger.witness.policy_file import parse_policy
 from tests.ledger.witness.house import ORIGIN, Log, Served, init, serving
+from tests.outside import python_with
 
 SCRIPT = Path(__file__).with_name("outside_aics.py")
 PACKAGES = ("aics-tlog==0.2.1", "aics-witness==0.1.0")
 
 
-def pythons() -> list[str]:
-    """Interpreters from 3.12 on: `OUTSIDE_PYTHON`, those on the PATH, those of pyenv."""
-    named = [os.environ.get("OUTSIDE_PYTHON"), *(shutil.which(f"python3.{minor}") for minor in range(20, 11, -1))]
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found = [name for name in named if name] + sorted(str(path) for path in pyenv.glob("3.1[2-9]*/bin/python3"))
-    return [python for python in found if runs([python, "-c", "import sys; assert sys.version_info >= (3, 12)"])]
-
-
-def runs(command: Sequence[str]) -> bool:
-    return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
-
-
 @pytest.fixture(scope="session")
 def aics() -> list[str]:
     """The command that runs Python where both packages are."""
-    if importlib.util.find_spec("aics_witness"):
-        return [sys.executable]
-    beside = Path(sys.executable).with_name("uv")
-    uv = str(beside) if beside.exists() else shutil.which("uv")
-    found = pythons()
-    if uv is None or not found:
-        pytest.skip(f"{' and '.join(PACKAGES)} need Python 3.12 or newer (OUTSIDE_PYTHON names one) and uv")
-    added = [part for package in PACKAGES for part in ("--with", package)]
-    base = [uv, "run", "--quiet", "--no-project", "--python", found[0], *added]
-    command = [*base, "--offline", "python"]
-    if not runs([*command, "-c", "import aics_tlog, aics_witness"]):
-        pytest.skip(
-            f"{' and '.join(PACKAGES)} are not in the cache of uv; fetch them once: {' '.join([*base, 'true'])}"
-        )
-    return command
+    return python_with(*PACKAGES)
 
 
 def told(aics: list[str], *arguments: str) -> list[dict[str, object]]:

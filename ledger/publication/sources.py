@@ -1,0 +1,101 @@
+"""Where a published log is read from: a directory, or an HTTP URL prefix. Nothing that is read is trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from ledger.errors import PublicationDamaged, PublicationUnavailable, ResourceMissing
+
+if TYPE_CHECKING:
+    import httpx
+
+_PATIENCE = 30.0
+_TRIES = 3
+_GONE = (404, 410)
+
+
+class Source(Protocol):
+    """Reads resources by path."""
+
+    def fetch(self, path: str, longest: int) -> bytes:
+        """Return the resource at a path, of at most `longest` bytes.
+
+        Raises:
+            ResourceMissing: it is not there.
+            PublicationUnavailable: it cannot be read now.
+            PublicationDamaged: it is longer.
+        """
+        ...
+
+
+class DirectorySource:
+    """A directory as `export` writes it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def fetch(self, path: str, longest: int) -> bytes:
+        """Read one file."""
+        try:
+            with (self._directory / path).open("rb") as file:
+                data = file.read(longest + 1)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise ResourceMissing(f"{path} is missing") from None
+        except OSError as failure:
+            raise PublicationUnavailable(f"{path} cannot be read ({failure.strerror})") from failure
+        return _bounded(path, data, longest)
+
+
+class HttpSource:
+    """A URL prefix. Redirects are not followed: tlog-tiles has none, and another place would be another log."""
+
+    def __init__(self, prefix: str, client: httpx.Client | None = None) -> None:
+        import httpx
+
+        self._prefix = prefix.rstrip("/") + "/"
+        self._client = client or httpx.Client(timeout=_PATIENCE, headers={"Accept-Encoding": "gzip, identity"})
+
+    def fetch(self, path: str, longest: int) -> bytes:
+        """GET one resource; a broken connection is tried again at once, an answer is not."""
+        import httpx
+
+        failure: httpx.HTTPError | None = None
+        for _ in range(_TRIES):
+            try:
+                return self._fetch(path, longest)
+            except httpx.HTTPError as broken:
+                failure = broken
+        raise PublicationUnavailable(f"{path} cannot be fetched ({type(failure).__name__})") from failure
+
+    def _fetch(self, path: str, longest: int) -> bytes:
+        with self._client.stream("GET", self._prefix + path, follow_redirects=False) as response:
+            if response.status_code in _GONE:
+                raise ResourceMissing(f"{path} is missing")
+            if response.status_code != 200:
+                raise PublicationUnavailable(f"{path} answers with status {response.status_code}")
+            data = bytearray()
+            for part in response.iter_bytes():
+                data += part
+                if len(data) > longest:
+                    break
+        return _bounded(path, bytes(data), longest)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _bounded(path: str, data: bytes, longest: int) -> bytes:
+    if len(data) > longest:
+        raise PublicationDamaged(f"{path} is longer than {longest} bytes")
+    return data
