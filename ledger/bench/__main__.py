@@ -21,18 +21,20 @@ def main() -> None:
     """Measure what is asked for, and print it."""
     parser = argparse.ArgumentParser(prog="python -m ledger.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="leave out the logs of 10^6 and 10^7 entries")
+    parser.add_argument("--only", choices=("appends", "growth"), help="measure one part")
     parser.add_argument("--keep", type=Path, help="folder for the large logs, made once and used again")
     parser.add_argument("--postgres", default=os.environ.get("TEST_POSTGRES_URL"), help="an empty database to measure")
     asked = parser.parse_args()
     serve_like()
     console = Console(width=150)
     table = Table("what", "ours", "beside", "bare", "ratio", "least–most", "target", title="ledger, ratios in one run")
-    _fill(table, console, "appends", appends.sqlite())
-    _fill(table, console, "signatures", appends.signed())
-    _fill(table, console, "peers", peers.pymerkle())
-    if asked.postgres:
-        _fill(table, console, "PostgreSQL", appends.postgres(asked.postgres))
-    if not asked.quick:
+    if asked.only != "growth":
+        _fill(table, console, "appends", appends.sqlite())
+        _fill(table, console, "signatures", appends.signed())
+        _fill(table, console, "peers", peers.pymerkle())
+        if asked.postgres:
+            _fill(table, console, "PostgreSQL", appends.postgres(asked.postgres))
+    if asked.only == "growth" or not asked.quick:
         with tempfile.TemporaryDirectory(prefix="ledger-bench-") as name:
             _grown(table, console, asked.keep or Path(name))
     console.print(table)
@@ -42,10 +44,12 @@ def _fill(table: Table, console: Console, what: str, measured: Iterable[Measured
     console.print(f"measuring {what} …")
     for one in measured:
         low, high = one.spread
-        table.add_row(
+        row = (
             one.what, f"{one.ours:,.0f}{one.unit}", one.beside, f"{one.theirs:,.0f}{one.unit}", f"{one.ratio:.2f}",
             f"{low:.2f}–{high:.2f}", one.target,
         )  # fmt: skip
+        table.add_row(*row)
+        console.print("  " + " · ".join(row))
 
 
 def _grown(table: Table, console: Console, home: Path) -> None:

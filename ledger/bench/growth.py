@@ -16,6 +16,7 @@ from ledger import Ledger
 from ledger.bench.house import House, again, found, run, submission
 from ledger.bench.rounds import Measured, closed_loop, compare
 from ledger.log import schema
+from ledger.log.databases import upsert_clause
 from ledger.log.reader import LogReader
 from ledger.log.store import open_store
 from ledger.log.tiles import TileCache, TileTree
@@ -76,12 +77,12 @@ def tiles_only(home: Path, size: int, progress: Progress) -> str:
         data = source.randbytes(32 * count)
         tree.extend([data[at : at + 32] for at in range(0, len(data), 32)])
         with store.writing() as connection:
-            full = [tile for tile in tree.pending() if tile.inner]
-            insert(connection, schema.tile, [(t.level, t.n, t.width, t.data) for t in full])
-            insert(connection, schema.tile_inner, [(t.level, t.n, t.inner) for t in full])
+            tiles = tree.pending()
+            insert(
+                connection, schema.tile, [(t.level, t.n, t.width, t.data) for t in tiles], upsert_clause(schema.tile)
+            )
+            insert(connection, schema.tile_inner, [(t.level, t.n, t.inner) for t in tiles if t.inner])
             if start + count == size:
-                edge = [tile for tile in tree.pending() if not tile.inner]
-                insert(connection, schema.tile, [(t.level, t.n, t.width, t.data) for t in edge])
                 connection.execute(schema.head.update().values(size=size, root=tree.root()))
         tree.settle()
         progress(start + count, size)

@@ -89,7 +89,7 @@ async def one(source: Resilient, asked: Claim | None = None, seconds: float = 20
 
 async def until(condition: Callable[[], bool]) -> None:
     """Give the loop turns, not time, until a condition holds."""
-    while not condition():  # noqa: ASYNC110
+    while not condition():
         await asyncio.sleep(0)
 
 
