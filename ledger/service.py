@@ -15,11 +15,13 @@ from ledger.appends.admission import admit
 from ledger.appends.appender import Appender
 from ledger.appends.following import Follower
 from ledger.appends.identity import Identity
+from ledger.appends.lookups import Lookups
 from ledger.appends.publishing import Publisher, Publishing, SignAfter, Signing, transactions
-from ledger.appends.sequencer import Sequencer, load_tree, read_replays
+from ledger.appends.sequencer import Sequencer, load_tree
 from ledger.appends.values import Appended, Level, Replay, Sequenced, Submission
 from ledger.appends.waiting import Milestone
 from ledger.errors import EntryMissing, LedgerClosed, LedgerDamaged, ProofError, StoreError
+from ledger.log import schema
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.note import Signer, Verifier
 from ledger.log.reader import LogReader, read_entry
@@ -63,6 +65,8 @@ class Ledger:
         with store.reading() as connection:
             head = read_head(connection)
             load_tree(connection, head, identity)
+        # On SQLite a question costs less than a thread hop, and never waits for a lock.
+        self._lookups = Lookups(self._look_up, None if store.database.name == "sqlite" else self._pool)
         self._published, self._witnessed = Milestone(head.published), Milestone()
         self._appender: Appender | SharedAppender
         self._progress: Publisher | Follower | None = None
@@ -211,8 +215,15 @@ class Ledger:
 
     def lookup(self, key: bytes) -> Replay | None:
         """Tell what an idempotency key was used for, before any work is done."""
-        with self._store.reading() as connection:
-            return read_replays(self._store.database, connection, [key]).get(key)
+        return self._look_up([key]).get(key)
+
+    async def find(self, key: bytes) -> Replay | None:
+        """Tell what an idempotency key was used for; what is asked in one turn of the loop is one question."""
+        return await self._lookups.find(key)
+
+    def _look_up(self, keys: Sequence[bytes]) -> dict[bytes, Replay]:
+        found = self._store.quick_many(schema.idempotency, "key", keys)
+        return {bytes(key): Replay(bytes(digest), first, count) for key, digest, first, count in found}
 
     def replay(self, replay: Replay) -> Appended:
         """Give the first answer to a submission again, byte for byte; without receipts if none could be made yet."""

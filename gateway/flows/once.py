@@ -23,6 +23,7 @@ from ledger import (
     Idempotency,
     IdempotencyConflict,
     Ledger,
+    Replay,
     Submission,
     TransitionRefused,
 )
@@ -80,12 +81,10 @@ class Once:
         Raises:
             RequestIdReused: the request_id came with another body.
         """
-        return await self._ledger.read(lambda: self._replay(request))
+        seen = await self._ledger.find(request.key)
+        return None if seen is None else await self._ledger.read(lambda: self._replay(request, seen))
 
-    def _replay(self, request: Request) -> Recorded | None:
-        seen = self._ledger.lookup(request.key)
-        if seen is None:
-            return None
+    def _replay(self, request: Request, seen: Replay) -> Recorded:
         if seen.body_digest != request.digest:
             raise self._reused(request, seen.first_idx)
         return _recorded(self._ledger.replay(seen))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import ClauseElement, Connection, Engine, bindparam, inspect, literal_column, select
+from sqlalchemy import ClauseElement, Connection, Engine, Table, bindparam, inspect, literal_column, select
 from sqlalchemy.exc import DBAPIError
 
 from ledger.canonical import format_time
@@ -29,6 +29,8 @@ from ledger.log.databases import Database, database_at
 from ledger.log.note import Signer
 from ledger.log.tiles import ExpandedTile, PackedTile
 from ledger.merkle import EMPTY_ROOT
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,18 +81,25 @@ class Store:
         Raises:
             LedgerUnavailable: the database cannot be read.
         """
+        return self._quickly(lambda connection: self.database.run(connection, statement, values).fetchone())
+
+    def quick_many(self, table: Table, key: str, values: Sequence[object]) -> list[Any]:
+        """Select rows as `Database.select_many` does, in the manner of `quick`."""
+        return self._quickly(lambda connection: self.database.select_many(connection, table, key, values))
+
+    def _quickly(self, ask: Callable[[Connection], Answer]) -> Answer:
         try:
             connection = self._idle.pop()
         except IndexError:
             connection = self._connect_quick()
         try:
-            row = self.database.run(connection, statement, values).fetchone()
+            answer = ask(connection)
         except (DBAPIError, self.database.errors) as failure:
             connection.invalidate()
             connection.close()
             raise LedgerUnavailable(f"the store cannot be read ({type(failure).__name__})") from failure
         self._idle.append(connection)
-        return row
+        return answer
 
     def _connect_quick(self) -> Connection:
         try:
