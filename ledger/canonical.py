@@ -19,6 +19,7 @@ Json = str | int | bool | None | list["Json"] | dict[str, "Json"] | Mapping[str,
 
 _LARGEST = (1 << 53) - 1
 _DEEPEST = 64
+_SCALARS = frozenset({str, bool, type(None)})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
@@ -32,11 +33,34 @@ def canonical(value: Json, inside: int = 0) -> bytes:
     Raises:
         CanonicalError: the value is outside the profile. The message never shows the value.
     """
-    plain = _plain(value, inside)
+    plain = value if type(value) in _SCALARS or _is_plain(value, inside) else _plain(value, inside)
     try:
         return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
     except (orjson.JSONEncodeError, UnicodeEncodeError):
         raise CanonicalError("a string is not well-formed Unicode") from None
+
+
+def _is_plain(value: object, depth: int) -> bool:
+    """Tell whether a value is in the profile and of the types that the encoder takes as they are.
+
+    What cannot be told so quickly, faults included, is left to `_plain`, which names them.
+    """
+    kind = type(value)
+    if kind is dict:
+        for key in value:  # type: ignore[attr-defined]
+            if type(key) is not str or not key.isascii():
+                return False
+        inner = value.values()  # type: ignore[attr-defined]
+    elif kind is list or kind is tuple:
+        inner = value
+    else:
+        return kind is int and -_LARGEST <= value <= _LARGEST  # type: ignore[operator]
+    if depth >= _DEEPEST:
+        return False
+    for item in inner:  # noqa: SIM110  a generator would cost more than what it checks
+        if type(item) not in _SCALARS and not _is_plain(item, depth + 1):
+            return False
+    return True
 
 
 def _plain(value: Json, depth: int) -> object:

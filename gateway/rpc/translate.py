@@ -14,8 +14,9 @@ from gateway.rules.admission import RawArgument, RawQuestion, RawSubject
 from gateway.rules.kept import moment, number, rows, table, text
 from gateway.signatures import CertificateEvidence
 from gateway.v1 import audit_pb2, commitment_pb2, credit_pb2, parties_pb2, verification_pb2
-from ledger import HistoryLine, decode_entry
+from ledger import HistoryLine
 from ledger.canonical import Json
+from ledger.records.codec import record_of
 from ledger.v1 import ledger_pb2
 
 _ID_TYPES = {
@@ -72,7 +73,7 @@ def receipt(recorded: Recorded, position: int = 0) -> ledger_pb2.Receipt:
         proof=recorded.receipts[position],
         index=recorded.first + position,
         size=recorded.size,
-        record=decode_entry(recorded.entries[position]).record.hex(),
+        record=record_of(recorded.entries[position]),
     )
 
 

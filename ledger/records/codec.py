@@ -28,12 +28,14 @@ __all__ = [
     "is_policy",
     "later_entry",
     "parse_canonical",
+    "record_of",
 ]
 
 _VERSION = 1
 _FIELDS = ("at", "commits", "kind", "policy", "prev", "record", "seq", "v")
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _RECORD = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_RECORD_NAME = b'"record":"'
 LONGEST_ENTRY = 65_535
 """Bytes; the entry bundles of tlog-tiles have 16-bit lengths."""
 
@@ -78,6 +80,13 @@ def entry_parts(kind: str, record: bytes, at: str, policy: str, commits: Mapping
 def later_entry(before: bytes, prev: bytes, between: bytes, seq: int) -> bytes:
     """Put the parts of an entry that follows another of its record together."""
     return b'%s"%s"%s%d,"v":1}' % (before, prev.hex().encode(), between, seq)
+
+
+def record_of(leaf: bytes) -> str:
+    """Read the record id (32 hex digits) out of an entry that this program encoded, without decoding the rest."""
+    # The last such name is the entry's own: only "seq" and "v" come after it.
+    at = leaf.rindex(_RECORD_NAME) + len(_RECORD_NAME)
+    return leaf[at : at + 32].decode("ascii")
 
 
 def encode_entry(entry: Entry) -> bytes:
