@@ -79,7 +79,8 @@ def test_the_deepest_nesting_that_is_allowed_can_be_read_back() -> None:
     "data",
     [
         b"", b"{", b'{"a":1,"a":1}', b'{"b":1,"a":1}', b'{"a": 1}', b'{"a":1}\n', b'{"a":1.0}', b'{"a":1e2}',
-        b'"\\u0041"', b'"\\/"', b"\xef\xbb\xbf{}", b"\xff", b"01", b"-0", b"NaN", b"9007199254740992", b"[" * 100 + b"]" * 100,
+        b'"\\u0041"', b'"\\/"', b"\xef\xbb\xbf{}", b"\xff", b"01", b"-0", b"NaN",
+        b"9007199254740992", b"[" * 100 + b"]" * 100,
     ],
 )  # fmt: skip
 def test_bytes_of_any_other_spelling_are_refused(data: bytes) -> None:
