@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import structlog
 
@@ -19,7 +19,8 @@ from gateway.catalogue.book import Book
 from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
 from gateway.catalogue.mistakes import CatalogueError
 from gateway.catalogue.model import Catalogue
-from gateway.config import CalendarSettings, LedgerSettings, Settings
+from gateway.chores import Chore, Chores
+from gateway.config import AnchorSettings, CalendarSettings, LedgerSettings, Settings
 from gateway.errors import ConfigurationError
 from gateway.flows.ask import Ask
 from gateway.flows.commit import Commit
@@ -68,9 +69,14 @@ from ledger import (
     Ledger,
     Submission,
     load_further_signer,
-    load_signer,
     new_record,
 )
+from ledger.anchors.authority import TimestampAuthority
+from ledger.anchors.register import AnchorRegister
+from ledger.anchors.token import Roots, load_roots
+from ledger.keyring.files import KeyFiles, open_keyring, require_same_log
+from ledger.log.elsewhere import ask_elsewhere
+from ledger.log.remembered import Remembered
 from ledger.v1 import ledger_pb2, ledger_pb2_grpc
 from ledger.vault.master_keys import Plain, Wrapping
 from ledger.vault.pkcs11 import Pkcs11Wrapping
@@ -78,6 +84,7 @@ from ledger.vault.pkcs11 import Pkcs11Wrapping
 _log = structlog.get_logger()
 _INDEX_KEY_VERSION = 1
 _YEARS_AHEAD = 5
+_ANCHOR_RETRY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,17 +121,27 @@ def open_catalogue(settings: Settings) -> Catalogue:
 
 
 def open_ledger(settings: LedgerSettings, *, now: Callable[[], datetime] = now_utc) -> Ledger:
-    """Open the configured ledger as its writer."""
-    signer = load_signer(settings.signing_key_file, settings.origin)
+    """Open the configured ledger as its writer, with every key of it that is here and in force.
+
+    Raises:
+        ledger.LedgerError: it is not the ledger of these keys, or not all of it is there any more.
+    """
+    keyring = open_keyring(key_files(settings))
+    require_same_log(settings.url, keyring.history)
+    signer, *others = keyring.signers
     return Ledger.open(
         settings.url,
         origin=settings.origin,
         signer=signer,
-        verifiers=[signer.verifier],
-        cosigners=[load_further_signer(path, settings.origin, now=now) for path in settings.cosigner_key_files],
+        verifiers=keyring.history.verifiers,
+        cosigners=[
+            *others,
+            *(load_further_signer(path, settings.origin, now=now) for path in settings.cosigner_key_files),
+        ],
         master_keys=open_master_keys(settings),
         now=now,
         capacity=settings.queue,
+        seen=_remembered(settings),
     )
 
 
@@ -146,6 +163,53 @@ def master_key_wrapping(settings: LedgerSettings, *, entropy: Callable[[int], by
     return Pkcs11Wrapping(
         module=hsm.module, token=hsm.token, key_label=hsm.key_label, pin_file=hsm.pin_file, entropy=entropy
     )
+
+
+def key_files(settings: LedgerSettings) -> KeyFiles:
+    """Name the files of the log's keys."""
+    return KeyFiles(
+        origin=settings.origin,
+        signing=settings.signing_key_file,
+        next=settings.next_signing_key_file,
+        history=settings.key_history_file,
+    )
+
+
+def _remembered(settings: LedgerSettings) -> Remembered:
+    elsewhere = ask_elsewhere(settings.ask_published)
+    for address in elsewhere.unreachable:
+        _log.warning("no checkpoint to compare with", address=address)
+    seen = Remembered(settings.seen_checkpoint_file, elsewhere.notes)
+    if seen.recall() is None:
+        _log.warning("no checkpoint is remembered: a restored database would go unnoticed", file=seen.path.name)
+    return seen
+
+
+def open_roots(settings: AnchorSettings) -> Roots:
+    """Read whose time stamps are believed; raises `KeyFileError`."""
+    return load_roots(settings.tsa_root_file, settings.tsa_policy)
+
+
+def open_authority(settings: AnchorSettings) -> TimestampAuthority:
+    """Make the client of the configured time-stamping authority; raises `KeyFileError` or `AnchorError`."""
+    return TimestampAuthority(settings.tsa_url, open_roots(settings), timeout=settings.timeout.total_seconds())
+
+
+def open_chores(settings: LedgerSettings, ledger: Ledger) -> list[Chore]:
+    """List what is done by the clock: remembering the newest checkpoint and, where configured, anchoring it."""
+    every = settings.seen_every
+    chores = [Chore(name="remember", act=ledger.remember, every=every, first=every, retry=every, at_close=True)]
+    anchors = settings.anchors
+    if anchors is not None:
+        authority = open_authority(anchors)
+
+        def anchor() -> None:
+            with AnchorRegister.open(settings.url) as register:
+                register.anchor(authority)
+
+        retry = min(anchors.every, _ANCHOR_RETRY)
+        chores.append(Chore(name="anchor", act=anchor, every=anchors.every, first=timedelta(0), retry=retry))
+    return chores
 
 
 def open_index(settings: LedgerSettings) -> BlindIndex:
@@ -299,7 +363,7 @@ class Gateway:
                 flows = build_flows(
                     settings, ledger=ledger, index=index, catalogue=catalogue, sources=sources, now=self._now
                 )
-                async with publishing(settings, ledger):
+                async with publishing(settings, ledger), Chores(open_chores(settings.ledger, ledger), stop):
                     await self._serve(services(settings, flows, ledger, now=self._now), tls, ready, stop)
         finally:
             for connector in sources.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,10 +69,12 @@ def init(home: Path, sources: Path | None, url: str, listen: str) -> None:
 @_CONFIG
 def check_config(config: Path) -> None:
     """Read the configuration, the catalogue, the master keys and the sources' stanzas, and name every mistake."""
-    from gateway.bootstrap import open_catalogue, open_master_keys, open_sources
+    from gateway.bootstrap import open_catalogue, open_master_keys, open_roots, open_sources
 
     settings = _settings(config)
     open_master_keys(settings.ledger)
+    if settings.ledger.anchors is not None:
+        open_roots(settings.ledger.anchors)
     catalogue = open_catalogue(settings)
     sources = open_sources(settings)
     click.echo(f"ok: {len(catalogue.items)} items, {len(catalogue.matters)} matters, {len(sources)} sources")
@@ -81,12 +83,17 @@ def check_config(config: Path) -> None:
 @cli.command()
 @_CONFIG
 def serve(config: Path) -> None:
-    """Serve until SIGTERM. Prints `ready PORT` on standard output when it answers; logs go to standard error."""
+    """Serve until SIGTERM. Prints `ready PORT` on standard output when it answers; logs go to standard error.
+
+    The exit status is 3 if the ledger is not what it must be: then starting again does not help, somebody has to look.
+    """
     from gateway import logs
     from gateway.bootstrap import run
+    from gateway.refusals import explained
 
     logs.configure()
-    run(_settings(config), lambda port: click.echo(f"ready {port}"))
+    with explained():
+        run(_settings(config), lambda port: click.echo(f"ready {port}"))
 
 
 @cli.group()
@@ -128,7 +135,7 @@ def ledger_fsck(config: Path, url: str | None, without_vault: bool, as_json: boo
     with _progress("checking") as advance:
         report = fsck(
             url or settings.ledger.url,
-            verifiers=[_verifier(settings)],
+            verifiers=_verifiers(settings),
             origin=settings.ledger.origin,
             master_keys=keys,
             progress=advance,
@@ -181,14 +188,23 @@ def ledger_show(config: Path, index: int, document: bool) -> None:
 @click.option(
     "--key", "key", type=click.Path(path_type=Path, exists=True), required=True, help="The log's public key file."
 )
+@click.option(
+    "--history",
+    type=click.Path(path_type=Path, exists=True),
+    help="The published key history, for a log whose key has changed; KEY is the first one.",
+)
 @_JSON
-def ledger_verify(receipt: Any, key: Path, as_json: bool) -> None:
+def ledger_verify(receipt: Any, key: Path, history: Path | None, as_json: bool) -> None:
     """Verify a receipt with nothing but the log's public key; no database, no network."""
-    from ledger import parse_vkey
+    from ledger import parse_vkey, verify_key_history
     from ledger.commands import verify
 
     verifier = parse_vkey(key.read_text("utf-8"))
-    verified = verify(receipt.read(), verifiers=[verifier], origin=verifier.name)
+    if history is None:
+        verified = verify(receipt.read(), verifiers=[verifier], origin=verifier.name)
+    else:
+        keys = verify_key_history(history.read_text("utf-8"), verifier.vkey, verifier.name)
+        verified = keys.verify_receipt(receipt.read())
     entry = verified.entry
     told = {
         "index": verified.index,
@@ -388,10 +404,11 @@ def _settings(config: Path) -> Settings:
     return load_settings(config)
 
 
-def _verifier(settings: Settings) -> Verifier:
-    from ledger import load_signer
+def _verifiers(settings: Settings) -> Sequence[Verifier]:
+    from gateway.bootstrap import key_files
+    from ledger.keyring.files import open_keyring
 
-    return load_signer(settings.ledger.signing_key_file, settings.ledger.origin).verifier
+    return open_keyring(key_files(settings.ledger)).history.verifiers
 
 
 @contextmanager
@@ -405,9 +422,18 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-from gateway import disclosure_commands, key_creation, vault_commands, witness_commands  # noqa: E402  they add themselves
+from gateway import (  # noqa: E402  they add themselves
+    anchor_commands,
+    disclosure_commands,
+    key_commands,
+    key_creation,
+    vault_commands,
+    witness_commands,
+)
 
+key_commands.add_to(cli)
 key_creation.add_to(cli)
 witness_commands.add_to(cli)
 vault_commands.add_to(cli)
 disclosure_commands.add_to(ledger)
+anchor_commands.add_to(ledger)

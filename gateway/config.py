@@ -48,6 +48,17 @@ class Pkcs11Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorSettings:
+    """Which authority stamps checkpoints with its time, and how often."""
+
+    tsa_url: str
+    tsa_root_file: Path
+    tsa_policy: str
+    every: timedelta
+    timeout: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerSettings:
     """Where the ledger lives and which keys it uses."""
 
@@ -55,11 +66,17 @@ class LedgerSettings:
     origin: str
     signing_key_file: Path
     cosigner_key_files: tuple[Path, ...]
+    next_signing_key_file: Path
+    key_history_file: Path
+    seen_checkpoint_file: Path
+    seen_every: timedelta
+    ask_published: tuple[str, ...]
     master_keys_file: Path
     pkcs11: Pkcs11Settings | None
     """None: the master keys stand in their file as they are."""
     index_key_file: Path
     queue: int
+    anchors: AnchorSettings | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,15 +204,41 @@ def _server(part: Stanza, home: Path) -> ServerSettings:
 
 def _ledger(part: Stanza, home: Path) -> LedgerSettings:
     url = part.text("url")
+    signing = home / part.text("signing_key_file")
     return LedgerSettings(
         url=_database_url(url, home),
         origin=part.text("origin"),
-        signing_key_file=home / part.text("signing_key_file"),
+        signing_key_file=signing,
         cosigner_key_files=tuple(home / name for name in part.texts("cosigner_key_files")),
+        next_signing_key_file=_beside(part, "next_signing_key_file", home, signing.with_name("log.next.key")),
+        key_history_file=_beside(part, "key_history_file", home, signing.with_name("log.history")),
+        seen_checkpoint_file=_beside(part, "seen_checkpoint_file", home, signing.with_name("checkpoint.seen")),
+        seen_every=part.duration("seen_every", "10s"),
+        ask_published=tuple(_address(one, home) for one in part.texts("ask_published")),
         master_keys_file=home / part.text("master_keys_file"),
         pkcs11=_pkcs11(part, home),
         index_key_file=home / part.text("index_key_file"),
         queue=part.number("queue", 4096, least=1, most=1 << 20),
+        anchors=_anchors(part.table("anchors"), home) if "anchors" in part else None,
+    )
+
+
+def _beside(part: Stanza, key: str, home: Path, default: Path) -> Path:
+    name = part.text(key, str(default))
+    return home / name
+
+
+def _address(text: str, home: Path) -> str:
+    return text if text.startswith(("http://", "https://")) else str(home / text)
+
+
+def _anchors(part: Stanza, home: Path) -> AnchorSettings:
+    return AnchorSettings(
+        tsa_url=part.text("tsa_url"),
+        tsa_root_file=home / part.text("tsa_root_file"),
+        tsa_policy=part.text("tsa_policy", ""),
+        every=part.duration("every", "1h"),
+        timeout=part.duration("timeout", "10s"),
     )
 
 

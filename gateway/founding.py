@@ -152,6 +152,11 @@ url = "{url}"         # or postgresql+psycopg://user@host/database
 origin = "{origin}"
 signing_key_file = "keys/log.key"
 cosigner_key_files = []                        # further lines of each checkpoint, such as ["keys/log.ml-dsa-44.key"]
+next_signing_key_file = "keys/log.next.key"    # the new key while the signing key is being changed
+key_history_file = "keys/log.history"          # which keys were in force when; written by `chengxin keys rotate`
+seen_checkpoint_file = "keys/checkpoint.seen"  # the newest checkpoint; never restore it together with the database
+seen_every = "10s"                             # how often it is written
+ask_published = []                             # published checkpoints (https://…/checkpoint, or a path) to ask at start
 master_keys_file = "keys/master.keys"
 master_keys = "file"                           # or "pkcs11": the keys in the file are wrapped by an HSM (extra `hsm`)
 # pkcs11_module = "/usr/lib/softhsm/libsofthsm2.so"
@@ -160,6 +165,13 @@ master_keys = "file"                           # or "pkcs11": the keys in the fi
 # pkcs11_pin_file = "keys/hsm.pin"             # mode 0600
 index_key_file = "keys/index.key"
 queue = 4096                                   # submissions that may wait; more are refused at once
+
+# [ledger.anchors]                             # time stamps of checkpoints (RFC 3161); needs the extra `anchors`
+# tsa_url = "https://tsa.example/tsr"
+# tsa_root_file = "keys/tsa-roots.pem"         # root certificates of the authority
+# tsa_policy = "1.2.3.4"                       # the policy its stamps must name; any if absent
+# every = "1h"
+# timeout = "10s"
 
 [publication]
 listen = ""                                    # such as "127.0.0.1:8480": the log over HTTP (C2SP tlog-tiles), for

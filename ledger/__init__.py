@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from ledger.errors import *  # noqa: F403
     from ledger.fsck import Damage as Damage
     from ledger.fsck import FsckReport as FsckReport
+    from ledger.keyring.history import KeyHistory as KeyHistory
+    from ledger.keyring.published import format_key_history as format_key_history
+    from ledger.keyring.published import verify_key_history as verify_key_history
     from ledger.log.algorithms.ed25519 import Ed25519Signer as Ed25519Signer
     from ledger.log.algorithms.ed25519 import Ed25519Verifier as Ed25519Verifier
     from ledger.log.checkpoint import Checkpoint as Checkpoint
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from ledger.log.key_file import write_signing_key as write_signing_key
     from ledger.log.note import Signer as Signer
     from ledger.log.note import Verifier as Verifier
+    from ledger.log.remembered import Remembered as Remembered
     from ledger.log.store import create_store as create_store
     from ledger.log.store import open_store as open_store
     from ledger.log.vkey import parse_vkey as parse_vkey
@@ -63,12 +67,13 @@ if TYPE_CHECKING:
     from ledger.witness.policy_file import load_policy as load_policy
 
 _ERRORS = (
-    "AlgorithmUnavailable AlreadyClaimed AppendRefused CanonicalError DisclosureError EntryError EntryMissing "
-    "ErasureRefused ExportRefused ExtraMissing HsmUnavailable IdempotencyConflict KeyFileError LedgerClosed "
-    "LedgerDamaged LedgerError LedgerLocked LedgerOverloaded LedgerUnavailable NoteError PathMalformed PolicyError "
-    "ProofError PublicationDamaged PublicationError PublicationUnavailable QuorumMissing ReceiptError RemnantsLeft "
-    "ResourceMissing SchemaNewer SchemaOlder SplitView StoreError StoreExists StoreMissing SubmissionError "
-    "TransitionRefused VaultError WitnessError WitnessStateError WrongKey WrongOrigin"
+    "AlgorithmUnavailable AlreadyClaimed AnchorError AnchorUnavailable AppendRefused CanonicalError DisclosureError "
+    "EntryError EntryMissing ErasureRefused ExportRefused ExtraMissing HsmUnavailable IdempotencyConflict "
+    "KeyFileError KeyHistoryError KeyNotInForce LedgerClosed LedgerDamaged LedgerError LedgerLocked LedgerOverloaded "
+    "LedgerUnavailable LogShrunk NoteError PathMalformed PolicyError ProofError PublicationDamaged PublicationError "
+    "PublicationUnavailable QuorumMissing ReceiptError RememberedUnusable RemnantsLeft ResourceMissing SchemaNewer "
+    "SchemaOlder SplitView StoreError StoreExists StoreMissing SubmissionError TransitionRefused VaultError "
+    "WitnessError WitnessStateError WrongKey WrongOrigin"
 )
 _HOME = {
     **dict.fromkeys(_ERRORS.split(), "ledger.errors"),
@@ -77,8 +82,11 @@ _HOME = {
     **dict.fromkeys(
         ["Appended", "Draft", "Idempotency", "Level", "Replay", "Sequenced", "Submission"], "ledger.appends.values"
     ),
+    "KeyHistory": "ledger.keyring.history",
+    **dict.fromkeys(["format_key_history", "verify_key_history"], "ledger.keyring.published"),
     "Checkpoint": "ledger.log.checkpoint",
     **dict.fromkeys(["VerifiedDisclosure", "disclose", "verify_disclosure"], "ledger.disclosure"),
+    "Remembered": "ledger.log.remembered",
     **dict.fromkeys(["Damage", "FsckReport"], "ledger.fsck"),
     **dict.fromkeys(["Ed25519Signer", "Ed25519Verifier"], "ledger.log.algorithms.ed25519"),
     **dict.fromkeys(["load_further_signer", "load_signer", "write_key", "write_signing_key"], "ledger.log.key_file"),

@@ -38,6 +38,14 @@ class AlgorithmUnavailable(ExtraMissing):
     """An algorithm needs a library, or a release of one, that is not installed; the message says which."""
 
 
+class KeyNotInForce(WrongKey):
+    """Only keys that were not in force at the checkpoint's size signed it: retired, or not announced yet."""
+
+
+class KeyHistoryError(LedgerError):
+    """A history of the log's keys is malformed, does not prove what it says, or does not allow this step."""
+
+
 class ReceiptError(LedgerError):
     """A receipt is not in the `tlog-proof` format, or does not carry the entry it proves."""
 
@@ -92,6 +100,14 @@ class LedgerLocked(StoreError):
 
 class LedgerDamaged(LedgerError):
     """Stored data contradict each other (DATA_LOSS): nothing more is appended until somebody has looked."""
+
+
+class LogShrunk(LedgerDamaged):
+    """The database holds fewer entries than a signed checkpoint that left: it was restored, or lost commits."""
+
+
+class RememberedUnusable(LedgerError):
+    """A checkpoint remembered outside the database cannot be read, so that nothing can be told by it."""
 
 
 class LedgerUnavailable(LedgerError):
@@ -223,3 +239,11 @@ class PublicationDamaged(PublicationError):
 
 class ExportRefused(PublicationError):
     """The directory is not one that this log may be exported to; nothing in it was replaced."""
+
+
+class AnchorError(LedgerError):
+    """A time stamp does not prove what it should: other bytes, another question, or nobody we trust."""
+
+
+class AnchorUnavailable(LedgerError):
+    """The time-stamping authority gave no time stamp now; asking again may help."""

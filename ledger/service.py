@@ -25,6 +25,7 @@ from ledger.log import schema
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.note import Signer, Verifier
 from ledger.log.reader import LogReader, read_entry
+from ledger.log.remembered import Remembered
 from ledger.log.store import Store, open_store, read_checkpoint_note, read_covering_note, read_head
 from ledger.log.tiles import TileCache
 from ledger.merkle import hash_leaf, prove_inclusion, verify_inclusion
@@ -50,6 +51,7 @@ class Ledger:
         *,
         entropy: Callable[[int], bytes],
         readers: int,
+        seen: Remembered | None = None,
     ) -> None:
         self._store = store
         self._identity = identity
@@ -70,6 +72,8 @@ class Ledger:
         self._published, self._witnessed = Milestone(head.published), Milestone()
         self._appender: Appender | SharedAppender
         self._progress: Publisher | Follower | None = None
+        self._seen = seen
+        self.remember()
 
     @classmethod
     def open(
@@ -86,12 +90,13 @@ class Ledger:
         publishing: Publishing | None = None,
         capacity: int = 4096,
         readers: int = 4,
+        seen: Remembered | None = None,
     ) -> Self:
         """Open an existing ledger for appending, and check that what is stored at its right edge is sound.
 
         `cosigners` are further keys that sign each checkpoint (a line each); `publishing` says when checkpoints are
         signed (with each commit, by default); `capacity` is how many submissions may wait, `readers` how many reads
-        may run at once.
+        may run at once; `seen` is what is known of the log outside its database.
 
         Raises:
             StoreMissing, SchemaNewer, SchemaOlder: there is no store this program can open.
@@ -99,6 +104,7 @@ class Ledger:
             LedgerLocked: the SQLite file has a writer already.
             WrongKey, WrongOrigin: it is another log than configured.
             LedgerDamaged: head, tiles and checkpoint contradict each other.
+            LogShrunk, LedgerDamaged, RememberedUnusable: it does not continue what `seen` remembers.
             LedgerUnavailable: the database cannot be reached.
         """
         identity = Identity(origin=origin, signers=(signer, *cosigners), verifiers=tuple(verifiers))
@@ -107,7 +113,7 @@ class Ledger:
         try:
             store.start_writing()
             vault = Vault(master_keys, origin, entropy)
-            ledger = cls(store, identity, vault, publishing, entropy=entropy, readers=readers)
+            ledger = cls(store, identity, vault, publishing, entropy=entropy, readers=readers, seen=seen)
             ledger._write_here(publishing, now, capacity)
         except BaseException:
             store.close()
@@ -297,6 +303,16 @@ class Ledger:
     def publication(self) -> Publication:
         """Return the resources that this log publishes."""
         return self._publication
+
+    def remember(self) -> None:
+        """Require that the log continues what is remembered of it outside, and remember its newest checkpoint there.
+
+        Raises:
+            LogShrunk, LedgerDamaged, RememberedUnusable: it does not: stop serving.
+            LedgerUnavailable, OSError: nothing could be read, or remembered, now.
+        """
+        if self._seen is not None:
+            self._seen.advance(self._store, self._identity.verifiers, self._identity.origin)
 
     def close(self) -> None:
         """Commit what waits, stop, and close every connection. Closing twice does nothing more."""

@@ -36,36 +36,56 @@ def server() -> Iterator[URL]:
     if given:
         yield make_url(given).set(drivername="postgresql+psycopg")
         return
+    with own_server() as own:
+        yield own.url
+
+
+class OwnServer:
+    """A server that a test may kill and start again; it belongs to nobody else."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._install = _binaries()
+        self._who: dict[str, Any] = {}
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            nobody = pwd.getpwnam("nobody")
+            self._who = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            root.chmod(0o755)
+            os.chown(root, nobody.pw_uid, nobody.pw_gid)
+            if not _runs(self._install, self._who):
+                self._install = Path(shutil.copytree(self._install, root / "install", symlinks=True))
+        self.url = URL.create(
+            "postgresql+psycopg", username="postgres", database="postgres", query={"host": str(root)}
+        )  # fmt: skip
+        self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+
+    def start(self) -> None:
+        """Start, and wait until it answers; after `kill` it recovers from its log first."""
+        self._run("pg_ctl", "-w", "-o", _SETTINGS.format(root=self._root), "-l", str(self._root / "log"), "start")
+
+    def kill(self) -> None:
+        """Let every process of the server end at once, in the middle of whatever it does."""
+        self._run("pg_ctl", "-m", "immediate", "-w", "stop")
+
+    def _run(self, tool: str, *arguments: str) -> None:
+        command = [str(self._install / "bin" / tool), "-D", str(self._root / "data"), *arguments]
+        env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+        subprocess.run(command, check=True, cwd=self._root, env=env, stdout=subprocess.DEVNULL, **self._who)
+
+
+@contextmanager
+def own_server() -> Iterator[OwnServer]:
+    """Start a server of one's own, whatever `TEST_POSTGRES_URL` says."""
     root = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a short path: unix sockets allow 107 bytes
     try:
-        yield from _started(root)
+        own = OwnServer(root)
+        own.start()
+        try:
+            yield own
+        finally:
+            own.kill()
     finally:
         shutil.rmtree(root, ignore_errors=True)
-
-
-def _started(root: Path) -> Iterator[URL]:
-    install = _binaries()
-    who: dict[str, Any] = {}
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        nobody = pwd.getpwnam("nobody")
-        who = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-        root.chmod(0o755)
-        os.chown(root, nobody.pw_uid, nobody.pw_gid)
-        if not _runs(install, who):
-            install = Path(shutil.copytree(install, root / "install", symlinks=True))
-    env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-
-    def run(tool: str, *arguments: str) -> None:
-        command = [str(install / "bin" / tool), *arguments]
-        subprocess.run(command, check=True, cwd=root, env=env, stdout=subprocess.DEVNULL, **who)
-
-    data = str(root / "data")
-    run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
-    run("pg_ctl", "-D", data, "-w", "-o", _SETTINGS.format(root=root), "-l", str(root / "log"), "start")
-    try:
-        yield URL.create("postgresql+psycopg", username="postgres", database="postgres", query={"host": str(root)})
-    finally:
-        run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
 
 
 def _binaries() -> Path:

@@ -13,8 +13,8 @@ from ledger.appends.values import Draft, Submission
 from ledger.canonical import format_time, microseconds
 from ledger.errors import SubmissionError
 from ledger.records.codec import entry_parts, is_policy
-from ledger.records.commitments import commit_groups
-from ledger.records.lifecycle import FAMILY_OF, OPENS
+from ledger.records.commitments import PUBLIC_GROUP, commit_groups
+from ledger.records.lifecycle import FAMILY_OF, OPENS, PUBLIC_KINDS
 from ledger.records.projections import FACTS_GROUP, Facts, normalise_facts, read_facts
 from ledger.vault import SealedDocument, Vault
 
@@ -118,6 +118,8 @@ def _wrong_draft(draft: Draft) -> list[str]:
         and is_policy(draft.policy)
         and FACTS_GROUP not in draft.groups
         and FACTS_GROUP not in draft.fields
+        and (PUBLIC_GROUP not in draft.groups or draft.kind in PUBLIC_KINDS)
+        and PUBLIC_GROUP not in draft.fields
     ):
         return _NOTHING_WRONG
     mistakes = []
@@ -129,6 +131,8 @@ def _wrong_draft(draft: Draft) -> list[str]:
         mistakes.append("policy is neither empty nor 64 hex digits")
     if FACTS_GROUP in draft.groups or FACTS_GROUP in draft.fields:
         mistakes.append(f"the group {FACTS_GROUP!r} is reserved")
+    if PUBLIC_GROUP in draft.fields or (PUBLIC_GROUP in draft.groups and draft.kind not in PUBLIC_KINDS):
+        mistakes.append(f"an entry of this kind has no group {PUBLIC_GROUP!r}, or only as a whole")
     # Told here too, so that a caller hears of every mistake at once; nothing is kept of these salts of zeroes.
     return mistakes + normalise_facts(draft.facts)[1] + commit_groups(draft.groups, draft.fields, bytes)[2]
 

@@ -19,6 +19,7 @@ from ledger.errors import AppendRefused, LedgerDamaged, LedgerUnavailable
 from ledger.log import schema
 from ledger.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.log.databases import Database, upsert_clause
+from ledger.log.remembered import require_prefix
 from ledger.log.store import Head, Store, lock_head, read_tile
 from ledger.log.tiles import ExpandedTile, TileTree
 from ledger.merkle import hash_leaf
@@ -71,6 +72,7 @@ class Sequencer:
         self._inline = inline
         self._tree: TileTree | None = None
         self._root = b""
+        self._newest: Checkpoint | None = None
 
     def commit(self, batch: Sequence[Admitted]) -> Committed:
         """Append what the rules accept of a batch; one outcome for each submission, in order.
@@ -104,6 +106,7 @@ class Sequencer:
                 note = self._extend(connection, tree, head, plan)
                 if note is not None:
                     paths = batch_paths(tree, self._root, [entry.leaf_hash for entry in plan.entries])
+        self._newest = Checkpoint(origin=self._identity.origin, size=tree.size, root=self._root)
         self._keep_tiles(tree.settle())
         return Committed([_conclude(made, plan, paths) for made in decided], note or b"")
 
@@ -111,6 +114,8 @@ class Sequencer:
         tree = self._tree
         if tree is None or tree.size != head.size:
             tree = load_tree(connection, head, self._identity)
+            if self._newest is not None:  # a fail-over may have lost what this process has given receipts for
+                require_prefix(self._newest, "this process", head.size, head.root, tree.node)
         elif self._root != head.root:
             raise LedgerDamaged(f"the head of size {head.size} has another root than this process wrote")
         # Tiles of old leaves are hardly ever asked for here, and only within this transaction.

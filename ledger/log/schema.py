@@ -178,7 +178,19 @@ vault_document = Table(
 )
 """The document behind the entry of the same index: nonce (12 bytes), ciphertext and tag."""
 
-_FROZEN = ("entry", "tile_inner", "checkpoint", "cosignature")
+anchor = Table(
+    "anchor",
+    tables,
+    Column("size", _Int, primary_key=True, autoincrement=False),
+    Column("kind", Text, primary_key=True),
+    Column("at", Text, primary_key=True),
+    Column("token", LargeBinary, nullable=False),
+    **_STRICT,
+)
+"""Statements by outsiders that the checkpoint of `size` existed `at` a time; `token` is the proof as it came (of kind
+`rfc3161`: the DER `TimeStampResp` over the note)."""
+
+_FROZEN = ("entry", "tile_inner", "checkpoint", "cosignature", "anchor")
 
 
 def _sqlite_triggers() -> list[str]:

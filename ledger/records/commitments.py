@@ -8,6 +8,7 @@ proved while the others stay unknown. `salt` is 32 random bytes, `||` joins, and
     digest    SHA-256("chengxin/ledger/v1/field" || 0x00 || group || 0x00 || field || 0x00 || salt || canonical(value))
 
 Each field has a salt of its own. The three domains keep the forms apart: no value can be passed off as another form.
+The group `public` alone has a salt that is known (`PUBLIC_SALT`): it is for what everybody may know.
 Field names are seen by whoever is shown one field of the group; they must never tell anything about a person.
 """
 
@@ -33,6 +34,10 @@ _MOST_FIELDS = 256
 _AROUND_VALUE, _AROUND_FIELD = 2, 4  # levels of the document around a group's value, and around a field's
 LONGEST_DOCUMENT = 16 << 20
 """Bytes."""
+PUBLIC_GROUP = "public"
+"""The group for what everybody may know, such as keys of the log; only kinds of `PUBLIC_KINDS` may have it."""
+PUBLIC_SALT = bytes(32)
+"""Salt of the public group: whoever holds the value can check the commitment. Never a salt for anything personal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +108,7 @@ def commit_groups(
     salts = entropy(32 * (len(groups) + sum([1 + len(values) for values in fields.values()])))
     at = 0
     for name in names:
-        salt, at = salts[at : at + 32], at + 32
+        salt, at = PUBLIC_SALT if name == PUBLIC_GROUP else salts[at : at + 32], at + 32
         try:
             if name in fields:
                 values = fields[name]

@@ -98,6 +98,14 @@ FAMILIES: Mapping[str, Family] = {
                 "DocumentErased": _to("DONE", None),
             },
         ),
+        _family(
+            "logkey",
+            {
+                "LogKeyAdded": _to("KEY_IN_FORCE", None),
+                # The key a log was opened with has no entry that added it.
+                "LogKeyRetired": _to("KEY_RETIRED", None, "KEY_IN_FORCE"),
+            },
+        ),
     )
 }
 """Every family, by name."""
@@ -105,12 +113,16 @@ FAMILIES: Mapping[str, Family] = {
 FAMILY_OF: Mapping[str, Family] = {kind: family for family in FAMILIES.values() for kind in family.transitions}
 """The family of each kind of entry; a kind belongs to one family only."""
 
+PUBLIC_KINDS = frozenset({"LogKeyAdded", "LogKeyRetired"})
+"""Kinds whose group `public` (`ledger.records.commitments.PUBLIC_GROUP`) is committed to without a secret salt."""
+
 FAMILY_NUMBERS: Mapping[str, int] = {
     "verification": 1,
     "commitment": 2,
     "finding": 3,
     "report": 4,
     "operation": 5,
+    "logkey": 6,
 }  # fmt: skip
 
 STATE_NUMBERS: Mapping[str, int] = {
@@ -120,6 +132,7 @@ STATE_NUMBERS: Mapping[str, int] = {
     "DISCREPANCY": 30, "EVIDENCE_REQUESTED": 31, "CLEARED": 32, "MINOR_ERROR": 33, "FALSE_PROPOSED": 34,
     "NOTIFIED": 35, "DEFENCE_HEARD": 36, "DECIDED": 37, "DISMISSED": 38, "FINAL": 39, "REVOKED": 40,
     "ISSUED": 50, "ACKNOWLEDGED": 51, "REJECTED": 52, "RECALLED": 53,
+    "KEY_IN_FORCE": 60, "KEY_RETIRED": 61,
 }  # fmt: skip
 
 FAMILY_NAMES: Mapping[int, str] = {number: name for name, number in FAMILY_NUMBERS.items()}

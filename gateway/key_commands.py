@@ -1,0 +1,213 @@
+"""`chengxin keys …`: changing the key of the log, and the published history of its keys."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from gateway.config import LedgerSettings
+    from ledger import KeyHistory, Ledger
+    from ledger.keyring.files import KeyFiles
+
+_CONFIG = click.option(
+    "--config",
+    "config",
+    type=click.Path(path_type=Path),
+    default=Path("var/gateway.toml"),
+    show_default=True,
+    help="The configuration file.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def add_to(group: click.Group) -> None:
+    """Add these commands to the program."""
+    group.add_command(keys)
+
+
+@click.group()
+def keys() -> None:
+    """The keys that sign the log."""
+
+
+@keys.command("rotate")
+@_CONFIG
+@_JSON
+def keys_rotate(config: Path, as_json: bool) -> None:
+    """Make the log's next key and announce it in the log, signed by the present one.
+
+    Stop the gateway first if the database is SQLite. From the next start on, every checkpoint carries both signatures,
+    until `chengxin keys retire`. Publish the key history when you are done.
+    """
+    settings, files = _files(config)
+    with _rotation(settings, files) as (ledger, history):
+        from ledger.keyring.files import store_key_history
+        from ledger.keyring.rotation import announce_key
+
+        vkey = _next_key(files, history)
+        changed = announce_key(ledger, history, vkey, now=datetime.now(UTC), entropy=os.urandom)
+        store_key_history(files, changed)
+    _tell(changed, as_json)
+
+
+@keys.command("retire")
+@_CONFIG
+@click.option("--key-id", help="The key to retire, by its id of 8 hex digits; the present signing key by default.")
+@_JSON
+def keys_retire(config: Path, key_id: str | None, as_json: bool) -> None:
+    """Retire a key: checkpoints of later sizes are not believed on its signature any more; older ones are, for ever.
+
+    Stop the gateway first if the database is SQLite; with PostgreSQL, first start every gateway anew, so that all of
+    them sign with the key that stays. The private key is put aside, not destroyed.
+    """
+    settings, files = _files(config)
+    with _rotation(settings, files) as (ledger, history):
+        from ledger.keyring.files import put_away_retired, store_key_history
+        from ledger.keyring.rotation import retire_key
+
+        number = _chosen(files, history, key_id)
+        _require_in_use(ledger, history, number)
+        changed = retire_key(ledger, history, number, now=datetime.now(UTC), entropy=os.urandom)
+        store_key_history(files, changed)
+        for path in put_away_retired(files, changed):
+            click.echo(f"the retired private key is in {path}: destroy it", err=True)
+    _tell(changed, as_json)
+
+
+@keys.command("history")
+@_CONFIG
+@click.option("--verify", "file", type=click.Path(path_type=Path, exists=True), help="Verify a published history.")
+@click.option(
+    "--key", "key", type=click.Path(path_type=Path, exists=True), help="The log's first public key, for that."
+)
+@click.option("--rebuild", is_flag=True, help="Read the history from the log, and write it where it belongs.")
+@_JSON
+def keys_history(config: Path, file: Path | None, key: Path | None, rebuild: bool, as_json: bool) -> None:
+    """Show which keys were in force at which sizes; with --verify, of any log, offline."""
+    from ledger import parse_vkey, verify_key_history
+
+    if file is not None and (key is None or rebuild):
+        raise click.UsageError("--verify needs --key, and does not go with --rebuild")
+    first = None if key is None else parse_vkey(key.read_text("utf-8"))
+    if file is not None and first is not None:
+        _tell(verify_key_history(file.read_bytes().decode("utf-8"), first.vkey, first.name), as_json)
+        return
+    settings, files = _files(config)
+    _tell(_rebuilt(settings, files, None if first is None else first.vkey) if rebuild else _known(files), as_json)
+
+
+def _files(config: Path) -> tuple[LedgerSettings, KeyFiles]:
+    from gateway.bootstrap import key_files
+    from gateway.config import load_settings
+
+    settings = load_settings(config).ledger
+    return settings, key_files(settings)
+
+
+@contextmanager
+def _rotation(settings: LedgerSettings, files: KeyFiles) -> Iterator[tuple[Ledger, KeyHistory]]:
+    """Lend the ledger, opened for appending, and its key history as the log has it."""
+    from gateway import logs
+    from gateway.bootstrap import open_ledger
+    from gateway.refusals import explained
+    from ledger.errors import LedgerLocked
+    from ledger.keyring.files import put_away_retired
+
+    logs.configure()
+    try:
+        with explained():
+            _settle(settings, files)
+            ledger = open_ledger(settings)
+    except LedgerLocked as failure:
+        raise click.ClickException(f"{failure}: stop the gateway, and start it again afterwards") from failure
+    with ledger:
+        history = _known(files)
+        put_away_retired(files, history)
+        yield ledger, history
+
+
+def _settle(settings: LedgerSettings, files: KeyFiles) -> None:
+    """Finish what an interrupted run left: an event that is in the log, but not in the file yet."""
+    from ledger.errors import KeyHistoryError
+    from ledger.keyring.files import require_same_log
+
+    try:
+        require_same_log(settings.url, _known(files))
+    except KeyHistoryError:
+        _rebuilt(settings, files)
+
+
+def _known(files: KeyFiles) -> KeyHistory:
+    from ledger.keyring.files import open_keyring
+
+    return open_keyring(files).history
+
+
+def _rebuilt(settings: LedgerSettings, files: KeyFiles, first: str | None = None) -> KeyHistory:
+    from gateway.bootstrap import open_master_keys
+    from ledger.keyring.files import store_key_history
+    from ledger.keyring.rotation import read_key_history
+
+    first = first or _known(files).keys[0].vkey
+    masters = open_master_keys(settings)
+    history = read_key_history(settings.url, first, origin=settings.origin, master_keys=masters)
+    store_key_history(files, history)
+    return history
+
+
+def _next_key(files: KeyFiles, history: KeyHistory) -> str:
+    """Make the file of the next key, or take the one that an interrupted run left unannounced."""
+    from ledger import load_signer, write_signing_key
+
+    if not files.next.exists():
+        return write_signing_key(files.next, files.origin).verifier.vkey
+    vkey = load_signer(files.next, files.origin).verifier.vkey
+    if history.number_of(vkey) is not None:
+        raise click.ClickException("a rotation is under way: `chengxin keys retire` ends it")
+    return vkey
+
+
+def _chosen(files: KeyFiles, history: KeyHistory, key_id: str | None) -> int:
+    from ledger import load_signer
+
+    if key_id is None:
+        key_id = load_signer(files.signing, files.origin).key_id.hex()
+    for number, key in enumerate(history.keys):
+        if key.verifier.key_id.hex() == key_id.lower():
+            return number
+    raise click.ClickException(f"the log has no key {key_id}")
+
+
+def _require_in_use(ledger: Ledger, history: KeyHistory, number: int) -> None:
+    """Require that the newest checkpoint is signed by a key that stays: otherwise a gateway may not have it yet."""
+    from ledger.errors import WrongKey
+    from ledger.log.checkpoint import open_checkpoint
+
+    history.require_retirable(number)
+    stays = [key.verifier for key in history.in_force if key is not history.keys[number]]
+    try:
+        open_checkpoint(ledger.checkpoint(), stays, history.origin)
+    except WrongKey:
+        raise click.ClickException(
+            "the newest checkpoint is not signed by the key that stays: start the gateway with it first"
+        ) from None
+
+
+def _tell(history: KeyHistory, as_json: bool) -> None:
+    lines = [
+        {"key": key.vkey, "first": key.first, "last": key.last, "in_force": key.last is None} for key in history.keys
+    ]
+    if as_json:
+        click.echo(jsonlib.dumps({"origin": history.origin, "keys": lines}, ensure_ascii=False))
+        return
+    for key in history.keys:
+        until = "in force" if key.last is None else f"retired, up to size {key.last}"
+        click.echo(f"{key.vkey}: from size {key.first}, {until}")

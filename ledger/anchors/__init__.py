@@ -1,0 +1,1 @@
+"""Anchors: signed statements by outsiders that a checkpoint existed at a time (RFC 3161 time stamps)."""

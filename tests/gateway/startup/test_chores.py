@@ -1,0 +1,71 @@
+"""What a gateway does by the clock fails without hindering it, and stops it only for damage."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from gateway.chores import Chore, Chores
+from ledger import AnchorUnavailable, LogShrunk
+
+NOW, NEVER = timedelta(0), timedelta(days=1)
+
+
+def chore(act: object, *, retry: timedelta = NOW, every: timedelta = NEVER, at_close: bool = False) -> Chore:
+    return Chore(name="test", act=act, every=every, first=NOW, retry=retry, at_close=at_close)  # type: ignore[arg-type]
+
+
+async def test_a_failed_chore_is_tried_again_until_it_succeeds() -> None:
+    loop, done, tries = asyncio.get_running_loop(), asyncio.Event(), []
+
+    def act() -> None:
+        tries.append(len(tries))
+        if len(tries) == 1:
+            raise AnchorUnavailable("down")
+        if len(tries) == 2:
+            raise OSError("full")
+        if len(tries) == 3:
+            raise ZeroDivisionError
+        loop.call_soon_threadsafe(done.set)
+
+    stop = asyncio.Event()
+    async with Chores([chore(act)], stop):
+        await done.wait()
+    assert tries == [0, 1, 2, 3]
+    assert not stop.is_set()
+
+
+async def test_damage_stops_the_gateway_and_ends_it_as_an_error() -> None:
+    def act() -> None:
+        raise LogShrunk("fewer entries than before")
+
+    stop = asyncio.Event()
+    with pytest.raises(LogShrunk, match="fewer"):
+        async with Chores([chore(act)], stop):
+            await stop.wait()
+
+
+async def test_an_error_of_the_gateway_itself_is_not_hidden_by_damage() -> None:
+    def act() -> None:
+        raise LogShrunk("fewer entries than before")
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        async with Chores([chore(act)], stop):
+            await stop.wait()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await serve()
+
+
+async def test_a_chore_may_be_done_once_more_at_the_end() -> None:
+    tries: list[int] = []
+    asked = Chore(
+        name="test", act=lambda: tries.append(1), every=NEVER, first=NEVER, retry=NEVER, at_close=True
+    )  # fmt: skip
+    async with Chores([asked], asyncio.Event()):
+        assert tries == []
+    assert tries == [1]

@@ -1,0 +1,188 @@
+"""A gateway whose ledger is not what it must be does not start, says why, and touches nothing."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from ledger import load_signer, write_signing_key
+from ledger.log.checkpoint import Checkpoint, read_checkpoint, sign_checkpoint
+from tests.gateway.startup.process import Ended, Place, make
+
+ORIGIN = "chengxin.example/log"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return make(tmp_path / "var")
+
+
+def refused(ended: Ended, error: str, *parts: str) -> None:
+    assert ended.status == 3, ended.said
+    told = ended.said[ended.said.index("Error: ") :]
+    for part in (f"({error})", *parts):
+        assert part in told
+    assert "Traceback" not in ended.said
+
+
+def replace_key(place: Place) -> None:
+    key = place.house.home / "keys" / "log.key"
+    key.unlink()
+    write_signing_key(key, ORIGIN)
+
+
+def test_another_signing_key_is_refused(place: Place) -> None:
+    replace_key(place)
+    refused(place.refusal(), "WrongKey", "signing_key_file")
+
+
+def test_another_origin_is_refused(place: Place) -> None:
+    place.configure(f'origin = "{ORIGIN}"', 'origin = "other.example/log"')
+    refused(place.refusal(), "WrongOrigin", ORIGIN, "other.example/log")
+
+
+def test_a_database_restored_from_an_old_backup_is_refused(place: Place, tmp_path: Path) -> None:
+    with place.running():
+        backup = place.backup(tmp_path / "backup")
+    with place.running():
+        pass
+    newest = place.backup(tmp_path / "newest")
+    place.restore(backup)
+
+    refused(place.refusal(), "LogShrunk", "1 entries", "checkpoint of 2", "successor")
+
+    place.restore(newest)
+    with place.running():
+        assert place.size() == 3
+
+
+def test_a_restored_database_that_grew_again_is_refused(place: Place, tmp_path: Path) -> None:
+    backup = place.backup(tmp_path / "backup")
+    with place.running():
+        pass
+    seen = shutil.copy(place.seen, tmp_path / "seen")
+    place.restore(backup)
+    place.seen.unlink()
+    with place.running():  # nothing is remembered here, so nothing can be noticed
+        pass
+    shutil.copy(seen, place.seen)
+
+    refused(place.refusal(), "LedgerDamaged", "the first 1 entries", "checkpoint.seen")
+
+
+def test_a_root_that_does_not_recompute_is_refused(place: Place) -> None:
+    with place.running():
+        pass
+    place.edit("UPDATE tile SET data = zeroblob(32) WHERE level = 0 AND n = 0")
+    refused(place.refusal(), "LedgerDamaged", "another root", "fsck")
+
+
+def test_a_head_that_is_not_what_its_checkpoint_says_is_refused(place: Place) -> None:
+    with place.running():
+        pass
+    place.edit("UPDATE head SET root = zeroblob(32)")
+    refused(place.refusal(), "LedgerDamaged")
+
+
+def test_a_newer_schema_is_refused(place: Place) -> None:
+    place.edit("UPDATE meta SET value = '999' WHERE key = 'schema_version'")
+    refused(place.refusal(), "SchemaNewer", "schema 999", "later one")
+
+
+def test_a_remembered_checkpoint_that_cannot_be_read_is_refused(place: Place) -> None:
+    for content in (b"", b"garbage\n", b"\xff"):
+        place.seen.write_bytes(content)
+        refused(place.refusal(), "RememberedUnusable", "checkpoint.seen")
+
+
+def test_a_checkpoint_remembered_of_another_log_is_refused(place: Place, tmp_path: Path) -> None:
+    stranger = write_signing_key(tmp_path / "stranger.key", ORIGIN)
+    place.seen.write_bytes(sign_checkpoint(Checkpoint(origin=ORIGIN, size=0, root=bytes(32)), [stranger]))
+    refused(place.refusal(), "RememberedUnusable", "known key")
+
+
+def ahead(place: Place) -> bytes:
+    signer = load_signer(place.house.home / "keys" / "log.key", ORIGIN)
+    return sign_checkpoint(Checkpoint(origin=ORIGIN, size=1000, root=bytes(32)), [signer])
+
+
+def test_a_published_copy_that_is_ahead_is_believed(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint").write_bytes(ahead(place))
+    place.configure("ask_published = []", f'ask_published = ["{tmp_path / "checkpoint"}"]')
+    refused(place.refusal(), "LogShrunk", "checkpoint of 1000", str(tmp_path / "checkpoint"))
+
+
+Publish = Callable[[int, bytes], str]
+
+
+@pytest.fixture
+def publish() -> Iterator[Publish]:
+    servers: list[tuple[ThreadingHTTPServer, Thread]] = []
+
+    def serve(status: int, body: bytes) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        servers.append((server, thread))
+        return f"http://127.0.0.1:{server.server_address[1]}/checkpoint"
+
+    yield serve
+    for server, thread in servers:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_copy_published_over_http_that_is_ahead_is_believed(place: Place, publish: Publish) -> None:
+    place.configure("ask_published = []", f'ask_published = ["{publish(200, ahead(place))}"]')
+    refused(place.refusal(), "LogShrunk", "checkpoint of 1000", "http://127.0.0.1")
+
+
+def test_published_copies_that_give_no_checkpoint_do_not_hinder(place: Place, publish: Publish) -> None:
+    addresses = [publish(200, b"<html>log in</html>"), publish(404, b""), "http://127.0.0.1:9/checkpoint", "/nowhere"]
+    place.configure("ask_published = []", f"ask_published = {addresses!r}".replace("'", '"'))
+    with place.running():
+        assert place.size() == 1
+
+
+def test_what_was_acknowledged_is_remembered_when_the_gateway_ends(place: Place) -> None:
+    with place.running():
+        pass
+    assert read_checkpoint(place.seen.read_bytes()).size == place.size() == 1
+
+
+def test_what_was_acknowledged_is_remembered_while_the_gateway_runs(place: Place) -> None:
+    place.configure('seen_every = "10s"', 'seen_every = "10ms"')
+    process = place.start()
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("ready ")
+    while read_checkpoint(place.seen.read_bytes()).size != 1:
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    with place.running():
+        assert place.size() == 2
+
+
+def test_a_key_history_that_is_ahead_of_the_log_is_refused(place: Place, tmp_path: Path) -> None:
+    backup = place.backup(tmp_path / "backup")
+    assert place.command("keys", "rotate", "--config", place.house.config).status == 0
+    place.restore(backup)
+    place.seen.unlink()
+    refused(place.refusal(), "LogShrunk", "key history")
