@@ -230,7 +230,7 @@ def ledger_export(config: Path, directory: Path, url: str | None, as_json: bool)
     settings = _settings(config)
     address, origin = url or settings.ledger.url, settings.ledger.origin
     with _progress("exporting") as advance:
-        done = export(address, directory, verifiers=[_verifier(settings)], origin=origin, progress=advance)
+        done = export(address, directory, verifiers=_verifiers(settings), origin=origin, progress=advance)
     if as_json:
         click.echo(jsonlib.dumps(asdict(done)))
     else:

@@ -14,7 +14,8 @@ from ledger.durable_file import replace_file
 from ledger.errors import LedgerDamaged, LogShrunk, NoteError, ProofError, RememberedUnusable
 from ledger.log.checkpoint import Checkpoint, open_checkpoint
 from ledger.log.note import Verifier
-from ledger.log.store import Store, read_head, read_tile
+from ledger.log.reader import LogReader
+from ledger.log.store import Store, read_head
 from ledger.log.tiles import TileCache
 from ledger.merkle import NodeReader, prove_consistency, verify_consistency
 
@@ -80,15 +81,11 @@ class Remembered:
         if kept is not None:
             notes[str(self.path)] = kept
         seen = {where: _opened(where, note, verifiers, origin) for where, note in notes.items()}
-        cache = TileCache()
+        reader = LogReader(store, TileCache())
         with store.reading() as connection:
             head = read_head(connection)
-
-            def node(level: int, index: int) -> bytes:
-                return cache.node(level, index, lambda at, n: read_tile(connection, at, n))
-
-            for where, checkpoint in seen.items():
-                require_prefix(checkpoint, where, head.size, head.root, node)
+        for where, checkpoint in seen.items():
+            require_prefix(checkpoint, where, head.size, head.root, reader.node)
         return head.note
 
     def advance(self, store: Store, verifiers: Sequence[Verifier], origin: str) -> None:
