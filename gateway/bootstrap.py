@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import enum
+import gc
 import os
 import signal
+import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -74,12 +77,17 @@ from ledger import (
 from ledger.anchors.authority import TimestampAuthority
 from ledger.anchors.register import AnchorRegister
 from ledger.anchors.token import Roots, load_roots
+from ledger.appends.identity import Identity
+from ledger.appends.publishing import NoCosigners, Publishing
 from ledger.keyring.files import KeyFiles, open_keyring, require_same_log
 from ledger.log.elsewhere import ask_elsewhere
 from ledger.log.remembered import Remembered
+from ledger.sharing.owner import Owner, open_owner
 from ledger.v1 import ledger_pb2, ledger_pb2_grpc
 from ledger.vault.master_keys import Plain, Wrapping
 from ledger.vault.pkcs11 import Pkcs11Wrapping
+from ledger.witness.client import WitnessCosigners
+from ledger.witness.policy_file import load_policy
 
 _log = structlog.get_logger()
 _INDEX_KEY_VERSION = 1
@@ -126,22 +134,85 @@ def open_ledger(settings: LedgerSettings, *, now: Callable[[], datetime] = now_u
     Raises:
         ledger.LedgerError: it is not the ledger of these keys, or not all of it is there any more.
     """
-    keyring = open_keyring(key_files(settings))
-    require_same_log(settings.url, keyring.history)
-    signer, *others = keyring.signers
+    identity = open_identity(settings, now=now)
+    signer, *others = identity.signers
     return Ledger.open(
         settings.url,
         origin=settings.origin,
         signer=signer,
-        verifiers=keyring.history.verifiers,
-        cosigners=[
-            *others,
-            *(load_further_signer(path, settings.origin, now=now) for path in settings.cosigner_key_files),
-        ],
+        verifiers=identity.verifiers,
+        cosigners=others,
         master_keys=open_master_keys(settings),
+        publishing=open_publishing(settings),
         now=now,
         capacity=settings.queue,
         seen=_remembered(settings),
+    )
+
+
+def join_ledger(settings: LedgerSettings) -> Ledger:
+    """Share the configured SQLite ledger with the process that owns it; no signing key is read.
+
+    Raises:
+        ledger.LedgerError: as `open_ledger`.
+    """
+    history = open_keyring(key_files(settings)).history
+    return Ledger.join(
+        settings.url,
+        settings.owner_socket,
+        origin=settings.origin,
+        verifiers=history.verifiers,
+        master_keys=open_master_keys(settings),
+        publishing=open_publishing(settings, ask=False),
+        capacity=settings.queue,
+        seen=_remembered(settings),
+    )
+
+
+@contextmanager
+def owning_ledger(settings: LedgerSettings, *, now: Callable[[], datetime] = now_utc) -> Iterator[Owner]:
+    """Become the process that owns the configured SQLite ledger, until the block ends.
+
+    Raises:
+        ledger.LedgerError: as `open_ledger`.
+    """
+    with open_owner(
+        settings.url,
+        settings.owner_socket,
+        identity=open_identity(settings, now=now),
+        publishing=open_publishing(settings),
+        now=now,
+        capacity=settings.queue,
+        seen=_remembered(settings),
+    ) as owner:
+        yield owner
+
+
+def open_identity(settings: LedgerSettings, *, now: Callable[[], datetime] = now_utc) -> Identity:
+    """Read the keys of the log, further lines included, and require that they are those of the database."""
+    keyring = open_keyring(key_files(settings))
+    require_same_log(settings.url, keyring.history)
+    further = [load_further_signer(path, settings.origin, now=now) for path in settings.cosigner_key_files]
+    return Identity(
+        origin=settings.origin, signers=(*keyring.signers, *further), verifiers=tuple(keyring.history.verifiers)
+    )
+
+
+def open_publishing(settings: LedgerSettings, *, ask: bool = True) -> Publishing:
+    """Say how checkpoints are published; with `ask`, with the witnesses that the policy names.
+
+    Raises:
+        ledger.WitnessError, ledger.PolicyError: the policy cannot be used; every mistake is named.
+    """
+    cosigners: WitnessCosigners | NoCosigners | None = None
+    if settings.witness_policy_file is not None:
+        policy = load_policy(settings.witness_policy_file)
+        cosigners = WitnessCosigners(policy, timeout=settings.witness_timeout) if ask else NoCosigners()
+    return Publishing(
+        signing=settings.signing,
+        sign_after=settings.sign_after,
+        interval=settings.publish_every.total_seconds(),
+        cosigners=cosigners,
     )
 
 
@@ -338,11 +409,27 @@ class Unserved:
     """A servicer without a method: every RPC of its service answers UNIMPLEMENTED."""
 
 
+class Part(enum.Enum):
+    """What one process of a gateway does."""
+
+    ALONE = "alone"
+    """Everything."""
+    OWNER = "owner"
+    """Writes the SQLite ledger for the others; answers no calls."""
+    FIRST = "first"
+    """Answers calls, and does what is done once: publishing over HTTP, and what is done by the clock."""
+    FURTHER = "further"
+    """Answers calls."""
+
+
 class Gateway:
     """A running gateway: opens everything, serves, and closes everything in order."""
 
-    def __init__(self, settings: Settings, *, now: Callable[[], datetime] = now_utc) -> None:
+    def __init__(
+        self, settings: Settings, *, part: Part = Part.ALONE, now: Callable[[], datetime] = now_utc
+    ) -> None:  # fmt: skip
         self._settings = settings
+        self._part = part
         self._now = now
 
     async def serve(self, ready: Callable[[int], None], stop: asyncio.Event) -> None:
@@ -358,16 +445,27 @@ class Gateway:
         tls = _tls(settings)
         sources = open_sources(settings, now=self._now)
         try:
-            with open_ledger(settings.ledger, now=self._now) as ledger:
-                await _enact(ledger, catalogue, self._now())
+            with self._open_ledger() as ledger:
+                if self._part is not Part.FURTHER:
+                    await _enact(ledger, catalogue, self._now())
                 flows = build_flows(
                     settings, ledger=ledger, index=index, catalogue=catalogue, sources=sources, now=self._now
                 )
+                served = services(settings, flows, ledger, now=self._now)
+                if self._part is Part.FURTHER:
+                    await self._serve(served, tls, ready, stop)
+                    return
                 async with publishing(settings, ledger), Chores(open_chores(settings.ledger, ledger), stop):
-                    await self._serve(services(settings, flows, ledger, now=self._now), tls, ready, stop)
+                    await self._serve(served, tls, ready, stop)
         finally:
             for connector in sources.values():
                 await connector.aclose()
+
+    def _open_ledger(self) -> Ledger:
+        settings = self._settings.ledger
+        if self._part is not Part.ALONE and settings.url.startswith("sqlite"):
+            return join_ledger(settings)
+        return open_ledger(settings, now=self._now)
 
     async def _serve(
         self, served: list[Service], tls: Tls | None, ready: Callable[[int], None], stop: asyncio.Event
@@ -378,6 +476,7 @@ class Gateway:
             tls=tls,
             max_message_bytes=self._settings.server.max_message_bytes,
             reflect=self._settings.server.reflection,
+            shared=self._part is not Part.ALONE,
         )
         await server.start()
         _log.info("serving", address=self._settings.server.listen, pid=os.getpid())
@@ -388,15 +487,19 @@ class Gateway:
         _log.info("stopped")
 
 
-def run(settings: Settings, ready: Callable[[int], None]) -> None:
+def run(settings: Settings, ready: Callable[[int], None], part: Part = Part.ALONE) -> None:
     """Serve until SIGTERM or SIGINT, on uvloop where there is one."""
+    prepare_interpreter()
+    if part is Part.OWNER:
+        _own(settings.ledger, ready)
+        return
 
     async def main() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sign, stop.set)
-        await Gateway(settings).serve(ready, stop)
+        await Gateway(settings, part=part).serve(ready, stop)
 
     factory = None
     with suppress(ImportError):
@@ -405,6 +508,25 @@ def run(settings: Settings, ready: Callable[[int], None]) -> None:
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main())
+
+
+def _own(settings: LedgerSettings, ready: Callable[[int], None]) -> None:
+    with owning_ledger(settings) as owner:
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sign, lambda *_: owner.stop())
+        _log.info("owning", pid=os.getpid())
+        ready(0)
+        owner.serve()
+
+
+def prepare_interpreter() -> None:
+    """Set the interpreter for serving: what lives for the life of the process is not searched for garbage again and
+    again, and threads that wait for the interpreter are let in soon.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    sys.setswitchinterval(0.0005)
 
 
 @asynccontextmanager

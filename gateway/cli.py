@@ -82,18 +82,36 @@ def check_config(config: Path) -> None:
 
 @cli.command()
 @_CONFIG
-def serve(config: Path) -> None:
+@click.option("--part", hidden=True, help="Only this part of a gateway of several processes.")
+@click.option("--listen", hidden=True, help="Instead of the configured address.")
+def serve(config: Path, part: str | None, listen: str | None) -> None:
     """Serve until SIGTERM. Prints `ready PORT` on standard output when it answers; logs go to standard error.
+
+    With `workers` above 1, so many processes answer at one address; a process that ends is started again.
 
     The exit status is 3 if the ledger is not what it must be: then starting again does not help, somebody has to look.
     """
+    from dataclasses import replace
+
     from gateway import logs
-    from gateway.bootstrap import run
+    from gateway.bootstrap import Part, run
     from gateway.refusals import explained
+    from gateway.workers import end_with_parent, run_workers
+
+    def ready(port: int) -> None:
+        click.echo(f"ready {port}")
+        sys.stdout.flush()
 
     logs.configure()
+    settings = _settings(config)
+    if part is None and settings.server.workers > 1:
+        sys.exit(run_workers(settings, config, ready))
+    if listen is not None:
+        settings = replace(settings, server=replace(settings.server, listen=listen))
     with explained():
-        run(_settings(config), lambda port: click.echo(f"ready {port}"))
+        if part is not None:
+            end_with_parent()
+        run(settings, ready, Part.ALONE if part is None else Part(part))
 
 
 @cli.group()

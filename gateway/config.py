@@ -15,6 +15,7 @@ from connectors.errors import StanzaError
 from connectors.stanza import Stanza
 from gateway.errors import ConfigurationError
 from gateway.rules.roles import Role, unit_of
+from ledger.appends.publishing import SignAfter, Signing
 
 _HIGHEST_PORT = 65_535
 
@@ -24,6 +25,7 @@ class ServerSettings:
     """Where and how the gateway listens."""
 
     listen: str
+    workers: int
     trust_domain: str
     plaintext: bool
     certificate_file: Path
@@ -76,6 +78,13 @@ class LedgerSettings:
     """None: the master keys stand in their file as they are."""
     index_key_file: Path
     queue: int
+    owner_socket: Path
+    """Where the owner of an SQLite ledger listens for the other workers."""
+    signing: Signing
+    sign_after: SignAfter
+    publish_every: timedelta
+    witness_policy_file: Path | None
+    witness_timeout: timedelta
     anchors: AnchorSettings | None
 
 
@@ -188,6 +197,7 @@ def _server(part: Stanza, home: Path) -> ServerSettings:
     }
     return ServerSettings(
         listen=part.text("listen", "127.0.0.1:8443"),
+        workers=part.number("workers", 1, least=1, most=256),
         trust_domain=part.text("trust_domain"),
         plaintext=plaintext,
         certificate_file=home / files["certificate_file"],
@@ -219,8 +229,25 @@ def _ledger(part: Stanza, home: Path) -> LedgerSettings:
         pkcs11=_pkcs11(part, home),
         index_key_file=home / part.text("index_key_file"),
         queue=part.number("queue", 4096, least=1, most=1 << 20),
+        owner_socket=_beside(part, "owner_socket", home, home / "owner.sock"),
+        signing=Signing(part.choice("signing", tuple(one.value for one in Signing), "inline")),
+        sign_after=_sign_after(part, url),
+        publish_every=part.duration("publish_every", "1s"),
+        witness_policy_file=home / part.text("witness_policy_file") if "witness_policy_file" in part else None,
+        witness_timeout=part.duration("witness_timeout", "10s"),
         anchors=_anchors(part.table("anchors"), home) if "anchors" in part else None,
     )
+
+
+def _sign_after(part: Stanza, url: str) -> SignAfter:
+    chosen = SignAfter(part.choice("sign_after", tuple(one.value for one in SignAfter), "local"))
+    if chosen is not SignAfter.LOCAL and part.choice("signing", ("inline", "interval"), "inline") == "inline":
+        part.mistake("sign_after", 'needs signing = "interval": with "inline", signing is part of the commit')
+    if chosen is SignAfter.STANDBY and url.startswith("sqlite"):
+        part.mistake("sign_after", "an SQLite ledger has no standby")
+    if chosen is SignAfter.WITNESS and "witness_policy_file" not in part:
+        part.mistake("sign_after", "needs a witness_policy_file")
+    return chosen
 
 
 def _beside(part: Stanza, key: str, home: Path, default: Path) -> Path:

@@ -135,6 +135,7 @@ _EXAMPLE = """\
 
 [server]
 listen = "{listen}"
+workers = 1                                    # processes that answer; a client's connections are shared out among them
 trust_domain = "{trust_domain}"             # of the callers' SPIFFE IDs
 certificate_file = "pki/server.crt"
 key_file = "pki/server.key"
@@ -165,6 +166,13 @@ master_keys = "file"                           # or "pkcs11": the keys in the fi
 # pkcs11_pin_file = "keys/hsm.pin"             # mode 0600
 index_key_file = "keys/index.key"
 queue = 4096                                   # submissions that may wait; more are refused at once
+owner_socket = "owner.sock"                    # where the one writer of an SQLite file listens for the other workers
+signing = "inline"                             # checkpoints are signed with each commit; or "interval": now and then,
+                                               # for a key in an HSM or where something must happen before
+sign_after = "local"                           # with "interval" also "standby" (PostgreSQL) or "witness"
+publish_every = "1s"                           # the interval of signing, and of asking witnesses
+# witness_policy_file = "keys/witnesses.policy"  # C2SP tlog-policy: which witnesses, and how many, cosign checkpoints
+witness_timeout = "10s"
 
 # [ledger.anchors]                             # time stamps of checkpoints (RFC 3161); needs the extra `anchors`
 # tsa_url = "https://tsa.example/tsr"

@@ -133,6 +133,7 @@ class Ledger:
         publishing: Publishing | None = None,
         capacity: int = 4096,
         readers: int = 4,
+        seen: Remembered | None = None,
     ) -> Self:
         """Share an SQLite ledger whose owner (`ledger.sharing`) listens on the socket `owner`; needs no signing key.
 
@@ -146,7 +147,7 @@ class Ledger:
         store = open_store(url, readers=readers + 1)
         try:
             vault = Vault(master_keys, origin, entropy)
-            ledger = cls(store, identity, vault, publishing, entropy=entropy, readers=readers)
+            ledger = cls(store, identity, vault, publishing, entropy=entropy, readers=readers, seen=seen)
         except BaseException:
             store.close()
             raise

@@ -49,7 +49,7 @@ class Service:
 
 
 class GrpcServer:
-    """Serves services at an address until stopped."""
+    """Serves services at an address until stopped; with `shared`, other processes serve at the same address."""
 
     def __init__(
         self,
@@ -59,12 +59,13 @@ class GrpcServer:
         tls: Tls | None,
         max_message_bytes: int,
         reflect: bool,
+        shared: bool = False,
     ) -> None:
         self._server = aio.server(
             options=[
                 ("grpc.max_receive_message_length", max_message_bytes),
                 ("grpc.max_send_message_length", max_message_bytes),
-                ("grpc.so_reuseport", 0),
+                ("grpc.so_reuseport", int(shared)),
                 ("grpc.max_concurrent_streams", 1024),
             ]
         )

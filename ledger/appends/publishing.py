@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ledger.appends.identity import Identity
 from ledger.canonical import format_time
-from ledger.errors import LedgerDamaged, LedgerError, LedgerUnavailable, StoreError
+from ledger.errors import LedgerDamaged, LedgerError, LedgerUnavailable, SplitView, StoreError
 from ledger.log import schema
 from ledger.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.log.reader import LogReader
@@ -62,6 +62,25 @@ class Cosigners(Protocol):
     def satisfied(self, lines: Sequence[str]) -> bool:
         """Tell whether these lines are all that the policy asks for."""
         ...
+
+    def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class NoCosigners:
+    """Stands for witnesses in a process that does not publish: it asks nobody, and only follows what others publish."""
+
+    def collect(self, _note: bytes, _size: int, _prove: Callable[[int, int], list[bytes]]) -> list[str]:
+        """Return no line."""
+        return []
+
+    def satisfied(self, _lines: Sequence[str]) -> bool:
+        """Tell that nothing satisfies: this process never publishes."""
+        return False
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +171,8 @@ class Publisher:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
+        if self._publishing.cosigners is not None:
+            self._publishing.cosigners.close()
 
     def _run(self) -> None:
         while not self._stopped.wait(self._publishing.interval):
@@ -251,7 +272,12 @@ class Publisher:
             self._witnessed(head.published)
 
     def _collect(self, note: bytes, size: int, cosigners: Cosigners) -> list[str]:
-        lines = cosigners.collect(note, size, self._reader.consistency)
+        try:
+            lines = cosigners.collect(note, size, self._reader.consistency)
+        except SplitView as split:
+            # One witness cannot stop the log, but somebody must look: either it lies, or this log has a second history.
+            _log.critical("a witness holds another history of this log", error=str(split), size=size)
+            lines = list(split.lines)
         if cosigners.satisfied(lines):
             return sorted(lines)
         _log.warning("too few witnesses", size=size, cosignatures=len(lines))

@@ -27,6 +27,7 @@ from ledger.appends.publishing import Publisher, Publishing, Signing, transactio
 from ledger.appends.sequencer import Committed, Sequencer, load_tree
 from ledger.errors import LedgerClosed, LedgerDamaged, LedgerError, LedgerOverloaded, LedgerUnavailable
 from ledger.log.reader import LogReader
+from ledger.log.remembered import Remembered
 from ledger.log.store import open_store, read_head
 from ledger.log.tiles import TileCache
 from ledger.sharing.frames import FrameError, Frames, Outcome, answers, greeting, read_submissions, require_greeting
@@ -270,8 +271,11 @@ def open_owner(
     now: Callable[[], datetime],
     publishing: Publishing | None = None,
     capacity: int = 4096,
+    seen: Remembered | None = None,
 ) -> Iterator[Owner]:
     """Become the one writer of a ledger, and listen on the socket `path`; `Owner.serve` then serves.
+
+    `seen` is what is known of the log outside its database.
 
     Raises:
         As `Ledger.open`.
@@ -283,6 +287,8 @@ def open_owner(
         store.start_writing()
         with store.reading() as connection:
             load_tree(connection, read_head(connection), identity)
+        if seen is not None:
+            seen.require(store, identity.verifiers, identity.origin)
         inline = publishing.signing is Signing.INLINE
         sequencer = Sequencer(store, identity, now, lambda filled: None, inline=inline)
         owner = Owner(sequencer.commit, path, identity.origin, capacity)

@@ -37,6 +37,9 @@ class OneWitness:
     def satisfied(self, lines: Sequence[str]) -> bool:
         return len(lines) >= 1
 
+    def close(self) -> None:
+        self.willing = False
+
 
 async def test_a_sequenced_entry_is_durable_and_has_no_receipt_yet(house: House) -> None:
     with house.open(publishing=NEVER) as ledger:
