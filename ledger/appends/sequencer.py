@@ -37,6 +37,8 @@ _ADVANCE = (
 )
 _ADVANCE_PUBLISHED = _ADVANCE.values(published=bindparam("published"), note=bindparam("note"))
 _RECORDS = upsert_clause(schema.record)
+_INNER = "ON CONFLICT DO NOTHING"
+"""There is no conflict; it keeps the few rows out of COPY, which cannot stand among other statements."""
 
 Outcome = Accepted | Replay | AppendRefused
 """What became of one submission of a batch; a replay's answer is made afterwards, from what is committed."""
@@ -132,19 +134,20 @@ class Sequencer:
     def _write(self, connection: Connection, tree: TileTree, plan: Plan) -> None:
         insert = self._store.database.insert_many
         insert(connection, schema.entry, plan.entry_rows)
-        tiles = tree.pending()
-        insert(connection, schema.tile, [(t.level, t.n, t.width, t.data) for t in tiles], _TILES)
-        insert(connection, schema.tile_inner, [(t.level, t.n, t.inner) for t in tiles if t.inner])
         new = [row for row in plan.rows.values() if row.first_idx >= plan.first]
         changed = [row for row in plan.rows.values() if row.first_idx < plan.first]
         plain = [row[:_PLAIN] for row in new if row[_PLAIN:] == NO_FACTS]
         if len(plain) < len(new):
             insert(connection, schema.record, [row for row in new if row[_PLAIN:] != NO_FACTS])
         insert(connection, schema.record, plain)
-        insert(connection, schema.record, changed, _RECORDS)
         insert(connection, schema.vault_key, plan.key_rows)
         insert(connection, schema.vault_document, plan.document_rows)
         insert(connection, schema.idempotency, plan.once_rows)
+        tiles = tree.pending()
+        with self._store.database.together(connection):
+            insert(connection, schema.record, changed, _RECORDS)
+            insert(connection, schema.tile, [(t.level, t.n, t.width, t.data) for t in tiles], _TILES)
+            insert(connection, schema.tile_inner, [(t.level, t.n, t.inner) for t in tiles if t.inner], _INNER)
         if plan.claims:
             _write_claims(connection, plan)
         if plan.erase:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -20,6 +20,8 @@ from sqlalchemy.exc import DBAPIError
 from ledger.errors import LedgerLocked, StoreMissing
 
 Row = Sequence[object]
+_FEW = 4
+"""Rows up to which COPY takes longer than INSERT."""
 _WIDTHS = (256, 64, 16, 4, 1)
 """Rows or values a statement; 256 rows of the widest table stay below SQLite's 32,766 variables."""
 
@@ -79,14 +81,19 @@ class Database(Protocol):
         """Prepare a reading connection for `run` outside transactions."""
         ...
 
+    def together(self, connection: Connection) -> AbstractContextManager[object]:
+        """Send what is written inside the block to the database at once, as far as it can; for a few rows only."""
+        ...
+
     def is_transient(self, failure: BaseException) -> bool:
         """Tell whether the same transaction may succeed if it is simply tried again."""
         ...
 
 
-def _insert_text(table: Table, mark: str, conflict: str) -> str:
-    names = ", ".join(f'"{c.name}"' for c in table.columns)
-    marks = ", ".join([mark] * len(table.columns))
+@cache
+def _insert_text(table: Table, columns: int, conflict: str) -> str:
+    names = ", ".join(f'"{c.name}"' for c in list(table.columns)[:columns])
+    marks = ", ".join(["%b"] * columns)
     return f'INSERT INTO "{table.name}" ({names}) VALUES ({marks}) {conflict}'  # noqa: S608  only names of our schema
 
 
@@ -224,6 +231,10 @@ class SqliteDatabase:
     def make_quick(self, connection: Connection) -> None:
         """Do nothing: the driver begins no transactions of its own."""
 
+    def together(self, connection: Connection) -> AbstractContextManager[object]:
+        """Do nothing: there is no way between."""
+        return nullcontext()
+
     def is_transient(self, failure: BaseException) -> bool:
         """Never: with one writer a busy file is a fault to be told, not to be waited for again."""
         return False
@@ -279,7 +290,9 @@ class PostgresDatabase:
 
     def writer(self) -> Engine:
         """Make the engine of the writing connection."""
-        return self._engine(1)
+        engine = self._engine(1)
+        event.listen(engine, "connect", lambda connection, _record: _plan_by_key(connection))
+        return engine
 
     def readers(self, count: int) -> Engine:
         """Make the engine of the reading connections."""
@@ -309,13 +322,13 @@ class PostgresDatabase:
         return psycopg.Error
 
     def insert_many(self, connection: Connection, table: Table, rows: Sequence[Row], conflict: str = "") -> None:
-        """Insert with COPY, or with the driver's pipelined executemany where rows may exist."""
+        """Insert with COPY, or with the driver's pipelined executemany where rows may exist or are few."""
         if not rows:
             return
         driver: Any = connection.connection.driver_connection
         with driver.cursor() as cursor:
-            if conflict:
-                cursor.executemany(_insert_text(table, "%s", conflict), [tuple(row) for row in rows])
+            if conflict or len(rows) <= _FEW:
+                cursor.executemany(_insert_text(table, len(rows[0]), conflict), [tuple(row) for row in rows])
                 return
             columns = len(rows[0])
             with cursor.copy(_copy_text(table, columns)) as copy:
@@ -336,13 +349,31 @@ class PostgresDatabase:
         return driver.execute(text, values)
 
     def make_quick(self, connection: Connection) -> None:
-        """Commit each statement by itself."""
+        """Commit each statement by itself, and look rows up by their keys."""
         connection.execution_options(isolation_level="AUTOCOMMIT")
+        _plan_by_key(connection.connection.driver_connection)
+
+    def together(self, connection: Connection) -> AbstractContextManager[object]:
+        """Send statements without waiting for each; COPY cannot stand between them."""
+        driver: Any = connection.connection.driver_connection
+        pipeline: AbstractContextManager[object] = driver.pipeline()
+        return pipeline
 
     def is_transient(self, failure: BaseException) -> bool:
         """Tell serialisation failures (40001) and deadlocks (40P01)."""
         cause = failure.orig if isinstance(failure, DBAPIError) else failure
         return getattr(cause, "sqlstate", None) in ("40001", "40P01")
+
+
+def _plan_by_key(driver: Any) -> None:
+    """Let a connection that only ever looks rows up by their keys plan nothing else.
+
+    Its statements are prepared while the tables are small, when reading a whole table looks cheaper than an index; that
+    plan would be kept while the tables grow.
+    """
+    driver.execute("SET enable_seqscan = off")
+    driver.execute("SET jit = off")
+    driver.commit()
 
 
 @cache
