@@ -30,6 +30,8 @@ export default [
   "FindingRepaired",
   "FindingRevoked",
   "KeyEnrolled",
+  "LogKeyAdded",
+  "LogKeyRetired",
   "LogOpened",
   "MinorErrorRectified",
   "PolicyEnacted",

@@ -88,15 +88,18 @@ class Store:
         return self._quickly(lambda connection: self.database.select_many(connection, table, key, values))
 
     def _quickly(self, ask: Callable[[Connection], Answer]) -> Answer:
+        kept = True
         try:
             connection = self._idle.pop()
         except IndexError:
-            connection = self._connect_quick()
+            connection, kept = self._connect_quick(), False
         try:
             answer = ask(connection)
         except (DBAPIError, self.database.errors) as failure:
             connection.invalidate()
             connection.close()
+            if kept:  # it may have died with a database that is back by now: another one tells
+                return self._quickly(ask)
             raise LedgerUnavailable(f"the store cannot be read ({type(failure).__name__})") from failure
         self._idle.append(connection)
         return answer

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from ledger.canonical import Json, canonical
 from ledger.merkle import hash_leaf
 from ledger.records.codec import Entry, commit_value, encode_entry
-from ledger.records.lifecycle import FAMILIES, Family
-from tests.vectors.keys import at, fixed
+from ledger.records.commitments import PUBLIC_GROUP, PUBLIC_SALT
+from ledger.records.lifecycle import FAMILIES, PUBLIC_KINDS, Family
+from tests.vectors.keys import VKEY, at, fixed
 
 DOCUMENTS: dict[str, Json] = {
     "answer": {"checked": 2, "verdict": "ESTABLISHED"},
@@ -39,13 +40,19 @@ def _chain(family: Family) -> list[str]:
     return [first, *second[:1]]
 
 
+def _groups(kind: str, number: int) -> dict[str, tuple[bytes, Json]]:
+    if kind in PUBLIC_KINDS:
+        return {PUBLIC_GROUP: (PUBLIC_SALT, {"vkey": VKEY})}
+    return {group: (fixed(f"salt {number} {group}"), value) for group, value in DOCUMENTS.items()}
+
+
 def written() -> list[Written]:
     made: list[Written] = []
     for name, family in FAMILIES.items():
         prev: bytes | None = None
         for seq, kind in enumerate(_chain(family)):
             number = len(made)
-            groups = {group: (fixed(f"salt {number} {group}"), value) for group, value in DOCUMENTS.items()}
+            groups = _groups(kind, number)
             entry = Entry(
                 kind=kind,
                 record=fixed(f"record {name}", 16),
