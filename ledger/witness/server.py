@@ -1,4 +1,4 @@
-"""The witness over HTTP (https://c2sp.org/tlog-witness). Needs the extra `witness`.
+"""The witness over HTTP (https://c2sp.org/tlog-witness).
 
     POST <prefix>/add-checkpoint                 cosign
     GET  <prefix>/<origin hash>/checkpoint       the newest checkpoint cosigned, for monitors
@@ -15,19 +15,16 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from ledger.errors import ExtraMissing, WitnessStateError
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from ledger.errors import WitnessStateError
 from ledger.witness.protocol import ADD_CHECKPOINT, LONGEST_REQUEST, SIZE_TYPE, format_answer, format_size
 from ledger.witness.witness import Refused, Witness
-
-try:
-    import uvicorn
-    from starlette.applications import Starlette
-    from starlette.concurrency import run_in_threadpool
-    from starlette.requests import ClientDisconnect, Request
-    from starlette.responses import PlainTextResponse, Response
-    from starlette.routing import Route
-except ImportError:
-    raise ExtraMissing("the witness server needs the extra `witness`: pip install 'chengxin[witness]'") from None
 
 Telling = Callable[[int, str], None]
 """Told the status and the reason of every answer; neither holds anything of a person."""
