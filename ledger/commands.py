@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ledger.canonical import Json
+from ledger.completeness.index import CHUNK, RecordIndex, read_state
+from ledger.completeness.prover import prove_completeness
 from ledger.disclosure import disclose
 from ledger.errors import DisclosureError, EntryMissing
-from ledger.fsck import FsckReport, Progress
-from ledger.fsck import fsck as check
+from ledger.fsck import Progress, fsck
 from ledger.log.checkpoint import read_checkpoint
 from ledger.log.note import Verifier
 from ledger.log.reader import LogReader, read_entry
@@ -26,6 +27,19 @@ from ledger.records.codec import Entry, decode_entry
 from ledger.records.rebuild import rebuild_projections
 from ledger.vault import Erased, MasterKeys, Vault, read_document
 
+__all__ = [
+    "ShownEntry",
+    "check_published",
+    "disclose_entry",
+    "export",
+    "fsck",
+    "prove",
+    "prove_complete",
+    "rebuild",
+    "show",
+    "verify",
+]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownEntry:
@@ -35,28 +49,6 @@ class ShownEntry:
     leaf: bytes
     entry: Entry
     document: Mapping[str, Json] | Erased | None = field(repr=False)
-
-
-def fsck(
-    url: str,
-    *,
-    verifiers: Sequence[Verifier],
-    origin: str,
-    master_keys: MasterKeys | None = None,
-    progress: Progress | None = None,
-) -> FsckReport:
-    """Check a whole ledger, also one that is being appended to, or a copy on read-only media.
-
-    Raises:
-        StoreMissing, SchemaNewer, SchemaOlder: there is no store this program can open.
-        LedgerUnavailable: the database cannot be read.
-    """
-    store = open_store(url, readers=1)
-    try:
-        vault = None if master_keys is None else Vault(master_keys, origin, os.urandom)
-        return check(store, verifiers=verifiers, origin=origin, vault=vault, progress=progress)
-    finally:
-        store.close()
 
 
 def prove(url: str, index: int, size: int | None = None) -> bytes:
@@ -164,11 +156,30 @@ def check_published(
         return inspect_published(log, progress=progress)
 
 
-def rebuild(url: str, *, origin: str, master_keys: MasterKeys) -> int:
-    """Compute the projection again from the log and count its records; a SQLite file may have no writer meanwhile."""
-    store = open_store(url, readers=1)
+def rebuild(url: str, *, origin: str, master_keys: MasterKeys, progress: Progress | None = None) -> int:
+    """Compute the projection and the pages of the index again from the log, and count the records.
+
+    Raises:
+        LedgerLocked: the SQLite file has a writer; there may be none meanwhile.
+        LedgerDamaged, VaultError, LedgerUnavailable: as of `rebuild_projections` and `RecordIndex.rebuild`.
+    """
+    store = open_store(url, readers=2)
     try:
         store.start_writing()
-        return rebuild_projections(store, Vault(master_keys, origin, os.urandom))
+        records = rebuild_projections(store, Vault(master_keys, origin, os.urandom), progress)
+        with store.reading() as connection:
+            indexed = read_state(connection) is not None
+        if indexed:
+            RecordIndex(store, CHUNK, pause=0.0).rebuild(progress)
+        return records
+    finally:
+        store.close()
+
+
+def prove_complete(url: str, record: bytes, *, verifiers: Sequence[Verifier], origin: str) -> bytes:
+    """Return the proof file of a record; raises `IndexMissing`, `NoteError` or `LedgerDamaged`."""
+    store = open_store(url, readers=1)
+    try:
+        return prove_completeness(store, record, verifiers, origin)
     finally:
         store.close()
