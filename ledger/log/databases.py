@@ -20,6 +20,8 @@ from sqlalchemy.exc import DBAPIError
 from ledger.errors import LedgerLocked, StoreMissing
 
 Row = Sequence[object]
+_MAPPED = 1 << 40
+"""Bytes of an SQLite file that readers map into memory, as far as SQLite allows: a page is then no system call."""
 _FEW = 4
 """Rows up to which COPY takes longer than INSERT."""
 _WIDTHS = (256, 64, 16, 4, 1)
@@ -170,7 +172,7 @@ class SqliteDatabase:
             hide_parameters=True,
             poolclass=_queue_pool(),
         )
-        _on_connect(engine, "query_only=ON")
+        _on_connect(engine, "query_only=ON", f"mmap_size={_MAPPED}")
         _begin_with(engine, "BEGIN")
         return engine
 
