@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 PROTOS = $(shell cd proto && find connectors gateway ledger -name '*.proto' | sort)
 GENERATED = connectors/v1 gateway/v1 ledger/v1
 
-.PHONY: help run demo test check bench proto proto-check fmt lock clean
+.PHONY: help run demo test check bench bench-ledger soak proto proto-check fmt lock clean
 
 help: ## list what make can do
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else 0'
@@ -35,8 +35,14 @@ check: $(VENV)/ready proto-check ## everything CI runs: format, lint, types, arr
 	cd proto && ../$(BIN)/buf format -d --exit-code . && ../$(BIN)/buf lint && ../$(BIN)/buf breaking . --against baseline.binpb
 	$(MAKE) test
 
-bench: $(VENV)/ready ## print the performance table, as ratios within one run
+bench: $(VENV)/ready ## print the gateway's performance table, as ratios within one run
 	$(BIN)/chengxin bench
+
+bench-ledger: $(VENV)/ready ## print the ledger's table; takes some minutes (a log of 10^6 entries, tiles of 10^7)
+	$(BIN)/python -m ledger.bench
+
+soak: $(VENV)/ready ## kill writers of the ledger with kill -9, 200 times in each setting
+	KILL_ROUNDS=200 $(BIN)/python -m pytest tests/ledger/test_kill.py
 
 proto: $(VENV)/ready ## generate code from proto/ into the three packages
 	$(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --grpc_python_out=. \
