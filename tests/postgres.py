@@ -43,7 +43,8 @@ def server() -> Iterator[URL]:
 class OwnServer:
     """A server that a test may kill and start again; it belongs to nobody else."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, primary: OwnServer | None = None) -> None:
+        """Make a new server, or a standby that follows a running one."""
         self._root = root
         self._install = _binaries()
         self._who: dict[str, Any] = {}
@@ -57,7 +58,10 @@ class OwnServer:
         self.url = URL.create(
             "postgresql+psycopg", username="postgres", database="postgres", query={"host": str(root)}
         )  # fmt: skip
-        self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        if primary is None:
+            self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        else:
+            self._run("pg_basebackup", "-h", str(primary._root), "-U", "postgres", "-R", "-X", "stream", "-c", "fast")
 
     def start(self) -> None:
         """Start, and wait until it answers; after `kill` it recovers from its log first."""
@@ -67,6 +71,10 @@ class OwnServer:
         """Let every process of the server end at once, in the middle of whatever it does."""
         self._run("pg_ctl", "-m", "immediate", "-w", "stop")
 
+    def promote(self) -> None:
+        """Make a standby a primary."""
+        self._run("pg_ctl", "-w", "promote")
+
     def _run(self, tool: str, *arguments: str) -> None:
         command = [str(self._install / "bin" / tool), "-D", str(self._root / "data"), *arguments]
         env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
@@ -74,11 +82,11 @@ class OwnServer:
 
 
 @contextmanager
-def own_server() -> Iterator[OwnServer]:
-    """Start a server of one's own, whatever `TEST_POSTGRES_URL` says."""
+def own_server(primary: OwnServer | None = None) -> Iterator[OwnServer]:
+    """Start a server of one's own, whatever `TEST_POSTGRES_URL` says; with `primary`, a standby of that."""
     root = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a short path: unix sockets allow 107 bytes
     try:
-        own = OwnServer(root)
+        own = OwnServer(root, primary)
         own.start()
         try:
             yield own
