@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ledger.disclosure import VerifiedDisclosure as VerifiedDisclosure
     from ledger.disclosure import disclose as disclose
     from ledger.disclosure import verify_disclosure as verify_disclosure
+    from ledger.completeness.commits import CommittedIndex as CommittedIndex
+    from ledger.completeness.proof import CompleteHistory as CompleteHistory
+    from ledger.completeness.proof import verify_completeness as verify_completeness
     from ledger.errors import *  # noqa: F403
     from ledger.fsck import Damage as Damage
     from ledger.fsck import FsckReport as FsckReport
@@ -67,13 +70,14 @@ if TYPE_CHECKING:
     from ledger.witness.policy_file import load_policy as load_policy
 
 _ERRORS = (
-    "AlgorithmUnavailable AlreadyClaimed AnchorError AnchorUnavailable AppendRefused CanonicalError DisclosureError "
-    "EntryError EntryMissing ErasureRefused ExportRefused ExtraMissing HsmUnavailable IdempotencyConflict "
-    "KeyFileError KeyHistoryError KeyNotInForce LedgerClosed LedgerDamaged LedgerError LedgerLocked LedgerOverloaded "
-    "LedgerUnavailable LogShrunk NoteError PathMalformed PolicyError ProofError PublicationDamaged PublicationError "
-    "PublicationUnavailable QuorumMissing ReceiptError RememberedUnusable RemnantsLeft ResourceMissing SchemaNewer "
-    "SchemaOlder SplitView StoreError StoreExists StoreMissing SubmissionError TransitionRefused VaultError "
-    "WitnessError WitnessStateError WrongKey WrongOrigin"
+    "AlgorithmUnavailable AlreadyClaimed AnchorError AnchorUnavailable AppendRefused CanonicalError "
+    "CompletenessError DisclosureError EntryError EntryMissing ErasureRefused ExportRefused ExtraMissing "
+    "HsmUnavailable IdempotencyConflict IndexMissing KeyFileError KeyHistoryError KeyNotInForce LedgerClosed "
+    "LedgerDamaged LedgerError LedgerLocked LedgerOverloaded LedgerUnavailable LogShrunk NoteError PathMalformed "
+    "PolicyError ProofError PublicationDamaged PublicationError PublicationUnavailable QuorumMissing ReceiptError "
+    "RememberedUnusable RemnantsLeft ResourceMissing ResumeRefused SchemaNewer SchemaOlder SplitView StoreError "
+    "StoreExists StoreMissing SubmissionError TransitionRefused VaultError WitnessError WitnessStateError WrongKey "
+    "WrongOrigin"
 )
 _HOME = {
     **dict.fromkeys(_ERRORS.split(), "ledger.errors"),
@@ -87,6 +91,8 @@ _HOME = {
     "Checkpoint": "ledger.log.checkpoint",
     **dict.fromkeys(["VerifiedDisclosure", "disclose", "verify_disclosure"], "ledger.disclosure"),
     "Remembered": "ledger.log.remembered",
+    "CommittedIndex": "ledger.completeness.commits",
+    **dict.fromkeys(["CompleteHistory", "verify_completeness"], "ledger.completeness.proof"),
     **dict.fromkeys(["Damage", "FsckReport"], "ledger.fsck"),
     **dict.fromkeys(["Ed25519Signer", "Ed25519Verifier"], "ledger.log.algorithms.ed25519"),
     **dict.fromkeys(["load_further_signer", "load_signer", "write_key", "write_signing_key"], "ledger.log.key_file"),

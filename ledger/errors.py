@@ -50,6 +50,18 @@ class ReceiptError(LedgerError):
     """A receipt is not in the `tlog-proof` format, or does not carry the entry it proves."""
 
 
+class CompletenessError(LedgerError):
+    """A completeness proof is malformed, or does not prove that its entries are all entries of the record."""
+
+
+class IndexMissing(LedgerError):
+    """No committed index can be proved from now: none was made yet, or the next one is just being made."""
+
+
+class ResumeRefused(LedgerError):
+    """The state of an earlier check is not of this log, or of another kind of check: nothing may be skipped by it."""
+
+
 class KeyFileError(LedgerError):
     """A key file cannot be used; `mistakes` lists every reason."""
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -20,6 +20,8 @@ from ledger.appends.publishing import Publisher, Publishing, SignAfter, Signing,
 from ledger.appends.sequencer import Sequencer, load_tree
 from ledger.appends.values import Appended, Level, Replay, Sequenced, Submission
 from ledger.appends.waiting import Milestone
+from ledger.completeness.commits import CommittedIndex, IndexCommitter
+from ledger.completeness.prover import prove_completeness
 from ledger.errors import EntryMissing, LedgerClosed, LedgerDamaged, ProofError, StoreError
 from ledger.log import schema
 from ledger.log.checkpoint import open_checkpoint
@@ -314,6 +316,26 @@ class Ledger:
         """
         if self._seen is not None:
             self._seen.advance(self._store, self._identity.verifiers, self._identity.origin)
+
+    def commit_index(
+        self,
+        at: datetime,
+        *,
+        not_within: timedelta | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> CommittedIndex:
+        """Commit to the index of all records by an entry (`completeness.commits.IndexCommitter.commit`); blocks."""
+        committer = IndexCommitter(self._store, self.append_blocking, self._entropy)
+        return committer.commit(at, not_within=not_within, progress=progress)
+
+    def prove_completeness(self, record: bytes) -> bytes:
+        """Return the file that proves what are all entries of a record, as of the newest committed index.
+
+        Raises:
+            IndexMissing: no index is committed now.
+            LedgerDamaged: what is stored does not prove it; nothing leaves.
+        """
+        return prove_completeness(self._store, record, self._identity.verifiers, self._identity.origin)
 
     def close(self) -> None:
         """Commit what waits, stop, and close every connection. Closing twice does nothing more."""

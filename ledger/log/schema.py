@@ -190,7 +190,35 @@ anchor = Table(
 """Statements by outsiders that the checkpoint of `size` existed `at` a time; `token` is the proof as it came (of kind
 `rfc3161`: the DER `TimeStampResp` over the note)."""
 
-_FROZEN = ("entry", "tile_inner", "checkpoint", "cosignature", "anchor")
+index_page = Table(
+    "index_page",
+    tables,
+    Column("path", LargeBinary, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+    **_STRICT,
+)
+"""The index of records as far as it has come, in the pages of `ledger.completeness.pages`; computed from the log."""
+
+index_state = Table(
+    "index_state",
+    tables,
+    Column("id", _Int, primary_key=True, autoincrement=False),
+    Column("size", _Int, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    **_STRICT,
+)
+"""One row (id 1): the pages are the index of the first `size` entries."""
+
+index_root = Table(
+    "index_root",
+    tables,
+    Column("size", _Int, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+    **_STRICT,
+)
+"""The roots that `IndexCommitted` entries commit to, by the size they are the index of."""
+
+_FROZEN = ("entry", "tile_inner", "checkpoint", "cosignature", "anchor", "index_root")
 
 
 def _sqlite_triggers() -> list[str]:

@@ -96,6 +96,7 @@ FAMILIES: Mapping[str, Family] = {
                 "PolicyEnacted": _to("DONE", None),
                 "KeyEnrolled": _to("DONE", None),
                 "DocumentErased": _to("DONE", None),
+                "IndexCommitted": _to("DONE", None),
             },
         ),
         _family(
@@ -113,7 +114,7 @@ FAMILIES: Mapping[str, Family] = {
 FAMILY_OF: Mapping[str, Family] = {kind: family for family in FAMILIES.values() for kind in family.transitions}
 """The family of each kind of entry; a kind belongs to one family only."""
 
-PUBLIC_KINDS = frozenset({"LogKeyAdded", "LogKeyRetired"})
+PUBLIC_KINDS = frozenset({"IndexCommitted", "LogKeyAdded", "LogKeyRetired"})
 """Kinds whose group `public` (`ledger.records.commitments.PUBLIC_GROUP`) is committed to without a secret salt."""
 
 FAMILY_NUMBERS: Mapping[str, int] = {

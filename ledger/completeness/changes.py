@@ -1,0 +1,66 @@
+"""What some entries change in the index: the newest leaf hash of each record they concern."""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+
+from sqlalchemy import Connection, select
+
+from ledger.errors import LedgerDamaged
+from ledger.log import schema
+
+_TAIL = re.compile(rb'"record":"([0-9a-f]{32})","seq":(?:0|[1-9][0-9]{0,18}),"v":1\}\Z')
+_LONGEST_TAIL = 80
+
+
+def index_key(record: bytes) -> bytes:
+    """Return the key of a record in the index: SHA-256 of its id, so that nobody chooses where records stand."""
+    return sha256(record).digest()
+
+
+def record_of(leaf: bytes) -> bytes:
+    """Read the record id of an entry from its end, where canonical form puts it.
+
+    Raises:
+        LedgerDamaged: the bytes do not end as an entry does.
+    """
+    found = _TAIL.search(leaf, max(0, len(leaf) - _LONGEST_TAIL))
+    if found is None:
+        raise LedgerDamaged("bytes in the log are not an entry")
+    return bytes.fromhex(found[1].decode())
+
+
+def read_changes(connection: Connection, first: int, end: int) -> dict[bytes, bytes]:
+    """Read the entries `[first, end)` and return, by index key, the leaf hash of each record's newest among them.
+
+    Raises:
+        LedgerDamaged: an entry is missing, is none, or is not what the tree was built from: no index is made of it.
+    """
+    entry = schema.entry
+    question = select(entry.c.idx, entry.c.leaf).where(entry.c.idx >= first, entry.c.idx < end).order_by(entry.c.idx)
+    hashes = _read_hashes(connection, first, end)
+    changes: dict[bytes, bytes] = {}
+    expected = first
+    for idx, stored in connection.execute(question):
+        leaf = bytes(stored)
+        leaf_hash = sha256(b"\x00" + leaf).digest()
+        at = 32 * (idx - first)
+        if idx != expected or hashes[at : at + 32] != leaf_hash:
+            raise LedgerDamaged(f"entry {expected} is not what the tree was built from")
+        changes[index_key(record_of(leaf))] = leaf_hash
+        expected += 1
+    if expected != end:
+        raise LedgerDamaged(f"entry {expected} is missing")
+    return changes
+
+
+def _read_hashes(connection: Connection, first: int, end: int) -> bytes:
+    """Read the leaf hashes of `[first, end)` from the tiles."""
+    tile, start, stop = schema.tile, first // 256, (end + 255) // 256
+    question = select(tile.c.n, tile.c.data).where(tile.c.level == 0, tile.c.n >= start, tile.c.n < stop)
+    tiles = {n: bytes(data) for n, data in connection.execute(question)}
+    if any(len(tiles.get(n, b"")) < 32 * min(256, end - 256 * n) for n in range(start, stop)):
+        raise LedgerDamaged(f"a tile of leaves between entries {first} and {end} is missing or too short")
+    data = b"".join([tiles[n] for n in range(start, stop)])
+    return data[32 * (first - 256 * start) : 32 * (end - 256 * start)]

@@ -1,0 +1,141 @@
+"""The stored index of records, brought up to date from the entries since it was last.
+
+It is no part of the append path: its pages follow the log, in transactions of their own, and every state of theirs is
+the index of some size of it. Which sizes count is what `IndexCommitted` entries say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
+
+from ledger.completeness.changes import index_key, read_changes
+from ledger.completeness.pages import prove_key, update_pages
+from ledger.completeness.smt import EMPTY, MapProof
+from ledger.errors import LedgerDamaged, LedgerUnavailable
+from ledger.log import schema
+from ledger.log.databases import Database, upsert_clause
+from ledger.log.store import Store, read_head
+
+CHUNK = 16_384
+"""Entries a transaction: it bounds memory, and on SQLite how long appends wait for the file."""
+_PAGES = upsert_clause(schema.index_page)
+_ROWS = "ON CONFLICT DO NOTHING"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexState:
+    """That `root` is the root of the index of the first `size` entries."""
+
+    size: int
+    root: bytes
+
+
+class StoredPages:
+    """The pages in the table `index_page`, through one transaction."""
+
+    def __init__(self, database: Database, connection: Connection) -> None:
+        self._database = database
+        self._connection = connection
+
+    def load(self, paths: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Read pages."""
+        if not paths:
+            return {}
+        found = self._database.select_many(self._connection, schema.index_page, "path", paths)
+        return {bytes(path): bytes(data) for path, data in found}
+
+    def save(self, pages: Mapping[bytes, bytes]) -> None:
+        """Write pages."""
+        self._database.insert_many(self._connection, schema.index_page, list(pages.items()), _PAGES)
+
+
+class RecordIndex:
+    """The index of one store, which must be open for writing."""
+
+    def __init__(self, store: Store, chunk: int = CHUNK) -> None:
+        self._store = store
+        self._chunk = chunk
+
+    def advance(self, progress: Callable[[int, int], None] | None = None) -> IndexState:
+        """Bring the index up to the log as it is now, or further if another process already has.
+
+        Any number of processes may do so at once: they take turns at the state row, and each state is computed from
+        committed entries, which never change. Memory is bounded by the chunk.
+
+        Raises:
+            LedgerDamaged: entries, tiles or pages contradict each other; nothing is written.
+            LedgerUnavailable: the database refused.
+        """
+        with self._store.reading() as connection:
+            target = read_head(connection).size
+        with self._transactions() as begin:
+            while True:
+                with begin() as connection:
+                    state = self._step(connection, target)
+                if progress is not None:
+                    progress(state.size, max(target, state.size))
+                if state.size >= target:
+                    return state
+
+    def rebuild(self, progress: Callable[[int, int], None] | None = None) -> IndexState:
+        """Compute every page again from the log; raises as `advance`."""
+        with self._transactions() as begin, begin() as connection:
+            connection.execute(schema.index_page.delete())
+            connection.execute(schema.index_state.delete())
+        return self.advance(progress)
+
+    @contextmanager
+    def _transactions(self) -> Iterator[Callable[[], Iterator[Connection]]]:
+        """Lend what begins transactions, on a connection beside the one that appends."""
+        database = self._store.database
+        engine = database.writer()
+        try:
+            yield engine.begin
+        except (DBAPIError, database.errors) as failure:
+            cause = failure.orig if isinstance(failure, DBAPIError) else failure
+            raise LedgerUnavailable(f"the index could not be written ({type(cause).__name__})") from failure
+        finally:
+            engine.dispose()
+
+    def _step(self, connection: Connection, target: int) -> IndexState:
+        database, table = self._store.database, schema.index_state
+        database.insert_many(connection, table, [(1, 0, EMPTY)], _ROWS)
+        state = _require(read_state(connection, lock=True))
+        if state.size < target:
+            end = min(target, state.size + self._chunk)
+            changes = read_changes(connection, state.size, end)
+            state = IndexState(size=end, root=update_pages(StoredPages(database, connection), changes))
+            connection.execute(table.update().where(table.c.id == 1).values(size=state.size, root=state.root))
+        if state.size >= target:
+            self._keep_root(connection, state)
+        return state
+
+    def _keep_root(self, connection: Connection, state: IndexState) -> None:
+        table = schema.index_root
+        self._store.database.insert_many(connection, table, [(state.size, state.root)], _ROWS)
+        kept = connection.execute(select(table.c.root).where(table.c.size == state.size)).scalar_one()
+        if bytes(kept) != state.root:
+            raise LedgerDamaged(f"the index of size {state.size} had another root before")
+
+
+def read_state(connection: Connection, *, lock: bool = False) -> IndexState | None:
+    """Read how far the index has come; None if it was never made."""
+    question = select(schema.index_state.c.size, schema.index_state.c.root).where(schema.index_state.c.id == 1)
+    row = connection.execute(question.with_for_update() if lock else question).one_or_none()
+    return None if row is None else IndexState(size=row.size, root=bytes(row.root))
+
+
+def _require(state: IndexState | None) -> IndexState:
+    if state is None:
+        raise LedgerDamaged("the index has no state row")
+    return state
+
+
+def prove_record(database: Database, connection: Connection, record: bytes) -> MapProof:
+    """Prove what the stored index holds of a record, or that it holds nothing; raises `LedgerDamaged`."""
+    return prove_key(StoredPages(database, connection), index_key(record))

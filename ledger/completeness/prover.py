@@ -1,0 +1,79 @@
+"""Making completeness proofs from the newest committed index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, select
+
+from ledger.completeness.commitment import index_claim
+from ledger.completeness.index import prove_record, read_state
+from ledger.completeness.proof import CompletenessProof, format_completeness, verify_completeness
+from ledger.errors import IndexMissing, LedgerDamaged, LedgerError
+from ledger.log import schema
+from ledger.log.checkpoint import open_checkpoint
+from ledger.log.note import Verifier
+from ledger.log.reader import read_entry
+from ledger.log.store import Store, read_head, read_tile
+from ledger.log.tiles import TileCache
+from ledger.merkle import NodeReader, prove_inclusion
+from ledger.receipt import format_receipt
+from ledger.records.chains import read_chain
+
+
+def prove_completeness(store: Store, record: bytes, verifiers: Sequence[Verifier], origin: str) -> bytes:
+    """Make the proof file of a record (16 bytes) against the newest committed index, verified before it leaves.
+
+    Raises:
+        IndexMissing: no index was committed yet, or the next one is just being made.
+        NoteError: the published checkpoint is not one of this log.
+        LedgerDamaged: what is stored does not prove it; nothing leaves.
+    """
+    with store.reading() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        state = read_state(connection)
+        committed = None if state is None else read_committed(connection, state.size)
+        if state is None or committed is None:
+            raise IndexMissing("no index is committed now; commit one, or ask again when it is made")
+        receipt = _receipt(connection, committed, verifiers, origin)
+        proof = CompletenessProof(
+            record=record,
+            entries=tuple(leaf for idx, leaf in read_chain(connection, record) if idx < state.size),
+            size=state.size,
+            root=state.root,
+            proof=prove_record(store.database, connection, record),
+            receipt=receipt,
+        )
+    return _verified(proof, verifiers, origin)
+
+
+def _verified(proof: CompletenessProof, verifiers: Sequence[Verifier], origin: str) -> bytes:
+    data = format_completeness(proof)
+    try:
+        verify_completeness(data, verifiers, origin)
+    except LedgerError as failure:
+        raise LedgerDamaged(f"what is stored does not prove record {proof.record.hex()}: {failure}") from failure
+    return data
+
+
+def read_committed(connection: Connection, size: int) -> int | None:
+    """Return the index of the entry that committed to the index of a size, or None."""
+    record, claim = schema.record, schema.uniqueness
+    question = select(record.c.first_idx).join(claim, claim.c.record == record.c.record)
+    found: int | None = connection.execute(question.where(claim.c.key == index_claim(size))).scalar()
+    return found
+
+
+def _receipt(connection: Connection, index: int, verifiers: Sequence[Verifier], origin: str) -> bytes:
+    note = read_head(connection).note
+    checkpoint = open_checkpoint(note, verifiers, origin)
+    if index >= checkpoint.size:
+        raise IndexMissing("the newest index is not covered by a published checkpoint yet")
+    proof = prove_inclusion(index, checkpoint.size, _nodes(connection))
+    return format_receipt(read_entry(connection, index), index, proof, note)
+
+
+def _nodes(connection: Connection) -> NodeReader:
+    cache = TileCache()
+    return lambda level, n: cache.node(level, n, lambda at, tile: read_tile(connection, at, tile))
