@@ -10,8 +10,7 @@ from pathlib import Path
 from ledger.canonical import Json
 from ledger.disclosure import disclose
 from ledger.errors import DisclosureError, EntryMissing
-from ledger.fsck import FsckReport, Progress
-from ledger.fsck import fsck as check
+from ledger.fsck import fsck
 from ledger.log.checkpoint import read_checkpoint
 from ledger.log.note import Verifier
 from ledger.log.reader import LogReader, read_entry
@@ -26,6 +25,8 @@ from ledger.records.codec import Entry, decode_entry
 from ledger.records.rebuild import rebuild_projections
 from ledger.vault import Erased, MasterKeys, Vault, read_document
 
+__all__ = ["ShownEntry", "disclose_entry", "fsck", "prove", "rebuild", "show", "verify"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownEntry:
@@ -35,28 +36,6 @@ class ShownEntry:
     leaf: bytes
     entry: Entry
     document: Mapping[str, Json] | Erased | None = field(repr=False)
-
-
-def fsck(
-    url: str,
-    *,
-    verifiers: Sequence[Verifier],
-    origin: str,
-    master_keys: MasterKeys | None = None,
-    progress: Progress | None = None,
-) -> FsckReport:
-    """Check a whole ledger, also one that is being appended to, or a copy on read-only media.
-
-    Raises:
-        StoreMissing, SchemaNewer, SchemaOlder: there is no store this program can open.
-        LedgerUnavailable: the database cannot be read.
-    """
-    store = open_store(url, readers=1)
-    try:
-        vault = None if master_keys is None else Vault(master_keys, origin, os.urandom)
-        return check(store, verifiers=verifiers, origin=origin, vault=vault, progress=progress)
-    finally:
-        store.close()
 
 
 def prove(url: str, index: int, size: int | None = None) -> bytes:

@@ -7,7 +7,7 @@ the index of some size of it. Which sizes count is what `IndexCommitted` entries
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
@@ -90,7 +90,7 @@ class RecordIndex:
         return self.advance(progress)
 
     @contextmanager
-    def _transactions(self) -> Iterator[Callable[[], Iterator[Connection]]]:
+    def _transactions(self) -> Iterator[Callable[[], AbstractContextManager[Connection]]]:
         """Lend what begins transactions, on a connection beside the one that appends."""
         database = self._store.database
         engine = database.writer()

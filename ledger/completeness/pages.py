@@ -103,16 +103,16 @@ def _descend(pages: Pages, changes: Mapping[bytes, bytes]) -> list[dict[bytes, _
         below: dict[bytes, dict[bytes, bytes]] = {}
         fresh = set()
         for path, pairs in waiting.items():
-            page = _decode(path, stored[path]) if path in stored else _Bucket({})
+            page: _Page = _decode(path, stored[path]) if path in stored else _Bucket({})
+            lower = pairs
             if isinstance(page, _Bucket):
                 page.pairs.update(pairs)
-                if len(page.pairs) <= LARGEST_BUCKET:
-                    here[path] = page
-                    continue
-                pairs, page = page.pairs, _Inner([_EMPTY_NODE] * _FANOUT)
-                fresh.update(path + bytes([nibble]) for nibble in range(_FANOUT))
+                lower = {}
+                if len(page.pairs) > LARGEST_BUCKET:
+                    lower, page = page.pairs, _Inner([_EMPTY_NODE] * _FANOUT)
+                    fresh.update(path + bytes([nibble]) for nibble in range(_FANOUT))
             here[path] = page
-            for key, value in pairs.items():
+            for key, value in lower.items():
                 below.setdefault(path + bytes([_nibble(key, depth)]), {})[key] = value
         levels.append(here)
         waiting = below

@@ -166,7 +166,7 @@ def verify_completeness(data: bytes, verifiers: Sequence[Verifier], origin: str)
     """Verify a proof file offline, with only the log's public keys and origin.
 
     Raises:
-        CompletenessError: it is not in the format, its entries are not one chain, or its entry commits to another index.
+        CompletenessError: it is not in the format, its entries are no chain, or the receipt's commits to another index.
         ReceiptError, NoteError, EntryError: the receipt in it is malformed, or of another log.
         ProofError: the entry is not in the log, or the index holds something else for the record.
     """

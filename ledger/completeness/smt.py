@@ -140,16 +140,18 @@ def _require_hashes(*hashes: object) -> None:
             raise ProofError("a hash, key or value is not 32 bytes long")
 
 
-def _require_proof(proof: MapProof) -> None:
-    if not isinstance(proof, MapProof) or not isinstance(proof.path, tuple):
+def _require_proof(proof: object) -> None:
+    if not isinstance(proof, MapProof):
         raise ProofError("not a proof of a map")
-    if len(proof.path) > DEPTH:
-        raise ProofError("the proof is too long")
-    _require_hashes(*proof.path)
-    if proof.end is not None:
-        if not isinstance(proof.end, tuple) or len(proof.end) != 2:
+    path: object = proof.path
+    end: object = proof.end
+    if not isinstance(path, tuple) or len(path) > DEPTH:
+        raise ProofError("the path of the proof is not a tuple of at most 256 hashes")
+    _require_hashes(*path)
+    if end is not None:
+        if not isinstance(end, tuple) or len(end) != 2:
             raise ProofError("the end of the proof is not a pair")
-        _require_hashes(*proof.end)
+        _require_hashes(*end)
     # The tree has no such nodes: one key alone would stand at the parent, and nothing at all would be nothing there.
-    if proof.path and proof.path[-1] == EMPTY:
+    if path and path[-1] == EMPTY:
         raise ProofError("the proof goes deeper than the tree")

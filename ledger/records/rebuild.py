@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
@@ -31,13 +32,13 @@ class _Read(NamedTuple):
     erased: bool
 
 
-def rebuild_projections(store: Store, vault: Vault) -> int:
+def rebuild_projections(store: Store, vault: Vault, progress: Callable[[int, int], None] | None = None) -> int:
     """Replace the table `record` by a fold of the whole log, in one transaction; returns how many records there are.
 
     The head row is locked meanwhile, so that nothing is appended that the fold would miss. Memory is bounded by a page.
 
     Raises:
-        LedgerDamaged: a record's chain is broken.
+        LedgerDamaged: an entry is missing, or does not continue its record's chain; nothing is changed.
         VaultError: a document cannot be opened.
         LedgerUnavailable: the database refused.
     """
@@ -47,7 +48,10 @@ def rebuild_projections(store: Store, vault: Vault) -> int:
             size = lock_head(store.database, connection).size
             connection.execute(schema.record.delete())
             for first in range(0, size, _PAGE):
-                count += _fold_page(store.database, connection, _read_page(connection, vault, first))
+                end = min(size, first + _PAGE)
+                count += _fold_page(store.database, connection, _read_page(connection, vault, first, end))
+                if progress is not None:
+                    progress(end, size)
     except (DBAPIError, store.database.errors) as failure:
         raise LedgerUnavailable(f"the projection could not be rebuilt ({type(failure).__name__})") from failure
     return count
@@ -82,15 +86,18 @@ def _follow(row: StoredRow | None, read: _Read) -> StoredRow:
         raise LedgerDamaged(f"entry {read.idx}: {refusal}") from refusal
 
 
-def _read_page(connection: Connection, vault: Vault, first: int) -> list[_Read]:
+def _read_page(connection: Connection, vault: Vault, first: int, end: int) -> list[_Read]:
     entry, key, document = schema.entry, schema.vault_key, schema.vault_document
     question = (
         select(entry.c.idx, entry.c.leaf, key.c.master_version, key.c.wrapped, key.c.destroyed_at, document.c.sealed)
         .select_from(entry.outerjoin(key, key.c.idx == entry.c.idx).outerjoin(document, document.c.idx == entry.c.idx))
-        .where(entry.c.idx >= first, entry.c.idx < first + _PAGE)
+        .where(entry.c.idx >= first, entry.c.idx < end)
         .order_by(entry.c.idx)
     )
-    return [_read(vault, row) for row in connection.execute(question)]
+    page = [_read(vault, row) for row in connection.execute(question)]
+    if [read.idx for read in page] != list(range(first, end)):
+        raise LedgerDamaged(f"an entry from {first} to {end - 1} is missing")
+    return page
 
 
 def _read(vault: Vault, row: Any) -> _Read:

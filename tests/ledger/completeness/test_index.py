@@ -306,7 +306,7 @@ def test_no_other_entries_pass(sqlite_house: House, proved: tuple[list[bytes], l
 
 
 def test_an_existing_record_is_not_proved_absent(sqlite_house: House, proved: tuple[list[bytes], list[bytes]]) -> None:
-    proof, other, absent = proved[0]
+    proof, _, absent = proved[0]
     for stands in (None, member(absent, "stands"), {"key": "ab" * 32, "value": "cd" * 32}):
         for path in (member(proof, "path"), member(absent, "path"), []):
             with pytest.raises((CompletenessError, ProofError)):

@@ -1,0 +1,130 @@
+"""The third pass: the index of records, computed again from the log for every size that was committed to."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+from ledger.completeness.changes import read_changes
+from ledger.completeness.commitment import index_commit
+from ledger.completeness.index import CHUNK, read_state
+from ledger.completeness.pages import read_root, update_pages
+from ledger.errors import LedgerDamaged
+from ledger.fsck.findings import Findings, Progress
+from ledger.fsck.snapshot import Snapshot
+from ledger.records.codec import PUBLIC_GROUP
+
+_QUESTION = 200
+"""Pages a question."""
+
+
+class ScratchPages:
+    """Pages in a database of this process alone, which leaves memory for a temporary file as it grows."""
+
+    def __init__(self) -> None:
+        self._driver = sqlite3.connect("")
+        self._driver.execute("CREATE TABLE page (path BLOB PRIMARY KEY, data BLOB NOT NULL)")
+
+    def load(self, paths: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Read pages."""
+        found: dict[bytes, bytes] = {}
+        for start in range(0, len(paths), _QUESTION):
+            some = paths[start : start + _QUESTION]
+            marks = ",".join("?" * len(some))
+            found.update(self._driver.execute(f"SELECT path, data FROM page WHERE path IN ({marks})", some))  # noqa: S608
+        return found
+
+    def save(self, pages: Mapping[bytes, bytes]) -> None:
+        """Write pages."""
+        self._driver.executemany("INSERT OR REPLACE INTO page VALUES (?, ?)", pages.items())
+
+    def count(self) -> int:
+        """Count the pages."""
+        ((count,),) = self._driver.execute("SELECT count(*) FROM page")
+        return int(count)
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._driver.close()
+
+
+class IndexPass:
+    """Checks what entries commit to, what is kept of it, and the stored pages."""
+
+    def __init__(self, view: Snapshot, size: int, entries: Sequence[tuple[int, Mapping[str, str]]], found: Findings):
+        self._view = view
+        self._size = size
+        self._findings = found
+        roots = view.all("SELECT size, root FROM index_root WHERE size <= ? ORDER BY size", size)
+        self._roots = {at: bytes(root) for at, root in roots}
+        self._by = self._match(entries)
+        state = read_state(view.connection)
+        self._state = None if state is None or state.size > size else state
+        reach = [*self._roots, *([] if self._state is None else [self._state.size])]
+        self._targets = sorted({at for at in reach if at >= 0})
+
+    def reach(self) -> int:
+        """Return how many entries have to be read."""
+        return self._targets[-1] if self._targets else 0
+
+    def run(self, progress: Progress, done: int, total: int) -> None:
+        """Compute the index step by step and compare it wherever there is something to compare with."""
+        pages = ScratchPages()
+        try:
+            at = 0
+            for target in self._targets:
+                while at < target:
+                    end = min(target, at + CHUNK)
+                    update_pages(pages, read_changes(self._view.connection, at, end))
+                    at = end
+                    progress(done + at, total)
+                self._compare(target, pages)
+        except LedgerDamaged as damage:
+            self._findings.add(None, f"the index cannot be computed any further: {damage}")
+        finally:
+            pages.close()
+
+    def _match(self, entries: Sequence[tuple[int, Mapping[str, str]]]) -> dict[int, list[int | None]]:
+        """Find which entries commit to the index of which size."""
+        kept = {index_commit(size, root): size for size, root in self._roots.items() if size >= 0}
+        by: dict[int, list[int | None]] = {}
+        for index, commits in entries:
+            size = kept.get(commits.get(PUBLIC_GROUP, ""))
+            if size is None or set(commits) != {PUBLIC_GROUP}:
+                self._findings.add(index, "the entry commits to an index that is not kept")
+            elif size > index:
+                self._findings.add(index, "the entry commits to an index that reaches beyond it")
+            else:
+                self._findings.indexes += 1
+                by.setdefault(size, []).append(index)
+        return by
+
+    def _compare(self, size: int, pages: ScratchPages) -> None:
+        computed = read_root(pages)
+        if self._roots.get(size, computed) != computed:
+            nobody: list[int | None] = [None]
+            for index in self._by.get(size, nobody):
+                self._findings.add(index, f"the index of size {size} has another root than was committed to")
+        if self._state is not None and self._state.size == size:
+            if self._state.root != computed:
+                self._findings.add(None, f"the stored index of size {size} has another root than its entries give")
+            self._compare_pages(pages)
+
+    def _compare_pages(self, pages: ScratchPages) -> None:
+        count = 0
+        some: list[tuple[bytes, bytes]] = []
+        for path, data in self._view.stream("fsck_pages", "SELECT path, data FROM index_page ORDER BY path"):
+            some.append((bytes(path), bytes(data)))
+            count += 1
+            if len(some) == _QUESTION:
+                self._compare_some(some, pages)
+                some = []
+        self._compare_some(some, pages)
+        if count < pages.count():
+            self._findings.add(None, "pages of the index are missing")
+
+    def _compare_some(self, some: Sequence[tuple[bytes, bytes]], pages: ScratchPages) -> None:
+        computed = pages.load([path for path, _ in some])
+        for path, data in some:
+            if computed.get(path) != data:
+                self._findings.add(None, f"the page of the index at {path.hex() or 'the root'} is wrong")
