@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ledger.errors import LedgerDamaged, ResumeRefused
 from ledger.fsck.findings import Findings, FsckReport, Progress
-from ledger.fsck.indexes import IndexPass
+from ledger.fsck.indexes import IndexPass, reach_of_indexes
 from ledger.fsck.ranges import SPAN
 from ledger.fsck.records import check_records, find_unprojected, split_records
 from ledger.fsck.signatures import KeysOverTime, Signatures, StoredCheckpoint
@@ -92,13 +92,17 @@ class _Check:
         start = self._start(head)
         if workers is None and head.size < 2 * SPAN:
             count = 1
-        total = head.size if not self._hashed else 2 * head.size
+        total = 2 * head.size + self._index_reach(head.size) if self._hashed else head.size
         with Workers(count) as pool:
             self._check_log(pool, head, start, progress, total)
             if self._hashed:
                 self._check_records(pool, head, progress, total)
         progress(total, total)
         return self._findings.report(head.size)
+
+    def _index_reach(self, size: int) -> int:
+        with snapshot(self._store) as view:
+            return reach_of_indexes(view, size)
 
     # --- the log ---
 
@@ -184,7 +188,7 @@ class _Check:
                 if not findings.damages:
                     findings.add(None, f"{entries} entries are in records, of {size}")
             index = IndexPass(view, size, sorted(indexes, key=lambda one: one[0]), findings)
-            index.run(progress, total, total + index.reach())
+            index.run(progress, 2 * size, total)
 
     def _records_done(self, size: int, parts: int) -> RecordsDone:
         done = None if self._state is None else self._state.records

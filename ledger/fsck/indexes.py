@@ -63,10 +63,6 @@ class IndexPass:
         reach = [*self._roots, *([] if self._state is None else [self._state.size])]
         self._targets = sorted({at for at in reach if at >= 0})
 
-    def reach(self) -> int:
-        """Return how many entries have to be read."""
-        return self._targets[-1] if self._targets else 0
-
     def run(self, progress: Progress, done: int, total: int) -> None:
         """Compute the index step by step and compare it wherever there is something to compare with."""
         pages = ScratchPages()
@@ -128,3 +124,10 @@ class IndexPass:
         for path, data in some:
             if computed.get(path) != data:
                 self._findings.add(None, f"the page of the index at {path.hex() or 'the root'} is wrong")
+
+
+def reach_of_indexes(view: Snapshot, size: int) -> int:
+    """Tell how many entries of a log of `size` the third pass has to read."""
+    found = view.all("SELECT max(size) FROM index_root WHERE size <= ?", size)
+    found += view.all("SELECT max(size) FROM index_state WHERE size <= ?", size)
+    return max(at or 0 for (at,) in found)

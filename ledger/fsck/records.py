@@ -105,11 +105,11 @@ class _Records:
 
     def _follow(self, chain: _Chain, stored: _Stored, *, later: bool) -> None:
         counted = stored.idx < self._task.size
-        self._entries += counted
         try:
             entry = decode_entry(stored.leaf)
             if entry.record != chain.record or (entry.seq > 0) != later:
                 raise LedgerDamaged("the entry is of another record than the database says")
+            self._entries += counted
             if counted and entry.kind == INDEX_KIND:
                 self._indexes.append((stored.idx, dict(entry.commits)))
             chain.follow(stored, entry)
@@ -130,8 +130,6 @@ class _Records:
         self, waiting: tuple[bytes, _Stored], later: Iterator[tuple[bytes, _Stored]]
     ) -> tuple[bytes, _Stored] | None:
         record, stored = waiting
-        if stored.idx < self._task.size:
-            self._entries += 1
         self._damage(stored.idx, f"the entry's record {record.hex()} is not projected")
         return next(later, None)
 

@@ -133,8 +133,14 @@ class LogPass:
             return True
         # Every later root is wrong as well: one report, naming the first entry that can be at fault.
         self._forked = True
-        self._findings.add(self._last_good, f"the entries up to {row.size} lead to another root than was signed")
+        self._contradict(row.size, f"the entries up to {row.size} lead to another root than was signed")
         return False
+
+    def _contradict(self, size: int, what: str) -> None:
+        """Name the first entry that can be at fault, unless one that surely is has been named already."""
+        possible = range(self._last_good, size)
+        named = not possible or any(index in possible for index in self._findings.bad)
+        self._findings.add(None if named else self._last_good, what)
 
     def _check_cosignatures(self, view: Snapshot, rows: list[StoredCheckpoint], result: RangeResult) -> None:
         notes = {row.size: row.note for row in rows}
@@ -149,7 +155,7 @@ class LogPass:
     def _check_head(self) -> None:
         head = self._head
         if not self._forked and self.root != head.root:
-            self._findings.add(self._last_good, "the entries lead to another root than the head says")
+            self._contradict(head.size, "the entries lead to another root than the head says")
         with snapshot(self._store) as view:
             found = view.all("SELECT size, root, note FROM checkpoint WHERE size = ?", head.published)
             published = StoredCheckpoint(*found[0]) if found else None
