@@ -14,6 +14,7 @@ from ledger.errors import AlreadyClaimed, LedgerUnavailable
 from ledger.log.reader import read_entry
 from ledger.log.store import Store, read_head
 from ledger.records.codec import decode_entry
+from ledger.records.identity import new_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ class IndexCommitter:
             return standing
         state = RecordIndex(self._store).advance(progress)
         try:
-            done = self._append(index_submission(state.size, state.root, self._entropy(16), at))
+            done = self._append(index_submission(state.size, state.root, new_record(at, self._entropy), at))
         except AlreadyClaimed:
             return self._found(state)
         return CommittedIndex(index=done.entries[0].index, size=state.size, root=state.root, appended=True)

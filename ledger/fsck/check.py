@@ -164,9 +164,14 @@ class _Check:
 
     def _check_records(self, pool: Workers, head: Head, progress: Progress, total: int) -> None:
         size, findings = head.size, self._findings
-        parts = _PARTS if size >= SPAN else 1
+        with snapshot(self._store) as view:
+            parts = _PARTS if size >= SPAN else 1
+            tasks = split_records(
+                view, url=self._url, size=size, origin=self._origin, master_keys=self._master_keys, parts=parts
+            )
+        parts = len(tasks)
         done = self._records_done(size, parts)
-        tasks = split_records(self._url, size, self._origin, self._master_keys, parts)[done.parts :]
+        tasks = tasks[done.parts :]
         if not _can_be_sent(self._master_keys):
             pool = Workers(1)
         entries, indexes = done.entries, list(done.indexes)

@@ -12,7 +12,7 @@ from ledger.completeness.pages import read_root, update_pages
 from ledger.errors import LedgerDamaged
 from ledger.fsck.findings import Findings, Progress
 from ledger.fsck.snapshot import Snapshot
-from ledger.records.codec import PUBLIC_GROUP
+from ledger.records.commitments import PUBLIC_GROUP
 
 _QUESTION = 200
 """Pages a question."""

@@ -8,20 +8,22 @@ each entry is in exactly one chain.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ledger.canonical import canonical, microseconds
+from ledger.canonical import microseconds
+from ledger.completeness.changes import record_of
 from ledger.completeness.commitment import INDEX_KIND
 from ledger.errors import EntryError, LedgerDamaged, TransitionRefused, VaultError
 from ledger.fsck.findings import Damage
 from ledger.fsck.snapshot import Snapshot, snapshot_at
 from ledger.merkle import hash_leaf
 from ledger.records.chains import facts_of
-from ledger.records.codec import Entry, commit_value, decode_entry
+from ledger.records.codec import Entry, decode_entry
+from ledger.records.commitments import VaultGroup, commit_group
 from ledger.records.projections import StoredRow, fold, forget, open_row
 from ledger.records.rows import stored_row
-from ledger.vault import MasterKeys, SealedDocument, Vault, VaultGroup
+from ledger.vault import MasterKeys, SealedDocument, Vault
 
 _MOST_DAMAGES = 1000
 
@@ -58,11 +60,26 @@ class _Stored(NamedTuple):
     """The sealed document; without master keys, only whether there is one."""
 
 
-def split_records(url: str, size: int, origin: str, master_keys: MasterKeys | None, parts: int) -> list[RecordsTask]:
-    """Cut the ids of records into `parts` (1 to 256) of equal share, in order."""
-    bounds = [b"", *(bytes([256 * part // parts]) for part in range(1, parts))]
-    ends = [*bounds[1:], None]
-    return [RecordsTask(url, low, high, size, origin, master_keys) for low, high in zip(bounds, ends, strict=True)]
+def split_records(
+    view: Snapshot, *, url: str, size: int, origin: str, master_keys: MasterKeys | None, parts: int
+) -> list[RecordsTask]:
+    """Cut the ids of records into about `parts` ranges of equal share, in order.
+
+    Ids begin with their time, and the load of a log changes with it: so the bounds are the ids of entries at equal
+    distances in the log, which are the same whenever the same log is cut.
+    """
+    bounds = sorted({record for part in range(1, parts) for record in _record_at(view, size * part // parts)})
+    ends = [*bounds, None]
+    return [
+        RecordsTask(url, low, high, size, origin, master_keys) for low, high in zip([b"", *bounds], ends, strict=True)
+    ]
+
+
+def _record_at(view: Snapshot, index: int) -> list[bytes]:
+    try:
+        return [record_of(bytes(leaf)) for (leaf,) in view.all("SELECT leaf FROM entry WHERE idx = ?", index)]
+    except LedgerDamaged:
+        return []
 
 
 def check_records(task: RecordsTask) -> RecordsResult:
@@ -223,13 +240,9 @@ def open_document(stored: _Stored, entry: Entry, vault: Vault | None) -> dict[st
     if vault is None or not isinstance(sealed, bytes):
         return None
     groups = vault.open(entry.record, SealedDocument(key[0], key[1], sealed))
-    if _commits(groups) != dict(entry.commits):
+    if {name: commit_group(name, group) for name, group in groups.items()} != dict(entry.commits):
         raise LedgerDamaged("the document is not what the entry commits to")
     return groups
-
-
-def _commits(groups: Mapping[str, VaultGroup]) -> dict[str, str]:
-    return {name: commit_value(name, group.salt, canonical(group.value)) for name, group in groups.items()}
 
 
 def find_unprojected(view: Snapshot, size: int) -> list[Damage]:
