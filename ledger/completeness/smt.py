@@ -59,16 +59,25 @@ def subtree_hash(pairs: Sequence[Pair], depth: int) -> bytes:
     """Compute the hash over pairs in the order of their keys, whose first `depth` bits are the same."""
     if not pairs:
         return EMPTY
-    if len(pairs) == 1:
-        return sha256(b"\x00" + pairs[0][0] + pairs[0][1]).digest()
-    middle = _middle(pairs, depth)
-    left, right = subtree_hash(pairs[:middle], depth + 1), subtree_hash(pairs[middle:], depth + 1)
-    return sha256(b"\x01" + left + right).digest()
+    hashed = sha256
+    keys = [int.from_bytes(key, "big") for key, _ in pairs]
+    leaves = [hashed(b"\x00" + key + value).digest() for key, value in pairs]
 
+    def between(start: int, end: int, top: int) -> bytes:
+        if end - start == 1:
+            return leaves[start]
+        # The first and the last key part where all of them do first; above it the subtree has one side only.
+        below = (keys[start] ^ keys[end - 1]).bit_length() - 1
+        middle = bisect_left(keys, keys[end - 1] >> below << below, start, end)
+        parting = DEPTH - 1 - below
+        left, right = between(start, middle, parting + 1), between(middle, end, parting + 1)
+        value = hashed(b"\x01" + left + right).digest()
+        for bit in range(below + 1, DEPTH - top):
+            sides = EMPTY + value if keys[start] >> bit & 1 else value + EMPTY
+            value = hashed(b"\x01" + sides).digest()
+        return value
 
-def _middle(pairs: Sequence[Pair], depth: int) -> int:
-    """Find where the pairs whose keys have the bit of this depth set begin."""
-    return bisect_left(pairs, 1, key=lambda pair: bit_at(pair[0], depth))
+    return between(0, len(pairs), depth)
 
 
 def map_root(pairs: Mapping[bytes, bytes]) -> bytes:
@@ -80,10 +89,10 @@ def prove_within(pairs: Sequence[Pair], key: bytes, depth: int) -> MapProof:
     """Make the part of a proof that lies in the subtree of some pairs, given as for `subtree_hash`."""
     path: list[bytes] = []
     while len(pairs) > 1:
-        middle = _middle(pairs, depth)
+        middle = sum(1 for other, _ in pairs if not bit_at(other, depth))
         left, right = pairs[:middle], pairs[middle:]
+        here, beside = (right, left) if bit_at(key, depth) else (left, right)
         depth += 1
-        here, beside = (right, left) if bit_at(key, depth - 1) else (left, right)
         path.append(subtree_hash(beside, depth))
         pairs = here
     return MapProof(path=tuple(path), end=pairs[0] if pairs else None)
