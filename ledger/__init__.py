@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from ledger.appends.values import Sequenced as Sequenced
     from ledger.appends.values import Submission as Submission
     from ledger.blind import BlindIndex as BlindIndex
-    from ledger.disclosure import VerifiedDisclosure as VerifiedDisclosure
-    from ledger.disclosure import disclose as disclose
-    from ledger.disclosure import verify_disclosure as verify_disclosure
     from ledger.completeness.commits import CommittedIndex as CommittedIndex
     from ledger.completeness.proof import CompleteHistory as CompleteHistory
     from ledger.completeness.proof import verify_completeness as verify_completeness
+    from ledger.disclosure import VerifiedDisclosure as VerifiedDisclosure
+    from ledger.disclosure import disclose as disclose
+    from ledger.disclosure import verify_disclosure as verify_disclosure
     from ledger.errors import *  # noqa: F403
     from ledger.fsck import Damage as Damage
     from ledger.fsck import FsckReport as FsckReport

@@ -26,7 +26,7 @@ from ledger.completeness.index import RecordIndex
 from ledger.completeness.proof import CompleteHistory
 from ledger.errors import ReceiptError, WrongKey, WrongOrigin
 from ledger.log import schema
-from ledger.log.note import write_signing_key
+from ledger.log.key_file import write_signing_key
 from ledger.log.store import open_store
 from ledger.merkle import hash_leaf
 from ledger.records.codec import decode_entry
