@@ -93,6 +93,7 @@ _log = structlog.get_logger()
 _INDEX_KEY_VERSION = 1
 _YEARS_AHEAD = 5
 _ANCHOR_RETRY = timedelta(minutes=1)
+_INDEX_RETRY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,10 +267,19 @@ def open_authority(settings: AnchorSettings) -> TimestampAuthority:
     return TimestampAuthority(settings.tsa_url, open_roots(settings), timeout=settings.timeout.total_seconds())
 
 
-def open_chores(settings: LedgerSettings, ledger: Ledger) -> list[Chore]:
-    """List what is done by the clock: remembering the newest checkpoint and, where configured, anchoring it."""
+def open_chores(settings: LedgerSettings, ledger: Ledger, *, now: Callable[[], datetime]) -> list[Chore]:
+    """List what is done by the clock: remembering the newest checkpoint, committing to the index, anchoring."""
     every = settings.seen_every
     chores = [Chore(name="remember", act=ledger.remember, every=every, first=every, retry=every, at_close=True)]
+    period = settings.index_every
+    if period is not None:
+
+        def index() -> None:
+            # Several processes share a ledger and each has this chore: one commitment a period is enough.
+            ledger.commit_index(now(), not_within=period)
+
+        retry = min(period, _INDEX_RETRY)
+        chores.append(Chore(name="index", act=index, every=period, first=retry, retry=retry))
     anchors = settings.anchors
     if anchors is not None:
         authority = open_authority(anchors)
@@ -455,7 +465,8 @@ class Gateway:
                 if self._part is Part.FURTHER:
                     await self._serve(served, tls, ready, stop)
                     return
-                async with publishing(settings, ledger), Chores(open_chores(settings.ledger, ledger), stop):
+                chores = open_chores(settings.ledger, ledger, now=self._now)
+                async with publishing(settings, ledger), Chores(chores, stop):
                     await self._serve(served, tls, ready, stop)
         finally:
             for connector in sources.values():

@@ -138,38 +138,6 @@ def ledger() -> None:
     """Check and read the ledger, offline."""
 
 
-@ledger.command("fsck")
-@_CONFIG
-@click.option("--url", help="Another database than the configured one, such as a copy.")
-@click.option("--without-vault", is_flag=True, help="Do not open documents (no master key needed).")
-@_JSON
-def ledger_fsck(config: Path, url: str | None, without_vault: bool, as_json: bool) -> None:
-    """Recompute everything from the entries and name the first bad one; the exit status is 1 if anything is wrong."""
-    from gateway.bootstrap import open_master_keys
-    from ledger.commands import fsck
-
-    settings = _settings(config)
-    keys = None if without_vault else open_master_keys(settings.ledger)
-    with _progress("checking") as advance:
-        report = fsck(
-            url or settings.ledger.url,
-            verifiers=_verifiers(settings),
-            origin=settings.ledger.origin,
-            master_keys=keys,
-            progress=advance,
-        )
-    damages = [{"index": damage.index, "what": damage.what} for damage in report.damages]
-    if as_json:
-        click.echo(jsonlib.dumps({"ok": not damages, "damages": damages}, ensure_ascii=False))
-    else:
-        for damage in report.damages:
-            where = f"entry {damage.index}" if damage.index is not None else "ledger"
-            click.echo(f"{where}: {damage.what}")
-        click.echo("the ledger is sound" if not damages else f"{len(damages)} damages")
-    if damages:
-        sys.exit(1)
-
-
 @ledger.command("prove")
 @_CONFIG
 @click.argument("index", type=click.IntRange(min=0))
@@ -443,8 +411,10 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
 from gateway import (  # noqa: E402  they add themselves
     anchor_commands,
     disclosure_commands,
+    fsck_command,
     key_commands,
     key_creation,
+    ledger_commands,
     vault_commands,
     witness_commands,
 )
@@ -455,3 +425,5 @@ witness_commands.add_to(cli)
 vault_commands.add_to(cli)
 disclosure_commands.add_to(ledger)
 anchor_commands.add_to(ledger)
+fsck_command.add_to(ledger)
+ledger_commands.add_to(ledger)

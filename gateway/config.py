@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from connectors.errors import StanzaError
-from connectors.stanza import Stanza
+from connectors.stanza import Stanza, duration
 from gateway.errors import ConfigurationError
 from gateway.rules.roles import Role, unit_of
 from ledger.appends.publishing import SignAfter, Signing
@@ -85,6 +85,8 @@ class LedgerSettings:
     publish_every: timedelta
     witness_policy_file: Path | None
     witness_timeout: timedelta
+    index_every: timedelta | None
+    """How often an entry commits to the index of records; None: never."""
     anchors: AnchorSettings | None
 
 
@@ -235,6 +237,7 @@ def _ledger(part: Stanza, home: Path) -> LedgerSettings:
         publish_every=part.duration("publish_every", "1s"),
         witness_policy_file=home / part.text("witness_policy_file") if "witness_policy_file" in part else None,
         witness_timeout=part.duration("witness_timeout", "10s"),
+        index_every=_switched_duration(part, "index_every", "1h"),
         anchors=_anchors(part.table("anchors"), home) if "anchors" in part else None,
     )
 
@@ -248,6 +251,16 @@ def _sign_after(part: Stanza, url: str) -> SignAfter:
     if chosen is SignAfter.WITNESS and "witness_policy_file" not in part:
         part.mistake("sign_after", "needs a witness_policy_file")
     return chosen
+
+
+def _switched_duration(part: Stanza, key: str, default: str) -> timedelta | None:
+    """Read a duration, or `"0"` for never."""
+    text = part.text(key, default)
+    try:
+        return None if text == "0" else duration(text) or None
+    except ValueError:
+        part.mistake(key, 'must be a duration such as "1h", or "0" for never')
+        return None
 
 
 def _beside(part: Stanza, key: str, home: Path, default: Path) -> Path:

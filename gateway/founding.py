@@ -173,6 +173,7 @@ sign_after = "local"                           # with "interval" also "standby" 
 publish_every = "1s"                           # the interval of signing, and of asking witnesses
 # witness_policy_file = "keys/witnesses.policy"  # C2SP tlog-policy: which witnesses, and how many, cosign checkpoints
 witness_timeout = "10s"
+index_every = "1h"                             # how often an entry commits to the index of records; "0": never
 
 # [ledger.anchors]                             # time stamps of checkpoints (RFC 3161); needs the extra `anchors`
 # tsa_url = "https://tsa.example/tsr"

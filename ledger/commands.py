@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ledger.canonical import Json
+from ledger.completeness.index import RecordIndex, read_state
+from ledger.completeness.prover import prove_completeness
 from ledger.disclosure import disclose
 from ledger.errors import DisclosureError, EntryMissing
-from ledger.fsck import fsck
+from ledger.fsck import Progress, fsck
 from ledger.log.checkpoint import read_checkpoint
 from ledger.log.note import Verifier
 from ledger.log.reader import LogReader, read_entry
@@ -25,7 +27,7 @@ from ledger.records.codec import Entry, decode_entry
 from ledger.records.rebuild import rebuild_projections
 from ledger.vault import Erased, MasterKeys, Vault, read_document
 
-__all__ = ["ShownEntry", "disclose_entry", "fsck", "prove", "rebuild", "show", "verify"]
+__all__ = ["ShownEntry", "disclose_entry", "fsck", "prove", "prove_complete", "rebuild", "show", "verify"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,11 +145,30 @@ def check_published(
         return inspect_published(log, progress=progress)
 
 
-def rebuild(url: str, *, origin: str, master_keys: MasterKeys) -> int:
-    """Compute the projection again from the log and count its records; a SQLite file may have no writer meanwhile."""
-    store = open_store(url, readers=1)
+def rebuild(url: str, *, origin: str, master_keys: MasterKeys, progress: Progress | None = None) -> int:
+    """Compute the projection and the pages of the index again from the log, and count the records.
+
+    Raises:
+        LedgerLocked: the SQLite file has a writer; there may be none meanwhile.
+        LedgerDamaged, VaultError, LedgerUnavailable: as of `rebuild_projections` and `RecordIndex.rebuild`.
+    """
+    store = open_store(url, readers=2)
     try:
         store.start_writing()
-        return rebuild_projections(store, Vault(master_keys, origin, os.urandom))
+        records = rebuild_projections(store, Vault(master_keys, origin, os.urandom), progress)
+        with store.reading() as connection:
+            indexed = read_state(connection) is not None
+        if indexed:
+            RecordIndex(store).rebuild(progress)
+        return records
+    finally:
+        store.close()
+
+
+def prove_complete(url: str, record: bytes, *, verifiers: Sequence[Verifier], origin: str) -> bytes:
+    """Return the proof file of a record; raises `IndexMissing`, `NoteError` or `LedgerDamaged`."""
+    store = open_store(url, readers=1)
+    try:
+        return prove_completeness(store, record, verifiers, origin)
     finally:
         store.close()

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from ledger.completeness.changes import index_key, read_changes
 from ledger.completeness.pages import prove_key, update_pages
 from ledger.completeness.smt import EMPTY, MapProof
-from ledger.errors import LedgerDamaged, LedgerUnavailable
+from ledger.errors import LedgerDamaged, LedgerUnavailable, StoreError
 from ledger.log import schema
 from ledger.log.databases import Database, upsert_clause
 from ledger.log.store import Store, read_head
@@ -68,6 +68,7 @@ class RecordIndex:
         committed entries, which never change. Memory is bounded by the chunk.
 
         Raises:
+            StoreError: the store is open for reading only: an SQLite ledger's index is written by its owner.
             LedgerDamaged: entries, tiles or pages contradict each other; nothing is written.
             LedgerUnavailable: the database refused.
         """
@@ -93,6 +94,8 @@ class RecordIndex:
     def _transactions(self) -> Iterator[Callable[[], AbstractContextManager[Connection]]]:
         """Lend what begins transactions, on a connection beside the one that appends."""
         database = self._store.database
+        if not self._store.writable:
+            raise StoreError("the index is written by the process that owns the ledger")
         engine = database.writer()
         try:
             yield engine.begin

@@ -21,6 +21,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from ledger.canonical import Json, canonical, parse_canonical
 from ledger.completeness.changes import index_key
@@ -29,7 +30,7 @@ from ledger.completeness.smt import DEPTH, MapProof, verify_absent, verify_membe
 from ledger.errors import CanonicalError, CompletenessError, EntryError
 from ledger.log.note import Verifier
 from ledger.merkle import hash_leaf
-from ledger.receipt import verify_receipt
+from ledger.receipt import VerifiedReceipt, verify_receipt
 from ledger.records.codec import Entry, decode_entry
 from ledger.records.lifecycle import FAMILY_OF
 
@@ -162,8 +163,16 @@ def _hexed(value: Json, form: re.Pattern[str]) -> bytes:
     return bytes.fromhex(value)
 
 
-def verify_completeness(data: bytes, verifiers: Sequence[Verifier], origin: str) -> CompleteHistory:
-    """Verify a proof file offline, with only the log's public keys and origin.
+class KeysOverTime(Protocol):
+    """A history of the log's keys."""
+
+    def verify_receipt(self, receipt: bytes) -> VerifiedReceipt:
+        """Verify a receipt with the keys that were in force at the size of its checkpoint."""
+        ...
+
+
+def verify_completeness(data: bytes, verifiers: Sequence[Verifier] | KeysOverTime, origin: str) -> CompleteHistory:
+    """Verify a proof file offline, with only the log's public keys (or their history) and origin.
 
     Raises:
         CompletenessError: it is not in the format, its entries are no chain, or the receipt's commits to another index.
@@ -171,7 +180,10 @@ def verify_completeness(data: bytes, verifiers: Sequence[Verifier], origin: str)
         ProofError: the entry is not in the log, or the index holds something else for the record.
     """
     proof = parse_completeness(data)
-    committed = verify_receipt(proof.receipt, verifiers, origin)
+    if isinstance(verifiers, Sequence):
+        committed = verify_receipt(proof.receipt, verifiers, origin)
+    else:
+        committed = verifiers.verify_receipt(proof.receipt)
     if not commits_to_index(committed.entry, proof.size, proof.root):
         raise CompletenessError("the entry of the receipt does not commit to this index")
     if proof.size > committed.index:

@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 
 from ledger.errors import NoteError, WrongKey
-from ledger.log.checkpoint import open_checkpoint
+from ledger.log.checkpoint import Checkpoint, open_checkpoint
 from ledger.log.note import Verifier, open_note, split_note
 
 
 class KeysOverTime(Protocol):
     """A history of the log's keys."""
 
-    def verifiers_at(self, size: int) -> Sequence[Verifier]:
-        """Return the keys that may sign a checkpoint of a size."""
+    def open(self, note: bytes) -> Checkpoint:
+        """Verify a checkpoint with the keys that were in force at its size; raises `NoteError`."""
         ...
 
 
@@ -46,7 +46,7 @@ class Signatures:
     def wrong(self, row: StoredCheckpoint) -> str | None:
         """Tell what is wrong with one checkpoint: its signatures, or that its note says something else than its row."""
         try:
-            checkpoint = open_checkpoint(row.note, self._verifiers(row.size), self._origin)
+            checkpoint = self._open(row.note)
         except NoteError as failure:
             return str(failure)
         return None if (checkpoint.size, checkpoint.root) == (row.size, row.root) else "it says another size or root"
@@ -63,8 +63,9 @@ class Signatures:
             return str(failure)
         return None
 
-    def _verifiers(self, size: int) -> Sequence[Verifier]:
-        return self._keys if isinstance(self._keys, Sequence) else self._keys.verifiers_at(size)
+    def _open(self, note: bytes) -> Checkpoint:
+        keys = self._keys
+        return open_checkpoint(note, keys, self._origin) if isinstance(keys, Sequence) else keys.open(note)
 
     def close(self) -> None:
         """End the threads."""

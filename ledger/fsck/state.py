@@ -8,11 +8,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ledger.durable_file import replace_file
 from ledger.errors import ResumeRefused
 
 _FORMAT = "chengxin/fsck@v1"
@@ -50,7 +50,7 @@ class FsckState:
 def write_state(path: Path, state: FsckState) -> None:
     """Replace the file at once: after a crash there is the old one or the new one."""
     done = state.records
-    records = None if done is None else {**{name: getattr(done, name) for name in done.__slots__}}
+    records = None if done is None else asdict(done)
     value = {
         "format": _FORMAT,
         "origin": state.origin,
@@ -62,17 +62,7 @@ def write_state(path: Path, state: FsckState) -> None:
         "checkpoints": state.checkpoints,
         "records": records,
     }
-    fresh = path.with_name(path.name + ".new")
-    with fresh.open("w", encoding="utf-8") as file:
-        json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    replace_file(path, json.dumps(value).encode())
 
 
 def read_state_file(path: Path) -> FsckState | None:

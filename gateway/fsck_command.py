@@ -1,0 +1,138 @@
+"""`chengxin ledger fsck`: check a whole ledger, or compute its projections again."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ledger import KeyHistory, MasterKeys, Verifier
+    from ledger.fsck import FsckReport
+
+
+def add_to(group: click.Group) -> None:
+    """Add the command to the group `ledger`."""
+    group.add_command(fsck)
+
+
+class _Log(NamedTuple):
+    url: str
+    origin: str
+    verifiers: Sequence[Verifier] | KeyHistory
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), default=Path("var/gateway.toml"), show_default=True)
+@click.option("--url", help="Another database than the configured one, such as a copy.")
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path, exists=True),
+    help="The log's public key file; with --url, no configuration and no secret is needed then.",
+)
+@click.option("--history", type=click.Path(path_type=Path, exists=True), help="With --key: the published key history.")
+@click.option("--without-vault", is_flag=True, help="Do not open documents (no master key needed).")
+@click.option("--leaves-from-tiles", is_flag=True, help="Check hashes and signatures only; no entry is read.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes (as many as cores by default).")
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep in this file how far the check came, and skip what it says was verified.",
+)
+@click.option(
+    "--rebuild-projections",
+    is_flag=True,
+    help="Before the check, compute the projection and the index's pages again from the entries. Repairs nothing else.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def fsck(
+    *,
+    config: Path,
+    url: str | None,
+    key: Path | None,
+    history: Path | None,
+    without_vault: bool,
+    leaves_from_tiles: bool,
+    workers: int | None,
+    resume: Path | None,
+    rebuild_projections: bool,
+    as_json: bool,
+) -> None:
+    """Recompute everything from the entries and name the first bad one; the exit status is 1 if anything is wrong."""
+    from gateway.cli import _progress
+    from ledger.commands import fsck as check
+    from ledger.commands import rebuild
+
+    log = _log(config, url, key, history)
+    keys = None if without_vault or key is not None else _master_keys(config)
+    if rebuild_projections:
+        if keys is None:
+            raise click.UsageError("--rebuild-projections needs the master keys: the facts stand in the documents")
+        with _progress("rebuilding") as advance:
+            rebuild(log.url, origin=log.origin, master_keys=keys, progress=advance)
+    with _progress("checking") as advance:
+        report = check(
+            log.url,
+            verifiers=log.verifiers,
+            origin=log.origin,
+            master_keys=keys,
+            progress=advance,
+            workers=workers,
+            resume=resume,
+            leaves_from_tiles=leaves_from_tiles,
+        )
+    _tell(report, as_json=as_json)
+    if not report.sound:
+        sys.exit(1)
+
+
+def _log(config: Path, url: str | None, key: Path | None, history: Path | None) -> _Log:
+    from ledger import parse_vkey, verify_key_history
+
+    if key is not None:
+        if url is None:
+            raise click.UsageError("--key goes with --url")
+        verifier = parse_vkey(key.read_text("utf-8"))
+        if history is None:
+            return _Log(url, verifier.name, [verifier])
+        return _Log(url, verifier.name, verify_key_history(history.read_text("utf-8"), verifier.vkey, verifier.name))
+    if history is not None:
+        raise click.UsageError("--history goes with --key")
+    from gateway.bootstrap import key_files
+    from gateway.config import load_settings
+    from ledger.keyring.files import open_keyring
+
+    settings = load_settings(config).ledger
+    return _Log(url or settings.url, settings.origin, open_keyring(key_files(settings)).history)
+
+
+def _master_keys(config: Path) -> MasterKeys:
+    from gateway.bootstrap import open_master_keys
+    from gateway.config import load_settings
+
+    return open_master_keys(load_settings(config).ledger)
+
+
+def _tell(report: FsckReport, *, as_json: bool) -> None:
+    damages = [{"index": damage.index, "what": damage.what} for damage in report.damages]
+    counts = {
+        "size": report.size,
+        "checkpoints": report.checkpoints,
+        "records": report.records,
+        "indexes": report.indexes,
+        "skipped": report.skipped,
+    }
+    if as_json:
+        click.echo(jsonlib.dumps({"ok": report.sound, **counts, "damages": damages}, ensure_ascii=False))
+        return
+    for damage in report.damages:
+        where = f"entry {damage.index}" if damage.index is not None else "ledger"
+        click.echo(f"{where}: {damage.what}")
+    checked = ", ".join(f"{count} {name}" for name, count in counts.items() if name != "size" and count)
+    click.echo(f"{report.size} entries" + (f" ({checked})" if checked else ""))
+    click.echo("the ledger is sound" if report.sound else f"{len(report.damages)} damages")

@@ -1,0 +1,117 @@
+"""`chengxin ledger index commit`, `prove-complete` and `verify-complete`: all entries of a record, proved offline."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+_CONFIG = click.option(
+    "--config",
+    "config",
+    type=click.Path(path_type=Path),
+    default=Path("var/gateway.toml"),
+    show_default=True,
+    help="The configuration file.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _record_id(context: click.Context, parameter: click.Parameter, value: str) -> bytes:
+    try:
+        record = bytes.fromhex(value)
+    except ValueError:
+        record = b""
+    if len(record) != 16:
+        raise click.BadParameter("a record id is 32 hex digits", context, parameter)
+    return record
+
+
+def add_to(group: click.Group) -> None:
+    """Add these commands to the group `ledger`."""
+    group.add_command(index)
+    group.add_command(prove_complete)
+    group.add_command(verify_complete)
+
+
+@click.group()
+def index() -> None:
+    """The index of all records, by which a record's entries are proved complete."""
+
+
+@index.command("commit")
+@_CONFIG
+@_JSON
+def index_commit(config: Path, as_json: bool) -> None:
+    """Bring the index up to date and commit to it by an entry. An SQLite ledger must have no other writer meanwhile."""
+    from gateway.bootstrap import open_ledger
+    from gateway.cli import _progress
+    from gateway.config import load_settings
+
+    with open_ledger(load_settings(config).ledger) as ledger, _progress("indexing") as advance:
+        done = ledger.commit_index(datetime.now(UTC), progress=advance)
+    told = {"index": done.index, "size": done.size, "root": done.root.hex(), "appended": done.appended}
+    if as_json:
+        click.echo(jsonlib.dumps(told))
+        return
+    how = "commits" if done.appended else "already commits"
+    click.echo(f"entry {done.index} {how} to the index of {done.size} entries, root {done.root.hex()}")
+
+
+@click.command("prove-complete")
+@_CONFIG
+@click.argument("record", callback=_record_id)
+def prove_complete(config: Path, record: bytes) -> None:
+    """Print the file that proves which are all entries of RECORD, or that it has none, as of the newest index."""
+    from gateway.bootstrap import key_files
+    from gateway.config import load_settings
+    from ledger import commands
+    from ledger.keyring.files import open_keyring
+
+    settings = load_settings(config).ledger
+    verifiers = open_keyring(key_files(settings)).history.verifiers
+    proof = commands.prove_complete(settings.url, record, verifiers=verifiers, origin=settings.origin)
+    click.echo(proof, nl=False)
+
+
+@click.command("verify-complete")
+@click.argument("file", type=click.File("rb"))
+@click.option("--key", type=click.Path(path_type=Path, exists=True), required=True, help="The log's public key file.")
+@click.option(
+    "--history",
+    type=click.Path(path_type=Path, exists=True),
+    help="The published key history, for a log whose key has changed; KEY is the first one.",
+)
+@click.option("--was-not", "kind", help="A kind of entry, such as CommitmentWithdrawn; exit status 1 if there is one.")
+@_JSON
+def verify_complete(file: Any, key: Path, history: Path | None, kind: str | None, as_json: bool) -> None:
+    """Verify such a file with nothing but the log's public key; no database, no network."""
+    from ledger import parse_vkey, verify_completeness, verify_key_history
+
+    verifier = parse_vkey(key.read_text("utf-8"))
+    if history is None:
+        proved = verify_completeness(file.read(), [verifier], verifier.name)
+    else:
+        keys = verify_key_history(history.read_text("utf-8"), verifier.vkey, verifier.name)
+        proved = verify_completeness(file.read(), keys, verifier.name)
+    try:
+        was_not = None if kind is None else proved.was_not(kind)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--was-not") from None
+    entries = [{"seq": entry.seq, "kind": entry.kind, "at": entry.at.isoformat()} for entry in proved.entries]
+    if as_json:
+        told = {"record": proved.record.hex(), "size": proved.size, "at": proved.at.isoformat(), "entries": entries}
+        click.echo(jsonlib.dumps(told if was_not is None else {**told, "was_not": was_not}))
+    else:
+        count = len(entries)
+        click.echo(f"verified: record {proved.record.hex()} has {count or 'no'} entries among the first {proved.size}")
+        for entry in entries:
+            click.echo(f"{entry['seq']} {entry['at']} {entry['kind']}")
+        if was_not is not None:
+            click.echo(f"{kind}: {'no' if was_not else 'there is such an entry'}")
+    if was_not is False:
+        sys.exit(1)
