@@ -72,8 +72,7 @@ def read_state_file(path: Path) -> FsckState | None:
         ResumeRefused: it is not such a file.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        return None if value is None else _read(value)
+        return _read(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as failure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ledger.errors import LedgerDamaged
@@ -59,9 +59,9 @@ class LogPass:
             self._findings.add_all(result.damages)
             self._check_checkpoints(result)
             self._grow(result)
-            progress(result.end, total)
             yield self.position
-        self._check_tiles(final=True)
+            progress(result.end, total)
+        self._check_tiles(self._edge())
         self._check_head()
 
     def grown_root(self) -> bytes:
@@ -73,8 +73,18 @@ class LogPass:
     def _grow(self, result: RangeResult) -> None:
         if result.node is not None:
             self._tree.append(result.node)
-            self._check_tiles(final=False)
+            self._check_tiles([tile for tile in self._tree.pending() if tile.width == WIDTH])
             self._tree.settle()
+
+    def _edge(self) -> Iterator[StoredTile]:
+        """Yield the tiles at the right edge that are not full."""
+        level, count = 0, self._tree.size
+        while count:
+            n, width = divmod(count, WIDTH)
+            if width:
+                hashes = [self._tree.node(8 * level, WIDTH * n + at) for at in range(width)]
+                yield StoredTile(level=level, n=n, width=width, data=b"".join(hashes))
+            level, count = level + 1, count // WIDTH
 
     def _root(self, part: bytes) -> bytes:
         """Return the root where `part` follows the complete ranges so far."""
@@ -85,11 +95,10 @@ class LogPass:
                 at += 1 << level
         return fold([*parts, part])
 
-    def _check_tiles(self, *, final: bool) -> None:
+    def _check_tiles(self, tiles: Iterable[StoredTile]) -> None:
         with snapshot(self._store) as view:
-            for tile in self._tree.pending():
-                if tile.width == WIDTH or final:
-                    self._check_tile(view, tile)
+            for tile in tiles:
+                self._check_tile(view, tile)
 
     def _check_tile(self, view: Snapshot, expected: StoredTile) -> None:
         level = expected.level + _BELOW
