@@ -27,7 +27,18 @@ from ledger.records.codec import Entry, decode_entry
 from ledger.records.rebuild import rebuild_projections
 from ledger.vault import Erased, MasterKeys, Vault, read_document
 
-__all__ = ["ShownEntry", "disclose_entry", "fsck", "prove", "prove_complete", "rebuild", "show", "verify"]
+__all__ = [
+    "ShownEntry",
+    "check_published",
+    "disclose_entry",
+    "export",
+    "fsck",
+    "prove",
+    "prove_complete",
+    "rebuild",
+    "show",
+    "verify",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

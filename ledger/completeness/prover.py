@@ -13,10 +13,10 @@ from ledger.errors import IndexMissing, LedgerDamaged, LedgerError
 from ledger.log import schema
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.note import Verifier
-from ledger.log.reader import read_entry
-from ledger.log.store import Store, read_head, read_tile
+from ledger.log.reader import LogReader, read_entry
+from ledger.log.store import Store, read_head
 from ledger.log.tiles import TileCache
-from ledger.merkle import NodeReader, prove_inclusion
+from ledger.merkle import prove_inclusion
 from ledger.receipt import format_receipt
 from ledger.records.chains import read_chain
 
@@ -36,7 +36,7 @@ def prove_completeness(store: Store, record: bytes, verifiers: Sequence[Verifier
         committed = None if state is None else read_committed(connection, state.size)
         if state is None or committed is None:
             raise IndexMissing("no index is committed now; commit one, or ask again when it is made")
-        receipt = _receipt(connection, committed, verifiers, origin)
+        receipt = _receipt(store, connection, committed, verifiers, origin)
         proof = CompletenessProof(
             record=record,
             entries=tuple(leaf for idx, leaf in read_chain(connection, record) if idx < state.size),
@@ -65,15 +65,10 @@ def read_committed(connection: Connection, size: int) -> int | None:
     return found
 
 
-def _receipt(connection: Connection, index: int, verifiers: Sequence[Verifier], origin: str) -> bytes:
+def _receipt(store: Store, connection: Connection, index: int, verifiers: Sequence[Verifier], origin: str) -> bytes:
     note = read_head(connection).note
     checkpoint = open_checkpoint(note, verifiers, origin)
     if index >= checkpoint.size:
         raise IndexMissing("the newest index is not covered by a published checkpoint yet")
-    proof = prove_inclusion(index, checkpoint.size, _nodes(connection))
+    proof = prove_inclusion(index, checkpoint.size, LogReader(store, TileCache()).node)
     return format_receipt(read_entry(connection, index), index, proof, note)
-
-
-def _nodes(connection: Connection) -> NodeReader:
-    cache = TileCache()
-    return lambda level, n: cache.node(level, n, lambda at, tile: read_tile(connection, at, tile))

@@ -70,7 +70,9 @@ class _Range:
         sizes = iter(self._sizes)
         size = next(sizes)
         for start in range(first, last, _GROUP):
-            for tile, hashes in self._hashes(self._read_tiles(start, min(last, start + _GROUP))):
+            stop = min(last, start + _GROUP)
+            inner = self._read_inner(0, start, stop)
+            for tile, hashes in self._hashes(self._read_tiles(start, stop)):
                 rows = None
                 end = tile.n * WIDTH + tile.width
                 while size < end:
@@ -80,6 +82,7 @@ class _Range:
                 rows = rows or tile_rows(hashes)
                 if tile.width == WIDTH:
                     self._above.extend([rows[8]])
+                    self._compare_inner(0, tile.n, inner, b"".join(rows[1:8]))
                 if size == end:
                     self._folds.append((size, self._fold(rows, size)))
                     size = next(sizes, task.end + 1)
@@ -171,6 +174,20 @@ class _Range:
                 at for at in range(0, len(expected), 32) if self._upper[at : at + 32] != expected[at : at + 32]
             )
             self._wrong_tile(1, self._task.start // SPAN, self._task.start + differs // 32 * WIDTH)
+        if self._above.width == WIDTH:
+            n = self._task.start // SPAN
+            self._compare_inner(1, n, self._read_inner(1, n, n + 1), self._above.inner())
+
+    # --- the nodes inside full tiles ---
+
+    def _read_inner(self, level: int, start: int, stop: int) -> dict[int, bytes]:
+        question = "SELECT n, data FROM tile_inner WHERE level = ? AND n >= ? AND n < ?"
+        return dict(self._view.all(question, level, start, stop))
+
+    def _compare_inner(self, level: int, n: int, stored: dict[int, bytes], computed: bytes) -> None:
+        if stored.get(n) != computed:
+            what = f"the inner nodes of tile {n} of level {level} are wrong or missing"
+            self._damages.append(Damage(index=None, what=what))
 
     def _wrong_tile(self, level: int, n: int, index: int) -> None:
         what = f"tile {n} of level {level} is wrong, or missing, from entry {index}"

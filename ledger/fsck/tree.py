@@ -103,10 +103,14 @@ class LogPass:
     def _check_tile(self, view: Snapshot, expected: StoredTile) -> None:
         level = expected.level + _BELOW
         found = view.all("SELECT width, data FROM tile WHERE level = ? AND n = ?", level, expected.n)
-        if found and found[0][0] * 32 == len(found[0][1]) and found[0][1][: len(expected.data)] == expected.data:
-            return
-        first = expected.n * WIDTH * SPAN << (8 * expected.level)
-        self._findings.add(None, f"tile {expected.n} of level {level} is wrong, or missing, from entry {first}")
+        width, data = found[0] if found else (0, b"")
+        if width * 32 != len(data) or data[: len(expected.data)] != expected.data:
+            first = expected.n * WIDTH * SPAN << (8 * expected.level)
+            self._findings.add(None, f"tile {expected.n} of level {level} is wrong, or missing, from entry {first}")
+        if expected.width == WIDTH:
+            inner = view.all("SELECT data FROM tile_inner WHERE level = ? AND n = ?", level, expected.n)
+            if [data for (data,) in inner] != [expected.inner]:
+                self._findings.add(None, f"the inner nodes of tile {expected.n} of level {level} are wrong or missing")
 
     def _load(self, level: int, n: int) -> bytes:
         with snapshot(self._store) as view:
@@ -198,3 +202,6 @@ def _check_beyond(view: Snapshot, findings: Findings) -> None:
         ((width,),) = view.all("SELECT width FROM tile WHERE level = ? AND n = ?", level, n)
         if n > at or (n == at and width > rest):
             findings.add(None, f"tile {n} of level {level} is beyond the head")
+    for level, n in view.all("SELECT level, max(n) FROM tile_inner GROUP BY level ORDER BY level"):
+        if n >= size >> (8 * (level + 1)):
+            findings.add(None, f"the inner nodes of tile {n} of level {level} are beyond the head")

@@ -199,6 +199,21 @@ def test_a_tile_beyond_the_head_is_named(full: House) -> None:
     named(full, None, "tile 3 of level 0 is beyond the head")
 
 
+@pytest.mark.parametrize("change", ["flip", "missing"])
+def test_damaged_inner_nodes_of_a_tile_are_named(full: House, change: str) -> None:
+    where: dict[str, object] = {"level": 0, "n": 1}
+    if change == "flip":
+        alter(full.url, schema.tile_inner, "data", where, flip(4000))
+    else:
+        run(full.url, "DELETE FROM tile_inner WHERE level = :level AND n = :n", **where)
+    named(full, None, "the inner nodes of tile 1 of level 0 are wrong or missing")
+
+
+def test_inner_nodes_beyond_the_head_are_named(full: House) -> None:
+    run(full.url, "INSERT INTO tile_inner (level, n, data) SELECT 0, 2, data FROM tile_inner WHERE level = 0 AND n = 0")
+    named(full, None, "the inner nodes of tile 2 of level 0 are beyond the head")
+
+
 @pytest.mark.parametrize(("level", "n"), [(0, 1), (0, 2), (1, 0)])
 def test_from_tiles_alone_a_damaged_tile_is_found(full: House, level: int, n: int) -> None:
     alter(full.url, schema.tile, "data", {"level": level, "n": n}, flip(33))
