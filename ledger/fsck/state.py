@@ -6,7 +6,6 @@ Whoever can write this file can make a check skip what it should read: keep it w
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -72,11 +71,20 @@ def read_state_file(path: Path) -> FsckState | None:
         ResumeRefused: it is not such a file.
     """
     try:
-        return _read(json.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as failure:
-        raise ResumeRefused(f"{path} is not the state of a check ({type(failure).__name__})") from None
+    except (OSError, UnicodeDecodeError) as failure:
+        raise ResumeRefused(f"{path} cannot be read ({type(failure).__name__})") from None
+    return read_state(text)
+
+
+def read_state(text: str) -> FsckState:
+    """Read what `write_state` wrote; raises `ResumeRefused`."""
+    try:
+        return _read(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as failure:
+        raise ResumeRefused(f"not the state of a check ({type(failure).__name__})") from None
 
 
 def _read(value: dict[str, Any]) -> FsckState:
