@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 
 from ledger.errors import LedgerDamaged
 from ledger.log import schema
+from ledger.log.reader import read_leaf_hashes
 
 _TAIL = re.compile(rb'"record":"([0-9a-f]{32})","seq":(?:0|[1-9][0-9]{0,18}),"v":1\}\Z')
 _LONGEST_TAIL = 80
@@ -39,7 +40,7 @@ def read_changes(connection: Connection, first: int, end: int) -> dict[bytes, by
     """
     entry = schema.entry
     question = select(entry.c.idx, entry.c.leaf).where(entry.c.idx >= first, entry.c.idx < end).order_by(entry.c.idx)
-    hashes = _read_hashes(connection, first, end)
+    hashes = read_leaf_hashes(connection, first, end)
     changes: dict[bytes, bytes] = {}
     expected = first
     for idx, stored in connection.execute(question):
@@ -53,14 +54,3 @@ def read_changes(connection: Connection, first: int, end: int) -> dict[bytes, by
     if expected != end:
         raise LedgerDamaged(f"entry {expected} is missing")
     return changes
-
-
-def _read_hashes(connection: Connection, first: int, end: int) -> bytes:
-    """Read the leaf hashes of `[first, end)` from the tiles."""
-    tile, start, stop = schema.tile, first // 256, (end + 255) // 256
-    question = select(tile.c.n, tile.c.data).where(tile.c.level == 0, tile.c.n >= start, tile.c.n < stop)
-    tiles = {n: bytes(data) for n, data in connection.execute(question)}
-    if any(len(tiles.get(n, b"")) < 32 * min(256, end - 256 * n) for n in range(start, stop)):
-        raise LedgerDamaged(f"a tile of leaves between entries {first} and {end} is missing or too short")
-    data = b"".join([tiles[n] for n in range(start, stop)])
-    return data[32 * (first - 256 * start) : 32 * (end - 256 * start)]

@@ -90,3 +90,14 @@ def measure_entries(connection: Connection, first: int, count: int) -> Sequence[
         .order_by(block)
     )
     return [(int(number), int(total)) for number, total in connection.execute(question)]
+
+
+def read_leaf_hashes(connection: Connection, first: int, end: int) -> bytes:
+    """Read the leaf hashes of the entries `[first, end)` from the tiles; raises `LedgerDamaged` if one is missing."""
+    tile, start, stop = schema.tile, first // 256, (end + 255) // 256
+    question = select(tile.c.n, tile.c.data).where(tile.c.level == 0, tile.c.n >= start, tile.c.n < stop)
+    tiles = {n: bytes(data) for n, data in connection.execute(question)}
+    if any(len(tiles.get(n, b"")) < 32 * min(256, end - 256 * n) for n in range(start, stop)):
+        raise LedgerDamaged(f"a tile of leaves between entries {first} and {end} is missing or too short")
+    data = b"".join([tiles[n] for n in range(start, stop)])
+    return data[32 * (first - 256 * start) : 32 * (end - 256 * start)]

@@ -12,6 +12,7 @@ from ledger.canonical import microseconds
 from ledger.errors import EntryError, LedgerDamaged, LedgerUnavailable, TransitionRefused
 from ledger.log import schema
 from ledger.log.databases import Database, upsert_clause
+from ledger.log.reader import read_leaf_hashes
 from ledger.log.store import Store, lock_head
 from ledger.merkle import hash_leaf
 from ledger.records.chains import facts_of
@@ -97,6 +98,8 @@ def _read_page(connection: Connection, vault: Vault, first: int, end: int) -> li
     page = [_read(vault, row) for row in connection.execute(question)]
     if [read.idx for read in page] != list(range(first, end)):
         raise LedgerDamaged(f"an entry from {first} to {end - 1} is missing")
+    if b"".join([read.leaf_hash for read in page]) != read_leaf_hashes(connection, first, end):
+        raise LedgerDamaged(f"an entry from {first} to {end - 1} is not what the tree was built from")
     return page
 
 
