@@ -29,6 +29,7 @@ export default [
   "FindingNotified",
   "FindingRepaired",
   "FindingRevoked",
+  "IndexCommitted",
   "KeyEnrolled",
   "LogKeyAdded",
   "LogKeyRetired",

@@ -1,0 +1,172 @@
+"""`chengxin ledger fsck`, `index commit`, `prove-complete` and `verify-complete`, as on a house that `init` founded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.bootstrap import open_chores, open_ledger
+from gateway.chores import Chore, Chores
+from gateway.cli import cli
+from gateway.config import LedgerSettings, load_settings
+from gateway.errors import ConfigurationError
+from gateway.founding import House, found
+from ledger import Draft, IndexMissing, LedgerLocked, ProofError, Submission
+from ledger.errors import CompletenessError
+from tests.gateway.test_vault_commands import SOURCES
+from tests.ledger.tampering import run as tamper
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return found(tmp_path / "var", now=datetime.now(UTC), sources=SOURCES, listen="127.0.0.1:0")
+
+
+def settings(house: House) -> LedgerSettings:
+    return load_settings(house.config).ledger
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["ledger", *map(str, arguments)])
+
+
+def well(result: Result) -> str:
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.stdout
+
+
+def commitment(house: House, *kinds: str) -> bytes:
+    record = os.urandom(16)
+    drafts = tuple(Draft(kind=kind, record=record, groups={"body": "x"}) for kind in kinds)
+    with open_ledger(settings(house)) as ledger:
+        ledger.append_blocking(Submission(drafts=drafts, at=datetime.now(UTC)))
+    return record
+
+
+def test_a_commitment_is_proved_not_withdrawn_and_one_that_was_is_told(house: House, tmp_path: Path) -> None:
+    kept = commitment(house, "CommitmentPrepared", "CommitmentRecorded")
+    gone = commitment(house, "CommitmentPrepared", "CommitmentRecorded", "CommitmentWithdrawn")
+    told = json.loads(well(run("index", "commit", "--config", house.config, "--json")))
+    assert (told["index"], told["size"], told["appended"]) == (5, 5, True)
+    again = well(run("index", "commit", "--config", house.config))
+    assert again.startswith("entry 5 already commits to the index of 5 entries")
+    file = tmp_path / "complete.json"
+    for record, code, was_not in ((kept, 0, True), (gone, 1, False), (os.urandom(16), 0, True)):
+        file.write_text(well(run("prove-complete", "--config", house.config, record.hex())), "utf-8")
+        asked = ("verify-complete", file, "--key", house.vkey, "--was-not", "CommitmentWithdrawn")
+        verified = run(*asked, "--json")
+        assert verified.exit_code == code
+        assert json.loads(verified.stdout)["was_not"] is was_not
+        assert record.hex() in run(*asked).stdout
+    wrong = run("verify-complete", file, "--key", house.vkey, "--was-not", "Withdrawn")
+    assert wrong.exit_code == 2
+    bent = file.read_text("utf-8").replace('"size":5', '"size":4')
+    file.write_text(bent, "utf-8")
+    refused = run("verify-complete", file, "--key", house.vkey)
+    assert isinstance(refused.exception, CompletenessError | ProofError)
+
+
+def test_what_cannot_be_proved_is_refused(house: House) -> None:
+    assert isinstance(run("prove-complete", "--config", house.config, "00" * 16).exception, IndexMissing)
+    for wrong in ("00", "x" * 32, "00" * 17):
+        assert run("prove-complete", "--config", house.config, wrong).exit_code == 2
+    with open_ledger(settings(house)):
+        assert isinstance(run("index", "commit", "--config", house.config).exception, LedgerLocked)
+
+
+def test_fsck_finds_a_house_sound_and_names_the_first_bad_entry(house: House, tmp_path: Path) -> None:
+    commitment(house, "CommitmentPrepared", "CommitmentRecorded")
+    well(run("index", "commit", "--config", house.config))
+    told = json.loads(well(run("fsck", "--config", house.config, "--json")))
+    assert (told["ok"], told["size"], told["indexes"]) == (True, 3, 1)
+    assert "the ledger is sound" in well(run("fsck", "--config", house.config, "--workers", "2"))
+    assert "the ledger is sound" in well(run("fsck", "--config", house.config, "--leaves-from-tiles"))
+    copy = Path(shutil.copy(settings(house).url.removeprefix("sqlite:///"), tmp_path / "copy.db"))
+    anywhere = ("fsck", "--url", f"sqlite:///{copy}", "--key", house.vkey, "--config", tmp_path / "none.toml")
+    assert "the ledger is sound" in well(run(*anywhere, "--resume", tmp_path / "fsck.state"))
+    tamper(f"sqlite:///{copy}", "UPDATE entry SET leaf = zeroblob(9) WHERE idx = 1")
+    found_bad = run(*anywhere)
+    assert found_bad.exit_code == 1
+    assert found_bad.stdout.startswith("entry 1: ")
+    damages = json.loads(run(*anywhere, "--json").stdout)["damages"]
+    assert damages[0]["index"] == 1
+
+
+def test_fsck_rebuilds_projections_where_it_is_told_to_and_only_then(house: House) -> None:
+    commitment(house, "CommitmentPrepared", "CommitmentRecorded")
+    tamper(settings(house).url, "UPDATE record SET seq = 7")
+    for _ in range(2):
+        assert run("fsck", "--config", house.config).exit_code == 1
+    well(run("fsck", "--config", house.config, "--rebuild-projections"))
+    well(run("fsck", "--config", house.config))
+
+
+def test_options_that_do_not_go_together_are_refused(house: House) -> None:
+    for arguments in (
+        ("--key", house.vkey),
+        ("--history", house.vkey),
+        ("--rebuild-projections", "--without-vault"),
+        ("--rebuild-projections", "--key", house.vkey, "--url", settings(house).url),
+    ):
+        assert run("fsck", "--config", house.config, *arguments).exit_code == 2
+
+
+def index_chore(house: House, every: str) -> list[timedelta]:
+    text = house.config.read_text("utf-8")
+    house.config.write_text(text.replace('index_every = "1h"', f'index_every = "{every}"'), "utf-8")
+    with open_ledger(settings(house)) as ledger:
+        chores = open_chores(settings(house), ledger, now=lambda: datetime.now(UTC))
+        return [chore.every for chore in chores if chore.name == "index"]
+
+
+def test_the_clock_commits_to_the_index_as_often_as_configured(house: House) -> None:
+    assert index_chore(house, "1h") == [timedelta(hours=1)]
+
+
+@pytest.mark.parametrize("never", ["0", "0s"])
+def test_the_clock_can_be_told_not_to(house: House, never: str) -> None:
+    assert index_chore(house, never) == []
+
+
+def test_a_wrong_period_is_named(house: House) -> None:
+    with pytest.raises(ConfigurationError, match="index_every"):
+        index_chore(house, "often")
+
+
+async def test_the_chore_commits_beside_a_running_gateway_and_once_a_period(house: House) -> None:
+    with open_ledger(settings(house)) as ledger:
+        await ledger.append(
+            Submission(drafts=(Draft(kind="CommitmentPrepared", record=os.urandom(16)),), at=datetime.now(UTC))
+        )
+        (configured,) = [
+            chore
+            for chore in open_chores(settings(house), ledger, now=lambda: datetime.now(UTC))
+            if chore.name == "index"
+        ]
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        times = 0
+
+        def act() -> None:
+            nonlocal times
+            configured.act()
+            ledger.append_blocking(
+                Submission(drafts=(Draft(kind="CommitmentPrepared", record=os.urandom(16)),), at=datetime.now(UTC))
+            )
+            times += 1
+            if times == 3:
+                loop.call_soon_threadsafe(done.set)
+
+        moment = timedelta(milliseconds=1)
+        chore = Chore(name="index", act=act, every=moment, first=moment, retry=moment)
+        async with Chores([chore], asyncio.Event()):
+            await asyncio.wait_for(done.wait(), 30)
+        indexes = [ledger.register().count_state("operation")]
+        assert ledger.size() == 1 + times + 1, indexes
