@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ledger.canonical import Json
-from ledger.completeness.index import RecordIndex, read_state
+from ledger.completeness.index import CHUNK, RecordIndex, read_state
 from ledger.completeness.prover import prove_completeness
 from ledger.disclosure import disclose
 from ledger.errors import DisclosureError, EntryMissing
@@ -170,7 +170,7 @@ def rebuild(url: str, *, origin: str, master_keys: MasterKeys, progress: Progres
         with store.reading() as connection:
             indexed = read_state(connection) is not None
         if indexed:
-            RecordIndex(store).rebuild(progress)
+            RecordIndex(store, CHUNK, pause=0.0).rebuild(progress)
         return records
     finally:
         store.close()

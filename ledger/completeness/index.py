@@ -6,6 +6,7 @@ the index of some size of it. Which sizes count is what `IndexCommitted` entries
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -16,13 +17,17 @@ from sqlalchemy.exc import DBAPIError
 from ledger.completeness.changes import index_key, read_changes
 from ledger.completeness.pages import prove_key, update_pages
 from ledger.completeness.smt import EMPTY, MapProof
-from ledger.errors import LedgerDamaged, LedgerUnavailable, StoreError
+from ledger.errors import LedgerDamaged, LedgerUnavailable
 from ledger.log import schema
 from ledger.log.databases import Database, upsert_clause
 from ledger.log.store import Store, read_head
 
 CHUNK = 16_384
-"""Entries a transaction: it bounds memory, and on SQLite how long appends wait for the file."""
+"""Entries a transaction: it bounds memory."""
+_CHUNK_SQLITE = 2048
+"""There it also bounds how long appends wait for the file."""
+_PAUSE_SQLITE = 0.12
+"""Seconds between transactions: who waits for an SQLite file looks at least ten times a second whether it is free."""
 _PAGES = upsert_clause(schema.index_page)
 _ROWS = "ON CONFLICT DO NOTHING"
 
@@ -55,11 +60,13 @@ class StoredPages:
 
 
 class RecordIndex:
-    """The index of one store, which must be open for writing."""
+    """The index of one store. A process may keep it that does not append, as one that shares an SQLite ledger."""
 
-    def __init__(self, store: Store, chunk: int = CHUNK) -> None:
+    def __init__(self, store: Store, chunk: int | None = None, pause: float | None = None) -> None:
+        one_writer = store.database.name == "sqlite"
         self._store = store
-        self._chunk = chunk
+        self._chunk = chunk or (_CHUNK_SQLITE if one_writer else CHUNK)
+        self._pause = (_PAUSE_SQLITE if one_writer else 0.0) if pause is None else pause
 
     def advance(self, progress: Callable[[int, int], None] | None = None) -> IndexState:
         """Bring the index up to the log as it is now, or further if another process already has.
@@ -68,7 +75,6 @@ class RecordIndex:
         committed entries, which never change. Memory is bounded by the chunk.
 
         Raises:
-            StoreError: the store is open for reading only: an SQLite ledger's index is written by its owner.
             LedgerDamaged: entries, tiles or pages contradict each other; nothing is written.
             LedgerUnavailable: the database refused.
         """
@@ -82,6 +88,7 @@ class RecordIndex:
                     progress(state.size, max(target, state.size))
                 if state.size >= target:
                     return state
+                time.sleep(self._pause)
 
     def rebuild(self, progress: Callable[[int, int], None] | None = None) -> IndexState:
         """Compute every page again from the log; raises as `advance`."""
@@ -94,8 +101,6 @@ class RecordIndex:
     def _transactions(self) -> Iterator[Callable[[], AbstractContextManager[Connection]]]:
         """Lend what begins transactions, on a connection beside the one that appends."""
         database = self._store.database
-        if not self._store.writable:
-            raise StoreError("the index is written by the process that owns the ledger")
         engine = database.writer()
         try:
             yield engine.begin

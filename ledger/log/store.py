@@ -59,11 +59,6 @@ class Store:
         self.database.lock()
         self._writer = self.database.writer()
 
-    @property
-    def writable(self) -> bool:
-        """Tell whether this process became a writer."""
-        return self._writer is not None
-
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Lend a read-only connection in one consistent transaction.
