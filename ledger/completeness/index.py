@@ -24,7 +24,7 @@ from ledger.log.store import Store, read_head
 
 CHUNK = 16_384
 """Entries a transaction: it bounds memory."""
-_CHUNK_SQLITE = 2048
+_CHUNK_SQLITE = 8192
 """There it also bounds how long appends wait for the file."""
 _PAUSE_SQLITE = 0.12
 """Seconds between transactions: who waits for an SQLite file looks at least ten times a second whether it is free."""
