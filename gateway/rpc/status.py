@@ -64,7 +64,8 @@ def status_of(error: BaseException) -> status_pb2.Status:
     status = status_pb2.Status(code=code.value[0])
     if isinstance(error, errors.GatewayError):
         status.message = str(error)
-        _pack(status, error_details_pb2.ErrorInfo(reason=reason_of(error), domain=DOMAIN))
+        info = error_details_pb2.ErrorInfo(reason=reason_of(error), domain=DOMAIN, metadata=_metadata(error))
+        _pack(status, info)
         if isinstance(error, errors.InvalidRequest):
             _pack(status, _bad_request(error))
         if isinstance(error, errors.LimitReached):
@@ -98,6 +99,17 @@ def reason_of(error: BaseException) -> str:
         return error.reason
     reason, _ = _LEDGER_REASONS.get(code_of(error), (code_of(error).name, ""))
     return reason
+
+
+def _metadata(error: errors.GatewayError) -> dict[str, str]:
+    """Give what a program needs of a refusal beside its reason."""
+    match error:
+        case errors.RequestIdReused():
+            return {"fields": ",".join(error.fields)}
+        case errors.GuessBudgetSpent():
+            return {"fact_type": error.fact_type, "free_at": error.free_at.isoformat()}
+        case _:
+            return {}
 
 
 def _bad_request(error: errors.InvalidRequest) -> error_details_pb2.BadRequest:
