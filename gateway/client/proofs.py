@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ledger import Verifier, parse_vkeys
 from ledger.errors import LedgerError
 from ledger.log.checkpoint import Checkpoint, open_checkpoint
+from ledger.log.note import Verifier
+from ledger.log.vkey import parse_vkeys
 from ledger.merkle import hash_leaf, verify_inclusion
 from ledger.receipt import parse_receipt
 from ledger.records.codec import Entry, decode_entry

@@ -22,11 +22,12 @@ _ENDLESS = 0.0
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Call:
-    """Claims that travel in one call, and how many callers still wait for it."""
+    """Claims that travel in one call, how many callers still wait for it, and whether it has left."""
 
     context: QueryContext
     claims: list[Claim] = field(default_factory=list)
     waiting: int = 0
+    has_left: bool = False
 
 
 class Together:
@@ -58,7 +59,7 @@ class Together:
             await asyncio.wait((task,), timeout=max(0.0, left))
             if task.done():
                 return task.result()[first : first + len(claims)]
-            return [self._not_asked(claim, asked_at) for claim in claims]
+            return [self._unanswered(claim, asked_at, was_asked=call.has_left) for claim in claims]
         finally:
             call.waiting -= 1
             if not call.waiting:
@@ -84,16 +85,17 @@ class Together:
     async def _fly(self, purpose: QueryContext, call: _Call) -> list[Evidence]:
         async with self._lanes:
             self._close(purpose, call)
+            call.has_left = True
             return await self._connector.check_many(tuple(call.claims), call.context)
 
-    def _not_asked(self, claim: Claim, asked_at: datetime) -> Evidence:
+    def _unanswered(self, claim: Claim, asked_at: datetime, *, was_asked: bool) -> Evidence:
         return Evidence(
             source=self.manifest.source,
             fact_type=claim.fact_type,
-            outcome=unavailable(Cause.OVERLOAD),
+            outcome=unavailable(Cause.TIMEOUT if was_asked else Cause.OVERLOAD),
             asked_at=asked_at,
             answered_at=self._now(),
-            attempts=0,
+            attempts=int(was_asked),
         )
 
     async def probe(self) -> Health:
