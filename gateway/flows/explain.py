@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.catalogue.expression import AllExpr, AnyExpr, ChooseExpr, Expr, FactExpr, NotExpr
 from gateway.catalogue.model import Catalogue, FactType, Item, Matter, SourcePolicy
@@ -54,7 +54,7 @@ def explain_plan(
     askers: Collection[Role],
 ) -> Explained:
     """Explain what asking an item for a matter comes to; `words` are the enumeration values that are known already."""
-    placed = _placed(item.expression, words)
+    placed = _placed(item, words)
     facts = tuple(_fact(catalogue.fact_types[one.fact.fact], one, sources_for) for one in placed)
     refused = tuple(_refusals(item, matter, caller, askers))
     return Explained(facts=facts, not_entitled=refused, text=_text(catalogue, item, matter, facts, refused))
@@ -69,38 +69,45 @@ def _refusals(item: Item, matter: Matter, caller: Caller, askers: Collection[Rol
         yield f"{refusal.reason}: {refusal.chinese}"
 
 
-def _placed(expression: Expr | None, words: dict[str, str]) -> list[_Placed]:
-    if expression is None:
+def _placed(item: Item, words: dict[str, str]) -> list[_Placed]:
+    """Give each fact once, at its earliest step, with everything it is asked for."""
+    if item.expression is None:
         return []
-    first: dict[tuple[str, str], _Placed] = {}
-    for one in _walk(expression, words, 1, "核实申请人所述"):
+    found: dict[tuple[str, str], _Placed] = {}
+    for one in _walk(item.expression, item, words, 1, "核实申请人所述"):
         key = (one.fact.fact, one.fact.subject)
-        if key not in first or one.step < first[key].step:
-            first[key] = one
-    return sorted(first.values(), key=lambda one: one.step)
+        before = found.get(key)
+        if before is None:
+            found[key] = one
+        elif one.role not in before.role:
+            found[key] = replace(before, step=min(before.step, one.step), role=f"{before.role};{one.role}")
+    return sorted(found.values(), key=lambda one: one.step)
 
 
-def _walk(expr: Expr, words: dict[str, str], step: int, role: str) -> Iterator[_Placed]:
+def _walk(expr: Expr, item: Item, words: dict[str, str], step: int, role: str) -> Iterator[_Placed]:
     match expr:
         case FactExpr():
             yield _Placed(step=step, fact=expr, role=role)
         case NotExpr():
-            yield from _walk(expr.of, words, step, "核实申请人所述的相反情形不存在")
+            yield from _walk(expr.of, item, words, step, f"{role}(查无相反记录)")
         case AnyExpr() | AllExpr():
             part = "其中任一项属实即可" if isinstance(expr, AnyExpr) else "各项均须属实"
             for inner in expr.of:
-                yield from _walk(inner, words, step, part)
+                yield from _walk(inner, item, words, step, f"{role},{part}")
                 if expr.ordered:
-                    step += _depth(inner, words)
+                    step += _depth(inner, item, words)
         case ChooseExpr():
             known = words.get(expr.parameter)
+            labels = item.parameters[expr.parameter].labels
             for word, inner in expr.cases.items():
-                if known is None or known == word:
-                    yield from _walk(inner, words, step, role if known else f"申请人选择“{word}”时核实")
+                if known is None:
+                    yield from _walk(inner, item, words, step, f"申请人选择“{labels.get(word, word)}”时,{role}")
+                elif known == word:
+                    yield from _walk(inner, item, words, step, role)
 
 
-def _depth(expr: Expr, words: dict[str, str]) -> int:
-    return max((one.step for one in _walk(expr, words, 1, "")), default=1)
+def _depth(expr: Expr, item: Item, words: dict[str, str]) -> int:
+    return max((one.step for one in _walk(expr, item, words, 1, "")), default=1)
 
 
 def _fact(fact: FactType, placed: _Placed, sources_for: SourcesFor) -> ExplainedFact:

@@ -11,6 +11,8 @@ from datetime import timedelta
 from gateway.errors import CallsTooFast, TooManyCalls
 from gateway.rules.roles import Caller
 
+_EXACT = 1e-6
+"""Seconds to which rates are kept."""
 _MOMENT = timedelta(milliseconds=200)
 """When to come again where nobody can know when a call of the caller's own will end."""
 
@@ -58,9 +60,9 @@ class Limits:
         account = self._accounts.setdefault(caller.id, _Account())
         if account.calls >= limits.calls:
             raise TooManyCalls(limits.calls, _MOMENT)
-        ahead = account.spent_until - self._clock() - limits.burst
-        if ahead >= 0:
-            raise CallsTooFast(limits.rate, timedelta(seconds=ahead) + timedelta(seconds=1 / limits.rate))
+        beyond = max(account.spent_until - self._clock(), 0.0) + 1 / limits.rate - max(limits.burst, 1 / limits.rate)
+        if beyond > _EXACT:
+            raise CallsTooFast(limits.rate, timedelta(seconds=beyond + _EXACT))
         self._spend(account, limits, 1)
         account.calls += 1
         try:
