@@ -80,17 +80,19 @@ async def test_a_clock_that_jumps_moves_no_deadline(tmp_path: Path, jump: timede
     def now() -> datetime:
         return datetime.now(UTC) + ahead
 
-    async with service({PEOPLE[0].id_number: RIGHT}) as housing:
-        async with serving(settle(tmp_path, sources=slow_source(housing.port)), now=now) as village:
-            housing.answering.clear()
-            question = premises(0, RIGHT)
-            asking = asyncio.create_task(village.client().verify(question))
-            await housing.until(lambda: housing.asked == 1)
-            ahead = jump
-            housing.answering.set()
-            answer = await asking
-            again = await village.client().verify(question)
-            later = await village.client().verify(premises(0, RIGHT))
+    async with (
+        service({PEOPLE[0].id_number: RIGHT}) as housing,
+        serving(settle(tmp_path, sources=slow_source(housing.port)), now=now) as village,
+    ):
+        housing.answering.clear()
+        question = premises(0, RIGHT)
+        asking = asyncio.create_task(village.client().verify(question))
+        await housing.until(lambda: housing.asked == 1)
+        ahead = jump
+        housing.answering.set()
+        answer = await asking
+        again = await village.client().verify(question)
+        later = await village.client().verify(premises(0, RIGHT))
 
     assert answer.verification.verdict is Verdict.ESTABLISHED
     assert abs(answer.verification.answered_at - now()) < timedelta(minutes=1)

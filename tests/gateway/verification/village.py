@@ -69,6 +69,7 @@ absent = [{{ at = "code", equals = "NONE" }}]
 records = "data"
 subject_echo = "id"
 attributes = {{ {attribute} = "value" }}
+inactive = {{ column = "state", values = ["dead"] }}
 [sources.{name}.facts.{fact}.json]
 id = "{{subject.id_number}}"
 """
@@ -82,6 +83,7 @@ class Service:
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self.values = dict(values)
+        self.dead: set[str] = set()
         self.port = 0
         self.asked = 0
         self.left = 0
@@ -130,7 +132,8 @@ class Service:
     def body(self, number: str) -> dict[str, object]:
         if number not in self.values:
             return {"code": "NONE"}
-        return {"code": "0", "data": {"id": number, "value": self.values[number]}}
+        state = "dead" if number in self.dead else "alive"
+        return {"code": "0", "data": {"id": number, "value": self.values[number], "state": state}}
 
     async def tell(self, *, asked: int = 0, left: int = 0) -> None:
         async with self.changed:
@@ -170,6 +173,7 @@ def settle(
     url: str = "sqlite:///ledger.sqlite3",
     tune: Mapping[str, str] | None = None,
     people: Sequence[demo.Person] = PEOPLE,
+    catalogue: Sequence[Path] | None = None,
 ) -> House:
     """Found a house whose civil affairs know some people; `tune` replaces lines of the configuration."""
     folder.mkdir(exist_ok=True)
@@ -184,6 +188,8 @@ def settle(
         remedy_days=0,
     )
     text = house.config.read_text("utf-8")
+    if catalogue is not None:
+        text = text.replace("\nfiles = []", f"\nfiles = {json.dumps([str(file) for file in catalogue])}")
     for before, after in (tune or {}).items():
         assert text.count(before) == 1, before
         text = text.replace(before, after)
@@ -217,8 +223,8 @@ class Village:
         return verification_pb2_grpc.VerificationServiceStub(self.channel(system))
 
     async def close(self) -> None:
-        for channel in self.channels:
-            await channel.close()
+        while self.channels:
+            await self.channels.pop().close()
 
 
 @asynccontextmanager
