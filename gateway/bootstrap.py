@@ -8,6 +8,7 @@ import gc
 import os
 import signal
 import sys
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -23,26 +24,39 @@ from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
 from gateway.catalogue.mistakes import CatalogueError
 from gateway.catalogue.model import Catalogue
 from gateway.chores import Chore, Chores
-from gateway.config import AnchorSettings, CalendarSettings, LedgerSettings, Settings
+from gateway.config import (
+    AnchorSettings,
+    CalendarSettings,
+    CallerLimitSettings,
+    LedgerSettings,
+    LimitSettings,
+    Settings,
+)
 from gateway.errors import ConfigurationError
 from gateway.flows.ask import Ask
+from gateway.flows.batch import Batch
 from gateway.flows.commit import Commit
 from gateway.flows.find import Find
+from gateway.flows.guess import GuessBudget
+from gateway.flows.list_answers import ListAnswers
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Once
 from gateway.flows.report import Report
 from gateway.flows.requery import Requery
 from gateway.flows.stand import Stand
+from gateway.flows.together import Together
 from gateway.flows.verify import Verify
+from gateway.flows.watch import Changes, Watch
 from gateway.rpc.audit import AuditServicer
 from gateway.rpc.caller import Callers
 from gateway.rpc.catalogue import CatalogueServicer
 from gateway.rpc.commitment import CommitmentServicer
 from gateway.rpc.credit import CreditServicer
 from gateway.rpc.door import Door
+from gateway.rpc.limits import CallerLimits, Limits
 from gateway.rpc.log import LedgerServicer
 from gateway.rpc.server import GrpcServer, Service, Tls
-from gateway.rpc.verification import VerificationServicer
+from gateway.rpc.verification import VerificationFlows, VerificationServicer
 from gateway.rules.clocks import WorkCalendar, provisional_table, year_table
 from gateway.signatures import load_anchors
 from gateway.v1 import (
@@ -94,6 +108,8 @@ _INDEX_KEY_VERSION = 1
 _YEARS_AHEAD = 5
 _ANCHOR_RETRY = timedelta(minutes=1)
 _INDEX_RETRY = timedelta(minutes=1)
+_WATCH_SECONDS = 0.5
+"""How often the ledger is looked at for changes while somebody watches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +125,11 @@ class Flows:
     look_up: LookUp
     ask: Ask
     book: Book
+    batch: Batch
+    list_answers: ListAnswers
+    watch: Watch
+    stopping: asyncio.Event
+    """Set when the gateway is about to stop: long streams end by themselves."""
 
 
 def now_utc() -> datetime:
@@ -350,9 +371,26 @@ def build_flows(
     ask = Ask(sources, now=now)
     calendar = work_calendar(settings.calendar, today=now().date())
     stand = Stand(ledger=ledger, book=book, index=index, now=now)
-    verify = Verify(
-        book=book, ask=ask, once=once, look_up=look_up, index=index,
-        reserve=settings.server.ledger_reserve.total_seconds(), now=now, entropy=entropy,
+    stopping = asyncio.Event()
+    guesses = GuessBudget(
+        ledger=ledger, index=index, budget=settings.verification.guess_budget,
+        window=settings.verification.guess_window, now=now,
+    )  # fmt: skip
+
+    def verifier(asking: Ask) -> Verify:
+        return Verify(
+            book=book, ask=asking, once=once, look_up=look_up, guesses=guesses, index=index,
+            reserve=settings.server.ledger_reserve.total_seconds(), now=now, entropy=entropy,
+        )  # fmt: skip
+
+    verify = verifier(ask)
+    joined = {
+        name: Together(source, lanes=settings.limits.batch_source_calls, now=now) for name, source in sources.items()
+    }
+    batch = Batch(
+        verify=verifier(Ask(joined, now=now)), in_flight=settings.limits.batch_in_flight,
+        most_items=settings.limits.batch_items, longest=settings.server.deadline_cap.total_seconds(),
+        stopping=stopping,
     )  # fmt: skip
     commit = Commit(
         book=book, once=once, look_up=look_up, stand=stand, calendar=calendar,
@@ -376,8 +414,20 @@ def build_flows(
     )  # fmt: skip
     return Flows(
         verify=verify, commit=commit, find=find, report=report, requery=requery, stand=stand, look_up=look_up,
-        ask=ask, book=book,
+        ask=ask, book=book, batch=batch, stopping=stopping,
+        list_answers=ListAnswers(ledger=ledger, once=once, index=index, now=now, entropy=entropy),
+        watch=Watch(
+            ledger=ledger, look_up=look_up, changes=Changes(ledger, interval=_WATCH_SECONDS), stopping=stopping
+        ),
     )  # fmt: skip
+
+
+def _limits(settings: LimitSettings) -> Limits:
+    def of(one: CallerLimitSettings) -> CallerLimits:
+        return CallerLimits(calls=one.calls, rate=one.rate)
+
+    by_caller = {caller: of(one) for caller, one in settings.by_caller.items()}
+    return Limits(of(settings.default), by_caller, clock=time.monotonic)
 
 
 def services(settings: Settings, flows: Flows, ledger: Ledger, *, now: Callable[[], datetime]) -> list[Service]:
@@ -385,11 +435,18 @@ def services(settings: Settings, flows: Flows, ledger: Ledger, *, now: Callable[
     server = settings.server
     door = Door(
         Callers(settings.callers, trust_domain=server.trust_domain, plaintext=server.plaintext),
+        _limits(settings.limits),
         cap=server.deadline_cap.total_seconds(),
         cap_missing=server.cap_missing_deadline,
     )
     look_up, book = flows.look_up, flows.book
-    verification = VerificationServicer(door=door, verify=flows.verify, look_up=look_up, book=book, ask=flows.ask)
+    verification = VerificationServicer(
+        door=door, book=book, now=now,
+        flows=VerificationFlows(
+            verify=flows.verify, batch=flows.batch, list_answers=flows.list_answers, watch=flows.watch,
+            look_up=look_up, ask=flows.ask,
+        ),
+    )  # fmt: skip
     commitment = CommitmentServicer(door=door, commit=flows.commit, look_up=look_up)
     audit = AuditServicer(door=door, requery=flows.requery, find=flows.find, look_up=look_up, ledger=ledger)
     credit = CreditServicer(door=door, report=flows.report, stand=flows.stand, book=book, now=now)
@@ -463,11 +520,11 @@ class Gateway:
                 )
                 served = services(settings, flows, ledger, now=self._now)
                 if self._part is Part.FURTHER:
-                    await self._serve(served, tls, ready, stop)
+                    await self._serve(served, tls, ready, stop, flows.stopping)
                     return
                 chores = open_chores(settings.ledger, ledger, now=self._now)
                 async with publishing(settings, ledger), Chores(chores, stop):
-                    await self._serve(served, tls, ready, stop)
+                    await self._serve(served, tls, ready, stop, flows.stopping)
         finally:
             for connector in sources.values():
                 await connector.aclose()
@@ -479,7 +536,12 @@ class Gateway:
         return open_ledger(settings, now=self._now)
 
     async def _serve(
-        self, served: list[Service], tls: Tls | None, ready: Callable[[int], None], stop: asyncio.Event
+        self,
+        served: list[Service],
+        tls: Tls | None,
+        ready: Callable[[int], None],
+        stop: asyncio.Event,
+        stopping: asyncio.Event,
     ) -> None:
         server = GrpcServer(
             served,
@@ -494,6 +556,7 @@ class Gateway:
         ready(server.port)
         await stop.wait()
         _log.info("draining")
+        stopping.set()
         await server.stop(self._settings.server.drain.total_seconds())
         _log.info("stopped")
 

@@ -99,6 +99,33 @@ class PublicationSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationSettings:
+    """How often different claims about one fact of one person may be contradicted within a time, whoever asks."""
+
+    guess_budget: int
+    guess_window: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerLimitSettings:
+    """How many calls of one caller may be under way, and how many it may make a second, in each process."""
+
+    calls: int
+    rate: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitSettings:
+    """What one caller may ask for, and how much a batch may carry and do at once."""
+
+    default: CallerLimitSettings
+    by_caller: Mapping[str, CallerLimitSettings]
+    batch_items: int
+    batch_in_flight: int
+    batch_source_calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentSettings:
     """How long a verification carries a commitment, how long a document can be signed, whose certificates count."""
 
@@ -141,6 +168,8 @@ class Settings:
     publication: PublicationSettings | None
     """None: the log is not published by the gateway."""
     catalogue_files: tuple[Path, ...]
+    verification: VerificationSettings
+    limits: LimitSettings
     commitments: CommitmentSettings
     findings: FindingSettings
     credit: CreditSettings
@@ -172,16 +201,19 @@ def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Set
     """
     root = Stanza(where, table)
     server = _server(root.table("server"), home)
+    callers = _callers(root.listed("callers"), server.trust_domain, root)
     settings = Settings(
         server=server,
         ledger=_ledger(root.table("ledger"), home),
         publication=_publication(root.table("publication")),
         catalogue_files=tuple(home / name for name in root.table("catalogue").texts("files")),
+        verification=_verification(root.table("verification")),
+        limits=_limits(root.table("limits"), callers),
         commitments=_commitments(root.table("commitments"), home),
         findings=_findings(root.table("findings")),
         credit=_credit(root.table("credit")),
         calendar=_calendar(root.table("calendar")),
-        callers=_callers(root.listed("callers"), server.trust_domain, root),
+        callers=callers,
         sources=_sources(root),
     )
     try:
@@ -312,6 +344,39 @@ def _database_url(url: str, home: Path) -> str:
     if scheme == "sqlite" and separator:
         return f"sqlite:///{home / path}"
     return url
+
+
+def _verification(part: Stanza) -> VerificationSettings:
+    return VerificationSettings(
+        guess_budget=part.number("guess_budget", 5, least=1, most=100),
+        guess_window=part.duration("guess_window", "1d"),
+    )
+
+
+def _limits(part: Stanza, callers: Mapping[str, object]) -> LimitSettings:
+    default = _caller_limits(part, CallerLimitSettings(calls=1024, rate=10_000))
+    by_caller: dict[str, CallerLimitSettings] = {}
+    for own in part.listed("callers"):
+        uri = own.text("id")
+        if uri and uri not in callers:
+            own.mistake("id", "is not one of the callers")
+        if uri in by_caller:
+            own.mistake("id", "is given twice")
+        by_caller[uri] = _caller_limits(own, default)
+    return LimitSettings(
+        default=default,
+        by_caller=by_caller,
+        batch_items=part.number("batch_items", 1000, least=1, most=100_000),
+        batch_in_flight=part.number("batch_in_flight", 512, least=1, most=100_000),
+        batch_source_calls=part.number("batch_source_calls", 48, least=1, most=10_000),
+    )
+
+
+def _caller_limits(part: Stanza, default: CallerLimitSettings) -> CallerLimitSettings:
+    return CallerLimitSettings(
+        calls=part.number("concurrent_calls", default.calls, least=1, most=1_000_000),
+        rate=part.number("calls_per_second", default.rate, least=1, most=1_000_000),
+    )
 
 
 def _commitments(part: Stanza, home: Path) -> CommitmentSettings:

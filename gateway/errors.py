@@ -5,6 +5,12 @@
     ├── CallerUnknown             a valid certificate that the configuration does not know
     ├── NotEntitled               known, but this is not theirs to ask or do
     ├── RequestIdReused           the same request_id came with another body
+    ├── LimitReached              asked too much for now; says when to come again
+    │   ├── TooManyCalls          the caller has too many calls under way
+    │   ├── CallsTooFast          the caller calls faster than it may
+    │   └── GuessBudgetSpent      too many different claims about one fact of one person were contradicted
+    ├── TooManyItems              a question stands beyond the number that one message may carry
+    ├── Draining                  the gateway stops; another, or this one later, will answer
     ├── RecordNotFound            no such verification, commitment, finding or report (or not yours to see)
     ├── StepRefused               the state of things does not allow this act now
     │   ├── NotACommitmentStep    the verification's next step is not COMMITMENT
@@ -24,15 +30,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """The proof that a refusal was recorded: a tlog-proof text, the entry's index, the tree size, and the record."""
+
+    proof: bytes
+    index: int
+    size: int
+    record: bytes
+
+
 class GatewayError(Exception):
-    """The gateway refuses; `reason` is stable for programs, `chinese` is for the person at the window."""
+    """The gateway refuses; `reason` is stable for programs, `chinese` is for the person at the window.
+
+    `recording` proves that the refusal stands in the ledger; None where it does not (a malformed request).
+    """
 
     reason: ClassVar[str] = "REFUSED"
     chinese: str = "请求被拒绝。"
+    recording: Recording | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +122,79 @@ class RequestIdReused(GatewayError):
     def __init__(self, fields: Sequence[str]) -> None:
         super().__init__("request_id was used with another body; differing fields: " + (", ".join(fields) or "unknown"))
         self.fields = tuple(fields)
+
+
+class LimitReached(GatewayError):
+    """More was asked than may be asked now; `retry_after` says when to come again."""
+
+    reason: ClassVar[str] = "LIMIT_REACHED"
+    retry_after: timedelta
+
+    def __init__(self, what: str, chinese: str, retry_after: timedelta) -> None:
+        super().__init__(what)
+        self.chinese = chinese
+        self.retry_after = retry_after
+
+
+class TooManyCalls(LimitReached):
+    """The caller has as many calls under way as it may have."""
+
+    reason: ClassVar[str] = "TOO_MANY_CALLS"
+
+    def __init__(self, most: int, retry_after: timedelta) -> None:
+        super().__init__(
+            f"at most {most} calls of one caller may be under way", "并发调用过多,请稍后重试。", retry_after
+        )
+
+
+class CallsTooFast(LimitReached):
+    """The caller calls faster than it may."""
+
+    reason: ClassVar[str] = "CALLS_TOO_FAST"
+
+    def __init__(self, rate: int, retry_after: timedelta) -> None:
+        super().__init__(
+            f"at most {rate} calls a second of one caller are taken", "调用过于频繁,请稍后重试。", retry_after
+        )
+
+
+class GuessBudgetSpent(LimitReached):
+    """Too many different claims about one fact of one person were contradicted; from `free_at` on one more may be made.
+
+    Who may try any number of claims learns the record from the answers; the sources would be read, not asked.
+    """
+
+    reason: ClassVar[str] = "GUESS_BUDGET_SPENT"
+
+    def __init__(self, fact_type: str, free_at: datetime, now: datetime) -> None:
+        super().__init__(
+            f"too many different claims about {fact_type} of this person were contradicted; "
+            f"asked again from {free_at.isoformat(timespec='seconds')} on",
+            "近期对该对象同一事实的不同陈述多次与数据不符,为防止试探,暂停核验;届时可再次核验,申请人有异议的可申请校核。",
+            max(timedelta(seconds=1), free_at - now),
+        )
+        self.fact_type = fact_type
+        self.free_at = free_at
+
+
+class TooManyItems(GatewayError):
+    """The question stands beyond the number that one message may carry; nothing was asked."""
+
+    reason: ClassVar[str] = "TOO_MANY_ITEMS"
+    chinese = "单条消息所含核验请求过多,请分条发送。"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"one message may carry {most} questions; this one stands beyond")
+
+
+class Draining(GatewayError):
+    """The gateway stops; what it did not take will be answered by another process, or by this one later."""
+
+    reason: ClassVar[str] = "DRAINING"
+    chinese = "系统正在停机维护,请稍后重试。"
+
+    def __init__(self) -> None:
+        super().__init__("the gateway is stopping; ask again")
 
 
 class RecordNotFound(GatewayError):

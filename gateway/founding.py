@@ -189,6 +189,21 @@ listen = ""                                    # such as "127.0.0.1:8480": the l
 [catalogue]
 files = []                                     # nation, province, city; empty: the shipped ones
 
+[verification]
+guess_budget = 5                               # different claims about one fact of one person that may be contradicted
+guess_window = "1d"                           # within this time, whoever asks; then the question is refused for a while
+
+[limits]                                       # of each caller, in each process
+concurrent_calls = 1024                        # calls under way, streams included
+calls_per_second = 10000                       # on average; questions of a stream wait, other calls are refused
+batch_items = 1000                             # questions that one message of BatchVerify may carry
+batch_in_flight = 512                          # questions of one stream under way, or answered and not yet taken
+batch_source_calls = 48                        # calls of batches at one source; below its `concurrency` + `queue`
+# [[limits.callers]]                           # other limits for one caller
+# id = "spiffe://{trust_domain}/org/11230000000000101E/clerk"
+# concurrent_calls = 64
+# calls_per_second = 200
+
 [commitments]
 verification_valid = "1d"                     # how long a verification may lead to a commitment
 document_valid = "30m"                        # how long a prepared document can be signed

@@ -1,15 +1,20 @@
-"""Ask the sources what a plan needs: concurrently, no more than needed, and stop what no longer matters."""
+"""Ask the sources what a plan needs: concurrently, no more than needed, and stop what no longer matters.
+
+What is asked one after the other shares the time there is (`gateway.rules.time_share`).
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from connectors.connector import Connector, QueryContext
-from connectors.outcome import NOT_COVERED, Evidence
+from connectors.outcome import NOT_COVERED, Evidence, Kind
+from gateway.catalogue.words import SourcePolicyKind
 from gateway.rules.plan import FactCheck, Plan
+from gateway.rules.time_share import time_share
 from gateway.rules.verdict import Judgement, LeafTruth, evaluate, judge, next_checks, sources_to_ask
 
 NO_SOURCE = "-"
@@ -18,10 +23,11 @@ NO_SOURCE = "-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The judgement, and what each source said, in the plan's order."""
+    """The judgement, what each source said (in the plan's order), and which checks a source contradicted."""
 
     judgement: Judgement
     evidence: tuple[Evidence, ...]
+    contradicted: tuple[str, ...] = ()
 
 
 class Ask:
@@ -48,7 +54,7 @@ class Ask:
                 under_way = {check.id for check in running.values()}
                 for check in next_checks(plan, answers):
                     if check.id not in under_way:
-                        running[asyncio.create_task(self._leaf(check, context))] = check
+                        running[asyncio.create_task(self._leaf(check, plan, answers, context))] = check
                 if not running or not next_checks(plan, answers):
                     break
                 done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -60,9 +66,16 @@ class Ask:
         finally:
             await _cancel(running)
         told = tuple(one for check_id in plan.checks for one in evidence.get(check_id, ()))
-        return Asked(judgement=evaluate(plan, answers), evidence=told)
+        contradicted = tuple(
+            check_id
+            for check_id in plan.checks
+            if any(one.outcome.kind is Kind.MISMATCH for one in evidence.get(check_id, ()))
+        )
+        return Asked(judgement=evaluate(plan, answers), evidence=told, contradicted=contradicted)
 
-    async def _leaf(self, check: FactCheck, context: QueryContext) -> tuple[Evidence, ...]:
+    async def _leaf(
+        self, check: FactCheck, plan: Plan, answers: Mapping[str, LeafTruth], context: QueryContext
+    ) -> tuple[Evidence, ...]:
         sources = self._by_fact.get(check.fact_type, ())
         if not sources:
             return (self._covered_by_nobody(check),)
@@ -71,9 +84,19 @@ class Ask:
             check.policy, said, absence_conclusive=check.absence_conclusive, sources=len(sources)
         ):
             asked = sources[len(said) : len(said) + more]
-            answers = await asyncio.gather(*(source.check_many([check.claim], context) for source in asked))
-            said.extend(answer[0] for answer in answers)
+            rounds = self._rounds(plan) | {check.id: self._rounds_left(check, len(said))}
+            limited = _limited(context, time_share(plan, answers, rounds, check.id))
+            found = await asyncio.gather(*(source.check_many([check.claim], limited) for source in asked))
+            said.extend(answer[0] for answer in found)
         return tuple(said)
+
+    def _rounds(self, plan: Plan) -> dict[str, int]:
+        return {check.id: self._rounds_left(check, 0) for check in plan.checks.values()}
+
+    def _rounds_left(self, check: FactCheck, said: int) -> int:
+        """Count how often the sources of a check may still be asked one after the other."""
+        sources = len(self._by_fact.get(check.fact_type, ()))
+        return max(1, sources - said) if check.policy.kind is SourcePolicyKind.FIRST else 1
 
     def _covered_by_nobody(self, check: FactCheck) -> Evidence:
         now = self._now()
@@ -85,6 +108,13 @@ class Ask:
             answered_at=now,
             attempts=0,
         )
+
+
+def _limited(context: QueryContext, share: float) -> QueryContext:
+    if share >= 1:
+        return context
+    now = asyncio.get_running_loop().time()
+    return replace(context, deadline=now + max(0.0, context.deadline - now) * share)
 
 
 async def _cancel(running: Mapping[asyncio.Task[tuple[Evidence, ...]], FactCheck]) -> None:

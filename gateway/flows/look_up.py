@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.errors import DocumentErased, RecordNotFound
-from gateway.rules.roles import Caller
+from gateway.rules.roles import Caller, Role
 from ledger import Erased, HistoryLine, Ledger, RecordRow
 from ledger.canonical import Json
 from ledger.records.lifecycle import state_after
@@ -39,6 +39,16 @@ class LookUp:
         if row is None or row.family != family or row.unit != caller.unit:
             raise RecordNotFound(family)
         return row
+
+    async def visible(self, family: str, record: bytes, caller: Caller) -> RecordRow:
+        """Return a record that the caller may see: of its own unit, or of any for an auditor.
+
+        Raises:
+            RecordNotFound: there is none, or it is not the caller's to see; the two are not told apart.
+        """
+        if Role.AUDITOR in caller.roles:
+            return await self.any(family, record)
+        return await self.own(family, record, caller)
 
     async def any(self, family: str, record: bytes) -> RecordRow:
         """Return a record of any unit, for callers whose role sees all.

@@ -42,10 +42,15 @@ class Request:
     request_id: UUID
     body: dict[str, Json] = field(repr=False)
 
+    refusal: str = ""
+    """Empty, or the rule that refuses the request: a refusal is recorded once for each rule, and the request stays
+    open, for the rule may fall away."""
+
     @property
     def key(self) -> bytes:
         """Tell this request from every other."""
-        return request_key(self.caller.id, self.request_id)
+        scope = f"{self.caller.id}\x00{self.refusal}" if self.refusal else self.caller.id
+        return request_key(scope, self.request_id)
 
     @property
     def person(self) -> dict[str, Json]:

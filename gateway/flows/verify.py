@@ -2,7 +2,7 @@
 
 1. the form and the catalogue admit the question, or every mistake is named;
 2. a repeated request gets its first answer;
-3. a caller who may not ask is refused, and the refusal is recorded;
+3. a caller who may not ask is refused, also one whose guesses about this person are used up, and the refusal recorded;
 4. the sources are asked as far as needed;
 5. verdict and next step follow from pure rules;
 6. question and answer are recorded; what cannot be recorded did not happen.
@@ -10,8 +10,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from connectors.connector import QueryContext
@@ -19,20 +20,24 @@ from connectors.outcome import Evidence
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Catalogue, Item, Matter
 from gateway.catalogue.words import Disclosure, ItemState
-from gateway.errors import GatewayError, ItemBanned, NotEntitled
+from gateway.errors import GatewayError, GuessBudgetSpent, ItemBanned, NotEntitled, Recording
 from gateway.flows.ask import Ask, Asked
+from gateway.flows.guess import GuessBudget
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.rules.admission import Question, RawQuestion, admit, question_body
 from gateway.rules.fallback import FallbackInput, NextStep, next_step, policy_digest, settings_for
 from gateway.rules.kept import table
-from gateway.rules.plan import plan
+from gateway.rules.plan import Plan, plan
 from gateway.rules.roles import Caller
-from ledger import BlindIndex, Draft, new_record
+from ledger import AlreadyClaimed, BlindIndex, Draft, LedgerUnavailable, decode_entry, new_record
 from ledger.canonical import Json
 
 ANSWER = "answer"
 """The group of a verification's document that holds the answer, from which every response is built."""
+_TRIES = 8
+_LAST_PART = 0.2
+"""The part of the time kept for recording that stays for telling the caller that the ledger did not answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +47,23 @@ class Answered:
     question: Mapping[str, Json]
     answer: Mapping[str, Json]
     recorded: Recorded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asking:
+    """A question on its way: the request it came with, and the catalogue it began with."""
+
+    request: Request
+    question: Question
+    catalogue: Catalogue
+
+    @property
+    def item(self) -> Item:
+        return self.catalogue.item(self.question.item)
+
+    @property
+    def matter(self) -> Matter:
+        return self.catalogue.matter(self.question.context.matter)
 
 
 class Verify:
@@ -54,6 +76,7 @@ class Verify:
         ask: Ask,
         once: Once,
         look_up: LookUp,
+        guesses: GuessBudget,
         index: BlindIndex,
         reserve: float,
         now: Callable[[], datetime],
@@ -63,6 +86,7 @@ class Verify:
         self._ask = ask
         self._once = once
         self._look_up = look_up
+        self._guesses = guesses
         self._index = index
         self._reserve = reserve
         self._now = now
@@ -73,24 +97,39 @@ class Verify:
 
         Raises:
             InvalidRequest: the question is malformed; nothing was recorded.
-            NotEntitled, ItemBanned: the caller may not ask this; the refusal is recorded.
+            NotEntitled, ItemBanned, GuessBudgetSpent: the caller may not ask this; the refusal is recorded.
             RequestIdReused: the request_id came before with another body.
+            TimeoutError: there is no time left to begin.
+            ledger.LedgerUnavailable: what was found could not be recorded in time, so it is not told.
         """
         catalogue = self._book.catalogue
         request_id, question = admit(raw, caller, catalogue, today=self._now().date())
         operator = question.context.operator
         request = Request(caller=caller, operator=operator, request_id=request_id, body=question_body(question))
-        if replayed := await self._once.replay(request):
-            return await self._first_answer(replayed)
-        item, matter = catalogue.item(question.item), catalogue.matter(question.context.matter)
+        left = deadline - asyncio.get_running_loop().time()
+        if left <= 0:
+            raise TimeoutError
         try:
-            require_entitled(caller, item, matter)
-        except GatewayError as refusal:
-            await self._record_refusal(request, question, refusal, catalogue)
+            # Sources are given up before; whatever still waits then, waits for the ledger.
+            async with asyncio.timeout_at(deadline - self._kept(left) * _LAST_PART):
+                return await self._answer(_Asking(request=request, question=question, catalogue=catalogue), deadline)
+        except TimeoutError as error:
+            raise LedgerUnavailable("the ledger did not answer in time") from error
+
+    async def _answer(self, asking: _Asking, deadline: float) -> Answered:
+        if replayed := await self._once.replay(asking.request):
+            return await self._first_answer(replayed)
+        question, catalogue = asking.question, asking.catalogue
+        try:
+            require_entitled(asking.request.caller, asking.item, asking.matter)
+            planned = self.plan(question, catalogue)
+            async with self._guesses.asking(self._guesses.guesses(planned)):
+                asked = await self.ask(question, catalogue, deadline)
+                step = self.step(asked, asking.item, asking.matter)
+                return await self._record(asking, planned, asked, step)
+        except (NotEntitled, ItemBanned, GuessBudgetSpent) as refusal:
+            await self._record_refusal(asking, refusal)
             raise
-        asked = await self.ask(question, catalogue, deadline)
-        step = self.step(asked, item, matter)
-        return await self._record(request, question, asked, step, catalogue)
 
     def check(self, raw: RawQuestion, caller: Caller) -> None:
         """Check a question without asking it or recording anything."""
@@ -98,10 +137,21 @@ class Verify:
         _, question = admit(raw, caller, catalogue, today=self._now().date())
         require_entitled(caller, catalogue.item(question.item), catalogue.matter(question.context.matter))
 
-    async def ask(self, question: Question, catalogue: Catalogue, deadline: float) -> Asked:
-        """Ask the sources about an admitted question; part of the time is kept for recording the answer."""
+    def plan(self, question: Question, catalogue: Catalogue) -> Plan:
+        """Say what must be checked to answer an admitted question."""
         item = catalogue.item(question.item)
-        planned = plan(item, question.parameters, question.subject, catalogue.fact_types)
+        return plan(item, question.parameters, question.subject, catalogue.fact_types)
+
+    async def ask(self, question: Question, catalogue: Catalogue, deadline: float) -> Asked:
+        """Ask the sources about an admitted question; part of the time is kept for recording the answer.
+
+        Raises:
+            TimeoutError: there is no time left to ask anybody.
+        """
+        left = deadline - asyncio.get_running_loop().time()
+        if left <= 0:
+            raise TimeoutError
+        planned = self.plan(question, catalogue)
         context = QueryContext(
             matter=question.context.matter,
             case=question.context.case_id,
@@ -109,9 +159,13 @@ class Verify:
             operator=question.context.operator.person,
             unit=question.context.operator.unit,
             reason=question.context.purpose,
-            deadline=deadline - self._reserve,
+            deadline=deadline - self._kept(left),
         )
         return await self._ask(planned, context)
+
+    def _kept(self, left: float) -> float:
+        """Say how much of the time left is kept for recording: never more than half."""
+        return min(self._reserve, left / 2)
 
     def step(self, asked: Asked, item: Item, matter: Matter) -> NextStep:
         """Say what follows from what the sources said."""
@@ -153,31 +207,45 @@ class Verify:
             facts=self._facts(question, parent),
         )
 
-    async def _record(
-        self, request: Request, question: Question, asked: Asked, step: NextStep, catalogue: Catalogue
-    ) -> Answered:
-        at = self._now()
-        draft = self.draft(question, asked, step, catalogue, at=at)
-        recorded = await self._once.record(request, [draft], at=at)
-        if recorded.replayed:
-            return await self._first_answer(recorded)
-        return Answered(question=table(draft.groups[REQUEST]), answer=table(draft.groups[ANSWER]), recorded=recorded)
+    async def _record(self, asking: _Asking, planned: Plan, asked: Asked, step: NextStep) -> Answered:
+        guesses = self._guesses.guesses(planned, asked.contradicted)
+        for _ in range(_TRIES):
+            at = self._now()
+            draft = self.draft(asking.question, asked, step, asking.catalogue, at=at)
+            counting = await self._guesses.counting(guesses, draft.record)
+            try:
+                recorded = await self._once.record(
+                    asking.request, [draft], at=at, claims=counting.claims, releases=counting.releases
+                )
+            except AlreadyClaimed:
+                continue  # another process counted a guess about this person at the same moment: count again
+            if recorded.replayed:
+                return await self._first_answer(recorded)
+            kept, answer = table(draft.groups[REQUEST]), table(draft.groups[ANSWER])
+            return Answered(question=kept, answer=answer, recorded=recorded)
+        raise LedgerUnavailable("guesses about the subject were counted by others all the time")
 
-    async def _record_refusal(
-        self, request: Request, question: Question, refusal: GatewayError, catalogue: Catalogue
-    ) -> None:
-        # The refusal takes no idempotency key: the same request may be asked again once the caller is entitled.
+    async def _record_refusal(self, asking: _Asking, refusal: GatewayError) -> None:
+        """Record a refusal, once for each request and rule, and attach its proof to the refusal."""
         at = self._now()
+        reason, rule = refusal.reason, str(refusal)
         draft = Draft(
             kind="VerificationRefused",
             record=new_record(at, self._entropy),
             groups={
-                REQUEST: request.body,
-                "refusal": {"reason": refusal.reason, "rule": str(refusal), "catalogue_version": catalogue.version},
+                REQUEST: asking.request.body,
+                "refusal": {"reason": reason, "rule": rule, "catalogue_version": asking.catalogue.version},
             },
-            facts=self._facts(question, None),
+            facts=self._facts(asking.question, None),
         )
-        await self._once.record(None, [draft], at=at)
+        # Under a key of its own: the request itself stays open, and is answered once the rule has fallen away.
+        recorded = await self._once.record(replace(asking.request, refusal=f"{reason}: {rule}"), [draft], at=at)
+        refusal.recording = Recording(
+            proof=recorded.receipts[0],
+            index=recorded.first,
+            size=recorded.size,
+            record=decode_entry(recorded.entries[0]).record,
+        )
 
     def _facts(self, question: Question, parent: bytes | None) -> dict[str, Json]:
         context = question.context

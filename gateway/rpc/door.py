@@ -16,6 +16,7 @@ from grpc import aio
 
 from gateway.errors import DeadlineRequired
 from gateway.rpc.caller import Callers
+from gateway.rpc.limits import Limits
 from gateway.rpc.status import code_of, reason_of, status_of
 from gateway.rules.roles import Caller, Role
 
@@ -27,11 +28,12 @@ _log = structlog.get_logger()
 
 
 class Door:
-    """Lets calls in: `cap` seconds are the most that a call may take; a call without a deadline is refused unless
-    `cap_missing` asks for the cap instead."""
+    """Lets calls in, within the caller's limits: `cap` seconds are the most that a call may take; a call without a
+    deadline is refused unless `cap_missing` asks for the cap instead."""
 
-    def __init__(self, callers: Callers, *, cap: float, cap_missing: bool) -> None:
+    def __init__(self, callers: Callers, limits: Limits, *, cap: float, cap_missing: bool) -> None:
         self._callers = callers
+        self._limits = limits
         self._cap = cap
         self._cap_missing = cap_missing
 
@@ -48,8 +50,9 @@ class Door:
             caller = self._callers.identify(context)
             caller.require(*roles)
             deadline = self._deadline(context)
-            async with asyncio.timeout_at(deadline):
-                response = await handle(caller, deadline)
+            with self._limits.call(caller):
+                async with asyncio.timeout_at(deadline):
+                    response = await handle(caller, deadline)
         except Exception as error:
             await self._refuse(context, method, error, started)
             raise AssertionError("abort raises") from error
@@ -68,12 +71,36 @@ class Door:
         try:
             caller = self._callers.identify(context)
             caller.require(*roles)
-            async for response in handle(caller):
-                yield response
+            with self._limits.call(caller):
+                async for response in handle(caller):
+                    yield response
         except Exception as error:
             await self._refuse(context, method, error, started)
         else:
             _log.info("call", method=method, code="OK", duration_ms=_since(started))
+
+    async def exchange(
+        self,
+        context: Context,
+        method: str,
+        roles: tuple[Role, ...],
+        handle: Callable[[Caller], Awaitable[int]],
+    ) -> None:
+        """Serve one stream in both directions; `handle` reads and writes by itself, and returns how much it did."""
+        started = time.perf_counter()
+        try:
+            caller = self._callers.identify(context)
+            caller.require(*roles)
+            with self._limits.call(caller):
+                done = await handle(caller)
+        except Exception as error:
+            await self._refuse(context, method, error, started)
+        else:
+            _log.info("call", method=method, code="OK", done=done, duration_ms=_since(started))
+
+    async def pace(self, caller: Caller, count: int) -> None:
+        """Wait until the caller's rate admits so many questions of a stream."""
+        await self._limits.pace(caller, count)
 
     def _deadline(self, context: Context) -> float:
         remaining: float | None = context.time_remaining()

@@ -6,12 +6,15 @@ is not in the table becomes INTERNAL with no text of its own: an exception's mes
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import grpc
 from google.protobuf import any_pb2, duration_pb2, message
 from google.rpc import error_details_pb2, status_pb2
 
 from gateway import errors
 from ledger import errors as ledger_errors
+from ledger.v1 import ledger_pb2
 
 DOMAIN = "chengxin"
 
@@ -22,6 +25,9 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.NotEntitled, grpc.StatusCode.PERMISSION_DENIED),
     (errors.ItemBanned, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.RequestIdReused, grpc.StatusCode.ALREADY_EXISTS),
+    (errors.LimitReached, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.TooManyItems, grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.Draining, grpc.StatusCode.UNAVAILABLE),
     (errors.CommitmentExists, grpc.StatusCode.ALREADY_EXISTS),
     (errors.RecordNotFound, grpc.StatusCode.NOT_FOUND),
     (errors.DocumentErased, grpc.StatusCode.NOT_FOUND),
@@ -37,7 +43,9 @@ _LEDGER_REASONS = {
     grpc.StatusCode.UNAVAILABLE: ("LEDGER_UNAVAILABLE", "台账暂不可写,本次请求未被受理,请稍后重试。"),
     grpc.StatusCode.DATA_LOSS: ("LEDGER_DAMAGED", "台账校验不一致,已停止受理。"),
 }
-_RETRY_SECONDS = 1
+_RETRY = timedelta(seconds=1)
+_LONGEST_PROOF = 4000
+"""Bytes of a receipt's proof in the details, which travel as a header: gRPC clients refuse headers beyond 8 KiB."""
 
 
 def code_of(error: BaseException) -> grpc.StatusCode:
@@ -56,16 +64,23 @@ def status_of(error: BaseException) -> status_pb2.Status:
     status = status_pb2.Status(code=code.value[0])
     if isinstance(error, errors.GatewayError):
         status.message = str(error)
-        _pack(status, error_details_pb2.ErrorInfo(reason=reason_of(error), domain=DOMAIN))
+        info = error_details_pb2.ErrorInfo(reason=reason_of(error), domain=DOMAIN, metadata=_metadata(error))
+        _pack(status, info)
         if isinstance(error, errors.InvalidRequest):
             _pack(status, _bad_request(error))
+        if isinstance(error, errors.LimitReached):
+            _pack(status, _retry(error.retry_after))
+        elif isinstance(error, errors.Draining):
+            _pack(status, _retry(_RETRY))
         _pack(status, error_details_pb2.LocalizedMessage(locale="zh-CN", message=error.chinese))
+        if error.recording is not None:
+            _pack(status, _receipt(error.recording))
     elif code in _LEDGER_REASONS:
         reason, chinese = _LEDGER_REASONS[code]
         status.message = reason.replace("_", " ").lower()
         _pack(status, error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
         if code is not grpc.StatusCode.DATA_LOSS:
-            _pack(status, error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=_RETRY_SECONDS)))
+            _pack(status, _retry(_RETRY))
         _pack(status, error_details_pb2.LocalizedMessage(locale="zh-CN", message=chinese))
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         status.message = "the deadline passed"
@@ -86,6 +101,17 @@ def reason_of(error: BaseException) -> str:
     return reason
 
 
+def _metadata(error: errors.GatewayError) -> dict[str, str]:
+    """Give what a program needs of a refusal beside its reason."""
+    match error:
+        case errors.RequestIdReused():
+            return {"fields": ",".join(error.fields)}
+        case errors.GuessBudgetSpent():
+            return {"fact_type": error.fact_type, "free_at": error.free_at.isoformat()}
+        case _:
+            return {}
+
+
 def _bad_request(error: errors.InvalidRequest) -> error_details_pb2.BadRequest:
     details = error_details_pb2.BadRequest()
     for violation in error.violations:
@@ -94,6 +120,17 @@ def _bad_request(error: errors.InvalidRequest) -> error_details_pb2.BadRequest:
             entry.localized_message.locale = "zh-CN"
             entry.localized_message.message = violation.chinese
     return details
+
+
+def _retry(delay: timedelta) -> error_details_pb2.RetryInfo:
+    wire = duration_pb2.Duration()
+    wire.FromTimedelta(delay)
+    return error_details_pb2.RetryInfo(retry_delay=wire)
+
+
+def _receipt(recording: errors.Recording) -> ledger_pb2.Receipt:
+    proof = recording.proof if len(recording.proof) <= _LONGEST_PROOF else b""
+    return ledger_pb2.Receipt(proof=proof, index=recording.index, size=recording.size, record=recording.record.hex())
 
 
 def _pack(status: status_pb2.Status, detail: message.Message) -> None:

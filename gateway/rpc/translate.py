@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from google.protobuf import duration_pb2, timestamp_pb2
+from google.rpc import error_details_pb2, status_pb2
 
+from gateway.flows.explain import ExplainedFact
+from gateway.flows.list_answers import Listed
 from gateway.flows.look_up import Life
 from gateway.flows.once import Recorded
 from gateway.flows.report import Pulled
-from gateway.rules.admission import RawArgument, RawQuestion, RawSubject
+from gateway.flows.verify import Answered
+from gateway.rules.admission import Mistakes, RawArgument, RawQuestion, RawSubject
 from gateway.rules.kept import moment, number, rows, table, text
 from gateway.signatures import CertificateEvidence
 from gateway.v1 import audit_pb2, commitment_pb2, credit_pb2, parties_pb2, verification_pb2
@@ -100,6 +104,53 @@ def verification(question: Mapping[str, Json], answer: Mapping[str, Json]) -> ve
     if answer["disclosure"] == "PER_FACT":
         message.facts.extend(_fact(table(fact)) for fact in rows(answer["facts"]))
     return message
+
+
+def answered(answered: Answered) -> verification_pb2.VerifyResponse:
+    """Write what Verify answers."""
+    return verification_pb2.VerifyResponse(
+        verification=verification(answered.question, answered.answer), receipt=receipt(answered.recorded)
+    )
+
+
+def listed(one: Listed) -> verification_pb2.Verification:
+    """Write one answer of a list; of an erased one only what its row still says."""
+    if one.question is not None and one.answer is not None:
+        return verification(one.question, one.answer)
+    return verification_pb2.Verification(
+        record=one.row.record.hex(),
+        item=one.row.item or "",
+        answered_at=timestamp(one.row.opened_at),
+        erased=True,
+    )
+
+
+def batch_error(status: status_pb2.Status) -> verification_pb2.BatchVerifyError:
+    """Write why one question of a batch was refused, from the status that it would have alone."""
+    error = verification_pb2.BatchVerifyError(code=status.code, message=status.message, details=status.details)
+    info = error_details_pb2.ErrorInfo()
+    for detail in status.details:
+        if detail.Unpack(info):
+            error.reason = info.reason
+    return error
+
+
+def planned(fact: ExplainedFact) -> verification_pb2.PlannedFact:
+    """Write one fact that would be asked."""
+    return verification_pb2.PlannedFact(
+        fact_type=fact.fact_type, sources=fact.sources, step=fact.step, why=fact.why, sensitive=fact.sensitive
+    )
+
+
+def moment_of(message: timestamp_pb2.Timestamp, where: str, mistakes: Mistakes) -> datetime | None:
+    """Read a time that may be absent (all zero); what is no time is noted as a mistake."""
+    if not message.seconds and not message.nanos:
+        return None
+    try:
+        return message.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        mistakes.add(where, "is not a time from year 1 to 9999", "时间有误。")
+        return None
 
 
 def _step(step: Mapping[str, Json]) -> verification_pb2.NextStep:

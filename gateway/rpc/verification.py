@@ -1,15 +1,26 @@
-"""VerificationService: a thin servicer over `gateway.flows.verify`."""
+"""VerificationService: a thin servicer over the flows that verify, list, watch and explain."""
 
 from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from grpc import aio
 
 from gateway.catalogue.book import Book
 from gateway.errors import RecordNotFound
 from gateway.flows.ask import Ask
+from gateway.flows.batch import Batch, Message, Result
+from gateway.flows.explain import explain_plan
+from gateway.flows.list_answers import ListAnswers, Selection
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST
 from gateway.flows.verify import ANSWER, Verify
+from gateway.flows.watch import Watch
 from gateway.rpc import translate
 from gateway.rpc.door import Context, Door
+from gateway.rpc.status import status_of
 from gateway.rules.admission import Mistakes
 from gateway.rules.kept import table
 from gateway.rules.roles import Caller, Role
@@ -18,17 +29,32 @@ from ledger.v1 import ledger_pb2
 
 _ASKERS = (Role.CLERK, Role.OFFICER)
 _READERS = (Role.CLERK, Role.OFFICER, Role.AUDITOR)
+_MOST_PER_PAGE = 1000
+_LONGEST_CURSOR = 18
+_LARGEST_RESPONSE = 256 * 1024
+"""Bytes of results in one message; below what clients take by default (4 MiB), and short to wait for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationFlows:
+    """What this service calls."""
+
+    verify: Verify
+    batch: Batch
+    list_answers: ListAnswers
+    watch: Watch
+    look_up: LookUp
+    ask: Ask
 
 
 class VerificationServicer:
-    """Serves Verify, GetVerification and ExplainPlan."""
+    """Serves every method of VerificationService."""
 
-    def __init__(self, *, door: Door, verify: Verify, look_up: LookUp, book: Book, ask: Ask) -> None:
+    def __init__(self, *, door: Door, flows: VerificationFlows, book: Book, now: Callable[[], datetime]) -> None:
         self._door = door
-        self._verify = verify
-        self._look_up = look_up
+        self._flows = flows
         self._book = book
-        self._ask = ask
+        self._now = now
 
     async def Verify(self, request: pb.VerifyRequest, context: Context) -> pb.VerifyResponse:  # noqa: N802
         """Answer a question."""
@@ -36,33 +62,176 @@ class VerificationServicer:
         async def handle(caller: Caller, deadline: float) -> pb.VerifyResponse:
             raw = translate.raw_question(request)
             if request.validate_only:
-                self._verify.check(raw, caller)
+                self._flows.verify.check(raw, caller)
                 return pb.VerifyResponse()
-            answered = await self._verify(raw, caller, deadline)
-            return pb.VerifyResponse(
-                verification=translate.verification(answered.question, answered.answer),
-                receipt=translate.receipt(answered.recorded),
-            )
+            return translate.answered(await self._flows.verify(raw, caller, deadline))
 
         return await self._door.unary(context, "VerificationService/Verify", _ASKERS, handle)
+
+    async def BatchVerify(self, _requests: object, context: Context) -> None:  # noqa: N802
+        """Answer many questions on one stream."""
+
+        async def receive() -> Message | None:
+            request = await context.read()
+            if request is aio.EOF:
+                return None
+            timeout = request.timeout.ToTimedelta().total_seconds() if request.HasField("timeout") else None
+            questions = [translate.raw_question(one) for one in request.requests]
+            return Message(questions=questions, timeout=timeout)
+
+        async def send(results: Sequence[Result]) -> None:
+            response, size = pb.BatchVerifyResponse(), 0
+            for result in map(_result, results):
+                size += result.ByteSize()
+                if response.results and size > _LARGEST_RESPONSE:
+                    await context.write(response)
+                    response, size = pb.BatchVerifyResponse(), result.ByteSize()
+                response.results.append(result)
+            await context.write(response)
+
+        async def handle(caller: Caller) -> int:
+            async def pace(count: int) -> None:
+                await self._door.pace(caller, count)
+
+            return await self._flows.batch(receive, send, pace, caller)
+
+        await self._door.exchange(context, "VerificationService/BatchVerify", _ASKERS, handle)
 
     async def GetVerification(  # noqa: N802
         self, request: pb.GetVerificationRequest, context: Context
     ) -> pb.GetVerificationResponse:
-        """Return an earlier answer of the caller's own unit."""
+        """Return an earlier answer."""
 
         async def handle(caller: Caller, _deadline: float) -> pb.GetVerificationResponse:
             mistakes = Mistakes()
             record = mistakes.record("record", request.record)
             mistakes.finish()
-            row = await self._look_up.own("verification", record, caller)
+            look_up = self._flows.look_up
+            row = await look_up.visible("verification", record, caller)
             if row.state != "ANSWERED":
                 raise RecordNotFound("verification")
-            kept = await self._look_up.document(row.first_idx)
-            proof, size = await self._look_up.receipt(row.first_idx)
+            kept = await look_up.document(row.first_idx)
             return pb.GetVerificationResponse(
                 verification=translate.verification(table(kept[REQUEST]), table(kept[ANSWER])),
-                receipt=ledger_pb2.Receipt(proof=proof, index=row.first_idx, size=size, record=request.record),
+                receipt=await self._receipt(row.first_idx, row.record),
             )
 
         return await self._door.unary(context, "VerificationService/GetVerification", _READERS, handle)
+
+    async def ListVerifications(  # noqa: N802
+        self, request: pb.ListVerificationsRequest, context: Context
+    ) -> pb.ListVerificationsResponse:
+        """List earlier answers."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.ListVerificationsResponse:
+            mistakes = Mistakes()
+            size = request.page_size or 100
+            if not 1 <= size <= _MOST_PER_PAGE:
+                mistakes.add("page_size", f"must be 1 to {_MOST_PER_PAGE}", "每页条数有误。")
+            selection = self._selection(request, caller, mistakes)
+            operator, purpose = None, ""
+            if selection.subject is not None:
+                person, unit = request.operator.person, request.operator.unit
+                operator = mistakes.operator("operator", person, unit, caller)
+                purpose = mistakes.text("purpose", request.purpose, "查询用途")
+            mistakes.finish()
+            page = await self._flows.list_answers(
+                selection, caller, operator=operator, purpose=purpose, token=request.page_token, size=size
+            )
+            return pb.ListVerificationsResponse(
+                verifications=[translate.listed(one) for one in page.answers],
+                next_page_token=page.token,
+                receipt=translate.receipt(page.recorded) if page.recorded else None,
+            )
+
+        return await self._door.unary(context, "VerificationService/ListVerifications", _READERS, handle)
+
+    def _selection(self, request: pb.ListVerificationsRequest, caller: Caller, mistakes: Mistakes) -> Selection:
+        subject = None
+        if request.HasField("subject"):
+            raw = translate.raw_subject(request.subject)
+            subject = mistakes.subject("subject", raw, today=self._now().date())
+        if request.all_units and request.unit:
+            mistakes.add("unit", "goes without all_units", "不得同时指定单位和全部单位。")
+        if request.all_units and request.case_id:
+            mistakes.add("case_id", "needs the unit whose case it is", "按办件号查询须指定单位。")
+        return Selection(
+            unit=None if request.all_units else request.unit or caller.unit,
+            case_id=request.case_id,
+            item=request.item,
+            matter=request.matter,
+            start=translate.moment_of(request.answered_from, "answered_from", mistakes),
+            end=translate.moment_of(request.answered_before, "answered_before", mistakes),
+            subject=subject,
+        )
+
+    async def WatchVerification(  # noqa: N802
+        self, request: pb.WatchVerificationRequest, context: Context
+    ) -> AsyncIterator[pb.WatchVerificationResponse]:
+        """Tell how a verification goes on."""
+
+        async def handle(caller: Caller) -> AsyncIterator[pb.WatchVerificationResponse]:
+            mistakes = Mistakes()
+            record = mistakes.record("record", request.record)
+            cursor = request.cursor or "-1"
+            if not cursor.removeprefix("-").isdecimal() or not cursor.isascii() or len(cursor) > _LONGEST_CURSOR:
+                mistakes.add("cursor", "is not one that a watch gave out", "续接标记有误。")
+            mistakes.finish()
+            row = await self._flows.look_up.visible("verification", record, caller)
+            if row.state == "REFUSED":
+                raise RecordNotFound("verification")
+            async for standing in self._flows.watch(row, int(cursor)):
+                yield pb.WatchVerificationResponse(
+                    verification=translate.verification(standing.question, standing.answer),
+                    receipt=await self._receipt(standing.index, standing.record),
+                    cursor=str(standing.index),
+                    final=standing.final,
+                )
+
+        async for response in self._door.stream(context, "VerificationService/WatchVerification", _READERS, handle):
+            yield response
+
+    async def ExplainPlan(self, request: pb.ExplainPlanRequest, context: Context) -> pb.ExplainPlanResponse:  # noqa: N802
+        """Say who would be asked."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.ExplainPlanResponse:
+            catalogue = self._book.catalogue
+            mistakes = Mistakes()
+            item, matter = catalogue.items.get(request.item), catalogue.matters.get(request.matter)
+            if item is None:
+                mistakes.add("item", "is not in the catalogue", "证明事项不在目录中。", reason="UNKNOWN_ITEM")
+            if matter is None:
+                mistakes.add("matter", "is not in the catalogue", "办理事项不在目录中。", reason="UNKNOWN_MATTER")
+            mistakes.finish()
+            assert item is not None
+            assert matter is not None
+            explained = explain_plan(
+                catalogue,
+                item,
+                matter,
+                caller,
+                words={name: value.text for name, value in request.parameters.items() if value.text},
+                sources_for=self._flows.ask.sources_for,
+                askers=_ASKERS,
+            )
+            return pb.ExplainPlanResponse(
+                plan=explained.text,
+                facts=[translate.planned(fact) for fact in explained.facts],
+                not_entitled=explained.not_entitled,
+                catalogue_version=catalogue.version,
+            )
+
+        return await self._door.unary(context, "VerificationService/ExplainPlan", tuple(Role), handle)
+
+    async def _receipt(self, index: int, record: bytes) -> ledger_pb2.Receipt:
+        proof, size = await self._flows.look_up.receipt(index)
+        return ledger_pb2.Receipt(proof=proof, index=index, size=size, record=record.hex())
+
+
+def _result(result: Result) -> pb.BatchVerifyResult:
+    message = pb.BatchVerifyResult(request_id=result.request_id, position=result.position)
+    if result.answered is not None:
+        message.response.CopyFrom(translate.answered(result.answered))
+    elif result.error is not None:
+        message.error.CopyFrom(translate.batch_error(status_of(result.error)))
+    return message

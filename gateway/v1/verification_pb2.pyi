@@ -5,6 +5,7 @@ Is what an applicant says true?"""
 
 from collections import abc as _abc
 from gateway.v1 import parties_pb2 as _parties_pb2
+from google.protobuf import any_pb2 as _any_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
@@ -233,6 +234,7 @@ class Verification(_message.Message):
     CATALOGUE_VERSION_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     ANSWERED_AT_FIELD_NUMBER: _builtins.int
+    ERASED_FIELD_NUMBER: _builtins.int
     record: _builtins.str
     """The record of this verification in the ledger, 32 hexadecimal digits."""
     item: _builtins.str
@@ -243,6 +245,8 @@ class Verification(_message.Message):
     """The version (digest) of the catalogue in force."""
     policy_version: _builtins.str
     """The digest of the fallback table in force."""
+    erased: _builtins.bool
+    """True when the document behind the entry was erased by law: only record, item and time are left."""
     @_builtins.property
     def context(self) -> _parties_pb2.CaseContext:
         """For what it was asked."""
@@ -276,10 +280,11 @@ class Verification(_message.Message):
         catalogue_version: _builtins.str = ...,
         policy_version: _builtins.str = ...,
         answered_at: _timestamp_pb2.Timestamp | None = ...,
+        erased: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "context", b"context", "next_step", b"next_step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "catalogue_version", b"catalogue_version", "context", b"context", "facts", b"facts", "item", b"item", "next_step", b"next_step", "policy_version", b"policy_version", "reasons", b"reasons", "record", b"record", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "catalogue_version", b"catalogue_version", "context", b"context", "erased", b"erased", "facts", b"facts", "item", b"item", "next_step", b"next_step", "policy_version", b"policy_version", "reasons", b"reasons", "record", b"record", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -391,18 +396,26 @@ class BatchVerifyRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUESTS_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___VerifyRequest]:
-        """The questions, each with its own request_id."""
+        """The questions, each with its own request_id; questions beyond the configured number are refused one by one."""
+
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """How long each question of this message may take from when it is taken up; absent, or more than the gateway's own
+        limit: that limit.
+        """
 
     def __init__(
         self,
         *,
         requests: _abc.Iterable[Global___VerifyRequest] | None = ...,
+        timeout: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -417,8 +430,11 @@ class BatchVerifyResult(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     RESPONSE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request_id of the question."""
+    position: _builtins.int
+    """Where the question stood on the stream, from 0: it tells questions apart whose request_id is missing or repeated."""
     @_builtins.property
     def response(self) -> Global___VerifyResponse:
         """The answer."""
@@ -433,10 +449,11 @@ class BatchVerifyResult(_message.Message):
         request_id: _builtins.str = ...,
         response: Global___VerifyResponse | None = ...,
         error: Global___BatchVerifyError | None = ...,
+        position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "request_id", b"request_id", "response", b"response", "result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "position", b"position", "request_id", b"request_id", "response", b"response", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
@@ -453,22 +470,30 @@ class BatchVerifyError(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """The numeric gRPC status code."""
     reason: _builtins.str
     """The reason, an upper-case word such as UNKNOWN_ITEM."""
     message: _builtins.str
     """What is wrong, in words."""
+    @_builtins.property
+    def details(self) -> _containers.RepeatedCompositeFieldContainer[_any_pb2.Any]:
+        """The details that the status of a Verify call would carry: google.rpc.ErrorInfo, BadRequest, RetryInfo,
+        LocalizedMessage, and the ledger.v1.Receipt of the refusal where one was recorded.
+        """
+
     def __init__(
         self,
         *,
         code: _builtins.int = ...,
         reason: _builtins.str = ...,
         message: _builtins.str = ...,
+        details: _abc.Iterable[_any_pb2.Any] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "details", b"details", "message", b"message", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -560,6 +585,14 @@ class ListVerificationsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     CASE_ID_FIELD_NUMBER: _builtins.int
     ITEM_FIELD_NUMBER: _builtins.int
+    MATTER_FIELD_NUMBER: _builtins.int
+    ANSWERED_FROM_FIELD_NUMBER: _builtins.int
+    ANSWERED_BEFORE_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    ALL_UNITS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many (1 to 1000; 0 means 100)."""
     page_token: _builtins.str
@@ -568,6 +601,30 @@ class ListVerificationsRequest(_message.Message):
     """Only of this case."""
     item: _builtins.str
     """Only of this item."""
+    matter: _builtins.str
+    """Only of this matter."""
+    purpose: _builtins.str
+    """Why; required with a subject."""
+    unit: _builtins.str
+    """Whose answers, by unified social credit code; empty: the caller's own unit's. Others are for auditors."""
+    all_units: _builtins.bool
+    """For auditors: the answers given to every unit."""
+    @_builtins.property
+    def answered_from(self) -> _timestamp_pb2.Timestamp:
+        """Only answers given at this time or later."""
+
+    @_builtins.property
+    def answered_before(self) -> _timestamp_pb2.Timestamp:
+        """Only answers given before this time."""
+
+    @_builtins.property
+    def subject(self) -> _parties_pb2.Subject:
+        """Only about this person; the look-up is recorded, with operator and purpose."""
+
+    @_builtins.property
+    def operator(self) -> _parties_pb2.Operator:
+        """Who looks; required with a subject."""
+
     def __init__(
         self,
         *,
@@ -575,10 +632,18 @@ class ListVerificationsRequest(_message.Message):
         page_token: _builtins.str = ...,
         case_id: _builtins.str = ...,
         item: _builtins.str = ...,
+        matter: _builtins.str = ...,
+        answered_from: _timestamp_pb2.Timestamp | None = ...,
+        answered_before: _timestamp_pb2.Timestamp | None = ...,
+        subject: _parties_pb2.Subject | None = ...,
+        operator: _parties_pb2.Operator | None = ...,
+        purpose: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        all_units: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answered_before", b"answered_before", "answered_from", b"answered_from", "operator", b"operator", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "item", b"item", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_units", b"all_units", "answered_before", b"answered_before", "answered_from", b"answered_from", "case_id", b"case_id", "item", b"item", "matter", b"matter", "operator", b"operator", "page_size", b"page_size", "page_token", b"page_token", "purpose", b"purpose", "subject", b"subject", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -592,21 +657,27 @@ class ListVerificationsResponse(_message.Message):
 
     VERIFICATIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """For the next page; empty on the last."""
     @_builtins.property
     def verifications(self) -> _containers.RepeatedCompositeFieldContainer[Global___Verification]:
-        """The answers."""
+        """The answers. A page may hold fewer than asked for, or none, although more follow."""
+
+    @_builtins.property
+    def receipt(self) -> _ledger_pb2.Receipt:
+        """The proof that looking up a person was recorded; absent where nobody was named."""
 
     def __init__(
         self,
         *,
         verifications: _abc.Iterable[Global___Verification] | None = ...,
         next_page_token: _builtins.str = ...,
+        receipt: _ledger_pb2.Receipt | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "verifications", b"verifications"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "receipt", b"receipt", "verifications", b"verifications"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -619,16 +690,20 @@ class WatchVerificationRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RECORD_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
     record: _builtins.str
     """The record of the verification."""
+    cursor: _builtins.str
+    """The cursor of the last message that was received, to go on from there; empty: from the current state."""
     def __init__(
         self,
         *,
         record: _builtins.str = ...,
+        cursor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "record", b"record"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -641,18 +716,32 @@ class WatchVerificationResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VERIFICATION_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    FINAL_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """Where to go on from (WatchVerificationRequest.cursor)."""
+    final: _builtins.bool
+    """True when nothing further is awaited; the stream ends with it."""
     @_builtins.property
     def verification(self) -> Global___Verification:
-        """The verification as it stands now."""
+        """The verification as it stands now. A later asking has a record of its own."""
+
+    @_builtins.property
+    def receipt(self) -> _ledger_pb2.Receipt:
+        """The receipt of the entry that this state comes from."""
 
     def __init__(
         self,
         *,
         verification: Global___Verification | None = ...,
+        receipt: _ledger_pb2.Receipt | None = ...,
+        cursor: _builtins.str = ...,
+        final: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["verification", b"verification"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt", "verification", b"verification"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "final", b"final", "receipt", b"receipt", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -757,21 +846,33 @@ class PlannedFact(_message.Message):
 
     FACT_TYPE_FIELD_NUMBER: _builtins.int
     SOURCES_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    SENSITIVE_FIELD_NUMBER: _builtins.int
     fact_type: _builtins.str
     """The type of fact."""
+    step: _builtins.int
+    """Facts of the same step are asked together, steps one after the other as long as nothing is decided; from 1."""
+    why: _builtins.str
+    """How the answers of several sources are weighed, and what it is asked for, in plain Chinese."""
+    sensitive: _builtins.bool
+    """Whether the fact is sensitive personal information."""
     @_builtins.property
     def sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The sources that would be asked, in order."""
+        """The sources that would be asked, in order; none where no department shares this here."""
 
     def __init__(
         self,
         *,
         fact_type: _builtins.str = ...,
         sources: _abc.Iterable[_builtins.str] | None = ...,
+        step: _builtins.int = ...,
+        why: _builtins.str = ...,
+        sensitive: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fact_type", b"fact_type", "sources", b"sources"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fact_type", b"fact_type", "sensitive", b"sensitive", "sources", b"sources", "step", b"step", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -75,13 +75,19 @@ class VerificationServiceServicer(object):
         """Verify asks the departments that know and answers with a verdict, the next step and a receipt.
         The answer is recorded before it leaves. The same request_id with the same body returns the identical
         bytes; with another body ALREADY_EXISTS. INVALID_ARGUMENT names every mistake of the request at once.
+        A refusal is recorded too: its status carries a ledger.v1.Receipt among the details (without the proof where
+        that would be too long for a header; LedgerService.GetReceipt gives it). RESOURCE_EXHAUSTED with RetryInfo and
+        the reason GUESS_BUDGET_SPENT: too many different claims about this fact of this person were contradicted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchVerify(self, request_iterator, context):
-        """BatchVerify verifies many applicants on one stream; each message carries many questions.
+        """BatchVerify verifies many applicants on one stream; each message carries many questions, and results come as
+        they complete, in any order. Each question is recorded, refused and repeated as with Verify; a bad one spoils
+        nothing but itself. The gateway reads on only as fast as results are taken. When it is about to stop, it finishes
+        what it read and ends the stream with UNAVAILABLE: questions without a result are sent again, unchanged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,21 +101,25 @@ class VerificationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListVerifications(self, request, context):
-        """ListVerifications lists the answers given to the caller's own unit, newest first.
+        """ListVerifications lists the answers given to the caller's own unit, newest first; auditors may list any unit's.
+        Listing by person needs the role of an officer or an auditor, a purpose, and is itself recorded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchVerification(self, request, context):
-        """WatchVerification tells how a verification goes on while people are looking.
+        """WatchVerification tells how a verification stands now and then each change, until it is final or its client goes:
+        answers of people, and later askings of the same item about the same person in the same case. Each message
+        carries a cursor from which the watch can be resumed, on any gateway of the same ledger.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExplainPlan(self, request, context):
-        """ExplainPlan says who would be asked and why, and what the caller may not ask; it asks nobody.
+        """ExplainPlan says who would be asked, in which order and why, and what the caller may not ask; it asks nobody and
+        records nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -37,17 +37,31 @@ class VerificationServiceStub:
     """Verify asks the departments that know and answers with a verdict, the next step and a receipt.
     The answer is recorded before it leaves. The same request_id with the same body returns the identical
     bytes; with another body ALREADY_EXISTS. INVALID_ARGUMENT names every mistake of the request at once.
+    A refusal is recorded too: its status carries a ledger.v1.Receipt among the details (without the proof where
+    that would be too long for a header; LedgerService.GetReceipt gives it). RESOURCE_EXHAUSTED with RetryInfo and
+    the reason GUESS_BUDGET_SPENT: too many different claims about this fact of this person were contradicted.
     """
     BatchVerify: _grpc.StreamStreamMultiCallable[_verification_pb2.BatchVerifyRequest, _verification_pb2.BatchVerifyResponse]
-    """BatchVerify verifies many applicants on one stream; each message carries many questions."""
+    """BatchVerify verifies many applicants on one stream; each message carries many questions, and results come as
+    they complete, in any order. Each question is recorded, refused and repeated as with Verify; a bad one spoils
+    nothing but itself. The gateway reads on only as fast as results are taken. When it is about to stop, it finishes
+    what it read and ends the stream with UNAVAILABLE: questions without a result are sent again, unchanged.
+    """
     GetVerification: _grpc.UnaryUnaryMultiCallable[_verification_pb2.GetVerificationRequest, _verification_pb2.GetVerificationResponse]
     """GetVerification returns an earlier answer with its receipt."""
     ListVerifications: _grpc.UnaryUnaryMultiCallable[_verification_pb2.ListVerificationsRequest, _verification_pb2.ListVerificationsResponse]
-    """ListVerifications lists the answers given to the caller's own unit, newest first."""
+    """ListVerifications lists the answers given to the caller's own unit, newest first; auditors may list any unit's.
+    Listing by person needs the role of an officer or an auditor, a purpose, and is itself recorded.
+    """
     WatchVerification: _grpc.UnaryStreamMultiCallable[_verification_pb2.WatchVerificationRequest, _verification_pb2.WatchVerificationResponse]
-    """WatchVerification tells how a verification goes on while people are looking."""
+    """WatchVerification tells how a verification stands now and then each change, until it is final or its client goes:
+    answers of people, and later askings of the same item about the same person in the same case. Each message
+    carries a cursor from which the watch can be resumed, on any gateway of the same ledger.
+    """
     ExplainPlan: _grpc.UnaryUnaryMultiCallable[_verification_pb2.ExplainPlanRequest, _verification_pb2.ExplainPlanResponse]
-    """ExplainPlan says who would be asked and why, and what the caller may not ask; it asks nobody."""
+    """ExplainPlan says who would be asked, in which order and why, and what the caller may not ask; it asks nobody and
+    records nothing.
+    """
 
 @_typing.type_check_only
 class VerificationServiceAsyncStub(VerificationServiceStub):
@@ -58,17 +72,31 @@ class VerificationServiceAsyncStub(VerificationServiceStub):
     """Verify asks the departments that know and answers with a verdict, the next step and a receipt.
     The answer is recorded before it leaves. The same request_id with the same body returns the identical
     bytes; with another body ALREADY_EXISTS. INVALID_ARGUMENT names every mistake of the request at once.
+    A refusal is recorded too: its status carries a ledger.v1.Receipt among the details (without the proof where
+    that would be too long for a header; LedgerService.GetReceipt gives it). RESOURCE_EXHAUSTED with RetryInfo and
+    the reason GUESS_BUDGET_SPENT: too many different claims about this fact of this person were contradicted.
     """
     BatchVerify: _aio.StreamStreamMultiCallable[_verification_pb2.BatchVerifyRequest, _verification_pb2.BatchVerifyResponse]  # type: ignore[assignment]
-    """BatchVerify verifies many applicants on one stream; each message carries many questions."""
+    """BatchVerify verifies many applicants on one stream; each message carries many questions, and results come as
+    they complete, in any order. Each question is recorded, refused and repeated as with Verify; a bad one spoils
+    nothing but itself. The gateway reads on only as fast as results are taken. When it is about to stop, it finishes
+    what it read and ends the stream with UNAVAILABLE: questions without a result are sent again, unchanged.
+    """
     GetVerification: _aio.UnaryUnaryMultiCallable[_verification_pb2.GetVerificationRequest, _verification_pb2.GetVerificationResponse]  # type: ignore[assignment]
     """GetVerification returns an earlier answer with its receipt."""
     ListVerifications: _aio.UnaryUnaryMultiCallable[_verification_pb2.ListVerificationsRequest, _verification_pb2.ListVerificationsResponse]  # type: ignore[assignment]
-    """ListVerifications lists the answers given to the caller's own unit, newest first."""
+    """ListVerifications lists the answers given to the caller's own unit, newest first; auditors may list any unit's.
+    Listing by person needs the role of an officer or an auditor, a purpose, and is itself recorded.
+    """
     WatchVerification: _aio.UnaryStreamMultiCallable[_verification_pb2.WatchVerificationRequest, _verification_pb2.WatchVerificationResponse]  # type: ignore[assignment]
-    """WatchVerification tells how a verification goes on while people are looking."""
+    """WatchVerification tells how a verification stands now and then each change, until it is final or its client goes:
+    answers of people, and later askings of the same item about the same person in the same case. Each message
+    carries a cursor from which the watch can be resumed, on any gateway of the same ledger.
+    """
     ExplainPlan: _aio.UnaryUnaryMultiCallable[_verification_pb2.ExplainPlanRequest, _verification_pb2.ExplainPlanResponse]  # type: ignore[assignment]
-    """ExplainPlan says who would be asked and why, and what the caller may not ask; it asks nobody."""
+    """ExplainPlan says who would be asked, in which order and why, and what the caller may not ask; it asks nobody and
+    records nothing.
+    """
 
 class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
     """VerificationService answers whether what an applicant says is true, with a proof that it was asked and answered."""
@@ -82,6 +110,9 @@ class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Verify asks the departments that know and answers with a verdict, the next step and a receipt.
         The answer is recorded before it leaves. The same request_id with the same body returns the identical
         bytes; with another body ALREADY_EXISTS. INVALID_ARGUMENT names every mistake of the request at once.
+        A refusal is recorded too: its status carries a ledger.v1.Receipt among the details (without the proof where
+        that would be too long for a header; LedgerService.GetReceipt gives it). RESOURCE_EXHAUSTED with RetryInfo and
+        the reason GUESS_BUDGET_SPENT: too many different claims about this fact of this person were contradicted.
         """
 
     @_abc_1.abstractmethod
@@ -90,7 +121,11 @@ class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_verification_pb2.BatchVerifyRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_verification_pb2.BatchVerifyResponse], _abc.AsyncIterator[_verification_pb2.BatchVerifyResponse]]:
-        """BatchVerify verifies many applicants on one stream; each message carries many questions."""
+        """BatchVerify verifies many applicants on one stream; each message carries many questions, and results come as
+        they complete, in any order. Each question is recorded, refused and repeated as with Verify; a bad one spoils
+        nothing but itself. The gateway reads on only as fast as results are taken. When it is about to stop, it finishes
+        what it read and ends the stream with UNAVAILABLE: questions without a result are sent again, unchanged.
+        """
 
     @_abc_1.abstractmethod
     def GetVerification(
@@ -106,7 +141,9 @@ class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _verification_pb2.ListVerificationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_verification_pb2.ListVerificationsResponse, _abc.Awaitable[_verification_pb2.ListVerificationsResponse]]:
-        """ListVerifications lists the answers given to the caller's own unit, newest first."""
+        """ListVerifications lists the answers given to the caller's own unit, newest first; auditors may list any unit's.
+        Listing by person needs the role of an officer or an auditor, a purpose, and is itself recorded.
+        """
 
     @_abc_1.abstractmethod
     def WatchVerification(
@@ -114,7 +151,10 @@ class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _verification_pb2.WatchVerificationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_verification_pb2.WatchVerificationResponse], _abc.AsyncIterator[_verification_pb2.WatchVerificationResponse]]:
-        """WatchVerification tells how a verification goes on while people are looking."""
+        """WatchVerification tells how a verification stands now and then each change, until it is final or its client goes:
+        answers of people, and later askings of the same item about the same person in the same case. Each message
+        carries a cursor from which the watch can be resumed, on any gateway of the same ledger.
+        """
 
     @_abc_1.abstractmethod
     def ExplainPlan(
@@ -122,6 +162,8 @@ class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _verification_pb2.ExplainPlanRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_verification_pb2.ExplainPlanResponse, _abc.Awaitable[_verification_pb2.ExplainPlanResponse]]:
-        """ExplainPlan says who would be asked and why, and what the caller may not ask; it asks nobody."""
+        """ExplainPlan says who would be asked, in which order and why, and what the caller may not ask; it asks nobody and
+        records nothing.
+        """
 
 def add_VerificationServiceServicer_to_server(servicer: VerificationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -42,6 +42,7 @@ export default [
   "ReportReissued",
   "ReportRejected",
   "ReportRepaired",
+  "SubjectLookedUp",
   "VerificationAnswered",
   "VerificationRefused"
 ];

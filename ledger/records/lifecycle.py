@@ -97,6 +97,7 @@ FAMILIES: Mapping[str, Family] = {
                 "KeyEnrolled": _to("DONE", None),
                 "DocumentErased": _to("DONE", None),
                 "IndexCommitted": _to("DONE", None),
+                "SubjectLookedUp": _to("DONE", None),
             },
         ),
         _family(

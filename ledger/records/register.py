@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -72,6 +72,47 @@ class Register:
         """Return the records with a public number, oldest first."""
         table = schema.record
         return self._rows(select(table).where(table.c.code == code).order_by(table.c.first_idx))
+
+    def holders(self, keys: Sequence[bytes]) -> dict[bytes, RecordRow]:
+        """Return the records that hold some claims (`Submission.claim_keys`), by claim; claims nobody holds are not
+        in the answer."""
+        select_many = self._store.quick_many
+        claims = {bytes(key): bytes(record) for key, record in select_many(schema.uniqueness, "key", list(keys))}
+        found = select_many(schema.record, "record", list(set(claims.values()))) if claims else []
+        rows = {row.record: row for row in (read_row(stored_row(one)) for one in found)}
+        return {key: rows[record] for key, record in claims.items() if record in rows}
+
+    def newest(
+        self,
+        family: str,
+        states: Iterable[str],
+        *,
+        before_idx: int,
+        span: int,
+        limit: int,
+        only: Mapping[str, bytes | str],
+        opened: tuple[datetime | None, datetime | None] = (None, None),
+    ) -> list[RecordRow]:
+        """Return records of a family in some states, newest first, among the `span` entries before an index.
+
+        `only` gives the values that facts (`projections.FACT_NAMES`) must have, `opened` from when to before when.
+        The span bounds the work: who wants older ones asks again with an index that is lower by it.
+        """
+        table = schema.record
+        rules: list[ColumnElement[bool]] = [
+            table.c.family == FAMILY_NUMBERS[family],
+            table.c.state.in_([STATE_NUMBERS[state] for state in states]),
+            table.c.first_idx < before_idx,
+            table.c.first_idx >= before_idx - span,
+        ]
+        rules += [table.c[name] == value for name, value in only.items()]
+        start, end = opened
+        if start is not None:
+            rules.append(table.c.opened_at >= microseconds(start))
+        if end is not None:
+            rules.append(table.c.opened_at < microseconds(end))
+        question = select(table).where(*rules).order_by(table.c.first_idx.desc()).limit(min(limit, _MOST))
+        return self._rows(question)
 
     def in_state(
         self,

@@ -1,0 +1,80 @@
+"""The client library of the gateway: typed questions, answers and refusals, with every receipt verified offline.
+
+It needs nothing of the server. `GatewayClient` is for asyncio, `BlockingGatewayClient` for threads; both send the same
+request_id again when they ask again, so that nothing is ever asked or recorded twice.
+"""
+
+from __future__ import annotations
+
+from gateway.client.asynchronous import GatewayClient
+from gateway.client.batches import BatchOutcome
+from gateway.client.blocking import BlockingGatewayClient
+from gateway.client.channel import open_blocking_channel, open_channel
+from gateway.client.listing import Selection
+from gateway.client.proofs import LogKeys, ProvenEntry, ReceiptRefused
+from gateway.client.refusals import (
+    AlreadyUsed,
+    DeadlinePassed,
+    FieldMistake,
+    Forbidden,
+    GatewayRefusal,
+    InvalidQuestion,
+    NotFound,
+    NotNow,
+    NotPossible,
+    Unavailable,
+    explain,
+)
+from gateway.client.retries import Retries
+from gateway.client.values import (
+    Answer,
+    Case,
+    FactOutcome,
+    NextStep,
+    Person,
+    PlanExplained,
+    PlannedFact,
+    Question,
+    Standing,
+    Step,
+    Verdict,
+    Verification,
+    new_request_id,
+)
+
+__all__ = [
+    "AlreadyUsed",
+    "Answer",
+    "BatchOutcome",
+    "BlockingGatewayClient",
+    "Case",
+    "DeadlinePassed",
+    "FactOutcome",
+    "FieldMistake",
+    "Forbidden",
+    "GatewayClient",
+    "GatewayRefusal",
+    "InvalidQuestion",
+    "LogKeys",
+    "NextStep",
+    "NotFound",
+    "NotNow",
+    "NotPossible",
+    "Person",
+    "PlanExplained",
+    "PlannedFact",
+    "ProvenEntry",
+    "Question",
+    "ReceiptRefused",
+    "Retries",
+    "Selection",
+    "Standing",
+    "Step",
+    "Unavailable",
+    "Verdict",
+    "Verification",
+    "explain",
+    "new_request_id",
+    "open_blocking_channel",
+    "open_channel",
+]

@@ -1,0 +1,157 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from grpc import aio
+
+from gateway.client import listing, messages
+from gateway.client.batches import Batches, BatchOutcome
+from gateway.client.channel import open_channel
+from gateway.client.proofs import LogKeys
+from gateway.client.refusals import refusal_of, verified
+from gateway.client.retries import Retries
+from gateway.client.values import Answer, Argument, PlanExplained, Question, Standing, Verification
+from gateway.v1 import verification_pb2, verification_pb2_grpc
+
+Response = TypeVar("Response")
+
+
+class GatewayClient:
+    """Asks a gateway over one channel; `timeout` (seconds) is how long one question may take, repetitions included.
+
+    Every method raises a `GatewayRefusal` where the gateway refuses or cannot be reached, and `ReceiptRefused` where
+    what it says was recorded is not proven.
+    """
+
+    def __init__(
+        self, channel: aio.Channel, *, keys: LogKeys, timeout: float = 10.0, retries: Retries | None = None
+    ) -> None:
+        self._channel = channel
+        self._stub: verification_pb2_grpc.VerificationServiceAsyncStub
+        self._stub = verification_pb2_grpc.VerificationServiceStub(channel)
+        self._keys = keys
+        self._timeout = timeout
+        self._retries = retries or Retries()
+
+    @classmethod
+    def connect(
+        cls,
+        server: str,
+        *,
+        authority: Path,
+        certificate: Path,
+        key: Path,
+        log_keys: Path,
+        timeout: float = 10.0,
+    ) -> Self:
+        """Connect to `server` (host:port) by mutual TLS, and trust the log keys in a file (such as `log.pub`)."""
+        channel = open_channel(server, authority=authority, certificate=certificate, key=key)
+        return cls(channel, keys=LogKeys.read(log_keys), timeout=timeout)
+
+    async def verify(self, question: Question, *, timeout: float | None = None) -> Answer:  # noqa: ASYNC109  it is gRPC's
+        """Ask a question; asked again where the gateway was unavailable, always with the same request_id."""
+        request = messages.question_message(question)
+        response = await self._call(lambda left: self._stub.Verify(request, timeout=left), timeout)
+        return messages.answer(response.verification, response.receipt, self._keys)
+
+    async def get(self, record: str) -> Answer:
+        """Return an earlier answer, with a receipt against the newest checkpoint."""
+        request = verification_pb2.GetVerificationRequest(record=record)
+        response = await self._call(lambda left: self._stub.GetVerification(request, timeout=left))
+        return messages.answer(response.verification, response.receipt, self._keys)
+
+    async def answers(self, selection: listing.Selection, *, page_size: int = 100) -> AsyncIterator[Verification]:
+        """Yield earlier answers, newest first, page by page."""
+        token = ""
+        while True:
+            request = listing.page_request(selection, token, page_size)
+            response = await self._call(lambda left, r=request: self._stub.ListVerifications(r, timeout=left))  # type: ignore[misc]
+            for one in listing.page(response, self._keys):
+                yield one
+            token = response.next_page_token
+            if not token:
+                return
+
+    async def explain(self, matter: str, item: str, parameters: Mapping[str, Argument] | None = None) -> PlanExplained:
+        """Say who would be asked; asks nobody."""
+        request = verification_pb2.ExplainPlanRequest(
+            matter=matter, item=item, parameters=messages.arguments(parameters or {})
+        )
+        response = await self._call(lambda left: self._stub.ExplainPlan(request, timeout=left))
+        return messages.plan_explained(response)
+
+    async def watch(self, record: str, cursor: str = "") -> AsyncIterator[Standing]:
+        """Yield how a verification stands now and then each change, until it is final.
+
+        Goes on by itself where the gateway was unavailable; a `cursor` that was yielded goes on from there.
+        """
+        attempts = 0
+        while True:
+            request = verification_pb2.WatchVerificationRequest(record=record, cursor=cursor)
+            try:
+                async for response in self._stub.WatchVerification(request):
+                    standing = messages.standing(response, self._keys)
+                    cursor, attempts = standing.cursor, 0
+                    yield standing
+                    if standing.final:
+                        return
+            except aio.AioRpcError as error:
+                attempts += 1
+                await self._wait_or_raise(error, attempts, float("inf"))
+
+    def verify_many(
+        self,
+        questions: Iterable[Question] | AsyncIterable[Question],
+        *,
+        timeout: float | None = None,
+        window: int = 1000,
+    ) -> AsyncIterator[BatchOutcome]:
+        """Ask many questions on one stream and yield what becomes of each, in any order.
+
+        At most `window` questions are taken and not yet yielded. A refusal is yielded, not raised; questions that found
+        the gateway unavailable are asked again until `timeout` (seconds, for each). Only when the gateway cannot be
+        reached at all any more, the last refusal is raised.
+        """
+        longest = self._timeout if timeout is None else timeout
+        batches = Batches(self._stub, self._keys, self._retries, longest=longest, window=window)
+        return batches.run(questions)
+
+    async def _call(
+        self,
+        call: Callable[[float], Awaitable[Response]],
+        timeout: float | None = None,  # noqa: ASYNC109  it is gRPC's
+    ) -> Response:
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + (self._timeout if timeout is None else timeout)
+        attempts = 0
+        while True:
+            try:
+                return await call(max(0.0, deadline - clock()))
+            except aio.AioRpcError as error:
+                attempts += 1
+                await self._wait_or_raise(error, attempts, deadline - clock())
+
+    async def _wait_or_raise(self, error: aio.AioRpcError, attempts: int, left: float) -> None:
+        refusal = verified(refusal_of(error), self._keys)
+        wait = self._retries.wait(refusal, attempts, left)
+        if wait is None:
+            raise refusal from error
+        await asyncio.sleep(wait)
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,117 @@
+"""The client for threads: as `gateway.client.asynchronous`, blocking."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import grpc
+
+from gateway.client import listing, messages
+from gateway.client.channel import open_blocking_channel
+from gateway.client.proofs import LogKeys
+from gateway.client.refusals import refusal_of, verified
+from gateway.client.retries import Retries
+from gateway.client.values import Answer, Argument, PlanExplained, Question, Standing, Verification
+from gateway.v1 import verification_pb2, verification_pb2_grpc
+
+Response = TypeVar("Response")
+
+
+class BlockingGatewayClient:
+    """Asks a gateway over one channel; may be used by several threads. See `GatewayClient` for what it raises."""
+
+    def __init__(
+        self, channel: grpc.Channel, *, keys: LogKeys, timeout: float = 10.0, retries: Retries | None = None
+    ) -> None:
+        self._channel = channel
+        self._stub = verification_pb2_grpc.VerificationServiceStub(channel)
+        self._keys = keys
+        self._timeout = timeout
+        self._retries = retries or Retries()
+
+    @classmethod
+    def connect(
+        cls, server: str, *, authority: Path, certificate: Path, key: Path, log_keys: Path, timeout: float = 10.0
+    ) -> Self:
+        """Connect to `server` (host:port) by mutual TLS, and trust the log keys in a file (such as `log.pub`)."""
+        channel = open_blocking_channel(server, authority=authority, certificate=certificate, key=key)
+        return cls(channel, keys=LogKeys.read(log_keys), timeout=timeout)
+
+    def verify(self, question: Question, *, timeout: float | None = None) -> Answer:
+        """Ask a question; asked again where the gateway was unavailable, always with the same request_id."""
+        request = messages.question_message(question)
+        response = self._call(lambda left: self._stub.Verify(request, timeout=left), timeout)
+        return messages.answer(response.verification, response.receipt, self._keys)
+
+    def get(self, record: str) -> Answer:
+        """Return an earlier answer, with a receipt against the newest checkpoint."""
+        request = verification_pb2.GetVerificationRequest(record=record)
+        response = self._call(lambda left: self._stub.GetVerification(request, timeout=left))
+        return messages.answer(response.verification, response.receipt, self._keys)
+
+    def answers(self, selection: listing.Selection, *, page_size: int = 100) -> Iterator[Verification]:
+        """Yield earlier answers, newest first, page by page."""
+        token = ""
+        while True:
+            request = listing.page_request(selection, token, page_size)
+            response = self._call(lambda left, r=request: self._stub.ListVerifications(r, timeout=left))  # type: ignore[misc]
+            yield from listing.page(response, self._keys)
+            token = response.next_page_token
+            if not token:
+                return
+
+    def explain(self, matter: str, item: str, parameters: Mapping[str, Argument] | None = None) -> PlanExplained:
+        """Say who would be asked; asks nobody."""
+        request = verification_pb2.ExplainPlanRequest(
+            matter=matter, item=item, parameters=messages.arguments(parameters or {})
+        )
+        return messages.plan_explained(self._call(lambda left: self._stub.ExplainPlan(request, timeout=left)))
+
+    def watch(self, record: str, cursor: str = "") -> Iterator[Standing]:
+        """Yield how a verification stands now and then each change, until it is final."""
+        attempts = 0
+        while True:
+            request = verification_pb2.WatchVerificationRequest(record=record, cursor=cursor)
+            try:
+                for response in self._stub.WatchVerification(request):
+                    standing = messages.standing(response, self._keys)
+                    cursor, attempts = standing.cursor, 0
+                    yield standing
+                    if standing.final:
+                        return
+            except grpc.RpcError as error:
+                attempts += 1
+                self._wait_or_raise(error, attempts, float("inf"))
+
+    def _call(self, call: Callable[[float], Response], timeout: float | None = None) -> Response:
+        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
+        attempts = 0
+        while True:
+            try:
+                return call(max(0.0, deadline - time.monotonic()))
+            except grpc.RpcError as error:
+                attempts += 1
+                self._wait_or_raise(error, attempts, deadline - time.monotonic())
+
+    def _wait_or_raise(self, error: grpc.RpcError, attempts: int, left: float) -> None:
+        refusal = verified(refusal_of(error), self._keys)
+        wait = self._retries.wait(refusal, attempts, left)
+        if wait is None:
+            raise refusal from error
+        time.sleep(wait)
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,24 @@
+"""Connect to a gateway: a mutual-TLS channel, for the clients here or for the generated stubs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import grpc
+from grpc import aio
+
+_OPTIONS = [("grpc.max_receive_message_length", 16 << 20)]
+
+
+def open_channel(server: str, *, authority: Path, certificate: Path, key: Path) -> aio.Channel:
+    """Open an asynchronous channel to `server` (host:port) that shows a certificate and trusts one authority."""
+    return aio.secure_channel(server, _credentials(authority, certificate, key), options=_OPTIONS)
+
+
+def open_blocking_channel(server: str, *, authority: Path, certificate: Path, key: Path) -> grpc.Channel:
+    """Open a blocking channel, as `open_channel` does."""
+    return grpc.secure_channel(server, _credentials(authority, certificate, key), options=_OPTIONS)
+
+
+def _credentials(authority: Path, certificate: Path, key: Path) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(authority.read_bytes(), key.read_bytes(), certificate.read_bytes())

@@ -1,0 +1,105 @@
+"""Verify what the gateway says it recorded, offline, with the log's public keys alone."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ledger.errors import LedgerError
+from ledger.log.checkpoint import Checkpoint, open_checkpoint
+from ledger.log.note import Verifier
+from ledger.log.vkey import parse_vkeys
+from ledger.merkle import hash_leaf, verify_inclusion
+from ledger.receipt import parse_receipt
+from ledger.records.codec import Entry, decode_entry
+from ledger.v1 import ledger_pb2
+
+_REMEMBERED = 256
+
+
+class ReceiptRefused(Exception):
+    """A receipt does not prove what came with it; what came with it must not be believed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenEntry:
+    """What a receipt proves: the entry is in the log, at this index, under the checkpoint of this size.
+
+    `proof` is the receipt itself (C2SP tlog-proof): keep it; it proves the same to anybody, without us.
+    """
+
+    kind: str
+    record: str
+    at: datetime
+    policy: str
+    index: int
+    size: int
+    proof: bytes
+
+
+class LogKeys:
+    """The public keys of the gateway's log, those of before included; `origin` is the log's name.
+
+    Raises:
+        ReceiptRefused: there is no key, or the keys are of several logs and no origin is given.
+    """
+
+    def __init__(self, verifiers: Sequence[Verifier], origin: str = "") -> None:
+        names = {verifier.name for verifier in verifiers}
+        if not origin and len(names) != 1:
+            raise ReceiptRefused("name the log's origin: the keys given are of none or of several logs")
+        self.origin = origin or names.pop()
+        self._verifiers = tuple(verifiers)
+        # Answers of one batch share their checkpoint: its signature is verified once.
+        self._opened: OrderedDict[bytes, Checkpoint] = OrderedDict()
+
+    @classmethod
+    def read(cls, path: Path, origin: str = "") -> LogKeys:
+        """Read verifier keys, one a line (C2SP signed-note), such as the file `log.pub`.
+
+        Raises:
+            OSError: the file cannot be read.
+            ledger.NoteError: names every line that is wrong.
+        """
+        return cls(parse_vkeys(path.read_text("utf-8")), origin)
+
+    def verify(self, receipt: ledger_pb2.Receipt, *, kinds: Sequence[str], record: str = "") -> ProvenEntry:
+        """Verify a receipt, and that it is of an entry of one of the kinds (and of the record, where one is given).
+
+        Raises:
+            ReceiptRefused: says what does not hold.
+        """
+        try:
+            entry, index, size = self._proven(receipt.proof)
+        except LedgerError as failure:
+            raise ReceiptRefused(f"the receipt does not verify: {failure}") from failure
+        found = entry.record.hex()
+        told = (receipt.index, receipt.size, receipt.record)
+        if (index, size, found) != told or record not in ("", found) or entry.kind not in kinds:
+            raise ReceiptRefused(f"the receipt proves entry {index} ({entry.kind}), not what it came with")
+        return ProvenEntry(
+            kind=entry.kind,
+            record=found,
+            at=entry.at,
+            policy=entry.policy,
+            index=index,
+            size=size,
+            proof=receipt.proof,
+        )
+
+    def _proven(self, proof: bytes) -> tuple[Entry, int, int]:
+        parsed = parse_receipt(proof)
+        checkpoint = self._checkpoint(parsed.note)
+        verify_inclusion(hash_leaf(parsed.leaf), parsed.index, checkpoint.size, parsed.proof, checkpoint.root)
+        return decode_entry(parsed.leaf), parsed.index, checkpoint.size
+
+    def _checkpoint(self, note: bytes) -> Checkpoint:
+        known = self._opened.get(note)
+        if known is None:
+            known = self._opened[note] = open_checkpoint(note, self._verifiers, self.origin)
+            if len(self._opened) > _REMEMBERED:
+                self._opened.popitem(last=False)
+        return known

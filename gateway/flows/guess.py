@@ -1,0 +1,229 @@
+"""The guess budget: who may try any number of claims would read a person's record instead of asking about it.
+
+Counted are the different claims about one fact of one person that a source contradicted (MISMATCH), whoever asked.
+Nothing else is: a source that is away, holds nothing or answers unclearly has told nobody anything, and the same claim
+asked again tells nothing new. `budget` such claims within `window` spend it; then the question is refused, and the
+refusal recorded, until the oldest of them is older than the window.
+
+The count is kept in the ledger's uniqueness claims, under keyed indexes: `budget` slots for each person and fact, each
+held by the verification that used it, and one key for each contradicted claim. A slot is handed on by its new holder
+together with a key that only one successor can claim, so two processes cannot hand it on twice. Nobody can tell person,
+fact or claim from a key without the key of the index; looking costs the same however long the ledger is.
+
+Within a process no more claims about one fact of one person are asked at once than may still be contradicted. Other
+processes are seen once they have recorded: with n processes, at most n times the budget can be told within the moments
+that one question takes, and then nothing more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+from connectors.connector import Claim, Value
+from gateway.errors import GuessBudgetSpent
+from gateway.flows.joined_read import JoinedRead
+from gateway.rules.plan import Plan
+from ledger import BlindIndex, Ledger, RecordRow
+from ledger.canonical import Json, canonical
+
+_SUCCESSION = b"chengxin/guess-budget/succession"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """One claim as the budget sees it: the fact and person it is about, and the claim itself, both as keyed indexes."""
+
+    fact_type: str
+    about: bytes
+    claim: bytes
+
+    def slot(self, number: int) -> bytes:
+        """Give the key of one of the slots of this fact of this person."""
+        return self.about + bytes([number])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counting:
+    """What recording an answer claims and gives up in the ledger, so that the count stays right."""
+
+    claims: tuple[tuple[bytes, bytes], ...] = ()
+    releases: tuple[bytes, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Look:
+    """A look at the ledger; `disturbed` if meanwhile something ended that it may have missed."""
+
+    disturbed: bool = False
+
+
+class GuessBudget:
+    """Lets questions through as long as the person's budget lasts, and counts what was contradicted."""
+
+    def __init__(
+        self, *, ledger: Ledger, index: BlindIndex, budget: int, window: timedelta, now: Callable[[], datetime]
+    ) -> None:
+        self._index = index
+        self._budget = budget
+        self._window = window
+        self._now = now
+        register = ledger.register()
+        self._holders: JoinedRead[RecordRow] = JoinedRead(lambda keys: ledger.read(lambda: register.holders(keys)))
+        self._asking: dict[bytes, Counter[bytes]] = {}
+        """For each fact of a person: the claims that are being asked about now, and how often each."""
+        self._looking: dict[bytes, list[_Look]] = {}
+        self._ended = asyncio.Condition()
+
+    def guesses(self, plan: Plan, checks: Iterable[str] | None = None) -> tuple[Guess, ...]:
+        """Give what a plan asks (or only some of its checks) as the budget sees it, each claim once."""
+        wanted = plan.checks if checks is None else checks
+        found = (self._guess(plan.checks[check].claim) for check in wanted)
+        return tuple({guess.claim: guess for guess in found}.values())
+
+    @asynccontextmanager
+    async def asking(self, guesses: Sequence[Guess]) -> AsyncIterator[None]:
+        """Hold a place for each claim while it is asked and its answer recorded; waits for those before it.
+
+        Raises:
+            GuessBudgetSpent: for the first claim that may not be asked now.
+        """
+        while not await self._entered(guesses):
+            async with self._ended:
+                if any(self._others(guess) for guess in guesses):
+                    await self._ended.wait()
+        try:
+            yield
+        finally:
+            self._leave(guesses)
+            async with self._ended:
+                self._ended.notify_all()
+
+    async def _entered(self, guesses: Sequence[Guess]) -> bool:
+        look = _Look()
+        for guess in guesses:
+            self._looking.setdefault(guess.about, []).append(look)
+        try:
+            holders = await self._read(guesses)
+        finally:
+            for guess in guesses:
+                looks = self._looking[guess.about]
+                looks.remove(look)
+                if not looks:
+                    del self._looking[guess.about]
+        if look.disturbed or not all(self._has_room(guess, holders) for guess in guesses):
+            return False
+        for guess in guesses:
+            self._asking.setdefault(guess.about, Counter())[guess.claim] += 1
+        return True
+
+    def _leave(self, guesses: Sequence[Guess]) -> None:
+        for guess in guesses:
+            for look in self._looking.get(guess.about, ()):
+                look.disturbed = True
+            under_way = self._asking[guess.about]
+            under_way[guess.claim] -= 1
+            if not under_way[guess.claim]:
+                del under_way[guess.claim]
+            if not under_way:
+                del self._asking[guess.about]
+
+    async def _read(self, guesses: Sequence[Guess]) -> Mapping[bytes, RecordRow]:
+        return await self._holders([key for guess in guesses for key in (guess.claim, *self._slots(guess))])
+
+    def _slots(self, guess: Guess) -> list[bytes]:
+        return [guess.slot(number) for number in range(self._budget)]
+
+    def _others(self, guess: Guess) -> int:
+        """Count the other claims about the same fact of the same person that are being asked."""
+        under_way = self._asking.get(guess.about, Counter())
+        return len(under_way) - (guess.claim in under_way)
+
+    def _has_room(self, guess: Guess, holders: Mapping[bytes, RecordRow]) -> bool:
+        if self._is_fresh(holders.get(guess.claim)):
+            return True  # this very claim was contradicted before: saying so again tells nothing new
+        used = self._used(guess, holders)
+        if len(used) >= self._budget:
+            raise self._spent(guess, used)
+        return len(used) + self._others(guess) < self._budget
+
+    def _used(self, guess: Guess, holders: Mapping[bytes, RecordRow]) -> list[datetime]:
+        """Give when each slot that counts was used."""
+        rows = (holders.get(slot) for slot in self._slots(guess))
+        return [row.opened_at for row in rows if row is not None and self._is_fresh(row)]
+
+    def _spent(self, guess: Guess, used: Sequence[datetime]) -> GuessBudgetSpent:
+        now = self._now()
+        return GuessBudgetSpent(guess.fact_type, min(used, default=now) + self._window, now)
+
+    def _is_fresh(self, row: RecordRow | None) -> bool:
+        return row is not None and row.opened_at > self._now() - self._window
+
+    async def counting(self, guesses: Sequence[Guess], record: bytes) -> Counting:
+        """Say what the entry of an answer must claim so that each claim it contradicts is counted once.
+
+        Raises:
+            GuessBudgetSpent: others have spent it meanwhile; the answer may not be given.
+        """
+        if not guesses:
+            return Counting()
+        holders = await self._read(guesses)
+        counting = _Counting(holders=holders, record=record)
+        for guess in guesses:
+            if self._is_fresh(holders.get(guess.claim)):
+                continue
+            free = (s for s in self._slots(guess) if not self._is_fresh(holders.get(s)) and not counting.has(s))
+            slot = next(free, None)
+            if slot is None:
+                raise self._spent(guess, self._used(guess, holders))
+            counting.take(slot)
+            counting.take(guess.claim)
+        return Counting(claims=tuple(counting.claims.items()), releases=tuple(counting.releases))
+
+    def _guess(self, claim: Claim) -> Guess:
+        subject = claim.subject
+        about = canonical([claim.fact_type, subject.id_type, subject.id_number]).decode()
+        said = canonical([about, *_said(claim)]).decode()
+        return Guess(
+            fact_type=claim.fact_type,
+            about=self._index.of("guess-about", about),
+            claim=self._index.of("guess-claim", said),
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Counting:
+    """Collects claims; a key that somebody holds is handed on, which only one of several successors can do."""
+
+    holders: Mapping[bytes, RecordRow]
+    record: bytes
+    claims: dict[bytes, bytes] = field(default_factory=dict)
+    releases: list[bytes] = field(default_factory=list)
+
+    def has(self, key: bytes) -> bool:
+        return key in self.claims
+
+    def take(self, key: bytes) -> None:
+        self.claims[key] = self.record
+        before = self.holders.get(key)
+        if before is not None:
+            self.releases.append(key)
+            self.claims[hashlib.sha256(_SUCCESSION + key + before.record).digest()] = self.record
+
+
+def _said(claim: Claim) -> list[Json]:
+    """Give everything that makes one claim differ from another about the same fact of the same person."""
+    period: list[Json] = [day.isoformat() for day in claim.period] if claim.period else []
+    return [claim.subject.name, _values(claim.expected), _values(claim.given), claim.place, period]
+
+
+def _values(values: Mapping[str, Value]) -> Json:
+    return {
+        name: [type(value).__name__, value.isoformat() if isinstance(value, date) else value]
+        for name, value in values.items()
+    }

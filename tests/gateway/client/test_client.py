@@ -1,0 +1,431 @@
+"""The client library against real servers: it asks again when that is right, and believes only what is proven."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc import aio
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gateway
+from gateway.client import (
+    BatchOutcome,
+    BlockingGatewayClient,
+    DeadlinePassed,
+    GatewayClient,
+    GatewayRefusal,
+    InvalidQuestion,
+    LogKeys,
+    Question,
+    ReceiptRefused,
+    Retries,
+    Selection,
+    Unavailable,
+    Verdict,
+    open_blocking_channel,
+)
+from gateway.client.messages import question_message
+from gateway.client.refusals import refusal_of_status
+from gateway.v1 import verification_pb2 as pb
+from gateway.v1 import verification_pb2_grpc
+from ledger.log.algorithms.ed25519 import Ed25519Signer
+from tests.gateway.verification.village import PERSONAL, TIMEOUT, Village, marital, serving, settle
+
+ROOT = Path(gateway.__file__).parent.parent
+
+
+@pytest.fixture
+async def village(tmp_path: Path) -> AsyncIterator[Village]:
+    async with serving(settle(tmp_path)) as here:
+        yield here
+
+
+def status(code: grpc.StatusCode, *details: Any) -> status_pb2.Status:
+    made = status_pb2.Status(code=code.value[0], message="no")
+    for detail in details:
+        packed = any_pb2.Any()
+        packed.Pack(detail)
+        made.details.append(packed)
+    return made
+
+
+def retry_info(seconds: float) -> error_details_pb2.RetryInfo:
+    return error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(nanos=round(seconds * 1e9)))
+
+
+async def abort(context: aio.ServicerContext[Any, Any], refused: status_pb2.Status) -> None:
+    code = next(code for code in grpc.StatusCode if code.value[0] == refused.code)
+    await context.abort(code, refused.message, (("grpc-status-details-bin", refused.SerializeToString()),))
+
+
+class Between(verification_pb2_grpc.VerificationServiceServicer):
+    """A server in front of the real one: it refuses as it is told, then forwards, and changes answers on the way."""
+
+    def __init__(self, stub: verification_pb2_grpc.VerificationServiceAsyncStub) -> None:
+        self._stub = stub
+        self.refusals: list[status_pb2.Status] = []
+        self.change: Callable[[pb.VerifyResponse], None] = lambda response: None
+        self.seen: list[str] = []
+        self.break_after: list[int] = []
+        self.unavailable_items: set[int] = set()
+
+    async def Verify(self, request: pb.VerifyRequest, context: Any) -> pb.VerifyResponse:  # type: ignore[override]
+        self.seen.append(request.request_id)
+        if self.refusals:
+            await abort(context, self.refusals.pop(0))
+        response: pb.VerifyResponse = await self._stub.Verify(request, timeout=TIMEOUT)
+        self.change(response)
+        return response
+
+    async def BatchVerify(self, requests: AsyncIterator[pb.BatchVerifyRequest], context: Any) -> Any:  # type: ignore[override]
+        left = self.break_after.pop(0) if self.break_after else -1
+        position = 0
+        async for request in requests:
+            for one in request.requests:
+                self.seen.append(one.request_id)
+                if left == 0:
+                    await context.abort(grpc.StatusCode.UNAVAILABLE, "broken")
+                left -= 1
+                result = pb.BatchVerifyResult(request_id=one.request_id, position=position)
+                if position in self.unavailable_items:
+                    self.unavailable_items.discard(position)
+                    refused = status(grpc.StatusCode.UNAVAILABLE, retry_info(0.01))
+                    result.error.CopyFrom(pb.BatchVerifyError(code=refused.code, details=refused.details))
+                else:
+                    result.response.CopyFrom(await self._stub.Verify(one, timeout=TIMEOUT))
+                    self.change(result.response)
+                position += 1
+                yield pb.BatchVerifyResponse(results=[result])
+
+
+@asynccontextmanager
+async def between(village: Village, **client: Any) -> AsyncIterator[tuple[Between, GatewayClient]]:
+    servicer = Between(village.stub())
+    server = aio.server()
+    verification_pb2_grpc.add_VerificationServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    keys = LogKeys.read(village.house.vkey)
+    retries = Retries(most=3, first=0.001, longest=0.002)
+    channel = aio.insecure_channel(f"127.0.0.1:{port}")
+    async with GatewayClient(channel, **{"keys": keys, "retries": retries, **client}) as made:
+        yield servicer, made
+    await server.stop(None)
+
+
+async def test_what_is_unavailable_is_asked_again_with_the_same_request_id(village: Village) -> None:
+    async with between(village) as (servicer, client):
+        servicer.refusals = [status(grpc.StatusCode.UNAVAILABLE, retry_info(0.01))] * 3
+        question = marital(0)
+
+        answer = await client.verify(question)
+
+    assert answer.verification.verdict is Verdict.ESTABLISHED
+    assert servicer.seen == [question.request_id] * 4
+
+
+async def test_it_gives_up_after_so_many_attempts(village: Village) -> None:
+    async with between(village) as (servicer, client):
+        servicer.refusals = [status(grpc.StatusCode.UNAVAILABLE)] * 10
+        with pytest.raises(Unavailable):
+            await client.verify(marital(0))
+
+    assert len(servicer.seen) == 4
+
+
+@pytest.mark.parametrize(
+    "code",
+    [code for code in grpc.StatusCode if code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.OK)],
+)
+async def test_no_other_refusal_is_asked_again(village: Village, code: grpc.StatusCode) -> None:
+    async with between(village) as (servicer, client):
+        servicer.refusals = [status(code, error_details_pb2.ErrorInfo(reason="WHY"), retry_info(0.01))]
+        with pytest.raises(GatewayRefusal) as caught:
+            await client.verify(marital(0))
+
+    assert (caught.value.code, caught.value.reason) == (code.name, "WHY")
+    assert len(servicer.seen) == 1
+
+
+async def test_a_wait_that_the_deadline_does_not_allow_is_not_waited(village: Village) -> None:
+    async with between(village) as (servicer, client):
+        servicer.refusals = [status(grpc.StatusCode.UNAVAILABLE, error_details_pb2.RetryInfo(
+            retry_delay=duration_pb2.Duration(seconds=3600)))]  # fmt: skip
+        with pytest.raises(Unavailable) as caught:
+            await client.verify(marital(0), timeout=5)
+
+    assert caught.value.retry_after == timedelta(hours=1)
+    assert len(servicer.seen) == 1
+
+
+@given(st.integers(1, 20), st.floats(0, 1), st.floats(0, 100), st.floats(0, 50), st.sampled_from(list(grpc.StatusCode)))
+def test_waits_are_random_grow_are_bounded_and_honour_what_is_asked(
+    attempts: int, chance: float, left: float, asked: float, code: grpc.StatusCode
+) -> None:
+    refusal = refusal_of_status(status(code, error_details_pb2.RetryInfo(retry_delay=_duration(asked))))
+    retries = Retries(most=10, first=0.1, longest=5.0, chance=lambda: chance)
+
+    wait = retries.wait(refusal, attempts, left)
+
+    if code is not grpc.StatusCode.UNAVAILABLE or attempts > 10:
+        assert wait is None
+    elif wait is not None:
+        assert asked - 1e-5 <= wait < left
+        assert wait - asked == pytest.approx(chance * min(5.0, 0.1 * 2 ** (attempts - 1)), abs=1e-5)
+    else:
+        assert asked + chance * 5.0 >= left - 1e-5
+
+
+def _duration(seconds: float) -> duration_pb2.Duration:
+    made = duration_pb2.Duration()
+    made.FromTimedelta(timedelta(seconds=seconds))
+    return made
+
+
+Change = Callable[[pb.VerifyResponse], None]
+
+
+def no_receipt(response: pb.VerifyResponse) -> None:
+    response.ClearField("receipt")
+
+
+def another_record(response: pb.VerifyResponse) -> None:
+    response.verification.record = uuid.uuid4().hex
+
+
+def another_record_everywhere(response: pb.VerifyResponse) -> None:
+    response.verification.record = response.receipt.record = uuid.uuid4().hex
+
+
+def another_time(response: pb.VerifyResponse) -> None:
+    response.verification.answered_at.seconds += 1
+
+
+def other_rules(response: pb.VerifyResponse) -> None:
+    response.verification.policy_version = "0" * 64
+
+
+def another_index(response: pb.VerifyResponse) -> None:
+    response.receipt.index += 1
+
+
+def another_size(response: pb.VerifyResponse) -> None:
+    response.receipt.size += 1
+
+
+def a_flipped_bit_of_the_entry(response: pb.VerifyResponse) -> None:
+    text = response.receipt.proof
+    at = text.index(b"extra ") + 20
+    response.receipt.proof = text[:at] + (b"A" if text[at : at + 1] != b"A" else b"B") + text[at + 1 :]
+
+
+def a_shortened_signature(response: pb.VerifyResponse) -> None:
+    response.receipt.proof = response.receipt.proof[:-8] + b"\n"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        no_receipt,
+        another_record,
+        another_record_everywhere,
+        another_time,
+        other_rules,
+        another_index,
+        another_size,
+        a_flipped_bit_of_the_entry,
+        a_shortened_signature,
+    ],
+)
+async def test_an_answer_that_its_receipt_does_not_prove_is_not_returned(village: Village, change: Change) -> None:
+    async with between(village) as (servicer, client):
+        servicer.change = change
+        with pytest.raises(ReceiptRefused):
+            await client.verify(marital(0))
+        with pytest.raises(ReceiptRefused):
+            [one async for one in client.verify_many([marital(1)])]
+
+
+async def test_the_receipt_of_another_answer_is_not_taken_for_this_one(village: Village) -> None:
+    first = await village.stub().Verify(question_message(marital(0)), timeout=TIMEOUT)
+    async with between(village) as (servicer, client):
+        servicer.change = lambda response: response.receipt.CopyFrom(first.receipt)
+        with pytest.raises(ReceiptRefused):
+            await client.verify(marital(1))
+
+
+async def test_a_log_with_another_key_is_not_believed_and_an_old_key_beside_it_does_no_harm(village: Village) -> None:
+    own = LogKeys.read(village.house.vkey)
+    signer = Ed25519Signer(own.origin, Ed25519PrivateKey.generate())
+    async with between(village, keys=LogKeys([signer.verifier])) as (_, client):
+        with pytest.raises(ReceiptRefused):
+            await client.verify(marital(0))
+
+    history = village.house.home / "history.pub"
+    history.write_text(f"# retired\n{signer.verifier.vkey}\n{village.house.vkey.read_text()}")
+    async with between(village, keys=LogKeys.read(history)) as (_, client):
+        assert (await client.verify(marital(0))).receipt.kind == "VerificationAnswered"
+
+
+async def test_a_refusal_with_a_forged_receipt_is_not_believed(village: Village) -> None:
+    answered = await village.stub().Verify(question_message(marital(0)), timeout=TIMEOUT)
+    async with between(village) as (servicer, client):
+        servicer.refusals = [status(grpc.StatusCode.PERMISSION_DENIED, answered.receipt)]
+        with pytest.raises(ReceiptRefused):
+            await client.verify(marital(1))
+
+
+async def test_a_broken_stream_is_resumed_and_every_question_has_one_outcome(village: Village) -> None:
+    questions = [marital(index) for index in range(60)]
+    async with between(village) as (servicer, client):
+        servicer.break_after = [0, 7, 20]
+        outcomes = [one async for one in client.verify_many(questions)]
+
+    assert sorted(one.question.request_id for one in outcomes) == sorted(one.request_id for one in questions)
+    assert all(one.answer for one in outcomes)
+    assert set(servicer.seen) == {one.request_id for one in questions}, "always the same request_ids"
+
+
+async def test_questions_that_found_the_ledger_away_are_asked_again_on_the_stream(village: Village) -> None:
+    async with between(village) as (servicer, client):
+        servicer.unavailable_items = {1, 3}
+        outcomes = [one async for one in client.verify_many(marital(index) for index in range(6))]
+
+    assert len(outcomes) == 6
+    assert all(one.answer for one in outcomes)
+    assert len(servicer.seen) == 8
+
+
+async def test_a_stream_takes_no_more_questions_than_its_window(village: Village) -> None:
+    taken = 0
+
+    def source() -> Iterator[Question]:
+        nonlocal taken
+        for index in range(200):
+            taken += 1
+            yield marital(index)
+
+    yielded = 0
+    async for _ in village.client().verify_many(source(), window=10):
+        yielded += 1
+        assert taken <= yielded + 10 + 1
+    assert yielded == 200
+
+
+async def test_questions_may_come_slowly_and_are_asked_as_they_come(village: Village) -> None:
+    outcomes: asyncio.Queue[BatchOutcome] = asyncio.Queue()
+
+    async def source() -> AsyncIterator[Question]:
+        for index in range(3):
+            yield marital(index)
+            await outcomes.get()  # the next question only exists because of the last answer
+
+    count = 0
+    async with asyncio.timeout(TIMEOUT):
+        async for outcome in village.client().verify_many(source()):
+            outcomes.put_nowait(outcome)
+            count += 1
+    assert count == 3
+
+
+async def test_a_mistake_of_the_callers_own_source_of_questions_is_raised(village: Village) -> None:
+    def source() -> Iterator[Question]:
+        yield marital(0)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        [one async for one in village.client().verify_many(source())]
+
+
+async def test_leaving_a_batch_early_leaves_nothing_running(village: Village) -> None:
+    client = village.client()
+    before = asyncio.all_tasks()
+    stream = client.verify_many(marital(index) for index in range(500))
+    async for _ in stream:
+        break
+    await stream.aclose()  # type: ignore[attr-defined]
+    async with asyncio.timeout(TIMEOUT):
+        while {task for task in asyncio.all_tasks() - before if "Batches" in repr(task)}:
+            await asyncio.sleep(0.01)
+
+
+async def test_an_empty_batch_ends(village: Village) -> None:
+    assert [one async for one in village.client().verify_many([])] == []
+
+
+async def test_the_blocking_client_does_the_same(village: Village) -> None:
+    certificate, key = village.house.pair("clerk")
+
+    def ask() -> None:
+        channel = open_blocking_channel(
+            f"127.0.0.1:{village.port}", authority=village.house.authority, certificate=certificate, key=key
+        )
+        with BlockingGatewayClient(channel, keys=LogKeys.read(village.house.vkey)) as client:
+            question = marital(0)
+            answer = client.verify(question)
+            assert client.verify(question) == answer
+            assert client.get(answer.verification.record).verification == answer.verification
+            assert list(client.answers(Selection(), page_size=1)) == [answer.verification]
+            assert [one.final for one in client.watch(answer.verification.record)] == [True]
+            assert client.explain(PERSONAL, "marital-status").facts
+            with pytest.raises(InvalidQuestion) as caught:
+                client.verify(marital(0, "KING"))
+            assert [mistake.field for mistake in caught.value.mistakes] == ["parameters.status"]
+            assert caught.value.mistakes[0].chinese
+            with pytest.raises(DeadlinePassed):
+                client.verify(marital(0), timeout=0)
+
+    await asyncio.to_thread(ask)
+
+
+def test_importing_the_client_loads_nothing_of_the_server() -> None:
+    code = "import sys, gateway.client; print('\\n'.join(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=_environment())
+    loaded = run.stdout.split()
+    for foreign in ("connectors", "sqlalchemy", "gateway.rpc", "gateway.flows", "gateway.rules", "ledger.service"):
+        assert not [name for name in loaded if name == foreign or name.startswith(f"{foreign}.")]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def test_values_show_no_person() -> None:
+    question = marital(0)
+    shown = repr(question) + str(question) + repr([question])
+    assert question.subject.id_number not in shown
+    assert question.subject.name not in shown
+
+
+async def test_the_example_of_the_readme_runs(village: Village) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert len(code.strip().splitlines()) <= 26
+    code = code.replace('"127.0.0.1:8443"', f'"127.0.0.1:{village.port}"')
+    code = code.replace('Path("var/demo/var")', f'Path("{village.house.home}")')
+
+    run = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=_environment()
+    )
+    output, errors = await run.communicate()
+
+    assert (run.returncode, errors) == (0, b"")
+    first, second = output.decode().splitlines()
+    assert re.fullmatch(r"(CONTRADICTED|UNDETERMINED) \d+ \S+", first)
+    assert "Answer(" in second

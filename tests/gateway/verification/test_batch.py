@@ -1,0 +1,375 @@
+"""BatchVerify: many questions on one stream, each on its own, in bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tracemalloc
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+from grpc import StatusCode, aio
+
+from gateway.client import (
+    AlreadyUsed,
+    BatchOutcome,
+    Forbidden,
+    GatewayClient,
+    InvalidQuestion,
+    LogKeys,
+    Question,
+    Retries,
+    Selection,
+    Unavailable,
+    Verdict,
+    new_request_id,
+    open_channel,
+)
+from gateway.client.messages import question_message
+from gateway.flows.batch import Message, Result
+from gateway.rpc.translate import raw_question
+from gateway.rules.roles import Caller, Role
+from gateway.v1 import verification_pb2 as pb
+
+from .village import (
+    PEOPLE,
+    TIMEOUT,
+    Village,
+    case,
+    inside,
+    marital,
+    premises,
+    process,
+    service,
+    serving,
+    settle,
+    slow_source,
+)
+
+CLERK = Caller(
+    id="spiffe://chengxin.example/org/11230000000000101E/clerk",
+    unit="11230000000000101E",
+    roles=frozenset({Role.CLERK}),
+)
+
+
+@pytest.fixture
+async def village(tmp_path: Path) -> AsyncIterator[Village]:
+    async with serving(settle(tmp_path)) as here:
+        yield here
+
+
+async def outcomes(village: Village, questions: Sequence[Question]) -> dict[str, BatchOutcome]:
+    found = {}
+    async for outcome in village.client().verify_many(questions):
+        found[outcome.question.request_id] = outcome
+    return found
+
+
+async def results(
+    call: aio.StreamStreamCall[pb.BatchVerifyRequest, pb.BatchVerifyResponse],
+) -> list[pb.BatchVerifyResult]:
+    return [result async for response in call for result in response.results]
+
+
+async def test_each_of_many_questions_is_answered_once_with_a_receipt_of_its_own(village: Village) -> None:
+    questions = [marital(index) for index in range(1500)]
+
+    found = await outcomes(village, questions)
+
+    answers = [found[question.request_id].answer for question in questions]
+    assert all(answers)
+    assert len({answer.receipt.index for answer in answers if answer}) == 1500
+    married = [PEOPLE[index % len(PEOPLE)].marital == "married" for index in range(1500)]
+    assert [answer.verification.verdict is Verdict.ESTABLISHED for answer in answers if answer] == married
+
+
+async def test_bad_questions_spoil_nothing_but_themselves(village: Village) -> None:
+    good = [marital(index) for index in range(5)]
+    unknown = Question(case=case(), item="nothing", subject=good[0].subject)
+    malformed = marital(0, "KING", request_id="1")
+    foreign = Question(case=case(matter="230000-MSA-001", purpose="办理行政许可"), item="marital-status",
+                       subject=good[0].subject, parameters={"status": "MARRIED"})  # fmt: skip
+
+    found = await outcomes(village, [unknown, good[0], malformed, *good[1:3], foreign, *good[3:]])
+
+    assert all(found[question.request_id].answer for question in good)
+    assert isinstance(found[unknown.request_id].refusal, InvalidQuestion)
+    refused = found["1"].refusal
+    assert isinstance(refused, InvalidQuestion)
+    assert {mistake.field for mistake in refused.mistakes} == {"request_id", "parameters.status"}
+    forbidden = found[foreign.request_id].refusal
+    assert isinstance(forbidden, Forbidden)
+    assert forbidden.proven is not None, "a refusal is recorded, and its receipt verifies"
+    assert forbidden.chinese
+
+
+async def test_questions_without_a_request_id_are_told_apart_by_their_position(village: Village) -> None:
+    requests = [question_message(marital(index)) for index in range(3)]
+    requests[0].request_id = requests[1].request_id = ""
+    call = village.stub().BatchVerify()
+    await call.write(pb.BatchVerifyRequest(requests=requests))
+    await call.done_writing()
+
+    found = {result.position: result for result in await results(call)}
+
+    assert [found[position].WhichOneof("result") for position in range(3)] == ["error", "error", "response"]
+    assert found[0].error.reason == "INVALID_REQUEST"
+
+
+async def test_a_repeated_batch_gets_identical_bytes_and_another_body_names_its_fields(village: Village) -> None:
+    requests = [question_message(marital(index)) for index in range(20)]
+
+    async def ask() -> dict[int, bytes]:
+        call = village.stub().BatchVerify()
+        await call.write(pb.BatchVerifyRequest(requests=requests))
+        await call.done_writing()
+        return {one.position: one.response.SerializeToString(deterministic=True) for one in await results(call)}
+
+    assert await ask() == await ask()
+    changed = marital(3, request_id=requests[3].request_id, in_case=case("另案"))
+    refused = (await outcomes(village, [changed]))[changed.request_id].refusal
+    assert isinstance(refused, AlreadyUsed)
+    assert refused.metadata == {"fields": "context.case_id"}
+
+
+async def test_one_request_id_twice_on_a_stream_is_answered_twice_and_recorded_once(village: Village) -> None:
+    request = question_message(marital(0))
+    call = village.stub().BatchVerify()
+    await call.write(pb.BatchVerifyRequest(requests=[request, request]))
+    await call.done_writing()
+
+    first, second = await results(call)
+
+    assert first.response == second.response
+    assert {first.position, second.position} == {0, 1}
+
+
+async def test_questions_beyond_what_a_message_may_carry_are_refused_one_by_one(tmp_path: Path) -> None:
+    async with serving(settle(tmp_path, tune={"batch_items = 1000 ": "batch_items = 3 "})) as village:
+        call = village.stub().BatchVerify()
+        await call.write(pb.BatchVerifyRequest(requests=[question_message(marital(index)) for index in range(5)]))
+        await call.write(pb.BatchVerifyRequest(requests=[question_message(marital(5))]))
+        await call.done_writing()
+
+        found = {result.position: result for result in await results(call)}
+
+    assert [found[position].error.reason for position in range(6)] == [
+        "",
+        "",
+        "",
+        "TOO_MANY_ITEMS",
+        "TOO_MANY_ITEMS",
+        "",
+    ]
+
+
+async def test_a_caller_without_the_role_is_refused_before_anything_is_read(village: Village) -> None:
+    call = village.stub("credit").BatchVerify()
+
+    with pytest.raises(aio.AioRpcError) as caught:
+        await results(call)
+
+    assert caught.value.code() is StatusCode.PERMISSION_DENIED
+
+
+async def test_a_slow_question_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    async with service() as housing, serving(settle(tmp_path, sources=slow_source(housing.port))) as village:
+        housing.answering.clear()
+        slow = premises(0, "某处")
+        seen = []
+        async for outcome in village.client().verify_many([slow, *(marital(index) for index in range(50))]):
+            seen.append(outcome.question.item)
+            if len(seen) == 50:
+                housing.answering.set()
+
+    assert seen == ["marital-status"] * 50 + ["business-premises"]
+
+
+async def test_each_question_has_its_own_deadline(tmp_path: Path) -> None:
+    async with service() as housing, serving(settle(tmp_path, sources=slow_source(housing.port))) as village:
+        housing.answering.clear()
+        call = village.stub().BatchVerify()
+        message = pb.BatchVerifyRequest(requests=[question_message(premises(0, "某处")), question_message(marital(1))])
+        message.timeout.FromMilliseconds(800)
+        await call.write(message)
+        await call.done_writing()
+
+        found = {result.position: result.response.verification for result in await results(call)}
+
+        await housing.until(lambda: housing.left == 1)
+    assert (found[0].verdict, list(found[0].reasons)) == (
+        pb.VERDICT_UNDETERMINED,
+        ["NOT_COVERED", "UNAVAILABLE(TIMEOUT)"],
+    )
+    assert found[0].next_step.kind == pb.NEXT_STEP_KIND_RETRY_AFTER
+    assert found[1].verdict != pb.VERDICT_UNSPECIFIED
+
+
+async def test_no_time_at_all_asks_nobody_and_records_nothing(tmp_path: Path) -> None:
+    async with service() as housing, serving(settle(tmp_path, sources=slow_source(housing.port))) as village:
+        call = village.stub().BatchVerify()
+        message = pb.BatchVerifyRequest(requests=[question_message(premises(0, "某处"))])
+        message.timeout.FromMilliseconds(-5)
+        await call.write(message)
+        await call.done_writing()
+
+        [result] = await results(call)
+
+    assert (result.error.code, result.error.reason) == (StatusCode.DEADLINE_EXCEEDED.value[0], "DEADLINE_EXCEEDED")
+    assert housing.asked == 0
+
+
+async def test_a_client_that_goes_away_stops_everything(tmp_path: Path) -> None:
+    async with service() as housing, serving(settle(tmp_path, sources=slow_source(housing.port))) as village:
+        housing.answering.clear()
+        call = village.stub().BatchVerify()
+        await call.write(
+            pb.BatchVerifyRequest(requests=[question_message(premises(index, "某处")) for index in range(5)])
+        )
+        await housing.until(lambda: housing.asked == 5)
+
+        call.cancel()
+
+        await housing.until(lambda: housing.left == 5)
+        answers = [one async for one in village.client().answers(Selection())]
+    assert answers == []
+
+
+async def refused_at_the_door(village: Village) -> None:
+    """Wait until the gateway lets nothing new in."""
+    async with asyncio.timeout(TIMEOUT):
+        while True:
+            try:
+                await village.stub().GetVerification(pb.GetVerificationRequest(record="0" * 32), timeout=1)
+            except aio.AioRpcError as error:
+                if error.code() is StatusCode.UNAVAILABLE:
+                    return
+
+
+async def test_what_was_read_is_answered_before_the_gateway_stops(tmp_path: Path) -> None:
+    async with service() as housing:
+        with process(settle(tmp_path, sources=slow_source(housing.port))) as running:
+            housing.answering.clear()
+            call = running.village.stub().BatchVerify()
+            await call.write(pb.BatchVerifyRequest(requests=[question_message(premises(0, "某处"))]))
+            await housing.until(lambda: housing.asked == 1)
+            running.process.terminate()
+            await refused_at_the_door(running.village)
+            housing.answering.set()
+
+            response = await call.read()
+            with pytest.raises(aio.AioRpcError) as caught:
+                await call.read()
+            await running.village.close()
+
+    assert response.results[0].response.receipt.proof
+    assert caught.value.code() is StatusCode.UNAVAILABLE
+
+
+async def test_a_reader_that_takes_nothing_stops_the_stream_at_its_bound(tmp_path: Path) -> None:
+    """Behind the doors, so that no buffer of the transport hides how far the stream went."""
+    house = settle(tmp_path, tune={"batch_in_flight = 512 ": "batch_in_flight = 64 "})
+    async with inside(house) as here:
+        before = here.ledger.size()
+        given = 0
+        taken: list[Result] = []
+        taking = asyncio.Event()
+
+        async def receive() -> Message | None:
+            nonlocal given
+            if given >= 1000:
+                return None
+            given += 20
+            questions = [raw_question(question_message(marital(index))) for index in range(20)]
+            return Message(questions=questions, timeout=None)
+
+        async def send(some: Sequence[Result]) -> None:
+            await taking.wait()
+            taken.extend(some)
+
+        async def pace(_count: int) -> None:
+            return
+
+        stream = asyncio.create_task(here.flows.batch(receive, send, pace, CLERK))
+        async with asyncio.timeout(TIMEOUT):
+            while here.ledger.size() < before + 64:
+                await asyncio.sleep(0.01)
+            for _ in range(50):
+                await asyncio.sleep(0.01)
+                assert here.ledger.size() == before + 64
+                assert given <= 64 + 20
+                assert len(asyncio.all_tasks()) < 64 + 32
+            taking.set()
+            assert await stream == 1000
+
+    assert len(taken) == 1000
+    assert all(one.answered for one in taken)
+
+
+async def test_memory_does_not_grow_with_the_length_of_a_stream(tmp_path: Path) -> None:
+    house = settle(tmp_path, tune={"batch_in_flight = 512 ": "batch_in_flight = 64 "})
+    marks: list[int] = []
+    async with inside(house) as here:
+        given = sent = 0
+
+        async def receive() -> Message | None:
+            nonlocal given
+            if given >= 1200:
+                return None
+            given += 50
+            questions = [raw_question(question_message(marital(index))) for index in range(50)]
+            return Message(questions=questions, timeout=None)
+
+        async def send(some: Sequence[Result]) -> None:
+            nonlocal sent
+            sent += len(some)
+            if (sent >= 400 and not marks) or sent == 1200:
+                marks.append(tracemalloc.get_traced_memory()[0])
+
+        async def pace(_count: int) -> None:
+            return
+
+        tracemalloc.start()
+        try:
+            await here.flows.batch(receive, send, pace, CLERK)
+        finally:
+            tracemalloc.stop()
+
+    # 800 further answers, of more than 3 kB each with their questions, leave less than 600 bytes each (tiles, caches).
+    assert marks[1] - marks[0] < 800 * 600
+
+
+@pytest.mark.skipif("CHENGXIN_MILLION" not in os.environ, reason="set CHENGXIN_MILLION=1000000 for the long stream")
+@pytest.mark.timeout(36_000)
+async def test_a_million_questions_on_one_stream(tmp_path: Path) -> None:
+    count = int(os.environ["CHENGXIN_MILLION"])
+    with process(settle(tmp_path, tune={"calls_per_second = 10000 ": "calls_per_second = 1000000 "})) as running:
+        statm = Path(f"/proc/{running.process.pid}/statm")
+        done, resident = 0, []
+        async for outcome in running.village.client(timeout=600).verify_many(marital(index) for index in range(count)):
+            assert outcome.answer is not None
+            done += 1
+            if done % (count // 10) == 0:
+                resident.append(int(statm.read_bytes().split()[1]) * 4096)  # noqa: ASYNC240  /proc does not block
+        await running.village.close()
+    assert done == count
+    assert resident[-1] - resident[0] < 200 * count + (64 << 20)
+
+
+async def test_an_unavailable_gateway_ends_a_batch_with_a_typed_error(village: Village) -> None:
+    certificate, key = village.house.pair("clerk")
+    channel = open_channel("127.0.0.1:1", authority=village.house.authority, certificate=certificate, key=key)
+    keys = LogKeys.read(village.house.vkey)
+    async with GatewayClient(channel, keys=keys, retries=Retries(most=1, first=0.01)) as client:
+        with pytest.raises(Unavailable):
+            [one async for one in client.verify_many([marital(0)])]
+
+
+def test_request_ids_are_uuids_of_version_7_in_order() -> None:
+    earlier, later = (new_request_id(lambda at=at: at) for at in (1_700_000_000_000, 1_700_000_000_001))
+    assert uuid.UUID(earlier).version == 7
+    assert uuid.UUID(earlier).variant == uuid.RFC_4122
+    assert earlier < later

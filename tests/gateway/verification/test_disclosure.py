@@ -1,0 +1,76 @@
+"""What an answer tells: the verdict only where the matter says so, and of the dead that they are dead, no more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.catalogue.loader import shipped_catalogue_files
+from gateway.client import Selection, Step, Verdict, new_request_id
+
+from .village import PEOPLE, marital, premises, service, serving, settle, slow_source
+
+RIGHT = "示例路1号"
+
+
+def aggregate(folder: Path) -> list[Path]:
+    """Write the shipped catalogue with a province whose matters learn the verdict of two items only."""
+    files = []
+    for file in shipped_catalogue_files():
+        text = file.read_text("utf-8")
+        for item in ("marital-status", "business-premises"):
+            text = text.replace(f"- {{item: {item}}}", f"- {{item: {item}, disclosure: AGGREGATE}}")
+        files.append(folder / file.name)
+        files[-1].write_text(text, "utf-8")
+    assert any("disclosure: AGGREGATE}" in file.read_text("utf-8") for file in files)
+    return files
+
+
+async def test_where_the_verdict_only_is_disclosed_no_door_tells_a_fact(tmp_path: Path) -> None:
+    async with serving(settle(tmp_path, catalogue=aggregate(tmp_path))) as village:
+        client = village.client()
+        answer = await client.verify(marital(0))
+        [many] = [one async for one in client.verify_many([marital(0)])]
+        listed = [one async for one in client.answers(Selection())]
+        opened = await client.get(answer.verification.record)
+        [watched] = [one async for one in client.watch(answer.verification.record)]
+
+    assert many.answer is not None
+    told = [answer.verification, many.answer.verification, *listed, opened.verification, watched.answer.verification]
+    assert len(told) == 6
+    for one in told:
+        assert (one.verdict, one.facts) == (Verdict.ESTABLISHED, ())
+        assert one.next_step.explanation
+
+
+async def test_elsewhere_each_source_is_told_with_its_outcome(tmp_path: Path) -> None:
+    async with serving(settle(tmp_path)) as village:
+        answer = await village.client().verify(marital(0))
+
+    [fact] = answer.verification.facts
+    assert (fact.source, fact.fact_type, fact.outcome) == ("civil-affairs", "marriage-registration", "MATCH")
+    assert fact.asked_at <= fact.answered_at <= answer.verification.answered_at
+    assert len(fact.raw_digest) == 32
+
+
+@pytest.mark.parametrize("claimed", [RIGHT, "别处"])
+async def test_of_an_inactive_subject_nothing_else_is_told_and_no_guess_is_counted(
+    tmp_path: Path, claimed: str
+) -> None:
+    number = PEOPLE[0].id_number
+    async with (
+        service({number: RIGHT}) as housing,
+        serving(settle(tmp_path, sources=slow_source(housing.port))) as village,
+    ):
+        housing.dead.add(number)
+        client = village.client()
+        question = premises(0, claimed)
+        answers = [(await client.verify(replace(question, request_id=new_request_id()))).verification for _ in range(7)]
+        different = [(await client.verify(premises(0, f"某{n}号"))).verification for n in range(7)]
+
+    for answer in [*answers, *different]:
+        assert [fact.outcome for fact in answer.facts] == ["SUBJECT_INACTIVE", "NOT_COVERED"]
+        assert answer.verdict is Verdict.UNDETERMINED
+        assert answer.next_step.kind is Step.ASSISTANCE, "never a commitment"

@@ -1,0 +1,68 @@
+"""ExplainPlan: who would be asked, in which order and why; nobody is asked, nothing is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.client import InvalidQuestion
+
+from .test_guess import size
+from .village import PERSONAL, PREMISES, Village, service, serving, settle, slow_source
+
+
+@pytest.fixture
+async def village(tmp_path: Path) -> AsyncIterator[Village]:
+    async with service() as housing:
+        sources = slow_source(housing.port, name="housing-1") + slow_source(housing.port, name="housing-2")
+        async with serving(settle(tmp_path, sources=sources)) as here:
+            yield here
+        assert housing.asked == 0, "explaining asks nobody"
+
+
+async def test_a_plan_names_facts_sources_order_and_reasons(village: Village) -> None:
+    before = await size(village)
+
+    plan = await village.client().explain(PREMISES, "business-premises", {"address": "某处"})
+
+    assert [(fact.step, fact.fact_type, fact.sources) for fact in plan.facts] == [
+        (1, "home-ownership", ("housing-1", "housing-2")),
+        (1, "lease-filing", ()),
+    ]
+    assert "任一项" in plan.facts[0].why
+    assert "按顺序" in plan.facts[0].why
+    assert "未覆盖" in plan.facts[1].why
+    assert "housing-1、housing-2" in plan.text
+    assert plan.not_entitled == ()
+    assert plan.catalogue_version
+    assert await size(village) == before
+
+
+async def test_a_choice_that_is_known_leaves_the_others_out(village: Village) -> None:
+    open_plan = await village.client().explain(PERSONAL, "marital-status")
+    known = await village.client().explain(PERSONAL, "marital-status", {"status": "MARRIED"})
+
+    for label in ("未婚", "已婚", "离异"):
+        assert f"申请人选择“{label}”" in open_plan.facts[0].why
+    assert [fact.fact_type for fact in known.facts] == ["marriage-registration"]
+    assert "申请人选择" not in known.facts[0].why
+
+
+async def test_what_the_caller_may_not_ask_is_named_with_its_rule(village: Village) -> None:
+    foreign = await village.client("civil-clerk").explain(PREMISES, "business-premises")
+    elsewhere = await village.client().explain(PREMISES, "marital-status")
+    role = await village.client("credit").explain(PERSONAL, "marital-status")
+
+    assert len(foreign.not_entitled) == len(elsewhere.not_entitled) == 1
+    assert "本单位不办理该事项" in foreign.not_entitled[0]
+    assert "没有此证明事项" in elsewhere.not_entitled[0]
+    assert any("角色" in rule for rule in role.not_entitled)
+
+
+async def test_every_unknown_code_is_named_at_once(village: Village) -> None:
+    with pytest.raises(InvalidQuestion) as caught:
+        await village.client().explain("nothing", "nowhere")
+
+    assert [mistake.field for mistake in caught.value.mistakes] == ["item", "matter"]
