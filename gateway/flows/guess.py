@@ -56,7 +56,7 @@ class Counting:
     releases: tuple[bytes, ...] = ()
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, eq=False)  # a look is itself, not its like: several of one moment look the same
 class _Look:
     """A look at the ledger; `disturbed` if meanwhile something ended that it may have missed."""
 
