@@ -90,16 +90,15 @@ def stop_at(done: Callable[[int], bool]) -> Callable[[int, int], None]:
     return progress
 
 
-def test_several_processes_find_what_one_finds(large: House) -> None:
+def test_several_processes_find_what_is_wrong_in_every_part(large: House) -> None:
     assert check(large) == check(large, workers=2)
     assert check(large).sound
     alter(large.url, schema.entry, "leaf", {"idx": 40_000}, flip(30))
     alter(large.url, schema.entry, "leaf", {"idx": SPAN + 10}, flip(30))
     alter(large.url, schema.record, "seq", {"first_idx": 300}, lambda seq: seq + 1)
-    one, two = check(large, full=True), check(large, full=True, workers=2)
-    assert one == two
-    assert {40_000, SPAN + 10, 303} <= {damage.index for damage in one.damages}
-    assert one.damages[0].index == 303
+    report = check(large, full=True, workers=2)
+    assert {40_000, SPAN + 10, 303} <= {damage.index for damage in report.damages}
+    assert report.damages[0].index == 303
 
 
 def test_progress_reaches_its_total(large: House) -> None:
