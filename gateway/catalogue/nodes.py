@@ -10,8 +10,9 @@ from pathlib import Path
 import yaml
 
 from gateway.catalogue.mistakes import Mistakes, Place
+from ledger.canonical import Json
 
-_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,14})")
 _LARGEST_FILE = 4 * 1024 * 1024
 _TAGS = {"tag:yaml.org,2002:int": "int", "tag:yaml.org,2002:bool": "bool", "tag:yaml.org,2002:null": "null"}
 
@@ -43,7 +44,6 @@ class Entries:
 
 
 Node = Scalar | Items | Entries
-Plain = str | int | bool | None | list["Plain"] | dict[str, "Plain"]
 
 
 def read_nodes(path: Path, mistakes: Mistakes) -> Entries | None:
@@ -85,7 +85,14 @@ def _located(node: yaml.Node, file: str, mistakes: Mistakes, seen: set[int]) -> 
         return _entries(node, place, mistakes, seen)
     if isinstance(node, yaml.SequenceNode):
         return Items(place=place, items=tuple(_located(n, file, mistakes, seen) for n in node.value))
+    if not _is_text(node.value):
+        mistakes.add(place, "half a surrogate pair is no character")
+        return Scalar(place=place, raw="", kind="null")
     return Scalar(place=place, raw=str(node.value), kind=_TAGS.get(node.tag, "text"))
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _entries(node: yaml.MappingNode, place: Place, mistakes: Mistakes, seen: set[int]) -> Entries:
@@ -93,8 +100,8 @@ def _entries(node: yaml.MappingNode, place: Place, mistakes: Mistakes, seen: set
     keys: dict[str, Place] = {}
     for key_node, value_node in node.value:
         at = Place(file=place.file, line=key_node.start_mark.line + 1)
-        if not isinstance(key_node, yaml.ScalarNode):
-            mistakes.add(at, "a key must be a word")
+        if not isinstance(key_node, yaml.ScalarNode) or not str(key_node.value).isascii():
+            mistakes.add(at, "a key must be a word in ASCII")
         elif key_node.value in entries:
             mistakes.add(at, f"key {key_node.value!r} is there twice")
         else:
@@ -116,7 +123,7 @@ def overlay(below: Node, above: Node) -> Node:
     return Entries(place=above.place, entries=entries, keys={**below.keys, **above.keys})
 
 
-def plain(node: Node) -> Plain:
+def plain(node: Node) -> Json:
     """Return the data without their places."""
     match node:
         case Entries():
@@ -134,7 +141,7 @@ def plain(node: Node) -> Plain:
 
 
 def whole_number(raw: str) -> int | str:
-    """Return a decimal whole number; other spellings (octal, sexagesimal) stay text and are refused later."""
+    """Return a decimal whole number of at most 15 digits; other spellings stay text and are refused later."""
     return int(raw) if _DECIMAL.fullmatch(raw) else raw
 
 

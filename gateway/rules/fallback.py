@@ -121,17 +121,17 @@ def settings_for(item: Item, matter: Matter) -> FallbackSettings:
         KeyError: the matter may not ask the item.
     """
     asked = matter.items[item.code]
-    ladder = item.ladder if asked.ladder is None else asked.ladder
+    ladder = matter.ladder_of(item)
     return FallbackSettings(
         ladder=ladder,
-        commitment_mode=asked.commitment_mode or item.commitment.mode,
+        commitment_mode=matter.mode_of(item),
         commitment_open=(
             Rung.COMMITMENT in ladder
             and item.commitment.allowed is not CommitmentAllowance.NEVER
             and item.state is not ItemState.BANNED
             and not asked.excluded_from_commitment
         ),
-        patience=matter.patience if asked.patience is None else asked.patience,
+        patience=matter.patience_of(item),
         retry_after=matter.retry_after,
         confirm_by_clerk=asked.confirm_by_clerk,
     )
