@@ -92,6 +92,8 @@ class FactType:
     sensitivity: Sensitivity
     sharing: Sharing
     sources: SourcePolicy
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """The Chinese for attributes and for the words of their enumerations, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

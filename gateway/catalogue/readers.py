@@ -51,19 +51,33 @@ def read_fact_type(node: Node, mistakes: Mistakes) -> FactType:
     code = fields.code("code")
     title = fields.text("title")
     fields.what = f"fact type {code!r} {title}".rstrip()
+    attributes = fields.names("attributes", persons=False)
     fact = FactType(
         code=code,
         title=title,
         authority=fields.text("authority"),
-        attributes=fields.names("attributes", persons=False),
+        attributes=attributes,
         given=fields.names("given", persons=True),
         absence=fields.word("absence", Absence),
         sensitivity=fields.word("sensitivity", Sensitivity, Sensitivity.ORDINARY),
         sharing=fields.word("sharing", Sharing, Sharing.CONDITIONAL),
         sources=_source_policy(fields),
+        labels=_labels(fields, attributes),
     )
     fields.done()
     return fact
+
+
+def _labels(fields: Fields, attributes: Mapping[str, ValueType]) -> dict[str, str]:
+    known = set(attributes).union(*(declared.words for declared in attributes.values()))
+    labels = {}
+    for name, node in fields.mapping("labels").items():
+        labels[name] = _text_of(node)
+        if name not in known or not labels[name]:
+            fields.mistake(
+                f"'labels' gives the Chinese for attributes and their words; {name!r} is neither", node.place
+            )
+    return labels
 
 
 def _source_policy(fields: Fields) -> SourcePolicy:

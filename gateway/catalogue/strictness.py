@@ -125,6 +125,7 @@ def compare_fact_types(was: FactType, now: FactType) -> Iterator[Shift]:
     yield from ranked("sensitivity", _SENSITIVITIES, was.sensitivity, now.sensitivity)
     yield from ranked("sharing", _SHARINGS, was.sharing, now.sharing)
     yield from ranked("sources: policy", _POLICIES, was.sources.kind, now.sources.kind)
+    yield from neutral("labels", dict(was.labels), dict(now.labels))
     yield from measured("sources: k", was.sources.k, now.sources.k, more_is_stricter=True)
 
 
