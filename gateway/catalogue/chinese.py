@@ -1,4 +1,4 @@
-"""The Chinese for every word of the catalogue, as clerks and citizens read it: the glossary of guide and explanation."""
+"""The Chinese for every word of the catalogue, as clerks and citizens read it: glossary of guide and explanation."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.catalogue.expression import AllExpr, Expr
-from gateway.catalogue.model import AuditRules, CommitmentRules, FactType, Item, Parameter, ValueType
+from gateway.catalogue.model import AuditRules, CommitmentRules, FactType, Item, Parameter, Region, ValueType
 from gateway.catalogue.words import (
     Absence,
     AuditTiming,
@@ -115,6 +115,18 @@ def _said(value: object) -> str:
     return NOTHING if value is None or value == "" else str(value)
 
 
+def compare_regions(was: Region, now: Region) -> Iterator[Shift]:
+    """Yield how a region differs; publication of natural persons is on exactly where its legal basis is stated."""
+    if was.publication_basis != now.publication_basis:
+        bases = was.publication_basis, now.publication_basis
+        if all(bases):
+            yield from neutral("publication_basis", *bases)
+        else:
+            yield _shift("publication_basis", *bases, stricter=not now.publication_basis)
+    for key in ("name", "credit_platform", "credit_site"):
+        yield from neutral(key, getattr(was, key), getattr(now, key))
+
+
 def compare_fact_types(was: FactType, now: FactType) -> Iterator[Shift]:
     """Yield how a fact type differs."""
     yield from neutral("title", was.title, now.title)
@@ -148,11 +160,20 @@ def compare_items(was: Item, now: Item) -> Iterator[Shift]:
     yield from _audits(was.audit, now.audit)
     yield from ranked("disclosure", DISCLOSURES, was.disclosure, now.disclosure)
     yield from ranked("sensitivity", _SENSITIVITIES, was.sensitivity, now.sensitivity)
-    bases = [basis.source for basis in was.legal_basis], [basis.source for basis in now.legal_basis]
-    yield from collected("legal_basis", *bases, more_is_stricter=True)
+    yield from _bases(was, now)
     yield from _issuings(was, now)
     for key in ("title", "number", "demanded_by", "issued_by", "checked_by", "guide"):
         yield from neutral(key, getattr(was, key), getattr(now, key))
+
+
+def _bases(was: Item, now: Item) -> Iterator[Shift]:
+    """A ground of law does not fall away below; its wording and certainty may be put right."""
+    before, after = ({basis.source: basis for basis in item.legal_basis} for item in (was, now))
+    yield from collected("legal_basis", before, after, more_is_stricter=True)
+    for source in (source for source in before if source in after):
+        yield from neutral(f"legal_basis: {source}: text", before[source].text, after[source].text)
+        certainties = before[source].certainty, after[source].certainty
+        yield from neutral(f"legal_basis: {source}: certainty", *certainties)
 
 
 def _expressions(was: Expr | None, now: Expr | None) -> Iterator[Shift]:
