@@ -95,8 +95,9 @@ def _matter_ladder(inner: Fields, item: Item | None, excluded: bool) -> tuple[Ru
         inner.mistake("'ladder' keeps the order of the rungs, each once", place)
     if item is None or Rung.COMMITMENT not in ladder:
         return ladder
-    if item.commitment.allowed is CommitmentAllowance.NEVER or item.state is ItemState.BANNED:
-        inner.mistake(f"a commitment can never stand in for item {item.code!r}", place)
+    # Of a BANNED item every question is refused; a list below may ban what a matter above still names.
+    if item.commitment.allowed is CommitmentAllowance.NEVER and item.state is not ItemState.BANNED:
+        inner.mistake(f"by the lists in force a commitment can never stand in for item {item.code!r}", place)
     if excluded:
         inner.mistake("'ladder' names COMMITMENT, 'excluded_from_commitment' forbids it", place)
     return ladder

@@ -113,12 +113,15 @@ def _entries(node: yaml.MappingNode, place: Place, mistakes: Mistakes, seen: set
 def overlay(below: Node, above: Node) -> Node:
     """Lay `above` (the child's) over `below` (the parent's): mappings key by key, everything else replaced.
 
-    An `expression` is one thing and is replaced as a whole.
+    An `expression` is one thing and is replaced as a whole. A key that the child sets to null is taken away.
     """
     if not (isinstance(below, Entries) and isinstance(above, Entries)):
         return above
     entries = dict(below.entries)
     for key, node in above.entries.items():
+        if isinstance(node, Scalar) and node.kind == "null":
+            entries.pop(key, None)
+            continue
         entries[key] = overlay(entries[key], node) if key in entries and key != "expression" else node
     return Entries(place=above.place, entries=entries, keys={**below.keys, **above.keys})
 
