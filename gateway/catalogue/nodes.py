@@ -54,6 +54,7 @@ def read_nodes(path: Path, mistakes: Mistakes) -> Entries | None:
             mistakes.add(top, f"the file is larger than {_LARGEST_FILE} bytes")
             return None
         composed = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        node = _located(composed, path.name, mistakes, set()) if composed is not None else None
     except OSError as error:
         mistakes.add(top, f"cannot be read: {error.strerror}")
         return None
@@ -67,7 +68,9 @@ def read_nodes(path: Path, mistakes: Mistakes) -> Entries | None:
     except yaml.YAMLError:
         mistakes.add(top, "is not YAML: a character that YAML does not allow")
         return None
-    node = _located(composed, path.name, mistakes, set()) if composed is not None else None
+    except RecursionError:
+        mistakes.add(top, "is nested too deeply")
+        return None
     if isinstance(node, Entries):
         return node
     mistakes.add(top, "must be a mapping")

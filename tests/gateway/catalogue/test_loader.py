@@ -171,6 +171,10 @@ def test_a_missing_file_a_foreign_charset_and_an_empty_file_are_told_together(tm
     ]
 
 
+def test_a_list_nested_without_end_is_refused(tmp_path: Path) -> None:
+    assert mistakes_of(tmp_path, "level: " + "[" * 100_000) == ["nation.yaml:0: is nested too deeply"]
+
+
 def test_no_file_at_all_is_refused() -> None:
     with pytest.raises(CatalogueError, match="no catalogue file is configured"):
         load_catalogue([])
