@@ -510,6 +510,7 @@ class Gateway:
         self._settings = settings
         self._part = part
         self._now = now
+        self._parent = os.getppid()
         self._reload: Reload | None = None
         self._reloading: set[asyncio.Task[None]] = set()
 
@@ -566,9 +567,9 @@ class Gateway:
             yield
 
     def _tell_the_other_parts(self) -> None:
-        """A call reaches one part; the parent passes SIGHUP on to all, and who has the version already stays as it is."""
-        if self._part is not Part.ALONE:
-            os.kill(os.getppid(), signal.SIGHUP)
+        """A call reaches one part; the parent passes SIGHUP on to all, and who has the version already keeps it."""
+        if self._part is not Part.ALONE and os.getppid() == self._parent:  # not the one that adopts orphans
+            os.kill(self._parent, signal.SIGHUP)
 
     def _open_ledger(self) -> Ledger:
         settings = self._settings.ledger

@@ -13,6 +13,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -383,15 +384,61 @@ def served(office: Office) -> subprocess.Popen[str]:
     )
 
 
-def logged(process: subprocess.Popen[str], event: str) -> list[dict[str, object]]:
-    """Read the log until an event; give every line up to it."""
+def logged(process: subprocess.Popen[str], *events: str) -> list[dict[str, object]]:
+    """Read the log until each of the events was there, in any order; give every line until then."""
     assert process.stderr is not None
-    lines = []
+    lines, awaited = [], list(events)
     for line in process.stderr:
         lines.append(json.loads(line))
-        if lines[-1]["event"] == event:
+        if lines[-1]["event"] in awaited:
+            awaited.remove(lines[-1]["event"])
+        if not awaited:
             return lines
-    raise AssertionError(f"{event!r} was not logged")
+    raise AssertionError(f"{awaited} was not logged")
+
+
+@pytest.mark.parametrize("by", ["rpc", "signal"])
+def test_a_reload_reaches_every_process_of_a_gateway(unserved_office: Office, by: str) -> None:
+    office = unserved_office
+    config = office.house.config
+    config.write_text(config.read_text("utf-8").replace("workers = 1 ", "workers = 2 "), "utf-8")
+    process = served(office)
+    try:
+        assert process.stdout is not None
+        office.port = int(process.stdout.readline().split()[1])
+        before = office.version
+        assert versions(office) == {before}
+        office.rewrite(*SOONER)
+        if by == "signal":
+            process.send_signal(signal.SIGHUP)
+        else:
+            with channel_of(office, "operator") as channel:
+                stub = catalogue_pb2_grpc.CatalogueServiceStub(channel)
+                assert stub.ReloadCatalogue(order(), timeout=TIMEOUT).catalogue_version == office.version
+        # The process that took the call has the version already when the signal comes round to it.
+        logged(process, "catalogue reloaded", "catalogue reloaded" if by == "signal" else "catalogue unchanged")
+
+        assert versions(office) == {office.version} != {before}
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def channel_of(office: Office, system: str) -> AbstractContextManager[grpc.Channel]:
+    certificate, key = office.house.pair(system)
+    return open_blocking_channel(
+        f"127.0.0.1:{office.port}", authority=office.house.authority, certificate=certificate, key=key
+    )
+
+
+def versions(office: Office) -> set[str]:
+    """The versions that many new connections meet; the processes share them out."""
+    met = set()
+    for _ in range(12):
+        with channel_of(office, "clerk") as channel:
+            stub = catalogue_pb2_grpc.CatalogueServiceStub(channel)
+            met.add(stub.GetItem(pb.GetItemRequest(code="alive"), timeout=TIMEOUT).catalogue_version)
+    return met
 
 
 def test_sighup_reloads_a_served_gateway_and_a_bad_file_changes_nothing(unserved_office: Office) -> None:
@@ -399,13 +446,10 @@ def test_sighup_reloads_a_served_gateway_and_a_bad_file_changes_nothing(unserved
     process = served(office)
     try:
         assert process.stdout is not None
-        port = process.stdout.readline().split()[1]
-        certificate, key = office.house.pair("clerk")
+        office.port = int(process.stdout.readline().split()[1])
 
         def version() -> str:
-            with open_blocking_channel(
-                f"127.0.0.1:{port}", authority=office.house.authority, certificate=certificate, key=key
-            ) as channel:
+            with channel_of(office, "clerk") as channel:
                 stub = catalogue_pb2_grpc.CatalogueServiceStub(channel)
                 return stub.GetItem(pb.GetItemRequest(code="alive"), timeout=TIMEOUT).catalogue_version
 
