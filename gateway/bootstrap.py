@@ -32,7 +32,7 @@ from gateway.config import (
     LimitSettings,
     Settings,
 )
-from gateway.errors import ConfigurationError
+from gateway.errors import CatalogueRefused, ConfigurationError, GatewayError
 from gateway.flows.ask import Ask
 from gateway.flows.batch import Batch
 from gateway.flows.commit import Commit
@@ -41,6 +41,7 @@ from gateway.flows.guess import GuessBudget
 from gateway.flows.list_answers import ListAnswers
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Once
+from gateway.flows.reload import Reload, enactment
 from gateway.flows.report import Report
 from gateway.flows.requery import Requery
 from gateway.flows.stand import Stand
@@ -81,18 +82,17 @@ from gateway.v1 import (
 )
 from ledger import (
     BlindIndex,
-    Draft,
     FileMasterKeys,
     Ledger,
     Submission,
     load_further_signer,
-    new_record,
 )
 from ledger.anchors.authority import TimestampAuthority
 from ledger.anchors.register import AnchorRegister
 from ledger.anchors.token import Roots, load_roots
 from ledger.appends.identity import Identity
 from ledger.appends.publishing import NoCosigners, Publishing
+from ledger.errors import LedgerError
 from ledger.keyring.files import KeyFiles, open_keyring, require_same_log
 from ledger.log.elsewhere import ask_elsewhere
 from ledger.log.remembered import Remembered
@@ -130,6 +130,7 @@ class Flows:
     watch: Watch
     stopping: asyncio.Event
     """Set when the gateway is about to stop: long streams end by themselves."""
+    reload: Reload
 
 
 def now_utc() -> datetime:
@@ -143,11 +144,15 @@ def open_catalogue(settings: Settings) -> Catalogue:
     Raises:
         ConfigurationError: names every mistake with file and line.
     """
-    files = list(settings.catalogue_files) or shipped_catalogue_files()
     try:
-        return load_catalogue(files)
+        return read_catalogue(settings)
     except CatalogueError as error:
         raise ConfigurationError("catalogue", [str(mistake) for mistake in error.mistakes]) from error
+
+
+def read_catalogue(settings: Settings) -> Catalogue:
+    """Read the configured catalogue files, or the shipped ones; raises `CatalogueError`."""
+    return load_catalogue(list(settings.catalogue_files) or shipped_catalogue_files())
 
 
 def open_ledger(settings: LedgerSettings, *, now: Callable[[], datetime] = now_utc) -> Ledger:
@@ -365,8 +370,9 @@ def build_flows(
     sources: Mapping[str, Connector],
     now: Callable[[], datetime] = now_utc,
     entropy: Callable[[int], bytes] = os.urandom,
+    reloaded: Callable[[], None] = lambda: None,
 ) -> Flows:
-    """Put the flows together."""
+    """Put the flows together; `reloaded` is called when an operator's call has put a catalogue in force here."""
     book, once, look_up = Book(catalogue), Once(ledger), LookUp(ledger)
     ask = Ask(sources, now=now)
     calendar = work_calendar(settings.calendar, today=now().date())
@@ -412,9 +418,13 @@ def build_flows(
         ledger=ledger, book=book, verify=verify, once=once, look_up=look_up,
         patience=settings.server.deadline_cap.total_seconds(), now=now, entropy=entropy,
     )  # fmt: skip
+    reload = Reload(
+        book=book, once=once, look_up=look_up, read=lambda: read_catalogue(settings), reloaded=reloaded,
+        now=now, entropy=entropy,
+    )  # fmt: skip
     return Flows(
         verify=verify, commit=commit, find=find, report=report, requery=requery, stand=stand, look_up=look_up,
-        ask=ask, book=book, batch=batch, stopping=stopping,
+        ask=ask, book=book, reload=reload, batch=batch, stopping=stopping,
         list_answers=ListAnswers(ledger=ledger, once=once, index=index, now=now, entropy=entropy),
         watch=Watch(
             ledger=ledger, look_up=look_up, changes=Changes(ledger, interval=_WATCH_SECONDS), stopping=stopping
@@ -438,8 +448,10 @@ def services(settings: Settings, flows: Flows, ledger: Ledger, *, now: Callable[
         _limits(settings.limits),
         cap=server.deadline_cap.total_seconds(),
         cap_missing=server.cap_missing_deadline,
+        begin=flows.book.begin,
     )
     look_up, book = flows.look_up, flows.book
+    catalogue = CatalogueServicer(door=door, book=book, reload=flows.reload, sources_for=flows.ask.sources_for)
     verification = VerificationServicer(
         door=door, book=book, now=now,
         flows=VerificationFlows(
@@ -455,7 +467,7 @@ def services(settings: Settings, flows: Flows, ledger: Ledger, *, now: Callable[
         (commitment_pb2, "CommitmentService", commitment, commitment_pb2_grpc),
         (audit_pb2, "AuditService", audit, audit_pb2_grpc),
         (credit_pb2, "CreditService", credit, credit_pb2_grpc),
-        (catalogue_pb2, "CatalogueService", CatalogueServicer(door=door, book=book), catalogue_pb2_grpc),
+        (catalogue_pb2, "CatalogueService", catalogue, catalogue_pb2_grpc),
         (ledger_pb2, "LedgerService", LedgerServicer(door=door, ledger=ledger), ledger_pb2_grpc),
         (assistance_pb2, "AssistanceService", Unserved(), assistance_pb2_grpc),
         (supervision_pb2, "SupervisionService", Unserved(), supervision_pb2_grpc),
@@ -498,6 +510,18 @@ class Gateway:
         self._settings = settings
         self._part = part
         self._now = now
+        self._parent = os.getppid()
+        self._reload: Reload | None = None
+        self._reloading: set[asyncio.Task[None]] = set()
+
+    def reload(self) -> None:
+        """Reload the catalogue in the background (the answer to SIGHUP); what comes of it is logged."""
+        if self._reload is None:
+            _log.error("catalogue not reloaded", reason="NOT_SERVING")
+            return
+        task = asyncio.get_running_loop().create_task(_reload_and_log(self._reload))
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
 
     async def serve(self, ready: Callable[[int], None], stop: asyncio.Event) -> None:
         """Serve until `stop` is set; `ready` is told the port.
@@ -513,21 +537,39 @@ class Gateway:
         sources = open_sources(settings, now=self._now)
         try:
             with self._open_ledger() as ledger:
-                if self._part is not Part.FURTHER:
-                    await _enact(ledger, catalogue, self._now())
+                # Whatever a process puts in force is recorded first, by each process for itself: a part that is started
+                # again may find other files than the parts that went on.
+                at = self._now()
+                await ledger.append(Submission(drafts=(enactment(catalogue, None, at=at, entropy=os.urandom),), at=at))
                 flows = build_flows(
-                    settings, ledger=ledger, index=index, catalogue=catalogue, sources=sources, now=self._now
-                )
+                    settings, ledger=ledger, index=index, catalogue=catalogue, sources=sources, now=self._now,
+                    reloaded=self._tell_the_other_parts,
+                )  # fmt: skip
+                self._reload = flows.reload
                 served = services(settings, flows, ledger, now=self._now)
-                if self._part is Part.FURTHER:
+                async with self._done_once(ledger, stop):
                     await self._serve(served, tls, ready, stop, flows.stopping)
-                    return
-                chores = open_chores(settings.ledger, ledger, now=self._now)
-                async with publishing(settings, ledger), Chores(chores, stop):
-                    await self._serve(served, tls, ready, stop, flows.stopping)
+                self._reload = None
+                await asyncio.gather(*self._reloading)
         finally:
+            self._reload = None
             for connector in sources.values():
                 await connector.aclose()
+
+    @asynccontextmanager
+    async def _done_once(self, ledger: Ledger, stop: asyncio.Event) -> AsyncIterator[None]:
+        """Beside serving, do what one process of a gateway does for all."""
+        if self._part is Part.FURTHER:
+            yield
+            return
+        chores = open_chores(self._settings.ledger, ledger, now=self._now)
+        async with publishing(self._settings, ledger), Chores(chores, stop):
+            yield
+
+    def _tell_the_other_parts(self) -> None:
+        """A call reaches one part; the parent passes SIGHUP on to all, and who has the version already keeps it."""
+        if self._part is not Part.ALONE and os.getppid() == self._parent:  # not the one that adopts orphans
+            os.kill(self._parent, signal.SIGHUP)
 
     def _open_ledger(self) -> Ledger:
         settings = self._settings.ledger
@@ -562,7 +604,7 @@ class Gateway:
 
 
 def run(settings: Settings, ready: Callable[[int], None], part: Part = Part.ALONE) -> None:
-    """Serve until SIGTERM or SIGINT, on uvloop where there is one."""
+    """Serve until SIGTERM or SIGINT, on uvloop where there is one; SIGHUP reloads the catalogue."""
     prepare_interpreter()
     if part is Part.OWNER:
         _own(settings.ledger, ready)
@@ -573,7 +615,9 @@ def run(settings: Settings, ready: Callable[[int], None], part: Part = Part.ALON
         loop = asyncio.get_running_loop()
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sign, stop.set)
-        await Gateway(settings, part=part).serve(ready, stop)
+        gateway = Gateway(settings, part=part)
+        loop.add_signal_handler(signal.SIGHUP, gateway.reload)
+        await gateway.serve(ready, stop)
 
     factory = None
     with suppress(ImportError):
@@ -636,12 +680,19 @@ def _tls(settings: Settings) -> Tls | None:
     return Tls(certificate=certificate, key=key, client_authority=authority)
 
 
-async def _enact(ledger: Ledger, catalogue: Catalogue, at: datetime) -> None:
-    """Record which catalogue is in force, once for each version and start; every answer names it."""
-    draft = Draft(
-        kind="CatalogueEnacted",
-        record=new_record(at, os.urandom),
-        policy=catalogue.version,
-        groups={"lists": [f"{one.code} {one.version}" for one in catalogue.lists]},
-    )
-    await ledger.append(Submission(drafts=(draft,), at=at))
+async def _reload_and_log(reload: Reload) -> None:
+    try:
+        reloaded = await reload(None)
+    except CatalogueRefused as refused:
+        for mistake in refused.mistakes:
+            _log.error("catalogue mistake", error=mistake)
+        _log.error("catalogue not reloaded", reason=refused.reason, count=len(refused.mistakes))
+    except (GatewayError, LedgerError) as error:
+        _log.error("catalogue not reloaded", reason=type(error).__name__)
+    else:
+        changed = reloaded.recorded is not None
+        _log.info(
+            "catalogue reloaded" if changed else "catalogue unchanged",
+            version=reloaded.version,
+            count=len(reloaded.changes),
+        )

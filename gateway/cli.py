@@ -115,25 +115,6 @@ def serve(config: Path, part: str | None, listen: str | None) -> None:
 
 
 @cli.group()
-def catalogue() -> None:
-    """The catalogue of items and matters."""
-
-
-@catalogue.command("check")
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-def catalogue_check(files: tuple[Path, ...]) -> None:
-    """Check catalogue files as a whole (the shipped ones by default); every mistake with file and line."""
-    from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
-    from gateway.catalogue.mistakes import CatalogueError
-
-    try:
-        loaded = load_catalogue(list(files) or shipped_catalogue_files())
-    except CatalogueError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(f"ok: version {loaded.version}, {len(loaded.items)} items, {len(loaded.matters)} matters")
-
-
-@cli.group()
 def ledger() -> None:
     """Check and read the ledger, offline."""
 
@@ -410,6 +391,7 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 from gateway import (  # noqa: E402  they add themselves
     anchor_commands,
+    catalogue_commands,
     disclosure_commands,
     fsck_command,
     key_commands,
@@ -420,6 +402,7 @@ from gateway import (  # noqa: E402  they add themselves
 )
 
 key_commands.add_to(cli)
+catalogue_commands.add_to(cli)
 key_creation.add_to(cli)
 witness_commands.add_to(cli)
 vault_commands.add_to(cli)

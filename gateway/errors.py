@@ -20,6 +20,7 @@
     │   ├── DocumentExpired       the document was not signed in time
     │   ├── SameOfficer           the second officer is the first
     │   └── PeriodRunning         the defence or the remedy period has not ended
+    ├── CatalogueRefused          the catalogue files are wrong; the catalogue in force stays
     ├── SignatureRefused          a signature or its certificate does not hold
     └── ConfigurationError        settings or the house they describe are not as they must be
 
@@ -303,6 +304,17 @@ class PeriodRunning(StepRefused):
     def __init__(self, period: str, until: datetime) -> None:
         super().__init__(f"the {period} period runs until {until.isoformat()}")
         self.chinese = f"期限尚未届满,至 {until.date().isoformat()} 止。"
+
+
+class CatalogueRefused(GatewayError):
+    """The catalogue files are wrong: nothing changed; `mistakes` lists every one as `file:line: what is wrong`."""
+
+    reason: ClassVar[str] = "CATALOGUE_REFUSED"
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = tuple(mistakes)
+        self.chinese = f"目录文件有 {len(self.mistakes)} 处错误,现行目录未作更改。"
 
 
 class SignatureRefused(GatewayError):

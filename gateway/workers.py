@@ -40,6 +40,7 @@ class _Child:
         self._started = self._ended = 0.0
         self.process: subprocess.Popen[str] | None = None
         self.ready = threading.Event()
+        self.reload_due = False
 
     def start(self) -> None:
         """Start it. Its standard input stays open as long as this process lives."""
@@ -69,6 +70,12 @@ class _Child:
             self.start()
         return None
 
+    def pass_on(self) -> None:
+        """Pass on a SIGHUP that is due, once the part is ready: before that it would end of it."""
+        if self.reload_due and self.ready.is_set():
+            self.reload_due = False
+            self.end(signal.SIGHUP)
+
     def end(self, sign: int) -> None:
         """Send it a signal."""
         if self.process is not None and self.process.poll() is None:
@@ -86,8 +93,12 @@ class _Child:
 
 
 def run_workers(settings: Settings, config: Path, ready: Callable[[int], None]) -> int:
-    """Run every part until SIGTERM or SIGINT; `ready` is told the port. Returns the exit status for this process."""
-    stop = threading.Event()
+    """Run every part until SIGTERM or SIGINT; `ready` is told the port. Returns the exit status for this process.
+
+    SIGHUP is passed on to every part that answers, and reloads its catalogue.
+    """
+    stop, hang_up = threading.Event(), threading.Event()
+    signal.signal(signal.SIGHUP, lambda *_: hang_up.set())
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: stop.set())
     with _reserved(settings.server.listen) as (address, port):
@@ -101,6 +112,10 @@ def run_workers(settings: Settings, config: Path, ready: Callable[[int], None]) 
                     return status
             ready(port)
             while not stop.wait(_LOOK):
+                if hang_up.is_set():
+                    hang_up.clear()
+                    for child in children:
+                        child.reload_due = child.part is not Part.OWNER
                 status = _tend(children)
                 if status:
                     return status
@@ -129,6 +144,7 @@ def _await(child: _Child, stop: threading.Event) -> int:
 def _tend(children: Sequence[_Child]) -> int:
     for child in children:
         status = child.tend()
+        child.pass_on()
         if status is None:
             continue
         _log.error("a part ended", service=child.part.value, code=status)

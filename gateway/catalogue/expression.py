@@ -35,7 +35,8 @@ class FactExpr:
     """The record of `subject` for `fact` carries the expected attributes.
 
     `subject` is empty for the applicant, else the name of a person parameter. An operand whose optional parameter
-    is not given falls away. `place` and `on` (a division and a date) say where and when the fact lies.
+    is not given falls away. `place` and `on` (a division and a date) say where and when the fact lies; `from_age`
+    (years) says that it lies between the day its subject reached that age and today. 0 says nothing.
     """
 
     fact: str
@@ -44,6 +45,7 @@ class FactExpr:
     subject: str = ""
     place: Operand | None = None
     on: Operand | None = None
+    from_age: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

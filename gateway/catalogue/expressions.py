@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from gateway.catalogue.expression import (
@@ -16,12 +16,13 @@ from gateway.catalogue.expression import (
     NotExpr,
     Operand,
     ParameterRef,
+    facts_of,
 )
 from gateway.catalogue.fields import Fields
 from gateway.catalogue.mistakes import Mistakes, Place
 from gateway.catalogue.model import FactType, Parameter, ValueType
 from gateway.catalogue.nodes import Entries, Node, Scalar, truth_word, whole_number
-from gateway.catalogue.words import ValueKind
+from gateway.catalogue.words import Sensitivity, ValueKind
 
 _FORMS = ("fact", "any", "all", "not", "choose")
 _STAND_IN = FactExpr(fact="")
@@ -64,7 +65,17 @@ class ExpressionReader:
                 return self._choose(fields, depth)
         of = tuple(self.read(node, depth) for node in fields.list(form, required=True))
         ordered = fields.boolean("ordered", default=False)
+        self._check_order(of, ordered, fields)
         return AnyExpr(of=of, ordered=ordered) if form == "any" else AllExpr(of=of, ordered=ordered)
+
+    def _check_order(self, of: Sequence[Expr], ordered: bool, fields: Fields) -> None:
+        """Sensitive facts are asked last, and only when the others did not decide."""
+        sensitive = [any(self._is_sensitive(fact.fact) for fact in facts_of(inner)) for inner in of]
+        if any(sensitive) and not all(sensitive) and not (ordered and sensitive == sorted(sensitive)):
+            fields.mistake("SENSITIVE facts beside others: 'ordered: true', and the sensitive ones last")
+
+    def _is_sensitive(self, code: str) -> bool:
+        return code in self._facts and self._facts[code].sensitivity is Sensitivity.SENSITIVE
 
     def _choose(self, fields: Fields, depth: int) -> Expr:
         name = self._reference_name(fields.text("choose"))
@@ -85,6 +96,9 @@ class ExpressionReader:
             fields.mistake(f"no fact type {code!r} is declared", fields.place_of("fact"))
         expect = fields.mapping("expect")
         given = fields.mapping("given")
+        from_age = fields.integer("from_age", 0, low=0, high=120)
+        if from_age and fields.has("on"):
+            fields.mistake("'on' and 'from_age' both say when the fact lies", fields.place_of("from_age"))
         return FactExpr(
             fact=code,
             expect={n: self._named(fields, n, v, fact.attributes if fact else None) for n, v in expect.items()},
@@ -92,6 +106,7 @@ class ExpressionReader:
             subject=self._subject(fields),
             place=self._optional(fields, "place", ValueType(kind=ValueKind.DIVISION)),
             on=self._optional(fields, "on", ValueType(kind=ValueKind.DATE)),
+            from_age=from_age,
         )
 
     def _subject(self, fields: Fields) -> str:

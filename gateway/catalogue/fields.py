@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import TypeVar
 
 from gateway.catalogue.mistakes import Mistakes, Place
@@ -86,6 +87,17 @@ class Fields:
             return value
         self.mistake(f"{key!r} must be a whole number from {low} to {high}", node.place)
         return default
+
+    def day(self, key: str) -> date:
+        """Take a day, YYYY-MM-DD."""
+        node = self.node(key, required=True)
+        if node is None:
+            return date.min
+        try:
+            return date.fromisoformat(node.raw if isinstance(node, Scalar) else "")
+        except ValueError:
+            self.mistake(f"{key!r} must be a day, YYYY-MM-DD", node.place)
+            return date.min
 
     def boolean(self, key: str, default: bool) -> bool:
         """Take true or false."""

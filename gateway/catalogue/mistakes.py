@@ -22,7 +22,8 @@ class CatalogueError(ValueError):
     """The catalogue files are wrong; `mistakes` lists every mistake, sorted by file and line."""
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
-        super().__init__(f"{len(mistakes)} mistakes in the catalogue:\n" + "\n".join(f"  {m}" for m in mistakes))
+        count = "one mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        super().__init__(f"{count} in the catalogue:\n" + "\n".join(f"  {m}" for m in mistakes))
         self.mistakes = tuple(mistakes)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 
 from gateway.catalogue.expression import Expr
 from gateway.catalogue.words import (
@@ -66,7 +66,10 @@ class ValueType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcePolicy:
-    """How the sources of one fact are weighed; `k` counts only for a quorum."""
+    """How the sources of one fact are weighed.
+
+    `k` is how many must decide alike: for a quorum that many, for all-agree all of them and at least that many.
+    """
 
     kind: SourcePolicyKind = SourcePolicyKind.FIRST
     k: int = 1
@@ -89,6 +92,8 @@ class FactType:
     sensitivity: Sensitivity
     sharing: Sharing
     sources: SourcePolicy
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """The Chinese for attributes and for the words of their enumerations, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,11 +156,23 @@ class Issuing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """What a committee may still state of a TRANSITIONAL item, after which assessment, and when that is reviewed.
+
+    Source: the founding document, section 2. A transition without an end would be a retained item.
+    """
+
+    scope: str
+    risk_assessment: str
+    review_by: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """What a certificate would have proved; `list_code` names the list that brought it in.
 
     `expression` is None only for items that are not verified here: BANNED ones, and RETAINED ones that a
-    committee issues (`issuing` says how).
+    committee issues (`issuing` says how). `transition` belongs to TRANSITIONAL ones and to no other.
     """
 
     code: str
@@ -176,6 +193,7 @@ class Item:
     disclosure: Disclosure
     sensitivity: Sensitivity
     issuing: Issuing | None = None
+    transition: Transition | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +233,26 @@ class Matter:
     patience: timedelta
     retry_after: timedelta
 
+    def ladder_of(self, item: Item) -> tuple[Rung, ...]:
+        """Return the ladder in force for an item of this matter."""
+        override = self.items[item.code].ladder
+        return item.ladder if override is None else override
+
+    def mode_of(self, item: Item) -> CommitmentMode:
+        """Return the commitment mode in force for an item of this matter."""
+        return self.items[item.code].commitment_mode or item.commitment.mode
+
+    def disclosure_of(self, item: Item) -> Disclosure:
+        """Return the disclosure in force: an item that discloses only its verdict does so in every matter."""
+        if item.disclosure is Disclosure.AGGREGATE:
+            return Disclosure.AGGREGATE
+        return self.items[item.code].disclosure or item.disclosure
+
+    def patience_of(self, item: Item) -> timedelta:
+        """Return how long a source of this item may be away before people are asked."""
+        override = self.items[item.code].patience
+        return self.patience if override is None else override
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
@@ -239,9 +277,10 @@ class RegionalList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """What may be asked. `version` is the SHA-256 (hex) over the canonical JSON of the merged lists."""
+    """What may be asked. `version` is the SHA-256 (hex) of `canonical`: the merged lists, canonical JSON (RFC 8785)."""
 
     version: str
+    canonical: bytes = field(repr=False)
     lists: tuple[RegionalList, ...]
     region: Region
     fact_types: Mapping[str, FactType]

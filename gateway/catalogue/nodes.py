@@ -10,8 +10,9 @@ from pathlib import Path
 import yaml
 
 from gateway.catalogue.mistakes import Mistakes, Place
+from ledger.canonical import Json
 
-_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,14})")
 _LARGEST_FILE = 4 * 1024 * 1024
 _TAGS = {"tag:yaml.org,2002:int": "int", "tag:yaml.org,2002:bool": "bool", "tag:yaml.org,2002:null": "null"}
 
@@ -43,7 +44,6 @@ class Entries:
 
 
 Node = Scalar | Items | Entries
-Plain = str | int | bool | None | list["Plain"] | dict[str, "Plain"]
 
 
 def read_nodes(path: Path, mistakes: Mistakes) -> Entries | None:
@@ -54,6 +54,7 @@ def read_nodes(path: Path, mistakes: Mistakes) -> Entries | None:
             mistakes.add(top, f"the file is larger than {_LARGEST_FILE} bytes")
             return None
         composed = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        node = _located(composed, path.name, mistakes, set()) if composed is not None else None
     except OSError as error:
         mistakes.add(top, f"cannot be read: {error.strerror}")
         return None
@@ -67,7 +68,9 @@ def read_nodes(path: Path, mistakes: Mistakes) -> Entries | None:
     except yaml.YAMLError:
         mistakes.add(top, "is not YAML: a character that YAML does not allow")
         return None
-    node = _located(composed, path.name, mistakes, set()) if composed is not None else None
+    except RecursionError:
+        mistakes.add(top, "is nested too deeply")
+        return None
     if isinstance(node, Entries):
         return node
     mistakes.add(top, "must be a mapping")
@@ -85,7 +88,14 @@ def _located(node: yaml.Node, file: str, mistakes: Mistakes, seen: set[int]) -> 
         return _entries(node, place, mistakes, seen)
     if isinstance(node, yaml.SequenceNode):
         return Items(place=place, items=tuple(_located(n, file, mistakes, seen) for n in node.value))
+    if not _is_text(node.value):
+        mistakes.add(place, "half a surrogate pair is no character")
+        return Scalar(place=place, raw="", kind="null")
     return Scalar(place=place, raw=str(node.value), kind=_TAGS.get(node.tag, "text"))
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _entries(node: yaml.MappingNode, place: Place, mistakes: Mistakes, seen: set[int]) -> Entries:
@@ -93,8 +103,8 @@ def _entries(node: yaml.MappingNode, place: Place, mistakes: Mistakes, seen: set
     keys: dict[str, Place] = {}
     for key_node, value_node in node.value:
         at = Place(file=place.file, line=key_node.start_mark.line + 1)
-        if not isinstance(key_node, yaml.ScalarNode):
-            mistakes.add(at, "a key must be a word")
+        if not isinstance(key_node, yaml.ScalarNode) or not str(key_node.value).isascii():
+            mistakes.add(at, "a key must be a word in ASCII")
         elif key_node.value in entries:
             mistakes.add(at, f"key {key_node.value!r} is there twice")
         else:
@@ -106,17 +116,20 @@ def _entries(node: yaml.MappingNode, place: Place, mistakes: Mistakes, seen: set
 def overlay(below: Node, above: Node) -> Node:
     """Lay `above` (the child's) over `below` (the parent's): mappings key by key, everything else replaced.
 
-    An `expression` is one thing and is replaced as a whole.
+    An `expression` is one thing and is replaced as a whole. A key that the child sets to null is taken away.
     """
     if not (isinstance(below, Entries) and isinstance(above, Entries)):
         return above
     entries = dict(below.entries)
     for key, node in above.entries.items():
+        if isinstance(node, Scalar) and node.kind == "null":
+            entries.pop(key, None)
+            continue
         entries[key] = overlay(entries[key], node) if key in entries and key != "expression" else node
     return Entries(place=above.place, entries=entries, keys={**below.keys, **above.keys})
 
 
-def plain(node: Node) -> Plain:
+def plain(node: Node) -> Json:
     """Return the data without their places."""
     match node:
         case Entries():
@@ -134,7 +147,7 @@ def plain(node: Node) -> Plain:
 
 
 def whole_number(raw: str) -> int | str:
-    """Return a decimal whole number; other spellings (octal, sexagesimal) stay text and are refused later."""
+    """Return a decimal whole number of at most 15 digits; other spellings stay text and are refused later."""
     return int(raw) if _DECIMAL.fullmatch(raw) else raw
 
 

@@ -1,10 +1,8 @@
-"""Reads the three kinds of declaration in a catalogue file: fact types, items and matters."""
+"""Reads fact types and items of a catalogue file."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import timedelta
 
 from gateway.catalogue.expression import APPLICANT, Expr, facts_of
 from gateway.catalogue.expressions import ExpressionReader
@@ -14,14 +12,12 @@ from gateway.catalogue.model import (
     AuditRules,
     Basis,
     CommitmentRules,
-    Department,
     FactType,
     Issuing,
     Item,
-    Matter,
-    MatterItem,
     Parameter,
     SourcePolicy,
+    Transition,
     ValueType,
     Withdrawal,
 )
@@ -45,10 +41,7 @@ from gateway.catalogue.words import (
     WithdrawalEffect,
     WithdrawalUntil,
 )
-from gateway.rules.identifiers import IdentifierRefused, parse_uscc
 
-_MATTER_CODE = re.compile(r"\d{6}-[A-Z]{2,5}-\d{3}")
-_DAY = 86_400
 _VERIFIED = (ItemState.NOT_ISSUED_BY_COMMITTEE, ItemState.TRANSITIONAL)
 
 
@@ -56,20 +49,35 @@ def read_fact_type(node: Node, mistakes: Mistakes) -> FactType:
     """Read one fact type."""
     fields = Fields(node, "fact type", mistakes)
     code = fields.code("code")
-    fields.what = f"fact type {code!r}"
+    title = fields.text("title")
+    fields.what = f"fact type {code!r} {title}".rstrip()
+    attributes = fields.names("attributes", persons=False)
     fact = FactType(
         code=code,
-        title=fields.text("title"),
+        title=title,
         authority=fields.text("authority"),
-        attributes=fields.names("attributes", persons=False),
+        attributes=attributes,
         given=fields.names("given", persons=True),
         absence=fields.word("absence", Absence),
         sensitivity=fields.word("sensitivity", Sensitivity, Sensitivity.ORDINARY),
         sharing=fields.word("sharing", Sharing, Sharing.CONDITIONAL),
         sources=_source_policy(fields),
+        labels=_labels(fields, attributes),
     )
     fields.done()
     return fact
+
+
+def _labels(fields: Fields, attributes: Mapping[str, ValueType]) -> dict[str, str]:
+    known = set(attributes).union(*(declared.words for declared in attributes.values()))
+    labels = {}
+    for name, node in fields.mapping("labels").items():
+        labels[name] = _text_of(node)
+        if name not in known or not labels[name]:
+            fields.mistake(
+                f"'labels' gives the Chinese for attributes and their words; {name!r} is neither", node.place
+            )
+    return labels
 
 
 def _source_policy(fields: Fields) -> SourcePolicy:
@@ -77,8 +85,10 @@ def _source_policy(fields: Fields) -> SourcePolicy:
     if inner is None:
         return SourcePolicy()
     kind = inner.word("policy", SourcePolicyKind)
-    if inner.has("k") != (kind is SourcePolicyKind.QUORUM):
-        inner.mistake("'k' belongs to a quorum, and a quorum needs it")
+    if kind is SourcePolicyKind.QUORUM and not inner.has("k"):
+        inner.mistake("a quorum needs 'k', how many sources must decide alike")
+    if kind is SourcePolicyKind.FIRST and inner.has("k"):
+        inner.mistake("'k' belongs to quorum and all-agree", inner.place_of("k"))
     policy = SourcePolicy(kind=kind, k=inner.integer("k", 1, low=1, high=16))
     inner.done()
     return policy
@@ -88,14 +98,15 @@ def read_item(node: Node, list_code: str, facts: Mapping[str, FactType], mistake
     """Read one item; every reference of its expression is checked against `facts`."""
     fields = Fields(node, "item", mistakes)
     code = fields.code("code")
-    fields.what = f"item {code!r}"
+    title = fields.text("title")
+    fields.what = f"item {code!r} {title}".rstrip()
     state = fields.word("state", ItemState)
     parameters = _parameters(fields)
     commitment = _commitment(fields)
     item = Item(
         code=code,
         number=fields.integer("number", 0, low=0, high=9999),
-        title=fields.text("title"),
+        title=title,
         list_code=list_code,
         state=state,
         legal_basis=_legal_basis(fields),
@@ -111,6 +122,7 @@ def read_item(node: Node, list_code: str, facts: Mapping[str, FactType], mistake
         disclosure=fields.word("disclosure", Disclosure, Disclosure.PER_FACT),
         sensitivity=fields.word("sensitivity", Sensitivity, Sensitivity.ORDINARY),
         issuing=_issuing(fields, state),
+        transition=_transition(fields, state),
     )
     _check_item(item, facts, fields)
     fields.done()
@@ -126,6 +138,8 @@ def _check_item(item: Item, facts: Mapping[str, FactType], fields: Fields) -> No
     committable = Rung.COMMITMENT in item.ladder or item.commitment.allowed is not CommitmentAllowance.NEVER
     if committable and not item.commitment.template:
         fields.mistake("'commitment' needs a 'template' where a commitment is possible", fields.place_of("commitment"))
+    if committable and item.audit.timing is AuditTiming.NONE and not item.audit.due_source:
+        fields.mistake("'audit' must say when a commitment is checked, or the 'due_source' that exempts it")
 
 
 def _legal_basis(fields: Fields) -> tuple[Basis, ...]:
@@ -259,79 +273,18 @@ def _issuing(fields: Fields, state: ItemState) -> Issuing | None:
         deliberation=inner.text("deliberation", required=communal),
     )
     inner.done()
-    return issuing
+    # A list below may take the certificate from the committees; how they issued it then no longer applies.
+    return issuing if state in (ItemState.RETAINED, ItemState.TRANSITIONAL) else None
 
 
-def read_matter(node: Node, list_code: str, items: Mapping[str, Item], mistakes: Mistakes) -> Matter:
-    """Read one matter; its items must be in the catalogue and its overrides may not go beyond the items' rules."""
-    fields = Fields(node, "matter", mistakes)
-    code = fields.text("code")
-    fields.what = f"matter {code!r}"
-    if code and not _MATTER_CODE.fullmatch(code):
-        fields.mistake("'code' is a division, a department and a number, like 230000-CIV-001", fields.place_of("code"))
-    asked = [_matter_item(inner, items, fields) for inner in fields.list("items", required=True)]
-    if len({one.item for one in asked}) != len(asked):
-        fields.mistake("an item is there twice", fields.place_of("items"))
-    matter = Matter(
-        code=code,
-        title=fields.text("title"),
-        list_code=list_code,
-        departments=tuple(_department(inner, fields) for inner in fields.list("departments", required=True)),
-        items={one.item: one for one in asked},
-        purposes=fields.texts("purposes", required=True),
-        patience=timedelta(seconds=fields.integer("patience_seconds", _DAY, low=0, high=90 * _DAY)),
-        retry_after=timedelta(seconds=fields.integer("retry_after_seconds", 600, low=1, high=_DAY)),
-    )
-    fields.done()
-    return matter
-
-
-def _department(node: Node, fields: Fields) -> Department:
-    inner = Fields(node, f"{fields.what}: department", fields.mistakes)
-    uscc = inner.text("uscc")
-    try:
-        uscc = parse_uscc(uscc).number if uscc else ""
-    except IdentifierRefused as refused:
-        inner.mistake(f"'uscc' is no unified social credit code ({refused.rule.name})", inner.place_of("uscc"))
-    department = Department(uscc=uscc, name=inner.text("name"))
-    inner.done()
-    return department
-
-
-def _matter_item(node: Node, items: Mapping[str, Item], fields: Fields) -> MatterItem:
-    inner = Fields(node, f"{fields.what}: item", fields.mistakes)
-    code = inner.text("item")
-    item = items.get(code)
-    if code and item is None:
-        inner.mistake(f"no item {code!r} is declared", inner.place_of("item"))
-    excluded = inner.boolean("excluded_from_commitment", default=False)
-    patience = inner.integer("patience_seconds", -1, low=0, high=90 * _DAY)
-    one = MatterItem(
-        item=code,
-        ladder=_matter_ladder(inner, item, excluded),
-        commitment_mode=inner.word("commitment_mode", CommitmentMode) if inner.has("commitment_mode") else None,
-        disclosure=inner.word("disclosure", Disclosure) if inner.has("disclosure") else None,
-        patience=None if patience < 0 else timedelta(seconds=patience),
-        confirm_by_clerk=inner.boolean("confirm_by_clerk", default=False),
-        excluded_from_commitment=excluded,
-    )
-    if item and item.disclosure is Disclosure.AGGREGATE and one.disclosure is Disclosure.PER_FACT:
-        inner.mistake(f"item {code!r} discloses only the verdict; a matter may not disclose more")
-    inner.done()
-    return one
-
-
-def _matter_ladder(inner: Fields, item: Item | None, excluded: bool) -> tuple[Rung, ...] | None:
-    place = inner.place_of("ladder")
-    ladder = inner.words("ladder", Rung)
-    if ladder is None:
+def _transition(fields: Fields, state: ItemState) -> Transition | None:
+    inner = fields.inner("transition", "transition")
+    if inner is None:
+        if state is ItemState.TRANSITIONAL:
+            fields.mistake("a TRANSITIONAL item states 'transition': scope, risk_assessment and review_by")
         return None
-    if list(ladder) != [rung for rung in LADDER_ORDER if rung in ladder]:
-        inner.mistake("'ladder' keeps the order of the rungs, each once", place)
-    if item is None or Rung.COMMITMENT not in ladder:
-        return ladder
-    if item.commitment.allowed is CommitmentAllowance.NEVER or item.state is ItemState.BANNED:
-        inner.mistake(f"a commitment can never stand in for item {item.code!r}", place)
-    if excluded:
-        inner.mistake("'ladder' names COMMITMENT, 'excluded_from_commitment' forbids it", place)
-    return ladder
+    transition = Transition(
+        scope=inner.text("scope"), risk_assessment=inner.text("risk_assessment"), review_by=inner.day("review_by")
+    )
+    inner.done()
+    return transition if state is ItemState.TRANSITIONAL else None

@@ -21,7 +21,7 @@ class ItemState(enum.Enum):
     NOT_ISSUED_BY_COMMITTEE = "NOT_ISSUED_BY_COMMITTEE"
     """Residents' committees do not issue it; the fact is verified here."""
     TRANSITIONAL = "TRANSITIONAL"
-    """A committee may still state what is its own duty and what it can verify, for the time being."""
+    """A committee may still state what is its own duty and what it can verify, until the transition is reviewed."""
     RETAINED = "RETAINED"
     """A committee issues it, with basis, form, procedure, time limit, use and flow made public."""
 

@@ -140,7 +140,8 @@ class Verify:
     def plan(self, question: Question, catalogue: Catalogue) -> Plan:
         """Say what must be checked to answer an admitted question."""
         item = catalogue.item(question.item)
-        return plan(item, question.parameters, question.subject, catalogue.fact_types)
+        today = self._now().date()
+        return plan(item, question.parameters, question.subject, catalogue.fact_types, today=today)
 
     async def ask(self, question: Question, catalogue: Catalogue, deadline: float) -> Asked:
         """Ask the sources about an admitted question; part of the time is kept for recording the answer.
@@ -200,7 +201,7 @@ class Verify:
                     step=step,
                     catalogue_version=catalogue.version,
                     policy=policy,
-                    disclosure=matter.items[item.code].disclosure or item.disclosure,
+                    disclosure=matter.disclosure_of(item),
                     at=at,
                 ),
             },

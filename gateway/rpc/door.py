@@ -29,13 +29,23 @@ _log = structlog.get_logger()
 
 class Door:
     """Lets calls in, within the caller's limits: `cap` seconds are the most that a call may take; a call without a
-    deadline is refused unless `cap_missing` asks for the cap instead."""
+    deadline is refused unless `cap_missing` asks for the cap instead. `begin` is called first in each call, in the
+    call's own context."""
 
-    def __init__(self, callers: Callers, limits: Limits, *, cap: float, cap_missing: bool) -> None:
+    def __init__(
+        self,
+        callers: Callers,
+        limits: Limits,
+        *,
+        cap: float,
+        cap_missing: bool,
+        begin: Callable[[], None] = lambda: None,
+    ) -> None:
         self._callers = callers
         self._limits = limits
         self._cap = cap
         self._cap_missing = cap_missing
+        self._begin = begin
 
     async def unary(
         self,
@@ -47,6 +57,7 @@ class Door:
         """Serve one unary call: `handle` gets the caller and the loop time after which nobody waits."""
         started = time.perf_counter()
         try:
+            self._begin()
             caller = self._callers.identify(context)
             caller.require(*roles)
             deadline = self._deadline(context)
@@ -69,6 +80,7 @@ class Door:
         """Serve one server stream; it may be long, so only its client limits its time."""
         started = time.perf_counter()
         try:
+            self._begin()
             caller = self._callers.identify(context)
             caller.require(*roles)
             with self._limits.call(caller):
@@ -86,7 +98,10 @@ class Door:
         roles: tuple[Role, ...],
         handle: Callable[[Caller], Awaitable[int]],
     ) -> None:
-        """Serve one stream in both directions; `handle` reads and writes by itself, and returns how much it did."""
+        """Serve one stream in both directions; `handle` reads and writes by itself, and returns how much it did.
+
+        It may stay open for days: each question on it, and not the stream, is what keeps the catalogue it began with.
+        """
         started = time.perf_counter()
         try:
             caller = self._callers.identify(context)

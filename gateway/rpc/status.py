@@ -6,6 +6,7 @@ is not in the table becomes INTERNAL with no text of its own: an exception's mes
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import grpc
@@ -32,6 +33,7 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.RecordNotFound, grpc.StatusCode.NOT_FOUND),
     (errors.DocumentErased, grpc.StatusCode.NOT_FOUND),
     (errors.StepRefused, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.CatalogueRefused, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.SignatureRefused, grpc.StatusCode.INVALID_ARGUMENT),
     (ledger_errors.LedgerOverloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (ledger_errors.LedgerUnavailable, grpc.StatusCode.UNAVAILABLE),
@@ -46,6 +48,8 @@ _LEDGER_REASONS = {
 _RETRY = timedelta(seconds=1)
 _LONGEST_PROOF = 4000
 """Bytes of a receipt's proof in the details, which travel as a header: gRPC clients refuse headers beyond 8 KiB."""
+_MOST_TOLD = 3000
+"""Bytes of mistakes in the details, which travel as a header: gRPC clients refuse headers beyond 8 KiB."""
 
 
 def code_of(error: BaseException) -> grpc.StatusCode:
@@ -72,6 +76,9 @@ def status_of(error: BaseException) -> status_pb2.Status:
             _pack(status, _retry(error.retry_after))
         elif isinstance(error, errors.Draining):
             _pack(status, _retry(_RETRY))
+        if isinstance(error, errors.CatalogueRefused):
+            status.message = f"the catalogue has {len(error.mistakes)} mistakes; nothing changed"
+            _pack(status, _unmet(error.mistakes))
         _pack(status, error_details_pb2.LocalizedMessage(locale="zh-CN", message=error.chinese))
         if error.recording is not None:
             _pack(status, _receipt(error.recording))
@@ -131,6 +138,19 @@ def _retry(delay: timedelta) -> error_details_pb2.RetryInfo:
 def _receipt(recording: errors.Recording) -> ledger_pb2.Receipt:
     proof = recording.proof if len(recording.proof) <= _LONGEST_PROOF else b""
     return ledger_pb2.Receipt(proof=proof, index=recording.index, size=recording.size, record=recording.record.hex())
+
+
+def _unmet(mistakes: Sequence[str]) -> error_details_pb2.PreconditionFailure:
+    details = error_details_pb2.PreconditionFailure()
+    left = _MOST_TOLD
+    for told, mistake in enumerate(mistakes):
+        left -= len(mistake.encode())
+        if left < 0:
+            rest = f"{len(mistakes) - told} more; validate_only tells all"
+            details.violations.add(type="CATALOGUE", description=rest)
+            break
+        details.violations.add(type="CATALOGUE", description=mistake)
+    return details
 
 
 def _pack(status: status_pb2.Status, detail: message.Message) -> None:

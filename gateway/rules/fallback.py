@@ -121,20 +121,30 @@ def settings_for(item: Item, matter: Matter) -> FallbackSettings:
         KeyError: the matter may not ask the item.
     """
     asked = matter.items[item.code]
-    ladder = item.ladder if asked.ladder is None else asked.ladder
+    ladder = matter.ladder_of(item)
     return FallbackSettings(
         ladder=ladder,
-        commitment_mode=asked.commitment_mode or item.commitment.mode,
-        commitment_open=(
-            Rung.COMMITMENT in ladder
-            and item.commitment.allowed is not CommitmentAllowance.NEVER
-            and item.state is not ItemState.BANNED
-            and not asked.excluded_from_commitment
-        ),
-        patience=matter.patience if asked.patience is None else asked.patience,
+        commitment_mode=matter.mode_of(item),
+        commitment_open=(_may_be_committed(item) and Rung.COMMITMENT in ladder and not asked.excluded_from_commitment),
+        patience=matter.patience_of(item),
         retry_after=matter.retry_after,
         confirm_by_clerk=asked.confirm_by_clerk,
     )
+
+
+def settings_of(item: Item) -> FallbackSettings:
+    """Return what the item says by itself, for explaining it outside any matter; it waits for nobody."""
+    return FallbackSettings(
+        ladder=item.ladder,
+        commitment_mode=item.commitment.mode,
+        commitment_open=_may_be_committed(item) and Rung.COMMITMENT in item.ladder,
+        patience=timedelta(0),
+        retry_after=timedelta(0),
+    )
+
+
+def _may_be_committed(item: Item) -> bool:
+    return item.commitment.allowed is not CommitmentAllowance.NEVER and item.state is not ItemState.BANNED
 
 
 def situation(verdict: Verdict, reasons: frozenset[Reason]) -> Situation:
@@ -152,16 +162,30 @@ def situation(verdict: Verdict, reasons: frozenset[Reason]) -> Situation:
 def next_step(given: FallbackInput) -> NextStep:
     """Return the one step that follows; total over every input."""
     row = TABLE[situation(given.verdict, given.reasons)]
-    if row.step is not None and not (row.within_patience_only and given.patience_passed):
-        return _step(row.step, given)
-    return _step(_climb(row, given), given)
+    return _step(_kind(row, given.settings, given.attempted, patience_passed=given.patience_passed), given)
 
 
-def _climb(row: Row, given: FallbackInput) -> StepKind:
-    settings = given.settings
-    rungs = _own_ladder(settings) if row.rungs is None else row.rungs
-    for rung in rungs:
-        if rung is Rung.COMMITMENT or rung not in given.attempted:
+def course(where: Situation, settings: FallbackSettings) -> tuple[StepKind, ...]:
+    """Return the steps that follow one after the other while the situation stays as it is; it always ends."""
+    steps: list[StepKind] = []
+    attempted: frozenset[Rung] = frozenset()
+    patience_passed = False
+    while True:
+        kind = _kind(TABLE[where], settings, attempted, patience_passed=patience_passed)
+        steps.append(kind)
+        if kind is StepKind.RETRY_AFTER:
+            patience_passed = True
+        elif kind in (StepKind.ASSISTANCE, StepKind.OWN_OR_COMMISSIONED_CHECK):
+            attempted |= {Rung(kind.value)}
+        else:
+            return tuple(steps)
+
+
+def _kind(row: Row, settings: FallbackSettings, attempted: frozenset[Rung], *, patience_passed: bool) -> StepKind:
+    if row.step is not None and not (row.within_patience_only and patience_passed):
+        return row.step
+    for rung in _own_ladder(settings) if row.rungs is None else row.rungs:
+        if rung is Rung.COMMITMENT or rung not in attempted:
             return StepKind(rung.value)
     return StepKind.NOT_ESTABLISHABLE
 

@@ -107,8 +107,15 @@ class Plan:
     checks: Mapping[str, FactCheck]
 
 
-def plan(item: Item, parameters: Mapping[str, Argument], subject: Subject, fact_types: Mapping[str, FactType]) -> Plan:
-    """Return what must be checked to answer `item` about `subject`.
+def plan(
+    item: Item,
+    parameters: Mapping[str, Argument],
+    subject: Subject,
+    fact_types: Mapping[str, FactType],
+    *,
+    today: date,
+) -> Plan:
+    """Return what must be checked to answer `item` about `subject`; `today` ends the periods that run until now.
 
     Raises:
         ParametersRefused: parameters are missing, unknown or of a wrong type; every mistake is named.
@@ -119,7 +126,7 @@ def plan(item: Item, parameters: Mapping[str, Argument], subject: Subject, fact_
     mistakes = parameter_mistakes(item, parameters)
     if mistakes:
         raise ParametersRefused(item.code, mistakes)
-    closing = _Closing(arguments=parameters, applicant=subject, fact_types=fact_types)
+    closing = _Closing(arguments=parameters, applicant=subject, fact_types=fact_types, today=today)
     root = closing.node(item.expression)
     return Plan(root=root, checks={check.id: check for check in closing.checks})
 
@@ -159,6 +166,25 @@ def _fits(value: Argument, declared: Parameter) -> bool:
             return isinstance(value, str) and bool(value.strip())
 
 
+def _born(subject: Subject) -> date | None:
+    """Read the birth date out of a resident id or permit number (GB 11643, digits 7 to 14)."""
+    number = subject.id_number
+    if subject.id_type not in ("resident-id", "permit") or len(number) != 18 or not number[6:14].isdigit():
+        return None
+    try:
+        return date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
+    except ValueError:
+        return None
+
+
+def _aged(born: date, years: int) -> date:
+    """Return the birthday at an age; of 29 February, in a year without one, the 28th."""
+    try:
+        return born.replace(year=born.year + years)
+    except ValueError:
+        return born.replace(year=born.year + years, day=28)
+
+
 @dataclass(slots=True, kw_only=True)
 class _Closing:
     """Closes one expression; keeps the checks found so far so that equal claims share one."""
@@ -166,6 +192,7 @@ class _Closing:
     arguments: Mapping[str, Argument]
     applicant: Subject
     fact_types: Mapping[str, FactType]
+    today: date
     checks: list[FactCheck] = field(default_factory=list)
 
     def node(self, expr: Expr) -> Node:
@@ -198,15 +225,23 @@ class _Closing:
         return check.id
 
     def _claim(self, expr: FactExpr) -> Claim:
-        on = self._value(expr.on)
+        subject = self._person(expr.subject)
         return Claim(
             fact_type=expr.fact,
-            subject=self._person(expr.subject),
+            subject=subject,
             expected=self._values(expr.expect),
             given=self._values(expr.given),
             place=str(self._value(expr.place) or ""),
-            period=(on, on) if isinstance(on, date) else None,
+            period=self._period(expr, subject),
         )
+
+    def _period(self, expr: FactExpr, subject: Subject) -> tuple[date, date] | None:
+        """Say when the fact lies; None where nothing says it, which no source of limited years then covers wholly."""
+        if expr.from_age:
+            born = _born(subject)
+            return None if born is None else (min(_aged(born, expr.from_age), self.today), self.today)
+        on = self._value(expr.on)
+        return (on, on) if isinstance(on, date) else None
 
     def _person(self, name: str) -> Subject:
         if not name:

@@ -70,7 +70,8 @@ def judge_sources(
     """Weigh what the sources of one fact said.
 
     `evidences` stand in the order of the configured sources; `sources` is how many are configured (None: as many
-    as answered). Two sources that decide differently are a CONFLICT under every policy.
+    as answered). Two sources that decide differently are a CONFLICT under every policy. A policy that wants more
+    sources than there are leaves the fact open.
     """
     truths = [truth_of(e.outcome, absence_conclusive=absence_conclusive) for e in evidences]
     if Truth.TRUE in truths and Truth.FALSE in truths:
@@ -109,7 +110,7 @@ def _needed(policy: SourcePolicy, sources: int) -> int:
         case SourcePolicyKind.QUORUM:
             return policy.k
         case SourcePolicyKind.ALL_AGREE:
-            return max(1, sources)
+            return max(policy.k, sources)
 
 
 def _open_reasons(evidences: Sequence[Evidence], truths: Sequence[Truth]) -> frozenset[Reason]:

@@ -22,9 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gateway.v1 import parties_pb2 as gateway_dot_v1_dot_parties__pb2
+from ledger.v1 import ledger_pb2 as ledger_dot_v1_dot_ledger__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agateway/v1/catalogue.proto\x12\ngateway.v1\"\xcc\x01\n\x04Item\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x13\n\x0blegal_basis\x18\x04 \x03(\t\x12\x34\n\nparameters\x18\x05 \x03(\x0b\x32 .gateway.v1.Item.ParametersEntry\x12\x1a\n\x12\x63ommitment_allowed\x18\x06 \x01(\x08\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"[\n\x06Matter\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\r\n\x05items\x18\x03 \x03(\t\x12\x13\n\x0b\x64\x65partments\x18\x04 \x03(\t\x12\x10\n\x08purposes\x18\x05 \x03(\t\"\x1e\n\x0eGetItemRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"Z\n\x0fGetItemResponse\x12\x1e\n\x04item\x18\x01 \x01(\x0b\x32\x10.gateway.v1.Item\x12\x0c\n\x04plan\x18\x02 \x01(\t\x12\x19\n\x11\x63\x61talogue_version\x18\x03 \x01(\t\"\x12\n\x10ListItemsRequest\"O\n\x11ListItemsResponse\x12\x1f\n\x05items\x18\x01 \x03(\x0b\x32\x10.gateway.v1.Item\x12\x19\n\x11\x63\x61talogue_version\x18\x02 \x01(\t\"\x14\n\x12ListMattersRequest\"U\n\x13ListMattersResponse\x12#\n\x07matters\x18\x01 \x03(\x0b\x32\x12.gateway.v1.Matter\x12\x19\n\x11\x63\x61talogue_version\x18\x02 \x01(\t\",\n\x16ReloadCatalogueRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"4\n\x17ReloadCatalogueResponse\x12\x19\n\x11\x63\x61talogue_version\x18\x01 \x01(\t2\xcc\x02\n\x10\x43\x61talogueService\x12\x42\n\x07GetItem\x12\x1a.gateway.v1.GetItemRequest\x1a\x1b.gateway.v1.GetItemResponse\x12H\n\tListItems\x12\x1c.gateway.v1.ListItemsRequest\x1a\x1d.gateway.v1.ListItemsResponse\x12N\n\x0bListMatters\x12\x1e.gateway.v1.ListMattersRequest\x1a\x1f.gateway.v1.ListMattersResponse\x12Z\n\x0fReloadCatalogue\x12\".gateway.v1.ReloadCatalogueRequest\x1a#.gateway.v1.ReloadCatalogueResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agateway/v1/catalogue.proto\x12\ngateway.v1\x1a\x18gateway/v1/parties.proto\x1a\x16ledger/v1/ledger.proto\"\x96\x03\n\x04Item\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x13\n\x0blegal_basis\x18\x04 \x03(\t\x12\x34\n\nparameters\x18\x05 \x03(\x0b\x32 .gateway.v1.Item.ParametersEntry\x12\x1a\n\x12\x63ommitment_allowed\x18\x06 \x01(\x08\x12\x0e\n\x06number\x18\x07 \x01(\x05\x12\r\n\x05guide\x18\x08 \x01(\t\x12\x13\n\x0b\x64\x65manded_by\x18\t \x01(\t\x12\x11\n\tissued_by\x18\n \x01(\t\x12\x12\n\nchecked_by\x18\x0b \x01(\t\x12\x34\n\x11parameter_details\x18\x0c \x03(\x0b\x32\x19.gateway.v1.ItemParameter\x12\x0e\n\x06ladder\x18\r \x03(\t\x12\x13\n\x0bsensitivity\x18\x0e \x01(\t\x12\x12\n\ndisclosure\x18\x0f \x01(\t\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"v\n\rItemParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x10\n\x08required\x18\x04 \x01(\x08\x12(\n\x05words\x18\x05 \x03(\x0b\x32\x19.gateway.v1.ParameterWord\",\n\rParameterWord\x12\x0c\n\x04word\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\"[\n\x06Matter\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\r\n\x05items\x18\x03 \x03(\t\x12\x13\n\x0b\x64\x65partments\x18\x04 \x03(\t\x12\x10\n\x08purposes\x18\x05 \x03(\t\".\n\x0eGetItemRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06matter\x18\x02 \x01(\t\"Z\n\x0fGetItemResponse\x12\x1e\n\x04item\x18\x01 \x01(\x0b\x32\x10.gateway.v1.Item\x12\x0c\n\x04plan\x18\x02 \x01(\t\x12\x19\n\x11\x63\x61talogue_version\x18\x03 \x01(\t\"\x12\n\x10ListItemsRequest\"O\n\x11ListItemsResponse\x12\x1f\n\x05items\x18\x01 \x03(\x0b\x32\x10.gateway.v1.Item\x12\x19\n\x11\x63\x61talogue_version\x18\x02 \x01(\t\"\x14\n\x12ListMattersRequest\"U\n\x13ListMattersResponse\x12#\n\x07matters\x18\x01 \x03(\x0b\x32\x12.gateway.v1.Matter\x12\x19\n\x11\x63\x61talogue_version\x18\x02 \x01(\t\"k\n\x16ReloadCatalogueRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12&\n\x08operator\x18\x02 \x01(\x0b\x32\x14.gateway.v1.Operator\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"<\n\x10\x43\x61talogueMistake\x12\x0c\n\x04\x66ile\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\"z\n\x0f\x43\x61talogueChange\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07section\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12\x11\n\tdimension\x18\x05 \x01(\t\x12\x0b\n\x03was\x18\x06 \x01(\t\x12\x0b\n\x03now\x18\x07 \x01(\t\"\xd1\x01\n\x17ReloadCatalogueResponse\x12\x19\n\x11\x63\x61talogue_version\x18\x01 \x01(\t\x12\x18\n\x10previous_version\x18\x02 \x01(\t\x12,\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x1b.gateway.v1.CatalogueChange\x12#\n\x07receipt\x18\x04 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12.\n\x08mistakes\x18\x05 \x03(\x0b\x32\x1c.gateway.v1.CatalogueMistake2\xcc\x02\n\x10\x43\x61talogueService\x12\x42\n\x07GetItem\x12\x1a.gateway.v1.GetItemRequest\x1a\x1b.gateway.v1.GetItemResponse\x12H\n\tListItems\x12\x1c.gateway.v1.ListItemsRequest\x1a\x1d.gateway.v1.ListItemsResponse\x12N\n\x0bListMatters\x12\x1e.gateway.v1.ListMattersRequest\x1a\x1f.gateway.v1.ListMattersResponse\x12Z\n\x0fReloadCatalogue\x12\".gateway.v1.ReloadCatalogueRequest\x1a#.gateway.v1.ReloadCatalogueResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,28 +35,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ITEM_PARAMETERSENTRY']._loaded_options = None
   _globals['_ITEM_PARAMETERSENTRY']._serialized_options = b'8\001'
-  _globals['_ITEM']._serialized_start=43
-  _globals['_ITEM']._serialized_end=247
-  _globals['_ITEM_PARAMETERSENTRY']._serialized_start=198
-  _globals['_ITEM_PARAMETERSENTRY']._serialized_end=247
-  _globals['_MATTER']._serialized_start=249
-  _globals['_MATTER']._serialized_end=340
-  _globals['_GETITEMREQUEST']._serialized_start=342
-  _globals['_GETITEMREQUEST']._serialized_end=372
-  _globals['_GETITEMRESPONSE']._serialized_start=374
-  _globals['_GETITEMRESPONSE']._serialized_end=464
-  _globals['_LISTITEMSREQUEST']._serialized_start=466
-  _globals['_LISTITEMSREQUEST']._serialized_end=484
-  _globals['_LISTITEMSRESPONSE']._serialized_start=486
-  _globals['_LISTITEMSRESPONSE']._serialized_end=565
-  _globals['_LISTMATTERSREQUEST']._serialized_start=567
-  _globals['_LISTMATTERSREQUEST']._serialized_end=587
-  _globals['_LISTMATTERSRESPONSE']._serialized_start=589
-  _globals['_LISTMATTERSRESPONSE']._serialized_end=674
-  _globals['_RELOADCATALOGUEREQUEST']._serialized_start=676
-  _globals['_RELOADCATALOGUEREQUEST']._serialized_end=720
-  _globals['_RELOADCATALOGUERESPONSE']._serialized_start=722
-  _globals['_RELOADCATALOGUERESPONSE']._serialized_end=774
-  _globals['_CATALOGUESERVICE']._serialized_start=777
-  _globals['_CATALOGUESERVICE']._serialized_end=1109
+  _globals['_ITEM']._serialized_start=93
+  _globals['_ITEM']._serialized_end=499
+  _globals['_ITEM_PARAMETERSENTRY']._serialized_start=450
+  _globals['_ITEM_PARAMETERSENTRY']._serialized_end=499
+  _globals['_ITEMPARAMETER']._serialized_start=501
+  _globals['_ITEMPARAMETER']._serialized_end=619
+  _globals['_PARAMETERWORD']._serialized_start=621
+  _globals['_PARAMETERWORD']._serialized_end=665
+  _globals['_MATTER']._serialized_start=667
+  _globals['_MATTER']._serialized_end=758
+  _globals['_GETITEMREQUEST']._serialized_start=760
+  _globals['_GETITEMREQUEST']._serialized_end=806
+  _globals['_GETITEMRESPONSE']._serialized_start=808
+  _globals['_GETITEMRESPONSE']._serialized_end=898
+  _globals['_LISTITEMSREQUEST']._serialized_start=900
+  _globals['_LISTITEMSREQUEST']._serialized_end=918
+  _globals['_LISTITEMSRESPONSE']._serialized_start=920
+  _globals['_LISTITEMSRESPONSE']._serialized_end=999
+  _globals['_LISTMATTERSREQUEST']._serialized_start=1001
+  _globals['_LISTMATTERSREQUEST']._serialized_end=1021
+  _globals['_LISTMATTERSRESPONSE']._serialized_start=1023
+  _globals['_LISTMATTERSRESPONSE']._serialized_end=1108
+  _globals['_RELOADCATALOGUEREQUEST']._serialized_start=1110
+  _globals['_RELOADCATALOGUEREQUEST']._serialized_end=1217
+  _globals['_CATALOGUEMISTAKE']._serialized_start=1219
+  _globals['_CATALOGUEMISTAKE']._serialized_end=1279
+  _globals['_CATALOGUECHANGE']._serialized_start=1281
+  _globals['_CATALOGUECHANGE']._serialized_end=1403
+  _globals['_RELOADCATALOGUERESPONSE']._serialized_start=1406
+  _globals['_RELOADCATALOGUERESPONSE']._serialized_end=1615
+  _globals['_CATALOGUESERVICE']._serialized_start=1618
+  _globals['_CATALOGUESERVICE']._serialized_end=1950
 # @@protoc_insertion_point(module_scope)

@@ -4,9 +4,11 @@ isort:skip_file
 What may be asked, and by which rule."""
 
 from collections import abc as _abc
+from gateway.v1 import parties_pb2 as _parties_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from ledger.v1 import ledger_pb2 as _ledger_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -50,6 +52,15 @@ class Item(_message.Message):
     LEGAL_BASIS_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     COMMITMENT_ALLOWED_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    GUIDE_FIELD_NUMBER: _builtins.int
+    DEMANDED_BY_FIELD_NUMBER: _builtins.int
+    ISSUED_BY_FIELD_NUMBER: _builtins.int
+    CHECKED_BY_FIELD_NUMBER: _builtins.int
+    PARAMETER_DETAILS_FIELD_NUMBER: _builtins.int
+    LADDER_FIELD_NUMBER: _builtins.int
+    SENSITIVITY_FIELD_NUMBER: _builtins.int
+    DISCLOSURE_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """The code."""
     title: _builtins.str
@@ -58,6 +69,20 @@ class Item(_message.Message):
     """BANNED, NOT_ISSUED_BY_COMMITTEE, TRANSITIONAL or RETAINED."""
     commitment_allowed: _builtins.bool
     """Whether a commitment can ever stand in for it."""
+    number: _builtins.int
+    """The number on the list; 0 where it has none."""
+    guide: _builtins.str
+    """What applicants are told, in Chinese."""
+    demanded_by: _builtins.str
+    """Who used to demand the certificate."""
+    issued_by: _builtins.str
+    """Who issues it, or that nobody does."""
+    checked_by: _builtins.str
+    """Who verifies the fact instead."""
+    sensitivity: _builtins.str
+    """ORDINARY or SENSITIVE."""
+    disclosure: _builtins.str
+    """PER_FACT or AGGREGATE."""
     @_builtins.property
     def legal_basis(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The legal basis, a sentence each."""
@@ -65,6 +90,14 @@ class Item(_message.Message):
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The parameters, name and type."""
+
+    @_builtins.property
+    def parameter_details(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemParameter]:
+        """The parameters as a form shows them, in order."""
+
+    @_builtins.property
+    def ladder(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """ASSISTANCE, OWN_OR_COMMISSIONED_CHECK, COMMITMENT: what is tried in order when the data are missing."""
 
     def __init__(
         self,
@@ -75,14 +108,89 @@ class Item(_message.Message):
         legal_basis: _abc.Iterable[_builtins.str] | None = ...,
         parameters: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         commitment_allowed: _builtins.bool = ...,
+        number: _builtins.int = ...,
+        guide: _builtins.str = ...,
+        demanded_by: _builtins.str = ...,
+        issued_by: _builtins.str = ...,
+        checked_by: _builtins.str = ...,
+        parameter_details: _abc.Iterable[Global___ItemParameter] | None = ...,
+        ladder: _abc.Iterable[_builtins.str] | None = ...,
+        sensitivity: _builtins.str = ...,
+        disclosure: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "commitment_allowed", b"commitment_allowed", "legal_basis", b"legal_basis", "parameters", b"parameters", "state", b"state", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checked_by", b"checked_by", "code", b"code", "commitment_allowed", b"commitment_allowed", "demanded_by", b"demanded_by", "disclosure", b"disclosure", "guide", b"guide", "issued_by", b"issued_by", "ladder", b"ladder", "legal_basis", b"legal_basis", "number", b"number", "parameter_details", b"parameter_details", "parameters", b"parameters", "sensitivity", b"sensitivity", "state", b"state", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Item: _TypeAlias = Item  # noqa: Y015
+
+@_typing.final
+class ItemParameter(_message.Message):
+    """ItemParameter is one thing that the applicant says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    REQUIRED_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name under which it is sent."""
+    label: _builtins.str
+    """What the clerk reads beside the field."""
+    type: _builtins.str
+    """string, integer, boolean, date, enum, person or division."""
+    required: _builtins.bool
+    """Whether it must be given."""
+    @_builtins.property
+    def words(self) -> _containers.RepeatedCompositeFieldContainer[Global___ParameterWord]:
+        """For an enumeration: the words that may be sent."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        label: _builtins.str = ...,
+        type: _builtins.str = ...,
+        required: _builtins.bool = ...,
+        words: _abc.Iterable[Global___ParameterWord] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "name", b"name", "required", b"required", "type", b"type", "words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ItemParameter: _TypeAlias = ItemParameter  # noqa: Y015
+
+@_typing.final
+class ParameterWord(_message.Message):
+    """ParameterWord is one word of an enumeration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORD_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    word: _builtins.str
+    """The word as it is sent."""
+    label: _builtins.str
+    """The word in Chinese."""
+    def __init__(
+        self,
+        *,
+        word: _builtins.str = ...,
+        label: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "word", b"word"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ParameterWord: _TypeAlias = ParameterWord  # noqa: Y015
 
 @_typing.final
 class Matter(_message.Message):
@@ -135,16 +243,20 @@ class GetItemRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CODE_FIELD_NUMBER: _builtins.int
+    MATTER_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """The code."""
+    matter: _builtins.str
+    """The matter as which it is explained; empty for the item by itself."""
     def __init__(
         self,
         *,
         code: _builtins.str = ...,
+        matter: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "matter", b"matter"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -279,20 +391,106 @@ class ReloadCatalogueRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """A UUID chosen by the caller."""
+    validate_only: _builtins.bool
+    """Read the files and say what they would change, or every mistake in them; change and record nothing."""
+    @_builtins.property
+    def operator(self) -> _parties_pb2.Operator:
+        """Who orders it."""
+
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
+        operator: _parties_pb2.Operator | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReloadCatalogueRequest: _TypeAlias = ReloadCatalogueRequest  # noqa: Y015
+
+@_typing.final
+class CatalogueMistake(_message.Message):
+    """CatalogueMistake is one mistake in the files."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILE_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    file: _builtins.str
+    """The name of the file."""
+    line: _builtins.int
+    """The line, from 1; 0 where it concerns the file as a whole."""
+    text: _builtins.str
+    """What is wrong."""
+    def __init__(
+        self,
+        *,
+        file: _builtins.str = ...,
+        line: _builtins.int = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file", b"file", "line", b"line", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CatalogueMistake: _TypeAlias = CatalogueMistake  # noqa: Y015
+
+@_typing.final
+class CatalogueChange(_message.Message):
+    """CatalogueChange is one thing that a new version changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    SECTION_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    DIMENSION_FIELD_NUMBER: _builtins.int
+    WAS_FIELD_NUMBER: _builtins.int
+    NOW_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """NEW, GONE, STRICTER, LOOSER, UNPROVEN or CHANGED."""
+    section: _builtins.str
+    """list, region, fact type, item or matter."""
+    code: _builtins.str
+    """The code of what changed."""
+    title: _builtins.str
+    """Its title in Chinese."""
+    dimension: _builtins.str
+    """What of it changed; empty for NEW and GONE."""
+    was: _builtins.str
+    """What it was."""
+    now: _builtins.str
+    """What it is now."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        section: _builtins.str = ...,
+        code: _builtins.str = ...,
+        title: _builtins.str = ...,
+        dimension: _builtins.str = ...,
+        was: _builtins.str = ...,
+        now: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "dimension", b"dimension", "kind", b"kind", "now", b"now", "section", b"section", "title", b"title", "was", b"was"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CatalogueChange: _TypeAlias = CatalogueChange  # noqa: Y015
 
 @_typing.final
 class ReloadCatalogueResponse(_message.Message):
@@ -301,16 +499,38 @@ class ReloadCatalogueResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CATALOGUE_VERSION_FIELD_NUMBER: _builtins.int
+    PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    MISTAKES_FIELD_NUMBER: _builtins.int
     catalogue_version: _builtins.str
-    """The version of the catalogue in force."""
+    """The version of the catalogue in force; when only validating, the version of the files (empty if they are wrong)."""
+    previous_version: _builtins.str
+    """The version that was in force before; the same where nothing changed."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CatalogueChange]:
+        """What the new version changes."""
+
+    @_builtins.property
+    def receipt(self) -> _ledger_pb2.Receipt:
+        """The proof that it was recorded; absent where nothing changed."""
+
+    @_builtins.property
+    def mistakes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CatalogueMistake]:
+        """When only validating: every mistake in the files."""
+
     def __init__(
         self,
         *,
         catalogue_version: _builtins.str = ...,
+        previous_version: _builtins.str = ...,
+        changes: _abc.Iterable[Global___CatalogueChange] | None = ...,
+        receipt: _ledger_pb2.Receipt | None = ...,
+        mistakes: _abc.Iterable[Global___CatalogueMistake] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue_version", b"catalogue_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue_version", b"catalogue_version", "changes", b"changes", "mistakes", b"mistakes", "previous_version", b"previous_version", "receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

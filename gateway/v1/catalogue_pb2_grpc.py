@@ -83,7 +83,9 @@ class CatalogueServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReloadCatalogue(self, request, context):
-        """ReloadCatalogue reads the catalogue files again and puts them in force at once, or changes nothing.
+        """ReloadCatalogue reads the catalogue files again and puts them in force at once, or changes nothing. What comes
+        into force is recorded first. FAILED_PRECONDITION tells the mistakes of the files, as many as fit into a header;
+        validate_only tells all of them. Calls under way finish with the version they began with.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

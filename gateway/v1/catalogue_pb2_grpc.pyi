@@ -40,7 +40,10 @@ class CatalogueServiceStub:
     ListMatters: _grpc.UnaryUnaryMultiCallable[_catalogue_pb2.ListMattersRequest, _catalogue_pb2.ListMattersResponse]
     """ListMatters lists the matters and the items that each may ask."""
     ReloadCatalogue: _grpc.UnaryUnaryMultiCallable[_catalogue_pb2.ReloadCatalogueRequest, _catalogue_pb2.ReloadCatalogueResponse]
-    """ReloadCatalogue reads the catalogue files again and puts them in force at once, or changes nothing."""
+    """ReloadCatalogue reads the catalogue files again and puts them in force at once, or changes nothing. What comes
+    into force is recorded first. FAILED_PRECONDITION tells the mistakes of the files, as many as fit into a header;
+    validate_only tells all of them. Calls under way finish with the version they began with.
+    """
 
 @_typing.type_check_only
 class CatalogueServiceAsyncStub(CatalogueServiceStub):
@@ -54,7 +57,10 @@ class CatalogueServiceAsyncStub(CatalogueServiceStub):
     ListMatters: _aio.UnaryUnaryMultiCallable[_catalogue_pb2.ListMattersRequest, _catalogue_pb2.ListMattersResponse]  # type: ignore[assignment]
     """ListMatters lists the matters and the items that each may ask."""
     ReloadCatalogue: _aio.UnaryUnaryMultiCallable[_catalogue_pb2.ReloadCatalogueRequest, _catalogue_pb2.ReloadCatalogueResponse]  # type: ignore[assignment]
-    """ReloadCatalogue reads the catalogue files again and puts them in force at once, or changes nothing."""
+    """ReloadCatalogue reads the catalogue files again and puts them in force at once, or changes nothing. What comes
+    into force is recorded first. FAILED_PRECONDITION tells the mistakes of the files, as many as fit into a header;
+    validate_only tells all of them. Calls under way finish with the version they began with.
+    """
 
 class CatalogueServiceServicer(metaclass=_abc_1.ABCMeta):
     """CatalogueService shows the catalogue in force. Nothing in it is personal data."""
@@ -89,6 +95,9 @@ class CatalogueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalogue_pb2.ReloadCatalogueRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalogue_pb2.ReloadCatalogueResponse, _abc.Awaitable[_catalogue_pb2.ReloadCatalogueResponse]]:
-        """ReloadCatalogue reads the catalogue files again and puts them in force at once, or changes nothing."""
+        """ReloadCatalogue reads the catalogue files again and puts them in force at once, or changes nothing. What comes
+        into force is recorded first. FAILED_PRECONDITION tells the mistakes of the files, as many as fit into a header;
+        validate_only tells all of them. Calls under way finish with the version they began with.
+        """
 
 def add_CatalogueServiceServicer_to_server(servicer: CatalogueServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,178 @@
+"""A second evaluator, written from the design's words and nothing of `gateway.rules`: slow, plain, over raw YAML trees.
+
+Truths are numbers (1 true, 0 false, 0.5 unknown): Kleene's logic is then minimum, maximum and 1 - x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+Tree = dict[str, Any]
+Said = Sequence[str]
+"""What the sources of one fact say, in their order: names of the twelve outcomes."""
+Key = tuple[object, ...]
+
+MISSING = {"NO_RECORD", "NOT_COVERED", "NOT_HELD", "REFUSED"}
+UNCLEAR = {"AMBIGUOUS", "CONFLICT", "SUBJECT_INACTIVE"}
+TEMPORARY = {"UNAVAILABLE", "STALE", "NOT_ASKED"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applicant:
+    """Who asks and what they say: texts by name; a person is a pair of name and number."""
+
+    person: tuple[str, str]
+    arguments: Mapping[str, str | tuple[str, str]]
+    today: date
+
+
+def key_of(leaf: Tree, applicant: Applicant) -> Key:
+    """Tell one question from another: the fact, whose, and what is compared and given."""
+    subject = leaf.get("subject", "applicant")
+    person = applicant.person if subject == "applicant" else applicant.arguments[subject[1:]]
+    return (
+        leaf["fact"],
+        person,
+        _closed(leaf.get("expect", {}), applicant),
+        _closed(leaf.get("given", {}), applicant),
+        leaf.get("place", ""),
+        _period(person, leaf.get("from_age"), applicant.today),
+    )
+
+
+def _period(person: str | tuple[str, str], age: int | None, today: date) -> tuple[date, date] | None:
+    if age is None or isinstance(person, str):
+        return None
+    year, month, day = int(person[1][6:10]) + age, int(person[1][10:12]), int(person[1][12:14])
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    begins = date(year, month, 28 if (month, day) == (2, 29) and not leap else day)
+    return (begins if begins < today else today), today
+
+
+def _closed(operands: Tree, applicant: Applicant) -> frozenset[tuple[str, object]]:
+    found: set[tuple[str, object]] = set()
+    for name, operand in operands.items():
+        if not isinstance(operand, str) or not operand.startswith("$"):
+            found.add((name, operand))
+            continue
+        whose, _, part = operand[1:].partition(".")
+        value = applicant.person if whose == "applicant" else applicant.arguments.get(whose)
+        if value is None:
+            continue  # an optional parameter that is not given falls away
+        if isinstance(value, tuple) and part:
+            found.add((name, value[0] if part == "name" else value[1]))
+        elif isinstance(value, tuple):
+            found |= {(f"{name}_name", value[0]), (f"{name}_id_number", value[1]), (f"{name}_id_type", "resident-id")}
+        else:
+            found.add((name, value))
+    return frozenset(found)
+
+
+def fact_truth(said: Said, fact: Tree) -> tuple[float, frozenset[str]]:
+    """What the sources of one fact come to, and why it is open."""
+    conclusive = fact["absence"] == "conclusive"
+
+    def truth(outcome: str) -> float:
+        if outcome == "MATCH":
+            return 1
+        return 0 if outcome == "MISMATCH" or (outcome == "NO_RECORD" and conclusive) else 0.5
+
+    policy = fact["sources"]
+    if policy["policy"] == "first":
+        for outcome in said:
+            if truth(outcome) != 0.5:
+                return truth(outcome), frozenset()
+        return 0.5, frozenset(said)
+    known = [truth(outcome) for outcome in said if truth(outcome) != 0.5]
+    if 1 in known and 0 in known:
+        return 0.5, frozenset({"CONFLICT"})
+    needed = policy["k"] if policy["policy"] == "quorum" else max(policy.get("k", 1), len(said))
+    if known and len(known) >= needed:
+        return known[0], frozenset()
+    return 0.5, frozenset(outcome for outcome in said if truth(outcome) == 0.5) or frozenset({"NOT_ASKED"})
+
+
+class Reference:
+    """Judges one question, all its sources asked."""
+
+    def __init__(self, facts: Mapping[str, Tree], applicant: Applicant, said: Callable[[Key], Said]) -> None:
+        self._facts = facts
+        self._applicant = applicant
+        self._said = said
+
+    def verdict(self, expression: Tree) -> tuple[str, frozenset[str]]:
+        value = self._value(expression)
+        if value == 1:
+            return "ESTABLISHED", frozenset()
+        if value == 0:
+            return "CONTRADICTED", frozenset()
+        reasons = self._why(expression)
+        return ("PENDING" if "PENDING" in reasons else "UNDETERMINED"), reasons
+
+    def _leaf(self, leaf: Tree) -> tuple[float, frozenset[str]]:
+        return fact_truth(self._said(key_of(leaf, self._applicant)), self._facts[leaf["fact"]])
+
+    def _value(self, tree: Tree) -> float:
+        if "fact" in tree:
+            return self._leaf(tree)[0]
+        if "not" in tree:
+            return 1 - self._value(tree["not"])
+        if "choose" in tree:
+            return self._value(self._chosen(tree))
+        values = [self._value(inner) for inner in tree.get("any", tree.get("all"))]
+        return max(values) if "any" in tree else min(values)
+
+    def _chosen(self, tree: Tree) -> Tree:
+        chosen: Tree = tree["cases"][self._applicant.arguments[tree["choose"][1:]]]
+        return chosen
+
+    def _why(self, tree: Tree) -> frozenset[str]:
+        """The reasons of the leaves below which nothing decides: everything from the root down to them is open."""
+        if self._value(tree) != 0.5:
+            return frozenset()
+        if "fact" in tree:
+            return self._leaf(tree)[1]
+        if "not" in tree:
+            return self._why(tree["not"])
+        if "choose" in tree:
+            return self._why(self._chosen(tree))
+        return frozenset().union(*(self._why(inner) for inner in tree.get("any", tree.get("all"))))
+
+
+def next_step(
+    verdict: str, reasons: frozenset[str], item: Tree, asked: Tree, *, attempted: frozenset[str], impatient: bool
+) -> str:
+    """The design's table in 4.3, over the item and the matter's override as they are written."""
+    people = [rung for rung in ("ASSISTANCE", "OWN_OR_COMMISSIONED_CHECK") if rung not in attempted]
+    match verdict:
+        case "ESTABLISHED":
+            return "NONE"
+        case "CONTRADICTED":
+            return "DISPUTE"
+        case "PENDING":
+            return "WAIT"
+    if "NEEDS_ATTRIBUTE" in reasons:
+        return "ASK_APPLICANT"
+    if reasons & TEMPORARY and not impatient:
+        return "RETRY_AFTER"
+    if reasons & (TEMPORARY | UNCLEAR):
+        return people[0] if people else "NOT_ESTABLISHABLE"
+    assert reasons <= MISSING
+    ladder = asked.get("ladder", item["ladder"])
+    forbidden = (
+        item["commitment"]["allowed"] == "NEVER"
+        or item["state"] == "BANNED"
+        or asked.get("excluded_from_commitment", False)
+    )
+    mode = asked.get("commitment_mode", item["commitment"]["mode"])
+    if "COMMITMENT" in ladder and not forbidden and mode == "APPLICANT_CHOICE":
+        return "COMMITMENT"
+    for rung in ladder:
+        if rung == "COMMITMENT" and not forbidden:
+            return "COMMITMENT"
+        if rung != "COMMITMENT" and rung not in attempted:
+            return str(rung)
+    return "NOT_ESTABLISHABLE"

@@ -1,0 +1,229 @@
+"""The rules against a second evaluator, and the cardinal rule, over catalogues of the loader's own grammar."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import strategies as st
+
+from connectors.connector import Claim, Subject
+from connectors.outcome import Cause, Evidence, Kind, Outcome
+from gateway.catalogue.model import Item, SourcePolicy
+from gateway.catalogue.words import CommitmentAllowance, ItemState, Rung, SourcePolicyKind
+from gateway.rules.fallback import FallbackInput, Situation, StepKind, course, next_step, settings_for
+from gateway.rules.plan import Plan, plan
+from gateway.rules.reasons import ReasonKind
+from gateway.rules.truth import Truth
+from gateway.rules.verdict import (
+    Judgement,
+    LeafTruth,
+    Verdict,
+    evaluate,
+    judge,
+    judge_sources,
+    next_checks,
+    sources_to_ask,
+)
+from tests.gateway.catalogue.grammar import MATTER, WORDS, Drawn, catalogues
+from tests.gateway.rules import reference
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+TODAY = NOW.date()
+SELF = Subject(id_type="resident-id", id_number="230199198001010072", name="示例甲")
+OTHER = Subject(id_type="resident-id", id_number="230199200402290014", name="示例乙")
+AGREEING = (SourcePolicyKind.QUORUM, SourcePolicyKind.ALL_AGREE)
+DECIDING = (Kind.MATCH, Kind.MISMATCH, Kind.NO_RECORD)
+"""Drawn oftener than chance would: other outcomes rarely let a question be decided."""
+MISSING = {Kind.NO_RECORD, Kind.NOT_COVERED, Kind.NOT_HELD, Kind.REFUSED}
+
+thoroughly = settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    phases=[phase for phase in Phase if phase is not Phase.explain],
+)
+
+
+def outcome(kind: Kind) -> Outcome:
+    return Outcome(
+        kind=kind,
+        cause=Cause.TIMEOUT if kind is Kind.UNAVAILABLE else None,
+        until=NOW if kind is Kind.PENDING else None,
+        attribute="x" if kind is Kind.NEEDS_ATTRIBUTE else "",
+        rule="r" if kind is Kind.REFUSED else "",
+    )
+
+
+def evidence(fact: str, kind: Kind) -> Evidence:
+    return Evidence(source="s", fact_type=fact, outcome=outcome(kind), asked_at=NOW, answered_at=NOW)
+
+
+class World:
+    """What each source would say of each claim, decided when first asked; and what was really asked."""
+
+    def __init__(self, draw: st.DataObject, sources: Mapping[str, int]) -> None:
+        self._draw = draw
+        self._sources = sources
+        self._said: dict[reference.Key, tuple[Kind, ...]] = {}
+        self.asked: list[Evidence] = []
+        self.evidence: dict[str, tuple[Evidence, ...]] = {}
+
+    def said(self, key: reference.Key) -> tuple[Kind, ...]:
+        if key not in self._said:
+            count = self._sources[str(key[0])]
+            kinds = st.lists(st.sampled_from(list(Kind)) | st.sampled_from(DECIDING), min_size=count, max_size=count)
+            self._said[key] = tuple(self._draw.draw(kinds)) if count else (Kind.NOT_COVERED,)
+        return self._said[key]
+
+    def ask(self, planned: Plan) -> Judgement:
+        """Ask as the gateway does, the checks that run together ending in any order."""
+        answers: dict[str, LeafTruth] = {}
+        while waiting := next_checks(planned, answers):
+            check = self._draw.draw(st.sampled_from(waiting))
+            kinds = self.said(claim_key(check.claim))
+            told: list[Evidence] = []
+            while more := sources_to_ask(
+                check.policy, told, absence_conclusive=check.absence_conclusive, sources=len(kinds)
+            ):
+                told += [evidence(check.fact_type, kind) for kind in kinds[len(told) : len(told) + more]]
+            answers[check.id] = judge(check, told, sources=len(kinds))
+            self.evidence[check.id] = tuple(told)
+            self.asked += told
+        return evaluate(planned, answers)
+
+
+def claim_key(claim: Claim) -> reference.Key:
+    """The same question in the reference's words."""
+    return (
+        claim.fact_type,
+        (claim.subject.name, claim.subject.id_number),
+        frozenset(claim.expected.items()),
+        frozenset(claim.given.items()),
+        claim.place,
+        claim.period,
+    )
+
+
+def arguments(draw: st.DataObject, item: Item) -> dict[str, str | Subject]:
+    found: dict[str, str | Subject] = {}
+    for name, parameter in item.parameters.items():
+        if parameter.required or draw.draw(st.booleans()):
+            found[name] = {"other": OTHER, "choice": draw.draw(st.sampled_from(WORDS))}.get(name, "所述")
+    return found
+
+
+def question(draw: st.DataObject, drawn: Drawn) -> tuple[Item, dict[str, str | Subject]]:
+    item = draw.draw(st.sampled_from(list(drawn.catalogue.items.values())))
+    return item, arguments(draw, item)
+
+
+def in_words(said: Sequence[Kind]) -> tuple[str, ...]:
+    return tuple(kind.value for kind in said)
+
+
+@pytest.mark.parametrize("conclusive", [True, False])
+@pytest.mark.parametrize(
+    "policy", [SourcePolicy(), *(SourcePolicy(kind=kind, k=k) for kind in AGREEING for k in (1, 2, 3))]
+)
+def test_up_to_three_sources_are_weighed_as_the_reference_does(policy: SourcePolicy, conclusive: bool) -> None:
+    """Counted out: every outcome of every source, under every policy."""
+    raw = {
+        "absence": "conclusive" if conclusive else "inconclusive",
+        "sources": {"policy": policy.kind.value, "k": policy.k},
+    }
+    for count in (1, 2, 3):
+        for kinds in itertools.product(Kind, repeat=count):
+            told: list[Evidence] = []
+            while more := sources_to_ask(policy, told, absence_conclusive=conclusive, sources=count):
+                told += [evidence("f", kind) for kind in kinds[len(told) : len(told) + more]]
+            found = judge_sources(policy, told, absence_conclusive=conclusive, sources=count)
+            truth, reasons = reference.fact_truth(in_words(kinds), raw)
+
+            assert found.truth is {1: Truth.TRUE, 0: Truth.FALSE, 0.5: Truth.UNKNOWN}[truth]
+            assert {reason.kind.value for reason in found.reasons} == reasons
+
+
+sources = st.fixed_dictionaries(dict.fromkeys(("fact-a", "fact-b", "fact-c"), st.integers(0, 3)))
+
+
+@thoroughly
+@given(st.data(), catalogues(), sources, st.sets(st.sampled_from(list(Rung))), st.booleans())
+def test_no_disagreement_with_the_reference_evaluator(
+    draw: st.DataObject, drawn: Drawn, count: dict[str, int], attempted: set[Rung], impatient: bool
+) -> None:
+    item, given_ = question(draw, drawn)
+    planned = plan(item, given_, SELF, drawn.catalogue.fact_types, today=TODAY)
+    world = World(draw, count)
+    judged = world.ask(planned)
+
+    applicant = reference.Applicant(
+        person=(SELF.name, SELF.id_number),
+        arguments={name: (v.name, v.id_number) if isinstance(v, Subject) else v for name, v in given_.items()},
+        today=TODAY,
+    )
+    facts = {code: drawn.raw_fact(code) for code in drawn.catalogue.fact_types}
+    raw = drawn.raw_item(item.code)
+    naive = reference.Reference(facts, applicant, lambda key: in_words(world.said(key)))
+    verdict, reasons = naive.verdict(raw["expression"])
+    event(verdict)
+
+    assert judged.verdict.value == verdict
+    assert {reason.kind.value for reason in judged.reasons} == reasons
+    matter = drawn.catalogue.matter(MATTER)
+    asked = next(one for one in drawn.raw_matter()["items"] if one["item"] == item.code)
+    step = next_step(
+        FallbackInput(
+            verdict=judged.verdict,
+            reasons=judged.reasons,
+            settings=settings_for(item, matter),
+            attempted=frozenset(attempted),
+            patience_passed=impatient,
+        )
+    )
+    tried = frozenset(rung.value for rung in attempted)
+    expected = reference.next_step(verdict, reasons, raw, asked, attempted=tried, impatient=impatient)
+    event(expected)
+    assert step.kind.value == expected
+
+
+@thoroughly
+@given(st.data(), catalogues(), sources, st.sets(st.sampled_from(list(Rung))), st.booleans())
+def test_no_path_leads_from_unavailable_or_contradicted_to_a_commitment(
+    draw: st.DataObject, drawn: Drawn, count: dict[str, int], attempted: set[Rung], impatient: bool
+) -> None:
+    item, given_ = question(draw, drawn)
+    planned = plan(item, given_, SELF, drawn.catalogue.fact_types, today=TODAY)
+    world = World(draw, count)
+    judged = world.ask(planned)
+    decided = judged.verdict in (Verdict.ESTABLISHED, Verdict.CONTRADICTED)
+    assert decided == (judged.undecided == ())
+    assert set(judged.undecided) <= set(world.evidence), "an open leaf was not asked"
+    matter = drawn.catalogue.matter(MATTER)
+    in_force = settings_for(item, matter)
+    step = next_step(
+        FallbackInput(
+            verdict=judged.verdict,
+            reasons=judged.reasons,
+            settings=in_force,
+            attempted=frozenset(attempted),
+            patience_passed=impatient,
+        )
+    )
+    event(f"{judged.verdict.value} → {step.kind.value}")
+
+    undecided = [one.outcome.kind for leaf in judged.undecided for one in world.evidence[leaf]]
+    if judged.verdict is Verdict.CONTRADICTED or Kind.UNAVAILABLE in undecided:
+        assert step.kind is not StepKind.COMMITMENT
+    if step.kind is StepKind.COMMITMENT:
+        assert judged.verdict is Verdict.UNDETERMINED
+        assert judged.reasons
+        assert {reason.kind for reason in judged.reasons} <= {ReasonKind(kind.value) for kind in MISSING}
+        assert item.commitment.allowed is not CommitmentAllowance.NEVER
+        assert item.state is not ItemState.BANNED
+        assert not matter.items[item.code].excluded_from_commitment
+    for where in set(Situation) - {Situation.MISSING}:
+        assert StepKind.COMMITMENT not in course(where, in_force)
