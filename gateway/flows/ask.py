@@ -51,8 +51,14 @@ class Ask:
         running: dict[asyncio.Task[tuple[Evidence, ...]], FactCheck] = {}
         try:
             while True:
+                due = next_checks(plan, answers)
+                if len(due) == 1 and not running:  # nothing to race with: no task, and so no turn of the loop
+                    (check,) = due
+                    evidence[check.id] = await self._leaf(check, plan, answers, context)
+                    answers[check.id] = self._judged(check, evidence[check.id])
+                    continue
                 under_way = {check.id for check in running.values()}
-                for check in next_checks(plan, answers):
+                for check in due:
                     if check.id not in under_way:
                         running[asyncio.create_task(self._leaf(check, plan, answers, context))] = check
                 if not running or not next_checks(plan, answers):
@@ -61,8 +67,7 @@ class Ask:
                 for task in done:
                     check = running.pop(task)
                     evidence[check.id] = task.result()
-                    sources = max(1, len(self._by_fact.get(check.fact_type, ())))
-                    answers[check.id] = judge(check, evidence[check.id], sources=sources)
+                    answers[check.id] = self._judged(check, evidence[check.id])
         finally:
             await _cancel(running)
         told = tuple(one for check_id in plan.checks for one in evidence.get(check_id, ()))
@@ -72,6 +77,9 @@ class Ask:
             if any(one.outcome.kind is Kind.MISMATCH for one in evidence.get(check_id, ()))
         )
         return Asked(judgement=evaluate(plan, answers), evidence=told, contradicted=contradicted)
+
+    def _judged(self, check: FactCheck, evidence: tuple[Evidence, ...]) -> LeafTruth:
+        return judge(check, evidence, sources=max(1, len(self._by_fact.get(check.fact_type, ()))))
 
     async def _leaf(
         self, check: FactCheck, plan: Plan, answers: Mapping[str, LeafTruth], context: QueryContext
@@ -86,7 +94,10 @@ class Ask:
             asked = sources[len(said) : len(said) + more]
             rounds = self._rounds(plan) | {check.id: self._rounds_left(check, len(said))}
             limited = _limited(context, time_share(plan, answers, rounds, check.id))
-            found = await asyncio.gather(*(source.check_many([check.claim], limited) for source in asked))
+            if len(asked) == 1:
+                found = [await asked[0].check_many([check.claim], limited)]
+            else:
+                found = await asyncio.gather(*(source.check_many([check.claim], limited) for source in asked))
             said.extend(answer[0] for answer in found)
         return tuple(said)
 

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from gateway.catalogue.model import Item, Matter
 from gateway.catalogue.words import LADDER_ORDER, CommitmentAllowance, CommitmentMode, ItemState, Rung
@@ -228,6 +229,7 @@ def _step(kind: StepKind, given: FallbackInput) -> NextStep:
     )
 
 
+@lru_cache(4096)
 def policy_digest(settings: FallbackSettings) -> str:
     """Return the SHA-256 (hex) of the table in force with these settings, over canonical JSON."""
     table = {
