@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -29,6 +30,7 @@ from connectors.record import Reader, Shape, judge, read_shape, read_zone
 from connectors.sources.sql import digest
 from connectors.stanza import Stanza
 
+_BATCH = 1000  # one look at the folder serves all of them
 _log = structlog.get_logger(__name__)
 _Listing = tuple[tuple[str, int, int, int], ...]
 
@@ -149,6 +151,7 @@ class DropboxSource:
         self._dropbox = dropbox
         self._now = now
         self._one_looks = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"dropbox-{manifest.source}")
 
     @property
     def manifest(self) -> Manifest:
@@ -187,7 +190,7 @@ class DropboxSource:
 
     async def _look(self) -> None:
         async with self._one_looks:
-            if not await asyncio.to_thread(self._dropbox.look):
+            if not await asyncio.get_running_loop().run_in_executor(self._thread, self._dropbox.look):
                 return
             coverage = {
                 name: one.manifest.coverage
@@ -207,7 +210,8 @@ class DropboxSource:
         return Health(ok=not found, detail="; ".join(found) or "every drop is good", probed_at=self._now())
 
     async def aclose(self) -> None:
-        """Forget the snapshots."""
+        """Forget the snapshots; a look that a folder holds up ends when the folder lets it."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
         self._dropbox.snapshots = {}
 
 
@@ -235,6 +239,8 @@ def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], dateti
         fact_types=frozenset(facts),
         freshness=freshness,
         sensitive=frozenset(sensitive),
+        batch=_BATCH,
+        lanes=1,
     )
     dropbox = Dropbox(folder, facts, zone=zone, public_key=public_key, most_bytes=most_bytes)
     return DropboxSource(manifest=manifest, facts=facts, dropbox=dropbox, now=now)

@@ -260,11 +260,14 @@ def connect(
     facts: dict[str, HttpFact] = {}
     coverage: dict[str, Coverage] = {}
     sensitive: set[str] = set()
+    asked_once: set[str] = set()
     for fact_type, part in root.tables("facts").items():
         if "coverage" in part:
             coverage[fact_type] = read_coverage(part.table("coverage"))
         if part.flag("sensitive", False):
             sensitive.add(fact_type)
+        if part.flag("asked_once", False):
+            asked_once.add(fact_type)
         facts[fact_type] = _read_fact(part, headers, secrets, zone, freshness)
     root.finish()
     manifest = Manifest(
@@ -274,6 +277,7 @@ def connect(
         coverage=coverage,
         freshness=freshness,
         sensitive=frozenset(sensitive),
+        asked_once=frozenset(asked_once),
     )
     client = WebClient(name, url=url, tls=tls, timeout=timeout, most_bytes=most_bytes, connections=connections)
     return HttpSource(

@@ -32,6 +32,7 @@ _WRONG_SCHEMA = (
     "not a database",
     "malformed",
     "syntax error",
+    "could not decode",
 )
 
 

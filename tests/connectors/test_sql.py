@@ -219,14 +219,15 @@ async def test_the_database_is_opened_so_that_nothing_can_be_written(marriages: 
 
 async def test_many_claims_cost_one_statement_and_late_ones_join_the_next(marriages: Marriages) -> None:
     path = marriages(ZHANG_MARRIED, LI_DIVORCED)
-    stanza = {k: v for k, v in sql_stanza(f"sqlite:///{path}", threads=1).items() if k != "kind"}
-    source = sql.connect("s", stanza, now=now)
+    source = source_of(path, threads=1)
+    inner = source._connector
+    assert isinstance(inner, sql.SqlSource)
     statements: list[int] = []
 
     def count(_c: object, _cursor: object, _text: str, parameters: tuple[str, ...], *_: object) -> None:
         statements.append(len(parameters))
 
-    event.listen(source._engine, "before_cursor_execute", count)
+    event.listen(inner._engine, "before_cursor_execute", count)
     context = question()
     many = [source.check_many([claim(), claim(LI), claim(NOBODY)], context) for _ in range(50)]
     found = await asyncio.gather(*many)
@@ -234,7 +235,6 @@ async def test_many_claims_cost_one_statement_and_late_ones_join_the_next(marria
     assert {tuple(one.outcome.kind for one in evidence) for evidence in found} == {
         (Kind.MATCH, Kind.MATCH, Kind.NO_RECORD)
     }
-    await source.aclose()
 
 
 async def test_a_probe_asks_about_nobody_and_tells_what_is_wrong(marriages: Marriages, tmp_path: Path) -> None:
