@@ -70,6 +70,11 @@ class Bulkhead:
         """How many calls wait for a lane."""
         return len(self._waiting)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call runs."""
+        return bool(self._flying)
+
     def board(self, claims: Sequence[tuple[Hashable, Claim]], context: QueryContext) -> list[Seat]:
         """Give each claim of one fact type a seat.
 

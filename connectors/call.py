@@ -144,28 +144,39 @@ class Call:
         silent_at = clock() + self._silence
         try:
             found = await self._repeated(claims, context, part)
-        except SourceRefused:
+        except SourceRefused as error:
             breaker.succeeded(self._now())  # it is up, and said no
+            self._warn("source refuses", claims, rule=error.rule)
             raise
         except asyncio.CancelledError:
             # Timeouts and deadlines cancel too. A long silence speaks against the source, a hasty caller does not.
             if clock() >= silent_at:
                 breaker.failed(self._now(), Cause.TIMEOUT)
-                _log.warning("source unavailable", source=self._source, fact_type=claims[0].fact_type, cause="TIMEOUT")
+                self._warn("source unavailable", claims, cause=Cause.TIMEOUT.value)
             else:
                 breaker.abandoned()
             raise
         except Exception as error:
             cause = _cause(error)
             breaker.failed(self._now(), cause)
-            _log.warning("source unavailable", source=self._source, fact_type=claims[0].fact_type, cause=cause.value)
+            self._warn("source unavailable", claims, cause=cause.value)
             raise
-        down = next((one.outcome.cause for one in found if one.outcome.cause in _DOWN), None)
+        self._note(breaker, claims, found)
+        return found
+
+    def _note(self, breaker: Breaker, claims: Sequence[Claim], found: Sequence[Evidence]) -> None:
+        """Tell the breaker and the log what answers to single claims say of the source."""
+        causes = [one.outcome.cause for one in found if one.outcome.cause is not None]
+        down = next((cause for cause in causes if cause in _DOWN), None)
         if down is not None:
             breaker.failed(self._now(), down)
         else:
             breaker.succeeded(self._now())
-        return found
+        for cause in dict.fromkeys(causes):
+            self._warn("answer unusable", claims, cause=cause.value, answers=causes.count(cause))
+
+    def _warn(self, event: str, claims: Sequence[Claim], **told: object) -> None:
+        _log.warning(event, source=self._source, fact_type=claims[0].fact_type, **told)
 
     @property
     def _silence(self) -> float:

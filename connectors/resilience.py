@@ -20,7 +20,7 @@ from connectors.cache import Cache
 from connectors.call import Call
 from connectors.connector import Claim, Connector, Health, Manifest, QueryContext
 from connectors.coverage import Covered, covered, limited
-from connectors.outcome import NOT_COVERED, Cause, Evidence, Outcome, unavailable
+from connectors.outcome import NOT_COVERED, Cause, Evidence, unavailable
 from connectors.policy import Policy
 from connectors.telemetry import SILENCE, UNKNOWN_FACT, Telemetry
 
@@ -98,6 +98,11 @@ class Resilient:
     def breaker_state(self, fact_type: str) -> State:
         """Say whether questions about a fact type reach the source now."""
         return self._call.breaker(fact_type).state
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call to the source is under way."""
+        return self._bulkhead.is_busy
 
     async def check_many(self, claims: Sequence[Claim], context: QueryContext) -> list[Evidence]:
         """Answer each claim, in the same order; always."""

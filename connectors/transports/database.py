@@ -23,7 +23,15 @@ from connectors.outcome import Cause
 
 KNOWN = ("sqlite", "postgresql", "mysql", "mariadb")
 _PROGRESS_STEPS = 2000  # virtual machine steps between looks at the clock: about 50 µs
-_TIMED_OUT = ("statement timeout", "interrupted", "max_statement_time", "maximum statement execution time", "timed out")
+_TIMED_OUT = (
+    "statement timeout",
+    "interrupted",
+    "database is locked",
+    "max_statement_time",
+    "maximum statement execution time",
+    "timed out",
+)
+_FULL = ("too many connections", "too many clients", "remaining connection slots", "max_user_connections")
 _WRONG_SCHEMA = (
     "no such table",
     "no such column",
@@ -57,7 +65,7 @@ def open_engine(url: URL, *, timeout: timedelta, connections: int, session: tupl
     }
     try:
         if name == "sqlite":
-            return _limit_steps(create_engine("sqlite://", creator=_sqlite(url), **options), timeout)
+            return _limit_steps(create_engine("sqlite://", creator=_sqlite(url, timeout), **options), timeout)
         # One statement is one snapshot; a transaction around it would cost two more round trips.
         options |= {"isolation_level": "AUTOCOMMIT", "connect_args": _connect_arguments(url, timeout)}
         engine = create_engine(url, **options)
@@ -67,11 +75,11 @@ def open_engine(url: URL, *, timeout: timedelta, connections: int, session: tupl
     return engine
 
 
-def _sqlite(url: URL) -> Callable[[], sqlite3.Connection]:
+def _sqlite(url: URL, timeout: timedelta) -> Callable[[], sqlite3.Connection]:
     if not url.database or url.database == ":memory:":
         raise ValueError("a SQLite source is a file")
     uri = f"file:{quote(url.database)}?mode=ro"
-    return lambda: sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=1.0)
+    return lambda: sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=timeout.total_seconds())
 
 
 def _limit_steps(engine: Engine, timeout: timedelta) -> Engine:
@@ -129,6 +137,10 @@ def failure(source: str, error: Exception) -> SourceUnavailable:
         return SourceUnavailable(source, Cause.OVERLOAD, "no connection became free in time")
     if any(mark in words for mark in _TIMED_OUT):
         return SourceUnavailable(source, Cause.TIMEOUT, kind)
+    if any(mark in words for mark in _FULL):
+        return SourceUnavailable(source, Cause.OVERLOAD, kind)
+    if isinstance(error, OSError):
+        return SourceUnavailable(source, Cause.OUTAGE, kind, connecting=True)
     if isinstance(error, OperationalError | InterfaceError) and not any(mark in words for mark in _WRONG_SCHEMA):
         return SourceUnavailable(source, Cause.OUTAGE, kind)
     return SourceUnavailable(source, Cause.GARBLED, kind)
