@@ -49,8 +49,9 @@ class Load:
 class Bulkhead:
     """Lets `lanes` calls run at once; `queue` more may wait; waiting and running take `longest` seconds at most.
 
-    A call carries up to `batch` claims. With a `batch` of 1 the claims of one caller travel together under that caller's context and nobody joins them;
-    otherwise those of all callers do. `fly` answers every claim of a load and never raises an ordinary exception.
+    A call carries up to `batch` claims. With a `batch` of 1 the claims of one caller travel together under that
+    caller's context and nobody joins them; otherwise those of all callers do. `fly` answers every claim of a load and
+    never raises an ordinary exception.
     """
 
     def __init__(self, fly: Fly, *, lanes: int, queue: int, longest: float, batch: int = 1) -> None:

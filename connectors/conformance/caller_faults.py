@@ -106,8 +106,7 @@ async def _gone(world: World, trial: Trial) -> Seen:
     """Cancel the only caller while the service is silent."""
     await world.begin()
     asked = asyncio.create_task(trial.source.check_many([married()], asking()))
-    while not trial.source.is_busy:
-        await asyncio.sleep(0)
+    await trial.until_busy()
     asked.cancel()
     await asyncio.gather(asked, return_exceptions=True)
     assert world.end is not None

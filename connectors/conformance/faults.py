@@ -6,6 +6,7 @@ such as what a gateway makes of the source, opens the same world and asks for it
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -86,6 +87,11 @@ class Trial:
         self.texts.append(repr(evidence))
         return evidence
 
+    async def until_busy(self) -> None:
+        """Give the loop turns until a call to the source is under way."""
+        while not self.source.is_busy:  # noqa: ASYNC110 (a turn of the loop, not time)
+            await asyncio.sleep(0)
+
     def log(self) -> str:
         """Tell the different events logged so far, with what they say."""
         told = [
@@ -126,7 +132,15 @@ async def befall(world: World, trial: Trial) -> Seen:
         await world.end()
         trial.clock.move(_RESTED)
         over = said(await trial.ask(world.claim))
-    return Seen(outcome=said(first), attempts=str(first.attempts), over=over, breaker=breaker, metrics=metrics, log=log)
+        states.append(trial.breaker())
+    return Seen(
+        outcome=said(first),
+        attempts=str(first.attempts),
+        over=over,
+        breaker=", ".join(states),
+        metrics=metrics,
+        log=log,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

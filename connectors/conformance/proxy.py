@@ -17,7 +17,7 @@ class Trouble(enum.Enum):
     """The ways in which a network between us and a source goes wrong."""
 
     NONE = "nothing is wrong"
-    REFUSE = "each connection is reset as soon as it is made"
+    REFUSE = "each connection is reset as soon as it is made, and open ones at their next byte"
     SILENT = "connections are accepted, and nothing is ever said"
     DRIP = "what the server says arrives a byte a second"
     CUT = "the connection is reset when the server starts to answer a statement"
@@ -89,7 +89,7 @@ class Proxy:
     async def _answer(self, upstream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while octets := await upstream.read(65536):
             match self.trouble:
-                case Trouble.CUT:
+                case Trouble.CUT | Trouble.REFUSE:
                     reset(writer)
                     raise ConnectionResetError
                 case Trouble.HALF:

@@ -20,7 +20,7 @@ PERSONAL = (ZHANG.id_number, ZHANG.name, LI.id_number, LI.name, NOBODY.id_number
 """What no log, metric, exception or report of health may tell."""
 
 RESILIENCE: Mapping[str, object] = {
-    "timeout": "2s",
+    "timeout": "1700ms",
     "retries": 1,
     "backoff": "1ms",
     "breaker_failures": 2,
@@ -74,7 +74,7 @@ def asking(seconds: float = 30.0, *, case: str = "办-1") -> QueryContext:
 def sql_stanza(url: Mapping[str, object], /, statement: str = "", **more: object) -> dict[str, object]:
     """Write the stanza of a register in a database; `url` holds `url` or `url_file`, `more` further keys."""
     fact = {
-        "statement": statement or f"SELECT {', '.join(_COLUMNS)} FROM marriage WHERE id_number IN :keys",
+        "statement": statement or "SELECT id_number, name, status FROM marriage WHERE id_number IN :keys",
         "key": "id_number",
         "columns": {"status": "status"},
         **_SHAPE,

@@ -9,7 +9,7 @@ import asyncio
 import enum
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from connectors.conformance.proxy import drip, reset
@@ -42,6 +42,8 @@ class Misbehaviour(enum.Enum):
 
 
 Json = Mapping[str, object]
+Good = Json | Callable[[bytes], Json]
+"""A good answer, or what makes it of a request (head and body)."""
 
 
 class FaultServer:
@@ -52,7 +54,7 @@ class FaultServer:
     Use as an asynchronous context manager; `url` is where it listens.
     """
 
-    def __init__(self, good: Json, *, person: tuple[str, str], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, good: Good, *, person: tuple[str, str], tls: ssl.SSLContext | None = None) -> None:
         self._good = good
         self._person = person
         self._tls = tls
@@ -67,7 +69,7 @@ class FaultServer:
         """Commit this misbehaviour from now on; None for good behaviour."""
         self._fault = misbehaviour
 
-    def answer(self, good: Json) -> None:
+    def answer(self, good: Good) -> None:
         """Give another good answer from now on."""
         self._good = good
 
@@ -105,40 +107,39 @@ class FaultServer:
         if misbehaviour is Misbehaviour.REFUSE or (misbehaviour is Misbehaviour.FLAPPING and self.asked % 2):
             reset(writer)
             return
-        self.requests.append(await _request(reader))
+        request = await _request(reader)
+        self.requests.append(request)
+        good = self._good(request) if callable(self._good) else self._good
         if misbehaviour is Misbehaviour.SILENT:
             await reader.read()  # until the other side gives up
         elif misbehaviour is Misbehaviour.DRIP:
-            await drip(writer, self._whole())
+            await drip(writer, _http(200, _json(good)))
         elif misbehaviour is Misbehaviour.ENDLESS:
             await _flood(writer)
         else:
-            writer.write(self._spoilt(misbehaviour))
+            writer.write(self._spoilt(misbehaviour, good))
             await writer.drain()
 
-    def _whole(self) -> bytes:
-        return _http(200, _json(self._good))
-
-    def _spoilt(self, misbehaviour: Misbehaviour | None) -> bytes:
+    def _spoilt(self, misbehaviour: Misbehaviour | None, answer: Json) -> bytes:
         number, name = self._person
-        good = _json(self._good).decode()
+        good = _json(answer).decode()
         texts: dict[Misbehaviour | None, bytes] = {
-            None: self._whole(),
-            Misbehaviour.FLAPPING: self._whole(),
+            None: _http(200, good.encode()),
+            Misbehaviour.FLAPPING: _http(200, good.encode()),
             Misbehaviour.ERROR_TEXT_IN_200: _http(200, "没有数据或者时间格式错误".encode()),
             Misbehaviour.LOGIN_PAGE: _http(200, b"<!doctype html><title>login</title><form></form>", kind="text/html"),
             Misbehaviour.REDIRECT: _http(302, b"", "Location: /login\r\n"),
             Misbehaviour.OTHER_SHAPE: _http(200, _json({"ret": 0, "payload": [[number]], "data": number})),
-            Misbehaviour.UNKNOWN_CODE: _http(200, _json({**self._good, "code": "E-999"})),
+            Misbehaviour.UNKNOWN_CODE: _http(200, _json({**answer, "code": "E-999"})),
             Misbehaviour.NOT_JSON: _http(200, good[: len(good) // 2].encode()),
             Misbehaviour.GBK: _http(200, good.encode("gbk"), kind="application/json;charset=GBK"),
             Misbehaviour.OTHER_PERSON: _http(200, good.replace(number, "110101199003071233").encode()),
             Misbehaviour.NO_SUBJECT: _http(200, good.replace(f'"{number}"', "null").encode()),
-            Misbehaviour.TWO_RECORDS: _http(200, _json(_doubled(self._good))),
+            Misbehaviour.TWO_RECORDS: _http(200, _json(_doubled(answer))),
             Misbehaviour.EMPTY_PAGE: _http(200, b""),
             Misbehaviour.NOT_FOUND: _http(404, b"not found", kind="text/plain"),
             Misbehaviour.PERSONAL_DATA_IN_500: _http(500, f"NullPointerException: {name} {number}".encode()),
-            Misbehaviour.DIES_MID_BODY: self._whole()[:-5],
+            Misbehaviour.DIES_MID_BODY: _http(200, good.encode())[:-5],
             Misbehaviour.TOO_MANY: _http(429, b""),
             Misbehaviour.UNAUTHORISED: _http(401, b""),
         }

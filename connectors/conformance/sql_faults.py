@@ -20,7 +20,7 @@ from connectors.conformance.registers import (
     behind_proxy,
     opened,
 )
-from connectors.conformance.scene import LI, ROWS, ZHANG, asking, married, sql_stanza
+from connectors.conformance.scene import LI, ROWS, ZHANG, asking, divorced, married, sql_stanza
 
 Make = Callable[[Stage], Any]
 WorldOf = Callable[[Stage], AbstractAsyncContextManager[World]]
@@ -151,11 +151,11 @@ def _full(make: Make) -> WorldOf:
 async def _beside_another(world: World, trial: Trial) -> Seen:
     """Ask about somebody whose record is well, in one batch with somebody whose record is not."""
     await world.begin()
-    both = await trial.source.check_many([married(ZHANG), married(LI)], asking())
+    both = await trial.source.check_many([married(ZHANG), divorced(LI)], asking())
     metrics, log = trial.metrics(), trial.log()
     assert world.end is not None
     await world.end()
-    over = await trial.source.check_many([married(ZHANG), married(LI)], asking())
+    over = await trial.source.check_many([married(ZHANG), divorced(LI)], asking())
     return Seen(
         outcome=" beside ".join(map(said, both)),
         attempts=" and ".join(str(one.attempts) for one in both),
@@ -172,8 +172,7 @@ async def _caller_gone(world: World, trial: Trial) -> Seen:
     trial.counts.counts.clear()
     await world.begin()
     asking_now = asyncio.create_task(trial.source.check_many([married()], asking()))
-    while not trial.source.is_busy:
-        await asyncio.sleep(0)
+    await trial.until_busy()
     await asyncio.sleep(_LOOK_AGAIN)
     asking_now.cancel()
     await asyncio.gather(asking_now, return_exceptions=True)
@@ -272,7 +271,7 @@ def _file(content: bytes | None) -> WorldOf:
     async def world(stage: Stage) -> AsyncIterator[World]:
         path: Path = stage.folder / "other.db"
         if content is not None:
-            path.write_bytes(content)
+            await asyncio.to_thread(path.write_bytes, content)
         yield World(stanza=sql_stanza({"url": f"sqlite:///{path}"}))
 
     return world

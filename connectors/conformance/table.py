@@ -39,7 +39,7 @@ _HEAD = """# What becomes of each fault
 Made by playing every fault against real servers and files: `python -m connectors.conformance.table`. Never edited by
 hand; a test plays the faults again and compares. Every source retries once, and its breaker opens after two failures in
 a row and rests for 30 s. *Outcome*, *attempts*, *metrics* and *log* are those of the first question under the fault;
-*when it is over* is the answer after the fault has ended and the breaker has rested; *breaker* tells its state after the
+*when it is over* is the answer after the fault has ended and the breaker has rested; *breaker* is its state after the
 first question, after a second one, and when it is over. Some rows are played otherwise: what is provoked says how.
 """
 

@@ -141,14 +141,8 @@ class SqlSource:
 
     def _read(self, use: Use, fact: SqlFact, keys: Sequence[str]) -> dict[str, Held]:
         try:
-            with use.here(), self._engine.connect() as connection:
-                try:
-                    use.hold(self._endings.of(connection.connection.driver_connection))
-                    columns, rows, dated = self._executed(connection, fact, keys)
-                finally:
-                    use.release()
-                    if use.is_interrupted:
-                        connection.invalidate()
+            with self._endings.connected(use) as connection:
+                columns, rows, dated = self._executed(connection, fact, keys)
         except Interrupted:
             raise SourceUnavailable(self._manifest.source, Cause.TIMEOUT, "given up") from None
         except (SQLAlchemyError, UnicodeError, OSError) as error:

@@ -6,6 +6,7 @@ make the session read only. Any other dialect must be told how (`session`), or i
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, event
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
@@ -65,7 +66,8 @@ def open_engine(url: URL, *, timeout: timedelta, connections: int, session: tupl
     }
     try:
         if name == "sqlite":
-            return _limit_steps(create_engine("sqlite://", creator=_sqlite(url, timeout), **options), timeout)
+            engine = create_engine("sqlite://", creator=_sqlite(url, timeout), **options)
+            return _follow(_limit_steps(engine, timeout), str(url.database))
         # One statement is one snapshot; a transaction around it would cost two more round trips.
         options |= {"isolation_level": "AUTOCOMMIT", "connect_args": _connect_arguments(url, timeout)}
         engine = create_engine(url, **options)
@@ -90,6 +92,29 @@ def _limit_steps(engine: Engine, timeout: timedelta) -> Engine:
         connection.connection.driver_connection.set_progress_handler(lambda: time.monotonic() > ends, _PROGRESS_STEPS)
 
     event.listen(engine, "before_cursor_execute", start)
+    return engine
+
+
+def _follow(engine: Engine, path: str) -> Engine:
+    """Open the file anew when another stands in its place: departments replace a file by renaming a new one over it,
+    and a connection would go on answering from the old one, which nobody can see any more."""
+
+    def identity() -> tuple[int, int] | None:
+        try:
+            found = os.stat(path)  # noqa: PTH116 (on the way of every question)
+        except OSError:
+            return None
+        return (found.st_dev, found.st_ino)
+
+    def opened(_connection: object, record: Any) -> None:
+        record.info["file"] = identity()
+
+    def lent(_connection: object, record: Any, _proxy: object) -> None:
+        if record.info.get("file") != identity():
+            raise DisconnectionError("another file stands in the place of this one")
+
+    event.listen(engine, "connect", opened)
+    event.listen(engine, "checkout", lent)
     return engine
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 
 _here = threading.local()
 
@@ -31,6 +31,8 @@ class Use:
         self._lock = threading.Lock()
         self._end: Callable[[], None] | None = None
         self.is_interrupted = False
+        self.opened: Any = None
+        """A driver's connection that was opened in this use and is not the pool's yet."""
 
     def interrupt(self) -> None:
         """End the use: the thread gets an error from its driver, or `Interrupted` before it starts to wait."""
@@ -66,13 +68,43 @@ class Use:
 
 
 class Endings:
-    """Knows how waits on the connections of one engine are ended."""
+    """Lends connections of one engine so that waits on them can be ended from outside."""
 
     def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         event.listen(engine, "do_connect", self._connect)
 
-    def of(self, connection: Any) -> Callable[[], None] | None:
+    @contextmanager
+    def connected(self, use: Use) -> Iterator[Connection]:
+        """Lend a connection for a use; one that was interrupted is given to nobody else afterwards.
+
+        Raises:
+            Interrupted: the use was interrupted before there was a connection.
+            SQLAlchemyError: there is none.
+        """
+        with use.here():
+            try:
+                connection = self._engine.connect()
+            except BaseException:
+                if (
+                    use.opened is not None
+                ):  # the pool closes only what it has, and a first look at a server comes before
+                    with suppress(Exception):
+                        use.opened.close()
+                raise
+            finally:
+                use.opened = None
+            with connection:
+                try:
+                    use.hold(self._of(connection.connection.driver_connection))
+                    yield connection
+                finally:
+                    use.release()
+                    if use.is_interrupted:
+                        connection.invalidate()
+
+    def _of(self, connection: Any) -> Callable[[], None] | None:
         """Say how a wait on a driver's connection is ended; None where it shows neither a call nor its socket."""
         if isinstance(connection, sqlite3.Connection):
             return connection.interrupt
@@ -89,7 +121,8 @@ class Endings:
             return self._connect_pymysql(dialect.loaded_dbapi.connect, use, keywords)
         connection = dialect.connect(*arguments, **keywords)
         if use is not None:
-            use.hold(self.of(connection))
+            use.opened = connection
+            use.hold(self._of(connection))
         return connection
 
     def _connect_pymysql(self, connect: Callable[..., Any], use: Use | None, keywords: Any) -> Any:
@@ -100,9 +133,14 @@ class Endings:
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         number = self._numbers[connection] = os.dup(wire.fileno())  # outlives the wrapping of the socket for TLS
         weakref.finalize(connection, os.close, number)
-        if use is not None:
-            use.hold(self.of(connection))
-        connection.connect(wire)
+        try:
+            if use is not None:
+                use.opened = connection
+                use.hold(self._of(connection))
+            connection.connect(wire)
+        except BaseException:
+            wire.close()
+            raise
         return connection
 
 

@@ -1,23 +1,12 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from connectors.conformance.faults import Fault, Stage
 from connectors.conformance.table import FAULTS, PATH, Row, parse, render, row
-from tests.connectors import mariadb
 
 WRITTEN = PATH.read_text(encoding="utf-8")
 ROWS = parse(WRITTEN)
-
-
-@pytest.fixture(scope="session")
-def mariadb_url() -> Iterator[str]:
-    """The URL of a database on a real MariaDB."""
-    if not mariadb.AVAILABLE:
-        pytest.skip("neither TEST_MARIADB_URL nor a mariadbd")
-    with mariadb.server() as url:
-        yield url.render_as_string(hide_password=False)
 
 
 def marked(fault: Fault) -> object:
@@ -42,16 +31,27 @@ def test_the_table_holds_every_fault_once_in_order_and_is_written_as_it_would_be
     assert render([ROWS[fault.id] for fault in FAULTS]) == WRITTEN
 
 
-def test_no_fault_but_a_repeated_or_stale_answer_concludes_anything() -> None:
-    concluding = {one.id: one.cells["outcome"] for one in ROWS.values() if "MATCH" in one.cells["outcome"]}
-    assert set(concluding) == {
-        "http: flaps",
-        "sql, PostgreSQL: flaps",
-        "sql, MariaDB: flaps",
-        "dropbox: the newest drop is bad",
-        "http: a thousand questions at once",
-    }
-    assert not any("NO_RECORD" in one.cells["outcome"] for one in ROWS.values())
+UNHARMED = {
+    "http: flaps",
+    "sql, PostgreSQL: flaps",
+    "sql, MariaDB: flaps",
+    "dropbox: the newest drop is bad",
+    "http: a thousand questions at once",
+    "sql, SQLite: a thousand questions at once",
+    *(f"sql, {one}: an unreadable record in one batch with a good one" for one in ("SQLite", "PostgreSQL", "MariaDB")),
+}
+"""The faults under which the source still gives its own answer to somebody."""
+
+
+def test_no_fault_makes_an_answer_up() -> None:
+    assert {one.id for one in ROWS.values() if "MATCH" in one.cells["outcome"]} == UNHARMED
+    told = [one.cells["outcome"] + one.cells["over"] for one in ROWS.values()]
+    assert not any("NO_RECORD" in text or "MISMATCH" in text for text in told)
+
+
+def test_every_fault_that_ends_is_got_over() -> None:
+    over = {one.cells["over"] for one in ROWS.values()}
+    assert over == {"MATCH", "MATCH beside MATCH", "(it does not end by itself)"}
 
 
 def test_a_row_with_an_empty_cell_is_refused() -> None:
@@ -60,4 +60,3 @@ def test_a_row_with_an_empty_cell_is_refused() -> None:
         render([Row(kind=one.kind, name=one.name, provoked=one.provoked, cells={**one.cells, "log": " "})])
     with pytest.raises(ValueError, match="empty"):
         render([one], {"outcome": "outcome", "gateway": "the gateway answers"})
-    assert "MISMATCH" not in WRITTEN

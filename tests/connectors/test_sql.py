@@ -1,5 +1,4 @@
 import asyncio
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import date
@@ -303,13 +302,7 @@ def test_all_mistakes_are_told_at_once() -> None:
 
 SERVERS = [
     pytest.param("postgres", marks=pytest.mark.postgres),
-    pytest.param(
-        "mariadb",
-        marks=[
-            pytest.mark.mariadb,
-            pytest.mark.skipif("TEST_MARIADB_URL" not in os.environ, reason="TEST_MARIADB_URL names no server"),
-        ],
-    ),
+    pytest.param("mariadb", marks=pytest.mark.mariadb),
 ]
 
 
@@ -317,7 +310,7 @@ SERVERS = [
 def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A real server's database with the marriage table and two rows."""
     is_postgres = request.param == "postgres"
-    given = request.getfixturevalue("postgres_url") if is_postgres else os.environ["TEST_MARIADB_URL"]
+    given = request.getfixturevalue("postgres_url" if is_postgres else "mariadb_url")
     engine = create_engine(given)
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE IF EXISTS marriage"))
