@@ -21,7 +21,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from connectors.compare import identity
+from connectors.compare import identity, old_number
 from connectors.connector import Claim, Health, Manifest, QueryContext
 from connectors.drop import MANIFEST_SUFFIX, DropManifest, DropRefused, Snapshot, read_manifest, take, verify_signature
 from connectors.errors import SourceUnavailable
@@ -174,10 +174,10 @@ class DropboxSource:
 
     def _evidence(self, claim: Claim, snapshot: Snapshot, asked_at: datetime) -> Evidence:
         answered_at = self._now()
-        records = snapshot.records(identity(claim.subject.id_number))
-        outcome, as_of = judge(
-            claim, records, self._facts[claim.fact_type].shape, now=answered_at, as_of=snapshot.manifest.as_of
-        )
+        shape, number = self._facts[claim.fact_type].shape, identity(claim.subject.id_number)
+        old = old_number(number) if shape.number is not None else ""
+        records = snapshot.records(number, *filter(None, [old]))
+        outcome, as_of = judge(claim, records, shape, now=answered_at, as_of=snapshot.manifest.as_of)
         return Evidence(
             source=self._manifest.source,
             fact_type=claim.fact_type,
@@ -268,5 +268,7 @@ def _read_fact(part: Stanza, zone: ZoneInfo, freshness: timedelta | None) -> Dro
 
     key = part.text("key")
     columns.add(key)
-    shape = read_shape(part, field_reader=column, attributes="columns", zone=zone, freshness=freshness)
+    shape = read_shape(
+        part, field_reader=column, attributes="columns", zone=zone, freshness=freshness, number=itemgetter(key)
+    )
     return DropFact(key=key, columns=frozenset(columns), shape=shape)

@@ -21,7 +21,7 @@ import orjson
 from sqlalchemy import Connection, Engine, TextClause, bindparam, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from connectors.compare import Unreadable, identity
+from connectors.compare import Unreadable, identity, old_number
 from connectors.compare import text as read_text
 from connectors.connector import Claim, Coverage, Health, Manifest, QueryContext
 from connectors.coverage import read_coverage
@@ -44,6 +44,12 @@ class SqlFact:
     key: str
     columns: frozenset[str]
     shape: Shape
+
+    def old_numbers(self, keys: Sequence[str]) -> dict[str, str]:
+        """Give the key to each old number under which a row may stand, if rows may."""
+        if self.shape.number is None:
+            return {}
+        return {old: key for key in keys if (old := old_number(key))}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +158,8 @@ class SqlSource:
     def _executed(self, connection: Connection, fact: SqlFact, keys: Sequence[str]) -> tuple[set[str], Any, Any]:
         # The date first: data newer than their date are safe, data older than it are not.
         dated: Any = None if fact.as_of_statement is None else connection.execute(fact.as_of_statement).all()
-        result = connection.execute(fact.statement, {"keys": keys})
+        asked = [*keys, *fact.old_numbers(keys)]
+        result = connection.execute(fact.statement, {"keys": asked})
         return set(result.keys()), result.mappings().fetchmany(self._most_rows + 1), dated
 
     def _grouped(
@@ -164,9 +171,11 @@ class SqlSource:
             raise self._garbled(f"more than {self._most_rows} rows for {len(keys)} keys")
         as_of = self._as_of(fact, dated)
         found: dict[str, list[Record]] = {key: [] for key in keys}
+        renewed = fact.old_numbers(keys)
         for row in rows:
             try:
-                found[identity(read_text(row[fact.key]))].append(row)
+                number = identity(read_text(row[fact.key]))
+                found[renewed.get(number, number)].append(row)
             except (Unreadable, KeyError):
                 raise self._garbled("a row of somebody who was not asked about") from None
         return {key: Held(records=records, as_of=as_of) for key, records in found.items()}
@@ -273,7 +282,9 @@ def _read_fact(part: Stanza, zone: ZoneInfo, freshness: timedelta | None) -> Sql
 
     key = part.text("key")
     columns.add(key)
-    shape = read_shape(part, field_reader=column, attributes="columns", zone=zone, freshness=freshness)
+    shape = read_shape(
+        part, field_reader=column, attributes="columns", zone=zone, freshness=freshness, number=itemgetter(key)
+    )
     as_of = _read_statement(part, "as_of_statement") if "as_of_statement" in part else None
     if freshness is not None and as_of is None and shape.as_of is None:
         part.mistake(
