@@ -197,7 +197,8 @@ class Call:
                 if tries > self._policy.retries or not self._budget.take():
                     raise
             else:
-                return [replace(one, attempts=part.attempts) for one in found]
+                made = part.attempts
+                return [one if one.attempts == made else replace(one, attempts=made) for one in found]
             longest = self._policy.backoff.total_seconds() * 2 ** (tries - 1)
             await asyncio.sleep(longest * self._random())
 

@@ -31,11 +31,15 @@ _BY_PRIVATE_CODE = {
 }
 """GB 18030-2000, bytes FE51 to FEA0: the private code of a character, and its code since GB 18030-2005 and -2022."""
 _GLYPH_CHOICES = ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
+_AS_IT_IS = re.compile("[\u4e00-\u9fff·]+")
+"""Most names: Chinese characters of the first plane and the middle dot, of which nothing is folded."""
 _BLANK = re.compile(r"(.)\s+(?=(.))", re.DOTALL)
 
 
 def normal_name(written: str) -> str:
     """Return a name as it is compared; idempotent. Blanks stay between Latin words, one for many."""
+    if _AS_IT_IS.fullmatch(written):
+        return written
     coded = written.translate(_BY_PRIVATE_CODE).translate(_DOTS)
     folded = unicodedata.normalize("NFKC", coded).translate(_DOTS)
     visible = "".join(c for c in folded if not _is_invisible(c)).strip()
