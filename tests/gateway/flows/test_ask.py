@@ -1,17 +1,14 @@
 """How the time of a question is split among sources, in leaping time."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from connectors.outcome import MATCH, NO_RECORD, Cause, Outcome
 from connectors.resilience import Resilient
 from gateway.catalogue.model import SourcePolicy
 from gateway.catalogue.words import SourcePolicyKind
 from gateway.flows.ask import Ask, Asked
-from gateway.rules.budget import rounds_from, share
-from gateway.rules.plan import AllOf, AnyOf, FactCheck, Leaf, Node, NotOf, Plan
-from gateway.rules.verdict import UNASKED, Verdict
+from gateway.rules.plan import AnyOf, FactCheck, Leaf, Node, Plan
+from gateway.rules.verdict import Verdict
 from tests.connectors.clockwork import FACT, Written, about, after, play, seconds, wall, wrapped
 from tests.connectors.people import question
 
@@ -80,17 +77,3 @@ def test_a_silent_fact_leaves_time_for_the_one_that_is_ordered_after_it() -> Non
 def test_a_question_with_one_source_has_all_the_time() -> None:
     found, when = play(_asked_in_order({"a": 2.9}, within=3))
     assert (found.judgement.verdict, when) == (Verdict.ESTABLISHED, pytest.approx(2.9))
-
-
-def test_rounds_are_counted_along_the_order_only() -> None:
-    a, b, c, d = (Leaf(id=name) for name in "abcd")
-    ordered = AllOf(of=(a, AnyOf(of=(b, c)), NotOf(of=d)), ordered=True)
-    assert rounds_from(ordered, {}) == {"a": 3, "b": 2, "c": 2, "d": 1}
-    known = {"a": UNASKED, "b": UNASKED}
-    assert rounds_from(ordered, known) == {"c": 2, "d": 1}
-    assert rounds_from(AnyOf(of=(a, b, c)), {}) == {"a": 1, "b": 1, "c": 1}
-
-
-@given(st.floats(0, 1e6), st.floats(0, 1e6), st.integers(0, 50))
-def test_a_share_lies_between_now_and_the_deadline(now: float, left: float, rounds: int) -> None:
-    assert now <= share(now + left, now=now, rounds=rounds) <= now + left + 1e-6
