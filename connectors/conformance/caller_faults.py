@@ -23,14 +23,14 @@ def _somebody(number: int) -> Subject:
 @asynccontextmanager
 async def _service(_stage: Stage) -> AsyncIterator[World]:
     async with FaultServer(http_answer(), person=(ZHANG.id_number, ZHANG.name)) as server:
-        yield World(stanza=http_stanza(server.url, answer_timeout="5s", resilience={**RESILIENCE, "timeout": "20s"}))
+        yield World(stanza=http_stanza(server.url, answer_timeout="30s"))
 
 
 @asynccontextmanager
 async def _table(stage: Stage) -> AsyncIterator[World]:
     async with opened(lambda: SqliteRegister(stage.folder)) as register:
         register.fill([*ROWS, *((one.id_number, one.name, "1") for one in map(_somebody, range(_MANY)))])
-        yield World(stanza=sql_stanza({"url": register.url()}, statement_timeout="10s"))
+        yield World(stanza=sql_stanza({"url": register.url()}, statement_timeout="30s"))
 
 
 @asynccontextmanager
@@ -50,7 +50,7 @@ async def _silent(_stage: Stage) -> AsyncIterator[World]:
         async def end() -> None:
             server.misbehave(None)
 
-        stanza = http_stanza(server.url, answer_timeout="3s")
+        stanza = http_stanza(server.url, answer_timeout="10s")
         yield World(stanza=stanza, begin=begin, end=end)
 
 
@@ -65,7 +65,7 @@ async def _at_once(world: World, trial: Trial) -> Seen:
     return Seen(
         outcome=", ".join(f"{number} × {outcome}" for outcome, number in sorted(counted.items())),
         attempts="; ".join(sorted({str(one[0].attempts) for one in found})),
-        over=said(await trial.ask(married())),
+        over=said(await trial.ask_in_time(married())),
         breaker=trial.breaker(),
         metrics=trial.metrics(),
         log=trial.log(),
@@ -79,7 +79,7 @@ async def _too_late(world: World, trial: Trial) -> Seen:
     return Seen(
         outcome=said(late),
         attempts=str(late.attempts),
-        over=said(await trial.ask(married())),
+        over=said(await trial.ask_in_time(married())),
         breaker=trial.breaker(),
         metrics=metrics,
         log=log,
@@ -95,7 +95,7 @@ async def _hasty(world: World, trial: Trial) -> Seen:
     return Seen(
         outcome=said(hasty),
         attempts=str(hasty.attempts),
-        over=said(await trial.ask(married())),
+        over=said(await trial.ask_in_time(married())),
         breaker=trial.breaker(),
         metrics=trial.metrics(),
         log=trial.log(),
@@ -114,7 +114,7 @@ async def _gone(world: World, trial: Trial) -> Seen:
     return Seen(
         outcome="nobody is told",
         attempts="1",
-        over=said(await trial.ask(married())),
+        over=said(await trial.ask_in_time(married())),
         breaker=trial.breaker(),
         metrics=trial.metrics(),
         log=trial.log(),

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from connectors.conformance.faults import Fault, Stage, World
-from connectors.conformance.scene import ROWS, drop, dropbox_stanza
+from connectors.conformance.scene import HASTY, ROWS, drop, dropbox_stanza
 
 Spoil = Callable[[Path], None]
 
@@ -54,7 +54,7 @@ async def _hanging(stage: Stage) -> AsyncIterator[World]:
             drop(folder, "newer", age=timedelta(minutes=1))
 
     try:
-        yield World(stanza=dropbox_stanza(folder), begin=begin, end=end)
+        yield World(stanza=dropbox_stanza(folder, resilience=dict(HASTY)), begin=begin, end=end)
     finally:
         await end()
 

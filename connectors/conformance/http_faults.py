@@ -35,6 +35,9 @@ _NAMES = {
 }
 
 
+_SILENT = (Misbehaviour.SILENT, Misbehaviour.DRIP)
+
+
 def free_port() -> int:
     """Find a loopback port on which nobody listens."""
     with socket.socket() as wire:
@@ -54,7 +57,8 @@ def _misbehaving(misbehaviour: Misbehaviour) -> Callable[[Stage], AbstractAsyncC
             async def end() -> None:
                 server.misbehave(None)
 
-            yield World(stanza=http_stanza(server.url), begin=begin, end=end)
+            patience = "400ms" if misbehaviour in _SILENT else "10s"
+            yield World(stanza=http_stanza(server.url, answer_timeout=patience), begin=begin, end=end)
 
     return world
 

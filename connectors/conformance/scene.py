@@ -20,12 +20,14 @@ PERSONAL = (ZHANG.id_number, ZHANG.name, LI.id_number, LI.name, NOBODY.id_number
 """What no log, metric, exception or report of health may tell."""
 
 RESILIENCE: Mapping[str, object] = {
-    "timeout": "1700ms",
+    "timeout": "30s",
     "retries": 1,
     "backoff": "1ms",
     "breaker_failures": 2,
     "breaker_rest": "30s",
 }
+HASTY: Mapping[str, object] = {**RESILIENCE, "timeout": "1s"}
+"""For sources that will be silent; all others have all the time that a busy machine may need."""
 ROWS: tuple[tuple[str, str, str], ...] = ((ZHANG.id_number, ZHANG.name, "1"), (LI.id_number, LI.name, "2"))
 """Number, name, and the code of the marital status: 1 married, 2 divorced."""
 
@@ -79,7 +81,7 @@ def sql_stanza(url: Mapping[str, object], /, statement: str = "", **more: object
         "columns": {"status": "status"},
         **_SHAPE,
     }
-    top = {"kind": "sql", "department": "民政厅", "statement_timeout": "300ms", "resilience": dict(RESILIENCE)}
+    top = {"kind": "sql", "department": "民政厅", "statement_timeout": "10s", "resilience": dict(RESILIENCE)}
     return {**top, **url, **more, "facts": {FACT: fact}}
 
 
@@ -99,7 +101,7 @@ def http_stanza(url: str, /, **more: object) -> dict[str, object]:
         "kind": "http",
         "department": "民政厅",
         "url": url,
-        "answer_timeout": "400ms",
+        "answer_timeout": "10s",
         "most_bytes": 4096,
         "resilience": dict(RESILIENCE),
     }

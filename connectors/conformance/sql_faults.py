@@ -20,10 +20,11 @@ from connectors.conformance.registers import (
     behind_proxy,
     opened,
 )
-from connectors.conformance.scene import LI, ROWS, ZHANG, asking, divorced, married, sql_stanza
+from connectors.conformance.scene import HASTY, LI, ROWS, ZHANG, asking, divorced, married, sql_stanza
 
 Make = Callable[[Stage], Any]
 WorldOf = Callable[[Stage], AbstractAsyncContextManager[World]]
+_SILENT = (Trouble.SILENT, Trouble.DRIP, Trouble.BLACK_HOLE)
 _LOOK_AGAIN = 0.02  # seconds between looks at what another session does; it can only be polled
 
 
@@ -85,9 +86,9 @@ def _locked(make: Make, beside: Callable[[Any], Awaitable[None]] | None = None) 
                 while unlocks:
                     await asyncio.to_thread(unlocks.pop())
 
-            long = {} if beside is None else {"statement_timeout": "5s"}
+            patience = "300ms" if beside is None else "20s"
             try:
-                stanza = sql_stanza(_url(stage, register.url()), **long)
+                stanza = sql_stanza(_url(stage, register.url()), statement_timeout=patience)
                 yield World(stanza=stanza, begin=begin, end=end, is_warm=True)
             finally:
                 await end()
@@ -114,7 +115,10 @@ def _troubled(make: Make, trouble: Trouble, *, is_warm: bool) -> WorldOf:
             async def end() -> None:
                 proxy.trouble = Trouble.NONE
 
-            stanza = sql_stanza(_url(stage, register.url(proxy.port)))
+            hasty: dict[str, object] = (
+                {"resilience": dict(HASTY), "statement_timeout": "2s"} if trouble in _SILENT else {}
+            )
+            stanza = sql_stanza(_url(stage, register.url(proxy.port)), **hasty)
             yield World(stanza=stanza, begin=begin, end=end, is_warm=is_warm)
 
     return world

@@ -89,7 +89,10 @@ async def test_a_full_and_silent_source_takes_no_lane_of_another(tmp_path: Path,
 
 async def test_the_bench_drives_sources_alone_and_beside_a_dead_one(tmp_path: Path, service: FaultServer) -> None:
     service.misbehave(Misbehaviour.SILENT)
-    well, dead = opened(sql_stanza({"url": SqliteRegister(tmp_path).url()})), opened(http_stanza(service.url))
+    well, dead = (
+        opened(sql_stanza({"url": SqliteRegister(tmp_path).url()})),
+        opened(http_stanza(service.url, answer_timeout="100ms")),
+    )
     found = await beside_a_dead_source(
         {"well": Driven(source=well, claim=lambda _: married(), callers=2)},
         Driven(source=dead, claim=lambda _: married(), callers=2),
