@@ -20,6 +20,7 @@ from connectors.errors import ConnectorError, StanzaError
 from connectors.policy import read_policy
 from connectors.resilience import Resilient
 from connectors.stanza import Stanza
+from connectors.telemetry import SILENCE, Telemetry
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9\-]{0,62}")
 
@@ -64,6 +65,7 @@ def connect(
     *,
     now: Callable[[], datetime],
     random: Callable[[], float] = randomness.random,
+    telemetry: Telemetry = SILENCE,
 ) -> Resilient:
     """Make a source's connector, wrapped in `Resilient`.
 
@@ -83,9 +85,11 @@ def connect(
         root.mistakes.extend(error.mistakes)
     except LookupError as error:
         root.mistake("kind", str(error))
+    if policy.cache is not None and connector is not None and connector.manifest.freshness is None:
+        root.mistake("resilience.cache", "needs a promised `freshness`: nothing else says how long an answer holds")
     root.finish()
     assert connector is not None
-    return Resilient(connector, policy, now=now, random=random)
+    return Resilient(connector, policy, now=now, random=random, telemetry=telemetry)
 
 
 def connect_all(
@@ -93,6 +97,7 @@ def connect_all(
     *,
     now: Callable[[], datetime],
     random: Callable[[], float] = randomness.random,
+    telemetry: Telemetry = SILENCE,
 ) -> dict[str, Resilient]:
     """Make the connectors of all sources (the table `[sources]`), by name.
 
@@ -106,7 +111,7 @@ def connect_all(
             mistakes.append(f"{name}: must be a table")
             continue
         try:
-            found[name] = connect(name, stanza, now=now, random=random)
+            found[name] = connect(name, stanza, now=now, random=random, telemetry=telemetry)
         except StanzaError as error:
             mistakes += [f"{name}: {mistake}" for mistake in error.mistakes]
     if mistakes:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from string import ascii_lowercase
 
 from connectors.connector import Value
+from connectors.names import normal_name
 
 _DOTS = dict.fromkeys(map(ord, "•・‧∙⋅•●᛫⸱"), "·")
 _CAPITALS = {ord(letter): letter.upper() for letter in ascii_lowercase}
@@ -20,6 +21,8 @@ _INVISIBLE = dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD), Non
 _GB2312_AS_LATIN1 = re.compile(r"(?:[\x00-\x7f]|[\xa1-\xf7][\xa1-\xfe])*")
 _LOST = re.compile(r"[?\s·]*\?[?\s·]*")
 _DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?:[T ].*)?", re.ASCII | re.DOTALL)
+_NUMBER = re.compile(r"\d{17}X", re.ASCII)
+"""A resident number whose check character registers write as they please."""
 _LAST_C1_CONTROL = 0x9F
 
 
@@ -44,6 +47,25 @@ def identity(text: str) -> str:
     return normalise("".join(normalise(text).split()).translate(_CAPITALS))
 
 
+def old_number(number: str) -> str:
+    """Give the 15-digit number that the bearer of an 18-digit resident number had until 1999; empty for who had none.
+
+    It lacks the century and the check digit (GB 11643). Only people born in the 1900s have one without doubt: the order
+    numbers from 996 on were kept for those born before.
+    """
+    is_plain = re.fullmatch(r"\d{6}19\d{9}[\dX]", number, re.ASCII) is not None and number[14:17] < "996"
+    return number[:6] + number[8:17] if is_plain else ""
+
+
+def same_name(name: str, held: object) -> bool:
+    """Say whether a held value (not empty) is a person's or organisation's name; see `connectors.names`.
+
+    Raises:
+        Unreadable: the held value is no readable text.
+    """
+    return normal_name(text(held)) == normal_name(name)
+
+
 def is_empty(held: object) -> bool:
     """Say whether a held value is no value: absent, or a text of blanks only."""
     return held is None or (isinstance(held, str) and not normalise(held))
@@ -61,6 +83,8 @@ def agrees(expected: Value, held: object) -> bool:
         return _whole(held) == expected
     if isinstance(expected, date):
         return day(held) == (expected.date() if isinstance(expected, datetime) else expected)
+    if _NUMBER.fullmatch(expected):
+        return identity(text(held)) == expected
     return normalise(text(held)) == normalise(expected)
 
 

@@ -88,6 +88,13 @@ class Manifest:
     """By fact type; a fact type not named is covered everywhere and always."""
     freshness: timedelta | None = None
     sensitive: frozenset[str] = frozenset()
+    batch: int = 1
+    """Claims of one fact type that one call answers at about the cost of one. More than 1 only where the source is
+    not told who asks, and why: the claims of several callers then travel in one call, under the context of one."""
+    lanes: int = 0
+    """Calls that it can work on at once; 0 for no limit of its own."""
+    asked_once: frozenset[str] = frozenset()
+    """Fact types that may not be asked again for the same answer (asking is charged, or uses up a ticket)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

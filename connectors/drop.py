@@ -55,9 +55,10 @@ class Snapshot:
     manifest: DropManifest
     rows: Mapping[str, Sequence[tuple[str, ...]]]
 
-    def records(self, key: str) -> list[Record]:
-        """Give the records of one identity number."""
-        return [dict(zip(self.manifest.columns, row, strict=True)) for row in self.rows.get(key, ())]
+    def records(self, *keys: str) -> list[Record]:
+        """Give the records under any of some identity numbers."""
+        found = (row for key in keys for row in self.rows.get(key, ()))
+        return [dict(zip(self.manifest.columns, row, strict=True)) for row in found]
 
 
 def read_manifest(octets: bytes, zone: ZoneInfo) -> DropManifest:

@@ -96,7 +96,8 @@ def unavailable(cause: Cause, until: datetime | None = None) -> Outcome:
 class Evidence:
     """What one source said of one claim, when, and on data as of when; never the raw answer.
 
-    `raw_digest` is the SHA-256 of the source's raw answer (32 bytes), or empty when none came.
+    `raw_digest` is the SHA-256 of the source's raw answer (32 bytes), or empty when none came. `cached` says that the
+    source was not asked now: it answered this at `answered_at`, and its promise of freshness covers the time since.
     """
 
     source: str
@@ -107,3 +108,4 @@ class Evidence:
     as_of: datetime | None = None
     attempts: int = 1
     raw_digest: bytes = b""
+    cached: bool = False

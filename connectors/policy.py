@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from connectors.record import read_zone
-from connectors.stanza import Stanza
+from connectors.stanza import Stanza, duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,15 @@ class Policy:
     queue: int = 64
     breaker_failures: int = 5
     breaker_rest: timedelta = timedelta(seconds=30)
+    breaker_silence: timedelta = timedelta(seconds=1)
+    """How long a call must have been silent for its callers' giving up to count against the source; half of
+    `timeout` where that is less."""
+    hedge: timedelta | float | None = None
+    """When a second call is made beside one that takes long: after a time, or after the time that a share (0 to 1) of
+    the last answers did not exceed. None: never."""
+    cache: timedelta | None = None
+    """How long an answer that agrees is given again at most; None: never."""
+    cache_entries: int = 10_000
     windows: tuple[Window, ...] = ()
 
 
@@ -69,8 +79,28 @@ def read_policy(stanza: Stanza) -> Policy:
         queue=stanza.number("queue", 64, most=100_000),
         breaker_failures=stanza.number("breaker_failures", 5, least=1, most=1_000),
         breaker_rest=stanza.duration("breaker_rest", "30s"),
+        breaker_silence=stanza.duration("breaker_silence", "1s"),
+        hedge=_read_hedge(stanza),
+        cache=stanza.optional_duration("cache"),
+        cache_entries=stanza.number("cache_entries", 10_000, least=1, most=10_000_000),
         windows=tuple(_read_window(part, zone) for part in stanza.listed("windows")),
     )
+
+
+def _read_hedge(stanza: Stanza) -> timedelta | float | None:
+    written = stanza.text("hedge", "") if "hedge" in stanza else ""
+    percentile = re.fullmatch(r"p([1-9]\d)", written)
+    if not written:
+        return None
+    if percentile is not None:
+        return int(percentile[1]) / 100
+    try:
+        read = duration(written)
+    except ValueError:
+        read = timedelta(0)
+    if not read:
+        stanza.mistake("hedge", 'must be a duration such as "300ms", or a percentile from "p10" to "p99"')
+    return read
 
 
 def _read_window(part: Stanza, zone: ZoneInfo) -> Window:

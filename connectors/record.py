@@ -12,8 +12,9 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from connectors.compare import Unreadable, agrees, is_empty, normalise, text
+from connectors.compare import Unreadable, agrees, identity, is_empty, normalise, same_name, text
 from connectors.connector import Claim, Value
+from connectors.names import normal_name
 from connectors.outcome import (
     AMBIGUOUS,
     MATCH,
@@ -38,7 +39,8 @@ Reader = Callable[[Any], object]
 class Shape:
     """How a record of one fact type is read: each reader takes a record to a raw value.
 
-    `values` are code tables by attribute. `inactive` reads a state and names those in which the subject is dead,
+    `number`, where old 15-digit numbers are held, reads the number a record stands under. `values` are code tables by
+    attribute. `inactive` reads a state and names those in which the subject is dead,
     cancelled or merged. `latest` reads the value by which the newest of several records is picked; `narrow` those by
     which several are told apart if the claim gives them.
     """
@@ -46,6 +48,7 @@ class Shape:
     attributes: Mapping[str, Reader]
     values: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     name: Reader | None = None
+    number: Reader | None = None
     inactive: tuple[Reader, frozenset[str]] | None = None
     as_of: Reader | None = None
     latest: Reader | None = None
@@ -104,7 +107,7 @@ def _is_one_name(records: Sequence[Record], shape: Shape) -> bool:
     if shape.name is None:
         return True
     held = [shape.name(record) for record in records]
-    return len({"" if is_empty(one) else normalise(text(one)) for one in held}) == 1
+    return len({"" if is_empty(one) else normal_name(text(one)) for one in held}) == 1
 
 
 def _newest(records: Sequence[Record], latest: Reader, zone: ZoneInfo) -> Record | None:
@@ -144,7 +147,14 @@ def _name(claim: Claim, record: Record, shape: Shape) -> Outcome:
     held = shape.name(record)
     if is_empty(held):
         return NOT_HELD
-    return MATCH if agrees(claim.subject.name, text(held)) else MISMATCH
+    if same_name(claim.subject.name, held):
+        return MATCH
+    # Old numbers were given twice at times: another name under one may well be another person's.
+    return AMBIGUOUS if _is_under_old_number(record, shape) else MISMATCH
+
+
+def _is_under_old_number(record: Record, shape: Shape) -> bool:
+    return shape.number is not None and len(identity(text(shape.number(record)))) == 15
 
 
 def _attribute(expected: Value, name: str, record: Record, shape: Shape) -> Outcome:
@@ -213,8 +223,9 @@ def read_shape(
     attributes: str,
     zone: ZoneInfo,
     freshness: timedelta | None,
+    number: Reader | None = None,
 ) -> Shape:
-    """Read a record's shape: the table `attributes`, `values`, `name`, `inactive`, `as_of`, `pick` and `narrow`.
+    """Read a record's shape: `attributes`, `values`, `name`, `old_numbers`, `inactive`, `as_of`, `pick` and `narrow`.
 
     `field_reader(stanza, key, spec)` makes a reader of what a stanza's key says (a column, a JMESPath expression).
     """
@@ -226,10 +237,14 @@ def read_shape(
         return {name: field_reader(stanza, f"{key}.{name}", spec) for name, spec in stanza.mapping(key).items()}
 
     readers = table(attributes)
+    holds_old = stanza.flag("old_numbers", False)
+    if holds_old and ("name" not in stanza or number is None):
+        stanza.mistake("old_numbers", "needs `name`: old numbers were given twice at times")
     return Shape(
         attributes=readers,
         values=read_values(stanza, readers),
         name=optional("name"),
+        number=number if holds_old else None,
         inactive=_read_inactive(stanza, field_reader),
         as_of=optional("as_of"),
         latest=_read_pick(stanza, field_reader),

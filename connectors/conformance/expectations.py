@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from connectors.conformance.faults import Fault
+from connectors.conformance.server import Misbehaviour
 from connectors.outcome import AMBIGUOUS, Cause, Evidence, Kind, Outcome, unavailable
 
 FORBIDDEN = frozenset({Kind.MATCH, Kind.MISMATCH, Kind.NO_RECORD})
@@ -12,29 +12,29 @@ FORBIDDEN = frozenset({Kind.MATCH, Kind.MISMATCH, Kind.NO_RECORD})
 
 _OUTAGE, _TIMEOUT, _GARBLED = (unavailable(cause) for cause in (Cause.OUTAGE, Cause.TIMEOUT, Cause.GARBLED))
 
-EXPECTED: Mapping[Fault, Outcome] = {
-    Fault.REFUSE: _OUTAGE,
-    Fault.SILENT: _TIMEOUT,
-    Fault.DRIP: _TIMEOUT,
-    Fault.ERROR_TEXT_IN_200: _GARBLED,
-    Fault.LOGIN_PAGE: _GARBLED,
-    Fault.REDIRECT: _GARBLED,
-    Fault.OTHER_SHAPE: _GARBLED,
-    Fault.UNKNOWN_CODE: _GARBLED,
-    Fault.NOT_JSON: _GARBLED,
-    Fault.GBK: _GARBLED,
-    Fault.OTHER_PERSON: _GARBLED,
-    Fault.NO_SUBJECT: _GARBLED,
-    Fault.TWO_RECORDS: AMBIGUOUS,
-    Fault.EMPTY_PAGE: _GARBLED,
-    Fault.NOT_FOUND: _GARBLED,
-    Fault.PERSONAL_DATA_IN_500: _OUTAGE,
-    Fault.DIES_MID_BODY: _OUTAGE,
-    Fault.ENDLESS: _GARBLED,
-    Fault.TOO_MANY: unavailable(Cause.OVERLOAD),
-    Fault.UNAUTHORISED: Outcome(kind=Kind.REFUSED, rule="HTTP 401"),
+EXPECTED: Mapping[Misbehaviour, Outcome] = {
+    Misbehaviour.REFUSE: _OUTAGE,
+    Misbehaviour.SILENT: _TIMEOUT,
+    Misbehaviour.DRIP: _TIMEOUT,
+    Misbehaviour.ERROR_TEXT_IN_200: _GARBLED,
+    Misbehaviour.LOGIN_PAGE: _GARBLED,
+    Misbehaviour.REDIRECT: _GARBLED,
+    Misbehaviour.OTHER_SHAPE: _GARBLED,
+    Misbehaviour.UNKNOWN_CODE: _GARBLED,
+    Misbehaviour.NOT_JSON: _GARBLED,
+    Misbehaviour.GBK: _GARBLED,
+    Misbehaviour.OTHER_PERSON: _GARBLED,
+    Misbehaviour.NO_SUBJECT: _GARBLED,
+    Misbehaviour.TWO_RECORDS: AMBIGUOUS,
+    Misbehaviour.EMPTY_PAGE: _GARBLED,
+    Misbehaviour.NOT_FOUND: _GARBLED,
+    Misbehaviour.PERSONAL_DATA_IN_500: _OUTAGE,
+    Misbehaviour.DIES_MID_BODY: _OUTAGE,
+    Misbehaviour.ENDLESS: _GARBLED,
+    Misbehaviour.TOO_MANY: unavailable(Cause.OVERLOAD),
+    Misbehaviour.UNAUTHORISED: Outcome(kind=Kind.REFUSED, rule="HTTP 401"),
 }
-"""What a service over HTTP must make of each fault. Flapping is a fault of time: see `require_no_conclusion`."""
+"""What a service over HTTP must make of each misbehaviour. Flapping is a fault of time: see `require_no_conclusion`."""
 
 
 class NonConforming(AssertionError):

@@ -1,193 +1,218 @@
-"""A department's service that misbehaves on demand: a real HTTP server on loopback, written on bare sockets.
+"""What a fault is, and what is seen when one befalls a source: the data behind `connectors/FAULTS.md`.
 
-Bare, because a web framework would not send half a body, a byte a second, or nothing.
+A fault makes a world (real servers and files) in which a source goes wrong; whoever has further questions about it,
+such as what a gateway makes of the source, opens the same world and asks for itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
-import json
-import socket
-import ssl
-import struct
-from collections.abc import Mapping
-from contextlib import suppress
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from structlog.testing import capture_logs
+
+from connectors.breaker import State
+from connectors.catalog import connect
+from connectors.conformance.expectations import require_discretion
+from connectors.conformance.scene import FACT, PERSONAL, Clock, asking, married
+from connectors.connector import Claim
+from connectors.outcome import Cause, Evidence
+from connectors.resilience import Resilient
+from connectors.telemetry import Counts
+
+SOURCE = "civil-affairs"
+_RESTED = timedelta(seconds=31)
 
 
-class Fault(enum.Enum):
-    """The ways of going wrong that were met in real exchanges."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Where faults are played: an empty folder of their own, and servers where there are any (SQLAlchemy URLs)."""
 
-    REFUSE = "connection reset as soon as it is made"
-    SILENT = "connection accepted, nothing ever said"
-    DRIP = "one byte a second"
-    ERROR_TEXT_IN_200 = "HTTP 200 with an error sentence"
-    LOGIN_PAGE = "HTTP 200 with an HTML login page"
-    REDIRECT = "HTTP 302 to a login page"
-    OTHER_SHAPE = "JSON of another shape"
-    UNKNOWN_CODE = "the agreed shape with a code nobody declared"
-    NOT_JSON = "half a JSON text"
-    GBK = "the agreed JSON in GBK"
-    OTHER_PERSON = "another person's record"
-    NO_SUBJECT = "a record that does not say whose it is"
-    TWO_RECORDS = "two records of the person"
-    EMPTY_PAGE = "HTTP 200 and no body"
-    NOT_FOUND = "HTTP 404, not declared to mean anything"
-    PERSONAL_DATA_IN_500 = "HTTP 500 whose body tells the person's data"
-    DIES_MID_BODY = "connection closed in the middle of the body"
-    ENDLESS = "a body without end"
-    TOO_MANY = "HTTP 429"
-    UNAUTHORISED = "HTTP 401"
-    FLAPPING = "every second connection reset"
+    folder: Path
+    postgres_url: str | None = None
+    mariadb_url: str | None = None
+
+    def has(self, needs: frozenset[str]) -> bool:
+        """Say whether every server needed (`postgres`, `mariadb`) is there."""
+        there = {"postgres": self.postgres_url, "mariadb": self.mariadb_url}
+        return all(there[need] is not None for need in needs)
 
 
-Json = Mapping[str, object]
+async def _nothing() -> None:
+    pass
 
 
-class FaultServer:
-    """Serves one good answer, or a fault in its place.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """A source's stanza, and how the fault begins and ends. `is_warm`: the source was asked once before it begins."""
 
-    With `tls` it speaks HTTPS. `good` is the agreed answer about `person` (identity number and name, both in it);
-    `asked` counts connections.
-    Use as an asynchronous context manager; `url` is where it listens.
-    """
-
-    def __init__(self, good: Json, *, person: tuple[str, str], tls: ssl.SSLContext | None = None) -> None:
-        self._good = good
-        self._person = person
-        self._tls = tls
-        self._fault: Fault | None = None
-        self._server: asyncio.Server | None = None
-        self._handlers: set[asyncio.Task[None]] = set()
-        self.asked = 0
-        self.requests: list[bytes] = []
-        self.url = ""
-
-    def misbehave(self, fault: Fault | None) -> None:
-        """Commit this fault from now on; None for good behaviour."""
-        self._fault = fault
-
-    def answer(self, good: Json) -> None:
-        """Give another good answer from now on."""
-        self._good = good
-
-    async def __aenter__(self) -> FaultServer:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
-        host, port = self._server.sockets[0].getsockname()[:2]
-        self.url = f"{'https' if self._tls else 'http'}://{host}:{port}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for handler in self._handlers:
-            handler.cancel()
-        await asyncio.gather(*self._handlers, return_exceptions=True)
-        await self._server.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._handlers.add(task)
-        task.add_done_callback(self._handlers.discard)
-        self.asked += 1
-        try:
-            # One that was cancelled must end quietly: asyncio reports a cancelled connection handler as an error.
-            with suppress(ConnectionError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                await self._converse(reader, writer)
-        finally:
-            writer.close()
-            with suppress(ConnectionError, ssl.SSLError, asyncio.CancelledError):
-                await writer.wait_closed()
-
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        fault = self._fault
-        if fault is Fault.REFUSE or (fault is Fault.FLAPPING and self.asked % 2):
-            _reset(writer)
-            return
-        self.requests.append(await _request(reader))
-        if fault is Fault.SILENT:
-            await reader.read()  # until the other side gives up
-        elif fault is Fault.DRIP:
-            await _drip(writer, self._whole())
-        elif fault is Fault.ENDLESS:
-            await _flood(writer)
-        else:
-            writer.write(self._spoilt(fault))
-            await writer.drain()
-
-    def _whole(self) -> bytes:
-        return _http(200, _json(self._good))
-
-    def _spoilt(self, fault: Fault | None) -> bytes:
-        number, name = self._person
-        good = _json(self._good).decode()
-        texts: dict[Fault | None, bytes] = {
-            None: self._whole(),
-            Fault.FLAPPING: self._whole(),
-            Fault.ERROR_TEXT_IN_200: _http(200, "没有数据或者时间格式错误".encode()),
-            Fault.LOGIN_PAGE: _http(200, b"<!doctype html><title>login</title><form></form>", kind="text/html"),
-            Fault.REDIRECT: _http(302, b"", "Location: /login\r\n"),
-            Fault.OTHER_SHAPE: _http(200, _json({"ret": 0, "payload": [[number]], "data": number})),
-            Fault.UNKNOWN_CODE: _http(200, _json({**self._good, "code": "E-999"})),
-            Fault.NOT_JSON: _http(200, good[: len(good) // 2].encode()),
-            Fault.GBK: _http(200, good.encode("gbk"), kind="application/json;charset=GBK"),
-            Fault.OTHER_PERSON: _http(200, good.replace(number, "110101199003071233").encode()),
-            Fault.NO_SUBJECT: _http(200, good.replace(f'"{number}"', "null").encode()),
-            Fault.TWO_RECORDS: _http(200, _json(_doubled(self._good))),
-            Fault.EMPTY_PAGE: _http(200, b""),
-            Fault.NOT_FOUND: _http(404, b"not found", kind="text/plain"),
-            Fault.PERSONAL_DATA_IN_500: _http(500, f"NullPointerException: {name} {number}".encode()),
-            Fault.DIES_MID_BODY: self._whole()[:-5],
-            Fault.TOO_MANY: _http(429, b""),
-            Fault.UNAUTHORISED: _http(401, b""),
-        }
-        return texts[fault]
+    stanza: Mapping[str, object]
+    begin: Callable[[], Awaitable[None]] = _nothing
+    end: Callable[[], Awaitable[None]] | None = None
+    """None: it does not end by itself, or never began."""
+    claim: Claim = field(default_factory=married)
+    is_warm: bool = False
 
 
-def _json(tree: object) -> bytes:
-    return json.dumps(tree, ensure_ascii=False).encode()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was seen of one fault, in words; no cell is empty."""
+
+    outcome: str
+    attempts: str
+    over: str
+    breaker: str
+    metrics: str
+    log: str
 
 
-def _doubled(tree: object) -> object:
-    """Write every list of records twice over."""
-    if isinstance(tree, Mapping):
-        return {key: _doubled(part) for key, part in tree.items()}
-    return [*tree, *tree] if isinstance(tree, list) else tree
+@dataclass(slots=True, kw_only=True)
+class Trial:
+    """A source under a fault, with everything that tells of it."""
+
+    source: Resilient
+    clock: Clock
+    counts: Counts
+    events: list[Mapping[str, object]]
+    texts: list[str]
+
+    async def ask(self, claim: Claim) -> Evidence:
+        """Ask about one claim."""
+        [evidence] = await self.source.check_many([claim], asking())
+        self.texts.append(repr(evidence))
+        return evidence
+
+    async def ask_in_time(self, claim: Claim) -> Evidence:
+        """Ask a source that is well, and again if it is only this machine that has no time for it."""
+        found = await self.ask(claim)
+        for _ in range(20):
+            if found.outcome.cause is not Cause.TIMEOUT:
+                break
+            self.clock.move(_RESTED)
+            found = await self.ask(claim)
+        return found
+
+    async def until_busy(self) -> None:
+        """Give the loop turns until a call to the source is under way."""
+        while not self.source.is_busy:  # noqa: ASYNC110 (a turn of the loop, not time)
+            await asyncio.sleep(0)
+
+    def log(self) -> str:
+        """Tell the different events logged so far, with what they say."""
+        told = [
+            f"{event['event']} ({', '.join(f'{key}={event[key]}' for key in _TOLD if key in event)})"
+            for event in self.events
+        ]
+        return "; ".join(dict.fromkeys(told)) or "nothing"
+
+    def metrics(self) -> str:
+        """Tell what was counted so far."""
+        counted = sorted((names, number) for names, number in self.counts.counts.items())
+        return "; ".join(f"{names[0]} {names[-1] if len(names) > 3 else ''}×{n}" for names, n in counted) or "nothing"
+
+    def breaker(self) -> str:
+        """Tell the state of the breaker now; an open one with the cause that opened it."""
+        state, intervals = self.source.breaker_state(FACT), self.source.outages(FACT)
+        return state.value if state is State.CLOSED else f"{state.value}({intervals[-1].cause.value})"
 
 
-def _http(status: int, body: bytes, headers: str = "", *, kind: str = "application/json") -> bytes:
-    head = (
-        f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n{headers}Connection: close\r\n"
+_TOLD = ("cause", "error", "problem", "rule")
+Play = Callable[[World, Trial], Awaitable[Seen]]
+
+
+async def befall(world: World, trial: Trial) -> Seen:
+    """Ask once under the fault, ask again for the breaker, end the fault and ask a third time."""
+    if world.is_warm:
+        await trial.ask_in_time(world.claim)
+        trial.counts.counts.clear()
+        trial.events.clear()
+    await world.begin()
+    first = await trial.ask(world.claim)
+    metrics, log, states = trial.metrics(), trial.log(), [trial.breaker()]
+    await trial.ask(world.claim)
+    states.append(trial.breaker())
+    trial.texts.append((await trial.source.probe()).detail)
+    over = "(it does not end by itself)"
+    if world.end is not None:
+        await world.end()
+        trial.clock.move(_RESTED)
+        over = said(await trial.ask_in_time(world.claim))
+        states.append(trial.breaker())
+    return Seen(
+        outcome=said(first),
+        attempts=str(first.attempts),
+        over=over,
+        breaker=", ".join(states),
+        metrics=metrics,
+        log=log,
     )
-    return head.encode() + b"\r\n" + body
 
 
-async def _request(reader: asyncio.StreamReader) -> bytes:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = 0
-    for line in head.split(b"\r\n"):
-        if line.lower().startswith(b"content-length:"):
-            length = int(line.split(b":")[1])
-    return head + await reader.readexactly(length)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One way of going wrong: its name, the kind of source, how it is provoked, and what plays it."""
+
+    name: str
+    kind: str
+    provoked: str
+    world: Callable[[Stage], AbstractAsyncContextManager[World]]
+    play: Play = befall
+    needs: frozenset[str] = frozenset()
+
+    @property
+    def id(self) -> str:
+        """What tells it from all others."""
+        return f"{self.kind}: {self.name}"
 
 
-async def _drip(writer: asyncio.StreamWriter, octets: bytes) -> None:
-    for octet in octets:
-        writer.write(bytes([octet]))
-        await writer.drain()
-        await asyncio.sleep(1)
+async def observe(fault: Fault, stage: Stage) -> Seen:
+    """Play a fault on a stage.
+
+    Raises:
+        NonConforming: personal data came into a log, an exception, a metric or a report of health.
+    """
+    clock, counts = Clock(), Counts()
+    async with fault.world(stage) as world:
+        with _listening() as (events, texts):
+            source = connect(SOURCE, world.stanza, now=clock, random=lambda: 0.0, telemetry=counts)
+            trial = Trial(source=source, clock=clock, counts=counts, events=events, texts=texts)
+            try:
+                seen = await fault.play(world, trial)
+            finally:
+                await source.aclose()
+        require_discretion([*texts, *map(str, events), str(counts.counts), repr(seen)], PERSONAL)
+    return seen
 
 
-async def _flood(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n[")
-    while True:
-        writer.write(b'"x",' * 4096)
-        await writer.drain()
+@contextmanager
+def _listening() -> Iterator[tuple[list[Mapping[str, object]], list[str]]]:
+    """Take down what is logged: through structlog, and by any library at any level."""
+    texts: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            texts.append(f"{record.getMessage()} {record.exc_info}")
+
+    root, listener = logging.getLogger(), Listener()
+    level = root.level
+    root.addHandler(listener)
+    root.setLevel(logging.DEBUG)
+    try:
+        with capture_logs() as events:
+            yield events, texts  # type: ignore[misc]
+    finally:
+        root.removeHandler(listener)
+        root.setLevel(level)
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
-    """Close with RST rather than FIN."""
-    connection = writer.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
+def said(evidence: Evidence) -> str:
+    """Write an outcome down, with the time to come back counted from when it was said."""
+    outcome = evidence.outcome
+    detail = outcome.cause.value if outcome.cause else outcome.rule or outcome.attribute
+    until = f", back in {int((outcome.until - evidence.answered_at).total_seconds())} s" if outcome.until else ""
+    return f"{outcome.kind.value}({detail}{until})" if detail else outcome.kind.value

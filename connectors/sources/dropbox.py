@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from connectors.compare import identity
+from connectors.compare import identity, old_number
 from connectors.connector import Claim, Health, Manifest, QueryContext
 from connectors.drop import MANIFEST_SUFFIX, DropManifest, DropRefused, Snapshot, read_manifest, take, verify_signature
 from connectors.errors import SourceUnavailable
@@ -29,6 +30,7 @@ from connectors.record import Reader, Shape, judge, read_shape, read_zone
 from connectors.sources.sql import digest
 from connectors.stanza import Stanza
 
+_BATCH = 1000  # one look at the folder serves all of them
 _log = structlog.get_logger(__name__)
 _Listing = tuple[tuple[str, int, int, int], ...]
 
@@ -149,6 +151,7 @@ class DropboxSource:
         self._dropbox = dropbox
         self._now = now
         self._one_looks = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"dropbox-{manifest.source}")
 
     @property
     def manifest(self) -> Manifest:
@@ -171,10 +174,10 @@ class DropboxSource:
 
     def _evidence(self, claim: Claim, snapshot: Snapshot, asked_at: datetime) -> Evidence:
         answered_at = self._now()
-        records = snapshot.records(identity(claim.subject.id_number))
-        outcome, as_of = judge(
-            claim, records, self._facts[claim.fact_type].shape, now=answered_at, as_of=snapshot.manifest.as_of
-        )
+        shape, number = self._facts[claim.fact_type].shape, identity(claim.subject.id_number)
+        old = old_number(number) if shape.number is not None else ""
+        records = snapshot.records(number, *filter(None, [old]))
+        outcome, as_of = judge(claim, records, shape, now=answered_at, as_of=snapshot.manifest.as_of)
         return Evidence(
             source=self._manifest.source,
             fact_type=claim.fact_type,
@@ -187,7 +190,7 @@ class DropboxSource:
 
     async def _look(self) -> None:
         async with self._one_looks:
-            if not await asyncio.to_thread(self._dropbox.look):
+            if not await asyncio.get_running_loop().run_in_executor(self._thread, self._dropbox.look):
                 return
             coverage = {
                 name: one.manifest.coverage
@@ -207,7 +210,8 @@ class DropboxSource:
         return Health(ok=not found, detail="; ".join(found) or "every drop is good", probed_at=self._now())
 
     async def aclose(self) -> None:
-        """Forget the snapshots."""
+        """Forget the snapshots; a look that a folder holds up ends when the folder lets it."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
         self._dropbox.snapshots = {}
 
 
@@ -235,6 +239,8 @@ def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], dateti
         fact_types=frozenset(facts),
         freshness=freshness,
         sensitive=frozenset(sensitive),
+        batch=_BATCH,
+        lanes=1,
     )
     dropbox = Dropbox(folder, facts, zone=zone, public_key=public_key, most_bytes=most_bytes)
     return DropboxSource(manifest=manifest, facts=facts, dropbox=dropbox, now=now)
@@ -262,5 +268,7 @@ def _read_fact(part: Stanza, zone: ZoneInfo, freshness: timedelta | None) -> Dro
 
     key = part.text("key")
     columns.add(key)
-    shape = read_shape(part, field_reader=column, attributes="columns", zone=zone, freshness=freshness)
+    shape = read_shape(
+        part, field_reader=column, attributes="columns", zone=zone, freshness=freshness, number=itemgetter(key)
+    )
     return DropFact(key=key, columns=frozenset(columns), shape=shape)

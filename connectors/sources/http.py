@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from connectors.compare import Unreadable, identity, is_empty, text
+from connectors.compare import Unreadable, identity, is_empty, old_number, text
 from connectors.connector import Claim, Coverage, Health, Manifest, QueryContext
 from connectors.coverage import read_coverage
 from connectors.errors import ConnectorError, SourceRefused, SourceUnavailable
@@ -183,7 +183,8 @@ class HttpSource:
             return GARBLED, None
         if not records:
             return (NO_RECORD if fact.empty_is_absent else GARBLED), None
-        if fact.echo is not None and not all(_is_about(claim, fact.echo(one)) for one in records):
+        numbers = _numbers(claim, fact.shape)
+        if fact.echo is not None and not all(_is_about(numbers, fact.echo(one)) for one in records):
             return GARBLED, None
         if fact.codes is None:
             return judge(claim, records, fact.shape, now=self._now())
@@ -228,8 +229,14 @@ class HttpSource:
         await self._client.aclose()
 
 
-def _is_about(claim: Claim, echoed: object) -> bool:
-    return not is_empty(echoed) and identity(text(echoed)) == identity(claim.subject.id_number)
+def _numbers(claim: Claim, shape: Shape) -> set[str]:
+    """The numbers under which a record is the subject's."""
+    number = identity(claim.subject.id_number)
+    return {number} if shape.number is None else {number, old_number(number)} - {""}
+
+
+def _is_about(numbers: set[str], echoed: object) -> bool:
+    return not is_empty(echoed) and identity(text(echoed)) in numbers
 
 
 def _code(held: object) -> str:
@@ -260,11 +267,14 @@ def connect(
     facts: dict[str, HttpFact] = {}
     coverage: dict[str, Coverage] = {}
     sensitive: set[str] = set()
+    asked_once: set[str] = set()
     for fact_type, part in root.tables("facts").items():
         if "coverage" in part:
             coverage[fact_type] = read_coverage(part.table("coverage"))
         if part.flag("sensitive", False):
             sensitive.add(fact_type)
+        if part.flag("asked_once", False):
+            asked_once.add(fact_type)
         facts[fact_type] = _read_fact(part, headers, secrets, zone, freshness)
     root.finish()
     manifest = Manifest(
@@ -274,6 +284,7 @@ def connect(
         coverage=coverage,
         freshness=freshness,
         sensitive=frozenset(sensitive),
+        asked_once=frozenset(asked_once),
     )
     client = WebClient(name, url=url, tls=tls, timeout=timeout, most_bytes=most_bytes, connections=connections)
     return HttpSource(
@@ -314,10 +325,10 @@ def _read_fact(
     sent = placeholders(body)
     if not any(space in PERSONAL for space, _ in sent):
         part.mistake("json", "the request names nobody")
-    shape = read_shape(part, field_reader=path, attributes="attributes", zone=zone, freshness=freshness)
+    echo = path(part, "subject_echo", part.text("subject_echo")) if "subject_echo" in part else None
+    shape = read_shape(part, field_reader=path, attributes="attributes", zone=zone, freshness=freshness, number=echo)
     if freshness is not None and shape.as_of is None:
         part.mistake("as_of", "a promised freshness needs the date of the data")
-    echo = path(part, "subject_echo", part.text("subject_echo")) if "subject_echo" in part else None
     if mode == "query" and echo is None:
         part.mistake("subject_echo", "is missing: a record that names nobody proves nothing of anybody")
     success = read_signs(part, "success")

@@ -18,11 +18,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
-from sqlalchemy import Engine, TextClause, bindparam, make_url, text
+from sqlalchemy import Connection, Engine, TextClause, bindparam, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from connectors.coalesce import Coalescer
-from connectors.compare import Unreadable, identity
+from connectors.compare import Unreadable, identity, old_number
 from connectors.compare import text as read_text
 from connectors.connector import Claim, Coverage, Health, Manifest, QueryContext
 from connectors.coverage import read_coverage
@@ -31,6 +30,7 @@ from connectors.outcome import Cause, Evidence
 from connectors.record import Reader, Record, Shape, judge, moment, read_shape, read_zone
 from connectors.stanza import Stanza
 from connectors.transports.database import failure, open_engine
+from connectors.transports.interruption import Endings, Interrupted, Use
 
 _READS = re.compile(r"\s*(?:select|with|values|table)\b", re.IGNORECASE)
 
@@ -45,6 +45,12 @@ class SqlFact:
     columns: frozenset[str]
     shape: Shape
 
+    def old_numbers(self, keys: Sequence[str]) -> dict[str, str]:
+        """Give the key to each old number under which a row may stand, if rows may."""
+        if self.shape.number is None:
+            return {}
+        return {old: key for key in keys if (old := old_number(key))}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
@@ -55,7 +61,10 @@ class Held:
 
 
 class SqlSource:
-    """A database as a source. Statements run in a few threads, each with a connection of its own."""
+    """A database as a source. Statements run in a few threads of its own, each with a connection.
+
+    It is told neither who asks nor why, so claims of several callers may travel in one statement.
+    """
 
     def __init__(
         self,
@@ -64,19 +73,17 @@ class SqlSource:
         facts: Mapping[str, SqlFact],
         engine: Engine,
         threads: int,
-        batch: int,
         most_rows: int,
         now: Callable[[], datetime],
     ) -> None:
         self._manifest = manifest
         self._facts = facts
         self._engine = engine
+        self._endings = Endings(engine)
         self._most_rows = most_rows
         self._now = now
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=f"sql-{manifest.source}")
-        self._coalescers = {
-            name: Coalescer(self._fetcher(fact), limit=batch, lanes=threads) for name, fact in facts.items()
-        }
+        self._uses: set[Use] = set()
 
     @property
     def manifest(self) -> Manifest:
@@ -95,7 +102,7 @@ class SqlSource:
             by_fact[claim.fact_type].append(index)
         held = await asyncio.gather(
             *(
-                self._coalescers[fact_type].ask([identity(claims[index].subject.id_number) for index in indexes])
+                self._ask(fact_type, [identity(claims[index].subject.id_number) for index in indexes])
                 for fact_type, indexes in by_fact.items()
             )
         )
@@ -119,23 +126,41 @@ class SqlSource:
             raw_digest=digest(held.records),
         )
 
-    def _fetcher(self, fact: SqlFact) -> Callable[[Sequence[str]], asyncio.Future[dict[str, Held]]]:
-        def fetch(keys: Sequence[str]) -> asyncio.Future[dict[str, Held]]:
-            return asyncio.get_running_loop().run_in_executor(self._threads, self._read, fact, keys)
+    async def _ask(self, fact_type: str, keys: Sequence[str]) -> list[Held]:
+        """Read each key, in the same order, in statements of no more than `batch` keys."""
+        fact, different = self._facts[fact_type], list(dict.fromkeys(keys))
+        found: dict[str, Held] = {}
+        for first in range(0, len(different), self._manifest.batch):
+            found |= await self._in_thread(fact, different[first : first + self._manifest.batch])
+        return [found[key] for key in keys]
 
-        return fetch
-
-    def _read(self, fact: SqlFact, keys: Sequence[str]) -> dict[str, Held]:
+    async def _in_thread(self, fact: SqlFact, keys: Sequence[str]) -> dict[str, Held]:
+        use = Use()
+        self._uses.add(use)
         try:
-            with self._engine.connect() as connection:
-                # The date first: data newer than their date are safe, data older than it are not.
-                dated: Any = None if fact.as_of_statement is None else connection.execute(fact.as_of_statement).all()
-                result = connection.execute(fact.statement, {"keys": keys})
-                columns = set(result.keys())
-                rows: Sequence[Any] = result.mappings().fetchmany(self._most_rows + 1)
-        except (SQLAlchemyError, UnicodeError) as error:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, use, fact, keys)
+        except asyncio.CancelledError:
+            use.interrupt()
+            raise
+        finally:
+            self._uses.discard(use)
+
+    def _read(self, use: Use, fact: SqlFact, keys: Sequence[str]) -> dict[str, Held]:
+        try:
+            with self._endings.connected(use) as connection:
+                columns, rows, dated = self._executed(connection, fact, keys)
+        except Interrupted:
+            raise SourceUnavailable(self._manifest.source, Cause.TIMEOUT, "given up") from None
+        except (SQLAlchemyError, UnicodeError, OSError) as error:
             raise failure(self._manifest.source, error) from None
         return self._grouped(fact, keys, columns, rows, dated)
+
+    def _executed(self, connection: Connection, fact: SqlFact, keys: Sequence[str]) -> tuple[set[str], Any, Any]:
+        # The date first: data newer than their date are safe, data older than it are not.
+        dated: Any = None if fact.as_of_statement is None else connection.execute(fact.as_of_statement).all()
+        asked = [*keys, *fact.old_numbers(keys)]
+        result = connection.execute(fact.statement, {"keys": asked})
+        return set(result.keys()), result.mappings().fetchmany(self._most_rows + 1), dated
 
     def _grouped(
         self, fact: SqlFact, keys: Sequence[str], columns: set[str], rows: Sequence[Record], dated: Any
@@ -146,9 +171,11 @@ class SqlSource:
             raise self._garbled(f"more than {self._most_rows} rows for {len(keys)} keys")
         as_of = self._as_of(fact, dated)
         found: dict[str, list[Record]] = {key: [] for key in keys}
+        renewed = fact.old_numbers(keys)
         for row in rows:
             try:
-                found[identity(read_text(row[fact.key]))].append(row)
+                number = identity(read_text(row[fact.key]))
+                found[renewed.get(number, number)].append(row)
             except (Unreadable, KeyError):
                 raise self._garbled("a row of somebody who was not asked about") from None
         return {key: Held(records=records, as_of=as_of) for key, records in found.items()}
@@ -168,15 +195,16 @@ class SqlSource:
     async def probe(self) -> Health:
         """Run every statement with a key that nobody has."""
         try:
-            loop = asyncio.get_running_loop()
             for fact in self._facts.values():
-                await loop.run_in_executor(self._threads, self._read, fact, [""])
+                await self._in_thread(fact, [""])
         except SourceUnavailable as error:
             return Health(ok=False, detail=str(error), probed_at=self._now())
         return Health(ok=True, detail=f"{len(self._facts)} statements answered", probed_at=self._now())
 
     async def aclose(self) -> None:
-        """Let running statements end and close the connections."""
+        """Give up running statements and close the connections."""
+        for use in list(self._uses):
+            use.interrupt()
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
         self._engine.dispose()
 
@@ -201,11 +229,14 @@ def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], dateti
     facts: dict[str, SqlFact] = {}
     coverage: dict[str, Coverage] = {}
     sensitive: set[str] = set()
+    asked_once: set[str] = set()
     for fact_type, part in root.tables("facts").items():
         if "coverage" in part:
             coverage[fact_type] = read_coverage(part.table("coverage"))
         if part.flag("sensitive", False):
             sensitive.add(fact_type)
+        if part.flag("asked_once", False):
+            asked_once.add(fact_type)
         facts[fact_type] = _read_fact(part, zone, freshness)
     root.finish()
     assert engine is not None
@@ -216,10 +247,11 @@ def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], dateti
         coverage=coverage,
         freshness=freshness,
         sensitive=frozenset(sensitive),
+        batch=batch,
+        lanes=threads,
+        asked_once=frozenset(asked_once),
     )
-    return SqlSource(
-        manifest=manifest, facts=facts, engine=engine, threads=threads, batch=batch, most_rows=most_rows, now=now
-    )
+    return SqlSource(manifest=manifest, facts=facts, engine=engine, threads=threads, most_rows=most_rows, now=now)
 
 
 def _read_engine(root: Stanza, timeout: timedelta, threads: int) -> Engine | None:
@@ -250,7 +282,9 @@ def _read_fact(part: Stanza, zone: ZoneInfo, freshness: timedelta | None) -> Sql
 
     key = part.text("key")
     columns.add(key)
-    shape = read_shape(part, field_reader=column, attributes="columns", zone=zone, freshness=freshness)
+    shape = read_shape(
+        part, field_reader=column, attributes="columns", zone=zone, freshness=freshness, number=itemgetter(key)
+    )
     as_of = _read_statement(part, "as_of_statement") if "as_of_statement" in part else None
     if freshness is not None and as_of is None and shape.as_of is None:
         part.mistake(

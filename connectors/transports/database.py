@@ -6,6 +6,7 @@ make the session read only. Any other dialect must be told how (`session`), or i
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, event
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
@@ -23,7 +24,15 @@ from connectors.outcome import Cause
 
 KNOWN = ("sqlite", "postgresql", "mysql", "mariadb")
 _PROGRESS_STEPS = 2000  # virtual machine steps between looks at the clock: about 50 µs
-_TIMED_OUT = ("statement timeout", "interrupted", "max_statement_time", "maximum statement execution time", "timed out")
+_TIMED_OUT = (
+    "statement timeout",
+    "interrupted",
+    "database is locked",
+    "max_statement_time",
+    "maximum statement execution time",
+    "timed out",
+)
+_FULL = ("too many connections", "too many clients", "remaining connection slots", "max_user_connections")
 _WRONG_SCHEMA = (
     "no such table",
     "no such column",
@@ -32,6 +41,7 @@ _WRONG_SCHEMA = (
     "not a database",
     "malformed",
     "syntax error",
+    "could not decode",
 )
 
 
@@ -56,7 +66,8 @@ def open_engine(url: URL, *, timeout: timedelta, connections: int, session: tupl
     }
     try:
         if name == "sqlite":
-            return _limit_steps(create_engine("sqlite://", creator=_sqlite(url), **options), timeout)
+            engine = create_engine("sqlite://", creator=_sqlite(url, timeout), **options)
+            return _follow(_limit_steps(engine, timeout), str(url.database))
         # One statement is one snapshot; a transaction around it would cost two more round trips.
         options |= {"isolation_level": "AUTOCOMMIT", "connect_args": _connect_arguments(url, timeout)}
         engine = create_engine(url, **options)
@@ -66,11 +77,11 @@ def open_engine(url: URL, *, timeout: timedelta, connections: int, session: tupl
     return engine
 
 
-def _sqlite(url: URL) -> Callable[[], sqlite3.Connection]:
+def _sqlite(url: URL, timeout: timedelta) -> Callable[[], sqlite3.Connection]:
     if not url.database or url.database == ":memory:":
         raise ValueError("a SQLite source is a file")
     uri = f"file:{quote(url.database)}?mode=ro"
-    return lambda: sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=1.0)
+    return lambda: sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=timeout.total_seconds())
 
 
 def _limit_steps(engine: Engine, timeout: timedelta) -> Engine:
@@ -81,6 +92,29 @@ def _limit_steps(engine: Engine, timeout: timedelta) -> Engine:
         connection.connection.driver_connection.set_progress_handler(lambda: time.monotonic() > ends, _PROGRESS_STEPS)
 
     event.listen(engine, "before_cursor_execute", start)
+    return engine
+
+
+def _follow(engine: Engine, path: str) -> Engine:
+    """Open the file anew when another stands in its place: departments replace a file by renaming a new one over it,
+    and a connection would go on answering from the old one, which nobody can see any more."""
+
+    def identity() -> tuple[int, int] | None:
+        try:
+            found = os.stat(path)  # noqa: PTH116 (on the way of every question)
+        except OSError:
+            return None
+        return (found.st_dev, found.st_ino)
+
+    def opened(_connection: object, record: Any) -> None:
+        record.info["file"] = identity()
+
+    def lent(_connection: object, record: Any, _proxy: object) -> None:
+        if record.info.get("file") != identity():
+            raise DisconnectionError("another file stands in the place of this one")
+
+    event.listen(engine, "connect", opened)
+    event.listen(engine, "checkout", lent)
     return engine
 
 
@@ -128,6 +162,10 @@ def failure(source: str, error: Exception) -> SourceUnavailable:
         return SourceUnavailable(source, Cause.OVERLOAD, "no connection became free in time")
     if any(mark in words for mark in _TIMED_OUT):
         return SourceUnavailable(source, Cause.TIMEOUT, kind)
+    if any(mark in words for mark in _FULL):
+        return SourceUnavailable(source, Cause.OVERLOAD, kind)
+    if isinstance(error, OSError):
+        return SourceUnavailable(source, Cause.OUTAGE, kind, connecting=True)
     if isinstance(error, OperationalError | InterfaceError) and not any(mark in words for mark in _WRONG_SCHEMA):
         return SourceUnavailable(source, Cause.OUTAGE, kind)
     return SourceUnavailable(source, Cause.GARBLED, kind)

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import httpcore
 import httpx
 
 from connectors.errors import SourceRefused, SourceUnavailable
 from connectors.outcome import Cause
 from connectors.stanza import Stanza
+from connectors.transports.resolution import OwnTransport
 
 # Both write whole URLs and headers, which carry id numbers and keys, into the log at INFO and DEBUG.
 for _name in ("httpx", "httpcore"):
@@ -40,11 +42,10 @@ class WebClient:
         self._most_bytes = most_bytes
         self._client = httpx.AsyncClient(
             base_url=url,
-            verify=tls,
+            transport=OwnTransport(source, tls=tls, connections=connections),
             trust_env=False,  # a proxy from the environment would see what is asked about whom
             follow_redirects=False,
             timeout=httpx.Timeout(self._timeout, connect=min(self._timeout, 3.0)),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
         )
 
     async def send(self, method: str, where: str, headers: Mapping[str, str], **body: Any) -> Answer:
@@ -59,15 +60,16 @@ class WebClient:
                 async with self._client.stream(method, where, headers=headers, **body) as response:
                     self._check(response)
                     return Answer(status=response.status_code, body=await self._read(response))
-        except httpx.ConnectTimeout:
-            raise self._fault(Cause.TIMEOUT, "no connection in time", connecting=True) from None
-        except httpx.PoolTimeout:
+        except (httpcore.ConnectTimeout, httpcore.ConnectError) as error:
+            cause = Cause.TIMEOUT if isinstance(error, httpcore.ConnectTimeout) else Cause.OUTAGE
+            raise self._fault(cause, "no connection", connecting=True) from None
+        except httpcore.PoolTimeout:
             raise self._fault(Cause.OVERLOAD, "no connection became free in time", connecting=True) from None
-        except (TimeoutError, httpx.TimeoutException):
+        except (TimeoutError, httpcore.TimeoutException):
             raise self._fault(Cause.TIMEOUT, "no whole answer in time") from None
         except (httpx.DecodingError, httpx.InvalidURL) as error:
             raise self._fault(Cause.GARBLED, type(error).__name__) from None
-        except (httpx.HTTPError, ssl.SSLError, OSError) as error:
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpx.HTTPError, ssl.SSLError, OSError) as error:
             raise self._fault(Cause.OUTAGE, type(error).__name__) from None
 
     async def _read(self, response: httpx.Response) -> bytes:

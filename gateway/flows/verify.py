@@ -328,5 +328,6 @@ def _fact(evidence: Evidence) -> dict[str, Json]:
         "answered_at": evidence.answered_at.isoformat(),
         "as_of": evidence.as_of.isoformat() if evidence.as_of else None,
         "attempts": evidence.attempts,
+        "cached": evidence.cached,
         "raw_digest": evidence.raw_digest.hex(),
     }

@@ -12,6 +12,8 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import date
 
+from connectors.names import normal_name
+
 NAME_LIMIT = 100
 """Characters a name may have; the longest registered ethnic-minority and foreign names are far shorter."""
 
@@ -19,7 +21,6 @@ _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _ID_CHECKS = "10X98765432"
 _USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
-_MIDDLE_DOTS = dict.fromkeys(map(ord, "•‧∙⋅・･᛫●▪︎﹒．·‥"), "·")
 _PERMIT_PREFIXES = ("81", "82", "83")
 _OLDEST_BIRTH_YEAR = 1880
 
@@ -143,25 +144,16 @@ def uscc_check_character(first_seventeen: str) -> str:
 
 
 def parse_name(text: str) -> str:
-    """Return a name as it is compared: NFKC, one kind of middle dot, single spaces; rare characters stay.
-
-    Spaces between Chinese characters are typing habits and are dropped; between Latin words one stays.
+    """Return a name as it is compared (`connectors.names`): as sources' names are, so that both are the same.
 
     Raises:
         IdentifierRefused: empty, longer than `NAME_LIMIT` characters, or with control characters.
     """
     if len(text) > NAME_LIMIT * 4:
         raise IdentifierRefused("name", Rule.TOO_LONG)
-    folded = unicodedata.normalize("NFKC", text.translate(_MIDDLE_DOTS)).translate(_MIDDLE_DOTS)
-    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in folded):
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text):
         raise IdentifierRefused("name", Rule.CONTROL_CHARACTERS)
-    # Zero-width characters are invisible and would make two equal names differ.
-    visible = "".join(c for c in folded if unicodedata.category(c) != "Cf")
-    words = visible.split()
-    name = words[0] if words else ""
-    for word in words[1:]:
-        latin = name[-1].isascii() and word[0].isascii()
-        name = f"{name} {word}" if latin else name + word
+    name = normal_name(text)
     if not name:
         raise IdentifierRefused("name", Rule.EMPTY)
     if len(name) > NAME_LIMIT:
@@ -170,17 +162,24 @@ def parse_name(text: str) -> str:
 
 
 def _compact(text: str) -> str:
-    """Fold full-width forms, drop spaces and the hyphens people type, and make letters upper-case."""
+    """Fold full-width forms, drop blanks, invisible characters and the hyphens people type; make letters upper-case."""
     if len(text) > 200:
         return text[:200]
     folded = unicodedata.normalize("NFKC", text)
-    return "".join(c for c in folded if not c.isspace() and c != "-").upper()
+    kept = (c for c in folded if not c.isspace() and c != "-" and unicodedata.category(c) != "Cf")
+    return "".join(c.upper() if c.isascii() else c for c in kept)
 
 
 def _upgrade(fifteen: str) -> str:
-    """Supply the century (only people born in the 1900s had 15 digits) and the check digit; GB 11643 annex."""
+    """Supply the century and the check digit.
+
+    The order numbers 996 to 999 were kept for people born in the 1800s, by common account; with them the century is
+    not known, and is not guessed.
+    """
     if not (fifteen.isascii() and fifteen.isdigit()):
         raise IdentifierRefused("resident-id", Rule.CHARACTERS)
+    if fifteen[12:] >= "996":
+        raise IdentifierRefused("resident-id", Rule.BIRTH_DATE)
     seventeen = f"{fifteen[:6]}19{fifteen[6:]}"
     return seventeen + resident_id_check_character(seventeen)
 

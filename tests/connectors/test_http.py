@@ -7,7 +7,7 @@ import pytest
 
 from connectors.catalog import connect
 from connectors.conformance.expectations import EXPECTED, require_no_conclusion
-from connectors.conformance.faults import Fault, FaultServer
+from connectors.conformance.server import FaultServer, Misbehaviour
 from connectors.connector import Claim
 from connectors.errors import StanzaError
 from connectors.outcome import Cause, Kind
@@ -33,7 +33,7 @@ async def outcome(server: FaultServer, asked: Claim, /, **more: object) -> str:
 
 @pytest.mark.parametrize("fault", EXPECTED)
 async def test_no_fault_becomes_a_conclusion_or_tells_personal_data(
-    server: FaultServer, fault: Fault, discreet: list[str]
+    server: FaultServer, fault: Misbehaviour, discreet: list[str]
 ) -> None:
     server.misbehave(fault)
     source = connect("civil-affairs", http_stanza(server.url, probe="/health"), now=now)
@@ -45,7 +45,7 @@ async def test_no_fault_becomes_a_conclusion_or_tells_personal_data(
 
 
 async def test_a_flapping_service_is_asked_again_and_answers(server: FaultServer) -> None:
-    server.misbehave(Fault.FLAPPING)
+    server.misbehave(Misbehaviour.FLAPPING)
     source = connect("civil-affairs", http_stanza(server.url), now=now)
     [evidence] = await source.check_many([claim(status="married")], question())
     assert (evidence.outcome.kind, evidence.attempts) == (Kind.MATCH, 2)
@@ -103,7 +103,7 @@ async def test_an_empty_list_is_absence_only_when_declared(server: FaultServer) 
 
 
 async def test_a_404_is_absence_only_when_declared(server: FaultServer) -> None:
-    server.misbehave(Fault.NOT_FOUND)
+    server.misbehave(Misbehaviour.NOT_FOUND)
     assert await outcome(server, claim(NOBODY), absent={"status": 404}) == "NO_RECORD"
 
 

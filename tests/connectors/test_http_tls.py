@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from connectors.catalog import connect
-from connectors.conformance.faults import FaultServer
+from connectors.conformance.server import FaultServer
 from connectors.outcome import Cause, Kind, Outcome
 from tests.connectors.people import GOOD, ZHANG, claim, http_stanza, now, question
 

@@ -226,7 +226,7 @@ async def test_a_full_bulkhead_is_overload_at_once() -> None:
     inner = Scripted(silence)
     source = wrap(inner, concurrency=1, queue=1, timeout=timedelta(seconds=60))
     held = [asyncio.create_task(one(source, claim(subject))) for subject in (ZHANG, LI)]
-    await until(lambda: bool(inner.calls) and source._bulkhead._waiting == 1)
+    await until(lambda: bool(inner.calls) and source._bulkhead.waiting == 1)
     assert (await one(source, claim(NOBODY))).outcome.cause is Cause.OVERLOAD
     for task in held:
         task.cancel()
@@ -259,7 +259,7 @@ async def test_a_breaker_leaves_a_dead_source_alone_tries_one_and_remembers() ->
 
 @given(st.lists(st.tuples(st.sampled_from("asfx"), st.integers(min_value=-100, max_value=100)), max_size=80))
 def test_a_breaker_is_never_stuck_and_its_intervals_never_overlap(events: list[tuple[str, int]]) -> None:
-    breaker, now = Breaker("f", failures=2, rest=timedelta(seconds=30)), NOW
+    breaker, now = Breaker("s", "f", failures=2, rest=timedelta(seconds=30)), NOW
     for event, seconds in events:
         now += timedelta(seconds=seconds)
         if event == "a":
@@ -267,7 +267,7 @@ def test_a_breaker_is_never_stuck_and_its_intervals_never_overlap(events: list[t
         elif event == "s":
             breaker.succeeded(now)
         elif event == "f":
-            breaker.failed(now)
+            breaker.failed(now, Cause.OUTAGE)
         else:
             breaker.abandoned()
     assert all(interval.closed_at is not None for interval in list(breaker.intervals)[:-1])

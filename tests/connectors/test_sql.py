@@ -1,5 +1,4 @@
 import asyncio
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import date
@@ -219,14 +218,15 @@ async def test_the_database_is_opened_so_that_nothing_can_be_written(marriages: 
 
 async def test_many_claims_cost_one_statement_and_late_ones_join_the_next(marriages: Marriages) -> None:
     path = marriages(ZHANG_MARRIED, LI_DIVORCED)
-    stanza = {k: v for k, v in sql_stanza(f"sqlite:///{path}", threads=1).items() if k != "kind"}
-    source = sql.connect("s", stanza, now=now)
+    source = source_of(path, threads=1)
+    inner = source._connector
+    assert isinstance(inner, sql.SqlSource)
     statements: list[int] = []
 
     def count(_c: object, _cursor: object, _text: str, parameters: tuple[str, ...], *_: object) -> None:
         statements.append(len(parameters))
 
-    event.listen(source._engine, "before_cursor_execute", count)
+    event.listen(inner._engine, "before_cursor_execute", count)
     context = question()
     many = [source.check_many([claim(), claim(LI), claim(NOBODY)], context) for _ in range(50)]
     found = await asyncio.gather(*many)
@@ -234,7 +234,6 @@ async def test_many_claims_cost_one_statement_and_late_ones_join_the_next(marria
     assert {tuple(one.outcome.kind for one in evidence) for evidence in found} == {
         (Kind.MATCH, Kind.MATCH, Kind.NO_RECORD)
     }
-    await source.aclose()
 
 
 async def test_a_probe_asks_about_nobody_and_tells_what_is_wrong(marriages: Marriages, tmp_path: Path) -> None:
@@ -303,13 +302,7 @@ def test_all_mistakes_are_told_at_once() -> None:
 
 SERVERS = [
     pytest.param("postgres", marks=pytest.mark.postgres),
-    pytest.param(
-        "mariadb",
-        marks=[
-            pytest.mark.mariadb,
-            pytest.mark.skipif("TEST_MARIADB_URL" not in os.environ, reason="TEST_MARIADB_URL names no server"),
-        ],
-    ),
+    pytest.param("mariadb", marks=pytest.mark.mariadb),
 ]
 
 
@@ -317,7 +310,7 @@ SERVERS = [
 def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A real server's database with the marriage table and two rows."""
     is_postgres = request.param == "postgres"
-    given = request.getfixturevalue("postgres_url") if is_postgres else os.environ["TEST_MARIADB_URL"]
+    given = request.getfixturevalue("postgres_url" if is_postgres else "mariadb_url")
     engine = create_engine(given)
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE IF EXISTS marriage"))

@@ -1,0 +1,269 @@
+"""Call one source within bounds, and turn whatever happens into outcomes: the only place that does.
+
+A failure becomes UNAVAILABLE or REFUSED and nothing else; there is no answer here that the source did not give.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from connectors.breaker import Breaker, State
+from connectors.connector import Claim, Connector, QueryContext
+from connectors.errors import SourceRefused, SourceUnavailable
+from connectors.hedge import hedged
+from connectors.latency import Latencies
+from connectors.outcome import Cause, Evidence, Kind, Outcome, unavailable
+from connectors.policy import Policy
+from connectors.retry_budget import RetryBudget
+from connectors.telemetry import Telemetry
+
+_log = structlog.get_logger(__name__)
+_DOWN = (Cause.OUTAGE, Cause.TIMEOUT)
+_GARBLED = unavailable(Cause.GARBLED)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Part:
+    """Claims of a call that are asked together, by index, and how often they were asked so far."""
+
+    indexes: Sequence[int]
+    attempts: int = 0
+
+
+class Call:
+    """Asks a source about claims of one fact type, under its breakers, timeout, retries and hedging.
+
+    Breakers are kept per fact type, the retry budget per source. `random` gives numbers from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        policy: Policy,
+        *,
+        now: Callable[[], datetime],
+        random: Callable[[], float],
+        telemetry: Telemetry,
+    ) -> None:
+        self._connector = connector
+        self._policy = policy
+        self._now = now
+        self._random = random
+        self._telemetry = telemetry
+        self._source = connector.manifest.source
+        self._budget = RetryBudget(share=policy.retry_share)
+        self._latencies: dict[str, Latencies] = {}
+        self.breakers: dict[str, Breaker] = {}
+
+    async def __call__(self, claims: Sequence[Claim], context: QueryContext, ends_at: float) -> list[Evidence]:
+        """Answer each claim, in the same order, by a loop time; raise nothing but cancellation."""
+        asked_at = self._now()
+        answers: dict[int, Evidence] = {}
+        part = _Part(indexes=range(len(claims)))
+        todo = [part] if asyncio.get_running_loop().time() < ends_at else []  # a queue may have used up all time
+        try:
+            async with asyncio.timeout_at(ends_at):
+                while todo:
+                    part = todo.pop()
+                    asked = [claims[index] for index in part.indexes]
+                    found = await self._settled(asked, context, part)
+                    if found is _GARBLED and self._can_be_parted(part, claims[0].fact_type):
+                        todo += _halves(part)
+                        continue
+                    if isinstance(found, Outcome):
+                        found = [self.told(claim, found, asked_at, attempts=part.attempts) for claim in asked]
+                    answers.update(zip(part.indexes, found, strict=True))
+        except TimeoutError:
+            pass
+        late = unavailable(Cause.TIMEOUT)
+        return [
+            answers[index] if index in answers else self.told(claim, late, asked_at, attempts=part.attempts)
+            for index, claim in enumerate(claims)
+        ]
+
+    def told(self, claim: Claim, outcome: Outcome, asked_at: datetime, *, attempts: int) -> Evidence:
+        """Say something of a claim that the source did not say."""
+        return Evidence(
+            source=self._source,
+            fact_type=claim.fact_type,
+            outcome=outcome,
+            asked_at=asked_at,
+            answered_at=self._now(),
+            attempts=attempts,
+        )
+
+    def _can_be_parted(self, part: _Part, fact_type: str) -> bool:
+        """Say whether a batch that came back unreadable is worth asking in halves, so that one record spoils no other.
+
+        A source of which nothing can be read any more opens its breaker on the way, and that ends it.
+        """
+        is_batch = self._connector.manifest.batch > 1 and len(part.indexes) > 1
+        return is_batch and self.breaker(fact_type).state is State.CLOSED
+
+    async def _settled(self, claims: Sequence[Claim], context: QueryContext, part: _Part) -> list[Evidence] | Outcome:
+        """Ask, if the breaker lets us; one outcome for all claims when it came to nothing."""
+        breaker = self.breaker(claims[0].fact_type)
+        back = breaker.closed_until(self._now())
+        if back is not None:
+            return unavailable(Cause.OUTAGE, back)
+        try:
+            return await self._guarded(breaker, claims, context, part)
+        except SourceRefused as error:
+            return Outcome(kind=Kind.REFUSED, rule=error.rule or "no reason given")
+        except SourceUnavailable as error:
+            return _GARBLED if error.cause is Cause.GARBLED else unavailable(error.cause, error.until)
+        except TimeoutError:
+            return unavailable(Cause.TIMEOUT)
+        except Exception as error:
+            # The type only: the text of an unforeseen error may hold what was asked or answered.
+            _log.error("source failed unforeseen", source=self._source, error=type(error).__name__)
+            return _GARBLED
+
+    def breaker(self, fact_type: str) -> Breaker:
+        """Give the breaker of a fact type."""
+        if fact_type not in self.breakers:
+            self.breakers[fact_type] = Breaker(
+                self._source,
+                fact_type,
+                failures=self._policy.breaker_failures,
+                rest=self._policy.breaker_rest,
+                moved=lambda state, interval: self._telemetry.breaker_moved(self._source, fact_type, state, interval),
+            )
+        return self.breakers[fact_type]
+
+    async def _guarded(
+        self, breaker: Breaker, claims: Sequence[Claim], context: QueryContext, part: _Part
+    ) -> list[Evidence]:
+        """Ask, and tell the breaker what that says of the source."""
+        clock = asyncio.get_running_loop().time
+        silent_at = clock() + self._silence
+        try:
+            found = await self._repeated(claims, context, part)
+        except SourceRefused as error:
+            breaker.succeeded(self._now())  # it is up, and said no
+            self._warn("source refuses", claims, rule=error.rule)
+            raise
+        except asyncio.CancelledError:
+            # Timeouts and deadlines cancel too. A long silence speaks against the source, a hasty caller does not.
+            if clock() >= silent_at:
+                breaker.failed(self._now(), Cause.TIMEOUT)
+                self._warn("source unavailable", claims, cause=Cause.TIMEOUT.value)
+            else:
+                breaker.abandoned()
+            raise
+        except Exception as error:
+            cause = _cause(error)
+            breaker.failed(self._now(), cause)
+            self._warn("source unavailable", claims, cause=cause.value)
+            raise
+        self._note(breaker, claims, found)
+        return found
+
+    def _note(self, breaker: Breaker, claims: Sequence[Claim], found: Sequence[Evidence]) -> None:
+        """Tell the breaker and the log what answers to single claims say of the source."""
+        causes = [one.outcome.cause for one in found if one.outcome.cause is not None]
+        down = next((cause for cause in causes if cause in _DOWN), None)
+        if down is not None:
+            breaker.failed(self._now(), down)
+        else:
+            breaker.succeeded(self._now())
+        for cause in dict.fromkeys(causes):
+            self._warn("answer unusable", claims, cause=cause.value, answers=causes.count(cause))
+
+    def _warn(self, event: str, claims: Sequence[Claim], **told: object) -> None:
+        _log.warning(event, source=self._source, fact_type=claims[0].fact_type, **told)
+
+    @property
+    def _silence(self) -> float:
+        return min(self._policy.breaker_silence, self._policy.timeout / 2).total_seconds()
+
+    async def _repeated(self, claims: Sequence[Claim], context: QueryContext, part: _Part) -> list[Evidence]:
+        """Ask, and ask again after faults of transport, within the budget."""
+        self._budget.called()
+        is_asked_once = claims[0].fact_type in self._connector.manifest.asked_once
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                found = await self._hedged(claims, context, part)
+            except SourceUnavailable as error:
+                if not error.connecting and (error.cause is not Cause.OUTAGE or is_asked_once):
+                    raise
+                if tries > self._policy.retries or not self._budget.take():
+                    raise
+            else:
+                made = part.attempts
+                return [one if one.attempts == made else replace(one, attempts=made) for one in found]
+            longest = self._policy.backoff.total_seconds() * 2 ** (tries - 1)
+            await asyncio.sleep(longest * self._random())
+
+    async def _hedged(self, claims: Sequence[Claim], context: QueryContext, part: _Part) -> list[Evidence]:
+        fact_type = claims[0].fact_type
+        after = self._hedge_after(fact_type)
+        if after is None:
+            return await self._once(claims, context, part)
+
+        def second() -> bool:
+            if not self._budget.take():
+                return False
+            self._telemetry.hedged(self._source, fact_type)
+            return True
+
+        return await hedged(
+            lambda: self._once(claims, context, part),
+            after=after,
+            may_ask_again=second,
+            is_good=lambda found: all(one.outcome.kind is not Kind.UNAVAILABLE for one in found),
+        )
+
+    def _hedge_after(self, fact_type: str) -> float | None:
+        hedge = self._policy.hedge
+        if hedge is None or fact_type in self._connector.manifest.asked_once:
+            return None
+        if isinstance(hedge, timedelta):
+            return hedge.total_seconds()
+        latencies = self._latencies.get(fact_type)
+        return None if latencies is None else latencies.percentile(hedge)
+
+    async def _once(self, claims: Sequence[Claim], context: QueryContext, part: _Part) -> list[Evidence]:
+        part.attempts += 1
+        fact_type, clock = claims[0].fact_type, asyncio.get_running_loop().time
+        began, result = clock(), "cancelled"
+        try:
+            found = await self._connector.check_many(claims, context)
+            self._check(found, claims)
+            result = "answered"
+            self._latencies.setdefault(fact_type, Latencies()).add(clock() - began)
+            return found
+        except SourceRefused:
+            result = "refused"
+            raise
+        except Exception as error:
+            result = _cause(error).value
+            raise
+        finally:
+            self._telemetry.attempted(self._source, fact_type, result, seconds=clock() - began, claims=len(claims))
+
+    def _check(self, found: object, claims: Sequence[Claim]) -> None:
+        is_fit = isinstance(found, list) and len(found) == len(claims)
+        if not is_fit or not isinstance(found, list):
+            raise SourceUnavailable(self._source, Cause.GARBLED, "not one answer for each claim")
+        for one, claim in zip(found, claims, strict=True):
+            if not isinstance(one, Evidence) or (one.source, one.fact_type) != (self._source, claim.fact_type):
+                raise SourceUnavailable(self._source, Cause.GARBLED, "an answer to another question")
+
+
+def _cause(error: Exception) -> Cause:
+    if isinstance(error, SourceUnavailable):
+        return error.cause
+    return Cause.TIMEOUT if isinstance(error, TimeoutError) else Cause.GARBLED
+
+
+def _halves(part: _Part) -> list[_Part]:
+    middle = len(part.indexes) // 2
+    return [_Part(indexes=half, attempts=part.attempts) for half in (part.indexes[:middle], part.indexes[middle:])]

@@ -1,0 +1,59 @@
+"""Bring a person's name into the form in which names are compared: pure, and never by guessing.
+
+What is folded is how a name was typed or coded, never what it is: full-width letters, look-alikes of the middle dot,
+blanks around Chinese characters, invisible characters, choices of glyph, and the private codes that GB 18030-2000 gave
+to fourteen characters before Unicode had them. Simplified and traditional characters, variants and capitals stay what
+they are: 張 and 张 are different names.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MIDDLE_DOT = "·"
+_DOTS = dict.fromkeys(map(ord, "•‧∙⋅・･᛫●▪⸱⸳ꞏ﹒．‥"), MIDDLE_DOT)
+_BY_PRIVATE_CODE = {
+    0xE816: 0x20087,
+    0xE817: 0x20089,
+    0xE818: 0x200CC,
+    0xE81E: 0x9FB4,
+    0xE826: 0x9FB5,
+    0xE82B: 0x9FB6,
+    0xE82C: 0x9FB7,
+    0xE831: 0x215D7,
+    0xE832: 0x9FB8,
+    0xE83B: 0x2298F,
+    0xE843: 0x9FB9,
+    0xE854: 0x9FBA,
+    0xE855: 0x241FE,
+    0xE864: 0x9FBB,
+}
+"""GB 18030-2000, bytes FE51 to FEA0: the private code of a character, and its code since GB 18030-2005 and -2022."""
+_GLYPH_CHOICES = ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
+_AS_IT_IS = re.compile("[\u4e00-\u9fff·]+")
+"""Most names: Chinese characters of the first plane and the middle dot, of which nothing is folded."""
+_BLANK = re.compile(r"(.)\s+(?=(.))", re.DOTALL)
+
+
+def normal_name(written: str) -> str:
+    """Return a name as it is compared; idempotent. Blanks stay between Latin words, one for many."""
+    if _AS_IT_IS.fullmatch(written):
+        return written
+    coded = written.translate(_BY_PRIVATE_CODE).translate(_DOTS)
+    folded = unicodedata.normalize("NFKC", coded).translate(_DOTS)
+    visible = "".join(c for c in folded if not _is_invisible(c)).strip()
+    joined = _BLANK.sub(lambda found: found[1] + ("" if _joins(found[1]) or _joins(found[2]) else " "), visible)
+    return unicodedata.normalize("NFKC", joined)  # what a blank or an invisible character kept apart may compose
+
+
+def _is_invisible(character: str) -> bool:
+    code = ord(character)
+    return unicodedata.category(character) == "Cf" or any(first <= code <= last for first, last in _GLYPH_CHOICES)
+
+
+def _joins(character: str) -> bool:
+    """Say whether blanks beside a character are a habit of typing: beside Chinese characters and the middle dot."""
+    return (
+        character == MIDDLE_DOT or unicodedata.east_asian_width(character) in "WF" or "\ue000" <= character <= "\uf8ff"
+    )

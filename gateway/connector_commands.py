@@ -1,0 +1,254 @@
+"""`chengxin connectors …`: try a stanza against its department, without a gateway, a catalogue or a ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import json as jsonlib
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from connectors.connector import Claim, Health, Value
+    from connectors.outcome import Evidence
+    from connectors.resilience import Resilient
+    from connectors.telemetry import Counts
+
+_NOBODY = "000000190001010009"
+"""A well-formed number of nobody: there is no division 000000."""
+_EXPLAINED: Mapping[str, str] = {
+    "MATCH": "The source's record agrees with everything that was claimed.",
+    "MISMATCH": "The source holds a record under this number, and it contradicts the claim (or bears another name).",
+    "NO_RECORD": "The source answered, is declared complete for this place and period, and holds no record.",
+    "NOT_HELD": "There is a record, and an attribute that was claimed is empty in it or is not in the stanza.",
+    "AMBIGUOUS": "Several records fit. Declare `pick` or `narrow`, if one of them can be told apart.",
+    "SUBJECT_INACTIVE": "The source says by the state declared in `inactive` that the person is dead or cancelled.",
+    "NOT_COVERED": "The stanza's `coverage` leaves out this place or period, or the source does not have this fact.",
+    "STALE": "The data are older than `freshness` promises, or nothing dates them.",
+    "NEEDS_ATTRIBUTE": "The request needs one more attribute: give it with --expect or --give.",
+    "PENDING": "A person is looking.",
+    "REFUSED": "The source will not answer us; asking again does not help. Ask its keepers about this rule.",
+    "OUTAGE": "No answer came: connection refused, reset, or an error of the server (5xx).",
+    "TIMEOUT": "No whole answer came in time. Try again; then see `answer_timeout` or `statement_timeout`.",
+    "WINDOW": "The stanza says that the source is closed at this hour.",
+    "OVERLOAD": "The source says it has too much to do, or has no connection to spare.",
+    "GARBLED": "What came is outside the agreed format: no declared sign, another shape, another person's record, a"
+    " code in no table, a wrong character set. Compare an answer with the stanza by hand.",
+}
+
+
+def add_to(cli: click.Group) -> None:
+    """Add these commands to the program."""
+    cli.add_command(connectors)
+
+
+@click.group()
+def connectors() -> None:
+    """Try departments' sources, without a gateway."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tried:
+    source: Resilient
+    health: Health
+    evidence: Evidence | None
+    counts: Counts
+
+
+@connectors.command("check")
+@click.argument("stanza_file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--source", help="Which source of the file, if it holds several.")
+@click.option(
+    "--ask", "fact_type", metavar="FACT", help="Ask about this type of fact; without it only the probe is made."
+)
+@click.option("--id", "id_number", default=_NOBODY, show_default=True, help="A number; by default nobody's.")
+@click.option(
+    "--id-type", type=click.Choice(["resident-id", "permit", "uscc"]), default="resident-id", show_default=True
+)
+@click.option("--name", default="测试人", show_default=True, help="A name; by default nobody's.")
+@click.option("--expect", multiple=True, metavar="NAME=VALUE", help="An attribute claimed; repeatable.")
+@click.option("--give", multiple=True, metavar="NAME=VALUE", help="A further input that the source needs; repeatable.")
+@click.option("--place", default="", help="Where the fact lies: six digits of a division.")
+@click.option("--timeout", "seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(
+    *,
+    stanza_file: Path,
+    source: str | None,
+    fact_type: str | None,
+    id_number: str,
+    id_type: str,
+    name: str,
+    expect: tuple[str, ...],
+    give: tuple[str, ...],
+    place: str,
+    seconds: float,
+    as_json: bool,
+) -> None:
+    """Read a stanza, probe its source, ask it about one claim, and explain what came.
+
+    The exit status is 0 if the source is well and gave an answer of its own (about nobody: NO_RECORD), 1 if it did
+    not, 2 if the stanza is wrong. By default the claim is about nobody; with a real person's number the department
+    logs a query about that person, and so it must: have their consent.
+    """
+    from connectors.connector import Claim, Subject
+
+    named, stanza = _stanza(stanza_file, source)
+    claim = None
+    if fact_type is not None:
+        claim = Claim(
+            fact_type=fact_type,
+            subject=Subject(id_type=id_type, id_number=id_number, name=name),
+            expected=_values(expect),
+            given=_values(give),
+            place=place,
+        )
+    tried = asyncio.run(_try(named, stanza, claim, seconds))
+    click.echo(jsonlib.dumps(_as_json(tried), ensure_ascii=False) if as_json else "\n".join(_in_words(tried)))
+    if not _is_well(tried):
+        sys.exit(1)
+
+
+def _stanza(path: Path, wanted: str | None) -> tuple[str, Mapping[str, object]]:
+    """Read the one stanza of a file: under `[sources.NAME]`, or the whole file, which then is a source named for it."""
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _Wrong(f"{path.name} is no TOML: {error}") from error
+    if "kind" in table:
+        table = {"sources": {path.stem: table}}
+    sources = table.get("sources")
+    if not isinstance(sources, Mapping) or not sources:
+        raise _Wrong(f"{path.name} has neither a [sources.NAME] nor a `kind`")
+    if wanted is None and len(sources) > 1:
+        raise _Wrong(f"say with --source which of {', '.join(sources)}")
+    name = wanted or next(iter(sources))
+    stanza = sources.get(name)
+    if not isinstance(stanza, Mapping):
+        raise _Wrong(f"there is no [sources.{name}] in {path.name}")
+    return name, stanza
+
+
+class _Wrong(click.ClickException):
+    """What was given cannot be tried."""
+
+    exit_code = 2
+
+
+def _values(written: tuple[str, ...]) -> dict[str, Value]:
+    """Read NAME=VALUE: a day, a whole number of up to 17 digits, true or false, and else a text."""
+    found: dict[str, Value] = {}
+    for one in written:
+        name, is_there, text = one.partition("=")
+        if not (name and is_there):
+            raise click.UsageError(f"{name or one!r} must be NAME=VALUE")
+        found[name] = _value(text)
+    return found
+
+
+def _value(text: str) -> Value:
+    if text in ("true", "false"):
+        return text == "true"
+    if text.isascii() and text.isdigit() and len(text) < 18 and (text == "0" or text[0] != "0"):
+        return int(text)
+    try:
+        return date.fromisoformat(text) if len(text) == 10 else text
+    except ValueError:
+        return text
+
+
+async def _try(name: str, stanza: Mapping[str, object], claim: Claim | None, seconds: float) -> _Tried:
+    from connectors.catalog import connect
+    from connectors.connector import QueryContext
+    from connectors.errors import StanzaError
+    from connectors.telemetry import Counts
+
+    counts = Counts()
+    try:
+        source = connect(name, stanza, now=lambda: datetime.now(UTC), telemetry=counts)
+    except StanzaError as error:
+        raise _Wrong("the stanza is wrong:\n" + "\n".join(f"  {mistake}" for mistake in error.mistakes)) from error
+    try:
+        health, evidence = await source.probe(), None
+        if claim is not None:
+            context = QueryContext(
+                matter="connectors-check",
+                case="connectors-check",
+                item="connectors-check",
+                operator="connectors-check",
+                unit="connectors-check",
+                reason="接口联调",
+                deadline=asyncio.get_running_loop().time() + seconds,
+            )
+            [evidence] = await source.check_many([claim], context)
+    finally:
+        await source.aclose()
+    return _Tried(source=source, health=health, evidence=evidence, counts=counts)
+
+
+def _is_well(tried: _Tried) -> bool:
+    from connectors.outcome import Kind
+
+    unfit = (Kind.UNAVAILABLE, Kind.REFUSED, Kind.NEEDS_ATTRIBUTE, Kind.STALE)
+    return tried.health.ok and (tried.evidence is None or tried.evidence.outcome.kind not in unfit)
+
+
+def _explained(evidence: Evidence) -> str:
+    outcome = evidence.outcome
+    return _EXPLAINED[outcome.cause.value if outcome.cause else outcome.kind.value]
+
+
+def _detail(evidence: Evidence) -> str:
+    outcome = evidence.outcome
+    told = outcome.cause.value if outcome.cause else outcome.attribute or outcome.rule
+    until = f", back at {outcome.until.isoformat()}" if outcome.until else ""
+    return f"{outcome.kind.value}({told}{until})" if told else outcome.kind.value
+
+
+def _in_words(tried: _Tried) -> list[str]:
+    manifest = tried.source.manifest
+    lines = [
+        f"source    {manifest.source}, {manifest.department}",
+        f"facts     {', '.join(sorted(manifest.fact_types))}",
+        f"freshness {manifest.freshness or 'not promised'}",
+        f"probe     {'well' if tried.health.ok else 'ILL'}: {tried.health.detail}",
+    ]
+    evidence = tried.evidence
+    if evidence is None:
+        return [*lines, "nothing was asked: give a type of fact with --ask"]
+    took = (evidence.answered_at - evidence.asked_at).total_seconds()
+    return [
+        *lines,
+        f"outcome   {_detail(evidence)}",
+        f"          {_explained(evidence)}",
+        f"attempts  {evidence.attempts}, {took * 1000:.0f} ms in all",
+        f"as of     {evidence.as_of.isoformat() if evidence.as_of else 'not said'}",
+        f"digest    {evidence.raw_digest.hex() or 'none: nothing usable came'}",
+    ]
+
+
+def _as_json(tried: _Tried) -> dict[str, Any]:
+    evidence = tried.evidence
+    told: dict[str, Any] = {
+        "source": tried.source.manifest.source,
+        "facts": sorted(tried.source.manifest.fact_types),
+        "well": tried.health.ok,
+        "probe": tried.health.detail,
+        "outcome": None,
+    }
+    if evidence is not None:
+        told |= {
+            "outcome": evidence.outcome.kind.value,
+            "detail": _detail(evidence),
+            "explained": _explained(evidence),
+            "attempts": evidence.attempts,
+            "as_of": evidence.as_of.isoformat() if evidence.as_of else None,
+            "raw_digest": evidence.raw_digest.hex(),
+        }
+    return told
