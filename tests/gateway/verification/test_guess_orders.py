@@ -103,10 +103,20 @@ async def play(seed: int, budget: int) -> tuple[set[str], int, int]:
 
     said = [f"wrong-{chance.randrange(8)}" for _ in range(25)] + ["right"] * 5
     chance.shuffle(said)
+    asking = [asyncio.create_task(ask(one, number)) for number, one in enumerate(said, 1)]
+
+    async def leave() -> None:
+        for task in chance.sample(asking, 6):
+            await table.turns(30)
+            task.cancel()  # a client goes, some of them twice
+            task.cancel()
+
     async with asyncio.timeout(20):
-        await asyncio.gather(*(ask(one, number) for number, one in enumerate(said, 1)))
+        _, *ended = await asyncio.gather(leave(), *asking, return_exceptions=True)
+    assert [one for one in ended if one is not None and not isinstance(one, asyncio.CancelledError)] == []
     assert not guesses._asking, "whoever ended holds nothing"
     assert not guesses._looking
+    assert not guesses._waiting
     return wrong, right, refused
 
 
