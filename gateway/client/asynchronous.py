@@ -48,11 +48,12 @@ class GatewayClient:
         certificate: Path,
         key: Path,
         log_keys: Path,
+        key_history: Path | None = None,
         timeout: float = 10.0,
     ) -> Self:
-        """Connect to `server` (host:port) by mutual TLS, and trust the log keys in a file (such as `log.pub`)."""
+        """Connect to `server` (host:port) by mutual TLS, and trust the log keys in a file; see `LogKeys.read`."""
         channel = open_channel(server, authority=authority, certificate=certificate, key=key)
-        return cls(channel, keys=LogKeys.read(log_keys), timeout=timeout)
+        return cls(channel, keys=LogKeys.read(log_keys, history=key_history), timeout=timeout)
 
     async def verify(self, question: Question, *, timeout: float | None = None) -> Answer:  # noqa: ASYNC109  it is gRPC's
         """Ask a question; asked again where the gateway was unavailable, always with the same request_id."""

@@ -35,11 +35,19 @@ class BlockingGatewayClient:
 
     @classmethod
     def connect(
-        cls, server: str, *, authority: Path, certificate: Path, key: Path, log_keys: Path, timeout: float = 10.0
+        cls,
+        server: str,
+        *,
+        authority: Path,
+        certificate: Path,
+        key: Path,
+        log_keys: Path,
+        key_history: Path | None = None,
+        timeout: float = 10.0,
     ) -> Self:
-        """Connect to `server` (host:port) by mutual TLS, and trust the log keys in a file (such as `log.pub`)."""
+        """Connect to `server` (host:port) by mutual TLS, and trust the log keys in a file; see `LogKeys.read`."""
         channel = open_blocking_channel(server, authority=authority, certificate=certificate, key=key)
-        return cls(channel, keys=LogKeys.read(log_keys), timeout=timeout)
+        return cls(channel, keys=LogKeys.read(log_keys, history=key_history), timeout=timeout)
 
     def verify(self, question: Question, *, timeout: float | None = None) -> Answer:
         """Ask a question; asked again where the gateway was unavailable, always with the same request_id."""

@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from ledger.errors import LedgerError
+from ledger.keyring.history import KeyHistory
+from ledger.keyring.published import verify_key_history
 from ledger.log.checkpoint import Checkpoint, open_checkpoint
 from ledger.log.note import Verifier
 from ledger.log.vkey import parse_vkeys
@@ -41,30 +43,44 @@ class ProvenEntry:
 
 
 class LogKeys:
-    """The public keys of the gateway's log, those of before included; `origin` is the log's name.
+    """The public keys of the gateway's log; `origin` is the log's name.
+
+    With a `history`, each key counts for the sizes of the log for which it was in force, and no longer; without, every
+    key given counts always.
 
     Raises:
         ReceiptRefused: there is no key, or the keys are of several logs and no origin is given.
     """
 
-    def __init__(self, verifiers: Sequence[Verifier], origin: str = "") -> None:
+    def __init__(self, verifiers: Sequence[Verifier], origin: str = "", *, history: KeyHistory | None = None) -> None:
         names = {verifier.name for verifier in verifiers}
         if not origin and len(names) != 1:
             raise ReceiptRefused("name the log's origin: the keys given are of none or of several logs")
         self.origin = origin or names.pop()
         self._verifiers = tuple(verifiers)
+        self._history = history
         # Answers of one batch share their checkpoint: its signature is verified once.
         self._opened: OrderedDict[bytes, Checkpoint] = OrderedDict()
 
     @classmethod
-    def read(cls, path: Path, origin: str = "") -> LogKeys:
+    def read(cls, path: Path, origin: str = "", *, history: Path | None = None) -> LogKeys:
         """Read verifier keys, one a line (C2SP signed-note), such as the file `log.pub`.
 
+        With the published key `history` of a log whose key has changed, the file holds the log's first key; the history
+        proves the others.
+
         Raises:
-            OSError: the file cannot be read.
+            OSError: a file cannot be read.
             ledger.NoteError: names every line that is wrong.
+            ledger.KeyHistoryError: the history does not follow from the first key.
         """
-        return cls(parse_vkeys(path.read_text("utf-8")), origin)
+        given = parse_vkeys(path.read_text("utf-8"))
+        if history is None:
+            return cls(given, origin)
+        if len(given) != 1:
+            raise ReceiptRefused("a key history goes with the first key of the log, and no other")
+        proven = verify_key_history(history.read_bytes().decode("utf-8"), given[0].vkey, origin or given[0].name)
+        return cls(proven.verifiers, proven.origin, history=proven)
 
     def verify(self, receipt: ledger_pb2.Receipt, *, kinds: Sequence[str], record: str = "") -> ProvenEntry:
         """Verify a receipt, and that it is of an entry of one of the kinds (and of the record, where one is given).
@@ -99,7 +115,12 @@ class LogKeys:
     def _checkpoint(self, note: bytes) -> Checkpoint:
         known = self._opened.get(note)
         if known is None:
-            known = self._opened[note] = open_checkpoint(note, self._verifiers, self.origin)
+            known = self._opened[note] = self._open(note)
             if len(self._opened) > _REMEMBERED:
                 self._opened.popitem(last=False)
         return known
+
+    def _open(self, note: bytes) -> Checkpoint:
+        if self._history is not None:
+            return self._history.open(note)
+        return open_checkpoint(note, self._verifiers, self.origin)

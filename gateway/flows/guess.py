@@ -78,7 +78,7 @@ class GuessBudget:
         self._asking: dict[bytes, Counter[bytes]] = {}
         """For each fact of a person: the claims that are being asked about now, and how often each."""
         self._looking: dict[bytes, list[_Look]] = {}
-        self._ended = asyncio.Condition()
+        self._waiting: dict[bytes, set[asyncio.Future[None]]] = {}
 
     def guesses(self, plan: Plan, checks: Iterable[str] | None = None) -> tuple[Guess, ...]:
         """Give what a plan asks (or only some of its checks) as the budget sees it, each claim once."""
@@ -94,15 +94,27 @@ class GuessBudget:
             GuessBudgetSpent: for the first claim that may not be asked now.
         """
         while not await self._entered(guesses):
-            async with self._ended:
-                if any(self._others(guess) for guess in guesses):
-                    await self._ended.wait()
+            await self._end_of_another([guess.about for guess in guesses if self._others(guess)])
         try:
             yield
         finally:
-            self._leave(guesses)
-            async with self._ended:
-                self._ended.notify_all()
+            self._leave(guesses)  # without waiting for anything: a call may be cancelled once more while it leaves
+
+    async def _end_of_another(self, abouts: Sequence[bytes]) -> None:
+        """Wait until one of those who ask about the same ends; return at once if nobody does any more."""
+        if not abouts:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for about in abouts:
+            self._waiting.setdefault(about, set()).add(future)
+        try:
+            await future
+        finally:
+            for about in abouts:
+                waiting = self._waiting.get(about, set())
+                waiting.discard(future)
+                if not waiting:
+                    self._waiting.pop(about, None)
 
     async def _entered(self, guesses: Sequence[Guess]) -> bool:
         look = _Look()
@@ -132,6 +144,9 @@ class GuessBudget:
                 del under_way[guess.claim]
             if not under_way:
                 del self._asking[guess.about]
+            for future in self._waiting.pop(guess.about, ()):
+                if not future.done():
+                    future.set_result(None)
 
     async def _read(self, guesses: Sequence[Guess]) -> Mapping[bytes, RecordRow]:
         return await self._holders([key for guess in guesses for key in (guess.claim, *self._slots(guess))])

@@ -145,6 +145,18 @@ async def test_many_guesses_at_once_tell_no_more_than_one_after_the_other(villag
     assert found == ["GUESS_BUDGET_SPENT"] * 36 + ["MISMATCH"] * 5
 
 
+async def test_one_claim_asked_by_many_at_once_is_answered_to_all(village: Village) -> None:
+    """The answers come in waves, so that some look at the ledger while others end."""
+    client = village.client()
+
+    async def caller(first: int) -> list[str]:
+        return [outcome(await client.verify(premises(0, RIGHT))) for _ in range(first % 7 + 5)]
+
+    found = await asyncio.gather(*(caller(first) for first in range(40)))
+
+    assert {one for some in found for one in some} == {"MATCH"}
+
+
 async def test_a_refused_question_asked_again_has_the_same_receipt_and_adds_no_entry(village: Village) -> None:
     client = village.client()
     await guess(client, 5)
