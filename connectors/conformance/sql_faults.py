@@ -115,7 +115,7 @@ def _troubled(make: Make, trouble: Trouble, *, is_warm: bool) -> WorldOf:
             async def end() -> None:
                 proxy.trouble = Trouble.NONE
 
-            hasty: dict[str, object] = (
+            hasty: dict[str, Any] = (
                 {"resilience": dict(HASTY), "statement_timeout": "2s"} if trouble in _SILENT else {}
             )
             stanza = sql_stanza(_url(stage, register.url(proxy.port)), **hasty)
