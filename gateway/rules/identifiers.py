@@ -165,6 +165,8 @@ def _compact(text: str) -> str:
     """Fold full-width forms, drop blanks, invisible characters and the hyphens people type; make letters upper-case."""
     if len(text) > 200:
         return text[:200]
+    if text.isascii() and text.isalnum():  # as nearly all numbers are typed: nothing to fold or drop
+        return text.upper()
     folded = unicodedata.normalize("NFKC", text)
     kept = (c for c in folded if not c.isspace() and c != "-" and unicodedata.category(c) != "Cf")
     return "".join(c.upper() if c.isascii() else c for c in kept)
