@@ -197,7 +197,7 @@ def reload(*, config: Path, server: str | None, system: str, person: str, valida
         click.echo(json_format.MessageToJson(answer, preserving_proto_field_name=True, ensure_ascii=False))
     elif answer.mistakes:
         told = "\n".join(f"  {one.file}:{one.line}: {one.text}" for one in answer.mistakes)
-        click.echo(f"nothing changed: {len(answer.mistakes)} mistakes\n{told}", err=True)
+        click.echo(f"nothing changed; what is wrong ({len(answer.mistakes)}):\n{told}", err=True)
     else:
         verb = "would come into force" if validate_only else "in force"
         click.echo(f"{verb}: {answer.catalogue_version}, {len(answer.changes)} changes")
