@@ -24,8 +24,8 @@ run: $(VENV)/ready ## start the gateway and a demonstration province on this mac
 demo: $(VENV)/ready ## play the whole story once and end; exits 0 only if every step came out as told
 	$(BIN)/chengxin demo --story
 
-test: $(VENV)/ready ## run the whole test suite
-	$(BIN)/python -m pytest
+test: $(VENV)/ready ## run the whole test suite, on all cores
+	$(BIN)/python -m pytest -n auto
 
 check: $(VENV)/ready proto-check ## everything CI runs: format, lint, types, arrows, contract, generated code, tests
 	$(BIN)/ruff format --check .

@@ -29,11 +29,16 @@ class Waited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driven:
-    """A source under load: so many callers ask one question after the other, the nth about `claim(n)`."""
+    """A source under load: so many callers ask one question after the other, the nth about `claim(n)`.
+
+    Each pauses so many seconds after an answer. A dead source needs that: its breaker answers at once, and callers
+    without a pause would load the machine and not the source.
+    """
 
     source: Connector
     claim: Callable[[int], Claim]
     callers: int = 8
+    pause: float = 0.0
 
 
 async def drive(driven: Mapping[str, Driven], *, seconds: float, patience: float = 5.0) -> dict[str, Waited]:
@@ -55,6 +60,8 @@ async def _drive(driven: Driven, ends_at: float, patience: float) -> Waited:
             [found] = await driven.source.check_many([driven.claim(number)], asking(patience, case=f"办-{number}"))
             waited.append(clock() - began)
             counts["unavailable"] += found.outcome.cause is not None
+            if driven.pause:
+                await asyncio.sleep(driven.pause)
 
     await asyncio.gather(*(call() for _ in range(driven.callers)))
     return Waited(seconds=sorted(waited), unavailable=counts["unavailable"])
