@@ -115,13 +115,7 @@ def _troubled(make: Make, trouble: Trouble, *, is_warm: bool) -> WorldOf:
             async def end() -> None:
                 proxy.trouble = Trouble.NONE
 
-<<<<<<< HEAD
-            hasty: dict[str, Any] = (
-                {"resilience": dict(HASTY), "statement_timeout": "2s"} if trouble in _SILENT else {}
-            )
-=======
             hasty: dict[str, Any] = {"resilience": dict(HASTY), "statement_timeout": "2s"} if trouble in _SILENT else {}
->>>>>>> connectors
             stanza = sql_stanza(_url(stage, register.url(proxy.port)), **hasty)
             yield World(stanza=stanza, begin=begin, end=end, is_warm=is_warm)
 
