@@ -35,7 +35,8 @@ class Together:
 
     def __init__(self, connector: Connector, *, lanes: int, now: Callable[[], datetime], most: int = 100) -> None:
         self._connector = connector
-        self._lanes = asyncio.Semaphore(lanes)
+        # A source that takes many claims in one call joins those of many callers: there, each has room for its claim.
+        self._lanes = asyncio.Semaphore(lanes * connector.manifest.batch)
         self._now = now
         self._most = most
         self._boarding: dict[QueryContext, tuple[_Call, asyncio.Task[list[Evidence]]]] = {}

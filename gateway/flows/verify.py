@@ -124,7 +124,7 @@ class Verify:
             require_entitled(asking.request.caller, asking.item, asking.matter)
             planned = self.plan(question, catalogue)
             async with self._guesses.asking(self._guesses.guesses(planned)):
-                asked = await self.ask(question, catalogue, deadline)
+                asked = await self.ask(question, catalogue, deadline, planned=planned)
                 step = self.step(asked, asking.item, asking.matter)
                 return await self._record(asking, planned, asked, step)
         except (NotEntitled, ItemBanned, GuessBudgetSpent) as refusal:
@@ -143,7 +143,9 @@ class Verify:
         today = self._now().date()
         return plan(item, question.parameters, question.subject, catalogue.fact_types, today=today)
 
-    async def ask(self, question: Question, catalogue: Catalogue, deadline: float) -> Asked:
+    async def ask(
+        self, question: Question, catalogue: Catalogue, deadline: float, *, planned: Plan | None = None
+    ) -> Asked:
         """Ask the sources about an admitted question; part of the time is kept for recording the answer.
 
         Raises:
@@ -152,7 +154,6 @@ class Verify:
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0:
             raise TimeoutError
-        planned = self.plan(question, catalogue)
         context = QueryContext(
             matter=question.context.matter,
             case=question.context.case_id,
@@ -162,7 +163,7 @@ class Verify:
             reason=question.context.purpose,
             deadline=deadline - self._kept(left),
         )
-        return await self._ask(planned, context)
+        return await self._ask(planned or self.plan(question, catalogue), context)
 
     def _kept(self, left: float) -> float:
         """Say how much of the time left is kept for recording: never more than half."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from grpc import StatusCode, aio
 
+from gateway.catalogue.loader import shipped_catalogue_files
 from gateway.client import (
     AlreadyUsed,
     BatchOutcome,
@@ -29,8 +30,10 @@ from gateway.client import (
 )
 from gateway.client.messages import question_message
 from gateway.flows.batch import Message, Result
+from gateway.founding import SYSTEMS
 from gateway.rpc.translate import raw_question
 from gateway.rules.roles import Caller, Role
+from gateway.v1 import catalogue_pb2, catalogue_pb2_grpc, parties_pb2
 from gateway.v1 import verification_pb2 as pb
 
 from .village import (
@@ -357,6 +360,32 @@ async def test_a_million_questions_on_one_stream(tmp_path: Path) -> None:
         await running.village.close()
     assert done == count
     assert resident[-1] - resident[0] < 200 * count + (64 << 20)
+
+
+async def test_each_question_of_a_stream_begins_with_the_catalogue_then_in_force(tmp_path: Path) -> None:
+    files = []
+    for file in shipped_catalogue_files():
+        files.append(tmp_path / file.name)
+        files[-1].write_bytes(file.read_bytes())
+    async with serving(settle(tmp_path, catalogue=files)) as village:
+        call = village.stub().BatchVerify()
+        versions = []
+        for index in range(2):
+            await call.write(pb.BatchVerifyRequest(requests=[question_message(marital(index))]))
+            response = await call.read()
+            versions.append(response.results[0].response.verification.catalogue_version)
+            files[0].write_text(
+                files[0].read_text("utf-8").replace("title: 婚姻状况证明", "title: 婚姻登记记录证明"), "utf-8"
+            )
+            operators = catalogue_pb2_grpc.CatalogueServiceStub(village.channel("operator"))
+            request = catalogue_pb2.ReloadCatalogueRequest(
+                request_id=new_request_id(),
+                operator=parties_pb2.Operator(person="operator-01", unit=SYSTEMS["operator"][0]),
+            )
+            reloaded = await operators.ReloadCatalogue(request, timeout=TIMEOUT)
+        await call.done_writing()
+
+    assert versions[0] != versions[1] == reloaded.catalogue_version
 
 
 async def test_an_unavailable_gateway_ends_a_batch_with_a_typed_error(village: Village) -> None:
