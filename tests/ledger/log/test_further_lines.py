@@ -148,7 +148,6 @@ sys.modules[{module!r}] = None
         ("gmssl_pyx", PARSE.replace("KEY", "sm2"), "chengxin[gm]"),
         ("asn1crypto", "from ledger.log.algorithms.sm2_key import Sm2PrivateKey as K\nK.from_pem(b'')", "chengxin[gm]"),
         ("cryptography.hazmat.primitives.asymmetric.mldsa", PARSE.replace("KEY", "pq"), "48 or later"),
-        ("uvicorn", "import ledger.witness.server", "chengxin[witness]"),
     ],
 )
 def test_a_missing_library_is_named_with_its_extra(signed: Signed, module: str, program: str, extra: str) -> None:
