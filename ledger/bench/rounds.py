@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -35,10 +36,19 @@ def compare(
     rounds: int = ROUNDS,
     unit: str = "/s",
 ) -> Measured:
-    """Measure both in turn after a round that does not count."""
-    ours()
-    theirs()
-    pairs = [(ours(), theirs()) for _ in range(rounds)]
+    """Measure both in turn after a round that does not count.
+
+    What one has written is on disk before the other begins: else each would wait for the other's pages, and the one
+    that writes less would wait longer.
+    """
+
+    def settled(measure: Callable[[], float]) -> float:
+        os.sync()
+        return measure()
+
+    settled(ours)
+    settled(theirs)
+    pairs = [(settled(ours), settled(theirs)) for _ in range(rounds)]
     ratios = [one / other for one, other in pairs]
     return Measured(
         what=what,
