@@ -17,7 +17,7 @@ from ledger.appends.following import Follower
 from ledger.appends.identity import Identity
 from ledger.appends.lookups import Lookups
 from ledger.appends.publishing import Publisher, Publishing, SignAfter, Signing, transactions
-from ledger.appends.sequencer import Sequencer, load_tree
+from ledger.appends.sequencer import Sequencer, load_tree, read_replays
 from ledger.appends.values import Appended, Level, Replay, Sequenced, Submission
 from ledger.appends.waiting import Milestone
 from ledger.completeness.commits import CommittedIndex, IndexCommitter
@@ -231,8 +231,7 @@ class Ledger:
         return await self._lookups.find(key)
 
     def _look_up(self, keys: Sequence[bytes]) -> dict[bytes, Replay]:
-        found = self._store.quick_many(schema.idempotency, "key", keys)
-        return {bytes(key): Replay(bytes(digest), first, count) for key, digest, first, count in found}
+        return read_replays(self._store.quick_many(schema.idempotency, "key", keys))
 
     def replay(self, replay: Replay) -> Appended:
         """Give the first answer to a submission again, byte for byte; without receipts if none could be made yet."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, literal_column
 from sqlalchemy.exc import DBAPIError
@@ -201,17 +201,16 @@ def _known(database: Database, connection: Connection, size: int, batch: Sequenc
         entries = database.select_many(connection, schema.entry, "idx", list(newest))
         known.hashes = {newest[idx]: hash_leaf(bytes(leaf)) for idx, _, leaf in entries}
     if once:
-        known.replays = read_replays(database, connection, once)
+        known.replays = read_replays(database.select_many(connection, schema.idempotency, "key", once))
     if keys:
         claims = database.select_many(connection, schema.uniqueness, "key", list(keys))
         known.claims = {bytes(key): bytes(record) for key, record in claims}
     return known
 
 
-def read_replays(database: Database, connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Replay]:
-    """Read what some idempotency keys were used for, in one question."""
-    found = database.select_many(connection, schema.idempotency, "key", keys)
-    return {bytes(key): Replay(bytes(digest), first, count) for key, digest, first, count in found}
+def read_replays(rows: Iterable[Sequence[Any]]) -> dict[bytes, Replay]:
+    """Take rows of the table `idempotency` as what each key was used for."""
+    return {bytes(key): Replay(bytes(digest), first, count) for key, digest, first, count in rows}
 
 
 def _decide(plan: Plan, admitted: Admitted) -> Planned | Replay | AppendRefused:

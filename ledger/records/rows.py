@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, select
-
 from ledger.canonical import from_microseconds
-from ledger.log import schema
 from ledger.records.lifecycle import FAMILY_NAMES, STATE_NAMES
 from ledger.records.projections import RecordRow, StoredRow
 
@@ -31,10 +28,3 @@ def read_row(stored: StoredRow) -> RecordRow:
         given[name] = None if given[name] is None else from_microseconds(given[name])
     given["family"], given["state"] = FAMILY_NAMES[stored.family], STATE_NAMES[stored.state]
     return RecordRow(**given)
-
-
-def read_rows(connection: Connection, records: Iterable[bytes]) -> dict[bytes, StoredRow]:
-    """Read the current state of some records in one question."""
-    question = select(schema.record).where(schema.record.c.record.in_(list(records)))
-    found = (stored_row(row) for row in connection.execute(question))
-    return {row.record: row for row in found}
