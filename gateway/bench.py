@@ -1,15 +1,16 @@
-"""The performance table, as ratios within one run: absolute figures depend on the machine, ratios much less."""
+"""The gateway's performance table, as ratios within one run: absolute figures depend on the machine, ratios much less.
+
+The ledger has a table of its own, `ledger.bench`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import statistics
 import tempfile
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,16 @@ from rich.progress import track
 from rich.table import Table
 
 from gateway import logs
-from gateway.bootstrap import Gateway, open_ledger
+from gateway.bootstrap import Gateway
 from gateway.client import open_channel
-from gateway.config import Settings, load_settings
+from gateway.config import load_settings
 from gateway.demo import civil_affairs
 from gateway.demo.people import population
 from gateway.founding import SYSTEMS, House, found
 from gateway.v1 import parties_pb2, verification_pb2, verification_pb2_grpc
-from ledger import Draft, Submission
 
 _ROUNDS = 5
 _SECONDS = 1.5
-_CALLERS = 256
 _IN_FLIGHT = 32
 
 _SOURCES = """
@@ -57,19 +56,16 @@ def main(console: Console) -> None:
         civil_affairs.build(home / "civil.sqlite3", people)
         sources = _SOURCES.format(file=home / "civil.sqlite3")
         house = found(home / "var", now=datetime.now(UTC), sources=sources, listen="127.0.0.1:0")
-        bare_commits, appends, echoes, verifies = [], [], [], []
+        echoes, verifies = [], []
         with (home / "log").open("w", encoding="utf-8") as stream:
             logs.configure(stream)
-            for turn in track(range(_ROUNDS), description="measuring", console=console, transient=True):
-                bare_commits.append(_bare_commits(home / f"bare-{turn}.sqlite3"))
-                appends.append(asyncio.run(_appends(load_settings(house.config))))
+            for _ in track(range(_ROUNDS), description="measuring", console=console, transient=True):
                 echo, verify = asyncio.run(_served(house, people[0].name, people[0].id_number))
                 echoes.append(echo)
                 verifies.append(verify)
     table = Table(title=f"medians of {_ROUNDS} rounds, alternating, one machine, load generator included")
     for column in ("what", "per second", "beside it", "per second", "ratio"):
         table.add_column(column, justify="left" if column in ("what", "beside it") else "right")
-    _row(table, "ledger: 256 callers, an entry a call, receipts", appends, "sqlite3, batches of 256", bare_commits)
     _row(table, "Verify over mTLS, one process, all on", verifies, "bare grpc.aio echo over mTLS", echoes)
     console.print(table)
 
@@ -78,36 +74,6 @@ def _row(table: Table, what: str, ours: list[float], beside: str, theirs: list[f
     ratio = statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
     mine, other = statistics.median(ours), statistics.median(theirs)
     table.add_row(what, f"{mine:,.0f}", beside, f"{other:,.0f}", f"{ratio:.2f}")
-
-
-def _bare_commits(file: Path) -> float:
-    """Insert rows durably in batches of 256 for a while; rows a second."""
-    done = 0
-    with closing(sqlite3.connect(file, isolation_level=None)) as database:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute("CREATE TABLE entry (idx INTEGER PRIMARY KEY, leaf BLOB, hash BLOB)")
-        ends = time.perf_counter() + _SECONDS
-        while time.perf_counter() < ends:
-            database.execute("BEGIN IMMEDIATE")
-            rows = [(done + n, bytes(300), bytes(32)) for n in range(256)]
-            database.executemany("INSERT INTO entry VALUES (?, ?, ?)", rows)
-            database.execute("COMMIT")
-            done += 256
-    return done / _SECONDS
-
-
-async def _appends(settings: Settings) -> float:
-    """Append from waiting callers; entries a second."""
-    with open_ledger(settings.ledger) as ledger:
-
-        async def one() -> None:
-            draft = Draft(
-                kind="VerificationRefused", record=uuid.uuid4().bytes, groups={"refusal": {"reason": "bench"}}
-            )
-            await ledger.append(Submission(drafts=(draft,), at=datetime.now(UTC)))
-
-        return await _rate(one, _CALLERS)
 
 
 async def _served(house: House, name: str, number: str) -> tuple[float, float]:
