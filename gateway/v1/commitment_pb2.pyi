@@ -54,6 +54,14 @@ class _CommitmentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Commi
     """The document was not signed in time."""
     COMMITMENT_STATE_REFUSED: _CommitmentState.ValueType  # 12
     """Refused; nothing was recorded but the refusal."""
+    COMMITMENT_STATE_BINDING: _CommitmentState.ValueType  # 13
+    """Recorded, and past the point until which it can be withdrawn."""
+    COMMITMENT_STATE_CONTESTED: _CommitmentState.ValueType  # 14
+    """The refusal is contested and waits for a reviewer."""
+    COMMITMENT_STATE_REFUSAL_UPHELD: _CommitmentState.ValueType  # 15
+    """A reviewer upheld the refusal."""
+    COMMITMENT_STATE_REFUSAL_LIFTED: _CommitmentState.ValueType  # 16
+    """A reviewer lifted the refusal; the document can be prepared."""
 
 class CommitmentState(_CommitmentState, metaclass=_CommitmentStateEnumTypeWrapper):
     """CommitmentState is where a commitment stands."""
@@ -84,7 +92,171 @@ COMMITMENT_STATE_EXPIRED: CommitmentState.ValueType  # 11
 """The document was not signed in time."""
 COMMITMENT_STATE_REFUSED: CommitmentState.ValueType  # 12
 """Refused; nothing was recorded but the refusal."""
+COMMITMENT_STATE_BINDING: CommitmentState.ValueType  # 13
+"""Recorded, and past the point until which it can be withdrawn."""
+COMMITMENT_STATE_CONTESTED: CommitmentState.ValueType  # 14
+"""The refusal is contested and waits for a reviewer."""
+COMMITMENT_STATE_REFUSAL_UPHELD: CommitmentState.ValueType  # 15
+"""A reviewer upheld the refusal."""
+COMMITMENT_STATE_REFUSAL_LIFTED: CommitmentState.ValueType  # 16
+"""A reviewer lifted the refusal; the document can be prepared."""
 Global___CommitmentState: _TypeAlias = CommitmentState  # noqa: Y015
+
+class _PublicationScope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PublicationScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PublicationScope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PUBLICATION_SCOPE_UNSPECIFIED: _PublicationScope.ValueType  # 0
+    """Not said."""
+    PUBLICATION_SCOPE_PUBLIC: _PublicationScope.ValueType  # 1
+    """To everybody (可向社会公开)."""
+    PUBLICATION_SCOPE_LIMITED: _PublicationScope.ValueType  # 2
+    """To a named circle (特定范围内公开)."""
+    PUBLICATION_SCOPE_NOT_PUBLIC: _PublicationScope.ValueType  # 3
+    """To nobody (不可公开)."""
+
+class PublicationScope(_PublicationScope, metaclass=_PublicationScopeEnumTypeWrapper):
+    """PublicationScope is how far a letter may be made public."""
+
+PUBLICATION_SCOPE_UNSPECIFIED: PublicationScope.ValueType  # 0
+"""Not said."""
+PUBLICATION_SCOPE_PUBLIC: PublicationScope.ValueType  # 1
+"""To everybody (可向社会公开)."""
+PUBLICATION_SCOPE_LIMITED: PublicationScope.ValueType  # 2
+"""To a named circle (特定范围内公开)."""
+PUBLICATION_SCOPE_NOT_PUBLIC: PublicationScope.ValueType  # 3
+"""To nobody (不可公开)."""
+Global___PublicationScope: _TypeAlias = PublicationScope  # noqa: Y015
+
+class _PublicationConsent:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PublicationConsentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PublicationConsent.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PUBLICATION_CONSENT_UNSPECIFIED: _PublicationConsent.ValueType  # 0
+    """Not said; will do only where nothing is published."""
+    PUBLICATION_CONSENT_AGREED: _PublicationConsent.ValueType  # 1
+    """Agrees."""
+    PUBLICATION_CONSENT_DECLINED: _PublicationConsent.ValueType  # 2
+    """Does not agree; where the item demands publication, the certificate must be handed in instead."""
+
+class PublicationConsent(_PublicationConsent, metaclass=_PublicationConsentEnumTypeWrapper):
+    """PublicationConsent is what the applicant says to the publication that the item demands."""
+
+PUBLICATION_CONSENT_UNSPECIFIED: PublicationConsent.ValueType  # 0
+"""Not said; will do only where nothing is published."""
+PUBLICATION_CONSENT_AGREED: PublicationConsent.ValueType  # 1
+"""Agrees."""
+PUBLICATION_CONSENT_DECLINED: PublicationConsent.ValueType  # 2
+"""Does not agree; where the item demands publication, the certificate must be handed in instead."""
+Global___PublicationConsent: _TypeAlias = PublicationConsent  # noqa: Y015
+
+class _LetterFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LetterFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LetterFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LETTER_FORMAT_UNSPECIFIED: _LetterFormat.ValueType  # 0
+    """Not said; the same as PDF."""
+    LETTER_FORMAT_PDF: _LetterFormat.ValueType  # 1
+    """A4 in PDF, fonts embedded, with the QR code of the receipt."""
+    LETTER_FORMAT_TEXT: _LetterFormat.ValueType  # 2
+    """Plain text, UTF-8."""
+    LETTER_FORMAT_DOCUMENT: _LetterFormat.ValueType  # 3
+    """The document itself: the canonical JSON that is signed."""
+
+class LetterFormat(_LetterFormat, metaclass=_LetterFormatEnumTypeWrapper):
+    """LetterFormat is the form of a letter."""
+
+LETTER_FORMAT_UNSPECIFIED: LetterFormat.ValueType  # 0
+"""Not said; the same as PDF."""
+LETTER_FORMAT_PDF: LetterFormat.ValueType  # 1
+"""A4 in PDF, fonts embedded, with the QR code of the receipt."""
+LETTER_FORMAT_TEXT: LetterFormat.ValueType  # 2
+"""Plain text, UTF-8."""
+LETTER_FORMAT_DOCUMENT: LetterFormat.ValueType  # 3
+"""The document itself: the canonical JSON that is signed."""
+Global___LetterFormat: _TypeAlias = LetterFormat  # noqa: Y015
+
+class _ExportFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExportFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExportFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXPORT_FORMAT_UNSPECIFIED: _ExportFormat.ValueType  # 0
+    """Not said; refused."""
+    EXPORT_FORMAT_CSV: _ExportFormat.ValueType  # 1
+    """Comma-separated values, UTF-8 with a byte order mark (RFC 4180)."""
+    EXPORT_FORMAT_XLSX: _ExportFormat.ValueType  # 2
+    """A workbook (Office Open XML)."""
+    EXPORT_FORMAT_JSONL: _ExportFormat.ValueType  # 3
+    """One JSON object a line."""
+
+class ExportFormat(_ExportFormat, metaclass=_ExportFormatEnumTypeWrapper):
+    """ExportFormat is the form of an export."""
+
+EXPORT_FORMAT_UNSPECIFIED: ExportFormat.ValueType  # 0
+"""Not said; refused."""
+EXPORT_FORMAT_CSV: ExportFormat.ValueType  # 1
+"""Comma-separated values, UTF-8 with a byte order mark (RFC 4180)."""
+EXPORT_FORMAT_XLSX: ExportFormat.ValueType  # 2
+"""A workbook (Office Open XML)."""
+EXPORT_FORMAT_JSONL: ExportFormat.ValueType  # 3
+"""One JSON object a line."""
+Global___ExportFormat: _TypeAlias = ExportFormat  # noqa: Y015
+
+class _Milestone:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MilestoneEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Milestone.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MILESTONE_UNSPECIFIED: _Milestone.ValueType  # 0
+    """Not said; refused."""
+    MILESTONE_FEE_PAID: _Milestone.ValueType  # 1
+    """The fee was paid."""
+    MILESTONE_REGISTRATION_CLOSED: _Milestone.ValueType  # 2
+    """The registration was closed."""
+
+class Milestone(_Milestone, metaclass=_MilestoneEnumTypeWrapper):
+    """Milestone is a point of a case after which a commitment cannot be withdrawn."""
+
+MILESTONE_UNSPECIFIED: Milestone.ValueType  # 0
+"""Not said; refused."""
+MILESTONE_FEE_PAID: Milestone.ValueType  # 1
+"""The fee was paid."""
+MILESTONE_REGISTRATION_CLOSED: Milestone.ValueType  # 2
+"""The registration was closed."""
+Global___Milestone: _TypeAlias = Milestone  # noqa: Y015
+
+class _ReviewOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReviewOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReviewOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REVIEW_OUTCOME_UNSPECIFIED: _ReviewOutcome.ValueType  # 0
+    """Not said; refused."""
+    REVIEW_OUTCOME_UPHELD: _ReviewOutcome.ValueType  # 1
+    """The refusal stands."""
+    REVIEW_OUTCOME_LIFTED: _ReviewOutcome.ValueType  # 2
+    """The refusal falls; the document can be prepared once."""
+
+class ReviewOutcome(_ReviewOutcome, metaclass=_ReviewOutcomeEnumTypeWrapper):
+    """ReviewOutcome is what a reviewer decided about a refusal."""
+
+REVIEW_OUTCOME_UNSPECIFIED: ReviewOutcome.ValueType  # 0
+"""Not said; refused."""
+REVIEW_OUTCOME_UPHELD: ReviewOutcome.ValueType  # 1
+"""The refusal stands."""
+REVIEW_OUTCOME_LIFTED: ReviewOutcome.ValueType  # 2
+"""The refusal falls; the document can be prepared once."""
+Global___ReviewOutcome: _TypeAlias = ReviewOutcome  # noqa: Y015
 
 class _SignatureAlgorithm:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -155,6 +327,105 @@ class CertificateSignature(_message.Message):
 Global___CertificateSignature: _TypeAlias = CertificateSignature  # noqa: Y015
 
 @_typing.final
+class WitnessedSignature(_message.Message):
+    """WitnessedSignature is a signature by hand that a clerk witnessed. The clerk's enrolled key signs the canonical JSON
+    (RFC 8785) of the witness statement: type, version, document_digest, handwriting_digest, seen, clerk, unit,
+    witnessed_at.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HANDWRITING_FIELD_NUMBER: _builtins.int
+    SEEN_FIELD_NUMBER: _builtins.int
+    STAFF_KEY_FIELD_NUMBER: _builtins.int
+    ALGORITHM_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    WITNESSED_AT_FIELD_NUMBER: _builtins.int
+    handwriting: _builtins.bytes
+    """The image of the handwriting (PNG or JPEG); it stays in the vault, its digest is what is signed."""
+    seen: _builtins.str
+    """What the clerk saw, in Chinese."""
+    staff_key: _builtins.str
+    """The record of the clerk's enrolled key, 32 hexadecimal digits."""
+    algorithm: Global___SignatureAlgorithm.ValueType
+    """The algorithm of the clerk's signature."""
+    signature: _builtins.bytes
+    """The clerk's signature over the witness statement."""
+    @_builtins.property
+    def witnessed_at(self) -> _timestamp_pb2.Timestamp:
+        """When the applicant signed."""
+
+    def __init__(
+        self,
+        *,
+        handwriting: _builtins.bytes = ...,
+        seen: _builtins.str = ...,
+        staff_key: _builtins.str = ...,
+        algorithm: Global___SignatureAlgorithm.ValueType = ...,
+        signature: _builtins.bytes = ...,
+        witnessed_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["witnessed_at", b"witnessed_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "handwriting", b"handwriting", "seen", b"seen", "signature", b"signature", "staff_key", b"staff_key", "witnessed_at", b"witnessed_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WitnessedSignature: _TypeAlias = WitnessedSignature  # noqa: Y015
+
+@_typing.final
+class PlatformAssertion(_message.Message):
+    """PlatformAssertion is what a real-name platform says of who signed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JWS_FIELD_NUMBER: _builtins.int
+    jws: _builtins.str
+    """A signed JSON Web Token in compact form (RFC 7515, RFC 7519): audience, expiry, and as nonce the document's digest
+    in base64url.
+    """
+    def __init__(
+        self,
+        *,
+        jws: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jws", b"jws"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlatformAssertion: _TypeAlias = PlatformAssertion  # noqa: Y015
+
+@_typing.final
+class Proxy(_message.Message):
+    """Proxy is who acts for the applicant, where the item allows it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: _builtins.int
+    AUTHORISATION_DIGEST_FIELD_NUMBER: _builtins.int
+    authorisation_digest: _builtins.bytes
+    """SHA-256 of the authorisation (授权委托书)."""
+    @_builtins.property
+    def agent(self) -> _parties_pb2.Subject:
+        """The person who acts and signs."""
+
+    def __init__(
+        self,
+        *,
+        agent: _parties_pb2.Subject | None = ...,
+        authorisation_digest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "authorisation_digest", b"authorisation_digest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Proxy: _TypeAlias = Proxy  # noqa: Y015
+
+@_typing.final
 class Commitment(_message.Message):
     """Commitment is one commitment as it stands."""
 
@@ -169,6 +440,10 @@ class Commitment(_message.Message):
     CHANGED_AT_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
     AUDIT_DUE_AT_FIELD_NUMBER: _builtins.int
+    PUBLICATION_FIELD_NUMBER: _builtins.int
+    BY_PROXY_FIELD_NUMBER: _builtins.int
+    DOCUMENT_ERASED_FIELD_NUMBER: _builtins.int
+    DUE_AT_FIELD_NUMBER: _builtins.int
     record: _builtins.str
     """The record of the commitment in the ledger, 32 hexadecimal digits."""
     verification: _builtins.str
@@ -181,6 +456,12 @@ class Commitment(_message.Message):
     """Where it stands."""
     document_digest: _builtins.bytes
     """SHA-256 of the document."""
+    publication: Global___PublicationScope.ValueType
+    """How far the letter may be made public; not said once the document is erased."""
+    by_proxy: _builtins.bool
+    """Whether somebody acts for the applicant."""
+    document_erased: _builtins.bool
+    """Whether the document was erased by order or at the end of its retention; state, history and receipts stay."""
     @_builtins.property
     def changed_at(self) -> _timestamp_pb2.Timestamp:
         """When it came to this state."""
@@ -192,6 +473,10 @@ class Commitment(_message.Message):
     @_builtins.property
     def audit_due_at(self) -> _timestamp_pb2.Timestamp:
         """When the audit is due, once in force."""
+
+    @_builtins.property
+    def due_at(self) -> _timestamp_pb2.Timestamp:
+        """When the state ends by itself: the document can be signed, or the decision must come, until then."""
 
     def __init__(
         self,
@@ -205,10 +490,14 @@ class Commitment(_message.Message):
         changed_at: _timestamp_pb2.Timestamp | None = ...,
         history: _abc.Iterable[_ledger_pb2.HistoryEntry] | None = ...,
         audit_due_at: _timestamp_pb2.Timestamp | None = ...,
+        publication: Global___PublicationScope.ValueType = ...,
+        by_proxy: _builtins.bool = ...,
+        document_erased: _builtins.bool = ...,
+        due_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audit_due_at", b"audit_due_at", "changed_at", b"changed_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audit_due_at", b"audit_due_at", "changed_at", b"changed_at", "due_at", b"due_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_due_at", b"audit_due_at", "changed_at", b"changed_at", "document_digest", b"document_digest", "history", b"history", "item", b"item", "matter", b"matter", "record", b"record", "state", b"state", "verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_due_at", b"audit_due_at", "by_proxy", b"by_proxy", "changed_at", b"changed_at", "document_digest", b"document_digest", "document_erased", b"document_erased", "due_at", b"due_at", "history", b"history", "item", b"item", "matter", b"matter", "publication", b"publication", "record", b"record", "state", b"state", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -223,13 +512,24 @@ class PrepareCommitmentRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VERIFICATION_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
+    PROXY_FIELD_NUMBER: _builtins.int
+    PUBLICATION_CONSENT_FIELD_NUMBER: _builtins.int
+    LIFTED_REFUSAL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """A UUID chosen by the caller; repeating it is safe."""
     verification: _builtins.str
     """The record of the verification whose next step is COMMITMENT."""
+    publication_consent: Global___PublicationConsent.ValueType
+    """What the applicant says to publication."""
+    lifted_refusal: _builtins.str
+    """A refusal that a reviewer lifted, which this document follows; empty otherwise."""
     @_builtins.property
     def operator(self) -> _parties_pb2.Operator:
         """Who handles the case."""
+
+    @_builtins.property
+    def proxy(self) -> Global___Proxy:
+        """Who acts for the applicant; only where the item allows it."""
 
     def __init__(
         self,
@@ -237,10 +537,13 @@ class PrepareCommitmentRequest(_message.Message):
         request_id: _builtins.str = ...,
         verification: _builtins.str = ...,
         operator: _parties_pb2.Operator | None = ...,
+        proxy: Global___Proxy | None = ...,
+        publication_consent: Global___PublicationConsent.ValueType = ...,
+        lifted_refusal: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator", "proxy", b"proxy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator", "request_id", b"request_id", "verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lifted_refusal", b"lifted_refusal", "operator", b"operator", "proxy", b"proxy", "publication_consent", b"publication_consent", "request_id", b"request_id", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -303,6 +606,8 @@ class RecordCommitmentRequest(_message.Message):
     OPERATOR_FIELD_NUMBER: _builtins.int
     DOCUMENT_DIGEST_FIELD_NUMBER: _builtins.int
     CERTIFICATE_FIELD_NUMBER: _builtins.int
+    WITNESSED_FIELD_NUMBER: _builtins.int
+    PLATFORM_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """A UUID chosen by the caller; repeating it is safe."""
     record: _builtins.str
@@ -317,6 +622,14 @@ class RecordCommitmentRequest(_message.Message):
     def certificate(self) -> Global___CertificateSignature:
         """By a certificate."""
 
+    @_builtins.property
+    def witnessed(self) -> Global___WitnessedSignature:
+        """By hand, before a clerk."""
+
+    @_builtins.property
+    def platform(self) -> Global___PlatformAssertion:
+        """On a real-name platform."""
+
     def __init__(
         self,
         *,
@@ -325,12 +638,14 @@ class RecordCommitmentRequest(_message.Message):
         operator: _parties_pb2.Operator | None = ...,
         document_digest: _builtins.bytes = ...,
         certificate: Global___CertificateSignature | None = ...,
+        witnessed: Global___WitnessedSignature | None = ...,
+        platform: Global___PlatformAssertion | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "evidence", b"evidence", "operator", b"operator"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "evidence", b"evidence", "operator", b"operator", "platform", b"platform", "witnessed", b"witnessed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "document_digest", b"document_digest", "evidence", b"evidence", "operator", b"operator", "record", b"record", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "document_digest", b"document_digest", "evidence", b"evidence", "operator", b"operator", "platform", b"platform", "record", b"record", "request_id", b"request_id", "witnessed", b"witnessed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_evidence: _TypeAlias = _typing.Literal["certificate"]  # noqa: Y015
+    _WhichOneofReturnType_evidence: _TypeAlias = _typing.Literal["certificate", "witnessed", "platform"]  # noqa: Y015
     _WhichOneofArgType_evidence: _TypeAlias = _typing.Literal["evidence", b"evidence"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_evidence) -> _WhichOneofReturnType_evidence | None: ...
 
@@ -551,6 +866,60 @@ class GetCommitmentResponse(_message.Message):
 Global___GetCommitmentResponse: _TypeAlias = GetCommitmentResponse  # noqa: Y015
 
 @_typing.final
+class CommitmentSelection(_message.Message):
+    """CommitmentSelection says which commitments; what is empty restricts nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    CASE_ID_FIELD_NUMBER: _builtins.int
+    MATTER_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    DUE_BEFORE_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    state: Global___CommitmentState.ValueType
+    """Only in this state."""
+    case_id: _builtins.str
+    """Only of this case; needs `matter` as well."""
+    matter: _builtins.str
+    """Only of this matter."""
+    item: _builtins.str
+    """Only of this item."""
+    purpose: _builtins.str
+    """Why the person is looked up; demanded with `subject`."""
+    unit: _builtins.str
+    """Only of this unit (a unified social credit code); empty: the caller's own. Another unit's for auditors only."""
+    @_builtins.property
+    def subject(self) -> _parties_pb2.Subject:
+        """Only of this person; entitled callers only, and recorded: who looked, and why."""
+
+    @_builtins.property
+    def due_before(self) -> _timestamp_pb2.Timestamp:
+        """Only what is due before this time."""
+
+    def __init__(
+        self,
+        *,
+        state: Global___CommitmentState.ValueType = ...,
+        case_id: _builtins.str = ...,
+        matter: _builtins.str = ...,
+        item: _builtins.str = ...,
+        subject: _parties_pb2.Subject | None = ...,
+        purpose: _builtins.str = ...,
+        due_before: _timestamp_pb2.Timestamp | None = ...,
+        unit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["due_before", b"due_before", "subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "due_before", b"due_before", "item", b"item", "matter", b"matter", "purpose", b"purpose", "state", b"state", "subject", b"subject", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CommitmentSelection: _TypeAlias = CommitmentSelection  # noqa: Y015
+
+@_typing.final
 class ListCommitmentsRequest(_message.Message):
     """ListCommitmentsRequest selects commitments."""
 
@@ -559,22 +928,34 @@ class ListCommitmentsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    SELECTION_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many (1 to 1000; 0 means 100)."""
     page_token: _builtins.str
     """Where the previous page ended."""
     state: Global___CommitmentState.ValueType
-    """Only in this state."""
+    """Only in this state; the same as `selection.state`, which it must not contradict."""
+    @_builtins.property
+    def selection(self) -> Global___CommitmentSelection:
+        """Which commitments."""
+
+    @_builtins.property
+    def operator(self) -> _parties_pb2.Operator:
+        """Who looks; demanded when a person is looked up."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         state: Global___CommitmentState.ValueType = ...,
+        selection: Global___CommitmentSelection | None = ...,
+        operator: _parties_pb2.Operator | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator", "selection", b"selection"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator", "page_size", b"page_size", "page_token", b"page_token", "selection", b"selection", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -588,29 +969,223 @@ class ListCommitmentsResponse(_message.Message):
 
     COMMITMENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """For the next page; empty on the last."""
     @_builtins.property
     def commitments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Commitment]:
         """The commitments."""
 
+    @_builtins.property
+    def receipt(self) -> _ledger_pb2.Receipt:
+        """The proof that a person was looked up, where one was."""
+
     def __init__(
         self,
         *,
         commitments: _abc.Iterable[Global___Commitment] | None = ...,
         next_page_token: _builtins.str = ...,
+        receipt: _ledger_pb2.Receipt | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commitments", b"commitments", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commitments", b"commitments", "next_page_token", b"next_page_token", "receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListCommitmentsResponse: _TypeAlias = ListCommitmentsResponse  # noqa: Y015
 
 @_typing.final
+class ExportCommitmentsRequest(_message.Message):
+    """ExportCommitmentsRequest asks for commitments as one file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELECTION_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    format: Global___ExportFormat.ValueType
+    """The form of the file."""
+    purpose: _builtins.str
+    """Why."""
+    @_builtins.property
+    def selection(self) -> Global___CommitmentSelection:
+        """Which commitments."""
+
+    @_builtins.property
+    def operator(self) -> _parties_pb2.Operator:
+        """Who exports."""
+
+    def __init__(
+        self,
+        *,
+        selection: Global___CommitmentSelection | None = ...,
+        format: Global___ExportFormat.ValueType = ...,
+        operator: _parties_pb2.Operator | None = ...,
+        purpose: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator", "selection", b"selection"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "operator", b"operator", "purpose", b"purpose", "selection", b"selection"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportCommitmentsRequest: _TypeAlias = ExportCommitmentsRequest  # noqa: Y015
+
+@_typing.final
+class ExportCommitmentsResponse(_message.Message):
+    """ExportCommitmentsResponse is a part of the file, how far the work is, or, last, what proves it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    """The next bytes of the file."""
+    @_builtins.property
+    def progress(self) -> Global___ExportProgress:
+        """How far the work is."""
+
+    @_builtins.property
+    def summary(self) -> Global___ExportSummary:
+        """The end: the file is whole."""
+
+    def __init__(
+        self,
+        *,
+        progress: Global___ExportProgress | None = ...,
+        chunk: _builtins.bytes = ...,
+        summary: Global___ExportSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "part", b"part", "progress", b"progress", "summary", b"summary"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "part", b"part", "progress", b"progress", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["progress", "chunk", "summary"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___ExportCommitmentsResponse: _TypeAlias = ExportCommitmentsResponse  # noqa: Y015
+
+@_typing.final
+class ExportProgress(_message.Message):
+    """ExportProgress tells how far an export is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DONE_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    done: _builtins.int
+    """Commitments looked at."""
+    total: _builtins.int
+    """Commitments to look at."""
+    def __init__(
+        self,
+        *,
+        done: _builtins.int = ...,
+        total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportProgress: _TypeAlias = ExportProgress  # noqa: Y015
+
+@_typing.final
+class ExportSummary(_message.Message):
+    """ExportSummary ends an export."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    rows: _builtins.int
+    """Rows in the file."""
+    digest: _builtins.bytes
+    """SHA-256 of the file."""
+    @_builtins.property
+    def receipt(self) -> _ledger_pb2.Receipt:
+        """The proof that the export was recorded."""
+
+    def __init__(
+        self,
+        *,
+        rows: _builtins.int = ...,
+        digest: _builtins.bytes = ...,
+        receipt: _ledger_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "receipt", b"receipt", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportSummary: _TypeAlias = ExportSummary  # noqa: Y015
+
+@_typing.final
 class GetCommitmentLetterRequest(_message.Message):
     """GetCommitmentLetterRequest names a commitment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    record: _builtins.str
+    """The record of the commitment."""
+    format: Global___LetterFormat.ValueType
+    """The form of the letter."""
+    def __init__(
+        self,
+        *,
+        record: _builtins.str = ...,
+        format: Global___LetterFormat.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCommitmentLetterRequest: _TypeAlias = GetCommitmentLetterRequest  # noqa: Y015
+
+@_typing.final
+class GetCommitmentLetterResponse(_message.Message):
+    """GetCommitmentLetterResponse carries the letter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PDF_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    pdf: _builtins.bytes
+    """The letter, a PDF; empty in other forms."""
+    content: _builtins.bytes
+    """The letter in the form that was asked for."""
+    media_type: _builtins.str
+    """Its media type."""
+    def __init__(
+        self,
+        *,
+        pdf: _builtins.bytes = ...,
+        content: _builtins.bytes = ...,
+        media_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "media_type", b"media_type", "pdf", b"pdf"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCommitmentLetterResponse: _TypeAlias = GetCommitmentLetterResponse  # noqa: Y015
+
+@_typing.final
+class GetEvidencePackRequest(_message.Message):
+    """GetEvidencePackRequest names a commitment."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -628,26 +1203,228 @@ class GetCommitmentLetterRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___GetCommitmentLetterRequest: _TypeAlias = GetCommitmentLetterRequest  # noqa: Y015
+Global___GetEvidencePackRequest: _TypeAlias = GetEvidencePackRequest  # noqa: Y015
 
 @_typing.final
-class GetCommitmentLetterResponse(_message.Message):
-    """GetCommitmentLetterResponse carries the letter."""
+class GetEvidencePackResponse(_message.Message):
+    """GetEvidencePackResponse carries the pack."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    PDF_FIELD_NUMBER: _builtins.int
-    pdf: _builtins.bytes
-    """The letter, a PDF."""
+    PACK_FIELD_NUMBER: _builtins.int
+    pack: _builtins.bytes
+    """A ZIP file; its README tells how to verify it without us."""
     def __init__(
         self,
         *,
-        pdf: _builtins.bytes = ...,
+        pack: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pdf", b"pdf"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pack", b"pack"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___GetCommitmentLetterResponse: _TypeAlias = GetCommitmentLetterResponse  # noqa: Y015
+Global___GetEvidencePackResponse: _TypeAlias = GetEvidencePackResponse  # noqa: Y015
+
+@_typing.final
+class RecordMilestoneRequest(_message.Message):
+    """RecordMilestoneRequest tells that a case passed a point."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    MILESTONE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """A UUID chosen by the caller; repeating it is safe."""
+    record: _builtins.str
+    """The record of the commitment."""
+    milestone: Global___Milestone.ValueType
+    """Which point."""
+    @_builtins.property
+    def operator(self) -> _parties_pb2.Operator:
+        """Who handles the case."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        record: _builtins.str = ...,
+        operator: _parties_pb2.Operator | None = ...,
+        milestone: Global___Milestone.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["milestone", b"milestone", "operator", b"operator", "record", b"record", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordMilestoneRequest: _TypeAlias = RecordMilestoneRequest  # noqa: Y015
+
+@_typing.final
+class RecordMilestoneResponse(_message.Message):
+    """RecordMilestoneResponse proves that it is recorded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMITMENT_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def commitment(self) -> Global___Commitment:
+        """The commitment."""
+
+    @_builtins.property
+    def receipt(self) -> _ledger_pb2.Receipt:
+        """The receipt."""
+
+    def __init__(
+        self,
+        *,
+        commitment: Global___Commitment | None = ...,
+        receipt: _ledger_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["commitment", b"commitment", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commitment", b"commitment", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordMilestoneResponse: _TypeAlias = RecordMilestoneResponse  # noqa: Y015
+
+@_typing.final
+class ContestRefusalRequest(_message.Message):
+    """ContestRefusalRequest contests a refusal."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    STATEMENT_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """A UUID chosen by the caller; repeating it is safe."""
+    record: _builtins.str
+    """The record of the refusal (ErrorInfo metadata `record`)."""
+    statement: _builtins.str
+    """What the applicant says against it; kept in the vault."""
+    @_builtins.property
+    def operator(self) -> _parties_pb2.Operator:
+        """Who handles the case."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        record: _builtins.str = ...,
+        operator: _parties_pb2.Operator | None = ...,
+        statement: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator", "record", b"record", "request_id", b"request_id", "statement", b"statement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContestRefusalRequest: _TypeAlias = ContestRefusalRequest  # noqa: Y015
+
+@_typing.final
+class ContestRefusalResponse(_message.Message):
+    """ContestRefusalResponse proves that the refusal is contested."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMITMENT_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def commitment(self) -> Global___Commitment:
+        """The refusal, now contested."""
+
+    @_builtins.property
+    def receipt(self) -> _ledger_pb2.Receipt:
+        """The receipt."""
+
+    def __init__(
+        self,
+        *,
+        commitment: Global___Commitment | None = ...,
+        receipt: _ledger_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["commitment", b"commitment", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commitment", b"commitment", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContestRefusalResponse: _TypeAlias = ContestRefusalResponse  # noqa: Y015
+
+@_typing.final
+class ReviewRefusalRequest(_message.Message):
+    """ReviewRefusalRequest decides about a contested refusal."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """A UUID chosen by the caller; repeating it is safe."""
+    record: _builtins.str
+    """The record of the refusal."""
+    outcome: Global___ReviewOutcome.ValueType
+    """What is decided."""
+    reason: _builtins.str
+    """Why, in Chinese; kept in the vault."""
+    @_builtins.property
+    def operator(self) -> _parties_pb2.Operator:
+        """Who decides; took no part before."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        record: _builtins.str = ...,
+        operator: _parties_pb2.Operator | None = ...,
+        outcome: Global___ReviewOutcome.ValueType = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator", "outcome", b"outcome", "reason", b"reason", "record", b"record", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviewRefusalRequest: _TypeAlias = ReviewRefusalRequest  # noqa: Y015
+
+@_typing.final
+class ReviewRefusalResponse(_message.Message):
+    """ReviewRefusalResponse proves what was decided."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMITMENT_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def commitment(self) -> Global___Commitment:
+        """The refusal as it stands now."""
+
+    @_builtins.property
+    def receipt(self) -> _ledger_pb2.Receipt:
+        """The receipt."""
+
+    def __init__(
+        self,
+        *,
+        commitment: Global___Commitment | None = ...,
+        receipt: _ledger_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["commitment", b"commitment", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commitment", b"commitment", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviewRefusalResponse: _TypeAlias = ReviewRefusalResponse  # noqa: Y015

@@ -65,10 +65,35 @@ class CommitmentServiceStub(object):
                 request_serializer=gateway_dot_v1_dot_commitment__pb2.ListCommitmentsRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_commitment__pb2.ListCommitmentsResponse.FromString,
                 _registered_method=True)
+        self.ExportCommitments = channel.unary_stream(
+                '/gateway.v1.CommitmentService/ExportCommitments',
+                request_serializer=gateway_dot_v1_dot_commitment__pb2.ExportCommitmentsRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_commitment__pb2.ExportCommitmentsResponse.FromString,
+                _registered_method=True)
         self.GetCommitmentLetter = channel.unary_unary(
                 '/gateway.v1.CommitmentService/GetCommitmentLetter',
                 request_serializer=gateway_dot_v1_dot_commitment__pb2.GetCommitmentLetterRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_commitment__pb2.GetCommitmentLetterResponse.FromString,
+                _registered_method=True)
+        self.GetEvidencePack = channel.unary_unary(
+                '/gateway.v1.CommitmentService/GetEvidencePack',
+                request_serializer=gateway_dot_v1_dot_commitment__pb2.GetEvidencePackRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_commitment__pb2.GetEvidencePackResponse.FromString,
+                _registered_method=True)
+        self.RecordMilestone = channel.unary_unary(
+                '/gateway.v1.CommitmentService/RecordMilestone',
+                request_serializer=gateway_dot_v1_dot_commitment__pb2.RecordMilestoneRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_commitment__pb2.RecordMilestoneResponse.FromString,
+                _registered_method=True)
+        self.ContestRefusal = channel.unary_unary(
+                '/gateway.v1.CommitmentService/ContestRefusal',
+                request_serializer=gateway_dot_v1_dot_commitment__pb2.ContestRefusalRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_commitment__pb2.ContestRefusalResponse.FromString,
+                _registered_method=True)
+        self.ReviewRefusal = channel.unary_unary(
+                '/gateway.v1.CommitmentService/ReviewRefusal',
+                request_serializer=gateway_dot_v1_dot_commitment__pb2.ReviewRefusalRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_commitment__pb2.ReviewRefusalResponse.FromString,
                 _registered_method=True)
 
 
@@ -119,8 +144,44 @@ class CommitmentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportCommitments(self, request, context):
+        """ExportCommitments streams the commitments that ListCommitments would list, masked, as one file; the export itself is
+        recorded.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCommitmentLetter(self, request, context):
-        """GetCommitmentLetter returns the commitment as a letter (PDF) with the QR code of its receipt.
+        """GetCommitmentLetter returns the commitment as a letter with the QR code of its receipt.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEvidencePack(self, request, context):
+        """GetEvidencePack returns everything that proves a commitment, as one file that verifies offline.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordMilestone(self, request, context):
+        """RecordMilestone tells that the case passed a point after which the matter lets nobody withdraw.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ContestRefusal(self, request, context):
+        """ContestRefusal asks that a person look at a refusal again (Personal Information Protection Law, article 24).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReviewRefusal(self, request, context):
+        """ReviewRefusal records what a reviewer, who took no part before, decided about a contested refusal.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -159,10 +220,35 @@ def add_CommitmentServiceServicer_to_server(servicer, server):
                     request_deserializer=gateway_dot_v1_dot_commitment__pb2.ListCommitmentsRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_commitment__pb2.ListCommitmentsResponse.SerializeToString,
             ),
+            'ExportCommitments': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportCommitments,
+                    request_deserializer=gateway_dot_v1_dot_commitment__pb2.ExportCommitmentsRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_commitment__pb2.ExportCommitmentsResponse.SerializeToString,
+            ),
             'GetCommitmentLetter': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCommitmentLetter,
                     request_deserializer=gateway_dot_v1_dot_commitment__pb2.GetCommitmentLetterRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_commitment__pb2.GetCommitmentLetterResponse.SerializeToString,
+            ),
+            'GetEvidencePack': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEvidencePack,
+                    request_deserializer=gateway_dot_v1_dot_commitment__pb2.GetEvidencePackRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_commitment__pb2.GetEvidencePackResponse.SerializeToString,
+            ),
+            'RecordMilestone': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordMilestone,
+                    request_deserializer=gateway_dot_v1_dot_commitment__pb2.RecordMilestoneRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_commitment__pb2.RecordMilestoneResponse.SerializeToString,
+            ),
+            'ContestRefusal': grpc.unary_unary_rpc_method_handler(
+                    servicer.ContestRefusal,
+                    request_deserializer=gateway_dot_v1_dot_commitment__pb2.ContestRefusalRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_commitment__pb2.ContestRefusalResponse.SerializeToString,
+            ),
+            'ReviewRefusal': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReviewRefusal,
+                    request_deserializer=gateway_dot_v1_dot_commitment__pb2.ReviewRefusalRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_commitment__pb2.ReviewRefusalResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -339,6 +425,33 @@ class CommitmentService(object):
             _registered_method=True)
 
     @staticmethod
+    def ExportCommitments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gateway.v1.CommitmentService/ExportCommitments',
+            gateway_dot_v1_dot_commitment__pb2.ExportCommitmentsRequest.SerializeToString,
+            gateway_dot_v1_dot_commitment__pb2.ExportCommitmentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetCommitmentLetter(request,
             target,
             options=(),
@@ -355,6 +468,114 @@ class CommitmentService(object):
             '/gateway.v1.CommitmentService/GetCommitmentLetter',
             gateway_dot_v1_dot_commitment__pb2.GetCommitmentLetterRequest.SerializeToString,
             gateway_dot_v1_dot_commitment__pb2.GetCommitmentLetterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEvidencePack(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.CommitmentService/GetEvidencePack',
+            gateway_dot_v1_dot_commitment__pb2.GetEvidencePackRequest.SerializeToString,
+            gateway_dot_v1_dot_commitment__pb2.GetEvidencePackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordMilestone(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.CommitmentService/RecordMilestone',
+            gateway_dot_v1_dot_commitment__pb2.RecordMilestoneRequest.SerializeToString,
+            gateway_dot_v1_dot_commitment__pb2.RecordMilestoneResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ContestRefusal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.CommitmentService/ContestRefusal',
+            gateway_dot_v1_dot_commitment__pb2.ContestRefusalRequest.SerializeToString,
+            gateway_dot_v1_dot_commitment__pb2.ContestRefusalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReviewRefusal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.CommitmentService/ReviewRefusal',
+            gateway_dot_v1_dot_commitment__pb2.ReviewRefusalRequest.SerializeToString,
+            gateway_dot_v1_dot_commitment__pb2.ReviewRefusalResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,8 +47,20 @@ class CommitmentServiceStub:
     """GetCommitment returns a commitment with its history and receipt."""
     ListCommitments: _grpc.UnaryUnaryMultiCallable[_commitment_pb2.ListCommitmentsRequest, _commitment_pb2.ListCommitmentsResponse]
     """ListCommitments lists the commitments of the caller's own unit, newest first."""
+    ExportCommitments: _grpc.UnaryStreamMultiCallable[_commitment_pb2.ExportCommitmentsRequest, _commitment_pb2.ExportCommitmentsResponse]
+    """ExportCommitments streams the commitments that ListCommitments would list, masked, as one file; the export itself is
+    recorded.
+    """
     GetCommitmentLetter: _grpc.UnaryUnaryMultiCallable[_commitment_pb2.GetCommitmentLetterRequest, _commitment_pb2.GetCommitmentLetterResponse]
-    """GetCommitmentLetter returns the commitment as a letter (PDF) with the QR code of its receipt."""
+    """GetCommitmentLetter returns the commitment as a letter with the QR code of its receipt."""
+    GetEvidencePack: _grpc.UnaryUnaryMultiCallable[_commitment_pb2.GetEvidencePackRequest, _commitment_pb2.GetEvidencePackResponse]
+    """GetEvidencePack returns everything that proves a commitment, as one file that verifies offline."""
+    RecordMilestone: _grpc.UnaryUnaryMultiCallable[_commitment_pb2.RecordMilestoneRequest, _commitment_pb2.RecordMilestoneResponse]
+    """RecordMilestone tells that the case passed a point after which the matter lets nobody withdraw."""
+    ContestRefusal: _grpc.UnaryUnaryMultiCallable[_commitment_pb2.ContestRefusalRequest, _commitment_pb2.ContestRefusalResponse]
+    """ContestRefusal asks that a person look at a refusal again (Personal Information Protection Law, article 24)."""
+    ReviewRefusal: _grpc.UnaryUnaryMultiCallable[_commitment_pb2.ReviewRefusalRequest, _commitment_pb2.ReviewRefusalResponse]
+    """ReviewRefusal records what a reviewer, who took no part before, decided about a contested refusal."""
 
 @_typing.type_check_only
 class CommitmentServiceAsyncStub(CommitmentServiceStub):
@@ -69,8 +81,20 @@ class CommitmentServiceAsyncStub(CommitmentServiceStub):
     """GetCommitment returns a commitment with its history and receipt."""
     ListCommitments: _aio.UnaryUnaryMultiCallable[_commitment_pb2.ListCommitmentsRequest, _commitment_pb2.ListCommitmentsResponse]  # type: ignore[assignment]
     """ListCommitments lists the commitments of the caller's own unit, newest first."""
+    ExportCommitments: _aio.UnaryStreamMultiCallable[_commitment_pb2.ExportCommitmentsRequest, _commitment_pb2.ExportCommitmentsResponse]  # type: ignore[assignment]
+    """ExportCommitments streams the commitments that ListCommitments would list, masked, as one file; the export itself is
+    recorded.
+    """
     GetCommitmentLetter: _aio.UnaryUnaryMultiCallable[_commitment_pb2.GetCommitmentLetterRequest, _commitment_pb2.GetCommitmentLetterResponse]  # type: ignore[assignment]
-    """GetCommitmentLetter returns the commitment as a letter (PDF) with the QR code of its receipt."""
+    """GetCommitmentLetter returns the commitment as a letter with the QR code of its receipt."""
+    GetEvidencePack: _aio.UnaryUnaryMultiCallable[_commitment_pb2.GetEvidencePackRequest, _commitment_pb2.GetEvidencePackResponse]  # type: ignore[assignment]
+    """GetEvidencePack returns everything that proves a commitment, as one file that verifies offline."""
+    RecordMilestone: _aio.UnaryUnaryMultiCallable[_commitment_pb2.RecordMilestoneRequest, _commitment_pb2.RecordMilestoneResponse]  # type: ignore[assignment]
+    """RecordMilestone tells that the case passed a point after which the matter lets nobody withdraw."""
+    ContestRefusal: _aio.UnaryUnaryMultiCallable[_commitment_pb2.ContestRefusalRequest, _commitment_pb2.ContestRefusalResponse]  # type: ignore[assignment]
+    """ContestRefusal asks that a person look at a refusal again (Personal Information Protection Law, article 24)."""
+    ReviewRefusal: _aio.UnaryUnaryMultiCallable[_commitment_pb2.ReviewRefusalRequest, _commitment_pb2.ReviewRefusalResponse]  # type: ignore[assignment]
+    """ReviewRefusal records what a reviewer, who took no part before, decided about a contested refusal."""
 
 class CommitmentServiceServicer(metaclass=_abc_1.ABCMeta):
     """CommitmentService takes personal commitments from notice to decision."""
@@ -126,11 +150,53 @@ class CommitmentServiceServicer(metaclass=_abc_1.ABCMeta):
         """ListCommitments lists the commitments of the caller's own unit, newest first."""
 
     @_abc_1.abstractmethod
+    def ExportCommitments(
+        self,
+        request: _commitment_pb2.ExportCommitmentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_commitment_pb2.ExportCommitmentsResponse], _abc.AsyncIterator[_commitment_pb2.ExportCommitmentsResponse]]:
+        """ExportCommitments streams the commitments that ListCommitments would list, masked, as one file; the export itself is
+        recorded.
+        """
+
+    @_abc_1.abstractmethod
     def GetCommitmentLetter(
         self,
         request: _commitment_pb2.GetCommitmentLetterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_commitment_pb2.GetCommitmentLetterResponse, _abc.Awaitable[_commitment_pb2.GetCommitmentLetterResponse]]:
-        """GetCommitmentLetter returns the commitment as a letter (PDF) with the QR code of its receipt."""
+        """GetCommitmentLetter returns the commitment as a letter with the QR code of its receipt."""
+
+    @_abc_1.abstractmethod
+    def GetEvidencePack(
+        self,
+        request: _commitment_pb2.GetEvidencePackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_commitment_pb2.GetEvidencePackResponse, _abc.Awaitable[_commitment_pb2.GetEvidencePackResponse]]:
+        """GetEvidencePack returns everything that proves a commitment, as one file that verifies offline."""
+
+    @_abc_1.abstractmethod
+    def RecordMilestone(
+        self,
+        request: _commitment_pb2.RecordMilestoneRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_commitment_pb2.RecordMilestoneResponse, _abc.Awaitable[_commitment_pb2.RecordMilestoneResponse]]:
+        """RecordMilestone tells that the case passed a point after which the matter lets nobody withdraw."""
+
+    @_abc_1.abstractmethod
+    def ContestRefusal(
+        self,
+        request: _commitment_pb2.ContestRefusalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_commitment_pb2.ContestRefusalResponse, _abc.Awaitable[_commitment_pb2.ContestRefusalResponse]]:
+        """ContestRefusal asks that a person look at a refusal again (Personal Information Protection Law, article 24)."""
+
+    @_abc_1.abstractmethod
+    def ReviewRefusal(
+        self,
+        request: _commitment_pb2.ReviewRefusalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_commitment_pb2.ReviewRefusalResponse, _abc.Awaitable[_commitment_pb2.ReviewRefusalResponse]]:
+        """ReviewRefusal records what a reviewer, who took no part before, decided about a contested refusal."""
 
 def add_CommitmentServiceServicer_to_server(servicer: CommitmentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

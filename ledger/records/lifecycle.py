@@ -30,6 +30,7 @@ def _to(state: str, *sources: State) -> dict[State, str]:
     return dict.fromkeys(sources, state)
 
 
+_UNDECIDED = ("RECORDED", "BINDING")
 _LOOKING = ("DISCREPANCY", "EVIDENCE_REQUESTED")
 
 FAMILIES: Mapping[str, Family] = {
@@ -42,13 +43,17 @@ FAMILIES: Mapping[str, Family] = {
         _family(
             "commitment",
             {
-                "CommitmentPrepared": _to("PREPARED", None),
+                "CommitmentPrepared": _to("PREPARED", None, "REFUSAL_LIFTED"),
                 "CommitmentRecorded": _to("RECORDED", "PREPARED"),
                 "CommitmentExpired": _to("EXPIRED", "PREPARED"),
                 "CommitmentRefused": {None: "REFUSED", "PREPARED": "PREPARED"},
+                "RefusalContested": _to("CONTESTED", "REFUSED"),
+                "RefusalUpheld": _to("REFUSAL_UPHELD", "CONTESTED"),
+                "RefusalLifted": _to("REFUSAL_LIFTED", "CONTESTED"),
+                "MilestonePassed": _to("BINDING", "RECORDED"),
                 "CommitmentWithdrawn": _to("WITHDRAWN", "RECORDED"),
-                "DecisionRecorded": _to("IN_FORCE", "RECORDED"),
-                "CommitmentLapsed": _to("LAPSED", "RECORDED"),
+                "DecisionRecorded": _to("IN_FORCE", *_UNDECIDED),
+                "CommitmentLapsed": _to("LAPSED", *_UNDECIDED),
                 "CommitmentRequeried": _to("IN_FORCE", "IN_FORCE"),
                 "CommitmentConfirmed": _to("CONFIRMED", "IN_FORCE"),
                 "CommitmentDisputed": _to("DISPUTED", "IN_FORCE"),
@@ -98,6 +103,7 @@ FAMILIES: Mapping[str, Family] = {
                 "DocumentErased": _to("DONE", None),
                 "IndexCommitted": _to("DONE", None),
                 "SubjectLookedUp": _to("DONE", None),
+                "CommitmentsExported": _to("DONE", None),
             },
         ),
         _family(
@@ -106,6 +112,15 @@ FAMILIES: Mapping[str, Family] = {
                 "LogKeyAdded": _to("KEY_IN_FORCE", None),
                 # The key a log was opened with has no entry that added it.
                 "LogKeyRetired": _to("KEY_RETIRED", None, "KEY_IN_FORCE"),
+            },
+        ),
+        _family(
+            "staffkey",
+            {
+                "StaffKeyProposed": _to("KEY_PROPOSED", None),
+                "StaffKeyEnrolled": _to("KEY_ENROLLED", "KEY_PROPOSED"),
+                "StaffKeyRejected": _to("KEY_REJECTED", "KEY_PROPOSED"),
+                "StaffKeyRevoked": _to("KEY_REVOKED", "KEY_ENROLLED"),
             },
         ),
     )
@@ -125,16 +140,19 @@ FAMILY_NUMBERS: Mapping[str, int] = {
     "report": 4,
     "operation": 5,
     "logkey": 6,
+    "staffkey": 7,
 }  # fmt: skip
 
 STATE_NUMBERS: Mapping[str, int] = {
     "DONE": 0, "ANSWERED": 1, "REFUSED": 2,
     "PREPARED": 10, "RECORDED": 11, "EXPIRED": 12, "WITHDRAWN": 13, "IN_FORCE": 14, "LAPSED": 15, "CONFIRMED": 16,
     "DISPUTED": 17, "BROKEN": 18, "INCONCLUSIVE": 19, "REPAIRED": 20,
+    "BINDING": 21, "CONTESTED": 22, "REFUSAL_UPHELD": 23, "REFUSAL_LIFTED": 24,
     "DISCREPANCY": 30, "EVIDENCE_REQUESTED": 31, "CLEARED": 32, "MINOR_ERROR": 33, "FALSE_PROPOSED": 34,
     "NOTIFIED": 35, "DEFENCE_HEARD": 36, "DECIDED": 37, "DISMISSED": 38, "FINAL": 39, "REVOKED": 40,
     "ISSUED": 50, "ACKNOWLEDGED": 51, "REJECTED": 52, "RECALLED": 53,
     "KEY_IN_FORCE": 60, "KEY_RETIRED": 61,
+    "KEY_PROPOSED": 62, "KEY_ENROLLED": 63, "KEY_REJECTED": 64, "KEY_REVOKED": 65,
 }  # fmt: skip
 
 FAMILY_NAMES: Mapping[int, str] = {number: name for name, number in FAMILY_NUMBERS.items()}
