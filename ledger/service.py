@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -36,7 +36,7 @@ from ledger.receipt import format_receipt
 from ledger.records.codec import decode_entry
 from ledger.records.register import Register
 from ledger.sharing.client import SharedAppender
-from ledger.vault import Erased, MasterKeys, Vault, VaultGroup, read_document
+from ledger.vault import Erased, MasterKeys, Vault, VaultGroup, read_document, read_documents
 
 Answer = TypeVar("Answer")
 
@@ -285,6 +285,15 @@ class Ledger:
         with self._store.reading() as connection:
             entry = decode_entry(read_entry(connection, index))
             return read_document(connection, self._vault, index, entry.record)
+
+    def documents(self, entries: Mapping[int, bytes]) -> dict[int, dict[str, VaultGroup] | Erased]:
+        """Return the documents behind some entries, given by index with their records; those without one are left out.
+
+        Raises:
+            VaultError: one cannot be decrypted, or is not of the record given.
+        """
+        with self._store.reading() as connection:
+            return read_documents(connection, self._vault, entries)
 
     def consistency(self, old: int, new: int) -> list[bytes]:
         """Prove that the log of size `new` begins with the log of size `old`."""

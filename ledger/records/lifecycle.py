@@ -100,7 +100,12 @@ FAMILIES: Mapping[str, Family] = {
                 "CatalogueEnacted": _to("DONE", None),
                 "PolicyEnacted": _to("DONE", None),
                 "KeyEnrolled": _to("DONE", None),
-                "DocumentErased": _to("DONE", None),
+                # By order an erasure is proposed by one and carried out by another; at the end of retention by rule.
+                "ErasureProposed": _to("ERASURE_PROPOSED", None),
+                "ErasureRejected": _to("ERASURE_REJECTED", "ERASURE_PROPOSED"),
+                "DocumentErased": _to("DONE", None, "ERASURE_PROPOSED"),
+                "LegalHoldPlaced": _to("HELD", None),
+                "LegalHoldReleased": _to("RELEASED", "HELD"),
                 "IndexCommitted": _to("DONE", None),
                 "SubjectLookedUp": _to("DONE", None),
                 "CommitmentsExported": _to("DONE", None),
@@ -153,6 +158,7 @@ STATE_NUMBERS: Mapping[str, int] = {
     "ISSUED": 50, "ACKNOWLEDGED": 51, "REJECTED": 52, "RECALLED": 53,
     "KEY_IN_FORCE": 60, "KEY_RETIRED": 61,
     "KEY_PROPOSED": 62, "KEY_ENROLLED": 63, "KEY_REJECTED": 64, "KEY_REVOKED": 65,
+    "ERASURE_PROPOSED": 70, "ERASURE_REJECTED": 71, "HELD": 72, "RELEASED": 73,
 }  # fmt: skip
 
 FAMILY_NAMES: Mapping[int, str] = {number: name for name, number in FAMILY_NUMBERS.items()}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 
 from ledger.canonical import microseconds
 from ledger.log import schema
@@ -92,27 +92,42 @@ class Register:
         limit: int,
         only: Mapping[str, bytes | str],
         opened: tuple[datetime | None, datetime | None] = (None, None),
+        due_before: datetime | None = None,
     ) -> list[RecordRow]:
         """Return records of a family in some states, newest first, among the `span` entries before an index.
 
         `only` gives the values that facts (`projections.FACT_NAMES`) must have, `opened` from when to before when.
         The span bounds the work: who wants older ones asks again with an index that is lower by it.
         """
-        table = schema.record
-        rules: list[ColumnElement[bool]] = [
-            table.c.family == FAMILY_NUMBERS[family],
-            table.c.state.in_([STATE_NUMBERS[state] for state in states]),
-            table.c.first_idx < before_idx,
-            table.c.first_idx >= before_idx - span,
+        table, most = schema.record, min(limit, _MOST)
+        within = (table.c.first_idx < before_idx, table.c.first_idx >= before_idx - span)
+        rules = [*within, *_having(only, opened, due_before)]
+        # A question for each state: each is a walk along the index, newest first, that ends at the limit; all in one
+        # would have to read and sort the span.
+        found = [
+            row
+            for state in states
+            for row in self._rows(
+                select(table).where(_in_family(family, (state,)), *rules).order_by(table.c.first_idx.desc()).limit(most)
+            )
         ]
-        rules += [table.c[name] == value for name, value in only.items()]
-        start, end = opened
-        if start is not None:
-            rules.append(table.c.opened_at >= microseconds(start))
-        if end is not None:
-            rules.append(table.c.opened_at < microseconds(end))
-        question = select(table).where(*rules).order_by(table.c.first_idx.desc()).limit(min(limit, _MOST))
-        return self._rows(question)
+        found.sort(key=lambda row: row.first_idx, reverse=True)
+        return found[:most]
+
+    def count(
+        self,
+        family: str,
+        states: Iterable[str],
+        *,
+        before_idx: int,
+        only: Mapping[str, bytes | str],
+        due_before: datetime | None = None,
+    ) -> int:
+        """Count the records that `newest` would find below an index, however far back; walks all of the family's."""
+        table = schema.record
+        rules = (_in_family(family, states), table.c.first_idx < before_idx, *_having(only, (None, None), due_before))
+        with self._store.reading() as connection:
+            return int(connection.execute(select(func.count()).where(*rules)).scalar_one())
 
     def in_state(
         self,
@@ -153,6 +168,22 @@ class Register:
         entries = ((idx, decode_entry(leaf)) for idx, leaf in found)
         return [HistoryLine(idx=idx, kind=entry.kind, at=entry.at) for idx, entry in entries]
 
+    def histories(self, rows: Sequence[RecordRow]) -> dict[bytes, tuple[HistoryLine, ...]]:
+        """Return every entry of each of some records, oldest first, by record; all of them in a few questions."""
+        firsts = {row.first_idx: row.record for row in rows}
+        with self._store.reading() as connection:
+            select_many = self._store.database.select_many
+            found = [*select_many(connection, schema.entry, "idx", list(firsts))]
+            if any(row.seq for row in rows):
+                found += select_many(connection, schema.entry, "record", [row.record for row in rows if row.seq])
+        lines: dict[bytes, list[HistoryLine]] = {row.record: [] for row in rows}
+        for idx, record, leaf in sorted(found, key=lambda one: one[0]):
+            entry = decode_entry(bytes(leaf))
+            lines[firsts[idx] if record is None else bytes(record)].append(
+                HistoryLine(idx=idx, kind=entry.kind, at=entry.at)
+            )
+        return {record: tuple(history) for record, history in lines.items()}
+
     def count_state(self, family: str) -> dict[str, int]:
         """Count the records of a family by state."""
         table = schema.record
@@ -169,6 +200,45 @@ class Register:
         with self._store.reading() as connection:
             return int(connection.execute(select(func.count()).where(code >= prefix, code < beyond)).scalar_one())
 
+    def ended(
+        self, family: str, states: Iterable[str], *, before: datetime, after_idx: int = -1, limit: int = 1000
+    ) -> list[RecordRow]:
+        """Return records in some states that began before a time and still have their facts, by first entry.
+
+        Erased ones have none left. The next page follows the last one's `first_idx`.
+        """
+        table = schema.record
+        rules = (
+            _in_family(family, states),
+            table.c.first_idx > after_idx,
+            table.c.opened_at < microseconds(before),
+            table.c.unit.is_not(None),
+        )
+        return self._rows(select(table).where(*rules).order_by(table.c.first_idx).limit(min(limit, _MOST)))
+
     def _rows(self, question: Select[*tuple[object, ...]]) -> list[RecordRow]:
         with self._store.reading() as connection:
             return [read_row(stored_row(row)) for row in connection.execute(question)]
+
+
+def _in_family(family: str, states: Iterable[str]) -> ColumnElement[bool]:
+    table = schema.record
+    numbers = [STATE_NUMBERS[state] for state in states]
+    return and_(table.c.family == FAMILY_NUMBERS[family], table.c.state.in_(numbers))
+
+
+def _having(
+    only: Mapping[str, bytes | str],
+    opened: tuple[datetime | None, datetime | None],
+    due_before: datetime | None,
+) -> list[ColumnElement[bool]]:
+    table = schema.record
+    rules: list[ColumnElement[bool]] = [table.c[name] == value for name, value in only.items()]
+    start, end = opened
+    if start is not None:
+        rules.append(table.c.opened_at >= microseconds(start))
+    if end is not None:
+        rules.append(table.c.opened_at < microseconds(end))
+    if due_before is not None:
+        rules.append(table.c.due_at < microseconds(due_before))
+    return rules

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ledger.records.commitments import VaultGroup
 from ledger.vault.ciphers import Cipher
-from ledger.vault.documents import Erased, erase_documents, read_document
+from ledger.vault.documents import Erased, erase_documents, read_document, read_documents
 from ledger.vault.master_keys import FileMasterKeys, MasterKey, MasterKeys, write_master_key
 from ledger.vault.sealing import SealedDocument, Vault
 
@@ -23,5 +23,6 @@ __all__ = [
     "VaultGroup",
     "erase_documents",
     "read_document",
+    "read_documents",
     "write_master_key",
 ]

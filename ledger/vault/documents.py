@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, ScalarSelect, func, select, union_all
+from sqlalchemy import Connection, Row, ScalarSelect, func, select, union_all
 
 from ledger.canonical import parse_time
 from ledger.errors import EntryMissing, VaultError
@@ -31,19 +32,36 @@ def read_document(connection: Connection, vault: Vault, idx: int, record: bytes)
         EntryMissing: the entry never had a document.
         VaultError: it cannot be decrypted, or is gone without having been erased.
     """
-    key, document = schema.vault_key, schema.vault_document
-    question = (
-        select(key.c.master_version, key.c.wrapped, key.c.destroyed_at, document.c.sealed)
-        .select_from(key.outerjoin(document, document.c.idx == key.c.idx))
-        .where(key.c.idx == idx)
-    )
-    row = connection.execute(question).one_or_none()
-    if row is None:
+    found = read_documents(connection, vault, {idx: record})
+    if idx not in found:
         raise EntryMissing(f"entry {idx} has no document")
+    return found[idx]
+
+
+def read_documents(
+    connection: Connection, vault: Vault, wanted: Mapping[int, bytes]
+) -> dict[int, dict[str, VaultGroup] | Erased]:
+    """Read and decrypt the documents of some entries, given with their records; an entry without one is left out.
+
+    Raises:
+        VaultError: one cannot be decrypted, or is gone without having been erased.
+    """
+    key, document = schema.vault_key, schema.vault_document
+    question = select(
+        key.c.idx, key.c.master_version, key.c.wrapped, key.c.destroyed_at, document.c.sealed
+    ).select_from(key.outerjoin(document, document.c.idx == key.c.idx))
+    indices, found = list(wanted), {}
+    for first in range(0, len(indices), _MOST_AT_ONCE):
+        for row in connection.execute(question.where(key.c.idx.in_(indices[first : first + _MOST_AT_ONCE]))):
+            found[row.idx] = _open(vault, row, wanted[row.idx])
+    return found
+
+
+def _open(vault: Vault, row: Row[Any], record: bytes) -> dict[str, VaultGroup] | Erased:
     if row.destroyed_at is not None:
         return Erased(at=parse_time(row.destroyed_at))
     if row.wrapped is None or row.sealed is None:
-        raise VaultError(f"the document of entry {idx} is incomplete, and was never erased")
+        raise VaultError(f"the document of entry {row.idx} is incomplete, and was never erased")
     return vault.open(record, SealedDocument(row.master_version, bytes(row.wrapped), bytes(row.sealed)))
 
 
