@@ -36,14 +36,17 @@ from gateway.errors import CatalogueRefused, ConfigurationError, GatewayError
 from gateway.flows.ask import Ask
 from gateway.flows.batch import Batch
 from gateway.flows.commit import Commit
+from gateway.flows.export_commitments import ExportCommitments
 from gateway.flows.find import Find
 from gateway.flows.guess import GuessBudget
 from gateway.flows.list_answers import ListAnswers
+from gateway.flows.list_commitments import ListCommitments
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Once
 from gateway.flows.reload import Reload, enactment
 from gateway.flows.report import Report
 from gateway.flows.requery import Requery
+from gateway.flows.selecting import Select
 from gateway.flows.stand import Stand
 from gateway.flows.together import Together
 from gateway.flows.verify import Verify
@@ -52,6 +55,7 @@ from gateway.rpc.audit import AuditServicer
 from gateway.rpc.caller import Callers
 from gateway.rpc.catalogue import CatalogueServicer
 from gateway.rpc.commitment import CommitmentServicer
+from gateway.rpc.commitment_lists import CommitmentLists
 from gateway.rpc.credit import CreditServicer
 from gateway.rpc.door import Door
 from gateway.rpc.limits import CallerLimits, Limits
@@ -127,6 +131,8 @@ class Flows:
     book: Book
     batch: Batch
     list_answers: ListAnswers
+    list_commitments: ListCommitments
+    export_commitments: ExportCommitments
     watch: Watch
     stopping: asyncio.Event
     """Set when the gateway is about to stop: long streams end by themselves."""
@@ -422,10 +428,16 @@ def build_flows(
         book=book, once=once, look_up=look_up, read=lambda: read_catalogue(settings), reloaded=reloaded,
         now=now, entropy=entropy,
     )  # fmt: skip
+    select = Select(ledger=ledger, once=once, index=index, now=now, entropy=entropy)
     return Flows(
         verify=verify, commit=commit, find=find, report=report, requery=requery, stand=stand, look_up=look_up,
         ask=ask, book=book, reload=reload, batch=batch, stopping=stopping,
-        list_answers=ListAnswers(ledger=ledger, once=once, index=index, now=now, entropy=entropy),
+        list_answers=ListAnswers(ledger=ledger, select=select),
+        list_commitments=ListCommitments(ledger=ledger, select=select),
+        export_commitments=ExportCommitments(
+            ledger=ledger, select=select, once=once, book=book, masking=settings.exports.masking, stopping=stopping,
+            now=now, entropy=entropy,
+        ),
         watch=Watch(
             ledger=ledger, look_up=look_up, changes=Changes(ledger, interval=_WATCH_SECONDS), stopping=stopping
         ),
@@ -459,7 +471,10 @@ def services(settings: Settings, flows: Flows, ledger: Ledger, *, now: Callable[
             look_up=look_up, ask=flows.ask,
         ),
     )  # fmt: skip
-    commitment = CommitmentServicer(door=door, commit=flows.commit, look_up=look_up)
+    lists = CommitmentLists(
+        door=door, list_commitments=flows.list_commitments, export=flows.export_commitments, now=now
+    )
+    commitment = CommitmentServicer(door=door, commit=flows.commit, look_up=look_up, lists=lists, ledger=ledger)
     audit = AuditServicer(door=door, requery=flows.requery, find=flows.find, look_up=look_up, ledger=ledger)
     credit = CreditServicer(door=door, report=flows.report, stand=flows.stand, book=book, now=now)
     served = (

@@ -14,6 +14,7 @@ from pathlib import Path
 from connectors.errors import StanzaError
 from connectors.stanza import Stanza, duration
 from gateway.errors import ConfigurationError
+from gateway.rules.masking import MaskRule, MaskRules, read_rule
 from gateway.rules.roles import Role, unit_of
 from ledger.appends.publishing import SignAfter, Signing
 
@@ -152,6 +153,13 @@ class CreditSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSettings:
+    """How much of names and numbers an export shows."""
+
+    masking: MaskRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarSettings:
     """Days that the published calendar gets wrong here, or does not know yet."""
 
@@ -173,6 +181,7 @@ class Settings:
     commitments: CommitmentSettings
     findings: FindingSettings
     credit: CreditSettings
+    exports: ExportSettings
     calendar: CalendarSettings
     callers: Mapping[str, frozenset[Role]]
     sources: Mapping[str, Mapping[str, object]]
@@ -212,6 +221,7 @@ def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Set
         commitments=_commitments(root.table("commitments"), home),
         findings=_findings(root.table("findings")),
         credit=_credit(root.table("credit")),
+        exports=_exports(root.table("exports")),
         calendar=_calendar(root.table("calendar")),
         callers=callers,
         sources=_sources(root),
@@ -401,6 +411,18 @@ def _credit(part: Stanza) -> CreditSettings:
     return CreditSettings(
         division=division, authority_name=part.text("authority_name"), authority_code=part.text("authority_code")
     )
+
+
+def _exports(part: Stanza) -> ExportSettings:
+    rules: dict[str, MaskRule] = {}
+    for name in ("name", "id_number", "phone"):
+        kept = part.anything(f"{name}_keeps")
+        rule = None if kept is None else read_rule(kept)
+        if rule is not None:
+            rules[name] = rule
+        elif kept is not None:
+            part.mistake(f"{name}_keeps", "must be two numbers from 0 to 32: how many characters stay at head and tail")
+    return ExportSettings(masking=MaskRules(**rules))
 
 
 def _calendar(part: Stanza) -> CalendarSettings:

@@ -19,7 +19,9 @@
     │   ├── VerificationOutdated  the verification is too old to commit upon
     │   ├── DocumentExpired       the document was not signed in time
     │   ├── SameOfficer           the second officer is the first
-    │   └── PeriodRunning         the defence or the remedy period has not ended
+    │   ├── PeriodRunning         the defence or the remedy period has not ended
+    │   └── ExportFormatMissing   what writes files of this form is not installed
+    ├── ExportImpossible          there is no room to make the file
     ├── CatalogueRefused          the catalogue files are wrong; the catalogue in force stays
     ├── SignatureRefused          a signature or its certificate does not hold
     └── ConfigurationError        settings or the house they describe are not as they must be
@@ -304,6 +306,26 @@ class PeriodRunning(StepRefused):
     def __init__(self, period: str, until: datetime) -> None:
         super().__init__(f"the {period} period runs until {until.isoformat()}")
         self.chinese = f"期限尚未届满,至 {until.date().isoformat()} 止。"
+
+
+class ExportFormatMissing(StepRefused):
+    """What writes files of this form is not installed here; `extra` names what to install."""
+
+    reason: ClassVar[str] = "EXPORT_FORMAT_MISSING"
+
+    def __init__(self, form: str, extra: str) -> None:
+        super().__init__(f"{form} files need the extra `{extra}`, which is not installed at the gateway")
+        self.chinese = f"网关未安装 {form} 导出组件,请改用其他格式或联系运维人员。"
+
+
+class ExportImpossible(GatewayError):
+    """The file cannot be made at the gateway, for want of room; nothing was sent or recorded."""
+
+    reason: ClassVar[str] = "EXPORT_IMPOSSIBLE"
+    chinese = "网关暂存空间不足,无法生成导出文件,请缩小范围或联系运维人员。"
+
+    def __init__(self) -> None:
+        super().__init__("the file could not be written at the gateway; nothing was sent")
 
 
 class CatalogueRefused(GatewayError):

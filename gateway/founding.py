@@ -218,6 +218,11 @@ division = "230100"                           # first six digits of report codes
 authority_name = "示例市场监督管理局"
 authority_code = "11230000000000101E"
 
+[exports]                                      # characters that stay at head and tail of what an export shows
+name_keeps = [1, 0]                            # no rule for natural persons is published: to be confirmed [I]
+id_number_keeps = [3, 4]
+phone_keeps = [3, 4]
+
 [calendar]
 holidays = []                                  # days off, for years whose calendar is configured here
 working_days = []                              # weekend days that are worked in those years (调休)

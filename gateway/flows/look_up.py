@@ -34,11 +34,32 @@ class LookUp:
 
         Raises:
             RecordNotFound: there is none, or it is another unit's; the two are not told apart.
+            DocumentErased: its documents are erased, and with them whose it was.
         """
-        row = await self._ledger.read(lambda: self._ledger.register().get(record))
-        if row is None or row.family != family or row.unit != caller.unit:
+        row = await self.any(family, record)
+        if row.unit != caller.unit:
+            if await self._is_erased(row):
+                raise DocumentErased
             raise RecordNotFound(family)
         return row
+
+    async def standing(self, family: str, record: bytes, caller: Caller) -> RecordRow:
+        """Return a record that the caller may see, or one whose documents are erased.
+
+        Of an erased one only state, history and proofs are left, which the published log tells everybody.
+
+        Raises:
+            RecordNotFound: there is none, or it is not the caller's to see; the two are not told apart.
+        """
+        try:
+            return await self.visible(family, record, caller)
+        except DocumentErased:
+            return await self.any(family, record)
+
+    async def _is_erased(self, row: RecordRow) -> bool:
+        return row.unit is None and isinstance(
+            await self._ledger.read(lambda: self._ledger.document(row.first_idx)), Erased
+        )
 
     async def visible(self, family: str, record: bytes, caller: Caller) -> RecordRow:
         """Return a record that the caller may see: of its own unit, or of any for an auditor.
@@ -67,13 +88,7 @@ class LookUp:
         A repeated request is answered as it was first: with the state of then, not of now.
         """
         history = await self._ledger.read(lambda: self._ledger.register().history(row.record))
-        lived = tuple(line for line in history if until is None or line.idx <= until)
-        state: str | None = None
-        for line in lived:
-            state = state_after(row.record, state, line.kind)
-        if state is None:
-            raise RecordNotFound(row.family)
-        return Life(row=row, history=lived, state=state, changed_at=lived[-1].at)
+        return life_of(row, history, until=until)
 
     async def document(self, index: int) -> Mapping[str, Json]:
         """Return what is kept behind an entry, by group.
@@ -107,6 +122,21 @@ class LookUp:
             return self._ledger.receipt(index, size), size
 
         return await self._ledger.read(read)
+
+
+def life_of(row: RecordRow, history: Sequence[HistoryLine], *, until: int | None = None) -> Life:
+    """Fold the life of a record up to an index (all of it when None).
+
+    Raises:
+        RecordNotFound: it began later.
+    """
+    lived = tuple(line for line in history if until is None or line.idx <= until)
+    state: str | None = None
+    for line in lived:
+        state = state_after(row.record, state, line.kind)
+    if state is None:
+        raise RecordNotFound(row.family)
+    return Life(row=row, history=lived, state=state, changed_at=lived[-1].at)
 
 
 def checkpoint_size(note: bytes) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import AsyncIterator
 
-from gateway.flows.commit import DOCUMENT, Commit, body
+from gateway.flows.commit import Commit, body
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Recorded, Request
+from gateway.flows.read_commitments import read_commitments
 from gateway.rpc import translate
+from gateway.rpc.commitment_lists import CommitmentLists
 from gateway.rpc.door import Context, Door
 from gateway.rules import letter
 from gateway.rules.admission import Mistakes
@@ -15,8 +17,8 @@ from gateway.rules.kept import table
 from gateway.rules.roles import Caller, Role
 from gateway.v1 import commitment_pb2 as pb
 from gateway.v1 import parties_pb2
-from ledger import RecordRow
-from ledger.canonical import Json, canonical, parse_canonical
+from ledger import Ledger, RecordRow
+from ledger.canonical import Json, parse_canonical
 from ledger.v1 import ledger_pb2
 
 _CLERKS = (Role.CLERK, Role.OFFICER)
@@ -27,10 +29,12 @@ _MOST_SIGNATURE_BYTES = 8192
 class CommitmentServicer:
     """Serves the life of a commitment up to the decision."""
 
-    def __init__(self, *, door: Door, commit: Commit, look_up: LookUp) -> None:
+    def __init__(self, *, door: Door, commit: Commit, look_up: LookUp, lists: CommitmentLists, ledger: Ledger) -> None:
         self._door = door
         self._commit = commit
         self._look_up = look_up
+        self._lists = lists
+        self._ledger = ledger
 
     async def PrepareCommitment(  # noqa: N802
         self, request: pb.PrepareCommitmentRequest, context: Context
@@ -132,13 +136,13 @@ class CommitmentServicer:
     async def GetCommitment(  # noqa: N802
         self, request: pb.GetCommitmentRequest, context: Context
     ) -> pb.GetCommitmentResponse:
-        """Return a commitment of the caller's own unit."""
+        """Return a commitment of the caller's own unit, of any unit to auditors, or what is left of an erased one."""
 
         async def handle(caller: Caller, _deadline: float) -> pb.GetCommitmentResponse:
             mistakes = Mistakes()
             record = mistakes.record("record", request.record)
             mistakes.finish()
-            row = await self._look_up.own("commitment", record, caller)
+            row = await self._look_up.standing("commitment", record, caller)
             proof, size = await self._look_up.receipt(row.last_idx)
             return pb.GetCommitmentResponse(
                 commitment=await self._message(row, None),
@@ -147,15 +151,26 @@ class CommitmentServicer:
 
         return await self._door.unary(context, "CommitmentService/GetCommitment", _READERS, handle)
 
+    async def ListCommitments(  # noqa: N802
+        self, request: pb.ListCommitmentsRequest, context: Context
+    ) -> pb.ListCommitmentsResponse:
+        """List commitments."""
+        return await self._lists.page(request, context)
+
+    async def ExportCommitments(  # noqa: N802
+        self, request: pb.ExportCommitmentsRequest, context: Context
+    ) -> AsyncIterator[pb.ExportCommitmentsResponse]:
+        """Send commitments as one file."""
+        async for response in self._lists.export(request, context):
+            yield response
+
     async def _then(self, record: bytes, caller: Caller, recorded: Recorded) -> pb.Commitment:
         row = await self._look_up.own("commitment", record, caller)
         return await self._message(row, recorded.first)
 
     async def _message(self, row: RecordRow, until: int | None) -> pb.Commitment:
-        kept = await self._look_up.document(row.first_idx)
-        document = kept.get(DOCUMENT)
-        digest = hashlib.sha256(canonical(document)).digest() if document is not None else b""
-        return translate.commitment(await self._look_up.life(row, until=until), digest)
+        (read,) = await self._ledger.read(lambda: read_commitments(self._ledger, [row], until=until))
+        return translate.commitment(read)
 
 
 def acting(

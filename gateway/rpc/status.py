@@ -33,6 +33,7 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.RecordNotFound, grpc.StatusCode.NOT_FOUND),
     (errors.DocumentErased, grpc.StatusCode.NOT_FOUND),
     (errors.StepRefused, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.ExportImpossible, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.CatalogueRefused, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.SignatureRefused, grpc.StatusCode.INVALID_ARGUMENT),
     (ledger_errors.LedgerOverloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),

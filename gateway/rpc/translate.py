@@ -12,6 +12,7 @@ from gateway.flows.explain import ExplainedFact
 from gateway.flows.list_answers import Listed
 from gateway.flows.look_up import Life
 from gateway.flows.once import Recorded
+from gateway.flows.read_commitments import CommitmentRead
 from gateway.flows.report import Pulled
 from gateway.flows.verify import Answered
 from gateway.rules.admission import Mistakes, RawArgument, RawQuestion, RawSubject
@@ -189,9 +190,10 @@ def certificate_evidence(signature: commitment_pb2.CertificateSignature) -> Cert
     )
 
 
-def commitment(life: Life, document_digest: bytes) -> commitment_pb2.Commitment:
-    """Write a commitment as it stood."""
-    row = life.row
+def commitment(read: CommitmentRead) -> commitment_pb2.Commitment:
+    """Write a commitment as it stood; of an erased one what its life says."""
+    life, row = read.life, read.life.row
+    current = life.state == row.state
     in_force = life.state == "IN_FORCE"
     return commitment_pb2.Commitment(
         record=row.record.hex(),
@@ -199,10 +201,12 @@ def commitment(life: Life, document_digest: bytes) -> commitment_pb2.Commitment:
         item=row.item or "",
         matter=row.matter or "",
         state=commitment_pb2.CommitmentState.Value(f"COMMITMENT_STATE_{life.state}"),
-        document_digest=document_digest,
+        document_digest=read.digest,
         changed_at=timestamp(life.changed_at),
         history=[_line(line) for line in life.history],
         audit_due_at=timestamp(row.due_at if in_force else None),
+        document_erased=read.erased,
+        due_at=timestamp(row.due_at if current and not in_force else None),
     )
 
 

@@ -13,9 +13,10 @@ from gateway.errors import RecordNotFound
 from gateway.flows.ask import Ask
 from gateway.flows.batch import Batch, Message, Result
 from gateway.flows.explain import explain_plan
-from gateway.flows.list_answers import ListAnswers, Selection
+from gateway.flows.list_answers import ANSWERED, FAMILY, ListAnswers
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST
+from gateway.flows.selecting import Selection
 from gateway.flows.verify import ANSWER, Verify
 from gateway.flows.watch import Watch
 from gateway.rpc import translate
@@ -156,6 +157,8 @@ class VerificationServicer:
         if request.all_units and request.case_id:
             mistakes.add("case_id", "needs the unit whose case it is", "按办件号查询须指定单位。")
         return Selection(
+            family=FAMILY,
+            states=ANSWERED,
             unit=None if request.all_units else request.unit or caller.unit,
             case_id=request.case_id,
             item=request.item,

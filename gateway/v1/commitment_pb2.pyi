@@ -879,6 +879,7 @@ class CommitmentSelection(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     DUE_BEFORE_FIELD_NUMBER: _builtins.int
     UNIT_FIELD_NUMBER: _builtins.int
+    ALL_UNITS_FIELD_NUMBER: _builtins.int
     state: Global___CommitmentState.ValueType
     """Only in this state."""
     case_id: _builtins.str
@@ -891,6 +892,8 @@ class CommitmentSelection(_message.Message):
     """Why the person is looked up; demanded with `subject`."""
     unit: _builtins.str
     """Only of this unit (a unified social credit code); empty: the caller's own. Another unit's for auditors only."""
+    all_units: _builtins.bool
+    """For auditors: of every unit, and those whose document is erased, of which no unit is known any more."""
     @_builtins.property
     def subject(self) -> _parties_pb2.Subject:
         """Only of this person; entitled callers only, and recorded: who looked, and why."""
@@ -910,10 +913,11 @@ class CommitmentSelection(_message.Message):
         purpose: _builtins.str = ...,
         due_before: _timestamp_pb2.Timestamp | None = ...,
         unit: _builtins.str = ...,
+        all_units: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["due_before", b"due_before", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "due_before", b"due_before", "item", b"item", "matter", b"matter", "purpose", b"purpose", "state", b"state", "subject", b"subject", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_units", b"all_units", "case_id", b"case_id", "due_before", b"due_before", "item", b"item", "matter", b"matter", "purpose", b"purpose", "state", b"state", "subject", b"subject", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,9 +12,10 @@ import pytest
 from grpc import StatusCode, aio
 
 from gateway.client import Answer, Forbidden, InvalidQuestion, Selection, Verdict, Verification
-from gateway.flows.list_answers import ListAnswers
-from gateway.flows.list_answers import Selection as Selected
+from gateway.flows.list_answers import ANSWERED, FAMILY, ListAnswers
 from gateway.flows.once import Once
+from gateway.flows.selecting import Select
+from gateway.flows.selecting import Selection as Selected
 from gateway.founding import SYSTEMS
 from gateway.v1 import verification_pb2 as pb
 from ledger import Draft, Submission, new_record, parse_vkey, verify_receipt
@@ -167,14 +168,20 @@ async def test_a_page_costs_a_bounded_part_of_the_log_and_says_that_more_follows
         await ask(village, 12)
         house = village.house
     async with inside(house) as here:
-        lists = ListAnswers(
+        select = Select(
             ledger=here.ledger, once=Once(here.ledger), index=None,  # type: ignore[arg-type]
             now=lambda: None, entropy=bytes, span=5,  # type: ignore[arg-type,return-value]
         )  # fmt: skip
+        lists = ListAnswers(ledger=here.ledger, select=select)
         token, pages, found = "", 0, 0
         while True:
             page = await lists(
-                Selected(unit=CLERK.unit, item="none"), CLERK, operator=None, purpose="", token=token, size=9
+                Selected(family=FAMILY, states=ANSWERED, unit=CLERK.unit, item="none"),
+                CLERK,
+                operator=None,
+                purpose="",
+                token=token,
+                size=9,
             )
             pages, found, token = pages + 1, found + len(page.answers), page.token
             if not token:

@@ -1,0 +1,119 @@
+"""The columns of a commitment in an export: the national layout where it fits, then where it stands and what proves it.
+
+Source of the first part: the template 信用承诺及履行 of a county credit platform, which matches the national one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from gateway.flows.read_commitments import CommitmentRead
+from gateway.rules import fulfilment
+from gateway.rules.kept import table, text
+from gateway.rules.masking import MaskRules, mask_name, mask_number, mask_words
+from ledger.canonical import Json
+
+_ZONE = ZoneInfo("Asia/Shanghai")
+"""Days and times are those of the clocks on the wall of every office that reads the file."""
+
+COLUMNS: tuple[tuple[str, str], ...] = (
+    ("record", "承诺记录号"),
+    ("subject_name", "承诺人名称"),
+    ("subject_category", "承诺人类别"),
+    ("subject_code", "承诺人代码"),
+    ("commitment_type", "承诺类型"),
+    ("reason", "承诺事由"),
+    ("content", "承诺内容"),
+    ("liability", "违诺责任"),
+    ("commitment_date", "承诺作出日期"),
+    ("fulfilment", "承诺履行状态"),
+    ("accepted_by", "承诺受理单位"),
+    ("accepted_by_code", "承诺受理单位代码"),
+    ("publication", "公开类型"),
+    ("supervision", "监管状态"),
+    ("matter", "办理事项编码"),
+    ("item", "证明事项编码"),
+    ("case_id", "办件号"),
+    ("state", "状态"),
+    ("opened_at", "告知时间"),
+    ("changed_at", "最近变更时间"),
+    ("due_at", "到期时间"),
+    ("document_digest", "文书摘要(SHA-256)"),
+    ("document_erased", "文书是否已依法删除"),
+    ("entry", "台账最新条目序号"),
+)
+"""The name of each column, in JSON, and its heading."""
+
+STATES: Mapping[str, str] = {
+    "PREPARED": "已告知",
+    "RECORDED": "已承诺",
+    "BINDING": "已承诺(不可撤回)",
+    "QUESTIONED": "存疑",
+    "WITHDRAWN": "已撤回",
+    "IN_FORCE": "生效",
+    "LAPSED": "失效",
+    "CONFIRMED": "核查属实",
+    "DISPUTED": "核查存疑",
+    "BROKEN": "认定不实",
+    "INCONCLUSIVE": "无法核实",
+    "REPAIRED": "已修复",
+    "EXPIRED": "告知逾期",
+    "REFUSED": "不予适用",
+    "CONTESTED": "异议处理中",
+    "REFUSAL_UPHELD": "异议不成立",
+    "REFUSAL_LIFTED": "异议成立",
+}
+"""Each state of a commitment in Chinese."""
+
+
+def row_of(read: CommitmentRead, rules: MaskRules, *, sensitive: bool) -> dict[str, str]:
+    """Give the row of a commitment, masked; of one without a document only what its life says.
+
+    `sensitive` items show no fact that was committed to.
+    """
+    life, row = read.life, read.life.row
+    made = [line.at for line in life.history if line.kind == "CommitmentRecorded"]
+    cells = dict.fromkeys((name for name, _ in COLUMNS), "")
+    cells |= {
+        "record": row.record.hex(),
+        "commitment_date": made[-1].astimezone(_ZONE).date().isoformat() if made else "",
+        "fulfilment": fulfilment.fulfilment(life.state),
+        "supervision": fulfilment.supervision(life.state),
+        "matter": row.matter or "",
+        "item": row.item or "",
+        "state": STATES[life.state],
+        "opened_at": _moment(row.opened_at),
+        "changed_at": _moment(life.changed_at),
+        "due_at": _moment(row.due_at),
+        "document_digest": read.digest.hex(),
+        "document_erased": "是" if read.erased else "否",
+        "entry": str(row.last_idx),
+    }
+    if read.document is not None:
+        cells |= _said(read.document, rules, sensitive=sensitive)
+    return cells
+
+
+def _said(document: Mapping[str, Json], rules: MaskRules, *, sensitive: bool) -> dict[str, str]:
+    applicant, authority, notice = (table(document[part]) for part in ("applicant", "authority", "notice"))
+    id_type = text(applicant["id_type"])
+    content = fulfilment.content(document, text(notice["item"]), sensitive=sensitive)
+    return {
+        "subject_name": mask_name(text(applicant["name"]), id_type, rules),
+        "subject_category": fulfilment.category(id_type),
+        "subject_code": mask_number(text(applicant["id_number"]), id_type, rules),
+        "commitment_type": fulfilment.KIND,
+        "reason": fulfilment.reason(document),
+        "content": mask_words(content, rules),
+        "liability": text(notice["liability"]),
+        "accepted_by": text(authority["name"]),
+        "accepted_by_code": text(authority["unit"]),
+        "publication": text(notice["publication"]),
+        "case_id": text(document["case"]),
+    }
+
+
+def _moment(at: datetime | None) -> str:
+    return "" if at is None else at.astimezone(_ZONE).isoformat(timespec="seconds")

@@ -1,0 +1,63 @@
+"""Read commitments as they stand: their rows, their lives and their documents, a page in a few questions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.flows.look_up import Life, life_of
+from gateway.rules.kept import table
+from ledger import Erased, HistoryLine, Ledger, RecordRow, VaultGroup
+from ledger.canonical import Json, canonical
+
+DOCUMENT = "document"
+"""The group of CommitmentPrepared that holds the document to sign."""
+PREPARED = "CommitmentPrepared"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitmentRead:
+    """A commitment: its life, and its document; None where none was handed out, or where it is erased."""
+
+    life: Life
+    document: Mapping[str, Json] | None = field(repr=False)
+    erased: bool
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the document, or nothing."""
+        return b"" if self.document is None else hashlib.sha256(canonical(dict(self.document))).digest()
+
+
+def read_commitments(ledger: Ledger, rows: Sequence[RecordRow], *, until: int | None = None) -> list[CommitmentRead]:
+    """Read commitments, in the order of their rows, as they stood after an index (as they stand now when None).
+
+    Blocks; to be called by `ledger.read`.
+    """
+    if not rows:
+        return []
+    histories = ledger.register().histories(rows)
+    documented = {row.record: _documented(histories[row.record]) for row in rows}
+    documents = ledger.documents({idx: record for record, idx in documented.items()})
+    return [_read(row, histories[row.record], documents.get(documented[row.record]), until=until) for row in rows]
+
+
+def _documented(history: Sequence[HistoryLine]) -> int:
+    """Say which entry's document speaks for a commitment: the newest that handed one out, else the first."""
+    handed_out = [line.idx for line in history if line.kind == PREPARED]
+    return handed_out[-1] if handed_out else history[0].idx
+
+
+def _read(
+    row: RecordRow,
+    history: Sequence[HistoryLine],
+    kept: Mapping[str, VaultGroup] | Erased | None,
+    *,
+    until: int | None,
+) -> CommitmentRead:
+    erased = isinstance(kept, Erased)
+    group = None if kept is None or isinstance(kept, Erased) else kept.get(DOCUMENT)
+    return CommitmentRead(
+        life=life_of(row, history, until=until), document=table(group.value) if group else None, erased=erased
+    )

@@ -1,0 +1,205 @@
+"""Select: page through the records of a family, newest first; looking a person up is itself recorded.
+
+A page is found among so many entries of the log before the page's token, so that its cost is bounded whatever is asked
+and however large the log; a page may therefore be short, or empty, although more follow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from connectors.connector import Subject
+from gateway.errors import InvalidRequest, NotEntitled, Violation
+from gateway.flows.once import Once, Recorded
+from gateway.rules.admission import Operator, subject_body
+from gateway.rules.roles import Caller, Role
+from ledger import BlindIndex, Draft, Ledger, RecordRow, new_record
+from ledger.canonical import Json, canonical
+
+_SPAN = 100_000
+END = 1 << 62
+"""Beyond the end of every log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which records of a family; empty texts and None stand for no restriction. `unit` is None for every unit's.
+
+    `start` and `end` say from when to before when the record was opened, `due_before` that its clock ends earlier.
+    """
+
+    family: str
+    states: frozenset[str]
+    unit: str | None
+    case_id: str = ""
+    item: str = ""
+    matter: str = ""
+    start: datetime | None = None
+    end: datetime | None = None
+    due_before: datetime | None = None
+    subject: Subject | None = None
+
+    def body(self) -> dict[str, Json]:
+        """Give the selection as a canonical value."""
+        return {
+            "family": self.family,
+            "states": sorted(self.states),
+            "unit": self.unit,
+            "case_id": self.case_id,
+            "item": self.item,
+            "matter": self.matter,
+            "start": self.start and self.start.isoformat(),
+            "end": self.end and self.end.isoformat(),
+            "due_before": self.due_before and self.due_before.isoformat(),
+            "subject": self.subject and subject_body(self.subject),
+        }
+
+    def digest(self) -> str:
+        """Tell this selection from others, so that a page token is of use for its own list only."""
+        return hashlib.sha256(canonical(self.body())).hexdigest()[:16]
+
+
+class Select:
+    """Finds pages of records."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        once: Once,
+        index: BlindIndex,
+        now: Callable[[], datetime],
+        entropy: Callable[[int], bytes],
+        span: int = _SPAN,
+    ) -> None:
+        self._ledger = ledger
+        self._once = once
+        self._index = index
+        self._now = now
+        self._entropy = entropy
+        self._span = span
+
+    def page(self, selection: Selection, before: int, size: int) -> tuple[list[RecordRow], int]:
+        """Return up to `size` records whose first entry lies below `before`, newest first, and where to go on (0: not).
+
+        Blocks; to be called by `ledger.read`.
+        """
+        before = min(before, self._ledger.size())
+        facts = self._facts(selection)
+        if "subject" in facts or "case_key" in facts:
+            rows = [row for row in self._few(selection, facts) if row.first_idx < before][:size]
+            following = rows[-1].first_idx if len(rows) == size else 0
+        else:
+            rows = self._ledger.register().newest(
+                selection.family,
+                selection.states,
+                before_idx=before,
+                span=self._span,
+                limit=size,
+                only=facts,
+                opened=(selection.start, selection.end),
+                due_before=selection.due_before,
+            )
+            following = rows[-1].first_idx if len(rows) == size else max(0, before - self._span)
+        return rows, following
+
+    def count(self, selection: Selection, before: int) -> int:
+        """Count the records that the pages below `before` would hold; blocks."""
+        facts = self._facts(selection)
+        if "subject" in facts or "case_key" in facts:
+            return sum(row.first_idx < before for row in self._few(selection, facts))
+        return self._ledger.register().count(
+            selection.family, selection.states, before_idx=before, only=facts, due_before=selection.due_before
+        )
+
+    def _few(self, selection: Selection, facts: Mapping[str, bytes | str]) -> list[RecordRow]:
+        """Find the records about a person or in a case, of which there are few, newest first."""
+        register = self._ledger.register()
+        if "subject" in facts:
+            rows = register.by_subject(bytes(facts["subject"]), selection.family, selection.states)  # type: ignore[arg-type]
+        else:
+            rows = register.by_case(bytes(facts["case_key"]))  # type: ignore[arg-type]
+        start, end, due = selection.start, selection.end, selection.due_before
+        fitting = [
+            row
+            for row in rows
+            if row.family == selection.family
+            and row.state in selection.states
+            and all(getattr(row, name) == value for name, value in facts.items())
+            and (start is None or row.opened_at >= start)
+            and (end is None or row.opened_at < end)
+            and (due is None or (row.due_at is not None and row.due_at < due))
+        ]
+        return fitting[::-1]
+
+    def _facts(self, selection: Selection) -> dict[str, bytes | str]:
+        facts: dict[str, bytes | str] = {}
+        if selection.unit is not None:
+            facts["unit"] = selection.unit
+        if selection.case_id and selection.unit is not None:
+            facts["case_key"] = self._index.of("case", f"{selection.unit}/{selection.case_id}")
+        if selection.item:
+            facts["item"] = selection.item
+        if selection.matter:
+            facts["matter"] = selection.matter
+        if selection.subject is not None:
+            facts["subject"] = self._index.of(selection.subject.id_type, selection.subject.id_number)
+        return facts
+
+    async def record_look(self, selection: Selection, operator: Operator | None, purpose: str) -> Recorded | None:
+        """Record that a person is looked up: who, by whom and why; nothing where the selection names nobody."""
+        if selection.subject is None or operator is None:
+            return None
+        at = self._now()
+        draft = Draft(
+            kind="SubjectLookedUp",
+            record=new_record(at, self._entropy),
+            groups={
+                "subject": subject_body(selection.subject),
+                "purpose": purpose,
+                "operator": {"person": operator.person, "unit": operator.unit},
+            },
+            facts={**self.subject_fact(selection), "unit": operator.unit},
+        )
+        return await self._once.record(None, [draft], at=at)
+
+    def subject_fact(self, selection: Selection) -> dict[str, Json]:
+        """Give the fact by which the person that a selection names finds the entry again."""
+        subject = selection.subject
+        return {} if subject is None else {"subject": self._index.of(subject.id_type, subject.id_number).hex()}
+
+
+def require_may_select(selection: Selection, caller: Caller) -> None:
+    """Refuse who may not see these records.
+
+    Raises:
+        NotEntitled: names the rule.
+    """
+    if selection.unit != caller.unit and Role.AUDITOR not in caller.roles:
+        raise NotEntitled("the records of other units are for auditors", "只有审计人员可以查看其他单位的记录。")
+    if selection.subject is not None and not caller.roles & {Role.OFFICER, Role.AUDITOR}:
+        raise NotEntitled("records are listed by person for officers and auditors only", "该系统无权按人员查询记录。")
+
+
+def token_of(following: int, selection: Selection) -> str:
+    """Give the token of the next page; empty where there is none."""
+    return f"{following}.{selection.digest()}" if following else ""
+
+
+def position_of(token: str, selection: Selection) -> int:
+    """Read a page token.
+
+    Raises:
+        InvalidRequest: it is not one that this list gave out.
+    """
+    if not token:
+        return END
+    position, _, digest = token.partition(".")
+    if not position.isascii() or not position.isdigit() or len(position) > 18 or digest != selection.digest():
+        raise InvalidRequest(
+            [Violation(field="page_token", description="is not one that this list gave out", chinese="翻页标记有误。")]
+        )
+    return int(position)

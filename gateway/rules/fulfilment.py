@@ -1,0 +1,54 @@
+"""The national layout of commitments and their fulfilment (信用承诺及履行), as far as a commitment's document gives it.
+
+Source: the collection template of a county credit platform, which matches the national one (`reason`: 承诺事由,
+`content`: 承诺内容, …). What is never reported is the underlying fact of a sensitive item (社会信用条例 of several
+provinces: health, property and the like may not be collected in credit records).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.rules.kept import rows, table, text
+from ledger.canonical import Json
+
+KIND = "证明事项型"
+ORGANISATION, PERSON = "法人及非法人组织", "自然人"
+PUBLICATION: Mapping[str, str] = {
+    "PUBLIC": "可向社会公开",
+    "LIMITED": "特定范围内公开",
+    "NOT_PUBLIC": "不可公开",
+}
+"""公开类型, by the words of the catalogue."""
+
+_FULFILMENT = {"CONFIRMED": "全部履行", "BROKEN": "全部未履行", "REPAIRED": "全部未履行"}
+_ENDED = frozenset({"CONFIRMED", "BROKEN", "REPAIRED", "INCONCLUSIVE", "WITHDRAWN", "LAPSED"})
+_BEGUN = frozenset({"RECORDED", "BINDING", "IN_FORCE", "DISPUTED", *_ENDED})
+
+
+def fulfilment(state: str) -> str:
+    """Say 承诺履行状态 of a state; nothing where it is not determined, which is neither kept nor broken."""
+    return _FULFILMENT.get(state, "")
+
+
+def supervision(state: str) -> str:
+    """Say 监管状态 of a state: 监管中, 监管完成, or nothing where no commitment was made."""
+    if state not in _BEGUN:
+        return ""
+    return "监管完成" if state in _ENDED else "监管中"
+
+
+def category(id_type: str) -> str:
+    """Say 承诺人类别 by the type of the number."""
+    return ORGANISATION if id_type == "uscc" else PERSON
+
+
+def reason(document: Mapping[str, Json]) -> str:
+    """Say 承诺事由: what is being handled."""
+    return f"{KIND},办理{text(table(document['matter'])['title'])}"
+
+
+def content(document: Mapping[str, Json], item: str, *, sensitive: bool) -> str:
+    """Say 承诺内容 of an item by its title: with the facts as they were committed, unless the item is sensitive."""
+    facts = ";".join(f"{text(table(row)['label'])}:{text(table(row)['value'])}" for row in rows(document["facts"]))
+    return f"承诺{item}所证明的事实属实" + ("" if sensitive or not facts else f"({facts})")
