@@ -392,6 +392,7 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
 from gateway import (  # noqa: E402  they add themselves
     anchor_commands,
     catalogue_commands,
+    commitment_commands,
     connector_commands,
     disclosure_commands,
     fsck_command,
@@ -412,3 +413,4 @@ anchor_commands.add_to(ledger)
 fsck_command.add_to(ledger)
 ledger_commands.add_to(ledger)
 connector_commands.add_to(cli)
+commitment_commands.add_to(cli)

@@ -10,6 +10,14 @@ from gateway.client.asynchronous import GatewayClient
 from gateway.client.batches import BatchOutcome
 from gateway.client.blocking import BlockingGatewayClient
 from gateway.client.channel import open_blocking_channel, open_channel
+from gateway.client.commitments import (
+    Acting,
+    Commitment,
+    CommitmentSelection,
+    Exported,
+    ExportIncomplete,
+    LifeStep,
+)
 from gateway.client.listing import Selection
 from gateway.client.proofs import LogKeys, ProvenEntry, ReceiptRefused
 from gateway.client.refusals import (
@@ -43,18 +51,24 @@ from gateway.client.values import (
 )
 
 __all__ = [
+    "Acting",
     "AlreadyUsed",
     "Answer",
     "BatchOutcome",
     "BlockingGatewayClient",
     "Case",
+    "Commitment",
+    "CommitmentSelection",
     "DeadlinePassed",
+    "ExportIncomplete",
+    "Exported",
     "FactOutcome",
     "FieldMistake",
     "Forbidden",
     "GatewayClient",
     "GatewayRefusal",
     "InvalidQuestion",
+    "LifeStep",
     "LogKeys",
     "NextStep",
     "NotFound",

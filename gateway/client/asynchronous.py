@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import IO, Self, TypeVar
 
 from grpc import aio
 
+from gateway.client import commitments as committed
 from gateway.client import listing, messages
 from gateway.client.batches import Batches, BatchOutcome
 from gateway.client.channel import open_channel
@@ -17,7 +18,7 @@ from gateway.client.proofs import LogKeys
 from gateway.client.refusals import refusal_of, verified
 from gateway.client.retries import Retries
 from gateway.client.values import Answer, Argument, PlanExplained, Question, Standing, Verification
-from gateway.v1 import verification_pb2, verification_pb2_grpc
+from gateway.v1 import commitment_pb2_grpc, verification_pb2, verification_pb2_grpc
 
 Response = TypeVar("Response")
 
@@ -35,6 +36,8 @@ class GatewayClient:
         self._channel = channel
         self._stub: verification_pb2_grpc.VerificationServiceAsyncStub
         self._stub = verification_pb2_grpc.VerificationServiceStub(channel)
+        self._commitments: commitment_pb2_grpc.CommitmentServiceAsyncStub
+        self._commitments = commitment_pb2_grpc.CommitmentServiceStub(channel)
         self._keys = keys
         self._timeout = timeout
         self._retries = retries or Retries()
@@ -78,6 +81,50 @@ class GatewayClient:
             token = response.next_page_token
             if not token:
                 return
+
+    async def commitments(
+        self,
+        selection: committed.CommitmentSelection,
+        *,
+        acting: committed.Acting | None = None,
+        page_size: int = 100,
+    ) -> AsyncIterator[committed.Commitment]:
+        """Yield commitments, newest first, page by page; `acting` is needed where a person is looked up."""
+        token = ""
+        while True:
+            request = committed.page_request(selection, acting, token, page_size)
+            response = await self._call(lambda left, r=request: self._commitments.ListCommitments(r, timeout=left))  # type: ignore[misc]
+            for one in committed.page(response, self._keys):
+                yield one
+            token = response.next_page_token
+            if not token:
+                return
+
+    async def export_commitments(
+        self,
+        selection: committed.CommitmentSelection,
+        target: IO[bytes],
+        *,
+        form: str,
+        acting: committed.Acting,
+        purpose: str,
+        progress: committed.Progress | None = None,
+    ) -> committed.Exported:
+        """Write commitments into a file (`csv`, `xlsx` or `jsonl`), and verify that it is whole and recorded.
+
+        It may be long, and is not asked again by itself: each export is a record of its own.
+
+        Raises:
+            ExportIncomplete: what arrived is not the whole file.
+        """
+        request = committed.export_request(selection, form, acting, purpose)
+        receiving = committed.Receiving(target, progress)
+        try:
+            async for part in self._commitments.ExportCommitments(request):
+                receiving.take(part)
+        except aio.AioRpcError as error:
+            raise verified(refusal_of(error), self._keys) from error
+        return receiving.finish(self._keys)
 
     async def explain(self, matter: str, item: str, parameters: Mapping[str, Argument] | None = None) -> PlanExplained:
         """Say who would be asked; asks nobody."""

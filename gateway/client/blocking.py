@@ -6,17 +6,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import IO, Self, TypeVar
 
 import grpc
 
+from gateway.client import commitments as committed
 from gateway.client import listing, messages
 from gateway.client.channel import open_blocking_channel
 from gateway.client.proofs import LogKeys
 from gateway.client.refusals import refusal_of, verified
 from gateway.client.retries import Retries
 from gateway.client.values import Answer, Argument, PlanExplained, Question, Standing, Verification
-from gateway.v1 import verification_pb2, verification_pb2_grpc
+from gateway.v1 import commitment_pb2_grpc, verification_pb2, verification_pb2_grpc
 
 Response = TypeVar("Response")
 
@@ -29,6 +30,7 @@ class BlockingGatewayClient:
     ) -> None:
         self._channel = channel
         self._stub = verification_pb2_grpc.VerificationServiceStub(channel)
+        self._commitments = commitment_pb2_grpc.CommitmentServiceStub(channel)
         self._keys = keys
         self._timeout = timeout
         self._retries = retries or Retries()
@@ -71,6 +73,43 @@ class BlockingGatewayClient:
             token = response.next_page_token
             if not token:
                 return
+
+    def commitments(
+        self,
+        selection: committed.CommitmentSelection,
+        *,
+        acting: committed.Acting | None = None,
+        page_size: int = 100,
+    ) -> Iterator[committed.Commitment]:
+        """Yield commitments, newest first, page by page; `acting` is needed where a person is looked up."""
+        token = ""
+        while True:
+            request = committed.page_request(selection, acting, token, page_size)
+            response = self._call(lambda left, r=request: self._commitments.ListCommitments(r, timeout=left))  # type: ignore[misc]
+            yield from committed.page(response, self._keys)
+            token = response.next_page_token
+            if not token:
+                return
+
+    def export_commitments(
+        self,
+        selection: committed.CommitmentSelection,
+        target: IO[bytes],
+        *,
+        form: str,
+        acting: committed.Acting,
+        purpose: str,
+        progress: committed.Progress | None = None,
+    ) -> committed.Exported:
+        """Write commitments into a file; as `GatewayClient.export_commitments`."""
+        request = committed.export_request(selection, form, acting, purpose)
+        receiving = committed.Receiving(target, progress)
+        try:
+            for part in self._commitments.ExportCommitments(request):
+                receiving.take(part)
+        except grpc.RpcError as error:
+            raise verified(refusal_of(error), self._keys) from error
+        return receiving.finish(self._keys)
 
     def explain(self, matter: str, item: str, parameters: Mapping[str, Argument] | None = None) -> PlanExplained:
         """Say who would be asked; asks nobody."""

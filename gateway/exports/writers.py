@@ -49,8 +49,17 @@ class TableWriter(Protocol):
         ...
 
 
-def open_writer(form: ExportFormat, file: IO[bytes], columns: Sequence[tuple[str, str]], *, title: str) -> TableWriter:
+def open_writer(
+    form: ExportFormat,
+    file: IO[bytes],
+    columns: Sequence[tuple[str, str]],
+    *,
+    title: str,
+    sheet_rows: int = _MOST_ROWS,
+) -> TableWriter:
     """Begin a table; a column is its name (in JSON) and its heading, `title` names the sheet.
+
+    A workbook begins a further sheet after so many `sheet_rows`, the heading included.
 
     Raises:
         ExportFormatMissing: what writes workbooks is not installed (extra `exports`).
@@ -61,7 +70,7 @@ def open_writer(form: ExportFormat, file: IO[bytes], columns: Sequence[tuple[str
         case ExportFormat.JSONL:
             return _JsonLines(file, columns)
         case ExportFormat.XLSX:
-            return _Xlsx(file, columns, title)
+            return _Xlsx(file, columns, title, sheet_rows)
 
 
 def harmless(cell: str) -> str:
@@ -109,13 +118,14 @@ class _JsonLines:
 class _Xlsx:
     """A workbook of one sheet, or as many as its rows need; rows lie on disk until the end, not in memory."""
 
-    def __init__(self, file: IO[bytes], columns: Sequence[tuple[str, str]], title: str) -> None:
+    def __init__(self, file: IO[bytes], columns: Sequence[tuple[str, str]], title: str, sheet_rows: int) -> None:
         try:
             import xlsxwriter
         except ImportError as missing:
             raise ExportFormatMissing("XLSX", "exports") from missing
         self._columns = columns
         self._title = title
+        self._sheet_rows = sheet_rows
         options: dict[str, Any] = {
             "constant_memory": True,
             "strings_to_formulas": False,
@@ -138,7 +148,7 @@ class _Xlsx:
         return sheet
 
     def write(self, row: Mapping[str, str]) -> None:
-        if self._row == _MOST_ROWS:
+        if self._row == self._sheet_rows:
             self._sheet = self._add_sheet()
         for at, (name, _) in enumerate(self._columns):
             self._sheet.write_string(self._row, at, _fitting(row[name]))
