@@ -15,6 +15,7 @@ from connectors.errors import StanzaError
 from connectors.stanza import Stanza, duration
 from gateway.errors import ConfigurationError
 from gateway.rules.masking import MaskRule, MaskRules, read_rule
+from gateway.rules.retention import Periods, RetentionRules
 from gateway.rules.roles import Role, unit_of
 from ledger.appends.publishing import SignAfter, Signing
 
@@ -160,6 +161,15 @@ class ExportSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OfficerSettings:
+    """One who may propose, carry out or reject an erasure by order: staff number, name, and whose key signs."""
+
+    number: str
+    name: str
+    public_key_file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarSettings:
     """Days that the published calendar gets wrong here, or does not know yet."""
 
@@ -182,6 +192,8 @@ class Settings:
     findings: FindingSettings
     credit: CreditSettings
     exports: ExportSettings
+    retention: RetentionRules
+    erasure_officers: tuple[OfficerSettings, ...]
     calendar: CalendarSettings
     callers: Mapping[str, frozenset[Role]]
     sources: Mapping[str, Mapping[str, object]]
@@ -222,6 +234,8 @@ def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Set
         findings=_findings(root.table("findings")),
         credit=_credit(root.table("credit")),
         exports=_exports(root.table("exports")),
+        retention=_retention(root.table("retention")),
+        erasure_officers=tuple(_officer(one, home) for one in root.table("erasure").listed("officers")),
         calendar=_calendar(root.table("calendar")),
         callers=callers,
         sources=_sources(root),
@@ -423,6 +437,34 @@ def _exports(part: Stanza) -> ExportSettings:
         elif kept is not None:
             part.mistake(f"{name}_keeps", "must be two numbers from 0 to 32: how many characters stay at head and tail")
     return ExportSettings(masking=MaskRules(**rules))
+
+
+def _retention(part: Stanza) -> RetentionRules:
+    default = _periods(part, Periods())
+    matters: dict[str, Periods] = {}
+    for own in part.listed("matters"):
+        matter = own.text("matter")
+        if matter in matters:
+            own.mistake("matter", "is given twice")
+        matters[matter] = _periods(own, default)
+    return RetentionRules(default=default, matters=matters)
+
+
+def _periods(part: Stanza, default: Periods) -> Periods:
+    def years(key: str, usual: int) -> int:
+        return part.number(key, usual, least=1, most=100)
+
+    return Periods(
+        commitment=years("commitment_years", default.commitment),
+        verification=years("verification_years", default.verification),
+        lookup=years("lookup_years", default.lookup),
+    )
+
+
+def _officer(part: Stanza, home: Path) -> OfficerSettings:
+    return OfficerSettings(
+        number=part.text("number"), name=part.text("name"), public_key_file=home / part.text("public_key_file")
+    )
 
 
 def _calendar(part: Stanza) -> CalendarSettings:

@@ -223,6 +223,20 @@ name_keeps = [1, 0]                            # no rule for natural persons is 
 id_number_keeps = [3, 4]
 phone_keeps = [3, 4]
 
+[retention]                                    # years after the end of a case until its documents are due for erasure
+commitment_years = 5                           # 浙江公共信用信息管理条例 §16: 5 years from determination [L]; for the
+                                               # letter itself there is no national period: to be confirmed [I]
+verification_years = 5                         # 深圳经济特区社会信用条例 §45: query logs at least five years [L]
+lookup_years = 5                               # of records that somebody was looked up, or exported: the same
+# [[retention.matters]]                        # a matter that differs
+# matter = "230000-CIV-005"
+# commitment_years = 10
+
+# [[erasure.officers]]                         # who may propose and who may carry out an erasure by order: two
+# number = "07"                                # people, each with a key of their own (chengxin vault officer-key)
+# name = "张三"
+# public_key_file = "keys/officers/07.pub"
+
 [calendar]
 holidays = []                                  # days off, for years whose calendar is configured here
 working_days = []                              # weekend days that are worked in those years (调休)

@@ -13,11 +13,15 @@ from ledger.log import schema
 from ledger.log.store import Store
 from ledger.records.chains import read_chain
 from ledger.records.codec import decode_entry
-from ledger.records.lifecycle import FAMILY_NUMBERS, STATE_NAMES, STATE_NUMBERS
+from ledger.records.lifecycle import FAMILIES, FAMILY_NUMBERS, STATE_NAMES, STATE_NUMBERS
 from ledger.records.projections import RecordRow
 from ledger.records.rows import read_row, stored_row
 
 _MOST = 10_000
+_STATES = {
+    name: frozenset(state for steps in family.transitions.values() for state in steps.values())
+    for name, family in FAMILIES.items()
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,21 +204,34 @@ class Register:
         with self._store.reading() as connection:
             return int(connection.execute(select(func.count()).where(code >= prefix, code < beyond)).scalar_one())
 
-    def ended(
-        self, family: str, states: Iterable[str], *, before: datetime, after_idx: int = -1, limit: int = 1000
-    ) -> list[RecordRow]:
-        """Return records in some states that began before a time and still have their facts, by first entry.
+    def older(self, family: str, *, before: datetime, after_idx: int = -1, limit: int = 1000) -> list[RecordRow]:
+        """Return records that began before a time and still have their facts, by first entry; erased ones have none.
 
-        Erased ones have none left. The next page follows the last one's `first_idx`.
+        The next page follows the last one's `first_idx`.
         """
         table = schema.record
-        rules = (
-            _in_family(family, states),
-            table.c.first_idx > after_idx,
-            table.c.opened_at < microseconds(before),
-            table.c.unit.is_not(None),
-        )
+        rules = (*_older(family, before), table.c.first_idx > after_idx)
         return self._rows(select(table).where(*rules).order_by(table.c.first_idx).limit(min(limit, _MOST)))
+
+    def count_older(self, family: str, *, before: datetime) -> int:
+        """Count the records that `older` returns; walks all of the family's."""
+        with self._store.reading() as connection:
+            return int(connection.execute(select(func.count()).where(*_older(family, before))).scalar_one())
+
+    def many(self, records: Sequence[bytes]) -> dict[bytes, RecordRow]:
+        """Return the current states of some records; those that do not exist are not in the answer."""
+        return {row.record: row for row in self._by("record", records)}
+
+    def children(self, parents: Sequence[bytes]) -> list[RecordRow]:
+        """Return the records that name one of some others as their parent."""
+        return self._by("parent", parents)
+
+    def _by(self, column: str, values: Sequence[bytes]) -> list[RecordRow]:
+        if not values:
+            return []
+        with self._store.reading() as connection:
+            found = self._store.database.select_many(connection, schema.record, column, list(values))
+        return [read_row(stored_row(row)) for row in found]
 
     def _rows(self, question: Select[*tuple[object, ...]]) -> list[RecordRow]:
         with self._store.reading() as connection:
@@ -242,3 +259,12 @@ def _having(
     if due_before is not None:
         rules.append(table.c.due_at < microseconds(due_before))
     return rules
+
+
+def _older(family: str, before: datetime) -> tuple[ColumnElement[bool], ...]:
+    table = schema.record
+    return (
+        _in_family(family, _STATES[family]),
+        table.c.opened_at < microseconds(before),
+        table.c.unit.is_not(None),
+    )

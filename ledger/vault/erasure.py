@@ -1,46 +1,42 @@
-"""Erasure by order: two officers, a legal basis and a document number; what it erased stays provable, not legible.
+"""Erasure by order: one officer proposes, another carries it out, and both sign; what is erased stays provable.
 
-The order itself is the document of a `DocumentErased` entry: group `order` by fields (`basis`, `document-number`,
-`first-number`, `first-name`, `second-number`, `second-name`) and group `erased`, the sorted ids of the records.
-Neither is in the log in clear. The ledger cannot know that two officers really agreed: whoever may run the command is
-trusted to have the signed order before them.
+1. `ErasureProposed`: the order (rule, document number, the records as they are now) signed by the first officer. It
+   stands in the log, for everybody who watches it to see, before anything is destroyed.
+2. `DocumentErased` on the same record: the second officer signs for exactly that entry, and the documents are destroyed
+   in the transaction that appends it; or `ErasureRejected`, and nothing is.
+
+Nobody can do both: the two officers are registered with keys of their own, and each signature is verified before the
+entry is made and can be verified by whoever may open its document. Order and signatures are in no entry in clear.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import select
 
 from ledger.appends.values import Draft, Submission
+from ledger.canonical import Json
 from ledger.errors import ErasureRefused
 from ledger.log import schema
 from ledger.log.store import Store
+from ledger.records.commitments import VaultGroup
 from ledger.records.register import Register
-from ledger.vault.documents import count_documents
+from ledger.vault.documents import Erased, count_documents
+from ledger.vault.holds import read_holds
+from ledger.vault.officers import Officer, Officers, OfficerSigner, Signed, wrong_texts
 
 _MOST_RECORDS = 1000
-_LONGEST_TEXT = 1000
 _CLAIM = b"erased\x00"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Officer:
-    """One of the two who ordered it: staff number and name."""
-
-    number: str = field(repr=False)
-    name: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ErasureOrder:
-    """What is to be erased, by whose order, and on what ground."""
+    """What is to be erased, and on what ground."""
 
     records: tuple[bytes, ...]
-    officers: tuple[Officer, ...] = field(repr=False)
     basis: str = field(repr=False)
     """The rule that orders or allows it."""
     document_number: str = field(repr=False)
@@ -58,15 +54,27 @@ class Doomed:
     last_idx: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A proposed erasure as it was recorded: the order, the newest entry of each record then, and who signed."""
+
+    record: bytes
+    order: ErasureOrder
+    newest: Mapping[bytes, int]
+    signed: Signed
+    leaf_hash: bytes
+    """The leaf hash of the entry `ErasureProposed`, which the second officer signs for."""
+
+
 def examine_order(store: Store, order: ErasureOrder) -> tuple[Doomed, ...]:
     """Check an order against the ledger, changing nothing, and tell what it would erase.
 
     Raises:
-        ErasureRefused: naming every mistake: fewer than two people, no basis, records that are unknown or have no
-            document left.
+        ErasureRefused: naming every mistake: no basis, records that are unknown, held, or have no document left.
     """
     mistakes = _wrong_order(order)
     register = Register(store)
+    holds = read_holds(register)
     doomed: list[Doomed] = []
     for record in sorted(set(order.records)):
         row = register.get(record) if len(record) == 16 else None
@@ -77,6 +85,8 @@ def examine_order(store: Store, order: ErasureOrder) -> tuple[Doomed, ...]:
             documents = count_documents(connection, record)
         if documents == 0:
             mistakes.append(f"record {record.hex()} has no document left to erase")
+        if holds.cover(row):
+            mistakes.append(f"record {record.hex()} is under a legal hold")
         doomed.append(
             Doomed(record=record, family=row.family, state=row.state, documents=documents, last_idx=row.last_idx)
         )
@@ -85,29 +95,167 @@ def examine_order(store: Store, order: ErasureOrder) -> tuple[Doomed, ...]:
     return tuple(doomed)
 
 
-def erasure_submission(order: ErasureOrder, doomed: Sequence[Doomed], *, record: bytes, at: datetime) -> Submission:
-    """Make what is appended: one entry of a new record `record`, and the destruction in the same transaction.
+def propose_erasure(
+    order: ErasureOrder, doomed: Sequence[Doomed], *, by: OfficerSigner, origin: str, record: bytes, at: datetime
+) -> Submission:
+    """Make what is appended to propose an erasure, on a new record; nothing is destroyed."""
+    newest = {one.record: one.last_idx for one in doomed}
+    signed = by.sign(_proposal_statement(origin, record, order, newest, by.officer))
+    draft = Draft(
+        kind="ErasureProposed",
+        record=record,
+        groups={"records": [[one.hex(), newest[one]] for one in sorted(newest)]},
+        fields={
+            "order": {"basis": order.basis, "document-number": order.document_number},
+            "officer": _kept(signed),
+        },
+    )
+    return Submission(drafts=(draft,), at=at)
+
+
+def read_proposal(record: bytes, leaf_hash: bytes, document: Mapping[str, VaultGroup] | Erased) -> Proposal:
+    """Read a proposal from the document behind its entry.
+
+    Raises:
+        ErasureRefused: the document is erased, or not of this shape.
+    """
+    if isinstance(document, Erased):
+        raise ErasureRefused(["the proposal itself is erased"])
+    try:
+        order, pairs = document["order"].value, document["records"].value
+        newest = {bytes.fromhex(one): int(at) for one, at in pairs}  # type: ignore[union-attr, misc, arg-type]
+        return Proposal(
+            record=record,
+            order=ErasureOrder(
+                records=tuple(newest),
+                basis=str(order["basis"]),  # type: ignore[index, call-overload]
+                document_number=str(order["document-number"]),  # type: ignore[index, call-overload]
+            ),
+            newest=newest,
+            signed=_signed(document["officer"].value),
+            leaf_hash=leaf_hash,
+        )
+    except (KeyError, TypeError, ValueError) as failure:
+        raise ErasureRefused([f"this is no proposal to erase ({type(failure).__name__})"]) from None
+
+
+def approve_erasure(
+    proposal: Proposal,
+    doomed: Sequence[Doomed],
+    *,
+    by: OfficerSigner,
+    officers: Officers,
+    origin: str,
+    at: datetime,
+) -> Submission:
+    """Make what is appended to carry a proposal out: the entry, and the destruction in the same transaction.
 
     Each record is claimed as it is now, so that of two orders for the same documents one is refused (`AlreadyClaimed`).
+
+    Raises:
+        ErasureRefused: a signature does not hold, the two officers are one person, or a record went on since.
     """
-    first, second = order.officers
+    first, second = proposal.signed.officer, by.officer
+    officers.verify(
+        proposal.signed, _proposal_statement(origin, proposal.record, proposal.order, proposal.newest, first)
+    )
+    statement = _approval_statement(origin, proposal, second)
+    signed = by.sign(statement)
+    officers.verify(signed, statement)
+    mistakes = [
+        f"record {one.record.hex()} went on since it was proposed: propose again"
+        for one in doomed
+        if proposal.newest.get(one.record) != one.last_idx
+    ]
+    if {one.record for one in doomed} != proposal.newest.keys():
+        mistakes.append("these are other records than were proposed")
+    if first.is_same(second) or signed.public_key == proposal.signed.public_key:
+        mistakes.append("who proposed may not carry it out: one person cannot erase alone")
+    if mistakes:
+        raise ErasureRefused(mistakes)
     draft = Draft(
         kind="DocumentErased",
-        record=record,
+        record=proposal.record,
         groups={"erased": [one.record.hex() for one in doomed]},
         fields={
             "order": {
-                "basis": order.basis,
-                "document-number": order.document_number,
+                "basis": proposal.order.basis,
+                "document-number": proposal.order.document_number,
                 "first-number": first.number,
                 "first-name": first.name,
                 "second-number": second.number,
                 "second-name": second.name,
-            }
+            },
+            "officer": _kept(signed),
         },
     )
-    claims = tuple((_CLAIM + one.record + one.last_idx.to_bytes(8, "big"), record) for one in doomed)
+    claims = tuple((claim_of(one.record, one.last_idx), proposal.record) for one in doomed)
     return Submission(drafts=(draft,), at=at, claim_keys=claims, erase=tuple(one.record for one in doomed))
+
+
+def reject_erasure(
+    proposal: Proposal, *, by: OfficerSigner, officers: Officers, origin: str, at: datetime
+) -> Submission:
+    """Make what is appended to reject a proposal; any registered officer may, the proposer too.
+
+    Raises:
+        ErasureRefused: the signature does not hold.
+    """
+    statement = _approval_statement(origin, proposal, by.officer)
+    statement["type"] = "chengxin/erasure-rejection@v1"
+    signed = by.sign(statement)
+    officers.verify(signed, statement)
+    return Submission((Draft(kind="ErasureRejected", record=proposal.record, fields={"officer": _kept(signed)}),), at)
+
+
+def claim_of(record: bytes, last_idx: int) -> bytes:
+    """Give the claim that one erasure only can make on a record as it is now."""
+    return _CLAIM + record + last_idx.to_bytes(8, "big")
+
+
+def _proposal_statement(
+    origin: str, record: bytes, order: ErasureOrder, newest: Mapping[bytes, int], officer: Officer
+) -> dict[str, Json]:
+    return {
+        "type": "chengxin/erasure-proposal@v1",
+        "origin": origin,
+        "record": record.hex(),
+        "records": [[one.hex(), newest[one]] for one in sorted(newest)],
+        "basis": order.basis,
+        "document-number": order.document_number,
+        "officer-number": officer.number,
+        "officer-name": officer.name,
+    }
+
+
+def _approval_statement(origin: str, proposal: Proposal, officer: Officer) -> dict[str, Json]:
+    return {
+        "type": "chengxin/erasure-approval@v1",
+        "origin": origin,
+        "record": proposal.record.hex(),
+        "proposal": proposal.leaf_hash.hex(),
+        "officer-number": officer.number,
+        "officer-name": officer.name,
+    }
+
+
+def _kept(signed: Signed) -> dict[str, Json]:
+    return {
+        "number": signed.officer.number,
+        "name": signed.officer.name,
+        "public-key": signed.public_key.hex(),
+        "signature": signed.signature.hex(),
+    }
+
+
+def _signed(kept: Json) -> Signed:
+    if not isinstance(kept, dict):
+        raise TypeError("a table is kept here")
+    return Signed(
+        officer=Officer(number=str(kept["number"]), name=str(kept["name"])),
+        public_key=bytes.fromhex(str(kept["public-key"])),
+        signature=bytes.fromhex(str(kept["signature"])),
+    )
 
 
 def _wrong_order(order: ErasureOrder) -> list[str]:
@@ -116,24 +264,7 @@ def _wrong_order(order: ErasureOrder) -> list[str]:
         mistakes.append(f"an order erases 1 to {_MOST_RECORDS} records")
     elif len(set(order.records)) < len(order.records):
         mistakes.append("a record is given twice")
-    texts = [("the basis", order.basis), ("the document number", order.document_number)]
-    for officer in order.officers:
-        texts += [("a staff number", officer.number), ("a name", officer.name)]
-    mistakes += dict.fromkeys(
-        f"{what} is empty or longer than {_LONGEST_TEXT}"
-        for what, text in texts
-        if not 0 < len(text.strip()) <= _LONGEST_TEXT
-    )
-    if len(order.officers) != 2:
-        mistakes.append("an order needs two people")
-    elif any(_plain(getattr(order.officers[0], what)) == _plain(getattr(order.officers[1], what))
-             for what in ("number", "name")):  # fmt: skip
-        mistakes.append("the two people have the same staff number or name: one person cannot order it alone")
-    return mistakes
-
-
-def _plain(text: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return mistakes + wrong_texts((("the basis", order.basis), ("the document number", order.document_number)))
 
 
 def related_records(store: Store, subject: bytes) -> tuple[bytes, ...]:

@@ -17,6 +17,7 @@ from gateway.errors import ConfigurationError
 from gateway.founding import House, found
 from gateway.rules.identifiers import parse_identifier
 from ledger import DisclosureError, Draft, Erased, ErasureRefused, KeyFileError, Submission, parse_vkey, verify_receipt
+from ledger.vault.officers import write_officer_key
 from tests.ledger.vault.test_pkcs11 import MODULE, Make, needs_softhsm, token
 
 __all__ = ["token"]
@@ -26,12 +27,27 @@ SOURCES = (
 )
 NUMBER = "11010519491231002X"
 ORDER = ("--basis", "《个人信息保护法》第四十七条", "--document-number", "黑数删〔2026〕7号")
-OFFICERS = ("--officer", "07", "张三", "--officer", "12", "李四")
+PERSONS = {"07": "张三", "12": "李四"}
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
-    return found(tmp_path / "var", now=datetime.now(UTC), sources=SOURCES, listen="127.0.0.1:0")
+    made = found(tmp_path / "var", now=datetime.now(UTC), sources=SOURCES, listen="127.0.0.1:0")
+    text = made.config.read_text("utf-8")
+    for number, name in PERSONS.items():
+        (made.home / f"{number}.pub").write_bytes(write_officer_key(made.home / f"{number}.key", None))
+        text += f'[[erasure.officers]]\nnumber = "{number}"\nname = "{name}"\npublic_key_file = "{number}.pub"\n'
+    made.config.write_text(text, "utf-8")
+    return made
+
+
+def by(house: House, number: str) -> tuple[str, ...]:
+    return ("--officer", number, "--key", str(house.home / f"{number}.key"))
+
+
+def proposed(house: House, *what: str) -> str:
+    told = json.loads(well(run(house, "vault", "erase", "propose", *what, *by(house, "07"), *ORDER, "--yes", "--json")))
+    return str(told["proposal"])
 
 
 def settings(house: House) -> LedgerSettings:
@@ -40,7 +56,7 @@ def settings(house: House) -> LedgerSettings:
 
 def run(house: House, *arguments: str, answer: str = "") -> Result:
     first, second, *rest = arguments
-    commands = [first, second, *rest[:1]] if second == "keys" else [first, second]
+    commands = [first, second, *rest[:1]] if second in ("keys", "erase", "hold") else [first, second]
     return CliRunner().invoke(
         cli, [*commands, "--config", str(house.config), *arguments[len(commands) :]], input=answer
     )
@@ -99,15 +115,25 @@ def test_a_whole_group_is_disclosed_and_a_field_of_it_refused(house: House) -> N
 
 def test_records_are_erased_by_order_of_two_and_the_receipt_verifies(house: House) -> None:
     first, second, other = record_person(house)
-    arguments = ("--record", first.hex(), "--record", second.hex(), *OFFICERS, *ORDER)
-    receipt = well(run(house, "vault", "erase", *arguments, answer="y\n"))
+    chosen = ("--record", first.hex(), "--record", second.hex())
+    receipt = well(run(house, "vault", "erase", "propose", *chosen, *by(house, "07"), *ORDER, answer="y\n"))
     verifier = parse_vkey(house.vkey.read_text("utf-8"))
-    assert verify_receipt(receipt.encode(), [verifier], verifier.name).entry.kind == "DocumentErased"
+    made = verify_receipt(receipt.encode(), [verifier], verifier.name).entry
+    assert made.kind == "ErasureProposed"
+    proposal = made.record.hex()
+    shown = json.loads(well(run(house, "vault", "erase", "show", proposal, "--json")))
+    assert (shown["officer"], shown["records"]) == ("07", sorted([first.hex(), second.hex()]))
+    receipt = well(run(house, "vault", "erase", "approve", proposal, *by(house, "12"), answer="y\n"))
+    entry = verify_receipt(receipt.encode(), [verifier], verifier.name).entry
+    assert (entry.kind, entry.record) == ("DocumentErased", made.record)
     with open_ledger(settings(house)) as ledger:
-        assert [isinstance(ledger.document(index), Erased) for index in range(4)] == [True, True, False, False]
+        assert [isinstance(ledger.document(index), Erased) for index in range(5)] == [True, True, False, False, False]
         assert ledger.register().get(other) is not None
-    again = run(house, "vault", "erase", *arguments, "--yes")
-    assert isinstance(again.exception, ErasureRefused)
+    for again in (
+        run(house, "vault", "erase", "approve", proposal, *by(house, "12"), "--yes"),
+        run(house, "vault", "erase", "propose", *chosen, *by(house, "07"), *ORDER, "--yes"),
+    ):
+        assert isinstance(again.exception, ErasureRefused)
     assert isinstance(run(house, "ledger", "disclose", "0", "person").exception, DisclosureError)
 
 
@@ -117,11 +143,14 @@ def test_a_persons_records_are_erased_from_a_file_that_names_the_person(house: H
     subject.write_text(
         json.dumps({"id_type": "resident-id", "id_number": "１１０１０５１９４９１２３１００２x"}), "utf-8"
     )
-    arguments = ("vault", "erase", "--subject-file", str(subject), *OFFICERS, *ORDER, "--yes", "--json")
-    told = json.loads(well(run(house, *arguments)))
+    told = json.loads(
+        well(run(house, "vault", "erase", "approve", proposed(house, "--subject-file", str(subject)),
+                 *by(house, "12"), "--yes", "--json"))
+    )  # fmt: skip
     assert len(told["erased"]) == 2
     with open_ledger(settings(house)) as ledger:
         assert [isinstance(ledger.document(index), Erased) for index in range(3)] == [True, True, False]
+    arguments = ("vault", "erase", "propose", "--subject-file", str(subject), *by(house, "07"), *ORDER, "--yes")
     again = run(house, *arguments)
     assert again.exit_code == 1
     assert "no record of this person" in again.output
@@ -139,19 +168,69 @@ def test_a_persons_records_are_erased_from_a_file_that_names_the_person(house: H
         assert "110105" not in refused.output
 
 
-def test_nothing_is_erased_without_a_yes_or_without_two_people(house: House) -> None:
+def test_nothing_is_erased_without_a_yes_or_by_one_person(house: House) -> None:
     record, *_ = record_person(house)
-    asked = ("vault", "erase", "--record", record.hex())
-    assert run(house, *asked, *OFFICERS, *ORDER, answer="n\n").exit_code == 1
-    one = run(house, *asked, "--officer", "07", "张三", "--officer", "07", "张三", *ORDER, "--yes")
-    assert isinstance(one.exception, ErasureRefused)
-    assert "张三" not in str(one.exception)
-    assert run(house, *asked, *OFFICERS, "--yes").exit_code == 2
-    assert run(house, "vault", "erase", *OFFICERS, *ORDER, "--yes").exit_code == 2
-    assert run(house, "vault", "erase", "--record", "xyz", *OFFICERS, *ORDER, "--yes").exit_code == 2
+    asked = ("vault", "erase", "propose", "--record", record.hex())
+    assert run(house, *asked, *by(house, "07"), *ORDER, answer="n\n").exit_code == 1
+    assert run(house, *asked, *by(house, "07"), "--yes").exit_code == 2
+    assert run(house, "vault", "erase", "propose", *by(house, "07"), *ORDER, "--yes").exit_code == 2
+    assert run(house, *asked[:-1], "xyz", *by(house, "07"), *ORDER, "--yes").exit_code == 2
+    stranger = run(house, *asked, "--officer", "99", "--key", str(house.home / "07.key"), *ORDER, "--yes")
+    assert isinstance(stranger.exception, ErasureRefused)
+    looked = json.loads(well(run(house, *asked, *by(house, "07"), *ORDER, "--dry-run", "--json")))
+    assert looked == {"records": 1, "documents": 1}
+    proposal = proposed(house, "--record", record.hex())
+    for alone in (by(house, "07"), ("--officer", "12", "--key", str(house.home / "07.key"))):
+        refused = run(house, "vault", "erase", "approve", proposal, *alone, "--yes")
+        assert isinstance(refused.exception, ErasureRefused)
+        assert "张三" not in str(refused.exception)
+    assert run(house, "vault", "erase", "approve", proposal, *by(house, "12"), answer="n\n").exit_code == 1
     with open_ledger(settings(house)) as ledger:
         assert not isinstance(ledger.document(0), Erased)
-        assert ledger.size() == 3
+        assert ledger.size() == 4
+
+
+def test_a_proposal_is_rejected(house: House) -> None:
+    record, *_ = record_person(house)
+    proposal = proposed(house, "--record", record.hex())
+    well(run(house, "vault", "erase", "reject", proposal, *by(house, "12")))
+    refused = run(house, "vault", "erase", "approve", proposal, *by(house, "12"), "--yes")
+    assert isinstance(refused.exception, ErasureRefused)
+
+
+def test_what_is_held_is_listed_and_not_erased_before_its_release(house: House, tmp_path: Path) -> None:
+    record, *_ = record_person(house)
+    subject = tmp_path / "subject.json"
+    subject.write_text(json.dumps({"id_type": "resident-id", "id_number": NUMBER}), "utf-8")
+    person = ("--person", "07", *ORDER, "--json")
+    holds = [
+        json.loads(well(run(house, "vault", "hold", "place", *what, *person)))["hold"]
+        for what in (("--record", record.hex()), ("--subject-file", str(subject)))
+    ]
+    listed = [json.loads(line) for line in well(run(house, "vault", "hold", "list", "--json")).splitlines()]
+    assert [(one["hold"], one["record"], one["person"]) for one in listed] == [
+        (holds[0], record.hex(), False), (holds[1], None, True),
+    ]  # fmt: skip
+    assert NUMBER not in json.dumps(listed)
+    for hold in holds:
+        refused = run(house, "vault", "erase", "propose", "--record", record.hex(), *by(house, "07"), *ORDER, "--yes")
+        assert "legal hold" in str(refused.exception)
+        well(run(house, "vault", "hold", "release", hold, *person))
+    assert "nothing is held" in well(run(house, "vault", "hold", "list"))
+    proposed(house, "--record", record.hex())
+    assert run(house, "vault", "hold", "place", *person).exit_code == 2
+    assert "unknown" in run(house, "vault", "hold", "place", "--record", "00" * 16, *person).output
+
+
+def test_an_officers_key_is_made_closed_and_asks_for_its_passphrase(house: House, tmp_path: Path) -> None:
+    record, *_ = record_person(house)
+    key = tmp_path / "new.key"
+    made = CliRunner().invoke(cli, ["vault", "officer-key", str(key)], input="口令\n口令\n")
+    well(made)
+    (house.home / "07.pub").write_bytes((tmp_path / "new.key.pub").read_bytes())
+    asked = ("vault", "erase", "propose", "--record", record.hex(), "--officer", "07", "--key", str(key), *ORDER)
+    assert isinstance(run(house, *asked, "--yes", answer="falsch\n").exception, KeyFileError)
+    well(run(house, *asked, "--yes", answer="口令\n"))
 
 
 def test_a_running_writer_of_a_sqlite_file_is_told(house: House) -> None:
@@ -161,11 +240,52 @@ def test_a_running_writer_of_a_sqlite_file_is_told(house: House) -> None:
             ("vault", "rewrap"),
             ("vault", "clear"),
             ("vault", "keys", "retire", "1"),
-            ("vault", "erase", "--record", record.hex(), *OFFICERS, *ORDER, "--yes"),
+            ("vault", "erase", "propose", "--record", record.hex(), *by(house, "07"), *ORDER, "--yes"),
+            ("vault", "retention", "--run", "--person", "07"),
+            ("vault", "hold", "place", "--record", record.hex(), "--person", "07", *ORDER),
         ):
             refused = run(house, *arguments)
             assert refused.exit_code == 1
             assert "stop the gateway first" in refused.output
+
+
+def test_retention_is_looked_at_or_run_and_says_what_it_did(house: House) -> None:
+    record_person(house)
+    assert run(house, "vault", "retention").exit_code == 2
+    assert run(house, "vault", "retention", "--run").exit_code == 2
+    old = datetime.now(UTC).replace(year=datetime.now(UTC).year - 6)
+    record = os.urandom(16)
+    with open_ledger(settings(house)) as ledger:
+        facts = {"unit": "x", "matter": "230000-CIV-005"}
+        draft = Draft(kind="VerificationAnswered", record=record, groups={"a": "是"}, facts=facts)
+        ledger.append_blocking(Submission(drafts=(draft,), at=old))
+    looked = json.loads(well(run(house, "vault", "retention", "--dry-run", "--json")))
+    assert (looked["records"], looked["entries"]) == (1, [])
+    assert "230000-CIV-005 verification: 1 cases, due 1" in well(run(house, "vault", "retention", "--dry-run"))
+    done = json.loads(well(run(house, "vault", "retention", "--run", "--person", "07", "--json")))
+    assert done["matters"] == [
+        {"matter": "230000-CIV-005", "family": "verification", "cases": 1, "erased": 1, "kept": {},
+         "oldest": old.date().isoformat()}
+    ]  # fmt: skip
+    assert done["entries"] == [4]
+    with open_ledger(settings(house)) as ledger:
+        assert isinstance(ledger.document(3), Erased)
+        assert not isinstance(ledger.document(0), Erased)
+    assert "erased the documents of 0 records" in well(run(house, "vault", "retention", "--run", "--person", "07"))
+    assert json.loads(well(run(house, "ledger", "fsck", "--json")).splitlines()[-1])["ok"] is True
+
+
+def test_every_mistake_about_retention_and_officers_is_told_at_once(house: House) -> None:
+    text = house.config.read_text("utf-8").replace("commitment_years = 5 ", "commitment_years = 0 ")
+    text = text.replace("name_keeps = [1, 0] ", "name_keeps = [1] ").replace('name = "张三"', 'name = ""')
+    text += '[[retention.matters]]\nmatter = "a"\nlookup_years = "5"\n[[retention.matters]]\nmatter = "a"\n'
+    house.config.write_text(text, "utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(house.config)
+    assert [mistake.split(":")[0] for mistake in caught.value.mistakes] == [
+        "exports.name_keeps", "retention.commitment_years", "retention.matters[0].lookup_years",
+        "retention.matters[1].matter", "erasure.officers[0].name",
+    ]  # fmt: skip
 
 
 def test_a_rotation_from_beginning_to_end(house: House) -> None:

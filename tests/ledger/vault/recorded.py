@@ -7,17 +7,21 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
 from ledger import Draft, Ledger
 from ledger.log import schema
 from ledger.log.store import open_store
-from ledger.vault.erasure import ErasureOrder, Officer
+from ledger.vault.erasure import ErasureOrder
+from ledger.vault.officers import Officer, Officers, OfficerSigner
 from tests.ledger.house import House, submission
 
 FIRST = Officer(number="230100-07", name="张三")
 SECOND = Officer(number="230100-12", name="李四")
+FIRST_SIGNER, SECOND_SIGNER = (OfficerSigner(officer, Ed25519PrivateKey.generate()) for officer in (FIRST, SECOND))
+OFFICERS = Officers((signer.officer, signer.sign(None).public_key) for signer in (FIRST_SIGNER, SECOND_SIGNER))
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,6 @@ class Secret:
 def order(*records: bytes, **changes: object) -> ErasureOrder:
     settings: dict[str, object] = {
         "records": records,
-        "officers": (FIRST, SECOND),
         "basis": "《个人信息保护法》第四十七条",
         "document_number": "黑数删〔2026〕7号",
     }

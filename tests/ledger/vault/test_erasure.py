@@ -5,30 +5,92 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
-from ledger import AlreadyClaimed, Draft, Erased, ErasureRefused, Ledger, RemnantsLeft, verify_receipt
+from ledger import (
+    AlreadyClaimed,
+    Draft,
+    Erased,
+    ErasureRefused,
+    KeyFileError,
+    Ledger,
+    RemnantsLeft,
+    Submission,
+    TransitionRefused,
+    verify_receipt,
+)
 from ledger.log import schema
 from ledger.log.store import Store, open_store
-from ledger.vault.erasure import Doomed, ErasureOrder, Officer, erasure_submission, examine_order, related_records
+from ledger.merkle import hash_leaf
+from ledger.vault.erasure import (
+    Doomed,
+    ErasureOrder,
+    Proposal,
+    approve_erasure,
+    examine_order,
+    propose_erasure,
+    read_proposal,
+    reject_erasure,
+    related_records,
+)
+from ledger.vault.holds import HoldOrder, place_hold, release_hold
+from ledger.vault.officers import Officer, Officers, OfficerSigner, read_public_key, write_officer_key
 from ledger.vault.remnants import clear_remnants
 from tests.ledger.house import ORIGIN, START, House, build, submission
-from tests.ledger.vault.recorded import FIRST, SECOND, dump, files_of, fill, holds, indices, order, secret
+from tests.ledger.vault.recorded import (
+    FIRST,
+    FIRST_SIGNER,
+    OFFICERS,
+    SECOND,
+    SECOND_SIGNER,
+    dump,
+    files_of,
+    fill,
+    holds,
+    indices,
+    order,
+    secret,
+)
+
+
+def examine(house: House, asked: ErasureOrder) -> tuple[Doomed, ...]:
+    store = open_store(house.url, readers=1)
+    try:
+        return examine_order(store, asked)
+    finally:
+        store.close()
+
+
+def propose(
+    ledger: Ledger, asked: ErasureOrder, doomed: tuple[Doomed, ...], *, by: OfficerSigner = FIRST_SIGNER
+) -> Proposal:
+    record = os.urandom(16)
+    ledger.append_blocking(propose_erasure(asked, doomed, by=by, origin=ORIGIN, record=record, at=START))
+    index = ledger.size() - 1
+    return read_proposal(record, hash_leaf(ledger.entry(index)), ledger.document(index))
+
+
+def approval(
+    proposal: Proposal,
+    doomed: tuple[Doomed, ...],
+    *,
+    by: OfficerSigner = SECOND_SIGNER,
+    officers: Officers = OFFICERS,
+    origin: str = ORIGIN,
+) -> Submission:
+    return approve_erasure(proposal, doomed, by=by, officers=officers, origin=origin, at=START)
 
 
 def carry_out(house: House, ledger: Ledger, asked: ErasureOrder) -> bytes:
-    store = open_store(house.url, readers=1)
-    try:
-        doomed = examine_order(store, asked)
-    finally:
-        store.close()
-    done = ledger.append_blocking(erasure_submission(asked, doomed, record=os.urandom(16), at=START))
-    return done.receipts[0]
+    doomed = examine(house, asked)
+    return ledger.append_blocking(approval(propose(ledger, asked, doomed), doomed)).receipts[0]
 
 
 @pytest.fixture
@@ -121,17 +183,13 @@ def test_an_order_that_is_wrong_in_every_way_is_refused_with_every_mistake(
     house: House, opened: Ledger, store: Store
 ) -> None:
     unknown = bytes(16)
-    wrong = order(
-        unknown, unknown, b"short", officers=(FIRST, Officer(number="", name="张三")), basis=" ", document_number=""
-    )
+    wrong = order(unknown, unknown, b"short", basis=" ", document_number="")
     with pytest.raises(ErasureRefused) as caught:
         examine_order(store, wrong)
     assert caught.value.mistakes == [
         "a record is given twice",
         "the basis is empty or longer than 1000",
         "the document number is empty or longer than 1000",
-        "a staff number is empty or longer than 1000",
-        "the two people have the same staff number or name: one person cannot order it alone",
         f"record {unknown.hex()} is unknown",
         f"record {b'short'.hex()} is unknown",
     ]
@@ -139,35 +197,188 @@ def test_an_order_that_is_wrong_in_every_way_is_refused_with_every_mistake(
     store.close()
 
 
-@pytest.mark.parametrize(
-    "officers",
-    [
-        (FIRST,),
-        (FIRST, FIRST),
-        (FIRST, SECOND, Officer(number="3", name="王五")),
-        (FIRST, Officer(number=FIRST.number, name="李四")),
-        (FIRST, Officer(number="２３０１００-０７ ", name="李四")),
-        (FIRST, Officer(number="230100-99", name=" 张 三")),
-        (Officer(number="ab-1", name="甲"), Officer(number="AB-1", name="乙")),
-    ],
-)
-def test_one_person_cannot_order_an_erasure_alone(
-    house: House, opened: Ledger, store: Store, officers: tuple[Officer, ...]
+def test_a_proposal_destroys_nothing_and_stands_in_the_log(house: House, opened: Ledger) -> None:
+    (record,) = fill(opened, 1)
+    proposal = propose(opened, order(record), examine(house, order(record)))
+    assert not any(isinstance(opened.document(idx), Erased) for idx in indices(opened, record))
+    entry = verify_receipt(opened.receipt(opened.size() - 1), [house.signer.verifier], ORIGIN).entry
+    assert (entry.kind, entry.record) == ("ErasureProposed", proposal.record)
+    for text in (FIRST.name, FIRST.number, record.hex()):
+        assert text.encode() not in opened.entry(opened.size() - 1)
+    row = opened.register().get(proposal.record)
+    assert row is not None
+    assert row.state == "ERASURE_PROPOSED"
+
+
+def test_who_proposed_cannot_carry_it_out(house: House, opened: Ledger) -> None:
+    (record,) = fill(opened, 1)
+    doomed = examine(house, order(record))
+    with pytest.raises(ErasureRefused, match="one person cannot erase alone"):
+        approval(propose(opened, order(record), doomed), doomed, by=FIRST_SIGNER)
+    assert opened.size() == 4
+
+
+def stranger(number: str = "230100-99", name: str = "王五") -> OfficerSigner:
+    return OfficerSigner(Officer(number=number, name=name), Ed25519PrivateKey.generate())
+
+
+@pytest.mark.parametrize("by", [stranger(), stranger(SECOND.number, SECOND.name)])
+def test_a_key_that_is_not_registered_for_its_officer_cannot_carry_it_out(
+    house: House, opened: Ledger, by: OfficerSigner
 ) -> None:
     (record,) = fill(opened, 1)
-    with pytest.raises(ErasureRefused, match="two people"):
-        examine_order(store, order(record, officers=officers))
-    store.close()
-    assert not isinstance(opened.document(0), Erased)
+    doomed = examine(house, order(record))
+    with pytest.raises(ErasureRefused, match="registered officer"):
+        approval(propose(opened, order(record), doomed), doomed, by=by)
+
+
+def test_a_proposal_by_a_stranger_is_worth_nothing(house: House, opened: Ledger) -> None:
+    (record,) = fill(opened, 1)
+    doomed = examine(house, order(record))
+    for by in (stranger(), stranger(FIRST.number, FIRST.name)):
+        proposal = propose(opened, order(record), doomed, by=by)
+        with pytest.raises(ErasureRefused, match="registered officer"):
+            approval(proposal, doomed)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"record": bytes(16)},
+        {"newest": {bytes(16): 0}},
+        {"order": order(b"", basis="另一依据")},
+    ],
+)
+def test_a_proposal_that_is_not_what_was_signed_is_refused(
+    house: House, opened: Ledger, change: dict[str, object]
+) -> None:
+    (record,) = fill(opened, 1)
+    doomed = examine(house, order(record))
+    proposal = propose(opened, order(record), doomed)
+    with pytest.raises(ErasureRefused, match="signature does not hold"):
+        approval(replace(proposal, **change), doomed)  # type: ignore[arg-type]
+    with pytest.raises(ErasureRefused, match="signature does not hold"):
+        approval(proposal, doomed, origin="another.example/log")
+
+
+def test_a_record_that_went_on_since_it_was_proposed_is_refused(house: House, opened: Ledger) -> None:
+    (record,) = fill(opened, 1)
+    proposal = propose(opened, order(record), examine(house, order(record)))
+    opened.append_blocking(submission(Draft(kind="CommitmentRequeried", record=record, groups={"again": "新"})))
+    with pytest.raises(ErasureRefused, match="went on since"):
+        approval(proposal, examine(house, order(record)))
+
+
+def test_neither_more_nor_less_is_erased_than_was_proposed(house: House, opened: Ledger) -> None:
+    one, other = fill(opened, 2)
+    proposal = propose(opened, order(one, other), examine(house, order(one, other)))
+    for doomed in (examine(house, order(one)), ()):
+        with pytest.raises(ErasureRefused, match="other records than were proposed"):
+            approval(proposal, doomed)
+
+
+def test_a_rejected_proposal_cannot_be_carried_out(house: House, opened: Ledger) -> None:
+    (record,) = fill(opened, 1)
+    doomed = examine(house, order(record))
+    proposal = propose(opened, order(record), doomed)
+    opened.append_blocking(reject_erasure(proposal, by=SECOND_SIGNER, officers=OFFICERS, origin=ORIGIN, at=START))
+    with pytest.raises(TransitionRefused):
+        opened.append_blocking(approval(proposal, doomed))
+    with pytest.raises(ErasureRefused, match="registered officer"):
+        reject_erasure(proposal, by=stranger(), officers=OFFICERS, origin=ORIGIN, at=START)
+    assert not any(isinstance(opened.document(idx), Erased) for idx in indices(opened, record))
+
+
+def test_what_is_no_proposal_is_not_read_as_one(opened: Ledger) -> None:
+    fill(opened, 1)
+    with pytest.raises(ErasureRefused, match="no proposal"):
+        read_proposal(bytes(16), bytes(32), opened.document(0))
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [(Officer(number=FIRST.number, name="李四"), b"\x01" * 32)],
+        [(Officer(number="２３０１００-０７ ", name="李四"), b"\x01" * 32)],
+        [(Officer(number="230100-99", name=" 张 三"), b"\x01" * 32)],
+        [(SECOND, b"\x00" * 32)],
+    ],
+)
+def test_officers_who_could_be_one_person_cannot_be_registered(others: list[tuple[Officer, bytes]]) -> None:
+    with pytest.raises(ErasureRefused, match="the same number, name or key"):
+        Officers([(FIRST, b"\x00" * 32), *others])
+
+
+def test_an_officers_key_is_written_closed_and_opens_for_its_officer(tmp_path: Path) -> None:
+    path = tmp_path / "07.key"
+    (tmp_path / "07.pub").write_bytes(write_officer_key(path, "口令".encode()))
+    assert path.stat().st_mode & 0o777 == 0o600
+    signer = OfficerSigner.load(path, FIRST, "口令".encode())
+    officers = Officers([(FIRST, read_public_key(tmp_path / "07.pub"))])
+    officers.verify(signer.sign({"a": 1}), {"a": 1})
+    with pytest.raises(ErasureRefused, match="does not hold"):
+        officers.verify(signer.sign({"a": 1}), {"a": 2})
+    for wrong in (None, b"x"):
+        with pytest.raises(KeyFileError):
+            OfficerSigner.load(path, FIRST, wrong)
+    path.chmod(0o644)
+    with pytest.raises(KeyFileError, match="lets others in"):
+        OfficerSigner.load(path, FIRST, "口令".encode())
+    with pytest.raises(KeyFileError, match="public key"):
+        read_public_key(path)
+    with pytest.raises(KeyFileError, match="overwritten"):
+        write_officer_key(path, None)
+    with pytest.raises(ErasureRefused, match="not that of a registered officer"):
+        officers.named("99")
+
+
+HOLD = HoldOrder(basis="监察机关通知", document_number="监〔2026〕1号", person="07")
+
+
+def test_what_is_held_is_not_erased_until_it_is_released(house: House, opened: Ledger) -> None:
+    subject = b"\x01" * 33
+    one, other, free = (os.urandom(16) for _ in range(3))
+    for record, facts in ((one, {}), (other, {"subject": subject.hex()}), (free, {})):
+        opened.append_blocking(
+            submission(Draft(kind="VerificationAnswered", record=record, groups={"a": 1}, facts=facts))
+        )
+    held = [os.urandom(16), os.urandom(16)]
+    opened.append_blocking(place_hold(HOLD, record=held[0], at=START, held=one))
+    opened.append_blocking(place_hold(HOLD, record=held[1], at=START, subject=subject))
+    with pytest.raises(ErasureRefused) as caught:
+        examine(house, order(one, other, free))
+    assert sorted(caught.value.mistakes) == sorted(
+        f"record {record.hex()} is under a legal hold" for record in (one, other)
+    )
+    for hold in held:
+        opened.append_blocking(release_hold(HOLD, hold, START))
+    assert len(examine(house, order(one, other, free))) == 3
+    with pytest.raises(TransitionRefused):
+        opened.append_blocking(release_hold(HOLD, held[0], START))
+
+
+def test_a_hold_placed_after_the_proposal_still_keeps_the_documents(house: House, opened: Ledger) -> None:
+    (record,) = fill(opened, 1)
+    propose(opened, order(record), examine(house, order(record)))
+    opened.append_blocking(place_hold(HOLD, record=os.urandom(16), at=START, held=record))
+    with pytest.raises(ErasureRefused, match="legal hold"):
+        examine(house, order(record))
+
+
+def test_a_hold_without_a_ground_is_refused_with_every_mistake() -> None:
+    with pytest.raises(ErasureRefused) as caught:
+        place_hold(HoldOrder(basis="", document_number=" ", person=""), record=bytes(16), at=START)
+    assert len(caught.value.mistakes) == 4
 
 
 def test_a_refusal_names_no_person(store: Store, opened: Ledger) -> None:
     with pytest.raises(ErasureRefused) as caught:
-        examine_order(store, order(bytes(16), officers=(FIRST, FIRST)))
+        examine_order(store, order(bytes(16)))
     store.close()
     assert FIRST.name not in str(caught.value)
     assert FIRST.number not in str(caught.value)
-    assert FIRST.name not in repr(order(bytes(16)))
+    assert FIRST.name not in repr(FIRST_SIGNER.sign(1))
+    assert "个人信息" not in repr(order(bytes(16)))
 
 
 def test_erasing_twice_is_refused(house: House, opened: Ledger, store: Store) -> None:
@@ -176,19 +387,17 @@ def test_erasing_twice_is_refused(house: House, opened: Ledger, store: Store) ->
     with pytest.raises(ErasureRefused, match="no document left"):
         examine_order(store, order(record))
     store.close()
-    assert opened.size() == 4
+    assert opened.size() == 5
 
 
-def test_of_two_orders_for_the_same_documents_at_once_one_is_refused(
-    house: House, opened: Ledger, store: Store
-) -> None:
+def test_of_two_orders_for_the_same_documents_at_once_one_is_refused(house: House, opened: Ledger) -> None:
     (record,) = fill(opened, 1)
-    doomed = examine_order(store, order(record))
-    opened.append_blocking(erasure_submission(order(record), doomed, record=os.urandom(16), at=START))
+    doomed = examine(house, order(record))
+    proposals = [propose(opened, order(record), doomed) for _ in range(2)]
+    opened.append_blocking(approval(proposals[0], doomed))
     with pytest.raises(AlreadyClaimed):
-        opened.append_blocking(erasure_submission(order(record), doomed, record=os.urandom(16), at=START))
-    store.close()
-    assert opened.size() == 4
+        opened.append_blocking(approval(proposals[1], doomed))
+    assert opened.size() == 6
 
 
 def test_a_document_that_came_after_an_erasure_can_be_erased_too(house: House, opened: Ledger) -> None:
@@ -201,8 +410,8 @@ def test_a_document_that_came_after_an_erasure_can_be_erased_too(house: House, o
 
 def test_a_failed_erasure_destroys_nothing(house: House, opened: Ledger) -> None:
     (record,) = fill(opened, 1)
-    doomed = (Doomed(record=record, family="commitment", state="IN_FORCE", documents=3, last_idx=2),)
-    taken = erasure_submission(order(record), doomed, record=os.urandom(16), at=START)
+    doomed = examine(house, order(record))
+    taken = approval(propose(opened, order(record), doomed), doomed)
     opened.append_blocking(submission(claim_keys=((taken.claim_keys[0][0], os.urandom(16)),)))
     with pytest.raises(AlreadyClaimed):
         opened.append_blocking(taken)
@@ -245,4 +454,6 @@ def test_destroyed_keys_are_null_and_say_when(house: House, opened: Ledger, stor
     with store.reading() as connection:
         rows = connection.execute(select(schema.vault_key).order_by(schema.vault_key.c.idx)).all()
     store.close()
-    assert [(row.wrapped is None, row.destroyed_at is None) for row in rows] == [(True, False)] * 3 + [(False, True)]
+    assert [(row.wrapped is None, row.destroyed_at is None) for row in rows] == [(True, False)] * 3 + [
+        (False, True)
+    ] * 2

@@ -1,0 +1,441 @@
+"""`chengxin vault erase …`, `hold …` and `retention`: what destroys documents, and what keeps them.
+
+An SQLite ledger has one writer: stop the gateway first. On PostgreSQL all of it runs beside the gateway.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.vault_commands import CONFIG, JSON, REWRITE, ledger_settings, open_vault, tell, told_if_locked
+
+if TYPE_CHECKING:
+    from gateway.config import LedgerSettings, Settings
+    from gateway.flows.retain import RetentionReport
+    from ledger import Appended, Ledger, Submission
+    from ledger.log.store import Store
+    from ledger.vault.erasure import Doomed, Proposal
+    from ledger.vault.officers import Officers, OfficerSigner
+    from ledger.vault.remnants import Rewrite
+
+_RECORDS = click.option("--record", "records", multiple=True, metavar="HEX", help="A record's id; repeatable.")
+_SUBJECT = click.option(
+    "--subject-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help='JSON such as {"id_type":"resident-id","id_number":"…"}: all records of this person.',
+)
+_BASIS = click.option("--basis", required=True, help="The rule that orders or allows it.")
+_NUMBER = click.option("--document-number", required=True, help="The number of the signed order (文号).")
+_OFFICER = click.option("--officer", required=True, metavar="NUMBER", help="Staff number of who acts.")
+_KEY = click.option(
+    "--key",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    required=True,
+    help="The officer's own private key.",
+)
+_PERSON = click.option("--person", required=True, help="Staff number of who orders it.")
+_YES = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def add_to(group: click.Group) -> None:
+    """Add these commands to `chengxin vault`."""
+    for command in (erase, hold, retention, officer_key):
+        group.add_command(command)
+
+
+@click.command("officer-key")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--passphrase/--no-passphrase", default=True, show_default=True, help="Ask for one to close the key.")
+def officer_key(file: Path, passphrase: bool) -> None:
+    """Make a key for an officer: FILE is for the officer alone, FILE.pub is named in [[erasure.officers]]."""
+    from ledger.vault.officers import write_officer_key
+
+    secret = click.prompt("passphrase", hide_input=True, confirmation_prompt=True, err=True) if passphrase else None
+    public = write_officer_key(file, secret.encode() if secret else None)
+    shown = file.with_name(file.name + ".pub")
+    shown.write_bytes(public)
+    click.echo(f"wrote {file} and {shown}")
+
+
+@click.group()
+def erase() -> None:
+    """Erasure by order: one officer proposes, another carries it out; every proof stays valid."""
+
+
+@erase.command("propose")
+@CONFIG
+@_RECORDS
+@_SUBJECT
+@_OFFICER
+@_KEY
+@_BASIS
+@_NUMBER
+@click.option("--dry-run", is_flag=True, help="Only tell what would be erased.")
+@_YES
+@JSON
+def propose(
+    *,
+    config: Path,
+    records: tuple[str, ...],
+    subject_file: Path | None,
+    officer: str,
+    key: Path,
+    basis: str,
+    document_number: str,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Propose to destroy the documents of records; nothing is destroyed yet. Prints the proposal and its receipt."""
+    from ledger.vault.erasure import ErasureOrder, examine_order, propose_erasure
+
+    settings = _settings(config)
+    with open_vault(settings.ledger) as store:
+        chosen = _records(store, settings.ledger, records, subject_file)
+        order = ErasureOrder(records=chosen, basis=basis, document_number=document_number)
+        doomed = examine_order(store, order)
+    _show(doomed)
+    if dry_run:
+        tell({"records": len(doomed), "documents": sum(one.documents for one in doomed)}, as_json)
+        return
+    signer = _signer(_officers(settings), officer, key)
+    _ask("Propose to destroy", doomed, yes)
+    record = os.urandom(16)
+    submission = propose_erasure(
+        order, doomed, by=signer, origin=settings.ledger.origin, record=record, at=datetime.now(UTC)
+    )
+    _told(_append(settings.ledger, submission), {"proposal": record.hex()}, as_json)
+
+
+@erase.command("show")
+@CONFIG
+@click.argument("proposal", metavar="HEX")
+@JSON
+def show(config: Path, proposal: str, as_json: bool) -> None:
+    """Show a proposal that waits: who ordered it, on what ground, and which records."""
+    settings = _settings(config)
+    with _opened(settings.ledger) as ledger:
+        read = _proposal(ledger, proposal)
+    told = {
+        "proposal": read.record.hex(),
+        "basis": read.order.basis,
+        "document_number": read.order.document_number,
+        "officer": read.signed.officer.number,
+        "records": [one.hex() for one in sorted(read.newest)],
+    }
+    tell(told, as_json)
+
+
+@erase.command("approve")
+@CONFIG
+@click.argument("proposal", metavar="HEX")
+@_OFFICER
+@_KEY
+@REWRITE
+@_YES
+@JSON
+def approve(
+    *, config: Path, proposal: str, officer: str, key: Path, rewrite: Rewrite, yes: bool, as_json: bool
+) -> None:
+    """Carry out what another officer proposed. This cannot be undone. Prints the receipt."""
+    from ledger.vault.erasure import approve_erasure, examine_order
+    from ledger.vault.remnants import clear_remnants
+
+    settings = _settings(config)
+    officers = _officers(settings)
+    signer = _signer(officers, officer, key)
+    with _opened(settings.ledger) as ledger:
+        read = _proposal(ledger, proposal)
+        with open_vault(settings.ledger) as store:
+            doomed = examine_order(store, read.order)
+        submission = approve_erasure(
+            read, doomed, by=signer, officers=officers, origin=settings.ledger.origin, at=datetime.now(UTC)
+        )
+        _show(doomed)
+        _ask("Destroy", doomed, yes)
+        done = ledger.append_blocking(submission)
+    _told(done, {"erased": [one.record.hex() for one in doomed]}, as_json)
+    clear_remnants(settings.ledger.url, rewrite=rewrite)
+
+
+@erase.command("reject")
+@CONFIG
+@click.argument("proposal", metavar="HEX")
+@_OFFICER
+@_KEY
+@JSON
+def reject(config: Path, proposal: str, officer: str, key: Path, as_json: bool) -> None:
+    """Reject a proposal; nothing is destroyed."""
+    from ledger.vault.erasure import reject_erasure
+
+    settings = _settings(config)
+    officers = _officers(settings)
+    signer = _signer(officers, officer, key)
+    with _opened(settings.ledger) as ledger:
+        read = _proposal(ledger, proposal)
+        submission = reject_erasure(
+            read, by=signer, officers=officers, origin=settings.ledger.origin, at=datetime.now(UTC)
+        )
+        done = ledger.append_blocking(submission)
+    _told(done, {"rejected": read.record.hex()}, as_json)
+
+
+@click.group()
+def hold() -> None:
+    """Legal holds: what is held is not erased, neither by order nor at the end of its retention."""
+
+
+@hold.command("place")
+@CONFIG
+@click.option("--record", metavar="HEX", help="The record that is held.")
+@_SUBJECT
+@_PERSON
+@_BASIS
+@_NUMBER
+@JSON
+def place(
+    *,
+    config: Path,
+    record: str | None,
+    subject_file: Path | None,
+    person: str,
+    basis: str,
+    document_number: str,
+    as_json: bool,
+) -> None:
+    """Hold a record, or everything of a person. Prints the hold and its receipt."""
+    from ledger.vault.holds import HoldOrder, place_hold
+
+    settings = _settings(config).ledger
+    if bool(record) == bool(subject_file):
+        raise click.UsageError("give either --record or --subject-file")
+    with open_vault(settings) as store:
+        held = _known(store, record) if record else None
+    subject = _subject(settings, subject_file) if subject_file else None
+    made = os.urandom(16)
+    order = HoldOrder(basis=basis, document_number=document_number, person=person)
+    submission = place_hold(order, record=made, at=datetime.now(UTC), held=held, subject=subject)
+    _told(_append(settings, submission), {"hold": made.hex()}, as_json)
+
+
+@hold.command("release")
+@CONFIG
+@click.argument("held", metavar="HEX")
+@_PERSON
+@_BASIS
+@_NUMBER
+@JSON
+def release(*, config: Path, held: str, person: str, basis: str, document_number: str, as_json: bool) -> None:
+    """End a hold."""
+    from ledger.vault.holds import HoldOrder, release_hold
+
+    settings = _settings(config).ledger
+    with open_vault(settings) as store:
+        known = _known(store, held)
+    order = HoldOrder(basis=basis, document_number=document_number, person=person)
+    _told(_append(settings, release_hold(order, known, datetime.now(UTC))), {"released": held}, as_json)
+
+
+@hold.command("list")
+@CONFIG
+@JSON
+def list_holds(config: Path, as_json: bool) -> None:
+    """List the holds in force."""
+    from ledger.records.register import Register
+    from ledger.vault.holds import held_rows
+
+    with open_vault(ledger_settings(config)) as store:
+        rows = held_rows(Register(store))
+    for row in rows:
+        told = {
+            "hold": row.record.hex(),
+            "since": row.opened_at.isoformat(timespec="seconds"),
+            "record": row.parent.hex() if row.parent else None,
+            "person": row.subject is not None,
+        }
+        tell(told, as_json)
+    if not rows and not as_json:
+        click.echo("nothing is held")
+
+
+@click.command("retention")
+@CONFIG
+@click.option("--dry-run/--run", default=None, help="Tell what is due, or erase it.")
+@click.option("--person", help="Staff number of who runs it; needed with --run.")
+@REWRITE
+@JSON
+def retention(*, config: Path, dry_run: bool | None, person: str | None, rewrite: Rewrite, as_json: bool) -> None:
+    """Erase the documents whose period has ended ([retention]), and tell what is kept and why.
+
+    Can be interrupted at any moment, and continues when run again.
+    """
+    from gateway.cli import _progress
+    from gateway.flows.retain import Retain
+    from ledger.vault.remnants import clear_remnants
+
+    if dry_run is None:
+        raise click.UsageError("give either --dry-run or --run")
+    if not dry_run and not (person or "").strip():
+        raise click.UsageError("--run needs --person")
+    settings = _settings(config)
+    with _opened(settings.ledger) as ledger, _progress("looking" if dry_run else "erasing") as advance:
+        retain = Retain(ledger=ledger, rules=settings.retention, now=lambda: datetime.now(UTC), entropy=os.urandom)
+        report = retain.look(advance) if dry_run else retain.run(person or "", advance)
+    if report.entries:
+        clear_remnants(settings.ledger.url, rewrite=rewrite)
+    _report(report, dry_run=dry_run, as_json=as_json)
+
+
+def _report(report: RetentionReport, *, dry_run: bool, as_json: bool) -> None:
+    from gateway.rules.retention import CHINESE
+
+    lines = [
+        {
+            "matter": matter,
+            "family": family,
+            "cases": tally.records,
+            "due" if dry_run else "erased": tally.erased,
+            "oldest": tally.oldest.date().isoformat() if tally.oldest else None,
+            "kept": {reason.value: count for reason, count in sorted(tally.kept.items(), key=lambda one: one[0].value)},
+        }
+        for (matter, family), tally in sorted(report.tallies.items())
+    ]
+    told = {"dry_run": dry_run, "records": report.erased_records, "entries": report.entries, "matters": lines}
+    if as_json:
+        click.echo(jsonlib.dumps(told, ensure_ascii=False))
+        return
+    words = {reason.value: chinese for reason, chinese in CHINESE.items()}
+    for line in lines:
+        kept = ", ".join(f"{words[reason]} {count}" for reason, count in line["kept"].items())  # type: ignore[attr-defined]
+        done = f"due {line['due']}" if dry_run else f"erased {line['erased']}"
+        click.echo(
+            f"{line['matter'] or '-'} {line['family']}: {line['cases']} cases, {done}, oldest {line['oldest']}"
+            + (f"; kept: {kept}" if kept else "")
+        )
+    click.echo(f"{'would erase' if dry_run else 'erased'} the documents of {report.erased_records} records")
+
+
+def _records(
+    store: Store, settings: LedgerSettings, given: Sequence[str], subject_file: Path | None
+) -> tuple[bytes, ...]:
+    if bool(given) == bool(subject_file):
+        raise click.UsageError("give either --record or --subject-file")
+    if subject_file is None:
+        return tuple(_hex(one) for one in given)
+    from ledger.vault.erasure import related_records
+
+    found = related_records(store, _subject(settings, subject_file))
+    if not found:
+        raise click.ClickException("the ledger has no record of this person under the present index key")
+    return found
+
+
+def _subject(settings: LedgerSettings, subject_file: Path) -> bytes:
+    from gateway.bootstrap import open_index
+    from gateway.rules.identifiers import IdentifierRefused, parse_identifier
+
+    try:
+        about = jsonlib.loads(subject_file.read_text("utf-8"))
+        subject = parse_identifier(about["id_type"], about["id_number"], today=datetime.now(UTC).date())
+    except IdentifierRefused as refusal:
+        raise click.ClickException(f"the subject file: {refusal}") from None
+    except (OSError, ValueError, TypeError, KeyError):
+        raise click.ClickException("the subject file is not JSON with id_type and id_number") from None
+    return open_index(settings).of(subject.id_type, subject.number)
+
+
+def _known(store: Store, given: str) -> bytes:
+    from ledger.records.register import Register
+
+    record = _hex(given)
+    if Register(store).get(record) is None:
+        raise click.ClickException(f"record {given} is unknown")
+    return record
+
+
+def _hex(given: str) -> bytes:
+    try:
+        record = bytes.fromhex(given)
+    except ValueError:
+        record = b""
+    if len(record) != 16:
+        raise click.UsageError("a record's id is 32 hex digits")
+    return record
+
+
+def _proposal(ledger: Ledger, given: str) -> Proposal:
+    from ledger import ErasureRefused
+    from ledger.merkle import hash_leaf
+    from ledger.vault.erasure import read_proposal
+
+    record = _hex(given)
+    row = ledger.register().get(record)
+    if row is None or row.state != "ERASURE_PROPOSED":
+        raise ErasureRefused(["no proposal with this record waits"])
+    return read_proposal(record, hash_leaf(ledger.entry(row.first_idx)), ledger.document(row.first_idx))
+
+
+def _officers(settings: Settings) -> Officers:
+    from ledger.vault.officers import Officer, Officers, read_public_key
+
+    return Officers(
+        (Officer(number=one.number, name=one.name), read_public_key(one.public_key_file))
+        for one in settings.erasure_officers
+    )
+
+
+def _signer(officers: Officers, number: str, key: Path) -> OfficerSigner:
+    from ledger.vault.officers import OfficerSigner
+
+    officer = officers.named(number)
+    encrypted = b"ENCRYPTED" in key.read_bytes()
+    passphrase = click.prompt("passphrase", hide_input=True, err=True).encode() if encrypted else None
+    return OfficerSigner.load(key, officer, passphrase)
+
+
+def _show(doomed: Sequence[Doomed]) -> None:
+    for one in doomed:
+        click.echo(f"{one.record.hex()}  {one.family} {one.state}: {one.documents} documents", err=True)
+
+
+def _ask(what: str, doomed: Sequence[Doomed], yes: bool) -> None:
+    if not yes:
+        total = sum(one.documents for one in doomed)
+        click.confirm(f"{what} {total} documents of {len(doomed)} records for ever?", abort=True, err=True)
+
+
+@contextmanager
+def _opened(settings: LedgerSettings) -> Iterator[Ledger]:
+    from gateway.bootstrap import open_ledger
+
+    with told_if_locked(), open_ledger(settings) as ledger:
+        yield ledger
+
+
+def _append(settings: LedgerSettings, submission: Submission) -> Appended:
+    with _opened(settings) as ledger:
+        return ledger.append_blocking(submission)
+
+
+def _told(done: Appended, told: dict[str, object], as_json: bool) -> None:
+    receipt = done.receipts[0].decode()
+    if as_json:
+        click.echo(jsonlib.dumps({"index": done.entries[0].index, **told, "receipt": receipt}, ensure_ascii=False))
+        return
+    for name, value in told.items():
+        click.echo(f"{name} {value}", err=True)
+    click.echo(receipt, nl=False)
+
+
+def _settings(config: Path) -> Settings:
+    from gateway.config import load_settings
+
+    return load_settings(config)

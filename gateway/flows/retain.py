@@ -1,0 +1,204 @@
+"""Retain: go through what is old enough, keep what a reason keeps, and erase the rest in batches.
+
+Each batch is one atomic entry, so a run can be interrupted at any moment and continues when it is run again: what was
+erased has no facts left and is not looked at again. Proofs stay; the document of the entry says what was erased, by
+which rule, and that the reason is RETENTION.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gateway.rules.retention import Bundle, Kept, RetentionRules, judge, years_before
+from ledger import Draft, Ledger, RecordRow, Submission, new_record
+from ledger.canonical import Json
+from ledger.vault.erasure import claim_of
+from ledger.vault.holds import Holds, read_holds
+
+_ROOTS = ("commitment", "finding", "report", "verification", "operation")
+"""Families in the order in which their records are taken as roots: what hangs on another goes with it."""
+_PAGE = 200
+_BATCH = 500
+REASON = "RETENTION"
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What was found of one matter and family: due for erasure, kept by reason, and the oldest end among all."""
+
+    records: int = 0
+    erased: int = 0
+    kept: Counter[Kept] = field(default_factory=Counter)
+    oldest: datetime | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class RetentionReport:
+    """What a run found and did, by matter and family of the root; counts are of roots, `erased_records` of records."""
+
+    tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)
+    erased_records: int = 0
+    entries: list[int] = field(default_factory=list)
+    """The entries that erased, by index."""
+
+    def note(self, bundle: Bundle, reason: Kept | None) -> None:
+        """Count a bundle."""
+        root = bundle.root
+        tally = self.tallies.setdefault((root.matter or "", root.family), Tally())
+        tally.records += 1
+        if reason is None:
+            tally.erased += 1
+            self.erased_records += len(bundle.rows)
+        else:
+            tally.kept[reason] += 1
+        if tally.oldest is None or bundle.ended_at < tally.oldest:
+            tally.oldest = bundle.ended_at
+
+
+class Retain:
+    """Runs the retention rules over a ledger that this process may write; blocks."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        rules: RetentionRules,
+        now: Callable[[], datetime],
+        entropy: Callable[[int], bytes],
+        page: int = _PAGE,
+        batch: int = _BATCH,
+    ) -> None:
+        self._ledger = ledger
+        self._rules = rules
+        self._now = now
+        self._entropy = entropy
+        self._page = page
+        self._batch = batch
+
+    def look(self, progress: Callable[[int, int], None]) -> RetentionReport:
+        """Tell what a run would do, and change nothing."""
+        report = RetentionReport()
+        for bundle, reason in self._judged(progress):
+            report.note(bundle, reason)
+        return report
+
+    def run(self, person: str, progress: Callable[[int, int], None]) -> RetentionReport:
+        """Erase what is due, by order of one who runs it (a staff number), and tell what was done."""
+        report, waiting = RetentionReport(), list[Bundle]()
+        for bundle, reason in self._judged(progress):
+            if reason is None:
+                waiting.append(bundle)
+                if sum(len(one.rows) for one in waiting) >= self._batch:
+                    self._erase(waiting, person, report)
+                    waiting = []
+            else:
+                report.note(bundle, reason)
+        if waiting:
+            self._erase(waiting, person, report)
+        return report
+
+    def _erase(self, bundles: Sequence[Bundle], person: str, report: RetentionReport) -> None:
+        holds, now = read_holds(self._ledger.register()), self._now()
+        # What was placed or began while the batch was gathered counts: everything is read and judged again.
+        fresh = [(bundle, self._judge(bundle, holds, now)) for bundle in self._again(bundles)]
+        due = [bundle for bundle, reason in fresh if reason is None]
+        if due:
+            done = self._ledger.append_blocking(self._submission(due, person, now))
+            report.entries.append(done.entries[0].index)
+        for bundle, reason in fresh:
+            report.note(bundle, reason)
+
+    def _submission(self, bundles: Sequence[Bundle], person: str, now: datetime) -> Submission:
+        rows = sorted(
+            {row.record: row for bundle in bundles for row in bundle.rows}.values(), key=lambda row: row.record
+        )
+        record = new_record(now, self._entropy)
+        counted = Counter((bundle.root.family, bundle.root.matter or "") for bundle in bundles)
+        rules: list[Json] = [
+            {"family": family, "matter": matter, "years": self._rules.years(family, matter), "cases": count}
+            for (family, matter), count in sorted(counted.items())
+        ]
+        draft = Draft(
+            kind="DocumentErased",
+            record=record,
+            groups={
+                "erased": [row.record.hex() for row in rows],
+                "reason": REASON,
+                "rules": rules,
+                "operator": {"person": person},
+            },
+        )
+        return Submission(
+            drafts=(draft,),
+            at=now,
+            claim_keys=tuple((claim_of(row.record, row.last_idx), record) for row in rows),
+            erase=tuple(row.record for row in rows),
+        )
+
+    def _again(self, bundles: Sequence[Bundle]) -> list[Bundle]:
+        rows = self._ledger.register().many([bundle.root.record for bundle in bundles])
+        roots = [rows[bundle.root.record] for bundle in bundles if rows[bundle.root.record].unit is not None]
+        return self._gather(roots)
+
+    def _judged(self, progress: Callable[[int, int], None]) -> Iterator[tuple[Bundle, Kept | None]]:
+        register, now = self._ledger.register(), self._now()
+        before = years_before(now, self._rules.shortest())
+        total = sum(register.count_older(family, before=before) for family in _ROOTS)
+        holds, done = read_holds(register), 0
+        progress(done, total)
+        for family in _ROOTS:
+            after = -1
+            while rows := register.older(family, before=before, after_idx=after, limit=self._page):
+                after = rows[-1].first_idx
+                for bundle in self._gather(rows):
+                    yield bundle, self._judge(bundle, holds, now)
+                done += len(rows)
+                progress(min(done, total), total)
+
+    def _judge(self, bundle: Bundle, holds: Holds, now: datetime) -> Kept | None:
+        return judge(bundle, self._rules, held=any(holds.cover(row) for row in bundle.rows), now=now)
+
+    def _gather(self, rows: Sequence[RecordRow]) -> list[Bundle]:
+        """Make the bundles of those rows that are roots: what hangs on another living record goes with that one."""
+        register = self._ledger.register()
+        parents = register.many([row.parent for row in rows if row.parent is not None])
+        below = self._below([*rows, *parents.values()])
+        bundles = []
+        for row in rows:
+            parent = parents.get(row.parent or b"")
+            if _belongs(row, parent, below):
+                continue
+            related = list(_descend(row, below))
+            if row.family == "commitment" and parent is not None and parent.unit is not None:
+                siblings = {one.record for one in below.get(parent.record, ()) if one.unit is not None}
+                if siblings <= {row.record}:
+                    related.append(parent)
+            bundles.append(Bundle(root=row, related=tuple(related)))
+        return bundles
+
+    def _below(self, rows: Sequence[RecordRow]) -> Mapping[bytes, Sequence[RecordRow]]:
+        """Read what hangs on records, level by level, by the record it hangs on."""
+        register, found = self._ledger.register(), dict[bytes, list[RecordRow]]()
+        level = [row.record for row in rows]
+        while level:
+            children = register.children(level)
+            for child in children:
+                found.setdefault(child.parent or b"", []).append(child)
+            level = [child.record for child in children if child.record not in found]
+        return found
+
+
+def _belongs(row: RecordRow, parent: RecordRow | None, below: Mapping[bytes, Sequence[RecordRow]]) -> bool:
+    """Say whether a record goes with another: a verification with its commitment, all else with its living parent."""
+    if row.family == "verification" and any(one.family == "commitment" for one in below.get(row.record, ())):
+        return True
+    return row.family != "commitment" and parent is not None and parent.unit is not None
+
+
+def _descend(row: RecordRow, below: Mapping[bytes, Sequence[RecordRow]]) -> Iterator[RecordRow]:
+    for child in below.get(row.record, ()):
+        yield child
+        yield from _descend(child, below)
