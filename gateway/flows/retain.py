@@ -200,5 +200,6 @@ def _belongs(row: RecordRow, parent: RecordRow | None, below: Mapping[bytes, Seq
 
 def _descend(row: RecordRow, below: Mapping[bytes, Sequence[RecordRow]]) -> Iterator[RecordRow]:
     for child in below.get(row.record, ()):
-        yield child
-        yield from _descend(child, below)
+        if child.family != "operation":  # a hold upon a record is no part of its case
+            yield child
+            yield from _descend(child, below)

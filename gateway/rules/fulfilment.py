@@ -23,7 +23,7 @@ PUBLICATION: Mapping[str, str] = {
 
 _FULFILMENT = {"CONFIRMED": "全部履行", "BROKEN": "全部未履行", "REPAIRED": "全部未履行"}
 _ENDED = frozenset({"CONFIRMED", "BROKEN", "REPAIRED", "INCONCLUSIVE", "WITHDRAWN", "LAPSED"})
-_BEGUN = frozenset({"RECORDED", "BINDING", "IN_FORCE", "DISPUTED", *_ENDED})
+_BEGUN = frozenset({"RECORDED", "BINDING", "QUESTIONED", "IN_FORCE", "DISPUTED", *_ENDED})
 
 
 def fulfilment(state: str) -> str:

@@ -88,7 +88,7 @@ def secret(url: str, ledger: Ledger, record: bytes) -> Secret:
             rows = connection.execute(question).all()
     finally:
         store.close()
-    assert len(rows) == 3
+    assert rows
     texts = [piece for row in rows for piece in (bytes(row.sealed)[12:44], bytes(row.sealed)[-32:])]
     keys = tuple(bytes(row.wrapped)[12:44] for row in rows)
     return Secret(record, keys, (*texts, name_of(record).encode()))

@@ -1,0 +1,143 @@
+"""Retention rules: nothing open, disputed, held or young is ever due; what is due is due for no reason but its age."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from gateway.rules.retention import (
+    CHINESE,
+    Bundle,
+    Kept,
+    Periods,
+    RetentionRules,
+    judge,
+    years_after,
+    years_before,
+)
+from ledger import RecordRow
+from ledger.records.lifecycle import FAMILIES
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+RULES = RetentionRules(default=Periods(), matters={"long": Periods(commitment=10, verification=7, lookup=5)})
+STATES = {
+    name: sorted({state for steps in family.transitions.values() for state in steps.values()})
+    for name, family in FAMILIES.items()
+}
+OPEN = [
+    ("commitment", "PREPARED", Kept.UNDECIDED),
+    ("commitment", "RECORDED", Kept.UNDECIDED),
+    ("commitment", "BINDING", Kept.UNDECIDED),
+    ("commitment", "REFUSAL_LIFTED", Kept.UNDECIDED),
+    ("commitment", "IN_FORCE", Kept.OPEN_AUDIT),
+    ("commitment", "DISPUTED", Kept.PENDING_DISPUTE),
+    ("commitment", "CONTESTED", Kept.PENDING_DISPUTE),
+    ("commitment", "SOMETHING_NEW", Kept.PENDING_DISPUTE),
+    ("finding", "DISCREPANCY", Kept.OPEN_FINDING),
+    ("finding", "DECIDED", Kept.OPEN_FINDING),
+    ("report", "ISSUED", Kept.OPEN_REPORT),
+    ("report", "REJECTED", Kept.OPEN_REPORT),
+    ("operation", "HELD", Kept.LEGAL_HOLD),
+    ("staffkey", "KEY_ENROLLED", Kept.UNDECIDED),
+]
+
+
+def row(family: str = "commitment", state: str = "CONFIRMED", *, years: int = 9, matter: str = "m") -> RecordRow:
+    at = NOW.replace(year=NOW.year - years)
+    return RecordRow(
+        record=os.urandom(16), family=family, state=state, seq=0, first_idx=0, last_idx=0, opened_at=at, changed_at=at,
+        matter=matter, unit="u",
+    )  # fmt: skip
+
+
+def due(bundle: Bundle, *, held: bool = False, now: datetime = NOW) -> Kept | None:
+    return judge(bundle, RULES, held=held, now=now)
+
+
+@pytest.mark.parametrize(("family", "state", "reason"), OPEN)
+def test_what_is_open_is_kept_however_old_whether_root_or_related(family: str, state: str, reason: Kept) -> None:
+    assert due(Bundle(root=row(family, state, years=50))) is reason
+    assert due(Bundle(root=row(years=50), related=[row(family, state, years=50)])) is reason
+
+
+def test_a_hold_keeps_before_everything_else() -> None:
+    assert due(Bundle(root=row(years=50)), held=True) is Kept.LEGAL_HOLD
+    assert due(Bundle(root=row(state="IN_FORCE")), held=True) is Kept.LEGAL_HOLD
+
+
+def test_a_final_finding_keeps_while_it_has_effect() -> None:
+    finding = replace(row("finding", "FINAL", years=9), due_at=NOW + timedelta(seconds=1))
+    bundle = Bundle(root=row(state="BROKEN"), related=[finding])
+    assert due(bundle) is Kept.EFFECT_RUNNING
+    assert due(bundle, now=NOW + timedelta(seconds=1)) is None
+    assert due(Bundle(root=bundle.root, related=[replace(finding, state="REPAIRED")])) is None
+
+
+@pytest.mark.parametrize(
+    ("root", "years"),
+    [
+        (row("commitment"), 5), (row("commitment", matter="long"), 10), (row("verification", "ANSWERED"), 5),
+        (row("verification", "REFUSED", matter="long"), 7), (row("operation", "DONE"), 5), (row("finding", "FINAL"), 5),
+    ],
+)  # fmt: skip
+def test_the_period_of_the_matter_runs_from_the_end_to_the_second(root: RecordRow, years: int) -> None:
+    ended = replace(root, changed_at=years_before(NOW, years))
+    assert due(Bundle(root=ended)) is None
+    assert due(Bundle(root=replace(ended, changed_at=ended.changed_at + timedelta(seconds=1)))) is Kept.PERIOD_RUNNING
+
+
+def test_the_youngest_of_a_bundle_counts() -> None:
+    assert due(Bundle(root=row(years=50), related=[row("report", "ACKNOWLEDGED", years=1)])) is Kept.PERIOD_RUNNING
+
+
+rows = st.builds(
+    lambda family, pick, years: row(family, STATES[family][pick % len(STATES[family])], years=years),
+    st.sampled_from(sorted(STATES)), st.integers(0, 99), st.integers(0, 60),
+)  # fmt: skip
+
+
+@given(rows, st.lists(rows, max_size=3), rows)
+def test_more_records_in_a_bundle_never_make_it_due(root: RecordRow, related: list[RecordRow], more: RecordRow) -> None:
+    assume(due(Bundle(root=root, related=related)) is not None)
+    assert due(Bundle(root=root, related=[*related, more])) is not None
+
+
+ENDED = [
+    ("commitment", "CONFIRMED"), ("commitment", "WITHDRAWN"), ("verification", "ANSWERED"), ("finding", "CLEARED"),
+    ("finding", "FINAL"), ("report", "RECALLED"), ("operation", "DONE"),
+]  # fmt: skip
+ended_rows = st.builds(lambda kind, years: row(*kind, years=years), st.sampled_from(ENDED), st.integers(0, 12))
+
+
+@given(ended_rows, st.lists(ended_rows, max_size=2), st.integers(0, 20_000))
+def test_what_is_due_stays_due_and_what_has_ended_becomes_due(
+    root: RecordRow, related: list[RecordRow], days: int
+) -> None:
+    bundle, later = Bundle(root=root, related=related), NOW + timedelta(days=days)
+    assert due(bundle) in (None, Kept.PERIOD_RUNNING)
+    if due(bundle) is None:
+        assert due(bundle, now=later) is None
+    assert due(bundle, now=years_after(bundle.ended_at, 10)) is None
+
+
+@given(st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)), st.integers(1, 50))
+def test_what_is_due_began_before_the_time_that_is_looked_from(moment: datetime, years: int) -> None:
+    for ended in (moment, years_before(moment, years)):
+        if years_after(ended, years) <= moment:
+            assert ended <= years_before(moment, years)
+
+
+def test_a_day_that_a_year_lacks_is_the_next() -> None:
+    leap = datetime(2024, 2, 29, tzinfo=UTC)
+    assert years_after(leap, 1) == datetime(2025, 3, 1, tzinfo=UTC)
+    assert years_before(leap, 1) == datetime(2023, 3, 1, tzinfo=UTC)
+
+
+def test_the_shortest_period_bounds_the_search_and_every_reason_has_its_words() -> None:
+    assert RetentionRules(matters={"a": Periods(lookup=2)}).shortest() == 2
+    assert CHINESE.keys() == set(Kept)
