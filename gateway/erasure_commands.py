@@ -297,27 +297,27 @@ def retention(*, config: Path, dry_run: bool | None, person: str | None, rewrite
 def _report(report: RetentionReport, *, dry_run: bool, as_json: bool) -> None:
     from gateway.rules.retention import CHINESE
 
-    lines = [
-        {
-            "matter": matter,
-            "family": family,
-            "cases": tally.records,
-            "due" if dry_run else "erased": tally.erased,
-            "oldest": tally.oldest.date().isoformat() if tally.oldest else None,
-            "kept": {reason.value: count for reason, count in sorted(tally.kept.items(), key=lambda one: one[0].value)},
-        }
-        for (matter, family), tally in sorted(report.tallies.items())
-    ]
-    told = {"dry_run": dry_run, "records": report.erased_records, "entries": report.entries, "matters": lines}
+    done = "due" if dry_run else "erased"
+    tallies = [(matter, family, tally) for (matter, family), tally in sorted(report.tallies.items())]
     if as_json:
+        lines = [
+            {
+                "matter": matter,
+                "family": family,
+                "cases": tally.records,
+                done: tally.erased,
+                "oldest": tally.oldest_day,
+                "kept": {reason.value: count for reason, count in tally.reasons},
+            }
+            for matter, family, tally in tallies
+        ]
+        told = {"dry_run": dry_run, "records": report.erased_records, "entries": report.entries, "matters": lines}
         click.echo(jsonlib.dumps(told, ensure_ascii=False))
         return
-    words = {reason.value: chinese for reason, chinese in CHINESE.items()}
-    for line in lines:
-        kept = ", ".join(f"{words[reason]} {count}" for reason, count in line["kept"].items())  # type: ignore[attr-defined]
-        done = f"due {line['due']}" if dry_run else f"erased {line['erased']}"
+    for matter, family, tally in tallies:
+        kept = ", ".join(f"{CHINESE[reason]} {count}" for reason, count in tally.reasons)
         click.echo(
-            f"{line['matter'] or '-'} {line['family']}: {line['cases']} cases, {done}, oldest {line['oldest']}"
+            f"{matter or '-'} {family}: {tally.records} cases, {done} {tally.erased}, oldest {tally.oldest_day}"
             + (f"; kept: {kept}" if kept else "")
         )
     click.echo(f"{'would erase' if dry_run else 'erased'} the documents of {report.erased_records} records")

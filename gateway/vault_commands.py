@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -225,6 +225,6 @@ def ledger_settings(config: Path) -> LedgerSettings:
     return load_settings(config).ledger
 
 
-def tell(told: dict[str, object], as_json: bool) -> None:
+def tell(told: Mapping[str, object], as_json: bool) -> None:
     """Print names and values, for people or as JSON."""
     click.echo(jsonlib.dumps(told) if as_json else ", ".join(f"{name} {value}" for name, value in told.items()))

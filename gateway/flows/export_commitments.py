@@ -171,6 +171,8 @@ def _complete(writer: TableWriter, file: IO[bytes]) -> bytes:
     """Complete the file, and go back to its beginning; returns its SHA-256."""
     writer.finish()
     file.seek(0)
-    digest = hashlib.file_digest(file, "sha256").digest()
+    digest = hashlib.sha256()
+    while data := file.read(_CHUNK):
+        digest.update(data)
     file.seek(0)
-    return digest
+    return digest.digest()

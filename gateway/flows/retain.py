@@ -34,6 +34,16 @@ class Tally:
     kept: Counter[Kept] = field(default_factory=Counter)
     oldest: datetime | None = None
 
+    @property
+    def oldest_day(self) -> str:
+        """The day of the oldest end."""
+        return "" if self.oldest is None else self.oldest.date().isoformat()
+
+    @property
+    def reasons(self) -> list[tuple[Kept, int]]:
+        """What is kept, by reason, in the order of the reasons' names."""
+        return sorted(self.kept.items(), key=lambda one: one[0].value)
+
 
 @dataclass(slots=True, kw_only=True)
 class RetentionReport:

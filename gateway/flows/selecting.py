@@ -46,15 +46,15 @@ class Selection:
         """Give the selection as a canonical value."""
         return {
             "family": self.family,
-            "states": sorted(self.states),
+            "states": [*sorted(self.states)],
             "unit": self.unit,
             "case_id": self.case_id,
             "item": self.item,
             "matter": self.matter,
-            "start": self.start and self.start.isoformat(),
-            "end": self.end and self.end.isoformat(),
-            "due_before": self.due_before and self.due_before.isoformat(),
-            "subject": self.subject and subject_body(self.subject),
+            "start": _when(self.start),
+            "end": _when(self.end),
+            "due_before": _when(self.due_before),
+            "subject": None if self.subject is None else subject_body(self.subject),
         }
 
     def digest(self) -> str:
@@ -170,6 +170,10 @@ class Select:
         """Give the fact by which the person that a selection names finds the entry again."""
         subject = selection.subject
         return {} if subject is None else {"subject": self._index.of(subject.id_type, subject.id_number).hex()}
+
+
+def _when(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
 
 
 def require_may_select(selection: Selection, caller: Caller) -> None:

@@ -86,9 +86,7 @@ class CommitmentLists:
         async for response in self._door.stream(context, "CommitmentService/ExportCommitments", _EXPORTERS, handle):
             yield response
 
-    def _selection(
-        self, chosen: pb.CommitmentSelection, state: pb.CommitmentState, caller: Caller, mistakes: Mistakes
-    ) -> Selection:
+    def _selection(self, chosen: pb.CommitmentSelection, state: int, caller: Caller, mistakes: Mistakes) -> Selection:
         where = "selection"
         subject = None
         if chosen.HasField("subject"):
@@ -112,7 +110,7 @@ class CommitmentLists:
         )
 
 
-def _states(state: pb.CommitmentState, where: str, mistakes: Mistakes) -> frozenset[str]:
+def _states(state: int, where: str, mistakes: Mistakes) -> frozenset[str]:
     if not state:
         return STATES
     known = pb.CommitmentState.DESCRIPTOR.values_by_number.get(state)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, ScalarSelect, func, select, union_all
+from sqlalchemy import Connection, ScalarSelect, func, select, union_all
 
 from ledger.canonical import parse_time
 from ledger.errors import EntryMissing, VaultError
@@ -57,7 +57,7 @@ def read_documents(
     return found
 
 
-def _open(vault: Vault, row: Row[Any], record: bytes) -> dict[str, VaultGroup] | Erased:
+def _open(vault: Vault, row: Any, record: bytes) -> dict[str, VaultGroup] | Erased:
     if row.destroyed_at is not None:
         return Erased(at=parse_time(row.destroyed_at))
     if row.wrapped is None or row.sealed is None:

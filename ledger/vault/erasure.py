@@ -123,7 +123,7 @@ def read_proposal(record: bytes, leaf_hash: bytes, document: Mapping[str, VaultG
         raise ErasureRefused(["the proposal itself is erased"])
     try:
         order, pairs = document["order"].value, document["records"].value
-        newest = {bytes.fromhex(one): int(at) for one, at in pairs}  # type: ignore[union-attr, misc, arg-type]
+        newest = {bytes.fromhex(one): int(at) for one, at in pairs}  # type: ignore[union-attr, misc, arg-type, str-unpack]
         return Proposal(
             record=record,
             order=ErasureOrder(

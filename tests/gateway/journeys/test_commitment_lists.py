@@ -300,7 +300,7 @@ async def test_the_command_writes_a_private_file_and_never_over_another(town: To
     assert (status, "NOT_ENTITLED" in told) == (1, True)
     status, told = await export("--case", "甲", str(tmp_path / "x.jsonl"))
     assert (status, "selection.matter" in told) == (1, True)
-    assert not any(name.startswith("x.") for name in os.listdir(tmp_path))
+    assert not any(name.startswith("x.") for name in await asyncio.to_thread(os.listdir, tmp_path))
 
 
 def test_every_state_has_its_words() -> None:
