@@ -978,7 +978,7 @@ class ListCommitmentsResponse(_message.Message):
     """For the next page; empty on the last."""
     @_builtins.property
     def commitments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Commitment]:
-        """The commitments."""
+        """The commitments. A page may hold fewer than asked for, or none, although more follow."""
 
     @_builtins.property
     def receipt(self) -> _ledger_pb2.Receipt:

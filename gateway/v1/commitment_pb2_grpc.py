@@ -131,14 +131,16 @@ class CommitmentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetCommitment(self, request, context):
-        """GetCommitment returns a commitment with its history and receipt.
+        """GetCommitment returns a commitment of the caller's own unit (auditors: of any) with its history and receipt. Of one
+        whose document is erased, state, history and receipt are left, which the published log tells everybody.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListCommitments(self, request, context):
-        """ListCommitments lists the commitments of the caller's own unit, newest first.
+        """ListCommitments lists the commitments of the caller's own unit, newest first; auditors may list any unit's.
+        Listing by person needs the role of an officer or an auditor, a purpose, and is itself recorded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,7 +148,7 @@ class CommitmentServiceServicer(object):
 
     def ExportCommitments(self, request, context):
         """ExportCommitments streams the commitments that ListCommitments would list, masked, as one file; the export itself is
-        recorded.
+        recorded, before a byte of the file leaves. For officers and auditors.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

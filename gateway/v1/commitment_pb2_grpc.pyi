@@ -44,12 +44,16 @@ class CommitmentServiceStub:
     RecordDecision: _grpc.UnaryUnaryMultiCallable[_commitment_pb2.RecordDecisionRequest, _commitment_pb2.RecordDecisionResponse]
     """RecordDecision tells that the case was decided; the commitment is in force and the audit clock starts."""
     GetCommitment: _grpc.UnaryUnaryMultiCallable[_commitment_pb2.GetCommitmentRequest, _commitment_pb2.GetCommitmentResponse]
-    """GetCommitment returns a commitment with its history and receipt."""
+    """GetCommitment returns a commitment of the caller's own unit (auditors: of any) with its history and receipt. Of one
+    whose document is erased, state, history and receipt are left, which the published log tells everybody.
+    """
     ListCommitments: _grpc.UnaryUnaryMultiCallable[_commitment_pb2.ListCommitmentsRequest, _commitment_pb2.ListCommitmentsResponse]
-    """ListCommitments lists the commitments of the caller's own unit, newest first."""
+    """ListCommitments lists the commitments of the caller's own unit, newest first; auditors may list any unit's.
+    Listing by person needs the role of an officer or an auditor, a purpose, and is itself recorded.
+    """
     ExportCommitments: _grpc.UnaryStreamMultiCallable[_commitment_pb2.ExportCommitmentsRequest, _commitment_pb2.ExportCommitmentsResponse]
     """ExportCommitments streams the commitments that ListCommitments would list, masked, as one file; the export itself is
-    recorded.
+    recorded, before a byte of the file leaves. For officers and auditors.
     """
     GetCommitmentLetter: _grpc.UnaryUnaryMultiCallable[_commitment_pb2.GetCommitmentLetterRequest, _commitment_pb2.GetCommitmentLetterResponse]
     """GetCommitmentLetter returns the commitment as a letter with the QR code of its receipt."""
@@ -78,12 +82,16 @@ class CommitmentServiceAsyncStub(CommitmentServiceStub):
     RecordDecision: _aio.UnaryUnaryMultiCallable[_commitment_pb2.RecordDecisionRequest, _commitment_pb2.RecordDecisionResponse]  # type: ignore[assignment]
     """RecordDecision tells that the case was decided; the commitment is in force and the audit clock starts."""
     GetCommitment: _aio.UnaryUnaryMultiCallable[_commitment_pb2.GetCommitmentRequest, _commitment_pb2.GetCommitmentResponse]  # type: ignore[assignment]
-    """GetCommitment returns a commitment with its history and receipt."""
+    """GetCommitment returns a commitment of the caller's own unit (auditors: of any) with its history and receipt. Of one
+    whose document is erased, state, history and receipt are left, which the published log tells everybody.
+    """
     ListCommitments: _aio.UnaryUnaryMultiCallable[_commitment_pb2.ListCommitmentsRequest, _commitment_pb2.ListCommitmentsResponse]  # type: ignore[assignment]
-    """ListCommitments lists the commitments of the caller's own unit, newest first."""
+    """ListCommitments lists the commitments of the caller's own unit, newest first; auditors may list any unit's.
+    Listing by person needs the role of an officer or an auditor, a purpose, and is itself recorded.
+    """
     ExportCommitments: _aio.UnaryStreamMultiCallable[_commitment_pb2.ExportCommitmentsRequest, _commitment_pb2.ExportCommitmentsResponse]  # type: ignore[assignment]
     """ExportCommitments streams the commitments that ListCommitments would list, masked, as one file; the export itself is
-    recorded.
+    recorded, before a byte of the file leaves. For officers and auditors.
     """
     GetCommitmentLetter: _aio.UnaryUnaryMultiCallable[_commitment_pb2.GetCommitmentLetterRequest, _commitment_pb2.GetCommitmentLetterResponse]  # type: ignore[assignment]
     """GetCommitmentLetter returns the commitment as a letter with the QR code of its receipt."""
@@ -139,7 +147,9 @@ class CommitmentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _commitment_pb2.GetCommitmentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_commitment_pb2.GetCommitmentResponse, _abc.Awaitable[_commitment_pb2.GetCommitmentResponse]]:
-        """GetCommitment returns a commitment with its history and receipt."""
+        """GetCommitment returns a commitment of the caller's own unit (auditors: of any) with its history and receipt. Of one
+        whose document is erased, state, history and receipt are left, which the published log tells everybody.
+        """
 
     @_abc_1.abstractmethod
     def ListCommitments(
@@ -147,7 +157,9 @@ class CommitmentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _commitment_pb2.ListCommitmentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_commitment_pb2.ListCommitmentsResponse, _abc.Awaitable[_commitment_pb2.ListCommitmentsResponse]]:
-        """ListCommitments lists the commitments of the caller's own unit, newest first."""
+        """ListCommitments lists the commitments of the caller's own unit, newest first; auditors may list any unit's.
+        Listing by person needs the role of an officer or an auditor, a purpose, and is itself recorded.
+        """
 
     @_abc_1.abstractmethod
     def ExportCommitments(
@@ -156,7 +168,7 @@ class CommitmentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_commitment_pb2.ExportCommitmentsResponse], _abc.AsyncIterator[_commitment_pb2.ExportCommitmentsResponse]]:
         """ExportCommitments streams the commitments that ListCommitments would list, masked, as one file; the export itself is
-        recorded.
+        recorded, before a byte of the file leaves. For officers and auditors.
         """
 
     @_abc_1.abstractmethod

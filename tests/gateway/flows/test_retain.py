@@ -27,6 +27,11 @@ def house(tmp_path: Path) -> House:
     return build(f"sqlite:///{tmp_path}/ledger.db", tmp_path)
 
 
+@pytest.fixture
+def postgres_house(tmp_path: Path, postgres_url: str) -> House:
+    return build(postgres_url, tmp_path)
+
+
 class Case:
     """A verification, the commitment upon it, and on request what followed; every document has the case's own name."""
 
@@ -242,3 +247,15 @@ def test_a_finding_whose_commitment_was_erased_alone_still_ends(house: House) ->
         report = retain(ledger).run("07", quiet)
         assert case.erased()
         assert {family for _, family in report.tallies} == {"finding", "verification"}
+
+
+@pytest.mark.postgres
+def test_a_run_on_postgresql_beside_a_writer(postgres_house: House) -> None:
+    with postgres_house.open() as ledger, postgres_house.open() as gateway:
+        due, kept = Case(gateway, 1).confirmed(), Case(gateway, 2)
+        report = retain(ledger, page=1).run("07", quiet)
+        assert (due.erased(), kept.erased()) == (True, False)
+        assert report.tallies["m", "commitment"].kept == {Kept.OPEN_AUDIT: 1}
+    clear_remnants(postgres_house.url)
+    keys = {"verifiers": [postgres_house.signer.verifier], "master_keys": postgres_house.master_keys}
+    assert fsck(postgres_house.url, origin=ORIGIN, **keys).damages == ()  # type: ignore[arg-type]
