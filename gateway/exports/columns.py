@@ -97,20 +97,19 @@ def row_of(read: CommitmentRead, rules: MaskRules, *, sensitive: bool) -> dict[s
 
 
 def _said(document: Mapping[str, Json], rules: MaskRules, *, sensitive: bool) -> dict[str, str]:
-    applicant, authority, notice = (table(document[part]) for part in ("applicant", "authority", "notice"))
+    applicant, authority = table(document["applicant"]), table(document["authority"])
     id_type = text(applicant["id_type"])
-    content = fulfilment.content(document, text(notice["item"]), sensitive=sensitive)
     return {
         "subject_name": mask_name(text(applicant["name"]), id_type, rules),
         "subject_category": fulfilment.category(id_type),
         "subject_code": mask_number(text(applicant["id_number"]), id_type, rules),
         "commitment_type": fulfilment.KIND,
         "reason": fulfilment.reason(document),
-        "content": mask_words(content, rules),
-        "liability": text(notice["liability"]),
+        "content": mask_words(fulfilment.content(document, sensitive=sensitive), rules),
+        "liability": fulfilment.liability(document),
         "accepted_by": text(authority["name"]),
         "accepted_by_code": text(authority["unit"]),
-        "publication": text(notice["publication"]),
+        "publication": fulfilment.publication(document),
         "case_id": text(document["case"]),
     }
 

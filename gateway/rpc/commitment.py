@@ -170,7 +170,7 @@ class CommitmentServicer:
 
     async def _message(self, row: RecordRow, until: int | None) -> pb.Commitment:
         (read,) = await self._ledger.read(lambda: read_commitments(self._ledger, [row], until=until))
-        return translate.commitment(read)
+        return translate.commitment(read.life, read.document, erased=read.erased)
 
 
 def acting(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
@@ -12,7 +13,6 @@ from gateway.flows.explain import ExplainedFact
 from gateway.flows.list_answers import Listed
 from gateway.flows.look_up import Life
 from gateway.flows.once import Recorded
-from gateway.flows.read_commitments import CommitmentRead
 from gateway.flows.report import Pulled
 from gateway.flows.verify import Answered
 from gateway.rules.admission import Mistakes, RawArgument, RawQuestion, RawSubject
@@ -20,7 +20,7 @@ from gateway.rules.kept import moment, number, rows, table, text
 from gateway.signatures import CertificateEvidence
 from gateway.v1 import audit_pb2, commitment_pb2, credit_pb2, parties_pb2, verification_pb2
 from ledger import HistoryLine
-from ledger.canonical import Json
+from ledger.canonical import Json, canonical
 from ledger.records.codec import record_of
 from ledger.v1 import ledger_pb2
 
@@ -31,6 +31,8 @@ _ID_TYPES = {
 }
 _ID_NUMBERS = {word: value for value, word in _ID_TYPES.items()}
 _PREFIX = "SIGNATURE_ALGORITHM_"
+_ENDING = ("PREPARED", "RECORDED", "BINDING")
+"""States that end by themselves when their time is over."""
 
 
 def raw_question(request: verification_pb2.VerifyRequest) -> RawQuestion:
@@ -190,23 +192,23 @@ def certificate_evidence(signature: commitment_pb2.CertificateSignature) -> Cert
     )
 
 
-def commitment(read: CommitmentRead) -> commitment_pb2.Commitment:
-    """Write a commitment as it stood; of an erased one what its life says."""
-    life, row = read.life, read.life.row
-    current = life.state == row.state
-    in_force = life.state == "IN_FORCE"
+def commitment(life: Life, document: Mapping[str, Json] | None, *, erased: bool) -> commitment_pb2.Commitment:
+    """Write a commitment as it stood; its document is None where none was handed out, or where it is erased."""
+    row = life.row
+    current, in_force = life.state == row.state, life.state == "IN_FORCE"
+    digest = b"" if document is None else hashlib.sha256(canonical(document)).digest()
     return commitment_pb2.Commitment(
         record=row.record.hex(),
         verification=(row.parent or b"").hex(),
         item=row.item or "",
         matter=row.matter or "",
         state=commitment_pb2.CommitmentState.Value(f"COMMITMENT_STATE_{life.state}"),
-        document_digest=read.digest,
+        document_digest=digest,
         changed_at=timestamp(life.changed_at),
         history=[_line(line) for line in life.history],
         audit_due_at=timestamp(row.due_at if in_force else None),
-        document_erased=read.erased,
-        due_at=timestamp(row.due_at if current and not in_force else None),
+        document_erased=erased,
+        due_at=timestamp(row.due_at if current and life.state in _ENDING else None),
     )
 
 

@@ -14,12 +14,6 @@ from ledger.canonical import Json
 
 KIND = "证明事项型"
 ORGANISATION, PERSON = "法人及非法人组织", "自然人"
-PUBLICATION: Mapping[str, str] = {
-    "PUBLIC": "可向社会公开",
-    "LIMITED": "特定范围内公开",
-    "NOT_PUBLIC": "不可公开",
-}
-"""公开类型, by the words of the catalogue."""
 
 _FULFILMENT = {"CONFIRMED": "全部履行", "BROKEN": "全部未履行", "REPAIRED": "全部未履行"}
 _ENDED = frozenset({"CONFIRMED", "BROKEN", "REPAIRED", "INCONCLUSIVE", "WITHDRAWN", "LAPSED"})
@@ -48,7 +42,22 @@ def reason(document: Mapping[str, Json]) -> str:
     return f"{KIND},办理{text(table(document['matter'])['title'])}"
 
 
-def content(document: Mapping[str, Json], item: str, *, sensitive: bool) -> str:
-    """Say 承诺内容 of an item by its title: with the facts as they were committed, unless the item is sensitive."""
+def item_title(document: Mapping[str, Json]) -> str:
+    """Say the item that was committed to, by its title then."""
+    return text(table(document["notice"])["item"])
+
+
+def liability(document: Mapping[str, Json]) -> str:
+    """Say 违诺责任: what the person was told of it."""
+    return text(table(document["notice"])["liability"])
+
+
+def publication(document: Mapping[str, Json]) -> str:
+    """Say 公开类型: how far the person was told that the letter is made public."""
+    return text(table(document["notice"])["publication"])
+
+
+def content(document: Mapping[str, Json], *, sensitive: bool) -> str:
+    """Say 承诺内容: the item, with the facts as they were committed unless it is sensitive."""
     facts = ";".join(f"{text(table(row)['label'])}:{text(table(row)['value'])}" for row in rows(document["facts"]))
-    return f"承诺{item}所证明的事实属实" + ("" if sensitive or not facts else f"({facts})")
+    return f"承诺{item_title(document)}所证明的事实属实" + ("" if sensitive or not facts else f"({facts})")
