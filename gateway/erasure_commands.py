@@ -20,6 +20,7 @@ from gateway.vault_commands import CONFIG, JSON, REWRITE, ledger_settings, open_
 if TYPE_CHECKING:
     from gateway.config import LedgerSettings, Settings
     from gateway.flows.retain import RetentionReport
+    from gateway.rules.retention import Kept
     from ledger import Appended, Ledger, Submission
     from ledger.log.store import Store
     from ledger.vault.erasure import Doomed, Proposal
@@ -275,10 +276,11 @@ def list_holds(config: Path, as_json: bool) -> None:
 def retention(*, config: Path, dry_run: bool | None, person: str | None, rewrite: Rewrite, as_json: bool) -> None:
     """Erase the documents whose period has ended ([retention]), and tell what is kept and why.
 
-    Can be interrupted at any moment, and continues when run again.
+    Can be interrupted at any moment, and continues when run again. A dry run may be made beside a running gateway.
     """
     from gateway.cli import _progress
     from gateway.flows.retain import Retain
+    from ledger import Register
     from ledger.vault.remnants import clear_remnants
 
     if dry_run is None:
@@ -286,17 +288,24 @@ def retention(*, config: Path, dry_run: bool | None, person: str | None, rewrite
     if not dry_run and not (person or "").strip():
         raise click.UsageError("--run needs --person")
     settings = _settings(config)
-    with _opened(settings.ledger) as ledger, _progress("looking" if dry_run else "erasing") as advance:
-        retain = Retain(ledger=ledger, rules=settings.retention, now=lambda: datetime.now(UTC), entropy=os.urandom)
-        report = retain.look(advance) if dry_run else retain.run(person or "", advance)
-    if report.entries:
-        clear_remnants(settings.ledger.url, rewrite=rewrite)
+
+    def retain(register: Register) -> Retain:
+        return Retain(
+            register=register, rules=settings.retention, now=lambda: datetime.now(UTC), entropy=os.urandom
+        )  # fmt: skip
+
+    if dry_run:  # reads only: an SQLite ledger may have its writer meanwhile
+        with open_vault(settings.ledger) as store, _progress("looking") as advance:
+            report = retain(Register(store)).look(advance)
+    else:
+        with _opened(settings.ledger) as ledger, _progress("erasing") as advance:
+            report = retain(ledger.register()).run(person or "", ledger.append_blocking, advance)
+        if report.entries:
+            clear_remnants(settings.ledger.url, rewrite=rewrite)
     _report(report, dry_run=dry_run, as_json=as_json)
 
 
 def _report(report: RetentionReport, *, dry_run: bool, as_json: bool) -> None:
-    from gateway.rules.retention import CHINESE
-
     done = "due" if dry_run else "erased"
     tallies = [(matter, family, tally) for (matter, family), tally in sorted(report.tallies.items())]
     if as_json:
@@ -315,12 +324,16 @@ def _report(report: RetentionReport, *, dry_run: bool, as_json: bool) -> None:
         click.echo(jsonlib.dumps(told, ensure_ascii=False))
         return
     for matter, family, tally in tallies:
-        kept = ", ".join(f"{CHINESE[reason]} {count}" for reason, count in tally.reasons)
+        kept = ", ".join(f"{_words(reason)} {count}" for reason, count in tally.reasons)
         click.echo(
             f"{matter or '-'} {family}: {tally.records} cases, {done} {tally.erased}, oldest {tally.oldest_day}"
             + (f"; kept: {kept}" if kept else "")
         )
     click.echo(f"{'would erase' if dry_run else 'erased'} the documents of {report.erased_records} records")
+
+
+def _words(reason: Kept) -> str:
+    return reason.value.lower().replace("_", " ")
 
 
 def _records(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gateway.rules.retention import Bundle, Kept, RetentionRules, judge, years_before
-from ledger import Draft, Ledger, RecordRow, Submission, new_record
+from ledger import Appended, Draft, RecordRow, Register, Submission, new_record
 from ledger.canonical import Json
 from ledger.vault.erasure import claim_of
 from ledger.vault.holds import Holds, read_holds
@@ -69,19 +69,19 @@ class RetentionReport:
 
 
 class Retain:
-    """Runs the retention rules over a ledger that this process may write; blocks."""
+    """Runs the retention rules over the records of a ledger; blocks."""
 
     def __init__(
         self,
         *,
-        ledger: Ledger,
+        register: Register,
         rules: RetentionRules,
         now: Callable[[], datetime],
         entropy: Callable[[int], bytes],
         page: int = _PAGE,
         batch: int = _BATCH,
     ) -> None:
-        self._ledger = ledger
+        self._register = register
         self._rules = rules
         self._now = now
         self._entropy = entropy
@@ -95,28 +95,42 @@ class Retain:
             report.note(bundle, reason)
         return report
 
-    def run(self, person: str, progress: Callable[[int, int], None]) -> RetentionReport:
-        """Erase what is due, by order of one who runs it (a staff number), and tell what was done."""
+    def run(
+        self, person: str, append: Callable[[Submission], Appended], progress: Callable[[int, int], None]
+    ) -> RetentionReport:
+        """Erase what is due, by order of one who runs it (a staff number), and tell what was done.
+
+        `append` is `Ledger.append_blocking`.
+
+        Raises:
+            AlreadyClaimed: an order erased some of it at the same moment; run it again.
+        """
         report, waiting = RetentionReport(), list[Bundle]()
         for bundle, reason in self._judged(progress):
             if reason is None:
                 waiting.append(bundle)
                 if sum(len(one.rows) for one in waiting) >= self._batch:
-                    self._erase(waiting, person, report)
+                    self._erase(waiting, person, append, report)
                     waiting = []
             else:
                 report.note(bundle, reason)
         if waiting:
-            self._erase(waiting, person, report)
+            self._erase(waiting, person, append, report)
         return report
 
-    def _erase(self, bundles: Sequence[Bundle], person: str, report: RetentionReport) -> None:
-        holds, now = read_holds(self._ledger.register()), self._now()
+    def _erase(
+        self,
+        bundles: Sequence[Bundle],
+        person: str,
+        append: Callable[[Submission], Appended],
+        report: RetentionReport,
+    ) -> None:
+        holds, now = read_holds(self._register), self._now()
         # What was placed or began while the batch was gathered counts: everything is read and judged again.
         fresh = [(bundle, self._judge(bundle, holds, now)) for bundle in self._again(bundles)]
         due = [bundle for bundle, reason in fresh if reason is None]
         if due:
-            done = self._ledger.append_blocking(self._submission(due, person, now))
+            done = append(self._submission(due, person, now))
             report.entries.append(done.entries[0].index)
         for bundle, reason in fresh:
             report.note(bundle, reason)
@@ -149,12 +163,12 @@ class Retain:
         )
 
     def _again(self, bundles: Sequence[Bundle]) -> list[Bundle]:
-        rows = self._ledger.register().many([bundle.root.record for bundle in bundles])
+        rows = self._register.many([bundle.root.record for bundle in bundles])
         roots = [rows[bundle.root.record] for bundle in bundles if rows[bundle.root.record].unit is not None]
         return self._gather(roots)
 
     def _judged(self, progress: Callable[[int, int], None]) -> Iterator[tuple[Bundle, Kept | None]]:
-        register, now = self._ledger.register(), self._now()
+        register, now = self._register, self._now()
         before = years_before(now, self._rules.shortest())
         total = sum(register.count_older(family, before=before) for family in _ROOTS)
         holds, done = read_holds(register), 0
@@ -173,8 +187,7 @@ class Retain:
 
     def _gather(self, rows: Sequence[RecordRow]) -> list[Bundle]:
         """Make the bundles of those rows that are roots: what hangs on another living record goes with that one."""
-        register = self._ledger.register()
-        parents = register.many([row.parent for row in rows if row.parent is not None])
+        parents = self._register.many([row.parent for row in rows if row.parent is not None])
         below = self._below([*rows, *parents.values()])
         bundles = []
         for row in rows:
@@ -191,10 +204,10 @@ class Retain:
 
     def _below(self, rows: Sequence[RecordRow]) -> Mapping[bytes, Sequence[RecordRow]]:
         """Read what hangs on records, level by level, by the record it hangs on."""
-        register, found = self._ledger.register(), dict[bytes, list[RecordRow]]()
+        found = dict[bytes, list[RecordRow]]()
         level = [row.record for row in rows]
         while level:
-            children = register.children(level)
+            children = self._register.children(level)
             for child in children:
                 found.setdefault(child.parent or b"", []).append(child)
             level = [child.record for child in children if child.record not in found]

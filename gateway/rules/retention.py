@@ -37,17 +37,6 @@ class Kept(enum.Enum):
     """Somebody entitled ordered to keep it."""
 
 
-CHINESE: Mapping[Kept, str] = {
-    Kept.PERIOD_RUNNING: "保存期未满",
-    Kept.UNDECIDED: "办件尚未办结",
-    Kept.OPEN_AUDIT: "待核查",
-    Kept.PENDING_DISPUTE: "异议或争议处理中",
-    Kept.OPEN_FINDING: "认定程序未结",
-    Kept.EFFECT_RUNNING: "失信信息有效期内",
-    Kept.OPEN_REPORT: "信用报送未结",
-    Kept.LEGAL_HOLD: "依法留存",
-}
-
 _COMMITMENT: Mapping[str, Kept] = {
     "PREPARED": Kept.UNDECIDED,
     "RECORDED": Kept.UNDECIDED,

@@ -247,6 +247,7 @@ def test_a_running_writer_of_a_sqlite_file_is_told(house: House) -> None:
             refused = run(house, *arguments)
             assert refused.exit_code == 1
             assert "stop the gateway first" in refused.output
+        assert "would erase" in well(run(house, "vault", "retention", "--dry-run"))
 
 
 def test_retention_is_looked_at_or_run_and_says_what_it_did(house: House) -> None:

@@ -86,7 +86,9 @@ class Case:
 
 
 def retain(ledger: Ledger, *, now: datetime = NOW, rules: RetentionRules | None = None, **more: int) -> Retain:
-    return Retain(ledger=ledger, rules=rules or RetentionRules(), now=lambda: now, entropy=os.urandom, **more)
+    return Retain(
+        register=ledger.register(), rules=rules or RetentionRules(), now=lambda: now, entropy=os.urandom, **more
+    )
 
 
 def quiet(done: int, total: int) -> None:
@@ -114,7 +116,7 @@ def test_what_is_due_goes_and_what_a_reason_keeps_stays(house: House) -> None:
 
         looked = retain(ledger).look(quiet)
         assert ledger.size() == size
-        done = retain(ledger).run("07", quiet)
+        done = retain(ledger).run("07", ledger.append_blocking, quiet)
 
         for report in (looked, done):
             tally = report.tallies["m", "commitment"]
@@ -160,13 +162,13 @@ def test_a_run_that_was_interrupted_goes_on_and_erases_nothing_twice(house: Hous
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            retain(ledger, page=3, batch=4).run("07", stop)
+            retain(ledger, page=3, batch=4).run("07", ledger.append_blocking, stop)
         first = sum(case.erased() for case in cases)
         assert 0 < first < 12
-        done = retain(ledger, page=3, batch=4).run("07", quiet)
+        done = retain(ledger, page=3, batch=4).run("07", ledger.append_blocking, quiet)
         assert done.tallies["m", "commitment"].erased == 12 - first
         assert all(case.erased() for case in cases)
-        assert retain(ledger).run("07", quiet).tallies == {}
+        assert retain(ledger).run("07", ledger.append_blocking, quiet).tallies == {}
 
 
 @pytest.mark.parametrize("page", [1, 2, 5])
@@ -176,7 +178,7 @@ def test_a_dry_run_tells_what_the_run_does_whatever_the_page(house: House, page:
             Case(ledger, number).confirmed()
         Case(ledger, 5)
         looked = retain(ledger, page=page).look(quiet)
-        done = retain(ledger, page=page, batch=2).run("07", quiet)
+        done = retain(ledger, page=page, batch=2).run("07", ledger.append_blocking, quiet)
         assert {key: (one.records, one.erased, one.kept) for key, one in looked.tallies.items()} == {
             key: (one.records, one.erased, one.kept) for key, one in done.tallies.items()
         }
@@ -187,7 +189,7 @@ def test_each_matter_has_its_own_period(house: House) -> None:
     rules = RetentionRules(matters={"long": Periods(commitment=10)})
     with house.open() as ledger:
         short, long = Case(ledger, 1).confirmed(), Case(ledger, 2, matter="long").confirmed()
-        report = retain(ledger, rules=rules).run("07", quiet)
+        report = retain(ledger, rules=rules).run("07", ledger.append_blocking, quiet)
         assert (short.erased(), long.erased()) == (True, False)
         assert report.tallies["long", "commitment"].kept == {Kept.PERIOD_RUNNING: 1}
 
@@ -196,12 +198,12 @@ def test_a_verification_lives_as_long_as_any_commitment_upon_it(house: House) ->
     with house.open() as ledger:
         case = Case(ledger, 1).confirmed()
         case.append("other", "CommitmentPrepared", parent="verification", at=NOW - timedelta(days=30))
-        retain(ledger).run("07", quiet)
+        retain(ledger).run("07", ledger.append_blocking, quiet)
         documents = {what: ledger.register().history(record)[0].idx for what, record in case.records.items()}
         gone = {what for what, idx in documents.items() if isinstance(ledger.document(idx), Erased)}
         assert gone == {"commitment", "requery"}
         case.append("other", "CommitmentExpired", at=NOW)
-        retain(ledger, now=NOW.replace(year=NOW.year + 5)).run("07", quiet)
+        retain(ledger, now=NOW.replace(year=NOW.year + 5)).run("07", ledger.append_blocking, quiet)
         assert isinstance(ledger.document(documents["verification"]), Erased)
 
 
@@ -213,9 +215,9 @@ def test_verifications_and_looks_alone_go_after_their_own_period(house: House) -
             given = {} if kind == "CatalogueEnacted" else facts
             draft = Draft(kind=kind, record=os.urandom(16), groups={"who": NAME}, facts=given)
             ledger.append_blocking(Submission((draft,), START))
-        retain(ledger, rules=rules, now=START.replace(year=START.year + 4)).run("07", quiet)
+        retain(ledger, rules=rules, now=START.replace(year=START.year + 4)).run("07", ledger.append_blocking, quiet)
         assert [isinstance(ledger.document(idx), Erased) for idx in range(4)] == [True, True, False, False]
-        retain(ledger, rules=rules).run("07", quiet)
+        retain(ledger, rules=rules).run("07", ledger.append_blocking, quiet)
         assert [isinstance(ledger.document(idx), Erased) for idx in range(4)] == [True, True, True, False]
 
 
@@ -231,11 +233,11 @@ def test_what_happens_while_a_batch_is_gathered_counts(house: House) -> None:
             if asked[0] == 2:
                 ledger.append_blocking(place_hold(HOLD, record=hold, at=NOW, held=cases[1].records["requery"]))
 
-        report = retain(ledger).run("07", place)
+        report = retain(ledger).run("07", ledger.append_blocking, place)
         assert [case.erased() for case in cases] == [True, False, True]
         assert report.tallies["m", "commitment"].kept == {Kept.LEGAL_HOLD: 1}
         ledger.append_blocking(release_hold(HOLD, hold, NOW))
-        retain(ledger).run("07", quiet)
+        retain(ledger).run("07", ledger.append_blocking, quiet)
         assert cases[1].erased()
 
 
@@ -244,7 +246,7 @@ def test_a_finding_whose_commitment_was_erased_alone_still_ends(house: House) ->
         case = Case(ledger, 1).broken(effect=START)
         order = Draft(kind="DocumentErased", record=os.urandom(16), groups={"erased": []})
         ledger.append_blocking(Submission((order,), START, erase=(case.records["commitment"],)))
-        report = retain(ledger).run("07", quiet)
+        report = retain(ledger).run("07", ledger.append_blocking, quiet)
         assert case.erased()
         assert {family for _, family in report.tallies} == {"finding", "verification"}
 
@@ -253,7 +255,7 @@ def test_a_finding_whose_commitment_was_erased_alone_still_ends(house: House) ->
 def test_a_run_on_postgresql_beside_a_writer(postgres_house: House) -> None:
     with postgres_house.open() as ledger, postgres_house.open() as gateway:
         due, kept = Case(gateway, 1).confirmed(), Case(gateway, 2)
-        report = retain(ledger, page=1).run("07", quiet)
+        report = retain(ledger, page=1).run("07", ledger.append_blocking, quiet)
         assert (due.erased(), kept.erased()) == (True, False)
         assert report.tallies["m", "commitment"].kept == {Kept.OPEN_AUDIT: 1}
     clear_remnants(postgres_house.url)
