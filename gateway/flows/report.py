@@ -18,7 +18,8 @@ from gateway.catalogue.words import Publication, Sensitivity
 from gateway.errors import RecordNotFound, StepRefused
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
-from gateway.rules.kept import rows, table, text
+from gateway.rules import fulfilment
+from gateway.rules.kept import table, text
 from gateway.rules.letter import LIABILITY
 from ledger import AlreadyClaimed, Draft, Erased, Ledger, RecordRow, new_record
 from ledger.canonical import Json, canonical
@@ -220,21 +221,15 @@ class Report:
         made_on: datetime,
         decided: datetime,
     ) -> dict[str, Json]:
-        applicant, matter, authority = (
-            table(document["applicant"]),
-            table(document["matter"]),
-            table(document["authority"]),
-        )
-        facts = ";".join(f"{text(table(row)['label'])}:{text(table(row)['value'])}" for row in rows(document["facts"]))
+        applicant, authority = table(document["applicant"]), table(document["authority"])
         sensitive = item.sensitivity is Sensitivity.SENSITIVE
-        content = f"承诺{item.title}所证明的事实属实" + ("" if sensitive or not facts else f"({facts})")
-        organisation = applicant["id_type"] == "uscc"
+        content = fulfilment.content(document, sensitive=sensitive)
         return {
             "subject_name": applicant["name"],
-            "subject_category": "法人及非法人组织" if organisation else "自然人",
+            "subject_category": fulfilment.category(text(applicant["id_type"])),
             "subject_code": applicant["id_number"],
-            "commitment_type": "证明事项型",
-            "reason": f"证明事项型,办理{text(matter['title'])}",
+            "commitment_type": fulfilment.KIND,
+            "reason": fulfilment.reason(document),
             "content": content,
             "liability": LIABILITY,
             "commitment_date": made_on.date().isoformat(),
