@@ -59,7 +59,8 @@ from gateway.rpc.log import LedgerServicer
 from gateway.rpc.server import GrpcServer, Service, Tls
 from gateway.rpc.verification import VerificationFlows, VerificationServicer
 from gateway.rules.clocks import WorkCalendar, provisional_table, year_table
-from gateway.signatures import load_anchors
+from gateway.signature_settings import open_signatures
+from gateway.signatures import Signatures
 from gateway.v1 import (
     assistance_pb2,
     assistance_pb2_grpc,
@@ -368,6 +369,7 @@ def build_flows(
     index: BlindIndex,
     catalogue: Catalogue,
     sources: Mapping[str, Connector],
+    signatures: Signatures,
     now: Callable[[], datetime] = now_utc,
     entropy: Callable[[int], bytes] = os.urandom,
     reloaded: Callable[[], None] = lambda: None,
@@ -400,7 +402,7 @@ def build_flows(
     )  # fmt: skip
     commit = Commit(
         book=book, once=once, look_up=look_up, stand=stand, calendar=calendar,
-        anchors=load_anchors(settings.commitments.anchors_file),
+        signatures=signatures,
         verification_valid=settings.commitments.verification_valid,
         document_valid=settings.commitments.document_valid, now=now, entropy=entropy,
     )  # fmt: skip
@@ -534,6 +536,7 @@ class Gateway:
         catalogue = open_catalogue(settings)
         index = open_index(settings.ledger)
         tls = _tls(settings)
+        signatures = open_signatures(settings.signatures)
         sources = open_sources(settings, now=self._now)
         try:
             with self._open_ledger() as ledger:
@@ -542,8 +545,8 @@ class Gateway:
                 at = self._now()
                 await ledger.append(Submission(drafts=(enactment(catalogue, None, at=at, entropy=os.urandom),), at=at))
                 flows = build_flows(
-                    settings, ledger=ledger, index=index, catalogue=catalogue, sources=sources, now=self._now,
-                    reloaded=self._tell_the_other_parts,
+                    settings, ledger=ledger, index=index, catalogue=catalogue, sources=sources, signatures=signatures,
+                    now=self._now, reloaded=self._tell_the_other_parts,
                 )  # fmt: skip
                 self._reload = flows.reload
                 served = services(settings, flows, ledger, now=self._now)
@@ -553,6 +556,7 @@ class Gateway:
                 await asyncio.gather(*self._reloading)
         finally:
             self._reload = None
+            signatures.close()
             for connector in sources.values():
                 await connector.aclose()
 

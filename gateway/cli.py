@@ -70,11 +70,13 @@ def init(home: Path, sources: Path | None, url: str, listen: str) -> None:
 def check_config(config: Path) -> None:
     """Read the configuration, the catalogue, the master keys and the sources' stanzas, and name every mistake."""
     from gateway.bootstrap import open_catalogue, open_master_keys, open_roots, open_sources
+    from gateway.signature_settings import open_signatures
 
     settings = _settings(config)
     open_master_keys(settings.ledger)
     if settings.ledger.anchors is not None:
         open_roots(settings.ledger.anchors)
+    open_signatures(settings.signatures).close()
     catalogue = open_catalogue(settings)
     sources = open_sources(settings)
     click.echo(f"ok: {len(catalogue.items)} items, {len(catalogue.matters)} matters, {len(sources)} sources")

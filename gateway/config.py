@@ -5,6 +5,7 @@ A relative path is relative to the file that names it. `chengxin init` writes a 
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from gateway.rules.roles import Role, unit_of
 from ledger.appends.publishing import SignAfter, Signing
 
 _HIGHEST_PORT = 65_535
+_OBJECT_IDENTIFIER = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,30})){1,20}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,11 +129,63 @@ class LimitSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentSettings:
-    """How long a verification carries a commitment, how long a document can be signed, whose certificates count."""
+    """How long a verification carries a commitment, and how long a document can be signed."""
 
     verification_valid: timedelta
     document_valid: timedelta
-    anchors_file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformKeySettings:
+    """A key of a real-name platform: its id, its JWS algorithm and its file."""
+
+    kid: str
+    algorithm: str
+    public_key_file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformSettings:
+    """A real-name platform whose assertions count as signatures."""
+
+    issuer: str
+    audience: str
+    leeway: timedelta
+    longest_life: timedelta
+    keys: tuple[PlatformKeySettings, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimestampSettings:
+    """Which authority stamps each signature with its time, and whether one without a stamp is taken."""
+
+    tsa_url: str
+    tsa_root_file: Path
+    tsa_policy: str
+    timeout: timedelta
+    required: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureSettings:
+    """Whose signatures count: authorities of certificates, their revocations, witnessing clerks, platforms, time."""
+
+    anchors_files: tuple[Path, ...]
+    required_policies: tuple[str, ...]
+    most_intermediates: int
+    revocation: str
+    revocation_folder: Path
+    revocation_urls: tuple[str, ...]
+    ocsp_url: str
+    revocation_fresh: timedelta
+    revocation_every: timedelta
+    revocation_timeout: timedelta
+    kept_lists_folder: Path
+    witness_tolerance: timedelta
+    handwriting_max_bytes: int
+    platforms: tuple[PlatformSettings, ...]
+    timestamps: TimestampSettings | None
+    """None: signatures are not time-stamped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +225,7 @@ class Settings:
     verification: VerificationSettings
     limits: LimitSettings
     commitments: CommitmentSettings
+    signatures: SignatureSettings
     findings: FindingSettings
     credit: CreditSettings
     calendar: CalendarSettings
@@ -199,7 +254,7 @@ def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Set
     Raises:
         ConfigurationError: names every mistake.
     """
-    root = Stanza(where, table)
+    root = Stanza(where, _with_anchors_moved(table))
     server = _server(root.table("server"), home)
     callers = _callers(root.listed("callers"), server.trust_domain, root)
     settings = Settings(
@@ -209,7 +264,8 @@ def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Set
         catalogue_files=tuple(home / name for name in root.table("catalogue").texts("files")),
         verification=_verification(root.table("verification")),
         limits=_limits(root.table("limits"), callers),
-        commitments=_commitments(root.table("commitments"), home),
+        commitments=_commitments(root.table("commitments")),
+        signatures=_signatures(root.table("signatures"), home),
         findings=_findings(root.table("findings")),
         credit=_credit(root.table("credit")),
         calendar=_calendar(root.table("calendar")),
@@ -221,6 +277,15 @@ def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Set
     except StanzaError as error:
         raise ConfigurationError(where, error.mistakes) from error
     return settings
+
+
+def _with_anchors_moved(table: Mapping[str, object]) -> Mapping[str, object]:
+    """Read `commitments.anchors_file`, where the anchors stood before `[signatures]` was, as `anchors_files` there."""
+    old, new = table.get("commitments"), table.get("signatures", {})
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping) or "anchors_file" not in old:
+        return table
+    rest = {key: value for key, value in old.items() if key != "anchors_file"}
+    return {**table, "commitments": rest, "signatures": {"anchors_files": [old["anchors_file"]], **new}}
 
 
 def _server(part: Stanza, home: Path) -> ServerSettings:
@@ -379,11 +444,80 @@ def _caller_limits(part: Stanza, default: CallerLimitSettings) -> CallerLimitSet
     )
 
 
-def _commitments(part: Stanza, home: Path) -> CommitmentSettings:
+def _commitments(part: Stanza) -> CommitmentSettings:
     return CommitmentSettings(
         verification_valid=part.duration("verification_valid", "1d"),
         document_valid=part.duration("document_valid", "30m"),
-        anchors_file=home / part.text("anchors_file"),
+    )
+
+
+def _signatures(part: Stanza, home: Path) -> SignatureSettings:
+    return SignatureSettings(
+        anchors_files=tuple(home / name for name in part.texts("anchors_files", None)),
+        required_policies=_object_identifiers(part, "required_policies"),
+        most_intermediates=part.number("most_intermediates", 3, most=4),
+        revocation=part.choice("revocation", ("require", "if-available", "off"), "off"),
+        revocation_folder=home / part.text("revocation_folder", "signers/revocation"),
+        revocation_urls=part.texts("revocation_urls"),
+        ocsp_url=part.text("ocsp_url", ""),
+        revocation_fresh=part.duration("revocation_fresh", "7d"),
+        revocation_every=part.duration("revocation_every", "10m"),
+        revocation_timeout=part.duration("revocation_timeout", "5s"),
+        kept_lists_folder=home / part.text("kept_lists_folder", "signers/kept"),
+        witness_tolerance=part.duration("witness_tolerance", "15m"),
+        handwriting_max_bytes=part.number("handwriting_max_bytes", 256 << 10, least=1024, most=1 << 20),
+        platforms=_platforms(part.listed("platforms"), home),
+        timestamps=_timestamps(part.table("timestamps"), home) if "timestamps" in part else None,
+    )
+
+
+def _object_identifiers(part: Stanza, key: str) -> tuple[str, ...]:
+    named = part.texts(key)
+    for one in named:
+        if not _OBJECT_IDENTIFIER.fullmatch(one):
+            part.mistake(key, f"{one!r} is not an object identifier such as 1.2.3.4")
+    return named
+
+
+def _platforms(parts: list[Stanza], home: Path) -> tuple[PlatformSettings, ...]:
+    found: list[PlatformSettings] = []
+    for part in parts:
+        issuer = part.text("issuer")
+        if issuer and issuer in [one.issuer for one in found]:
+            part.mistake("issuer", "is given twice")
+        found.append(
+            PlatformSettings(
+                issuer=issuer,
+                audience=part.text("audience"),
+                leeway=part.duration("leeway", "60s"),
+                longest_life=part.duration("longest_life", "15m"),
+                keys=_platform_keys(part, home),
+            )
+        )
+    return tuple(found)
+
+
+def _platform_keys(part: Stanza, home: Path) -> tuple[PlatformKeySettings, ...]:
+    found: list[PlatformKeySettings] = []
+    for key in part.listed("keys"):
+        kid = key.text("kid")
+        if kid and kid in [one.kid for one in found]:
+            key.mistake("kid", "is given twice")
+        algorithm = key.choice("algorithm", ("EdDSA", "Ed25519", "ES256", "PS256"), "EdDSA")
+        file = home / key.text("public_key_file")
+        found.append(PlatformKeySettings(kid=kid, algorithm=algorithm, public_key_file=file))
+    if not found:
+        part.mistake("keys", "at least one key is needed")
+    return tuple(found)
+
+
+def _timestamps(part: Stanza, home: Path) -> TimestampSettings:
+    return TimestampSettings(
+        tsa_url=part.text("tsa_url"),
+        tsa_root_file=home / part.text("tsa_root_file"),
+        tsa_policy=part.text("tsa_policy", ""),
+        timeout=part.duration("timeout", "5s"),
+        required=part.flag("required", True),
     )
 
 

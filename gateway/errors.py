@@ -22,6 +22,8 @@
     │   └── PeriodRunning         the defence or the remedy period has not ended
     ├── CatalogueRefused          the catalogue files are wrong; the catalogue in force stays
     ├── SignatureRefused          a signature or its certificate does not hold
+    ├── TimestampUnavailable      a signature must be time-stamped, and no authority gives a stamp now
+    ├── EvidenceMissing           a part of the evidence of a commitment is not here
     └── ConfigurationError        settings or the house they describe are not as they must be
 
 No message holds a name, a number or a value of a person.
@@ -326,6 +328,26 @@ class SignatureRefused(GatewayError):
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.chinese = chinese
+
+
+class TimestampUnavailable(GatewayError):
+    """A time stamp of the signature is required, and the authority cannot be reached or gives none that holds."""
+
+    reason: ClassVar[str] = "TIMESTAMP_UNAVAILABLE"
+    chinese = "时间戳服务暂不可用,签名未被受理,请稍后重试。"
+
+    def __init__(self) -> None:
+        super().__init__("the signature cannot be time-stamped now; ask again")
+
+
+class EvidenceMissing(GatewayError):
+    """A part of a commitment's evidence is not kept here, such as a revocation list that another machine read."""
+
+    reason: ClassVar[str] = "EVIDENCE_MISSING"
+    chinese = "证据材料不完整,请联系系统管理员。"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the evidence lacks {what}")
 
 
 class ConfigurationError(GatewayError):

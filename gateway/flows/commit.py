@@ -7,11 +7,9 @@ A refusal is recorded too: who was refused, and why, must be provable later.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-
-from cryptography import x509
 
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Catalogue, Item, Matter
@@ -35,9 +33,8 @@ from gateway.rules.admission import argument_words, question_from_body
 from gateway.rules.clocks import WorkCalendar, add_working_days
 from gateway.rules.eligibility import Barred
 from gateway.rules.fallback import StepKind, settings_for
-from gateway.rules.identifiers import IdentifierRefused, parse_identifier, parse_name
 from gateway.rules.kept import moment, table, text
-from gateway.signatures import CertificateEvidence, Signer, verify_signature
+from gateway.signatures import Accepted, Clerk, Evidence, Signatory, Signatures
 from ledger import AlreadyClaimed, Draft, RecordRow, new_record
 from ledger.canonical import Json, canonical
 
@@ -74,7 +71,7 @@ class Commit:
         once: Once,
         look_up: LookUp,
         stand: Stand,
-        anchors: Sequence[x509.Certificate],
+        signatures: Signatures,
         calendar: WorkCalendar,
         verification_valid: timedelta,
         document_valid: timedelta,
@@ -85,7 +82,7 @@ class Commit:
         self._once = once
         self._look_up = look_up
         self._stand = stand
-        self._anchors = tuple(anchors)
+        self._signatures = signatures
         self._calendar = calendar
         self._verification_valid = verification_valid
         self._document_valid = document_valid
@@ -127,7 +124,7 @@ class Commit:
         request: Request,
         record: bytes,
         digest: bytes,
-        evidence: CertificateEvidence,
+        evidence: Evidence,
     ) -> Recorded:
         """Record a signed document.
 
@@ -135,6 +132,7 @@ class Commit:
             RecordNotFound: no such commitment of the caller's unit.
             InvalidRequest: the digest is not the document's.
             DocumentExpired, SignatureRefused, CommitmentBarred, CommitmentExists: refused, and recorded so.
+            TimestampUnavailable: the signature cannot be time-stamped now, and must be.
             TransitionNotAllowed: it is recorded already, withdrawn or expired.
         """
         if replayed := await self._once.replay(request):
@@ -143,7 +141,7 @@ class Commit:
         document = table((await self._look_up.document(row.first_idx))[DOCUMENT])
         at = self._now()
         try:
-            self._verify(document, digest, evidence, at)
+            accepted = await self._verify(document, digest, evidence, request, at)
             await self._require_eligible(row)
         except (SignatureRefused, CommitmentBarred) as refusal:
             await self._refuse(request, record, refusal, facts={})
@@ -156,7 +154,7 @@ class Commit:
             record=record,
             groups={
                 REQUEST: request.body,
-                "signature": _signature(evidence, digest, at),
+                **accepted.groups,
                 "clerk": request.person,
             },
             facts={"due_at": None},
@@ -283,7 +281,9 @@ class Commit:
             recorded=recorded,
         )
 
-    def _verify(self, document: Mapping[str, Json], digest: bytes, evidence: CertificateEvidence, at: datetime) -> None:
+    async def _verify(
+        self, document: Mapping[str, Json], digest: bytes, evidence: Evidence, request: Request, at: datetime
+    ) -> Accepted:
         content = canonical(document)
         if hashlib.sha256(content).digest() != digest:
             raise InvalidRequest(
@@ -298,11 +298,14 @@ class Commit:
         expires_at = moment(document["expires_at"])
         if expires_at is None or at > expires_at:
             raise DocumentExpired
-        signer = verify_signature(content, evidence, anchors=self._anchors, at=at)
-        if not _same_person(signer, table(document["applicant"]), today=at.date()):
-            raise SignatureRefused(
-                "SIGNER_NOT_APPLICANT", "the certificate names another person", "签名证书的持有人不是申请人本人。"
-            )
+        person = request.operator
+        return await self._signatures.accept(
+            content,
+            evidence,
+            signatory=_signatory(document),
+            clerk=Clerk(person=person.person, unit=person.unit),
+            at=at,
+        )
 
     async def _refuse(
         self, request: Request, record: bytes, refusal: GatewayError, *, facts: Mapping[str, Json]
@@ -344,28 +347,15 @@ def _facts(row: RecordRow, *, parent: bytes) -> dict[str, Json]:
     }
 
 
-def _signature(evidence: CertificateEvidence, digest: bytes, at: datetime) -> dict[str, Json]:
-    return {
-        "algorithm": evidence.algorithm,
-        "signature": evidence.signature.hex(),
-        "certificates": [certificate.hex() for certificate in evidence.certificates],
-        "document_digest": digest.hex(),
-        "verified_at": at.isoformat(),
-    }
-
-
 def _claim(row: RecordRow) -> bytes:
     """One commitment per case and item: the key that only one record can claim."""
     return hashlib.sha256(b"commitment\x00" + (row.case_key or b"") + (row.item or "").encode()).digest()
 
 
-def _same_person(signer: Signer, applicant: Mapping[str, Json], *, today: date) -> bool:
-    try:
-        number = parse_identifier(text(applicant["id_type"]), signer.id_number, today=today).number
-        name = parse_name(signer.name)
-    except IdentifierRefused:
-        return False
-    return number == applicant["id_number"] and name == applicant["name"]
+def _signatory(document: Mapping[str, Json]) -> Signatory:
+    """Give who must have signed a document."""
+    person = table(document["applicant"])
+    return Signatory(id_type=text(person["id_type"]), id_number=text(person["id_number"]), name=text(person["name"]))
 
 
 def _notice(item: Item) -> letter.Notice:

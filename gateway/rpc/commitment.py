@@ -21,7 +21,6 @@ from ledger.v1 import ledger_pb2
 
 _CLERKS = (Role.CLERK, Role.OFFICER)
 _READERS = (Role.CLERK, Role.OFFICER, Role.AUDITOR)
-_MOST_SIGNATURE_BYTES = 8192
 
 
 class CommitmentServicer:
@@ -66,20 +65,14 @@ class CommitmentServicer:
             record = mistakes.record("record", request.record)
             if len(request.document_digest) != 32:
                 mistakes.add("document_digest", "must be a SHA-256 of 32 bytes", "文书摘要须为 32 字节。")
-            if request.WhichOneof("evidence") is None:
-                mistakes.add("evidence", "is required", "请提交签名。")
-            evidence = translate.certificate_evidence(request.certificate)
-            if len(evidence.signature) > _MOST_SIGNATURE_BYTES:
-                mistakes.add("certificate.signature", "is too long", "签名过长。")
+            evidence = translate.evidence(request, mistakes)
             act = acting(
                 mistakes, caller, request.request_id, request.operator,
                 body(
                     "RecordCommitment",
                     record=request.record,
                     document_digest=request.document_digest.hex(),
-                    algorithm=evidence.algorithm,
-                    signature=evidence.signature.hex(),
-                    certificates=[certificate.hex() for certificate in evidence.certificates],
+                    **evidence.body(),
                 ),
             )  # fmt: skip
             recorded = await self._commit.record(act, record, request.document_digest, evidence)

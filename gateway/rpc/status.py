@@ -35,6 +35,8 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.StepRefused, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.CatalogueRefused, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.SignatureRefused, grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.TimestampUnavailable, grpc.StatusCode.UNAVAILABLE),
+    (errors.EvidenceMissing, grpc.StatusCode.FAILED_PRECONDITION),
     (ledger_errors.LedgerOverloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (ledger_errors.LedgerUnavailable, grpc.StatusCode.UNAVAILABLE),
     (ledger_errors.LedgerDamaged, grpc.StatusCode.DATA_LOSS),
@@ -74,7 +76,7 @@ def status_of(error: BaseException) -> status_pb2.Status:
             _pack(status, _bad_request(error))
         if isinstance(error, errors.LimitReached):
             _pack(status, _retry(error.retry_after))
-        elif isinstance(error, errors.Draining):
+        elif isinstance(error, errors.Draining | errors.TimestampUnavailable):
             _pack(status, _retry(_RETRY))
         if isinstance(error, errors.CatalogueRefused):
             status.message = f"the catalogue has {len(error.mistakes)} mistakes; nothing changed"

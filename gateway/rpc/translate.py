@@ -16,7 +16,9 @@ from gateway.flows.report import Pulled
 from gateway.flows.verify import Answered
 from gateway.rules.admission import Mistakes, RawArgument, RawQuestion, RawSubject
 from gateway.rules.kept import moment, number, rows, table, text
-from gateway.signatures import CertificateEvidence
+from gateway.signatures import CertificateEvidence, Evidence, PlatformEvidence, WitnessedEvidence
+from gateway.signatures.algorithms import MOST_SIGNATURE_BYTES
+from gateway.signatures.platform import LONGEST as LONGEST_JWS
 from gateway.v1 import audit_pb2, commitment_pb2, credit_pb2, parties_pb2, verification_pb2
 from ledger import HistoryLine
 from ledger.canonical import Json
@@ -30,6 +32,7 @@ _ID_TYPES = {
 }
 _ID_NUMBERS = {word: value for value, word in _ID_TYPES.items()}
 _PREFIX = "SIGNATURE_ALGORITHM_"
+_LONGEST_SEEN = 1000
 
 
 def raw_question(request: verification_pb2.VerifyRequest) -> RawQuestion:
@@ -179,14 +182,59 @@ def _fact(fact: Mapping[str, Json]) -> verification_pb2.FactOutcome:
     )
 
 
-def certificate_evidence(signature: commitment_pb2.CertificateSignature) -> CertificateEvidence:
-    """Read a signature by certificate."""
-    name = commitment_pb2.SignatureAlgorithm.Name(signature.algorithm)
+def evidence(request: commitment_pb2.RecordCommitmentRequest, mistakes: Mistakes) -> Evidence:
+    """Read how a document was signed; what is wrong with its form is noted as mistakes."""
+    match request.WhichOneof("evidence"):
+        case "witnessed":
+            return _witnessed(request.witnessed, mistakes)
+        case "platform":
+            jws = mistakes.text("platform.jws", request.platform.jws, "认证结果", longest=LONGEST_JWS)
+            return PlatformEvidence(jws=jws)
+        case "certificate":
+            return _certificate(request.certificate, mistakes)
+    mistakes.add("evidence", "is required", "请提交签名。")
+    return PlatformEvidence(jws="")
+
+
+def _certificate(signature: commitment_pb2.CertificateSignature, mistakes: Mistakes) -> CertificateEvidence:
+    _signature_bytes("certificate", signature.signature, mistakes)
     return CertificateEvidence(
-        algorithm=name.removeprefix(_PREFIX),
+        algorithm=_algorithm("certificate", signature.algorithm, mistakes),
         signature=signature.signature,
         certificates=tuple(signature.certificates),
     )
+
+
+def _witnessed(witnessed: commitment_pb2.WitnessedSignature, mistakes: Mistakes) -> WitnessedEvidence:
+    _signature_bytes("witnessed", witnessed.signature, mistakes)
+    if not witnessed.handwriting:
+        mistakes.add("witnessed.handwriting", "is required", "请提交手写签名图像。")
+    at = moment_of(witnessed.witnessed_at, "witnessed.witnessed_at", mistakes)
+    if at is None and not witnessed.HasField("witnessed_at"):
+        mistakes.add("witnessed.witnessed_at", "is required", "请填写签署时间。")
+    return WitnessedEvidence(
+        handwriting=witnessed.handwriting,
+        seen=mistakes.text("witnessed.seen", witnessed.seen, "见证情况", longest=_LONGEST_SEEN),
+        staff_key=mistakes.record("witnessed.staff_key", witnessed.staff_key),
+        algorithm=_algorithm("witnessed", witnessed.algorithm, mistakes),
+        signature=witnessed.signature,
+        witnessed_at=at or datetime.min.replace(tzinfo=UTC),
+    )
+
+
+def _algorithm(where: str, value: commitment_pb2.SignatureAlgorithm.ValueType, mistakes: Mistakes) -> str:
+    name = {number: name for name, number in commitment_pb2.SignatureAlgorithm.items()}.get(value)
+    if not value or name is None:
+        mistakes.add(f"{where}.algorithm", "is required, and must be one of the contract", "请指明签名算法。")
+        return ""
+    return name.removeprefix(_PREFIX)
+
+
+def _signature_bytes(where: str, signature: bytes, mistakes: Mistakes) -> None:
+    if not signature:
+        mistakes.add(f"{where}.signature", "is required", "请提交签名。")
+    elif len(signature) > MOST_SIGNATURE_BYTES:
+        mistakes.add(f"{where}.signature", f"is longer than {MOST_SIGNATURE_BYTES} bytes", "签名过长。")
 
 
 def commitment(life: Life, document_digest: bytes) -> commitment_pb2.Commitment:
