@@ -11,7 +11,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -33,6 +33,7 @@ from gateway.config import (
     Settings,
 )
 from gateway.errors import CatalogueRefused, ConfigurationError, GatewayError
+from gateway.evidence_pack.collecting import Circumstances
 from gateway.flows.ask import Ask
 from gateway.flows.batch import Batch
 from gateway.flows.commit import Commit
@@ -41,6 +42,7 @@ from gateway.flows.guess import GuessBudget
 from gateway.flows.list_answers import ListAnswers
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Once
+from gateway.flows.pack_evidence import PackEvidence
 from gateway.flows.reload import Reload, enactment
 from gateway.flows.report import Report
 from gateway.flows.requery import Requery
@@ -58,8 +60,9 @@ from gateway.rpc.limits import CallerLimits, Limits
 from gateway.rpc.log import LedgerServicer
 from gateway.rpc.server import GrpcServer, Service, Tls
 from gateway.rpc.verification import VerificationFlows, VerificationServicer
+from gateway.rules import letter
 from gateway.rules.clocks import WorkCalendar, provisional_table, year_table
-from gateway.signature_settings import open_signatures
+from gateway.signature_settings import open_signatures, status_sources
 from gateway.signatures import Signatures
 from gateway.v1 import (
     assistance_pb2,
@@ -119,6 +122,9 @@ class Flows:
 
     verify: Verify
     commit: Commit
+    pack_evidence: PackEvidence
+    signatures: Signatures
+    """To be closed when the flows are done."""
     find: Find
     report: Report
     requery: Requery
@@ -369,7 +375,6 @@ def build_flows(
     index: BlindIndex,
     catalogue: Catalogue,
     sources: Mapping[str, Connector],
-    signatures: Signatures,
     now: Callable[[], datetime] = now_utc,
     entropy: Callable[[int], bytes] = os.urandom,
     reloaded: Callable[[], None] = lambda: None,
@@ -400,6 +405,7 @@ def build_flows(
         most_items=settings.limits.batch_items, longest=settings.server.deadline_cap.total_seconds(),
         stopping=stopping,
     )  # fmt: skip
+    signatures = open_signatures(settings.signatures)
     commit = Commit(
         book=book, once=once, look_up=look_up, stand=stand, calendar=calendar,
         signatures=signatures,
@@ -424,14 +430,27 @@ def build_flows(
         book=book, once=once, look_up=look_up, read=lambda: read_catalogue(settings), reloaded=reloaded,
         now=now, entropy=entropy,
     )  # fmt: skip
+    pack_evidence = PackEvidence(ledger=ledger, look_up=look_up, circumstances=pack_circumstances(settings))
     return Flows(
-        verify=verify, commit=commit, find=find, report=report, requery=requery, stand=stand, look_up=look_up,
+        verify=verify, commit=commit, pack_evidence=pack_evidence, signatures=signatures, find=find,
+        report=report, requery=requery, stand=stand, look_up=look_up,
         ask=ask, book=book, reload=reload, batch=batch, stopping=stopping,
         list_answers=ListAnswers(ledger=ledger, once=once, index=index, now=now, entropy=entropy),
         watch=Watch(
             ledger=ledger, look_up=look_up, changes=Changes(ledger, interval=_WATCH_SECONDS), stopping=stopping
         ),
     )  # fmt: skip
+
+
+def pack_circumstances(settings: Settings) -> Circumstances:
+    """Say what evidence packs hold beside the commitment: the log's keys, the text, revocation lists, roots."""
+    stamps = settings.signatures.timestamps
+    return Circumstances(
+        keys=lambda: open_keyring(key_files(settings.ledger)).history,
+        text=letter.text,
+        kept_list=status_sources(settings.signatures).kept_list,
+        timestamp_roots=None if stamps is None else stamps.tsa_root_file,
+    )
 
 
 def _limits(settings: LimitSettings) -> Limits:
@@ -461,7 +480,7 @@ def services(settings: Settings, flows: Flows, ledger: Ledger, *, now: Callable[
             look_up=look_up, ask=flows.ask,
         ),
     )  # fmt: skip
-    commitment = CommitmentServicer(door=door, commit=flows.commit, look_up=look_up)
+    commitment = CommitmentServicer(door=door, commit=flows.commit, look_up=look_up, pack_evidence=flows.pack_evidence)
     audit = AuditServicer(door=door, requery=flows.requery, find=flows.find, look_up=look_up, ledger=ledger)
     credit = CreditServicer(door=door, report=flows.report, stand=flows.stand, book=book, now=now)
     served = (
@@ -536,7 +555,6 @@ class Gateway:
         catalogue = open_catalogue(settings)
         index = open_index(settings.ledger)
         tls = _tls(settings)
-        signatures = open_signatures(settings.signatures)
         sources = open_sources(settings, now=self._now)
         try:
             with self._open_ledger() as ledger:
@@ -545,18 +563,18 @@ class Gateway:
                 at = self._now()
                 await ledger.append(Submission(drafts=(enactment(catalogue, None, at=at, entropy=os.urandom),), at=at))
                 flows = build_flows(
-                    settings, ledger=ledger, index=index, catalogue=catalogue, sources=sources, signatures=signatures,
-                    now=self._now, reloaded=self._tell_the_other_parts,
+                    settings, ledger=ledger, index=index, catalogue=catalogue, sources=sources, now=self._now,
+                    reloaded=self._tell_the_other_parts,
                 )  # fmt: skip
                 self._reload = flows.reload
                 served = services(settings, flows, ledger, now=self._now)
-                async with self._done_once(ledger, stop):
-                    await self._serve(served, tls, ready, stop, flows.stopping)
+                with closing(flows.signatures):
+                    async with self._done_once(ledger, stop):
+                        await self._serve(served, tls, ready, stop, flows.stopping)
                 self._reload = None
                 await asyncio.gather(*self._reloading)
         finally:
             self._reload = None
-            signatures.close()
             for connector in sources.values():
                 await connector.aclose()
 

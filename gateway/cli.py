@@ -396,6 +396,7 @@ from gateway import (  # noqa: E402  they add themselves
     catalogue_commands,
     connector_commands,
     disclosure_commands,
+    evidence_commands,
     fsck_command,
     key_commands,
     key_creation,
@@ -414,3 +415,4 @@ anchor_commands.add_to(ledger)
 fsck_command.add_to(ledger)
 ledger_commands.add_to(ledger)
 connector_commands.add_to(cli)
+evidence_commands.add_to(cli)

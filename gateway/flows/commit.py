@@ -34,7 +34,8 @@ from gateway.rules.clocks import WorkCalendar, add_working_days
 from gateway.rules.eligibility import Barred
 from gateway.rules.fallback import StepKind, settings_for
 from gateway.rules.kept import moment, table, text
-from gateway.signatures import Accepted, Clerk, Evidence, Signatory, Signatures
+from gateway.signatures import Accepted, Clerk, Evidence, Signatures
+from gateway.signatures.signatory import signatory_of
 from ledger import AlreadyClaimed, Draft, RecordRow, new_record
 from ledger.canonical import Json, canonical
 
@@ -302,7 +303,7 @@ class Commit:
         return await self._signatures.accept(
             content,
             evidence,
-            signatory=_signatory(document),
+            signatory=signatory_of(document),
             clerk=Clerk(person=person.person, unit=person.unit),
             at=at,
         )
@@ -350,12 +351,6 @@ def _facts(row: RecordRow, *, parent: bytes) -> dict[str, Json]:
 def _claim(row: RecordRow) -> bytes:
     """One commitment per case and item: the key that only one record can claim."""
     return hashlib.sha256(b"commitment\x00" + (row.case_key or b"") + (row.item or "").encode()).digest()
-
-
-def _signatory(document: Mapping[str, Json]) -> Signatory:
-    """Give who must have signed a document."""
-    person = table(document["applicant"])
-    return Signatory(id_type=text(person["id_type"]), id_number=text(person["id_number"]), name=text(person["name"]))
 
 
 def _notice(item: Item) -> letter.Notice:

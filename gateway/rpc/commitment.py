@@ -7,6 +7,7 @@ import hashlib
 from gateway.flows.commit import DOCUMENT, Commit, body
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Recorded, Request
+from gateway.flows.pack_evidence import PackEvidence
 from gateway.rpc import translate
 from gateway.rpc.door import Context, Door
 from gateway.rules import letter
@@ -26,7 +27,8 @@ _READERS = (Role.CLERK, Role.OFFICER, Role.AUDITOR)
 class CommitmentServicer:
     """Serves the life of a commitment up to the decision."""
 
-    def __init__(self, *, door: Door, commit: Commit, look_up: LookUp) -> None:
+    def __init__(self, *, door: Door, commit: Commit, look_up: LookUp, pack_evidence: PackEvidence) -> None:
+        self._pack_evidence = pack_evidence
         self._door = door
         self._commit = commit
         self._look_up = look_up
@@ -139,6 +141,19 @@ class CommitmentServicer:
             )
 
         return await self._door.unary(context, "CommitmentService/GetCommitment", _READERS, handle)
+
+    async def GetEvidencePack(  # noqa: N802
+        self, request: pb.GetEvidencePackRequest, context: Context
+    ) -> pb.GetEvidencePackResponse:
+        """Return everything that proves a commitment, as one file."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.GetEvidencePackResponse:
+            mistakes = Mistakes()
+            record = mistakes.record("record", request.record)
+            mistakes.finish()
+            return pb.GetEvidencePackResponse(pack=await self._pack_evidence.pack(record, caller))
+
+        return await self._door.unary(context, "CommitmentService/GetEvidencePack", _READERS, handle)
 
     async def _then(self, record: bytes, caller: Caller, recorded: Recorded) -> pb.Commitment:
         row = await self._look_up.own("commitment", record, caller)

@@ -55,6 +55,8 @@ class Certificate:
     digest: bytes
     """SHA-256 of the DER."""
     key: VerifyingKey = field(repr=False)
+    public_key_info: bytes = field(repr=False)
+    """SubjectPublicKeyInfo, DER."""
     subject: bytes = field(repr=False)
     issuer: bytes = field(repr=False)
     starts: datetime
@@ -83,23 +85,30 @@ def parse_certificate(der: bytes) -> Certificate:
     if len(der) > _LONGEST:
         raise malformed()
     try:
-        parsed = x509.load_der_x509_certificate(der)
-        extensions = parsed.extensions
-        subject, issuer = parsed.subject.public_bytes(), parsed.issuer.public_bytes()
-        starts, ends = parsed.not_valid_before_utc, parsed.not_valid_after_utc
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        return _read(der, x509.load_der_x509_certificate(der))
+    except SignatureRefused:
+        raise
+    except Exception as error:  # the parser raises whatever it likes on hostile bytes: all is refusal
         raise malformed() from error
+
+
+def _read(der: bytes, parsed: x509.Certificate) -> Certificate:
+    if parsed.serial_number <= 0 or not der.endswith(b"\x00" + parsed.signature):  # unused bits: a second spelling
+        raise malformed()
+    extensions = parsed.extensions
+    info = _public_key_info(parsed)
     basic = _find(extensions, x509.BasicConstraints)
     purposes = _find(extensions, x509.ExtendedKeyUsage)
     return Certificate(
         der=der,
         parsed=parsed,
         digest=hashlib.sha256(der).digest(),
-        key=_key(parsed),
-        subject=subject,
-        issuer=issuer,
-        starts=starts,
-        ends=ends,
+        key=read_public_key(info),
+        public_key_info=info,
+        subject=parsed.subject.public_bytes(),
+        issuer=parsed.issuer.public_bytes(),
+        starts=parsed.not_valid_before_utc,
+        ends=parsed.not_valid_after_utc,
         authority=basic is not None and basic.ca,
         path_length=None if basic is None else basic.path_length,
         usage=_find(extensions, x509.KeyUsage),
@@ -121,27 +130,20 @@ def _policies(extensions: x509.Extensions) -> frozenset[str]:
     return frozenset() if found is None else frozenset(one.policy_identifier.dotted_string for one in found)
 
 
-def _key(parsed: x509.Certificate) -> VerifyingKey:
-    try:
-        key = parsed.public_key()
-    except UnsupportedAlgorithm:
-        return read_public_key(_public_key_info(parsed))  # not of this library: SM2, or nothing that is accepted
-    except ValueError as error:
-        raise malformed() from error
-    encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    return read_public_key(key.public_bytes(encoding, form))
-
-
 def _public_key_info(parsed: x509.Certificate) -> bytes:
+    encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    try:
+        return parsed.public_key().public_bytes(encoding, form)
+    except UnsupportedAlgorithm:
+        return _public_key_info_elsewhere(parsed)  # not of this library: SM2, or nothing that is accepted
+
+
+def _public_key_info_elsewhere(parsed: x509.Certificate) -> bytes:
     try:
         from asn1crypto import x509 as asn1
     except ImportError as error:
         raise unavailable() from error
-    try:
-        tbs = asn1.TbsCertificate.load(parsed.tbs_certificate_bytes)
-        info: bytes = tbs["subject_public_key_info"].dump()
-    except (ValueError, TypeError, KeyError) as error:
-        raise malformed() from error
+    info: bytes = asn1.TbsCertificate.load(parsed.tbs_certificate_bytes)["subject_public_key_info"].dump()
     return info
 
 

@@ -122,8 +122,10 @@ def read_list(content: bytes) -> RevocationList:
             of_people=people,
             of_authorities=authorities,
         )
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise UnusableStatus(f"not a usable revocation list ({error})") from error
+    except UnusableStatus:
+        raise
+    except Exception as error:  # the parser raises whatever it likes on hostile bytes: none of them is a list
+        raise UnusableStatus(f"not a usable revocation list ({type(error).__name__})") from error
 
 
 def _scope(extensions: x509.Extensions) -> tuple[bool, bool]:
@@ -247,9 +249,11 @@ def _parsed_answer(content: bytes) -> ocsp.OCSPResponse | None:
         return None
     try:
         answer = ocsp.load_der_ocsp_response(content)
-    except ValueError:
+        good = answer.response_status is ocsp.OCSPResponseStatus.SUCCESSFUL and any(answer.responses)
+        _ = answer.certificates, answer.produced_at_utc
+    except Exception:  # the parser raises whatever it likes on hostile bytes: none of them is an answer
         return None
-    return answer if answer.response_status is ocsp.OCSPResponseStatus.SUCCESSFUL else None
+    return answer if good else None
 
 
 def _single_answer(answer: ocsp.OCSPResponse, one: Certificate, issuer: Certificate) -> ocsp.OCSPSingleResponse | None:
@@ -259,7 +263,7 @@ def _single_answer(answer: ocsp.OCSPResponse, one: Certificate, issuer: Certific
                 asked = question(one, issuer, single.hash_algorithm)
                 if (asked.issuer_name_hash, asked.issuer_key_hash) == (single.issuer_name_hash, single.issuer_key_hash):
                     return single
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm):  # a hash that is not known, or an issuer with an SM2 key
         return None
     return None
 
