@@ -94,11 +94,17 @@ def _certificate_steps(files: Collection[str], algorithm: str, epoch: int) -> li
             chinese="signer-key.pem 即该证书的公钥。",
         ),
     ]
-    lists = " ".join(f"-CRLfile {name}" for name in sorted(files) if name.endswith(".crl.pem"))
-    if lists:
+    lists = [name for name in sorted(files) if name.endswith(".crl.pem")]
+    if lists and algorithm != SM2_SM3:
         english, chinese = "It was not revoked then, by the list that was used.", "依据当时的吊销列表,签署时未被吊销。"
-        command = f"openssl verify {options} -crl_check {lists} signer.pem"
-        found.append(Step(command=command, english=english, chinese=chinese))
+        named = " ".join(f"-CRLfile {name}" for name in lists)
+        found.append(
+            Step(command=f"openssl verify {options} -crl_check {named} signer.pem", english=english, chinese=chinese)
+        )
+    elif lists:  # openssl 3 has no option that tells it the signer's identifier of a list
+        english = "The list that was used, for reading: openssl verifies no SM2 signature of a list."
+        chinese = "当时所用的吊销列表(仅供阅读:openssl 不能核验国密签名的吊销列表)。"
+        found.append(Step(command=f"openssl crl -in {lists[0]} -noout -text", english=english, chinese=chinese))
     issuer = "intermediates.pem" if untrusted else "anchor.pem"
     return found + [_answer_step(name, issuer, epoch) for name in sorted(files) if name.endswith(".ocsp")]
 
