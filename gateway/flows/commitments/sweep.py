@@ -31,11 +31,20 @@ class Swept:
 class Sweep:
     """Ends what ran out of time."""
 
-    def __init__(self, *, ledger: Ledger, once: Once, stopping: asyncio.Event, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        once: Once,
+        stopping: asyncio.Event,
+        now: Callable[[], datetime],
+        page: int = _PAGE,
+    ) -> None:
         self._ledger = ledger
         self._once = once
         self._stopping = stopping
         self._now = now
+        self._size = page
 
     async def __call__(self) -> Swept:
         """End everything that is over now; stops early, between two pages, when the gateway is about to stop."""
@@ -58,7 +67,7 @@ class Sweep:
     async def _page(self, states: Sequence[str], now: datetime, after: int) -> list[RecordRow]:
         register = self._ledger.register()
         return await self._ledger.read(
-            lambda: register.in_state("commitment", states, due_before=now, after_idx=after, limit=_PAGE)
+            lambda: register.in_state("commitment", states, due_before=now, after_idx=after, limit=self._size)
         )
 
     async def _one(self, row: RecordRow, states: Sequence[str], kind: str, at: datetime) -> bool:

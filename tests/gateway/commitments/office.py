@@ -160,7 +160,9 @@ class Office:
     dropped: int = 0
     signers: dict[str, tuple[ec.EllipticCurvePrivateKey, bytes]] = field(default_factory=dict)
 
-    def request(self, method: str, *, system: str = "clerk", person: str = "", identity: str = "", **said: Json) -> Request:
+    def request(
+        self, method: str, *, system: str = "clerk", person: str = "", identity: str = "", **said: Json
+    ) -> Request:
         unit, roles = SYSTEMS[system]
         operator = Operator(person=person or f"{system}-01", unit=unit)
         return Request(
@@ -239,7 +241,11 @@ class Office:
         evidence = self.sign(prepared.document if document is None else document, who)
         target = prepared.record if record is None else record
         request = self.request(
-            "RecordCommitment", record=target.hex(), signature=evidence.signature.hex(), identity=identity, system=system
+            "RecordCommitment",
+            record=target.hex(),
+            signature=evidence.signature.hex(),
+            identity=identity,
+            system=system,
         )
         return await self.flows.commitments.record(request, target, digest or prepared.digest, evidence)
 
