@@ -7,6 +7,7 @@ an ECDSA (r, n-s) twin is the same act (RFC 6979 leaves s free).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +22,7 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from gateway.errors import SignatureRefused
+from ledger.canonical import canonical, format_time
 
 ED25519 = "ED25519"
 ECDSA_P256_SHA256 = "ECDSA_P256_SHA256"
@@ -81,6 +83,24 @@ def read_public_key(public_key_info: bytes) -> VerifyingKey:
     if not isinstance(key, VerifyingKey):
         raise SignatureRefused("KEY_UNREADABLE", "not a public key of an accepted algorithm", "公钥格式有误。")
     return key
+
+
+def witness_statement(
+    *, document: bytes, handwriting: bytes, seen: str, clerk: str, unit: str, witnessed_at: datetime
+) -> bytes:
+    """Write the statement that a witnessing clerk signs: canonical JSON (RFC 8785), digests in hexadecimal."""
+    return canonical(
+        {
+            "type": "chengxin/witness-statement",
+            "version": 1,
+            "document_digest": hashlib.sha256(document).hexdigest(),
+            "handwriting_digest": hashlib.sha256(handwriting).hexdigest(),
+            "seen": seen,
+            "clerk": clerk,
+            "unit": unit,
+            "witnessed_at": format_time(witnessed_at),
+        }
+    )
 
 
 def load_anchors(path: Path) -> tuple[x509.Certificate, ...]:

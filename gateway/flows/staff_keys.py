@@ -153,12 +153,8 @@ class StaffKeys:
         if replayed := await self._once.replay(request):
             return replayed
         row = await self._look_up.own(FAMILY, record, request.caller)
-        holder = text(table((await self._look_up.document(row.first_idx))[KEY])["person"])
-        await require_second(self._look_up, row, "enrolling", request.operator)
-        try:
-            verify_second_officer("enrolling", request.operator.person, [holder])
-        except SecondOfficerRequired as error:
-            raise SameOfficer from error
+        if row.state == "KEY_PROPOSED":
+            await self._require_second(row, request)
         drafts = [self._act(request, "StaffKeyEnrolled" if enrol else "StaffKeyRejected", record)]
         if enrol and row.parent is not None:
             replaced = await self._look_up.own(FAMILY, row.parent, request.caller)
@@ -228,6 +224,14 @@ class StaffKeys:
     def _act(self, request: Request, kind: str, record: bytes, content: Mapping[str, Json] | None = None) -> Draft:
         groups = {REQUEST: request.body, "operator": request.person, **(content or {})}
         return Draft(kind=kind, record=record, groups=groups)
+
+    async def _require_second(self, row: RecordRow, request: Request) -> None:
+        holder = text(table((await self._look_up.document(row.first_idx))[KEY])["person"])
+        await require_second(self._look_up, row, "enrolling", request.operator)
+        try:
+            verify_second_officer("enrolling", request.operator.person, [holder])
+        except SecondOfficerRequired as error:
+            raise SameOfficer from error
 
     async def _require_predecessor(self, caller: Caller, proposal: Proposal) -> None:
         row = await self._look_up.own(FAMILY, proposal.replaces or b"", caller)

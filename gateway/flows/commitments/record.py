@@ -81,7 +81,7 @@ class RecordSigned:
     async def _record(self, request: Request, row: RecordRow, digest: bytes, evidence: CertificateEvidence) -> Recorded:
         at = self._now()
         kept = await self._require_prepared(row)
-        evidenced = await self._signing.verify(table(kept[DOCUMENT]), digest, evidence, at)
+        evidenced = await self._signing.verify(table(kept[DOCUMENT]), digest, evidence, at=at)
         await self._require_eligible(row, kept)
         draft = Draft(
             kind=_RECORDED,

@@ -22,7 +22,7 @@ class Signing:
         self._anchors = tuple(anchors)
 
     async def verify(
-        self, document: Mapping[str, Json], digest: bytes, evidence: CertificateEvidence, at: datetime
+        self, document: Mapping[str, Json], digest: bytes, evidence: CertificateEvidence, *, at: datetime
     ) -> Mapping[str, Json]:
         """Verify that a document was signed by its signatory; give the groups of the entry that keep the evidence.
 

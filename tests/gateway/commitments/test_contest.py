@@ -169,7 +169,7 @@ async def test_no_reviewer_opens_a_commitment_while_a_source_is_away(tmp_path: P
 
 async def test_no_reviewer_opens_a_commitment_over_contradicting_data(tmp_path: Path) -> None:
     async with office(tmp_path, lists=True) as here:
-        verification, refusal = await listed(here)
+        _, refusal = await listed(here)
         await contest(here, refusal)
         await review(here, refusal)
         here.contradict(WHO)

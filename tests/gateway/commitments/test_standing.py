@@ -1,4 +1,4 @@
-"""Each commitment leaves a standing query: asked by schedule, after a recovery, when data come late; never too often."""
+"""Each commitment leaves a standing query: by schedule, after a recovery, when data come late; never too often."""
 
 from __future__ import annotations
 
