@@ -401,6 +401,7 @@ from gateway import (  # noqa: E402  they add themselves
     key_commands,
     key_creation,
     ledger_commands,
+    staff_key_commands,
     vault_commands,
     witness_commands,
 )
@@ -416,3 +417,4 @@ fsck_command.add_to(ledger)
 ledger_commands.add_to(ledger)
 connector_commands.add_to(cli)
 evidence_commands.add_to(cli)
+staff_key_commands.add_to(cli)

@@ -207,6 +207,22 @@ batch_source_calls = 48                        # calls of batches at one source;
 [commitments]
 verification_valid = "1d"                     # how long a verification may lead to a commitment
 document_valid = "30m"                        # how long a prepared document can be signed
+decision_within = "90d"                       # without a decision it lapses; a matter's decision_working_days go before
+sweep_every = "1m"                            # how often what ran out of time is ended
+credit_fact = ""                              # such as "serious-distrust-listing": the credit platform, asked like any
+                                               # source of this fact type before each commitment; empty: not asked
+capacity_fact = ""                            # such as "declared-incapacity"; empty: age alone tells
+
+[commitments.standing]                         # each commitment is asked about again
+every = "1m"                                   # how long a round is: the sources are probed, and what is due is asked
+intervals = ["1d", "7d", "30d"]                # waits before the first, second, … asking; the last one goes on
+pause = "1h"                                   # the shortest wait, whatever recovered or came late
+most = 200                                     # commitments asked about in one round
+parallel = 8                                   # at once
+
+[staff_keys]                                   # keys of clerks who witness signatures by hand
+proposers = ["officer", "operator"]            # roles; whoever decides is another person than who proposed
+deciders = ["reviewer", "supervisor"]
 
 [signatures]
 anchors_files = ["signers/ca.crt"]             # authorities of personal signing certificates (PEM)

@@ -7,6 +7,7 @@ verifies offline.
 
 from __future__ import annotations
 
+from gateway.signatures.algorithms import read_public_key, verify_bytes
 from gateway.signatures.evidence import (
     ALGORITHMS,
     HANDWRITING,
@@ -40,5 +41,7 @@ __all__ = [
     "StaffKey",
     "Trust",
     "WitnessedEvidence",
+    "read_public_key",
+    "verify_bytes",
     "witness_statement",
 ]

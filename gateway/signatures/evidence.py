@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from gateway.errors import SignatureRefused
 from ledger.canonical import Json, canonical, format_time
 
 ED25519 = "ED25519"
@@ -107,6 +108,16 @@ class Signatory:
     id_type: str
     id_number: str = field(repr=False)
     name: str = field(repr=False)
+    by_proxy: bool = False
+    """Whether this is an agent, who acts for the applicant."""
+
+    def refused(self, what: str) -> SignatureRefused:
+        """Say that `what` (a certificate, an assertion) is somebody else's."""
+        if self.by_proxy:
+            return SignatureRefused(
+                "SIGNER_NOT_AGENT", f"the {what} names another person", "签名人不是文书载明的代理人。"
+            )
+        return SignatureRefused("SIGNER_NOT_APPLICANT", f"the {what} names another person", "签名人不是申请人本人。")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -210,9 +210,7 @@ def _require_signatory(claims: Mapping[str, object], signatory: Signatory) -> No
         name = ""
     number = _same(str(claims["id_number_digest"]), id_number_digest(signatory.id_number))
     if not number or name != signatory.name:
-        raise SignatureRefused(
-            "SIGNER_NOT_APPLICANT", "the assertion is of another person", "认证结果中的人员不是签署人本人。"
-        )
+        raise signatory.refused("assertion")
 
 
 def _same(one: str, other: str) -> bool:

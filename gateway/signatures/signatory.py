@@ -10,6 +10,15 @@ from ledger.canonical import Json
 
 
 def signatory_of(document: Mapping[str, Json]) -> Signatory:
-    """Give who must have signed a document; raises `TypeError` if it is not of our making."""
-    person = table(document["applicant"])
-    return Signatory(id_type=text(person["id_type"]), id_number=text(person["id_number"]), name=text(person["name"]))
+    """Give who must have signed a document: the agent where one acts, else the applicant.
+
+    Raises:
+        TypeError: the document is not of our making.
+    """
+    person = table(document["proxy"] if "proxy" in document else document["applicant"])
+    return Signatory(
+        id_type=text(person["id_type"]),
+        id_number=text(person["id_number"]),
+        name=text(person["name"]),
+        by_proxy="proxy" in document,
+    )

@@ -85,9 +85,7 @@ def _by_certificate(
     _verify_signature(evidence.algorithm, chain, evidence.signature, document)
     name, number = named_in(chain.leaf)
     if not _is(signatory, name, number, at):
-        raise SignatureRefused(
-            "SIGNER_NOT_APPLICANT", "the certificate names another person", "签名证书的持有人不是签署人本人。"
-        )
+        raise signatory.refused("certificate")
     kept: dict[str, Json] = {
         "type": "certificate",
         "algorithm": evidence.algorithm,
