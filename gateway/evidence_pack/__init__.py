@@ -11,6 +11,7 @@ public key, and names every check that fails. The same content gives the same by
     signature.bin            the signature: by the signer, or by the clerk who witnessed
     signer.pem intermediates.pem anchor.pem revocation-N.crl|ocsp          by certificate
     handwriting.png|jpg witness.json signer-key.pem                        witnessed
+    staff-key.disclosure.json staff-key-enrolled.tlog-proof staff-key-revoked.tlog-proof   the clerk's key in the ledger
     assertion.jws assertion.txt signer-key.pem                             by a real-name platform
     timestamp.tsr tsa-roots.pem     a time stamp of the signature (RFC 3161), where one was made
     entry.json recorded.tlog-proof  the entry in the ledger and its receipt (C2SP tlog-proof)

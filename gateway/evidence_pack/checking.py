@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.errors import GatewayError
 from gateway.evidence_pack.archive import NotAPack, manifest_mistakes, read_archive
-from gateway.evidence_pack.collecting import DOCUMENT, evidence_files, log_files
+from gateway.evidence_pack.collecting import DOCUMENT, KEY, STAFF_KEY_FILES, evidence_files, log_files
 from gateway.evidence_pack.recipe import stamped
 from gateway.rules.kept import rows, table, text
 from gateway.signatures.algorithms import read_public_key
@@ -129,6 +129,8 @@ class _Pack:
         more: dict[str, Callable[[], None]] = {}
         if "signer.pem" in self._files:
             more["revocation"] = self._revocation
+        if "witness.json" in self._files:
+            more["clerk's key"] = self._clerks_key
         if "timestamp.tsr" in self._files or self._claims_a_stamp():
             more["time stamp"] = self._timestamp
         return {**always, **more}
@@ -281,6 +283,32 @@ class _Pack:
             public_key=public_key,
             enrolled_at=_BEGINNING,
         )
+
+    def _clerks_key(self) -> None:
+        """Check that the ledger names this key as this clerk's, enrolled before and not revoked before the signing.
+
+        Whether a revocation was left out cannot be told from the pack: the log's index of records tells it.
+        """
+        at = parse_time(text(self._statement()["witnessed_at"]))
+        proposed = verify_disclosure_by(self._files[STAFF_KEY_FILES["StaffKeyProposed"]], self._keys.verify_receipt)
+        _require(proposed.group == KEY, "the disclosure of the key is of another group")
+        told = table(proposed.value)
+        _require(told["public_key"] == self._kept["public_key"], "another key was enrolled")
+        _require(told["person"] == self._clerk().person, "the key is another clerk's")
+        _require(
+            self._of_key("StaffKeyProposed", proposed.receipt) <= at, "the key was proposed after the signing"
+        )
+        enrolled = self._keys.verify_receipt(self._files[STAFF_KEY_FILES["StaffKeyEnrolled"]])
+        _require(self._of_key("StaffKeyEnrolled", enrolled) <= at, "the key was not enrolled before the signing")
+        if STAFF_KEY_FILES["StaffKeyRevoked"] in self._files:
+            revoked = self._keys.verify_receipt(self._files[STAFF_KEY_FILES["StaffKeyRevoked"]])
+            _require(self._of_key("StaffKeyRevoked", revoked) > at, "the key was revoked before the signing")
+
+    def _of_key(self, kind: str, receipt: VerifiedReceipt) -> datetime:
+        """Give when an entry of the clerk's key was made, once it is one of this kind."""
+        _require(receipt.entry.kind == kind, f"an entry of the key is {receipt.entry.kind}, not {kind}")
+        _require(receipt.entry.record.hex() == self._kept["staff_key"], f"{kind} is of another key")
+        return receipt.entry.at
 
     def _platforms(self) -> tuple[Platform, ...]:
         if self._kept["type"] != "platform":

@@ -29,6 +29,14 @@ from ledger.receipt import parse_receipt
 
 DOCUMENT = "document"
 """The group of CommitmentPrepared that holds the document."""
+KEY = "key"
+"""The group of StaffKeyProposed that holds the key and whose it is."""
+STAFF_KEY_FILES = {
+    "StaffKeyProposed": "staff-key.disclosure.json",
+    "StaffKeyEnrolled": "staff-key-enrolled.tlog-proof",
+    "StaffKeyRevoked": "staff-key-revoked.tlog-proof",
+}
+"""What proves the life of a clerk's key, by the kind of the entry."""
 CHECK = Path(__file__).with_name("check.py")
 
 
@@ -72,9 +80,10 @@ def collect(reader: RecordReader, record: bytes, circumstances: Circumstances) -
     history = reader.history(record)
     prepared, recorded = _entry(history, "CommitmentPrepared"), _entry(history, "CommitmentRecorded")
     documents = [_opened(reader.document(index)) for index in (prepared, recorded)]
-    first, last = reader.receipts([prepared, recorded])
     document = table(documents[0][DOCUMENT].value)
     signature = table(documents[1][SIGNATURE].value)
+    staff_key = _staff_key_entries(reader, signature)
+    first, last, *of_key = reader.receipts([prepared, recorded, *staff_key.values()])
     files = {
         "document.json": canonical(document),
         "document.txt": circumstances.text(document).encode(),
@@ -87,6 +96,7 @@ def collect(reader: RecordReader, record: bytes, circumstances: Circumstances) -
         **log_files(last, circumstances.keys()),
         **evidence_files(signature, circumstances.kept_list),
         **_handwriting_files(documents[1]),
+        **_staff_key_files(reader, staff_key, of_key),
         **_timestamp_files(signature, circumstances.timestamp_roots),
     }
     if circumstances.pdf is not None:
@@ -177,6 +187,27 @@ def _handwriting_files(document: Mapping[str, VaultGroup]) -> dict[str, bytes]:
     handwriting = table(document[HANDWRITING].value)
     name = "handwriting.png" if handwriting["media_type"] == PNG else "handwriting.jpg"
     return {name: base64.b64decode(text(handwriting["image"]))}
+
+
+def _staff_key_entries(reader: RecordReader, signature: Mapping[str, Json]) -> dict[str, int]:
+    """Find the entries that proposed, enrolled and revoked the key of a clerk who witnessed, by kind."""
+    if signature["type"] != "witnessed":
+        return {}
+    history = reader.history(bytes.fromhex(text(signature["staff_key"])))
+    found = {line.kind: line.idx for line in history if line.kind in STAFF_KEY_FILES}
+    if "StaffKeyProposed" not in found or "StaffKeyEnrolled" not in found:
+        raise EvidenceMissing("the enrolment of the clerk's key")
+    return found
+
+
+def _staff_key_files(reader: RecordReader, entries: Mapping[str, int], receipts: Sequence[bytes]) -> dict[str, bytes]:
+    files = {}
+    for (kind, index), receipt in zip(entries.items(), receipts, strict=True):
+        content = receipt
+        if kind == "StaffKeyProposed":
+            content = disclose(receipt, _opened(reader.document(index)), KEY)
+        files[STAFF_KEY_FILES[kind]] = content
+    return files
 
 
 def _certificate_files(signature: Mapping[str, Json], kept_list: Callable[[str], bytes | None]) -> dict[str, bytes]:
