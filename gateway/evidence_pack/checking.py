@@ -295,9 +295,7 @@ class _Pack:
         told = table(proposed.value)
         _require(told["public_key"] == self._kept["public_key"], "another key was enrolled")
         _require(told["person"] == self._clerk().person, "the key is another clerk's")
-        _require(
-            self._of_key("StaffKeyProposed", proposed.receipt) <= at, "the key was proposed after the signing"
-        )
+        _require(self._of_key("StaffKeyProposed", proposed.receipt) <= at, "the key was proposed after the signing")
         enrolled = self._keys.verify_receipt(self._files[STAFF_KEY_FILES["StaffKeyEnrolled"]])
         _require(self._of_key("StaffKeyEnrolled", enrolled) <= at, "the key was not enrolled before the signing")
         if STAFF_KEY_FILES["StaffKeyRevoked"] in self._files:

@@ -89,6 +89,11 @@ def read_public_key(public_key_info: bytes) -> VerifyingKey:
         raise _unreadable() from error
     except UnsupportedAlgorithm:
         return _read_sm2(public_key_info)
+    return require_accepted(key)
+
+
+def require_accepted(key: object) -> VerifyingKey:
+    """Refuse a key of a kind that signs no documents here; raises `SignatureRefused`."""
     if not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
         raise SignatureRefused("ALGORITHM_UNKNOWN", "keys of this kind are not accepted", "不支持该密钥类型。")
     return key

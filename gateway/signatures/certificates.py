@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -16,9 +15,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from gateway.errors import ConfigurationError, SignatureRefused
-from gateway.signatures.algorithms import VerifyingKey, read_public_key, require_strong, unavailable
+from gateway.signatures.algorithms import (
+    VerifyingKey,
+    read_public_key,
+    require_accepted,
+    require_strong,
+    unavailable,
+)
 
-_Value = TypeVar("_Value", bound=x509.ExtensionType)
 _CERTIFICATES = 4096
 _LONGEST = 32 << 10
 ANY_POLICY = "2.5.29.32.0"
@@ -55,8 +59,6 @@ class Certificate:
     digest: bytes
     """SHA-256 of the DER."""
     key: VerifyingKey = field(repr=False)
-    public_key_info: bytes = field(repr=False)
-    """SubjectPublicKeyInfo, DER."""
     subject: bytes = field(repr=False)
     issuer: bytes = field(repr=False)
     starts: datetime
@@ -68,6 +70,11 @@ class Certificate:
     policies: frozenset[str]
     unhandled: bool
     """Whether it says something critical that is not understood here."""
+
+    @property
+    def public_key_info(self) -> bytes:
+        """SubjectPublicKeyInfo, DER."""
+        return _public_key_info(self.parsed)
 
     @property
     def pem(self) -> bytes:
@@ -96,38 +103,36 @@ def _read(der: bytes, parsed: x509.Certificate) -> Certificate:
     if parsed.serial_number <= 0 or not der.endswith(b"\x00" + parsed.signature):  # unused bits: a second spelling
         raise malformed()
     extensions = parsed.extensions
-    info = _public_key_info(parsed)
-    basic = _find(extensions, x509.BasicConstraints)
-    purposes = _find(extensions, x509.ExtendedKeyUsage)
+    found = {type(one.value): one.value for one in extensions}
+    basic, usage = found.get(x509.BasicConstraints), found.get(x509.KeyUsage)
+    purposes, policies = found.get(x509.ExtendedKeyUsage), found.get(x509.CertificatePolicies)
     return Certificate(
         der=der,
         parsed=parsed,
         digest=hashlib.sha256(der).digest(),
-        key=read_public_key(info),
-        public_key_info=info,
+        key=_key(parsed),
         subject=parsed.subject.public_bytes(),
         issuer=parsed.issuer.public_bytes(),
         starts=parsed.not_valid_before_utc,
         ends=parsed.not_valid_after_utc,
-        authority=basic is not None and basic.ca,
-        path_length=None if basic is None else basic.path_length,
-        usage=_find(extensions, x509.KeyUsage),
-        purposes=None if purposes is None else frozenset(purposes),
-        policies=_policies(extensions),
+        authority=isinstance(basic, x509.BasicConstraints) and basic.ca,
+        path_length=basic.path_length if isinstance(basic, x509.BasicConstraints) else None,
+        usage=usage if isinstance(usage, x509.KeyUsage) else None,
+        purposes=frozenset(purposes) if isinstance(purposes, x509.ExtendedKeyUsage) else None,
+        policies=_named(policies) if isinstance(policies, x509.CertificatePolicies) else frozenset(),
         unhandled=any(one.oid in _NARROWING or (one.critical and one.oid not in _HANDLED) for one in extensions),
     )
 
 
-def _find(extensions: x509.Extensions, kind: type[_Value]) -> _Value | None:
+def _named(policies: x509.CertificatePolicies) -> frozenset[str]:
+    return frozenset(one.policy_identifier.dotted_string for one in policies)
+
+
+def _key(parsed: x509.Certificate) -> VerifyingKey:
     try:
-        return extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
-
-
-def _policies(extensions: x509.Extensions) -> frozenset[str]:
-    found = _find(extensions, x509.CertificatePolicies)
-    return frozenset() if found is None else frozenset(one.policy_identifier.dotted_string for one in found)
+        return require_accepted(parsed.public_key())
+    except UnsupportedAlgorithm:
+        return read_public_key(_public_key_info(parsed))
 
 
 def _public_key_info(parsed: x509.Certificate) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -435,3 +435,18 @@ def test_hashes_are_of_the_named_algorithm() -> None:
     signature = key.sign(DOCUMENT, ec.ECDSA(hashes.SHA384()))
     made = CertificateEvidence(algorithm="ECDSA_P256_SHA256", signature=signature, certificates=(ROOT.issue(key),))
     assert refused(made) == "SIGNATURE_INVALID"
+
+
+def test_a_key_that_cannot_sign_documents_is_refused() -> None:
+    key = p256()
+    for other in (x25519.X25519PrivateKey.generate(), ed448.Ed448PrivateKey.generate()):
+        assert refused(evidence(key, ROOT.issue(other))) == "ALGORITHM_UNKNOWN"
+    koblitz = ec.generate_private_key(ec.SECP256K1())
+    assert refused(evidence(koblitz, ROOT.issue(koblitz))) == "ALGORITHM_MISMATCH"
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk", b"\x30\x00", Sm2Key().public_key_info()[:-1]])
+def test_what_is_no_public_key_is_refused(junk: bytes) -> None:
+    with pytest.raises(SignatureRefused) as caught:
+        read_public_key(junk)
+    assert caught.value.code == "KEY_MALFORMED"
