@@ -65,12 +65,10 @@ class Circumstances:
     """Gives a revocation list that was used, by its SHA-256 in hexadecimal."""
     timestamp_roots: Path | None = None
     """The root certificates of the time-stamping authority, PEM."""
-    pdf: Callable[[Mapping[str, Json], bytes], bytes] | None = None
-    """Makes the letter from a document and the receipt of its recording; None where letters are not made."""
 
 
-def collect(reader: RecordReader, record: bytes, circumstances: Circumstances) -> bytes:
-    """Write the evidence pack of a recorded commitment.
+def collect(reader: RecordReader, record: bytes, circumstances: Circumstances, *, letter: bytes | None = None) -> bytes:
+    """Write the evidence pack of a recorded commitment; `letter` is the letter as PDF, where one was made.
 
     Raises:
         RecordNotFound: nothing was recorded under this record, or it is no commitment that was signed.
@@ -99,8 +97,8 @@ def collect(reader: RecordReader, record: bytes, circumstances: Circumstances) -
         **_staff_key_files(reader, staff_key, of_key),
         **_timestamp_files(signature, circumstances.timestamp_roots),
     }
-    if circumstances.pdf is not None:
-        files["letter.pdf"] = circumstances.pdf(document, last)
+    if letter is not None:
+        files["letter.pdf"] = letter
     return write_archive({**files, **_readmes(files, signature)})
 
 
