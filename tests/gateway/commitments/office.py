@@ -1,4 +1,4 @@
-"""An approval office behind its doors: the flows on a real SQLite ledger, real sources, real certificates, a set clock."""
+"""An approval office behind its doors: flows on a real SQLite ledger, real sources and certificates, a set clock."""
 
 from __future__ import annotations
 
