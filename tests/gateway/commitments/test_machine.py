@@ -1,9 +1,9 @@
 """Several clients at once drive commitments through everything that can happen to them; the projections stay a fold of
 the log, whatever order things came in.
 
-Each step is a handful of acts that run at the same moment, upon the same few cases. An act either succeeds or is refused
-with one of our typed refusals; nothing else is allowed. After each step every record's row is compared with a fold of
-the entries that were added, and at the end the program's own rebuild of the projections must change no row.
+Each step is a handful of acts that run at the same moment, upon the same few cases. An act either succeeds or is
+refused with one of our typed refusals; nothing else is allowed. After each step every record's row is compared with a
+fold of the entries that were added, and at the end the program's own rebuild of the projections must change no row.
 """
 
 from __future__ import annotations
