@@ -222,7 +222,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def every_row_is_the_fold_of_its_entries(self) -> None:
         ledger = self.office.ledger
-        size, erased = ledger.size(), []
+        size = ledger.size()
         for index in range(self.seen, size):
             entry, document = decode_entry(ledger.entry(index)), _opened(ledger, index)
             facts = read_facts(document.get(FACTS_GROUP, {}) if document else {})
@@ -234,9 +234,8 @@ class Machine(RuleBasedStateMachine):
             )
             self.folded[entry.record] = forget(row) if document is None else row
             if entry.kind == "DocumentErased" and document is not None:
-                erased += [bytes.fromhex(text(one)) for one in rows(document["erased"])]
-        for record in erased:
-            self.folded[record] = forget(self.folded[record])
+                for record in (bytes.fromhex(text(one)) for one in rows(document["erased"])):
+                    self.folded[record] = forget(self.folded[record])
         self.seen = size
         for record, folded in self.folded.items():
             assert ledger.register().get(record) == read_row(folded)
