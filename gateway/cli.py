@@ -69,7 +69,9 @@ def init(home: Path, sources: Path | None, url: str, listen: str) -> None:
 @_CONFIG
 def check_config(config: Path) -> None:
     """Read the configuration, the catalogue, the master keys and the sources' stanzas, and name every mistake."""
-    from gateway.bootstrap import open_catalogue, open_master_keys, open_roots, open_sources
+    from gateway.bootstrap import now_utc, open_catalogue, open_master_keys, open_roots, open_sources
+    from gateway.bootstrap_commitments import require_lists
+    from gateway.flows.ask import Ask
     from gateway.signature_settings import open_signatures
 
     settings = _settings(config)
@@ -79,6 +81,7 @@ def check_config(config: Path) -> None:
     open_signatures(settings.signatures).close()
     catalogue = open_catalogue(settings)
     sources = open_sources(settings)
+    require_lists(settings.commitments, catalogue, Ask(sources, now=now_utc))
     click.echo(f"ok: {len(catalogue.items)} items, {len(catalogue.matters)} matters, {len(sources)} sources")
 
 

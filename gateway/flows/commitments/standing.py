@@ -32,7 +32,7 @@ _log = structlog.get_logger()
 
 
 class StandingQueries:
-    """Asks again: about `most` commitments a round at most, `parallel` of them at once, each within `patience` seconds."""
+    """Asks again: at most `most` commitments a round, `parallel` of them at once, each within `patience` seconds."""
 
     def __init__(
         self,

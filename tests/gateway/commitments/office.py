@@ -1,12 +1,14 @@
-"""An approval office behind its doors: the flows on a real SQLite ledger, real sources, real certificates, a set clock."""
+"""An approval office behind its doors: flows on a real SQLite ledger, real sources and certificates, a set clock."""
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import csv
 import hashlib
 import io
 import json
+import shutil
 import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -15,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -44,6 +46,7 @@ PEOPLE = demo.population(7, 40)
 CAST = demo.cast(7)
 MATTER, ITEM, PURPOSE = "230000-MSA-001", "business-premises", "办理行政许可"
 START = datetime.now(UTC).replace(microsecond=0)
+_NO_SOURCES = "# the sources\n"
 SOON = 60.0
 """Seconds that a flow may take in a test."""
 
@@ -325,6 +328,14 @@ def agent(who: demo.Person) -> Proxy:
     return Proxy(agent=subject, authorisation_digest=hashlib.sha256("授权委托书".encode()).digest())
 
 
+@cache
+def _template() -> Path:
+    """Found one house, of which each test gets a copy: keys and certificates take longer than a test."""
+    home = Path(mkdtemp())
+    atexit.register(shutil.rmtree, home)
+    return found(home / "var", now=START, sources=_NO_SOURCES, remedy_days=0).home
+
+
 @asynccontextmanager
 async def office(
     folder: Path,
@@ -339,8 +350,8 @@ async def office(
     for table_name in ("distrust", "incapacity"):
         execute(listed, f"CREATE TABLE {table_name} (id_number TEXT, name TEXT)")
     sources = SOURCES.format(drops=drops, leases=leases) + (LISTS.format(lists=listed) if lists else "")
-    house = found(folder / "var", now=START, sources=sources, remedy_days=0)
-    written = house.config.read_text("utf-8")
+    house = House(home=Path(shutil.copytree(_template(), folder / "var")))
+    written = house.config.read_text("utf-8").replace(_NO_SOURCES, sources)
     for before, after in {**(ASK_LISTS if lists else {}), **(tune or {})}.items():
         assert written.count(before) == 1, before
         written = written.replace(before, after)
