@@ -69,14 +69,19 @@ def init(home: Path, sources: Path | None, url: str, listen: str) -> None:
 @_CONFIG
 def check_config(config: Path) -> None:
     """Read the configuration, the catalogue, the master keys and the sources' stanzas, and name every mistake."""
-    from gateway.bootstrap import open_catalogue, open_master_keys, open_roots, open_sources
+    from gateway.bootstrap import now_utc, open_catalogue, open_master_keys, open_roots, open_sources
+    from gateway.bootstrap_commitments import require_lists
+    from gateway.flows.ask import Ask
+    from gateway.signature_settings import open_signatures
 
     settings = _settings(config)
     open_master_keys(settings.ledger)
     if settings.ledger.anchors is not None:
         open_roots(settings.ledger.anchors)
+    open_signatures(settings.signatures).close()
     catalogue = open_catalogue(settings)
     sources = open_sources(settings)
+    require_lists(settings.commitments, catalogue, Ask(sources, now=now_utc))
     click.echo(f"ok: {len(catalogue.items)} items, {len(catalogue.matters)} matters, {len(sources)} sources")
 
 
@@ -395,10 +400,12 @@ from gateway import (  # noqa: E402  they add themselves
     commitment_commands,
     connector_commands,
     disclosure_commands,
+    evidence_commands,
     fsck_command,
     key_commands,
     key_creation,
     ledger_commands,
+    staff_key_commands,
     vault_commands,
     witness_commands,
 )
@@ -414,3 +421,5 @@ fsck_command.add_to(ledger)
 ledger_commands.add_to(ledger)
 connector_commands.add_to(cli)
 commitment_commands.add_to(cli)
+evidence_commands.add_to(cli)
+staff_key_commands.add_to(cli)

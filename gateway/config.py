@@ -5,6 +5,7 @@ A relative path is relative to the file that names it. `chengxin init` writes a 
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from gateway.rules.roles import Role, unit_of
 from ledger.appends.publishing import SignAfter, Signing
 
 _HIGHEST_PORT = 65_535
+_OBJECT_IDENTIFIER = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,30})){1,20}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,12 +130,94 @@ class LimitSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StandingSettings:
+    """When the sources are asked again about commitments, and how many in one round."""
+
+    every: timedelta
+    """How long a round is."""
+    intervals: tuple[timedelta, ...]
+    """The waits before the first, second, … asking; the last one goes on."""
+    pause: timedelta
+    """The shortest wait between two askings about one commitment, whatever news its sources have."""
+    most: int
+    parallel: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentSettings:
-    """How long a verification carries a commitment, how long a document can be signed, whose certificates count."""
+    """How long a verification carries a commitment, how long a document can be signed, by
+    when a decision must come; which lists bar a person; and when the sources are asked again."""
 
     verification_valid: timedelta
     document_valid: timedelta
-    anchors_file: Path
+    decision_within: timedelta
+    sweep_every: timedelta
+    credit_fact: str
+    """A fact type of the catalogue; empty: no credit platform is asked."""
+    capacity_fact: str
+    """A fact type of the catalogue; empty: age alone tells."""
+    standing: StandingSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffKeySettings:
+    """Which roles propose clerks' keys and which decide; each person still needs another for the other act."""
+
+    proposers: frozenset[Role]
+    deciders: frozenset[Role]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformKeySettings:
+    """A key of a real-name platform: its id, its JWS algorithm and its file."""
+
+    kid: str
+    algorithm: str
+    public_key_file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformSettings:
+    """A real-name platform whose assertions count as signatures."""
+
+    issuer: str
+    audience: str
+    leeway: timedelta
+    longest_life: timedelta
+    keys: tuple[PlatformKeySettings, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimestampSettings:
+    """Which authority stamps each signature with its time, and whether one without a stamp is taken."""
+
+    tsa_url: str
+    tsa_root_file: Path
+    tsa_policy: str
+    timeout: timedelta
+    required: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureSettings:
+    """Whose signatures count: authorities of certificates, their revocations, witnessing clerks, platforms, time."""
+
+    anchors_files: tuple[Path, ...]
+    required_policies: tuple[str, ...]
+    most_intermediates: int
+    revocation: str
+    revocation_folder: Path
+    revocation_urls: tuple[str, ...]
+    ocsp_url: str
+    revocation_fresh: timedelta
+    revocation_every: timedelta
+    revocation_timeout: timedelta
+    kept_lists_folder: Path
+    witness_tolerance: timedelta
+    handwriting_max_bytes: int
+    platforms: tuple[PlatformSettings, ...]
+    timestamps: TimestampSettings | None
+    """None: signatures are not time-stamped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +273,8 @@ class Settings:
     verification: VerificationSettings
     limits: LimitSettings
     commitments: CommitmentSettings
+    signatures: SignatureSettings
+    staff_keys: StaffKeySettings
     findings: FindingSettings
     credit: CreditSettings
     exports: ExportSettings
@@ -220,7 +306,7 @@ def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Set
     Raises:
         ConfigurationError: names every mistake.
     """
-    root = Stanza(where, table)
+    root = Stanza(where, _with_anchors_moved(table))
     server = _server(root.table("server"), home)
     callers = _callers(root.listed("callers"), server.trust_domain, root)
     settings = Settings(
@@ -230,7 +316,9 @@ def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Set
         catalogue_files=tuple(home / name for name in root.table("catalogue").texts("files")),
         verification=_verification(root.table("verification")),
         limits=_limits(root.table("limits"), callers),
-        commitments=_commitments(root.table("commitments"), home),
+        commitments=_commitments(root.table("commitments")),
+        staff_keys=_staff_keys(root.table("staff_keys")),
+        signatures=_signatures(root.table("signatures"), home),
         findings=_findings(root.table("findings")),
         credit=_credit(root.table("credit")),
         exports=_exports(root.table("exports")),
@@ -245,6 +333,15 @@ def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Set
     except StanzaError as error:
         raise ConfigurationError(where, error.mistakes) from error
     return settings
+
+
+def _with_anchors_moved(table: Mapping[str, object]) -> Mapping[str, object]:
+    """Read `commitments.anchors_file`, where the anchors stood before `[signatures]` was, as `anchors_files` there."""
+    old, new = table.get("commitments"), table.get("signatures", {})
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping) or "anchors_file" not in old:
+        return table
+    rest = {key: value for key, value in old.items() if key != "anchors_file"}
+    return {**table, "commitments": rest, "signatures": {"anchors_files": [old["anchors_file"]], **new}}
 
 
 def _server(part: Stanza, home: Path) -> ServerSettings:
@@ -403,12 +500,136 @@ def _caller_limits(part: Stanza, default: CallerLimitSettings) -> CallerLimitSet
     )
 
 
-def _commitments(part: Stanza, home: Path) -> CommitmentSettings:
+def _commitments(part: Stanza) -> CommitmentSettings:
     return CommitmentSettings(
         verification_valid=part.duration("verification_valid", "1d"),
         document_valid=part.duration("document_valid", "30m"),
-        anchors_file=home / part.text("anchors_file"),
+        decision_within=part.duration("decision_within", "90d"),
+        sweep_every=part.duration("sweep_every", "1m"),
+        credit_fact=_text_or_nothing(part, "credit_fact"),
+        capacity_fact=_text_or_nothing(part, "capacity_fact"),
+        standing=_standing(part.table("standing")),
     )
+
+
+def _signatures(part: Stanza, home: Path) -> SignatureSettings:
+    return SignatureSettings(
+        anchors_files=tuple(home / name for name in part.texts("anchors_files", None)),
+        required_policies=_object_identifiers(part, "required_policies"),
+        most_intermediates=part.number("most_intermediates", 3, most=4),
+        revocation=part.choice("revocation", ("require", "if-available", "off"), "off"),
+        revocation_folder=home / part.text("revocation_folder", "signers/revocation"),
+        revocation_urls=part.texts("revocation_urls"),
+        ocsp_url=part.text("ocsp_url", ""),
+        revocation_fresh=part.duration("revocation_fresh", "7d"),
+        revocation_every=part.duration("revocation_every", "10m"),
+        revocation_timeout=part.duration("revocation_timeout", "5s"),
+        kept_lists_folder=home / part.text("kept_lists_folder", "signers/kept"),
+        witness_tolerance=part.duration("witness_tolerance", "15m"),
+        handwriting_max_bytes=part.number("handwriting_max_bytes", 256 << 10, least=1024, most=1 << 20),
+        platforms=_platforms(part.listed("platforms"), home),
+        timestamps=_timestamps(part.table("timestamps"), home) if "timestamps" in part else None,
+    )
+
+
+def _object_identifiers(part: Stanza, key: str) -> tuple[str, ...]:
+    named = part.texts(key)
+    for one in named:
+        if not _OBJECT_IDENTIFIER.fullmatch(one):
+            part.mistake(key, f"{one!r} is not an object identifier such as 1.2.3.4")
+    return named
+
+
+def _platforms(parts: list[Stanza], home: Path) -> tuple[PlatformSettings, ...]:
+    found: list[PlatformSettings] = []
+    for part in parts:
+        issuer = part.text("issuer")
+        if issuer and issuer in [one.issuer for one in found]:
+            part.mistake("issuer", "is given twice")
+        found.append(
+            PlatformSettings(
+                issuer=issuer,
+                audience=part.text("audience"),
+                leeway=part.duration("leeway", "60s"),
+                longest_life=part.duration("longest_life", "15m"),
+                keys=_platform_keys(part, home),
+            )
+        )
+    return tuple(found)
+
+
+def _platform_keys(part: Stanza, home: Path) -> tuple[PlatformKeySettings, ...]:
+    found: list[PlatformKeySettings] = []
+    for key in part.listed("keys"):
+        kid = key.text("kid")
+        if kid and kid in [one.kid for one in found]:
+            key.mistake("kid", "is given twice")
+        algorithm = key.choice("algorithm", ("EdDSA", "Ed25519", "ES256", "PS256"), "EdDSA")
+        file = home / key.text("public_key_file")
+        found.append(PlatformKeySettings(kid=kid, algorithm=algorithm, public_key_file=file))
+    if not found:
+        part.mistake("keys", "at least one key is needed")
+    return tuple(found)
+
+
+def _timestamps(part: Stanza, home: Path) -> TimestampSettings:
+    return TimestampSettings(
+        tsa_url=part.text("tsa_url"),
+        tsa_root_file=home / part.text("tsa_root_file"),
+        tsa_policy=part.text("tsa_policy", ""),
+        timeout=part.duration("timeout", "5s"),
+        required=part.flag("required", True),
+    )
+
+
+def _text_or_nothing(part: Stanza, key: str) -> str:
+    found = part.anything(key)
+    if found is None or isinstance(found, str):
+        return found or ""
+    part.mistake(key, "must be a text")
+    return ""
+
+
+def _standing(part: Stanza) -> StandingSettings:
+    return StandingSettings(
+        every=part.duration("every", "1m"),
+        intervals=_durations(part, "intervals", ("1d", "7d", "30d")),
+        pause=part.duration("pause", "1h"),
+        most=part.number("most", 200, least=1, most=100_000),
+        parallel=part.number("parallel", 8, least=1, most=1000),
+    )
+
+
+def _durations(part: Stanza, key: str, default: tuple[str, ...]) -> tuple[timedelta, ...]:
+    written = part.texts(key, default)
+    try:
+        found = tuple(duration(text) for text in written)
+    except ValueError:
+        found = ()
+    if not found or not all(found):
+        part.mistake(key, 'must be a list of durations such as ["1d", "7d"], at least one and none of nothing')
+        return (timedelta(days=1),)
+    return found
+
+
+def _staff_keys(part: Stanza) -> StaffKeySettings:
+    found = {
+        key: _roles(part, key, default)
+        for key, default in (("proposers", ("officer", "operator")), ("deciders", ("reviewer", "supervisor")))
+    }
+    for key, roles in found.items():
+        if not roles:
+            part.mistake(key, "at least one role is needed")
+    return StaffKeySettings(**found)
+
+
+def _roles(part: Stanza, key: str, default: tuple[str, ...] | None) -> frozenset[Role]:
+    words = {role.value: role for role in Role}
+    named = part.texts(key, default)
+    for word in named:
+        if word not in words:
+            part.mistake(key, f"{word!r} is not a role; the roles are {', '.join(words)}")
+    return frozenset(words[word] for word in named if word in words)
 
 
 def _findings(part: Stanza) -> FindingSettings:
@@ -486,7 +707,6 @@ def _days(part: Stanza, key: str) -> tuple[date, ...]:
 
 def _callers(parts: list[Stanza], trust_domain: str, root: Stanza) -> dict[str, frozenset[Role]]:
     callers: dict[str, frozenset[Role]] = {}
-    words = {role.value: role for role in Role}
     if not parts:
         root.mistake("callers", "at least one caller is needed")
     for part in parts:
@@ -495,11 +715,7 @@ def _callers(parts: list[Stanza], trust_domain: str, root: Stanza) -> dict[str, 
             part.mistake("id", f"must be spiffe://{trust_domain}/org/<unified social credit code>/<system>")
         if uri in callers:
             part.mistake("id", "is given twice")
-        named = part.texts("roles", None)
-        for word in named:
-            if word not in words:
-                part.mistake("roles", f"{word!r} is not a role; the roles are {', '.join(words)}")
-        callers[uri] = frozenset(words[word] for word in named if word in words)
+        callers[uri] = _roles(part, "roles", None)
     return callers
 
 

@@ -207,7 +207,55 @@ batch_source_calls = 48                        # calls of batches at one source;
 [commitments]
 verification_valid = "1d"                     # how long a verification may lead to a commitment
 document_valid = "30m"                        # how long a prepared document can be signed
-anchors_file = "signers/ca.crt"               # authorities of personal signing certificates (PEM)
+decision_within = "90d"                       # without a decision it lapses; a matter's decision_working_days go before
+sweep_every = "1m"                            # how often what ran out of time is ended
+credit_fact = ""                              # such as "serious-distrust-listing": the credit platform, asked like any
+                                               # source of this fact type before each commitment; empty: not asked
+capacity_fact = ""                            # such as "declared-incapacity"; empty: age alone tells
+
+[commitments.standing]                         # each commitment is asked about again
+every = "1m"                                   # how long a round is: the sources are probed, and what is due is asked
+intervals = ["1d", "7d", "30d"]                # waits before the first, second, … asking; the last one goes on
+pause = "1h"                                   # the shortest wait, whatever recovered or came late
+most = 200                                     # commitments asked about in one round
+parallel = 8                                   # at once
+
+[staff_keys]                                   # keys of clerks who witness signatures by hand
+proposers = ["officer", "operator"]            # roles; whoever decides is another person than who proposed
+deciders = ["reviewer", "supervisor"]
+
+[signatures]
+anchors_files = ["signers/ca.crt"]             # authorities of personal signing certificates (PEM)
+required_policies = []                         # certificate policies (object identifiers), one of which must be named
+most_intermediates = 3                         # certificates between the signer's and the anchor
+revocation = "off"                             # "require": unknown is refused; "if-available": unknown is accepted;
+                                               # revoked before the signing is refused by both
+revocation_folder = "signers/revocation"       # *.crl: lists (DER or PEM); *.ocsp: OCSP answers (DER)
+revocation_urls = []                           # lists to fetch; addresses inside certificates are never asked
+# ocsp_url = "http://ocsp.example"             # an OCSP responder, asked where the folder and the lists do not know
+revocation_fresh = "7d"                        # what is older says nothing
+revocation_every = "10m"                       # how often folder and addresses are read again
+revocation_timeout = "5s"                      # for one address
+kept_lists_folder = "signers/kept"             # every list read, by its SHA-256: evidence packs need them; never delete
+witness_tolerance = "15m"                      # how far the time of a witnessed signature may lie from now
+handwriting_max_bytes = 262144                 # of the image of a signature by hand
+
+# [[signatures.platforms]]                     # real-name platforms whose assertions count as signatures
+# issuer = "https://identity.example.gov.cn"   # the claim `iss`
+# audience = "chengxin"                        # the claim `aud`
+# leeway = "60s"                               # how far its clock may differ
+# longest_life = "15m"                         # the most from `iat` to `exp`
+# [[signatures.platforms.keys]]
+# kid = "2026-1"
+# algorithm = "ES256"                          # or "EdDSA", "Ed25519", "PS256"
+# public_key_file = "signers/platform.pem"
+
+# [signatures.timestamps]                      # a time stamp of each signature (RFC 3161); needs the extra `anchors`
+# tsa_url = "https://tsa.example/tsr"
+# tsa_root_file = "keys/tsa-roots.pem"
+# tsa_policy = "1.2.3.4"                       # the policy its stamps must name; any if absent
+# timeout = "5s"
+# required = true                              # false: where no stamp can be had, a signature is taken without
 
 [findings]
 defence_working_days = 5                       # 陈述申辩; regional rules have 3 to 5

@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from ledger.canonical import Json
 from ledger.completeness.index import CHUNK, RecordIndex, read_state
@@ -25,9 +26,11 @@ from ledger.publication.inspection import PublishedReport, inspect_published
 from ledger.receipt import VerifiedReceipt, format_receipt, verify_receipt
 from ledger.records.codec import Entry, decode_entry
 from ledger.records.rebuild import rebuild_projections
-from ledger.vault import Erased, MasterKeys, Vault, read_document
+from ledger.records.register import HistoryLine, Register
+from ledger.vault import Erased, MasterKeys, Vault, VaultGroup, read_document
 
 __all__ = [
+    "RecordReader",
     "ShownEntry",
     "check_published",
     "disclose_entry",
@@ -102,6 +105,48 @@ def disclose_entry(
     if isinstance(document, Erased):
         raise DisclosureError(f"the document of entry {index} was erased on {document.at.isoformat()}")
     return disclose(prove(url, index, size), document, group, fields)
+
+
+class RecordReader:
+    """Reads records with their documents and receipts from a database, beside a running writer or without one.
+
+    Raises:
+        StoreMissing: there is no ledger at the address.
+    """
+
+    def __init__(self, url: str, *, origin: str, master_keys: MasterKeys) -> None:
+        self._store = open_store(url, readers=1)
+        self._vault = Vault(master_keys, origin, os.urandom)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._store.close()
+
+    def history(self, record: bytes) -> Sequence[HistoryLine]:
+        """Return the life of a record, oldest first; empty if there is none."""
+        return Register(self._store).history(record)
+
+    def document(self, index: int) -> Mapping[str, VaultGroup] | Erased:
+        """Return the document behind an entry, with the salts that open its commitments; raises `VaultError`."""
+        with self._store.reading() as connection:
+            record = decode_entry(read_entry(connection, index)).record
+            return read_document(connection, self._vault, index, record)
+
+    def receipts(self, indices: Sequence[int]) -> list[bytes]:
+        """Return the receipts of entries, all against the newest checkpoint; raises `ProofError`."""
+        with self._store.reading() as connection:
+            note = read_head(connection).note
+            checkpoint = read_checkpoint(note)
+            nodes = LogReader(self._store, TileCache()).node
+            receipts = []
+            for index in indices:
+                leaf = read_entry(connection, index)
+                proof = prove_inclusion(index, checkpoint.size, nodes)
+                verify_inclusion(hash_leaf(leaf), index, checkpoint.size, proof, checkpoint.root)
+                receipts.append(format_receipt(leaf, index, proof, note))
+            return receipts
 
 
 def show(url: str, index: int, *, origin: str = "", master_keys: MasterKeys | None = None) -> ShownEntry:

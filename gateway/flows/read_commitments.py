@@ -6,14 +6,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gateway.flows.commitments.documents import DOCUMENT, PREPARED
 from gateway.flows.look_up import Life, life_of
 from gateway.rules.kept import table
 from ledger import Erased, HistoryLine, Ledger, RecordRow, VaultGroup
 from ledger.canonical import Json, canonical
-
-DOCUMENT = "document"
-"""The group of CommitmentPrepared that holds the document to sign."""
-PREPARED = "CommitmentPrepared"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

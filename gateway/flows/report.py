@@ -14,7 +14,7 @@ from functools import partial
 
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Item
-from gateway.catalogue.words import Publication, Sensitivity
+from gateway.catalogue.words import Sensitivity
 from gateway.errors import RecordNotFound, StepRefused
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
@@ -31,11 +31,6 @@ ACTS: Mapping[str, str] = {"ISSUED": "ENTER", "RECALLED": "RECALL", "REPAIRED": 
 _TRIES = 8
 _LAST_SERIAL = 999_999
 _PAGE = 256
-_PUBLICATION = {
-    Publication.PUBLIC: "可向社会公开",
-    Publication.LIMITED: "特定范围内公开",
-    Publication.NOT_PUBLIC: "不可公开",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +237,6 @@ class Report:
             "determined_by_code": self._authority[1],
             "accepted_by": authority["name"],
             "accepted_by_code": authority["unit"],
-            "publication": _PUBLICATION[item.commitment.publication],
+            "publication": fulfilment.publication(document),
             "remarks": decision["document_number"],
         }

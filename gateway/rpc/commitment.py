@@ -1,18 +1,22 @@
-"""CommitmentService: a thin servicer over `gateway.flows.commit`."""
+"""CommitmentService: a thin servicer over `gateway.flows.commitments`."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 
-from gateway.flows.commit import Commit, body
+from gateway.flows.commitments.documents import body
+from gateway.flows.commitments.life import Commitments
+from gateway.flows.commitments.prepare import Asked
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Recorded, Request
+from gateway.flows.pack_evidence import PackEvidence
 from gateway.flows.read_commitments import read_commitments
 from gateway.rpc import translate
 from gateway.rpc.commitment_lists import CommitmentLists
 from gateway.rpc.door import Context, Door
 from gateway.rules import letter
-from gateway.rules.admission import Mistakes
+from gateway.rules.admission import Mistakes, subject_body
 from gateway.rules.kept import table
 from gateway.rules.roles import Caller, Role
 from gateway.v1 import commitment_pb2 as pb
@@ -22,33 +26,42 @@ from ledger.canonical import Json, parse_canonical
 from ledger.v1 import ledger_pb2
 
 _CLERKS = (Role.CLERK, Role.OFFICER)
-_READERS = (Role.CLERK, Role.OFFICER, Role.AUDITOR)
-_MOST_SIGNATURE_BYTES = 8192
+_READERS = (Role.CLERK, Role.OFFICER, Role.AUDITOR, Role.REVIEWER)
+_REVIEWERS = (Role.REVIEWER,)
 
 
 class CommitmentServicer:
-    """Serves the life of a commitment up to the decision."""
+    """Serves the life of a commitment up to the decision, and the review of refusals."""
 
-    def __init__(self, *, door: Door, commit: Commit, look_up: LookUp, lists: CommitmentLists, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        *,
+        door: Door,
+        commitments: Commitments,
+        look_up: LookUp,
+        pack_evidence: PackEvidence,
+        lists: CommitmentLists,
+        ledger: Ledger,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._pack_evidence = pack_evidence
         self._door = door
-        self._commit = commit
+        self._commitments = commitments
         self._look_up = look_up
         self._lists = lists
         self._ledger = ledger
+        self._now = now
 
     async def PrepareCommitment(  # noqa: N802
         self, request: pb.PrepareCommitmentRequest, context: Context
     ) -> pb.PrepareCommitmentResponse:
         """Hand out the document to sign."""
 
-        async def handle(caller: Caller, _deadline: float) -> pb.PrepareCommitmentResponse:
+        async def handle(caller: Caller, deadline: float) -> pb.PrepareCommitmentResponse:
             mistakes = Mistakes()
-            verification = mistakes.record("verification", request.verification)
-            act = acting(
-                mistakes, caller, request.request_id, request.operator,
-                body("PrepareCommitment", verification=request.verification),
-            )  # fmt: skip
-            prepared = await self._commit.prepare(act, verification)
+            asked = self._asked(request, mistakes)
+            act = acting(mistakes, caller, request.request_id, request.operator, _prepare_body(request, asked))
+            prepared = await self._commitments.prepare(act, asked, deadline)
             return pb.PrepareCommitmentResponse(
                 record=prepared.record.hex(),
                 document=prepared.document,
@@ -70,23 +83,17 @@ class CommitmentServicer:
             record = mistakes.record("record", request.record)
             if len(request.document_digest) != 32:
                 mistakes.add("document_digest", "must be a SHA-256 of 32 bytes", "文书摘要须为 32 字节。")
-            if request.WhichOneof("evidence") is None:
-                mistakes.add("evidence", "is required", "请提交签名。")
-            evidence = translate.certificate_evidence(request.certificate)
-            if len(evidence.signature) > _MOST_SIGNATURE_BYTES:
-                mistakes.add("certificate.signature", "is too long", "签名过长。")
+            evidence = translate.evidence(request, mistakes)
             act = acting(
                 mistakes, caller, request.request_id, request.operator,
                 body(
                     "RecordCommitment",
                     record=request.record,
                     document_digest=request.document_digest.hex(),
-                    algorithm=evidence.algorithm,
-                    signature=evidence.signature.hex(),
-                    certificates=[certificate.hex() for certificate in evidence.certificates],
+                    **evidence.body(),
                 ),
             )  # fmt: skip
-            recorded = await self._commit.record(act, record, request.document_digest, evidence)
+            recorded = await self._commitments.record(act, record, request.document_digest, evidence)
             return pb.RecordCommitmentResponse(
                 commitment=await self._then(record, caller, recorded), receipt=translate.receipt(recorded)
             )
@@ -106,7 +113,7 @@ class CommitmentServicer:
                 mistakes, caller, request.request_id, request.operator,
                 body("WithdrawCommitment", record=request.record, reason=reason),
             )  # fmt: skip
-            recorded = await self._commit.withdraw(act, record, reason)
+            recorded = await self._commitments.withdraw.withdraw(act, record, reason)
             return pb.WithdrawCommitmentResponse(
                 commitment=await self._then(record, caller, recorded), receipt=translate.receipt(recorded)
             )
@@ -118,7 +125,7 @@ class CommitmentServicer:
     ) -> pb.RecordDecisionResponse:
         """Put a commitment in force with the decision of its case."""
 
-        async def handle(caller: Caller, _deadline: float) -> pb.RecordDecisionResponse:
+        async def handle(caller: Caller, deadline: float) -> pb.RecordDecisionResponse:
             mistakes = Mistakes()
             record = mistakes.record("record", request.record)
             number = mistakes.text("document_number", request.document_number, "决定文书号", longest=200)
@@ -126,12 +133,78 @@ class CommitmentServicer:
                 mistakes, caller, request.request_id, request.operator,
                 body("RecordDecision", record=request.record, document_number=number),
             )  # fmt: skip
-            recorded = await self._commit.decide(act, record, number)
+            recorded = await self._commitments.decide(act, record, number, deadline)
             return pb.RecordDecisionResponse(
                 commitment=await self._then(record, caller, recorded), receipt=translate.receipt(recorded)
             )
 
         return await self._door.unary(context, "CommitmentService/RecordDecision", _CLERKS, handle)
+
+    async def RecordMilestone(  # noqa: N802
+        self, request: pb.RecordMilestoneRequest, context: Context
+    ) -> pb.RecordMilestoneResponse:
+        """Let a commitment bind from a milestone of its case on."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.RecordMilestoneResponse:
+            mistakes = Mistakes()
+            record = mistakes.record("record", request.record)
+            milestone = translate.milestone(request.milestone)
+            if milestone is None:
+                mistakes.add("milestone", "is required", "请选择办件节点。")
+            act = acting(
+                mistakes, caller, request.request_id, request.operator,
+                body("RecordMilestone", record=request.record, milestone=milestone.value if milestone else ""),
+            )  # fmt: skip
+            assert milestone is not None
+            recorded = await self._commitments.withdraw.pass_milestone(act, record, milestone)
+            return pb.RecordMilestoneResponse(
+                commitment=await self._then(record, caller, recorded), receipt=translate.receipt(recorded)
+            )
+
+        return await self._door.unary(context, "CommitmentService/RecordMilestone", _CLERKS, handle)
+
+    async def ContestRefusal(  # noqa: N802
+        self, request: pb.ContestRefusalRequest, context: Context
+    ) -> pb.ContestRefusalResponse:
+        """Ask that a person look at a refusal again."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.ContestRefusalResponse:
+            mistakes = Mistakes()
+            record = mistakes.record("record", request.record)
+            statement = mistakes.text("statement", request.statement, "申请人的意见")
+            act = acting(
+                mistakes, caller, request.request_id, request.operator,
+                body("ContestRefusal", record=request.record, statement=statement),
+            )  # fmt: skip
+            recorded = await self._commitments.contest.contest(act, record, statement)
+            return pb.ContestRefusalResponse(
+                commitment=await self._then(record, caller, recorded), receipt=translate.receipt(recorded)
+            )
+
+        return await self._door.unary(context, "CommitmentService/ContestRefusal", _CLERKS, handle)
+
+    async def ReviewRefusal(  # noqa: N802
+        self, request: pb.ReviewRefusalRequest, context: Context
+    ) -> pb.ReviewRefusalResponse:
+        """Uphold or lift a contested refusal."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.ReviewRefusalResponse:
+            mistakes = Mistakes()
+            record = mistakes.record("record", request.record)
+            reason = mistakes.text("reason", request.reason, "复核理由")
+            if request.outcome not in (pb.REVIEW_OUTCOME_UPHELD, pb.REVIEW_OUTCOME_LIFTED):
+                mistakes.add("outcome", "must be UPHELD or LIFTED", "请选择维持或者撤销。")
+            lift = request.outcome == pb.REVIEW_OUTCOME_LIFTED
+            act = acting(
+                mistakes, caller, request.request_id, request.operator,
+                body("ReviewRefusal", record=request.record, lift=lift, reason=reason),
+            )  # fmt: skip
+            recorded = await self._commitments.contest.review(act, record, lift=lift, reason=reason)
+            return pb.ReviewRefusalResponse(
+                commitment=await self._then(record, caller, recorded), receipt=translate.receipt(recorded)
+            )
+
+        return await self._door.unary(context, "CommitmentService/ReviewRefusal", _REVIEWERS, handle)
 
     async def GetCommitment(  # noqa: N802
         self, request: pb.GetCommitmentRequest, context: Context
@@ -164,6 +237,19 @@ class CommitmentServicer:
         async for response in self._lists.export(request, context):
             yield response
 
+    async def GetEvidencePack(  # noqa: N802
+        self, request: pb.GetEvidencePackRequest, context: Context
+    ) -> pb.GetEvidencePackResponse:
+        """Return everything that proves a commitment, as one file."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.GetEvidencePackResponse:
+            mistakes = Mistakes()
+            record = mistakes.record("record", request.record)
+            mistakes.finish()
+            return pb.GetEvidencePackResponse(pack=await self._pack_evidence.pack(record, caller))
+
+        return await self._door.unary(context, "CommitmentService/GetEvidencePack", _READERS, handle)
+
     async def _then(self, record: bytes, caller: Caller, recorded: Recorded) -> pb.Commitment:
         row = await self._look_up.own("commitment", record, caller)
         return await self._message(row, recorded.first)
@@ -171,6 +257,28 @@ class CommitmentServicer:
     async def _message(self, row: RecordRow, until: int | None) -> pb.Commitment:
         (read,) = await self._ledger.read(lambda: read_commitments(self._ledger, [row], until=until))
         return translate.commitment(read.life, read.document, erased=read.erased)
+
+    def _asked(self, request: pb.PrepareCommitmentRequest, mistakes: Mistakes) -> Asked:
+        verification = mistakes.record("verification", request.verification)
+        today = self._now().date()
+        return Asked(
+            verification=verification,
+            consent=translate.consent(request.publication_consent),
+            proxy=translate.proxy(request.proxy, "proxy", mistakes, today=today) if request.HasField("proxy") else None,
+            lifted=mistakes.record("lifted_refusal", request.lifted_refusal) if request.lifted_refusal else None,
+        )
+
+
+def _prepare_body(request: pb.PrepareCommitmentRequest, asked: Asked) -> dict[str, Json]:
+    fields: dict[str, Json] = {"verification": request.verification}
+    if asked.proxy is not None:
+        digest = asked.proxy.authorisation_digest.hex()
+        fields["proxy"] = {**subject_body(asked.proxy.agent), "authorisation_digest": digest}
+    if request.publication_consent:
+        fields["publication_consent"] = asked.consent.value
+    if request.lifted_refusal:
+        fields["lifted_refusal"] = request.lifted_refusal
+    return body("PrepareCommitment", **fields)
 
 
 def acting(

@@ -14,6 +14,12 @@ from ledger.canonical import Json
 
 KIND = "证明事项型"
 ORGANISATION, PERSON = "法人及非法人组织", "自然人"
+PUBLICATION: Mapping[str, str] = {
+    "PUBLIC": "可向社会公开",
+    "LIMITED": "特定范围内公开",
+    "NOT_PUBLIC": "不可公开",
+}
+"""公开类型, by the words of the catalogue."""
 
 _FULFILMENT = {"CONFIRMED": "全部履行", "BROKEN": "全部未履行", "REPAIRED": "全部未履行"}
 _ENDED = frozenset({"CONFIRMED", "BROKEN", "REPAIRED", "INCONCLUSIVE", "WITHDRAWN", "LAPSED"})
@@ -53,8 +59,8 @@ def liability(document: Mapping[str, Json]) -> str:
 
 
 def publication(document: Mapping[str, Json]) -> str:
-    """Say 公开类型: how far the person was told that the letter is made public."""
-    return text(table(document["notice"])["publication"])
+    """Say 公开类型: how far the letter may be made public."""
+    return PUBLICATION[text(table(document["publication"])["scope"])]
 
 
 def content(document: Mapping[str, Json], *, sensitive: bool) -> str:

@@ -7,12 +7,32 @@ statement: knows the notice, meets the condition, accepts liability, true intent
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 
+from connectors.connector import Subject
+from gateway.rules.admission import subject_body
 from gateway.rules.kept import rows, table
 from ledger.canonical import Json
+
+
+class Consent(enum.Enum):
+    """What the applicant says to the publication that the item demands; NOT_SAID will do where nothing is published."""
+
+    NOT_SAID = "NOT_SAID"
+    AGREED = "AGREED"
+    DECLINED = "DECLINED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """Who acts for the applicant, and the SHA-256 of the authorisation (授权委托书)."""
+
+    agent: Subject = field(repr=False)
+    authorisation_digest: bytes
+
 
 TEMPLATE = "general"
 TEMPLATE_VERSION = 1
@@ -32,7 +52,7 @@ class Notice:
     data_protection: str
 
     def __post_init__(self) -> None:
-        missing = [field.name for field in fields(self) if not getattr(self, field.name).strip()]
+        missing = [part.name for part in fields(self) if not getattr(self, part.name).strip()]
         if missing:
             raise ValueError("the notice lacks: " + ", ".join(missing))
 
@@ -78,13 +98,16 @@ def build(
     case_id: str,
     prepared_at: datetime,
     expires_at: datetime,
+    publication: str,
+    consent: Consent,
+    proxy: Proxy | None,
 ) -> dict[str, Json]:
     """Build the document as a value; its canonical JSON is what is signed.
 
     `facts` are the label and the committed value of each parameter, in Chinese; `applicant` has name, id_type and
     id_number; `authority` unit and name; `matter` code and title.
     """
-    return {
+    document: dict[str, Json] = {
         "type": "chengxin/commitment-document",
         "version": 1,
         "template": {"id": TEMPLATE, "version": TEMPLATE_VERSION},
@@ -94,12 +117,18 @@ def build(
         "case": case_id,
         "authority": dict(authority),
         "applicant": dict(applicant),
-        "notice": {field.name: getattr(notice, field.name) for field in fields(notice)},
+        "notice": {part.name: getattr(notice, part.name) for part in fields(notice)},
         "facts": [{"label": label, "value": value} for label, value in facts.items()],
         "statement": list(STATEMENT),
+        "publication": {"scope": publication, "consent": consent.value},
         "prepared_at": prepared_at.isoformat(),
         "expires_at": expires_at.isoformat(),
     }
+    if proxy is not None:
+        document["proxy"] = {
+            **subject_body(proxy.agent), "authorisation_digest": proxy.authorisation_digest.hex(),
+        }  # fmt: skip
+    return document
 
 
 def text(document: Mapping[str, Json]) -> str:
@@ -113,6 +142,7 @@ def text(document: Mapping[str, Json]) -> str:
         f"办理事项:{matter['title']}({matter['code']})  办件号:{document['case']}",
         f"行政机关:{authority['name']}({authority['unit']})",
         f"申请人:{applicant['name']}  证件号码:{applicant['id_number']}",
+        *_agent_lines(document),
         "",
         "一、行政机关告知",
         f"  证明事项:{notice['item']}",
@@ -133,3 +163,10 @@ def text(document: Mapping[str, Json]) -> str:
         f"告知时间:{document['prepared_at']}  签署期限:{document['expires_at']}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _agent_lines(document: Mapping[str, Json]) -> list[str]:
+    if "proxy" not in document:
+        return []
+    agent = table(document["proxy"])
+    return [f"代理人:{agent['name']}  证件号码:{agent['id_number']}  授权委托书摘要:{agent['authorisation_digest']}"]

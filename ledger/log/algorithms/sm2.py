@@ -58,11 +58,15 @@ def decode_der(encoded: bytes) -> bytes:
     return signature
 
 
-class Sm2Verifier(NamedKey):
-    """An SM2 public key, a point of 65 bytes, under a key name."""
+class Sm2PublicKey:
+    """An SM2 public key: a point of the curve, as SEC1 writes it uncompressed (65 bytes).
 
-    def __init__(self, name: str, public: bytes) -> None:
-        super().__init__(name, prefix=TYPE, public=public)
+    Raises:
+        NoteError: it is no such point.
+        AlgorithmUnavailable: the extra `gm` is not installed.
+    """
+
+    def __init__(self, public: bytes) -> None:
         library = gmssl()
         if len(public) != PUBLIC_BYTES or public[:1] != b"\x04":
             raise NoteError("an SM2 public key is an uncompressed point of 65 bytes")
@@ -71,15 +75,30 @@ class Sm2Verifier(NamedKey):
         except library.InvalidValueError:
             raise NoteError("an SM2 public key is not a point of the curve") from None
 
-    def verify(self, message: bytes, signature: bytes) -> None:
-        """Verify 64 bytes, r and s; raises `NoteError` if they are bad."""
+    def verify(self, message: bytes, signature: bytes, identifier: bytes = IDENTIFIER) -> None:
+        """Verify r and s, 32 bytes each, over a message by the signer of this identifier; raises `NoteError`."""
         library = gmssl()
         try:
-            good = library.sm2_verify(self._point, message, encode_der(signature), IDENTIFIER)
+            good = library.sm2_verify(self._point, message, encode_der(signature), identifier)
         except library.GmsslInnerError:
             good = False
         if not good:
-            raise NoteError(f"bad signature of key {self.name!r}")
+            raise NoteError("bad SM2 signature")
+
+
+class Sm2Verifier(NamedKey):
+    """An SM2 public key, a point of 65 bytes, under a key name."""
+
+    def __init__(self, name: str, public: bytes) -> None:
+        super().__init__(name, prefix=TYPE, public=public)
+        self._key = Sm2PublicKey(public)
+
+    def verify(self, message: bytes, signature: bytes) -> None:
+        """Verify 64 bytes, r and s; raises `NoteError` if they are bad."""
+        try:
+            self._key.verify(message, signature)
+        except NoteError as bad:
+            raise NoteError(f"key {self.name!r}: {bad}") from None
 
 
 class Sm2Signer:

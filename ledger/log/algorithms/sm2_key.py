@@ -29,6 +29,25 @@ def _asn1crypto() -> tuple[Any, Any]:
     return keys, pem
 
 
+def point_of(public_key_info: bytes) -> bytes | None:
+    """Read the point (65 bytes) of a SubjectPublicKeyInfo (DER, RFC 5480); None if it is of no SM2 key.
+
+    Raises:
+        NoteError: it is no SubjectPublicKeyInfo.
+        AlgorithmUnavailable: the extra `gm` is not installed.
+    """
+    keys, _ = _asn1crypto()
+    try:
+        info = keys.PublicKeyInfo.load(public_key_info, strict=True)
+        if info["algorithm"]["algorithm"].native != "ec" or info["algorithm"]["parameters"].name != "named":
+            return None
+        curve = info["algorithm"]["parameters"].chosen.dotted
+        point = bytes(info["public_key"].native)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise NoteError("not a public key (SubjectPublicKeyInfo, DER)") from None
+    return point if curve == _CURVE_OID else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sm2PrivateKey:
     """An SM2 key pair: the number of 32 bytes, and the point of 64 bytes (x, y)."""

@@ -32,6 +32,7 @@ DOCUMENT = {
     "applicant": {"name": "示例甲", "id_type": "resident-id", "id_number": "230199198001010072"},
     "authority": {"unit": UNIT, "name": "示例局"},
     "notice": {"item": "残疾状况证明", "liability": "依法追究", "publication": "不公开"},
+    "publication": {"scope": "NOT_PUBLIC", "consent": "NOT_SAID"},
     "facts": [{"label": "残疾等级", "value": "二级"}],
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ import io
 import json
 import sqlite3
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -202,8 +202,10 @@ async def postgres_town(tmp_path: Path, postgres_url: str) -> AsyncIterator[Town
         yield here
 
 
-async def run_town(tmp_path: Path, url: str) -> AsyncIterator[Town]:
-    """Found a town and run its gateway until the caller is done."""
+async def run_town(
+    tmp_path: Path, url: str, configure: Callable[[House], None] = lambda _house: None
+) -> AsyncIterator[Town]:
+    """Found a town, let `configure` change its configuration, and run its gateway until the caller is done."""
     civil, drops, leases = tmp_path / "civil.sqlite3", tmp_path / "drops", tmp_path / "leases.sqlite3"
     drops.mkdir()
     execute(civil, "CREATE TABLE marriage (id_number TEXT, name TEXT, status TEXT)")
@@ -217,6 +219,7 @@ async def run_town(tmp_path: Path, url: str) -> AsyncIterator[Town]:
         url=url,
         remedy_days=0,
     )
+    configure(house)
     stop, port = asyncio.Event(), asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(Gateway(load_settings(house.config)).serve(port.set_result, stop))
     await asyncio.wait({serving, port}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,76 @@
+"""`chengxin evidence export` and `verify`: everything that proves one commitment, as one file that verifies offline."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from pathlib import Path
+
+import click
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+def add_to(group: click.Group) -> None:
+    """Add the group `evidence`."""
+    group.add_command(evidence)
+
+
+@click.group()
+def evidence() -> None:
+    """Write and verify evidence packs of commitments."""
+
+
+@evidence.command("export")
+@click.option("--config", type=click.Path(path_type=Path), default=Path("var/gateway.toml"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write.")
+@click.argument("record")
+def export(config: Path, out: Path, record: str) -> None:
+    """Write the evidence pack of a recorded commitment (RECORD: 32 hexadecimal digits). It holds personal data."""
+    from gateway.bootstrap import open_master_keys, pack_circumstances
+    from gateway.config import load_settings
+    from gateway.evidence_pack.collecting import collect
+    from ledger.commands import RecordReader
+
+    try:
+        identity = bytes.fromhex(record)
+    except ValueError:
+        identity = b""
+    if len(identity) != 16:
+        raise click.BadParameter("a record has 32 hexadecimal digits", param_hint="RECORD")
+    settings = load_settings(config)
+    keys = open_master_keys(settings.ledger)
+    with RecordReader(settings.ledger.url, origin=settings.ledger.origin, master_keys=keys) as reader:
+        pack = collect(reader, identity, pack_circumstances(settings))
+    out.touch(mode=0o600)
+    out.write_bytes(pack)
+    click.echo(f"wrote {out}: {len(pack)} bytes")
+
+
+@evidence.command("verify")
+@click.argument("file", type=_FILE)
+@click.option("--vkey", type=_FILE, required=True, help="The log's public key file; the first one, if it has changed.")
+@click.option("--anchors", type=_FILE, multiple=True, help="Believe these authorities (PEM), not the one in the pack.")
+@click.option("--crl", "lists", type=_FILE, multiple=True, help="A revocation list that came later; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify(*, file: Path, vkey: Path, anchors: tuple[Path, ...], lists: tuple[Path, ...], as_json: bool) -> None:
+    """Verify an evidence pack offline and name every check that fails; the exit status is then 1."""
+    from gateway.evidence_pack.checking import Believed, check_pack
+    from gateway.signatures.certificates import load_anchors
+
+    believed = Believed(
+        vkey=vkey.read_text("utf-8").strip(),
+        anchors=load_anchors(anchors),
+        lists=tuple(path.read_bytes() for path in lists),
+    )
+    report = check_pack(file.read_bytes(), believed)
+    if as_json:
+        checks = {check.name: check.failure or "ok" for check in report.checks}
+        click.echo(jsonlib.dumps({"ok": not report.failures, "checks": checks, "told": dict(report.told)}))
+    else:
+        for check in report.checks:
+            click.echo(f"FAILED {check.name}: {check.failure}" if check.failure else f"ok     {check.name}")
+        for name, value in report.told.items():
+            click.echo(f"{name}: {value}")
+    if report.failures:
+        sys.exit(1)

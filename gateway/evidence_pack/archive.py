@@ -1,0 +1,81 @@
+"""The file itself: a ZIP of flat names, stored uncompressed, with fixed times, so that equal content is equal bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import zipfile
+from collections.abc import Mapping
+
+MANIFEST = "MANIFEST"
+MOST_FILES = 64
+MOST_BYTES = 32 << 20
+_TIME = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP can say
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
+_PLAIN_FILE = 0o100644 << 16
+
+
+class NotAPack(ValueError):
+    """The file is no ZIP file of the form that `write_archive` writes."""
+
+
+def write_archive(files: Mapping[str, bytes]) -> bytes:
+    """Write files and their manifest as one ZIP."""
+    whole = {**files, MANIFEST: manifest(files)}
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(whole):
+            member = zipfile.ZipInfo(name, _TIME)
+            member.create_system = 3
+            member.external_attr = _PLAIN_FILE
+            archive.writestr(member, whole[name])
+    return target.getvalue()
+
+
+def manifest(files: Mapping[str, bytes]) -> bytes:
+    """Write the SHA-256 of every file, a line each, as `sha256sum` does."""
+    return "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)).encode()
+
+
+def read_archive(content: bytes) -> dict[str, bytes]:
+    """Read the files of a pack, the manifest among them; nothing is written anywhere.
+
+    Raises:
+        NotAPack: it is no ZIP file, or has odd names, names twice, compressed or too many files, or is too large.
+    """
+    if len(content) > MOST_BYTES:
+        raise NotAPack("the file is too large")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.infolist()
+            _require_plain(members)
+            return {member.filename: archive.read(member) for member in members}
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, EOFError) as error:
+        raise NotAPack(f"not an evidence pack ({error})") from error
+
+
+def _require_plain(members: list[zipfile.ZipInfo]) -> None:
+    names = [member.filename for member in members]
+    if len(members) > MOST_FILES or len(set(names)) != len(names):
+        raise NotAPack("too many files, or a name twice")
+    if not all(_NAME.fullmatch(name) for name in names):
+        raise NotAPack("a name that no pack has")
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise NotAPack("a compressed file")
+    if sum(member.file_size for member in members) > MOST_BYTES:
+        raise NotAPack("the files are too large")
+
+
+def manifest_mistakes(files: Mapping[str, bytes]) -> list[str]:
+    """Name every file that is not as the manifest says: altered, missing, or not in it."""
+    lines = [_LINE.fullmatch(line) for line in files.get(MANIFEST, b"").decode("ascii", "replace").splitlines()]
+    if not lines or not all(lines):
+        return ["there is no MANIFEST, or a line of it is malformed"]
+    told = {line[2]: line[1] for line in lines if line}
+    there = {name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name != MANIFEST}
+    mistakes = [f"{name} is missing" for name in sorted(told.keys() - there.keys())]
+    mistakes += [f"{name} is not in the MANIFEST" for name in sorted(there.keys() - told.keys())]
+    mistakes += [f"{name} was altered" for name in sorted(told.keys() & there.keys()) if told[name] != there[name]]
+    return mistakes

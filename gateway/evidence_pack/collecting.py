@@ -1,0 +1,254 @@
+"""From a recorded commitment to its pack: read the parts, open the commitments, write the file."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from gateway.errors import DocumentErased, EvidenceMissing, RecordNotFound
+from gateway.evidence_pack.archive import write_archive
+from gateway.evidence_pack.recipe import readme, steps
+from gateway.rules.kept import rows, table, text
+from gateway.signatures.certificates import parse_certificate
+from gateway.signatures.evidence import HANDWRITING, SIGNATURE
+from gateway.signatures.image import PNG
+from gateway.signatures.platform import parse_assertion, signature_der
+from ledger import Erased, HistoryLine, KeyHistory, VaultGroup, disclose, format_key_history
+from ledger.canonical import Json, canonical, parse_time
+from ledger.log.algorithms.ed25519 import Ed25519Verifier
+from ledger.log.checkpoint import read_checkpoint
+from ledger.log.note import parse_line, split_note
+from ledger.receipt import parse_receipt
+
+DOCUMENT = "document"
+"""The group of CommitmentPrepared that holds the document."""
+KEY = "key"
+"""The group of StaffKeyProposed that holds the key and whose it is."""
+STAFF_KEY_FILES = {
+    "StaffKeyProposed": "staff-key.disclosure.json",
+    "StaffKeyEnrolled": "staff-key-enrolled.tlog-proof",
+    "StaffKeyRevoked": "staff-key-revoked.tlog-proof",
+}
+"""What proves the life of a clerk's key, by the kind of the entry."""
+CHECK = Path(__file__).with_name("check.py")
+
+
+class RecordReader(Protocol):
+    """Where a commitment is read from: an open ledger, or a database beside a running one."""
+
+    def history(self, record: bytes) -> Sequence[HistoryLine]:
+        """Return the life of a record, oldest first."""
+
+    def document(self, index: int) -> Mapping[str, VaultGroup] | Erased:
+        """Return the document behind an entry, with the salts that open its commitments."""
+
+    def receipts(self, indices: Sequence[int]) -> list[bytes]:
+        """Return the receipts of entries, all against one checkpoint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What a pack holds beside the commitment itself."""
+
+    keys: Callable[[], KeyHistory]
+    """The keys of the log."""
+    text: Callable[[Mapping[str, Json]], str]
+    """Writes a document for reading."""
+    kept_list: Callable[[str], bytes | None]
+    """Gives a revocation list that was used, by its SHA-256 in hexadecimal."""
+    timestamp_roots: Path | None = None
+    """The root certificates of the time-stamping authority, PEM."""
+
+
+def collect(reader: RecordReader, record: bytes, circumstances: Circumstances, *, letter: bytes | None = None) -> bytes:
+    """Write the evidence pack of a recorded commitment; `letter` is the letter as PDF, where one was made.
+
+    Raises:
+        RecordNotFound: nothing was recorded under this record, or it is no commitment that was signed.
+        DocumentErased: its document was erased.
+        EvidenceMissing: a part of it is not kept here.
+    """
+    history = reader.history(record)
+    prepared, recorded = _entry(history, "CommitmentPrepared"), _entry(history, "CommitmentRecorded")
+    documents = [_opened(reader.document(index)) for index in (prepared, recorded)]
+    document = table(documents[0][DOCUMENT].value)
+    signature = table(documents[1][SIGNATURE].value)
+    staff_key = _staff_key_entries(reader, signature)
+    first, last, *of_key = reader.receipts([prepared, recorded, *staff_key.values()])
+    files = {
+        "document.json": canonical(document),
+        "document.txt": circumstances.text(document).encode(),
+        "signature.json": canonical(signature),
+        "entry.json": parse_receipt(last).leaf,
+        "recorded.tlog-proof": last,
+        "recorded.disclosure.json": disclose(last, documents[1], SIGNATURE),
+        "prepared.disclosure.json": disclose(first, documents[0], DOCUMENT),
+        "check.py": CHECK.read_bytes(),
+        **log_files(last, circumstances.keys()),
+        **evidence_files(signature, circumstances.kept_list),
+        **_handwriting_files(documents[1]),
+        **_staff_key_files(reader, staff_key, of_key),
+        **_timestamp_files(signature, circumstances.timestamp_roots),
+    }
+    if letter is not None:
+        files["letter.pdf"] = letter
+    return write_archive({**files, **_readmes(files, signature)})
+
+
+def _entry(history: Sequence[HistoryLine], kind: str) -> int:
+    found = [line.idx for line in history if line.kind == kind]
+    if not found:
+        raise RecordNotFound("signed commitment")
+    return found[-1]
+
+
+def _opened(document: Mapping[str, VaultGroup] | Erased) -> Mapping[str, VaultGroup]:
+    if isinstance(document, Erased):
+        raise DocumentErased
+    return document
+
+
+def _readmes(files: Mapping[str, bytes], signature: Mapping[str, Json]) -> dict[str, bytes]:
+    found = steps(
+        files.keys(),
+        kind=text(signature["type"]),
+        algorithm=text(signature["algorithm"]),
+        verified_at=parse_time(text(signature["verified_at"])),
+    )
+    return {"README.md": readme(found, chinese=False), "README.zh-CN.md": readme(found, chinese=True)}
+
+
+def log_files(receipt: bytes, keys: KeyHistory) -> dict[str, bytes]:
+    """Give the files about the log's signature over the checkpoint of a receipt.
+
+    Raises:
+        EvidenceMissing: no Ed25519 key of the log signed it.
+    """
+    note = parse_receipt(receipt).note
+    signed, lines = split_note(note)
+    verifiers = {
+        (one.name, one.key_id): one
+        for one in keys.verifiers_at(read_checkpoint(note).size)
+        if isinstance(one, Ed25519Verifier)
+    }
+    for line in map(parse_line, lines):
+        verifier = verifiers.get((line.name, line.key_id))
+        if verifier is not None:
+            key = Ed25519PublicKey.from_public_bytes(verifier.public)
+            return {
+                "log.vkey": keys.keys[0].vkey.encode() + b"\n",
+                "log.history": format_key_history(keys).encode(),
+                "log-key.pem": key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+                "checkpoint.txt": signed.encode(),
+                "checkpoint.sig": line.signature,
+            }
+    raise EvidenceMissing("the key that signed the checkpoint")
+
+
+def evidence_files(signature: Mapping[str, Json], kept_list: Callable[[str], bytes | None]) -> dict[str, bytes]:
+    """Give the files of the evidence as it was kept in the group `signature`; an image of handwriting is apart.
+
+    Raises:
+        EvidenceMissing: a revocation list that was used is not kept here.
+    """
+    match signature["type"]:
+        case "certificate":
+            return _certificate_files(signature, kept_list)
+        case "witnessed":
+            return {
+                "witness.json": text(signature["statement"]).encode(),
+                "signature.bin": bytes.fromhex(text(signature["signature"])),
+                "signer-key.pem": _pem("PUBLIC KEY", bytes.fromhex(text(signature["public_key"]))),
+            }
+        case "platform":
+            jws = text(signature["jws"])
+            assertion = parse_assertion(jws)
+            return {
+                "assertion.jws": jws.encode(),
+                "assertion.txt": assertion.signed,
+                "signature.bin": signature_der(assertion, str(assertion.header["alg"])),
+                "signer-key.pem": _pem("PUBLIC KEY", bytes.fromhex(text(signature["public_key"]))),
+            }
+    raise EvidenceMissing("a kind of signature that this version knows")
+
+
+def _handwriting_files(document: Mapping[str, VaultGroup]) -> dict[str, bytes]:
+    if HANDWRITING not in document:
+        return {}
+    handwriting = table(document[HANDWRITING].value)
+    name = "handwriting.png" if handwriting["media_type"] == PNG else "handwriting.jpg"
+    return {name: base64.b64decode(text(handwriting["image"]))}
+
+
+def _staff_key_entries(reader: RecordReader, signature: Mapping[str, Json]) -> dict[str, int]:
+    """Find the entries that proposed, enrolled and revoked the key of a clerk who witnessed, by kind."""
+    if signature["type"] != "witnessed":
+        return {}
+    history = reader.history(bytes.fromhex(text(signature["staff_key"])))
+    found = {line.kind: line.idx for line in history if line.kind in STAFF_KEY_FILES}
+    if "StaffKeyProposed" not in found or "StaffKeyEnrolled" not in found:
+        raise EvidenceMissing("the enrolment of the clerk's key")
+    return found
+
+
+def _staff_key_files(reader: RecordReader, entries: Mapping[str, int], receipts: Sequence[bytes]) -> dict[str, bytes]:
+    files = {}
+    for (kind, index), receipt in zip(entries.items(), receipts, strict=True):
+        content = receipt
+        if kind == "StaffKeyProposed":
+            content = disclose(receipt, _opened(reader.document(index)), KEY)
+        files[STAFF_KEY_FILES[kind]] = content
+    return files
+
+
+def _certificate_files(signature: Mapping[str, Json], kept_list: Callable[[str], bytes | None]) -> dict[str, bytes]:
+    leaf, *others = (parse_certificate(bytes.fromhex(text(one))) for one in rows(signature["certificates"]))
+    *intermediates, anchor = others
+    files = {
+        "signature.bin": bytes.fromhex(text(signature["signature"])),
+        "signer.pem": leaf.pem,
+        "signer-key.pem": _pem("PUBLIC KEY", leaf.public_key_info),
+        "anchor.pem": anchor.pem,
+    }
+    if intermediates:
+        files["intermediates.pem"] = b"".join(one.pem for one in intermediates)
+    for number, proof in enumerate(map(table, rows(signature["revocation"])), start=1):
+        name, content = _proof_file(number, proof, kept_list)
+        files[name] = content
+    return files
+
+
+def _proof_file(number: int, proof: Mapping[str, Json], kept_list: Callable[[str], bytes | None]) -> tuple[str, bytes]:
+    if proof["kind"] == "ocsp":
+        return f"revocation-{number}.ocsp", base64.b64decode(text(proof["content"]))
+    digest = text(proof["sha256"])
+    content = kept_list(digest)
+    if content is None:
+        raise EvidenceMissing(f"the revocation list {digest}")
+    return f"revocation-{number}.crl.pem", x509.load_der_x509_crl(content).public_bytes(Encoding.PEM)
+
+
+def _timestamp_files(signature: Mapping[str, Json], roots: Path | None) -> dict[str, bytes]:
+    stamp = signature["timestamp"]
+    if stamp is None:
+        return {}
+    try:
+        if roots is None:
+            raise FileNotFoundError
+        certificates = roots.read_bytes()
+    except OSError as error:
+        raise EvidenceMissing("the root certificates of the time-stamping authority") from error
+    return {"timestamp.tsr": base64.b64decode(text(table(stamp)["token"])), "tsa-roots.pem": certificates}
+
+
+def _pem(what: str, der: bytes) -> bytes:
+    encoded = base64.encodebytes(der).replace(b"\n", b"")
+    lines = [encoded[at : at + 64] for at in range(0, len(encoded), 64)]
+    return b"-----BEGIN %s-----\n%s\n-----END %s-----\n" % (what.encode(), b"\n".join(lines), what.encode())

@@ -1,0 +1,158 @@
+"""The README of a pack, in English and Chinese, with the commands of stock tools that verify this very pack."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.signatures.evidence import ECDSA_P256_SHA256, ECDSA_P384_SHA384, ED25519, RSA_PSS_SHA256, SM2_SM3
+
+SIGNED = {"certificate": "document.json", "witnessed": "witness.json", "platform": "assertion.txt"}
+"""By the type of the evidence, the file whose bytes signature.bin covers."""
+_SIGNED_WORDS = {
+    "certificate": ("The signature covers exactly document.json.", "签名恰好覆盖 document.json。"),
+    "witnessed": ("The clerk signed the witness statement.", "经办人签署了见证声明。"),
+    "platform": ("The platform signed its assertion.", "认证平台签署了认证结果。"),
+}
+_DISTINGUISHING_ID = "distid:1234567812345678"
+_RAW = "openssl pkeyutl -verify -rawin -pubin -inkey {key} -in {signed} -sigfile {signature}"
+_BY_DIGEST = "openssl dgst -{digest}{options} -verify signer-key.pem -signature signature.bin {signed}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One command, and what it shows, in English and Chinese."""
+
+    command: str
+    english: str
+    chinese: str
+
+
+def stamped(kind: str) -> str:
+    """Name the file whose bytes a time stamp is of."""
+    return "assertion.jws" if kind == "platform" else "signature.bin"
+
+
+def steps(files: Collection[str], *, kind: str, algorithm: str, verified_at: datetime) -> list[Step]:
+    """List the commands for a pack of these files; `kind` is the type of evidence, judged as of `verified_at`."""
+    epoch = int(verified_at.timestamp())
+    english, chinese = _SIGNED_WORDS[kind]
+    found = [
+        Step(command="sha256sum -c MANIFEST", english="No file was altered.", chinese="各文件均未改动。"),
+        *(_certificate_steps(files, algorithm, epoch) if kind == "certificate" else ()),
+        Step(command=verify_command(algorithm, SIGNED[kind]), english=english, chinese=chinese),
+    ]
+    if "timestamp.tsr" in files:
+        command = f"openssl ts -verify -in timestamp.tsr -data {stamped(kind)} -CAfile tsa-roots.pem -attime {epoch}"
+        english = (
+            "The signature existed at the time in the stamp (`openssl ts -reply -in timestamp.tsr -text` shows it)."
+        )
+        found.append(Step(command=command, english=english, chinese="签名在时间戳所载时间已存在。"))
+    return [
+        *found,
+        Step(
+            command=_RAW.format(key="log-key.pem", signed="checkpoint.txt", signature="checkpoint.sig"),
+            english="The log signed this checkpoint. Compare log.vkey with the key that the log publishes.",
+            chinese="台账签署了该检查点;请将 log.vkey 与台账公布的公钥比对。",
+        ),
+        Step(
+            command="python3 check.py",
+            english="The commitment is in the log, and its entries commit to this document and this signature.",
+            chinese="承诺已载入台账,其条目所承诺的即本文书与本签名。",
+        ),
+    ]
+
+
+def verify_command(algorithm: str, signed: str) -> str:
+    """Write the openssl command that verifies signature.bin over a file with the key in signer-key.pem."""
+    raw = _RAW.format(key="signer-key.pem", signed=signed, signature="signature.bin")
+    pss = " -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32"
+    return {
+        ED25519: raw,
+        ECDSA_P256_SHA256: _BY_DIGEST.format(digest="sha256", options="", signed=signed),
+        ECDSA_P384_SHA384: _BY_DIGEST.format(digest="sha384", options="", signed=signed),
+        RSA_PSS_SHA256: _BY_DIGEST.format(digest="sha256", options=pss, signed=signed),
+        SM2_SM3: f"{raw} -digest sm3 -pkeyopt {_DISTINGUISHING_ID}",
+    }[algorithm]
+
+
+def _certificate_steps(files: Collection[str], algorithm: str, epoch: int) -> list[Step]:
+    untrusted = " -untrusted intermediates.pem" if "intermediates.pem" in files else ""
+    options = f"-attime {epoch} -CAfile anchor.pem{untrusted}"
+    if algorithm == SM2_SM3:
+        options += f" -vfyopt {_DISTINGUISHING_ID}"
+    found = [
+        Step(
+            command=f"openssl verify {options} signer.pem",
+            english="The certificate leads to anchor.pem (compare it with the authority's own) and was valid then.",
+            chinese="证书链至 anchor.pem(请与签发机构公布的证书比对),且签署时有效。",
+        ),
+        Step(
+            command="openssl x509 -in signer.pem -noout -pubkey | cmp - signer-key.pem",
+            english="signer-key.pem is the key of this certificate.",
+            chinese="signer-key.pem 即该证书的公钥。",
+        ),
+    ]
+    lists = [name for name in sorted(files) if name.endswith(".crl.pem")]
+    if lists and algorithm != SM2_SM3:
+        english, chinese = "It was not revoked then, by the list that was used.", "依据当时的吊销列表,签署时未被吊销。"
+        named = " ".join(f"-CRLfile {name}" for name in lists)
+        found.append(
+            Step(command=f"openssl verify {options} -crl_check {named} signer.pem", english=english, chinese=chinese)
+        )
+    elif lists:  # openssl 3 has no option that tells it the signer's identifier of a list
+        english = "The list that was used, for reading: openssl verifies no SM2 signature of a list."
+        chinese = "当时所用的吊销列表(仅供阅读:openssl 不能核验国密签名的吊销列表)。"
+        found.append(Step(command=f"openssl crl -in {lists[0]} -noout -text", english=english, chinese=chinese))
+    issuer = "intermediates.pem" if untrusted else "anchor.pem"
+    return found + [_answer_step(name, issuer, epoch) for name in sorted(files) if name.endswith(".ocsp")]
+
+
+def _answer_step(name: str, issuer: str, epoch: int) -> Step:
+    command = (
+        f"openssl ocsp -respin {name} -issuer {issuer} -cert signer.pem -CAfile anchor.pem -verify_other {issuer} "
+        f"-attime {epoch} -validity_period 3000000000"
+    )
+    return Step(
+        command=command,
+        english="It was not revoked then, by the OCSP answer that was used.",
+        chinese="依据当时的 OCSP 应答,签署时未被吊销。",
+    )
+
+
+def readme(found: Sequence[Step], *, chinese: bool) -> bytes:
+    """Write the README of a pack."""
+    commands = "\n".join(f"# {one.chinese if chinese else one.english}\n{one.command}\n" for one in found)
+    return (_CHINESE if chinese else _ENGLISH).replace("COMMANDS", commands.rstrip()).encode()
+
+
+_ENGLISH = """\
+# Evidence of a personal commitment
+
+This folder proves that one person signed one commitment (document.json; document.txt is the same for reading), that
+the signature held when it was recorded, and that it was recorded in an append-only log. It holds personal data.
+
+Nothing of ours is needed to verify it: a shell, OpenSSL 3 and Python 3 are. Unpack it, go into the folder, and run each
+command; every one must succeed (exit status 0).
+
+```sh
+COMMANDS
+```
+
+`chengxin evidence verify PACK --vkey log.pub` runs all checks at once and names each that fails.
+"""
+_CHINESE = """\
+# 个人告知承诺证据包
+
+本目录证明:某人签署了一份承诺(document.json;document.txt 为同一内容的可读文本),该签名在受理时有效,并已载入只增不改的
+台账。其中含有个人信息,请妥善保管。
+
+核验不需要我们的任何软件,只需命令行、OpenSSL 3 和 Python 3。解压后进入目录,逐条执行下列命令,每条都应成功(退出码为 0)。
+
+```sh
+COMMANDS
+```
+
+`chengxin evidence verify 证据包 --vkey log.pub` 可一次完成全部核验,并指出每一项不符之处。
+"""

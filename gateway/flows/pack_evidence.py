@@ -1,0 +1,47 @@
+"""Hand out everything that proves a commitment, as one file, to who may see the commitment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gateway.evidence_pack.collecting import Circumstances, collect
+from gateway.flows.look_up import LookUp, checkpoint_size
+from gateway.rules.roles import Caller
+from ledger import Erased, HistoryLine, Ledger, VaultGroup
+
+
+class PackEvidence:
+    """Writes evidence packs from the open ledger."""
+
+    def __init__(self, *, ledger: Ledger, look_up: LookUp, circumstances: Circumstances) -> None:
+        self._ledger = ledger
+        self._look_up = look_up
+        self._circumstances = circumstances
+
+    async def pack(self, record: bytes, caller: Caller) -> bytes:
+        """Write the pack of a commitment of the caller's own unit, or of any for an auditor.
+
+        Raises:
+            RecordNotFound: no such commitment that the caller may see, or it was not signed.
+            DocumentErased: its document was erased.
+            EvidenceMissing: a part of it is not kept here.
+        """
+        row = await self._look_up.visible("commitment", record, caller)
+        return await self._ledger.read(lambda: collect(_Open(self._ledger), row.record, self._circumstances))
+
+
+class _Open:
+    """An open ledger as a `RecordReader`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def history(self, record: bytes) -> Sequence[HistoryLine]:
+        return self._ledger.register().history(record)
+
+    def document(self, index: int) -> Mapping[str, VaultGroup] | Erased:
+        return self._ledger.document(index)
+
+    def receipts(self, indices: Sequence[int]) -> list[bytes]:
+        size = checkpoint_size(self._ledger.checkpoint())
+        return [self._ledger.receipt(index, size) for index in indices]

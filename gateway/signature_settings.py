@@ -1,0 +1,119 @@
+"""From the section `[signatures]` of the configuration to what accepts signatures; every mistake named at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from cryptography.hazmat.primitives import serialization
+
+from gateway.config import PlatformKeySettings, PlatformSettings, SignatureSettings, TimestampSettings
+from gateway.errors import ConfigurationError, SignatureRefused
+from gateway.signatures import FindStaffKey, RevocationSettings, Signatures, StaffKey, Trust
+from gateway.signatures.algorithms import read_public_key, require_algorithm
+from gateway.signatures.certificates import Certificate, load_anchors
+from gateway.signatures.chain import Chains
+from gateway.signatures.platform import ALGORITHMS, Platform, PlatformKey
+from gateway.signatures.revocation import RevocationRule
+from gateway.signatures.statuses import StatusSources
+from gateway.signatures.witnessed import WitnessRules
+from ledger.anchors.authority import TimestampAuthority
+from ledger.anchors.token import load_roots
+from ledger.errors import ExtraMissing, KeyFileError
+
+_Opened = TypeVar("_Opened")
+
+
+async def no_staff_key(_record: bytes) -> StaffKey | None:
+    """Find no key: where nobody enrols keys of clerks, no witnessed signature is accepted."""
+    return None
+
+
+def open_signatures(settings: SignatureSettings, staff_keys: FindStaffKey = no_staff_key) -> Signatures:
+    """Read anchors, keys and root certificates, and make what accepts signatures.
+
+    Raises:
+        ConfigurationError: names every file that cannot be used.
+    """
+    mistakes: list[str] = []
+    anchors = _noting(mistakes, lambda: load_anchors(settings.anchors_files)) or ()
+    platforms = [_platform(one, mistakes) for one in settings.platforms]
+    stamps = settings.timestamps
+    authority = None if stamps is None else _noting(mistakes, lambda: _authority(stamps))
+    if mistakes:
+        raise ConfigurationError("signatures", mistakes)
+    return Signatures(
+        _trust(settings, anchors, platforms),
+        staff_keys=staff_keys,
+        revocation=RevocationSettings(
+            rule=RevocationRule(settings.revocation),
+            fresh=settings.revocation_fresh,
+            every=settings.revocation_every,
+            sources=status_sources(settings),
+        ),
+        timestamps=authority,
+        timestamps_required=stamps is None or stamps.required,
+    )
+
+
+def status_sources(settings: SignatureSettings) -> StatusSources:
+    """Say where revocation lists and OCSP answers come from, and where lists are kept."""
+    return StatusSources(
+        folder=settings.revocation_folder,
+        list_urls=settings.revocation_urls,
+        ocsp_url=settings.ocsp_url,
+        kept=settings.kept_lists_folder,
+        timeout=settings.revocation_timeout.total_seconds(),
+    )
+
+
+def _trust(settings: SignatureSettings, anchors: Sequence[Certificate], platforms: Sequence[Platform]) -> Trust:
+    chains = Chains(anchors, most_intermediates=settings.most_intermediates, policies=settings.required_policies)
+    witness = WitnessRules(tolerance=settings.witness_tolerance, most_image_bytes=settings.handwriting_max_bytes)
+    return Trust(chains=chains, platforms=tuple(platforms), witness=witness)
+
+
+def _platform(settings: PlatformSettings, mistakes: list[str]) -> Platform:
+    keys = [key for one in settings.keys if (key := _platform_key(one, mistakes)) is not None]
+    return Platform(
+        issuer=settings.issuer,
+        audience=settings.audience,
+        keys=tuple(keys),
+        leeway=settings.leeway,
+        longest_life=settings.longest_life,
+    )
+
+
+def _platform_key(settings: PlatformKeySettings, mistakes: list[str]) -> PlatformKey | None:
+    try:
+        info = _public_key_info(settings.public_key_file)
+        key = read_public_key(info)
+        require_algorithm(ALGORITHMS[settings.algorithm], key)
+    except (OSError, ValueError) as error:
+        mistakes.append(f"{settings.public_key_file}: holds no public key (PEM) ({type(error).__name__})")
+    except SignatureRefused as error:
+        mistakes.append(f"{settings.public_key_file}: {error}")
+    else:
+        return PlatformKey(kid=settings.kid, algorithm=settings.algorithm, key=key, public_key=info)
+    return None
+
+
+def _public_key_info(path: Path) -> bytes:
+    key = serialization.load_pem_public_key(path.read_bytes())
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _authority(settings: TimestampSettings) -> TimestampAuthority:
+    roots = load_roots(settings.tsa_root_file, settings.tsa_policy)
+    return TimestampAuthority(settings.tsa_url, roots, timeout=settings.timeout.total_seconds())
+
+
+def _noting(mistakes: list[str], open_: Callable[[], _Opened]) -> _Opened | None:
+    try:
+        return open_()
+    except ConfigurationError as error:
+        mistakes += error.mistakes
+    except (KeyFileError, ExtraMissing) as error:
+        mistakes.append(str(error))
+    return None

@@ -1,0 +1,92 @@
+"""Who issued what: verifying the signature of a certificate, a revocation list or an OCSP answer (RFC 5280, 5758).
+
+The algorithms are a closed list; SHA-1 and MD5 are not on it. SM2 with SM3 as GM/T 0015 names it.
+"""
+
+from __future__ import annotations
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.x509.oid import SignatureAlgorithmOID as Algorithm
+
+from gateway.signatures.algorithms import VerifyingKey
+from ledger.errors import NoteError
+from ledger.log.algorithms.sm2 import Sm2PublicKey, decode_der
+
+SM2_WITH_SM3 = x509.ObjectIdentifier("1.2.156.10197.1.501")
+MINIMUM_ISSUER_RSA_BITS = 2048
+_HASHES: dict[x509.ObjectIdentifier, hashes.HashAlgorithm] = {
+    Algorithm.RSA_WITH_SHA256: hashes.SHA256(),
+    Algorithm.RSA_WITH_SHA384: hashes.SHA384(),
+    Algorithm.RSA_WITH_SHA512: hashes.SHA512(),
+    Algorithm.ECDSA_WITH_SHA256: hashes.SHA256(),
+    Algorithm.ECDSA_WITH_SHA384: hashes.SHA384(),
+    Algorithm.ECDSA_WITH_SHA512: hashes.SHA512(),
+}
+_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+
+
+class NotIssued(Exception):
+    """The signature of a certificate, a list or an answer is not the issuer's, or of an algorithm not accepted."""
+
+
+def verify_issued(
+    key: VerifyingKey,
+    algorithm: x509.ObjectIdentifier,
+    signature: bytes,
+    signed: bytes,
+    parameters: padding.PSS | None = None,
+) -> None:
+    """Verify an issuer's signature over the to-be-signed bytes; `parameters` are those of RSASSA-PSS.
+
+    Raises:
+        NotIssued: it is not this key's, or the algorithm is not accepted.
+    """
+    try:
+        match key:
+            case Sm2PublicKey() if algorithm == SM2_WITH_SM3:
+                key.verify(signed, decode_der(signature))
+            case ed25519.Ed25519PublicKey() if algorithm == Algorithm.ED25519:
+                key.verify(signature, signed)
+            case ec.EllipticCurvePublicKey(curve=curve) if isinstance(curve, _CURVES) and _is_ecdsa(algorithm):
+                key.verify(signature, signed, ec.ECDSA(_HASHES[algorithm]))
+            case rsa.RSAPublicKey(key_size=bits) if bits >= MINIMUM_ISSUER_RSA_BITS:
+                _verify_rsa(key, algorithm, signature, signed, parameters)
+            case _:
+                raise NotIssued(f"algorithm {algorithm.dotted_string} with this key is not accepted")
+    except (InvalidSignature, NoteError) as error:
+        raise NotIssued("the signature is not the issuer's") from error
+
+
+def _is_ecdsa(algorithm: x509.ObjectIdentifier) -> bool:
+    return algorithm.dotted_string.startswith("1.2.840.10045.4.") and algorithm in _HASHES
+
+
+def _verify_rsa(
+    key: rsa.RSAPublicKey,
+    algorithm: x509.ObjectIdentifier,
+    signature: bytes,
+    signed: bytes,
+    parameters: padding.PSS | None,
+) -> None:
+    if algorithm == Algorithm.RSASSA_PSS and parameters is not None:
+        digest = parameters.mgf._algorithm
+        if isinstance(digest, hashes.SHA256 | hashes.SHA384 | hashes.SHA512):
+            key.verify(signature, signed, parameters, digest)
+            return
+    elif algorithm in _HASHES and not _is_ecdsa(algorithm):
+        key.verify(signature, signed, padding.PKCS1v15(), _HASHES[algorithm])
+        return
+    raise NotIssued(f"algorithm {algorithm.dotted_string} with an RSA key is not accepted")
+
+
+def verify_certificate_issued(child: x509.Certificate, key: VerifyingKey) -> None:
+    """Verify that a certificate is signed by a key; raises `NotIssued`."""
+    algorithm = child.signature_algorithm_oid
+    parameters = None
+    if algorithm == Algorithm.RSASSA_PSS:
+        found = child.signature_algorithm_parameters
+        parameters = found if isinstance(found, padding.PSS) else None
+    verify_issued(key, algorithm, child.signature, child.tbs_certificate_bytes, parameters)

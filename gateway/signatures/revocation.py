@@ -1,0 +1,304 @@
+"""Whether a certificate was revoked before it signed: revocation lists (RFC 5280 section 5) and OCSP (RFC 6960).
+
+Revoked before the signing is refused; revoked after it stands. What is stale, of another issuer, indirect, partial by
+reason or a delta says nothing. Who says nothing leaves the status unknown, and the configured rule decides:
+
+    require         unknown is refused
+    if-available    unknown is accepted
+    off             nobody is asked
+
+Lists of SM2 authorities are read; OCSP answers are of the other algorithms only.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import CRLEntryExtensionOID, ExtendedKeyUsageOID, ExtensionOID
+
+from gateway.errors import SignatureRefused
+from gateway.signatures.certificates import Certificate, parse_certificate
+from gateway.signatures.chain import Chain
+from gateway.signatures.issuing import NotIssued, verify_certificate_issued, verify_issued
+
+LONGEST_LIST = 2 << 20
+"""Bytes of a revocation list; an authority with more revocations is asked by OCSP."""
+LONGEST_ANSWER = 64 << 10
+_SKEW = timedelta(minutes=5)
+
+
+class RevocationRule(enum.Enum):
+    """What is done about certificates whose status is unknown."""
+
+    REQUIRE = "require"
+    IF_AVAILABLE = "if-available"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What told that a certificate was not revoked: `crl` or `ocsp`, as it came (DER)."""
+
+    kind: str
+    content: bytes = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class RevocationList:
+    """A parsed revocation list: since when each serial number is revoked."""
+
+    content: bytes = field(repr=False)
+    parsed: x509.CertificateRevocationList = field(repr=False)
+    issuer: bytes = field(repr=False)
+    revoked: Mapping[int, datetime] = field(repr=False)
+    of_people: bool
+    of_authorities: bool
+    verified: dict[bytes, bool] = field(default_factory=dict, repr=False)
+    """By digest of an issuer's certificate: whether the list is signed by it."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the list, hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    def is_of(self, issuer: Certificate) -> bool:
+        """Tell whether the list is issued and signed by an authority."""
+        known = self.verified.get(issuer.digest)
+        if known is None:
+            known = self.verified[issuer.digest] = self.issuer == issuer.subject and self._signed_by(issuer)
+        return known
+
+    def _signed_by(self, issuer: Certificate) -> bool:
+        if issuer.usage is not None and not issuer.usage.crl_sign:
+            return False
+        try:
+            verify_issued(
+                issuer.key,
+                self.parsed.signature_algorithm_oid,
+                self.parsed.signature,
+                self.parsed.tbs_certlist_bytes,
+            )
+        except NotIssued:
+            return False
+        return True
+
+
+class UnusableStatus(ValueError):
+    """A revocation list or OCSP answer that does not parse, or cannot say anything about whole certificates."""
+
+
+def read_list(content: bytes) -> RevocationList:
+    """Read a revocation list, DER or PEM.
+
+    Raises:
+        UnusableStatus: it does not parse, is too long, or is a delta, indirect or partial list.
+    """
+    if len(content) > LONGEST_LIST:
+        raise UnusableStatus(f"a revocation list may have {LONGEST_LIST} bytes")
+    try:
+        pem = content.lstrip().startswith(b"-----BEGIN")
+        parsed = x509.load_pem_x509_crl(content) if pem else x509.load_der_x509_crl(content)
+        people, authorities = _scope(parsed.extensions)
+        revoked = {one.serial_number: _since(one) for one in parsed}
+        return RevocationList(
+            content=parsed.public_bytes(Encoding.DER),
+            parsed=parsed,
+            issuer=parsed.issuer.public_bytes(),
+            revoked=revoked,
+            of_people=people,
+            of_authorities=authorities,
+        )
+    except UnusableStatus:
+        raise
+    except Exception as error:  # the parser raises whatever it likes on hostile bytes: none of them is a list
+        raise UnusableStatus(f"not a usable revocation list ({type(error).__name__})") from error
+
+
+def _scope(extensions: x509.Extensions) -> tuple[bool, bool]:
+    """Tell whether a list is of people's and of authorities' certificates."""
+    people = authorities = True
+    for one in extensions:
+        if isinstance(one.value, x509.IssuingDistributionPoint):
+            point = one.value
+            if point.indirect_crl or point.only_some_reasons or point.only_contains_attribute_certs:
+                raise UnusableStatus("an indirect or partial list")
+            people, authorities = not point.only_contains_ca_certs, not point.only_contains_user_certs
+        elif one.critical:
+            raise UnusableStatus("a list with a critical extension that is not understood")
+    return people, authorities
+
+
+def _since(one: x509.RevokedCertificate) -> datetime:
+    """Give since when a certificate is not to be believed: its key may have been lost before it was revoked."""
+    since = one.revocation_date_utc
+    for extension in one.extensions:
+        if extension.oid == CRLEntryExtensionOID.INVALIDITY_DATE:
+            lost: x509.InvalidityDate = extension.value
+            since = min(since, lost.invalidity_date_utc)
+        elif extension.critical and extension.oid != CRLEntryExtensionOID.CRL_REASON:
+            raise UnusableStatus("an entry with a critical extension that is not understood")
+    return since
+
+
+class Revocations:
+    """What is known of revocations: lists by issuer and OCSP answers by serial number; immutable."""
+
+    def __init__(
+        self,
+        lists: Sequence[RevocationList] = (),
+        answers: Sequence[bytes] = (),
+        *,
+        rule: RevocationRule = RevocationRule.OFF,
+        fresh: timedelta = timedelta(days=7),
+    ) -> None:
+        self.rule = rule
+        self._fresh = fresh
+        self._lists = tuple(lists)
+        self._answers: dict[int, tuple[ocsp.OCSPResponse, ...]] = {}
+        self._add(answers)
+
+    def _add(self, answers: Sequence[bytes]) -> None:
+        for answer in filter(None, map(_parsed_answer, answers)):
+            for serial in {one.serial_number for one in answer.responses}:
+                self._answers[serial] = (*self._answers.get(serial, ()), answer)
+
+    def check(self, chain: Chain, *, at: datetime, now: datetime) -> tuple[tuple[Proof, ...], bool]:
+        """Check every certificate of a chain but its anchor; `at` is when it signed, `now` what freshness is of.
+
+        Returns:
+            What told so, and whether every status is known.
+
+        Raises:
+            SignatureRefused: a certificate was revoked before the signing.
+        """
+        if self.rule is RevocationRule.OFF:
+            return (), True
+        found = [self._status(one, issuer, at, now) for one, issuer in chain.links()]
+        return tuple(dict.fromkeys(one for one in found if one is not None)), None not in found
+
+    def unknown(self, chain: Chain, *, at: datetime, now: datetime) -> list[tuple[Certificate, Certificate]]:
+        """Give the certificates, each with its issuer, of which nothing usable is known."""
+        if self.rule is RevocationRule.OFF:
+            return []
+        return [(one, issuer) for one, issuer in chain.links() if self._status(one, issuer, at, now) is None]
+
+    def with_answers(self, answers: Sequence[bytes]) -> Revocations:
+        """Give what is known with these OCSP answers as well; what does not parse is left out."""
+        more = Revocations(self._lists, rule=self.rule, fresh=self._fresh)
+        more._answers = dict(self._answers)
+        more._add(answers)
+        return more
+
+    def _status(self, one: Certificate, issuer: Certificate, at: datetime, now: datetime) -> Proof | None:
+        """Find what tells of one certificate; every usable source is heard, for one may know of a revocation first."""
+        told: Proof | None = None
+        for crl in self._lists:
+            covers = crl.of_authorities if one.authority else crl.of_people
+            if not covers or not self._is_fresh(crl.parsed.last_update_utc, crl.parsed.next_update_utc, now):
+                continue
+            if crl.is_of(issuer):
+                _require_not_revoked(crl.revoked.get(one.parsed.serial_number), at)
+                told = told or Proof(kind="crl", content=crl.content)
+        for answer in self._answers.get(one.parsed.serial_number, ()):
+            single = _single_answer(answer, one, issuer)
+            if single is None or not self._is_fresh(single.this_update_utc, single.next_update_utc, now):
+                continue
+            if single.certificate_status is ocsp.OCSPCertStatus.UNKNOWN or not _answered_by(answer, issuer):
+                continue
+            _require_not_revoked(single.revocation_time_utc, at)
+            told = told or Proof(kind="ocsp", content=answer.public_bytes(Encoding.DER))
+        return told
+
+    def _is_fresh(self, since: datetime, until: datetime | None, now: datetime) -> bool:
+        return since <= now + _SKEW and now - since <= self._fresh and (until is None or now <= until)
+
+
+def _require_not_revoked(since: datetime | None, at: datetime) -> None:
+    if since is not None and since <= at:
+        raise SignatureRefused(
+            "CERTIFICATE_REVOKED", "the certificate had been revoked when it signed", "签名证书在签署前已被吊销。"
+        )
+
+
+def require_known(rule: RevocationRule, known: bool) -> None:
+    """Apply the rule about unknown statuses; raises `SignatureRefused`."""
+    if rule is RevocationRule.REQUIRE and not known:
+        raise SignatureRefused(
+            "REVOCATION_UNKNOWN",
+            "whether the certificate is revoked cannot be told, and must be",
+            "无法确认签名证书是否已被吊销,请稍后重试。",
+        )
+
+
+def _parsed_answer(content: bytes) -> ocsp.OCSPResponse | None:
+    if len(content) > LONGEST_ANSWER:
+        return None
+    try:
+        answer = ocsp.load_der_ocsp_response(content)
+        good = answer.response_status is ocsp.OCSPResponseStatus.SUCCESSFUL and any(answer.responses)
+        _ = answer.certificates, answer.produced_at_utc
+    except Exception:  # the parser raises whatever it likes on hostile bytes: none of them is an answer
+        return None
+    return answer if good else None
+
+
+def _single_answer(answer: ocsp.OCSPResponse, one: Certificate, issuer: Certificate) -> ocsp.OCSPSingleResponse | None:
+    try:
+        for single in answer.responses:
+            if single.serial_number == one.parsed.serial_number:
+                asked = question(one, issuer, single.hash_algorithm)
+                if (asked.issuer_name_hash, asked.issuer_key_hash) == (single.issuer_name_hash, single.issuer_key_hash):
+                    return single
+    except (ValueError, UnsupportedAlgorithm):  # a hash that is not known, or an issuer with an SM2 key
+        return None
+    return None
+
+
+def question(one: Certificate, issuer: Certificate, algorithm: hashes.HashAlgorithm) -> ocsp.OCSPRequest:
+    """Build the OCSP question about a certificate; `algorithm` hashes the issuer's name and key.
+
+    Raises:
+        UnsupportedAlgorithm: the issuer's key is of SM2.
+    """
+    return ocsp.OCSPRequestBuilder().add_certificate(one.parsed, issuer.parsed, algorithm).build()
+
+
+def _answered_by(answer: ocsp.OCSPResponse, issuer: Certificate) -> bool:
+    """Tell whether the issuer, or a responder that it certified for this alone, signed an answer (RFC 6960 4.2.2.2)."""
+    keys = [issuer.key]
+    for given in answer.certificates:
+        try:
+            responder = parse_certificate(given.public_bytes(Encoding.DER))
+            verify_certificate_issued(responder.parsed, issuer.key)
+        except (SignatureRefused, NotIssued):
+            continue
+        named = responder.purposes is not None and ExtendedKeyUsageOID.OCSP_SIGNING in responder.purposes
+        in_time = responder.starts <= answer.produced_at_utc <= responder.ends
+        if named and in_time and responder.issuer == issuer.subject and not _critical_beyond(responder):
+            keys.append(responder.key)
+    for key in keys:
+        try:
+            verify_issued(key, answer.signature_algorithm_oid, answer.signature, answer.tbs_response_bytes)
+        except NotIssued:
+            continue
+        return True
+    return False
+
+
+def _critical_beyond(responder: Certificate) -> bool:
+    allowed = {ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE, ExtensionOID.EXTENDED_KEY_USAGE}
+    return any(one.critical and one.oid not in allowed for one in responder.parsed.extensions)

@@ -1,0 +1,322 @@
+"""Evidence packs of real commitments: verified offline by us, by openssl and plain Python, and refused when altered."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import uuid
+import zipfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+
+import grpc
+import pytest
+from click.testing import CliRunner
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509 import ocsp
+
+from gateway.cli import cli
+from gateway.evidence_pack.archive import MANIFEST, manifest, write_archive
+from gateway.evidence_pack.checking import Believed, Report, check_pack
+from gateway.founding import House
+from gateway.signatures.certificates import parse_certificate
+from gateway.v1 import commitment_pb2 as pb
+from tests.gateway.signatures.authorities import Key, Sm2Key, p256, root
+from tests.gateway.signatures.test_accepting import answering
+from tests.ledger.anchors.tsa import OPENSSL, found_authority, granting, serving
+
+from .conftest import TIMEOUT, Town, operator, question, run_town
+from .test_refusals import refusal
+from .test_signatures import Evidence, Signing, asserted, by_certificate, record
+
+KEYS: dict[str, Callable[[], Key]] = {
+    "P-256": p256,
+    "P-384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "Ed25519": ed25519.Ed25519PrivateKey.generate,
+    "RSA": lambda: rsa.generate_private_key(65537, 3072),
+}
+HOUR = timedelta(hours=1)
+pytestmark = pytest.mark.skipif(OPENSSL is None, reason="the openssl command is not installed")
+
+
+@pytest.fixture
+def signing() -> Signing:
+    return Signing()
+
+
+@pytest.fixture
+async def stamped_town(tmp_path: Path, signing: Signing) -> AsyncIterator[Town]:
+    """A town that looks at revocations and has every signature time-stamped, by a real authority."""
+    authority = found_authority(tmp_path / "tsa")
+    with serving(granting(authority)) as url:
+
+        def configure(house: House) -> None:
+            signing.configure(house)
+            settings = f'[signatures.timestamps]\ntsa_url = "{url}"\ntsa_root_file = "{authority.root}"\n'
+            text = house.config.read_text("utf-8").replace("# [signatures.timestamps]", f"{settings}#", 1)
+            house.config.write_text(text, "utf-8")
+
+        async for here in run_town(tmp_path, "sqlite:///ledger.sqlite3", configure):
+            yield here
+
+
+async def prepare(town: Town, case: str) -> pb.PrepareCommitmentResponse:
+    answer = await town.verification().Verify(question(case), timeout=TIMEOUT)
+    asked = pb.PrepareCommitmentRequest(
+        request_id=str(uuid.uuid4()), verification=answer.verification.record, operator=operator("clerk")
+    )
+    return await town.commitment().PrepareCommitment(asked, timeout=TIMEOUT)
+
+
+async def packed(town: Town, case: str, sign: Callable[[bytes], Evidence]) -> tuple[str, bytes]:
+    """Record a commitment and get its pack."""
+    document = await prepare(town, case)
+    await record(town, document, sign(document.document))
+    answer = await town.commitment().GetEvidencePack(pb.GetEvidencePackRequest(record=document.record), timeout=TIMEOUT)
+    return document.record, answer.pack
+
+
+def unpacked(pack: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(BytesIO(pack)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def checked(town: Town, pack: bytes, **believed: object) -> Report:
+    return check_pack(pack, Believed(vkey=town.house.vkey.read_text().strip(), **believed))  # type: ignore[arg-type]
+
+
+def failed(town: Town, pack: bytes, **believed: object) -> dict[str, str]:
+    return {check.name: check.failure for check in checked(town, pack, **believed).failures}
+
+
+def follow_the_readme(folder: Path, pack: bytes, name: str = "README.md") -> list[str]:
+    """Do what the README in a pack says, on a machine without this project; every command must succeed."""
+    folder.mkdir()
+    for file, content in unpacked(pack).items():
+        (folder / file).write_bytes(content)
+    block = re.search(r"```sh\n(.*?)```", (folder / name).read_text("utf-8"), re.S)
+    assert block is not None
+    commands = [line for line in block[1].splitlines() if line and not line.startswith("#")]
+    bare = folder.with_suffix(".bin")
+    bare.mkdir()
+    (bare / "python3").symlink_to(sys.executable)
+    for command in commands:
+        done = subprocess.run(
+            ["sh", "-e", "-c", command], check=False, cwd=folder, capture_output=True, text=True, timeout=60,
+            env={"PATH": f"{bare}:/usr/bin:/bin", "PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1"},
+        )  # fmt: skip
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        assert "FAILED" not in done.stdout
+    return commands
+
+
+async def test_a_pack_of_every_algorithm_verifies_by_us_and_by_following_its_readme(
+    stamped_town: Town, signing: Signing, tmp_path: Path
+) -> None:
+    for case, make in KEYS.items():
+        key = make()
+        _, pack = await packed(
+            stamped_town, case, lambda content, k=key: by_certificate(k, content, signing.certificate(k))  # type: ignore[misc]
+        )  # fmt: skip
+
+        report = checked(stamped_town, pack)
+        assert report.failures == ()
+        assert [check.name for check in report.checks][-2:] == ["revocation", "time stamp"]
+        commands = follow_the_readme(tmp_path / case, pack)
+        assert [command.split()[:2] for command in commands] == [
+            ["sha256sum", "-c"], ["openssl", "verify"], ["openssl", "x509"], ["openssl", "verify"],
+            ["openssl", "pkeyutl" if case == "Ed25519" else "dgst"], ["openssl", "ts"], ["openssl", "pkeyutl"],
+            ["python3", "check.py"],
+        ]  # fmt: skip
+    follow_the_readme(tmp_path / "chinese", pack, "README.zh-CN.md")
+
+
+async def test_a_pack_with_intermediate_and_sm2_and_platform_verifies_too(
+    stamped_town: Town, signing: Signing, tmp_path: Path
+) -> None:
+    between = signing.root.authority(p256(), starts=signing.now - HOUR, ends=signing.now + HOUR)
+    lists = stamped_town.house.home / "signers" / "revocation"
+    (lists / "between.crl").write_bytes(between.list_revoked({}, at=signing.now, until=signing.now + HOUR))
+    key, sm2 = p256(), Sm2Key()
+    ways: Mapping[str, Callable[[bytes], Evidence]] = {
+        "intermediate": lambda content: by_certificate(
+            key, content, signing.certificate(key, between), between.certificate
+        ),
+        "sm2": lambda content: by_certificate(sm2, content, signing.certificate(sm2, signing.sm2)),
+        "platform": asserted,
+    }
+    for case, sign in ways.items():
+        _, pack = await packed(stamped_town, case, sign)
+        assert failed(stamped_town, pack) == {}
+        follow_the_readme(tmp_path / case, pack)
+
+
+async def test_the_same_commitment_gives_the_same_bytes_by_call_and_by_command(
+    stamped_town: Town, signing: Signing, tmp_path: Path
+) -> None:
+    key = p256()
+    name, pack = await packed(
+        stamped_town, "办-1", lambda content: by_certificate(key, content, signing.certificate(key))
+    )
+    again = await stamped_town.commitment().GetEvidencePack(pb.GetEvidencePackRequest(record=name), timeout=TIMEOUT)
+    out, config = tmp_path / "pack.zip", str(stamped_town.house.config)
+    runner = CliRunner()
+
+    exported = runner.invoke(cli, ["evidence", "export", "--config", config, "--out", str(out), name])
+    told = runner.invoke(cli, ["evidence", "verify", str(out), "--vkey", str(stamped_town.house.vkey)])
+
+    assert exported.exit_code == 0, exported.output
+    assert again.pack == pack == out.read_bytes()
+    assert out.stat().st_mode & 0o077 == 0
+    assert told.exit_code == 0, told.output
+    assert told.output.count("ok     ") == 10
+    assert f"record: {name}" in told.output
+    out.write_bytes(pack.replace(b"SIGNATURE", b"SIGNATURF", 1).replace(b'"version":1', b'"version":2', 1))
+    bad = runner.invoke(cli, ["evidence", "verify", str(out), "--vkey", str(stamped_town.house.vkey), "--json"])
+    assert bad.exit_code == 1
+    assert json.loads(bad.output)["ok"] is False
+
+
+async def test_every_altered_part_is_named(stamped_town: Town, signing: Signing, tmp_path: Path) -> None:
+    key, other = p256(), p256()
+    _, pack = await packed(stamped_town, "办-1", lambda content: by_certificate(key, content, signing.certificate(key)))
+    _, pack_of_other = await packed(
+        stamped_town, "办-2", lambda content: by_certificate(other, content, signing.certificate(other))
+    )
+    files, others = unpacked(pack), unpacked(pack_of_other)
+    of_each = {
+        "document.json": {"recorded document", "document", "signature"},
+        "signature.json": {
+            "receipt",
+            "recorded evidence",
+            "document",
+            "files",
+            "signature",
+            "revocation",
+            "time stamp",
+        },
+        "signature.bin": {"files", "signature", "time stamp"},
+        "entry.json": {"receipt"},
+        "recorded.tlog-proof": {"receipt", "recorded evidence", "recorded document", "files"},
+        "recorded.disclosure.json": {"recorded evidence"},
+        "prepared.disclosure.json": {"recorded document"},
+        "signer.pem": {"files"},
+        "timestamp.tsr": {"time stamp"},
+    }
+
+    def rewritten(changes: Mapping[str, bytes]) -> bytes:
+        return write_archive({name: content for name, content in {**files, **changes}.items() if name != MANIFEST})
+
+    for name, allowed in of_each.items():
+        found = failed(stamped_town, rewritten({name: others[name]}))
+        assert found, name
+        assert set(found) <= allowed, (name, found)
+        assert set(failed(stamped_town, rewritten({name: b"junk"}))), name
+        without = write_archive({one: content for one, content in files.items() if one not in (MANIFEST, name)})
+        assert any(name in reason for reason in failed(stamped_town, without).values()), name
+    stale = {**files, "document.txt": b"another text"}
+    with zipfile.ZipFile(tmp_path / "stale.zip", "w") as archive:
+        for name, content in stale.items():
+            archive.writestr(name, content)
+    assert failed(stamped_town, (tmp_path / "stale.zip").read_bytes()) == {"manifest": "document.txt was altered"}
+    extra = write_archive({**{name: files[name] for name in files if name != MANIFEST}, "more.txt": b""})
+    assert failed(stamped_town, extra) == {}  # it is in the MANIFEST, and proves nothing
+    assert manifest({name: files[name] for name in files if name != MANIFEST}) == files[MANIFEST]
+
+
+async def test_whom_the_checker_believes_is_its_own_affair(stamped_town: Town, signing: Signing) -> None:
+    key = p256()
+    certificate = signing.certificate(key, serial=4712)
+    _, pack = await packed(stamped_town, "办-1", lambda content: by_certificate(key, content, certificate))
+    ours, stranger = parse_certificate(signing.root.certificate), parse_certificate(root().certificate)
+    later = signing.now + HOUR
+
+    assert failed(stamped_town, pack, anchors=(ours,)) == {}
+    assert set(failed(stamped_town, pack, anchors=(stranger,))) == {"signature", "revocation"}
+    after = signing.root.list_revoked({4712: later}, at=later, until=later + HOUR)
+    assert failed(stamped_town, pack, lists=(after,)) == {}
+    before = signing.root.list_revoked({4712: signing.now - HOUR}, at=later, until=later + HOUR)
+    assert set(failed(stamped_town, pack, lists=(before,))) == {"revocation"}
+    other_log = {check.name for check in check_pack(pack, Believed(vkey=OTHER_LOG)).failures}
+    assert {"receipt", "recorded evidence", "recorded document"} <= other_log
+
+
+OTHER_LOG = "chengxin.example/log+8f6b0e4c+AVP7cFbZ7LqQ3rBWYhGqFrvPZVdKtAnnNnq9yJ7cN8rE"
+
+
+@pytest.mark.parametrize("junk", [b"", b"PK", b"junk" * 100, bytes(1000)])
+def test_what_is_no_pack_is_refused_whole(junk: bytes) -> None:
+    report = check_pack(junk, Believed(vkey=OTHER_LOG))
+    assert [check.name for check in report.failures] == ["archive"]
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "a/b", "", ".hidden", "a" * 65])
+def test_odd_names_and_compressed_files_are_refused(name: str) -> None:
+    target = BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name or "/"), b"x")
+    assert [check.name for check in check_pack(target.getvalue(), Believed(vkey=OTHER_LOG)).failures] == ["archive"]
+    bomb = BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("document.json", bytes(50 << 20))
+    assert [check.name for check in check_pack(bomb.getvalue(), Believed(vkey=OTHER_LOG)).failures] == ["archive"]
+
+
+async def test_a_pack_is_for_who_may_see_the_commitment_and_only_of_what_was_signed(
+    stamped_town: Town, signing: Signing
+) -> None:
+    key = p256()
+    name, pack = await packed(
+        stamped_town, "办-1", lambda content: by_certificate(key, content, signing.certificate(key))
+    )
+    unsigned = await prepare(stamped_town, "办-2")
+
+    async def asked(system: str, record_: str) -> tuple[grpc.StatusCode, str, list[str]]:
+        stub = stamped_town.commitment(system)
+        return await refusal(stub.GetEvidencePack(pb.GetEvidencePackRequest(record=record_), timeout=TIMEOUT))
+
+    assert (await asked("civil-clerk", name))[1] == "RECORD_NOT_FOUND"
+    assert (await asked("credit", name))[1] == "NOT_ENTITLED"
+    assert (await asked("clerk", unsigned.record))[1] == "RECORD_NOT_FOUND"
+    assert (await asked("clerk", "0" * 32))[1] == "RECORD_NOT_FOUND"
+    assert (await asked("clerk", "no record"))[2] == ["record"]
+    kept = stamped_town.house.home / "signers" / "kept"
+    shutil.rmtree(kept)
+    assert (await asked("clerk", name))[:2] == (grpc.StatusCode.FAILED_PRECONDITION, "EVIDENCE_MISSING")
+    assert len(pack) < 1 << 20
+
+
+async def test_an_ocsp_answer_is_in_the_pack_and_openssl_reads_it(tmp_path: Path, signing: Signing) -> None:
+    def answer(_path: str, body: bytes) -> bytes:
+        asked = ocsp.load_der_ocsp_request(body)
+        builder = ocsp.OCSPResponseBuilder().add_response_by_hash(
+            issuer_name_hash=asked.issuer_name_hash, issuer_key_hash=asked.issuer_key_hash,
+            serial_number=asked.serial_number, algorithm=asked.hash_algorithm,
+            cert_status=ocsp.OCSPCertStatus.GOOD, this_update=signing.now, next_update=signing.now + HOUR,
+            revocation_time=None, revocation_reason=None,
+        )  # fmt: skip
+        responder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, signing.root.parsed)
+        return responder.sign(signing.root.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+    with answering(answer) as (address, _):
+
+        def configure(house: House) -> None:
+            signing.configure(house)
+            shutil.rmtree(house.home / "signers" / "revocation")
+            text = house.config.read_text("utf-8").replace("# ocsp_url", f'ocsp_url = "{address}"\n#', 1)
+            house.config.write_text(text, "utf-8")
+
+        async for town in run_town(tmp_path, "sqlite:///ledger.sqlite3", configure):
+            key = p256()
+            _, pack = await packed(
+                town, "办-1", lambda content, k=key: by_certificate(k, content, signing.certificate(k))
+            )  # type: ignore[misc]
+            assert failed(town, pack) == {}
+            assert "revocation-1.ocsp" in unpacked(pack)
+            follow_the_readme(tmp_path / "ocsp", pack)

@@ -1,0 +1,273 @@
+"""Revoked before the signing is refused; revoked after it stands; what says nothing usable says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.errors import SignatureRefused
+from gateway.signatures.certificates import parse_certificate
+from gateway.signatures.chain import Chain, Chains
+from gateway.signatures.revocation import (
+    RevocationRule,
+    Revocations,
+    UnusableStatus,
+    read_list,
+    require_known,
+)
+from tests.gateway.signatures.authorities import NOW, Issuer, Key, Sm2Key, p256, root, usage
+
+HOUR = timedelta(hours=1)
+SERIAL = 4711
+KEYS: dict[str, Callable[[], Key]] = {
+    "P-256": p256,
+    "P-384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "Ed25519": ed25519.Ed25519PrivateKey.generate,
+    "RSA": lambda: rsa.generate_private_key(65537, 2048),
+    "SM2": Sm2Key,
+}
+ROOT = root()
+
+
+def chain_of(above: Issuer, serial: int = SERIAL) -> Chain:
+    leaf = above.issue(p256(), serial=serial)
+    return Chains([parse_certificate(above.certificate)]).find([leaf], NOW)
+
+
+CHAIN = chain_of(ROOT)
+
+
+def known(
+    *lists: bytes,
+    answers: Sequence[bytes] = (),
+    rule: RevocationRule = RevocationRule.REQUIRE,
+    fresh: timedelta = 7 * HOUR,
+) -> Revocations:
+    return Revocations([read_list(one) for one in lists], answers, rule=rule, fresh=fresh)
+
+
+def told(revocations: Revocations, chain: Chain = CHAIN, at: datetime = NOW, now: datetime = NOW) -> str:
+    """Say in a word what comes of a check."""
+    try:
+        _, every = revocations.check(chain, at=at, now=now)
+        require_known(revocations.rule, every)
+    except SignatureRefused as refused:
+        return refused.code
+    return "good"
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_revoked_before_is_refused_and_revoked_after_stands_for_every_algorithm(kind: str) -> None:
+    above = root(KEYS[kind]())
+    chain = chain_of(above)
+
+    assert told(known(above.list_revoked({})), chain) == "good"
+    assert told(known(above.list_revoked({1: NOW - HOUR})), chain) == "good"
+    assert told(known(above.list_revoked({SERIAL: NOW - HOUR})), chain) == "CERTIFICATE_REVOKED"
+    later = known(above.list_revoked({SERIAL: NOW + HOUR}, at=NOW + HOUR, until=NOW + 9 * HOUR))
+    assert told(later, chain, at=NOW, now=NOW + 2 * HOUR) == "good"
+    assert told(later, chain, at=NOW + HOUR, now=NOW + 2 * HOUR) == "CERTIFICATE_REVOKED"
+
+
+@given(st.integers(-5000, 5000))
+def test_the_second_of_the_revocation_decides(seconds: int) -> None:
+    since = NOW + timedelta(seconds=seconds)
+    revocations = known(ROOT.list_revoked({SERIAL: since}, at=NOW + 2 * HOUR, until=NOW + 9 * HOUR))
+
+    expected = "CERTIFICATE_REVOKED" if since <= NOW else "good"
+
+    assert told(revocations, now=NOW + 3 * HOUR) == expected
+
+
+def test_a_key_that_was_lost_before_it_was_revoked_is_refused_from_then_on() -> None:
+    revocations = known(ROOT.list_revoked({SERIAL: NOW + HOUR}, at=NOW + HOUR, invalid_since=NOW - HOUR))
+    assert told(revocations, now=NOW + 2 * HOUR) == "CERTIFICATE_REVOKED"
+
+
+def test_an_authority_that_was_revoked_is_refused() -> None:
+    between = ROOT.authority(p256(), serial=99)
+    leaf = between.issue(p256(), serial=SERIAL)
+    chain = Chains([parse_certificate(ROOT.certificate)]).find([leaf, between.certificate], NOW)
+    of_people, of_authorities = between.list_revoked({}), ROOT.list_revoked({99: NOW - HOUR})
+
+    assert told(known(of_people, of_authorities), chain) == "CERTIFICATE_REVOKED"
+    assert told(known(of_people, ROOT.list_revoked({})), chain) == "good"
+    assert told(known(of_people), chain) == "REVOCATION_UNKNOWN"
+
+
+USELESS: dict[str, Callable[[], bytes]] = {
+    "of another authority of the same name": lambda: root().list_revoked({}),
+    "of another authority": lambda: root(name="other").list_revoked({}),
+    "past its next update": lambda: ROOT.list_revoked({}, at=NOW - 6 * HOUR, until=NOW - HOUR),
+    "older than is fresh": lambda: ROOT.list_revoked({}, at=NOW - 8 * HOUR),
+    "of tomorrow": lambda: ROOT.list_revoked({}, at=NOW + HOUR),
+    "of authorities only": lambda: ROOT.list_revoked({}, extensions=[(scope(only_contains_ca_certs=True), True)]),
+}
+
+
+def scope(**only: Any) -> x509.IssuingDistributionPoint:
+    options = {
+        "full_name": None, "relative_name": None, "only_contains_user_certs": False, "only_contains_ca_certs": False,
+        "only_some_reasons": None, "indirect_crl": False, "only_contains_attribute_certs": False,
+    }  # fmt: skip
+    return x509.IssuingDistributionPoint(**{**options, **only})
+
+
+@pytest.mark.parametrize("why", USELESS)
+def test_a_list_that_says_nothing_leaves_the_status_unknown_and_the_rule_decides(why: str) -> None:
+    useless = USELESS[why]()
+
+    assert told(known(useless)) == "REVOCATION_UNKNOWN"
+    assert told(known(useless, rule=RevocationRule.IF_AVAILABLE)) == "good"
+
+
+def test_without_any_source_require_refuses_and_off_asks_nobody() -> None:
+    assert told(known()) == "REVOCATION_UNKNOWN"
+    assert told(known(rule=RevocationRule.IF_AVAILABLE)) == "good"
+    revoked = ROOT.list_revoked({SERIAL: NOW - HOUR})
+    assert told(known(revoked, rule=RevocationRule.OFF)) == "good"
+    assert told(known(revoked, rule=RevocationRule.IF_AVAILABLE)) == "CERTIFICATE_REVOKED"
+
+
+def test_a_list_of_an_authority_that_may_not_sign_lists_says_nothing() -> None:
+    between = ROOT.authority(p256(), key_usage=usage(authority=True, lists=False))
+    leaf = between.issue(p256(), serial=SERIAL)
+    chain = Chains([parse_certificate(ROOT.certificate)]).find([leaf, between.certificate], NOW)
+    assert told(known(between.list_revoked({}), ROOT.list_revoked({})), chain) == "REVOCATION_UNKNOWN"
+
+
+@pytest.mark.parametrize(
+    "extension",
+    [
+        (scope(indirect_crl=True), True),
+        (scope(only_contains_attribute_certs=True), True),
+        (scope(only_some_reasons=frozenset({x509.ReasonFlags.key_compromise})), True),
+        (x509.DeltaCRLIndicator(3), True),
+    ],
+)
+def test_delta_indirect_and_partial_lists_are_not_usable(extension: Any) -> None:
+    with pytest.raises(UnusableStatus):
+        read_list(ROOT.list_revoked({}, extensions=[extension]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_damaged_list_never_says_good(data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(LIST) - 1))
+    bad = LIST[:at] + bytes([LIST[at] ^ data.draw(st.integers(1, 255))]) + LIST[at + 1 :]
+    try:
+        revocations = known(bad)
+    except UnusableStatus:
+        return
+    assert told(revocations) == "REVOCATION_UNKNOWN"
+
+
+LIST = ROOT.list_revoked({1: NOW - HOUR})
+
+
+def test_a_list_is_read_as_pem_too_and_kept_as_der() -> None:
+    pem = x509.load_der_x509_crl(LIST).public_bytes(serialization.Encoding.PEM)
+    assert read_list(pem).content == LIST
+    for junk in (b"", b"junk", pem[:-40], b"\x30" * (3 << 20)):
+        with pytest.raises(UnusableStatus):
+            read_list(junk)
+
+
+def answer(
+    above: Issuer,
+    chain: Chain,
+    status: ocsp.OCSPCertStatus,
+    *,
+    since: datetime | None = None,
+    at: datetime = NOW - HOUR,
+    until: datetime | None = NOW + HOUR,
+    responder: Issuer | None = None,
+    other: Chain | None = None,
+) -> bytes:
+    """Answer as a responder of the authority would: itself, or one it certified."""
+    signer = responder or above
+    builder = ocsp.OCSPResponseBuilder().add_response(
+        cert=(other or chain).leaf.parsed, issuer=(other or chain).certificates[1].parsed, algorithm=hashes.SHA1(),
+        cert_status=status, this_update=at, next_update=until, revocation_time=since, revocation_reason=None,
+    ).responder_id(ocsp.OCSPResponderEncoding.HASH, signer.parsed)  # fmt: skip
+    if responder is not None:
+        builder = builder.certificates([responder.parsed])
+    digest = None if isinstance(signer.key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return builder.sign(signer.key, digest).public_bytes(serialization.Encoding.DER)
+
+
+GOOD, REVOKED, UNKNOWN = ocsp.OCSPCertStatus.GOOD, ocsp.OCSPCertStatus.REVOKED, ocsp.OCSPCertStatus.UNKNOWN
+
+
+def responder(above: Issuer, *purposes: x509.ObjectIdentifier) -> Issuer:
+    key = p256()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "responder")])
+    extensions = [(x509.ExtendedKeyUsage(purposes), False)] if purposes else []
+    return Issuer(certificate=above.issue(key, subject=name, extensions=extensions), key=key)
+
+
+@pytest.mark.parametrize("kind", ["P-256", "P-384", "RSA", "Ed25519"])
+def test_an_ocsp_answer_tells_like_a_list(kind: str) -> None:
+    above = root(KEYS[kind]())
+    chain = chain_of(above)
+
+    assert told(known(answers=[answer(above, chain, GOOD)]), chain) == "good"
+    assert told(known(answers=[answer(above, chain, REVOKED, since=NOW - HOUR)]), chain) == "CERTIFICATE_REVOKED"
+    later = answer(above, chain, REVOKED, since=NOW + HOUR, at=NOW + HOUR, until=NOW + 3 * HOUR)
+    assert told(known(answers=[later]), chain, now=NOW + 2 * HOUR) == "good"
+
+
+def test_a_responder_that_the_authority_certified_for_this_is_heard_and_no_other() -> None:
+    ours = responder(ROOT, ExtendedKeyUsageOID.OCSP_SIGNING)
+    assert told(known(answers=[answer(ROOT, CHAIN, GOOD, responder=ours)])) == "good"
+    for other in (
+        responder(ROOT),
+        responder(ROOT, ExtendedKeyUsageOID.SERVER_AUTH),
+        responder(root(), ExtendedKeyUsageOID.OCSP_SIGNING),
+    ):
+        assert told(known(answers=[answer(ROOT, CHAIN, GOOD, responder=other)])) == "REVOCATION_UNKNOWN"
+
+
+def test_an_answer_about_another_certificate_or_time_or_without_knowledge_says_nothing() -> None:
+    elsewhere = root()
+    for useless in (
+        answer(ROOT, CHAIN, UNKNOWN),
+        answer(ROOT, CHAIN, GOOD, other=chain_of(ROOT, serial=1)),
+        answer(ROOT, CHAIN, GOOD, other=chain_of(elsewhere)),
+        answer(elsewhere, CHAIN, GOOD),
+        answer(ROOT, CHAIN, GOOD, at=NOW - 3 * HOUR, until=NOW - HOUR),
+        answer(ROOT, CHAIN, GOOD, at=NOW - 8 * HOUR, until=None),
+        answer(ROOT, CHAIN, GOOD, at=NOW + HOUR, until=NOW + 2 * HOUR),
+        ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER).public_bytes(
+            serialization.Encoding.DER
+        ),
+        b"",
+        b"junk",
+    ):
+        assert told(known(answers=[useless])) == "REVOCATION_UNKNOWN"
+
+
+def test_one_source_that_knows_of_the_revocation_is_enough() -> None:
+    revoked, good = ROOT.list_revoked({SERIAL: NOW - HOUR}), answer(ROOT, CHAIN, GOOD)
+    assert told(known(revoked, answers=[good])) == "CERTIFICATE_REVOKED"
+    assert told(known(ROOT.list_revoked({}), revoked)) == "CERTIFICATE_REVOKED"
+    said = answer(ROOT, CHAIN, REVOKED, since=NOW - HOUR)
+    assert told(known(ROOT.list_revoked({}), answers=[good, said])) == "CERTIFICATE_REVOKED"
+
+
+def test_a_damaged_answer_never_says_good() -> None:
+    whole = answer(ROOT, CHAIN, GOOD)
+    for at in range(0, len(whole), 7):
+        bad = whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :]
+        if at < len(whole) - 1:
+            assert told(known(answers=[bad])) == "REVOCATION_UNKNOWN"
