@@ -31,9 +31,11 @@ from ledger import Erased, decode_entry, new_record, open_store
 from ledger.canonical import microseconds
 from ledger.commands import rebuild
 from ledger.errors import AlreadyClaimed, ErasureRefused
+from ledger.merkle import hash_leaf
 from ledger.records.projections import FACTS_GROUP, StoredRow, fold, forget, open_row, read_facts
 from ledger.records.rows import read_row
-from ledger.vault.erasure import ErasureOrder, Officer, erasure_submission, examine_order
+from ledger.vault.erasure import ErasureOrder, approve_erasure, examine_order, propose_erasure, read_proposal
+from tests.ledger.vault.recorded import FIRST_SIGNER, OFFICERS, SECOND_SIGNER
 
 from .office import ITEM, PEOPLE, Office, execute, of_item, office
 
@@ -137,17 +139,20 @@ async def clear(here: Machine, pick: int) -> None:
 
 async def erase(here: Machine, pick: int) -> None:
     target = here.some_record(pick)
-    order = ErasureOrder(
-        records=(target,),
-        officers=(Officer(number="E-1", name="甲某"), Officer(number="E-2", name="乙某")),
-        basis="示例条例",
-        document_number="示删字1号",
-    )
+    order = ErasureOrder(records=(target,), basis="示例条例", document_number="示删字1号")
+    ledger, at = here.office.ledger, here.office.clock.now
     with closing(open_store(here.url, readers=1)) as store:
         doomed = examine_order(store, order)
-    at = here.office.clock.now
-    mark = new_record(at, here.entropy)
-    await here.office.ledger.append(erasure_submission(order, doomed, record=mark, at=at))
+        mark = new_record(at, here.entropy)
+        done = await ledger.append(
+            propose_erasure(order, doomed, by=FIRST_SIGNER, origin=here.settings.origin, record=mark, at=at)
+        )
+        (entry,) = done.entries
+        proposal = read_proposal(mark, hash_leaf(entry.entry), ledger.document(entry.index))
+        again = examine_order(store, order)
+    await ledger.append(
+        approve_erasure(proposal, again, by=SECOND_SIGNER, officers=OFFICERS, origin=here.settings.origin, at=at)
+    )
 
 
 ACTS: tuple[Act, ...] = (
