@@ -340,6 +340,9 @@ async def test_of_an_erased_commitment_state_history_and_proofs_are_left(postgre
             verification_pb2.GetVerificationRequest(record=before.commitment.verification), timeout=TIMEOUT
         )
     ) == "DOCUMENT_ERASED"  # fmt: skip
+    for system in ("clerk", "auditor"):
+        pack = town.commitment(system).GetEvidencePack(pb.GetEvidencePackRequest(record=made.record), timeout=TIMEOUT)
+        assert await refusal(pack) == "DOCUMENT_ERASED"
     assert [one.record for one in await listed(town)] == [kept.record]
     every = await listed(town, CommitmentSelection(all_units=True), system="auditor")
     assert [(one.record, one.document_erased) for one in every] == [(kept.record, False), (made.record, True)]
