@@ -16,6 +16,7 @@ from gateway.catalogue.book import Book
 from gateway.catalogue.model import Item
 from gateway.catalogue.words import Publication, Sensitivity
 from gateway.errors import RecordNotFound, StepRefused
+from gateway.flows.commitments.documents import DOCUMENT, prepared_groups, scope_of
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.rules.kept import rows, table, text
@@ -205,7 +206,7 @@ class Report:
 
     async def _content(self, finding: RecordRow, decided: datetime) -> tuple[dict[str, Json], datetime]:
         commitment = await self._look_up.any("commitment", finding.parent or b"")
-        document = table((await self._look_up.document(commitment.first_idx))["document"])
+        document = table((await prepared_groups(self._look_up, commitment))[DOCUMENT])
         decision = table((await self._look_up.document_of(finding.record, "FindingDecided"))["act"])
         made = await self._look_up.life(commitment)
         made_on = next(line.at for line in made.history if line.kind == "CommitmentRecorded")
@@ -247,6 +248,6 @@ class Report:
             "determined_by_code": self._authority[1],
             "accepted_by": authority["name"],
             "accepted_by_code": authority["unit"],
-            "publication": _PUBLICATION[item.commitment.publication],
+            "publication": _PUBLICATION[scope_of(document)],
             "remarks": decision["document_number"],
         }
