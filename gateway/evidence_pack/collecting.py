@@ -95,7 +95,7 @@ def collect(reader: RecordReader, record: bytes, circumstances: Circumstances, *
         **evidence_files(signature, circumstances.kept_list),
         **_handwriting_files(documents[1]),
         **_staff_key_files(reader, staff_key, of_key),
-        **_timestamp_files(signature, circumstances.timestamp_roots),
+        **_roots_files(signature, circumstances.timestamp_roots),
     }
     if letter is not None:
         files["letter.pdf"] = letter
@@ -158,6 +158,12 @@ def evidence_files(signature: Mapping[str, Json], kept_list: Callable[[str], byt
     Raises:
         EvidenceMissing: a revocation list that was used is not kept here.
     """
+    stamp = signature["timestamp"]
+    stamped = {} if stamp is None else {"timestamp.tsr": base64.b64decode(text(table(stamp)["token"]))}
+    return {**stamped, **_files_by_type(signature, kept_list)}
+
+
+def _files_by_type(signature: Mapping[str, Json], kept_list: Callable[[str], bytes | None]) -> dict[str, bytes]:
     match signature["type"]:
         case "certificate":
             return _certificate_files(signature, kept_list)
@@ -235,17 +241,13 @@ def _proof_file(number: int, proof: Mapping[str, Json], kept_list: Callable[[str
     return f"revocation-{number}.crl.pem", x509.load_der_x509_crl(content).public_bytes(Encoding.PEM)
 
 
-def _timestamp_files(signature: Mapping[str, Json], roots: Path | None) -> dict[str, bytes]:
-    stamp = signature["timestamp"]
-    if stamp is None:
+def _roots_files(signature: Mapping[str, Json], roots: Path | None) -> dict[str, bytes]:
+    if signature["timestamp"] is None:
         return {}
     try:
-        if roots is None:
-            raise FileNotFoundError
-        certificates = roots.read_bytes()
+        return {"tsa-roots.pem": (roots or Path()).read_bytes()}
     except OSError as error:
         raise EvidenceMissing("the root certificates of the time-stamping authority") from error
-    return {"timestamp.tsr": base64.b64decode(text(table(stamp)["token"])), "tsa-roots.pem": certificates}
 
 
 def _pem(what: str, der: bytes) -> bytes:

@@ -16,6 +16,7 @@ from gateway.catalogue.book import Book
 from gateway.catalogue.model import Item
 from gateway.catalogue.words import Sensitivity
 from gateway.errors import RecordNotFound, StepRefused
+from gateway.flows.commitments.documents import DOCUMENT, prepared_groups
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.rules import fulfilment
@@ -201,7 +202,7 @@ class Report:
 
     async def _content(self, finding: RecordRow, decided: datetime) -> tuple[dict[str, Json], datetime]:
         commitment = await self._look_up.any("commitment", finding.parent or b"")
-        document = table((await self._look_up.document(commitment.first_idx))["document"])
+        document = table((await prepared_groups(self._look_up, commitment))[DOCUMENT])
         decision = table((await self._look_up.document_of(finding.record, "FindingDecided"))["act"])
         made = await self._look_up.life(commitment)
         made_on = next(line.at for line in made.history if line.kind == "CommitmentRecorded")

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from google.protobuf import duration_pb2, timestamp_pb2
 from google.rpc import error_details_pb2, status_pb2
 
+from gateway.flows.commitments.documents import scope_of
 from gateway.flows.explain import ExplainedFact
 from gateway.flows.list_answers import Listed
 from gateway.flows.look_up import Life
@@ -287,8 +288,7 @@ def publication_scope(document: Mapping[str, Json] | None) -> commitment_pb2.Pub
     """Write how far a letter may be made public, as its document says."""
     if document is None:
         return commitment_pb2.PUBLICATION_SCOPE_UNSPECIFIED
-    scope = text(table(document["publication"])["scope"])
-    return commitment_pb2.PublicationScope.Value(f"PUBLICATION_SCOPE_{scope}")
+    return commitment_pb2.PublicationScope.Value(f"PUBLICATION_SCOPE_{scope_of(document).value}")
 
 
 def proxy(message: commitment_pb2.Proxy, where: str, mistakes: Mistakes, *, today: date) -> Proxy:

@@ -34,7 +34,7 @@ from ledger.canonical import Json, format_time
 from ledger.errors import AnchorError, AnchorUnavailable
 
 _log = structlog.get_logger()
-_READERS = 4
+_READERS = 16
 """Threads for what waits for others: revocation lists, OCSP responders, time-stamping authorities."""
 _MOST_ANSWERS = 4096
 _Result = TypeVar("_Result")

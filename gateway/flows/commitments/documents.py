@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
+from gateway.catalogue.words import Publication
 from gateway.flows.look_up import LookUp
+from gateway.rules.kept import table, text
 from ledger import RecordRow
 from ledger.canonical import Json
 
@@ -43,6 +45,11 @@ async def prepared_groups(look_up: LookUp, row: RecordRow) -> Mapping[str, Json]
     """
     kept = await look_up.document(row.first_idx)
     return kept if DOCUMENT in kept else await look_up.document_of(row.record, PREPARED)
+
+
+def scope_of(document: Mapping[str, Json]) -> Publication:
+    """Say how far a letter may be made public, as its document told the applicant."""
+    return Publication(text(table(document["publication"])["scope"]))
 
 
 def case_facts(row: RecordRow, *, parent: bytes) -> dict[str, Json]:

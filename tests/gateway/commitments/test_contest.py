@@ -15,7 +15,8 @@ from gateway.errors import (
     SameOfficer,
     TransitionNotAllowed,
 )
-from gateway.flows.once import Recorded
+from gateway.flows.find import Decision
+from gateway.flows.once import Recorded, Request
 
 from .office import CAST, PEOPLE, Office, execute, office, said
 
@@ -77,6 +78,37 @@ async def test_days_later_a_new_verification_of_the_same_case_carries_it(tmp_pat
         await here.record(await here.prepare(again, lifted=refusal), WHO)
 
         assert (here.state(refusal), here.row(refusal).parent) == ("RECORDED", again)
+
+
+async def test_what_became_of_a_lifted_refusal_can_be_found_false_and_is_reported_with_its_document(
+    tmp_path: Path,
+) -> None:
+    async with office(tmp_path, lists=True) as here:
+        verification, refusal = await listed(here)
+        await contest(here, refusal)
+        await review(here, refusal)
+        await here.record(await here.prepare(verification, lifted=refusal), WHO)
+        await here.decide(refusal)
+        here.contradict(WHO)
+        here.clock.pass_(days=2)
+        assert dict(await here.flows.commitments.standing()) == {"DISCREPANCY": 1}
+        (finding,) = here.ledger.register().by_parent(refusal, "finding")
+        find = here.flows.find
+
+        def act(method: str, person: str) -> Request:
+            return here.request(method, system="auditor", person=person, record=finding.record.hex())
+
+        await find.propose(act("ProposeFalse", "A-1"), finding.record, "地址不符")
+        await find.notify(act("NotifyFinding", "A-1"), finding.record, "直接送达")
+        await find.hear(act("HearDefence", "A-1"), finding.record, "无异议")
+        decision = Decision(broken=True, document_number="示认字1号", grade="ORDINARY", reasons="事实清楚")
+        await find.decide(act("DecideFinding", "A-2"), finding.record, decision)
+        await find.finalise(act("FinaliseFinding", "A-2"), finding.record)
+
+        (report,) = here.ledger.register().by_parent(finding.record, "report")
+        told = said(here.document(report.first_idx), "report")
+        assert (told["subject_code"], told["publication"]) == (WHO.id_number, "不可公开")
+        assert here.state(refusal) == "BROKEN"
 
 
 async def test_an_upheld_refusal_stands(tmp_path: Path) -> None:

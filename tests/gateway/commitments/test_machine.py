@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from gateway.bootstrap import open_master_keys
 from gateway.config import load_settings
+from gateway.demo.people import Person
 from gateway.errors import CommitmentExists, GatewayError
 from gateway.flows.commitments.prepare import Prepared
 from gateway.rules.kept import rows, text
@@ -39,8 +40,13 @@ from tests.ledger.vault.recorded import FIRST_SIGNER, OFFICERS, SECOND_SIGNER
 
 from .office import ITEM, PEOPLE, Office, execute, of_item, office
 
-CASES = [(PEOPLE[12], "办-1"), (PEOPLE[12], "办-2"), (PEOPLE[14], "办-1"), (PEOPLE[9], "办-3")]
-"""The last one is a minor, and two cases are one person's."""
+CASES = [
+    (PEOPLE[12], "办-1"),
+    (PEOPLE[12], "办-2"),
+    *((PEOPLE[14 + n], f"办-{3 + n}") for n in range(4)),
+    (PEOPLE[9], "办-9"),
+]
+"""Two cases are one person's, and the last one is a minor's."""
 VARIANT = of_item(
     ITEM,
     ("until: DECISION, after_effect: NONE", "until: FEE_PAYMENT, after_effect: BARRED_THIS_YEAR"),
@@ -56,7 +62,7 @@ Act = Callable[["Machine", int], Awaitable[None]]
 async def prepare(here: Machine, pick: int) -> None:
     who, case = CASES[pick % len(CASES)]
     verification = await here.office.verify(who, case)
-    lifted = here.lifted.get(case) if pick % 3 == 0 else None
+    lifted = here.lifted.get(case) if pick % 2 else None
     consent = Consent.DECLINED if pick % 7 == 6 else Consent.AGREED
     try:
         prepared = await here.office.prepare(verification, consent=consent, lifted=lifted, person=f"clerk-{pick % 2}")
@@ -69,15 +75,23 @@ async def prepare(here: Machine, pick: int) -> None:
 
 async def record(here: Machine, pick: int) -> None:
     if here.documents:
-        index, prepared = here.documents[pick % len(here.documents)]
-        who = CASES[index][0] if pick % 5 else PEOPLE[16]
+        index, prepared = here.documents[-1 - pick % len(here.documents)]
+        who = CASES[index][0] if pick % 5 else PEOPLE[20]
         await here.office.record(prepared, who)
         here.signed.append(prepared.record)
 
 
+async def commit(here: Machine, pick: int) -> None:
+    """From the question to the record, while others act upon the same case."""
+    await prepare(here, pick)
+    index, prepared = here.documents[-1]
+    await here.office.record(prepared, CASES[index][0])
+    here.signed.append(prepared.record)
+
+
 async def record_twice(here: Machine, pick: int) -> None:
     if here.documents:
-        index, prepared = here.documents[pick % len(here.documents)]
+        index, prepared = here.documents[-1 - pick % len(here.documents)]
         outcomes = await asyncio.gather(
             *(here.office.record(prepared, CASES[index][0]) for _ in range(2)), return_exceptions=True
         )
@@ -105,14 +119,15 @@ async def pay(here: Machine, pick: int) -> None:
 
 async def contest(here: Machine, pick: int) -> None:
     if here.refused:
-        _, target = here.refused[pick % len(here.refused)]
+        _, target = here.refused[-1 - pick % len(here.refused)]
         request = here.office.request("ContestRefusal", record=target.hex())
         await here.office.flows.commitments.contest.contest(request, target, "有异议")
 
 
 async def review(here: Machine, pick: int) -> None:
-    if here.refused:
-        case, target = here.refused[pick % len(here.refused)]
+    contested = [one for one in here.refused if here.office.state(one[1]) == "CONTESTED"]
+    if contested:
+        case, target = contested[pick % len(contested)]
         lift = pick % 3 != 0
         request = here.office.request("ReviewRefusal", system="reviewer", record=target.hex(), lift=lift)
         await here.office.flows.commitments.contest.review(request, target, lift=lift, reason="经核实")
@@ -156,9 +171,13 @@ async def erase(here: Machine, pick: int) -> None:
 
 
 ACTS: tuple[Act, ...] = (
-    prepare, prepare, record, record, record_twice, withdraw, decide, decide, pay, contest, review, sweep, ask_again,
-    clear, erase,
+    prepare, record, record_twice, commit, commit, withdraw, decide, decide, pay, contest, contest, review, review,
+    sweep, ask_again, clear, erase,
 )  # fmt: skip
+
+
+ONCE = ("CommitmentRecorded", "DecisionRecorded", "CommitmentWithdrawn", "CommitmentLapsed", "CommitmentExpired")
+BATCHES = st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 20)), min_size=2, max_size=6)
 
 
 class Machine(RuleBasedStateMachine):
@@ -177,22 +196,31 @@ class Machine(RuleBasedStateMachine):
         self.refused: list[tuple[str, bytes]] = []
         self.lifted: dict[str, bytes] = {}
         self.folded: dict[bytes, StoredRow] = {}
-        self.seen = 0
-        self.count = 0
+        self.kinds: defaultdict[bytes, Counter[str]] = defaultdict(Counter)
+        self.seen = self.count = 0
 
     def entropy(self, size: int) -> bytes:
         self.count += 1
         return self.count.to_bytes(size, "big")
 
     def some_record(self, pick: int) -> bytes:
-        known = [prepared.record for _, prepared in self.documents] + [record for _, record in self.refused]
+        every = [prepared.record for _, prepared in self.documents] + [record for _, record in self.refused]
+        known = self.signed if pick % 5 and self.signed else every
         return known[pick % len(known)] if known else bytes(16)
 
     @initialize()
     def begin(self) -> None:
-        self.at_once([(prepare, n) for n in range(len(CASES))])
+        self.office.list_("distrust", PEOPLE[14])
+        self.at_once([(commit, 0), (commit, 1), (prepare, 2), (commit, 3), (commit, 4), (prepare, 6)])
 
-    @rule(acts=st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 20)), min_size=1, max_size=5))
+    @rule(acts=BATCHES)
+    def clients_act(self, acts: list[tuple[Act, int]]) -> None:
+        self.at_once(acts)
+
+    @rule(acts=BATCHES)
+    def clients_act_again(self, acts: list[tuple[Act, int]]) -> None:
+        self.at_once(acts)
+
     def at_once(self, acts: list[tuple[Act, int]]) -> None:
         async def every() -> list[BaseException | None]:
             return await asyncio.gather(*(act(self, pick) for act, pick in acts), return_exceptions=True)
@@ -201,34 +229,32 @@ class Machine(RuleBasedStateMachine):
             if isinstance(outcome, BaseException) and not isinstance(outcome, REFUSALS):
                 raise outcome
 
-    @rule(minutes=st.sampled_from([1, 29, 31, 60 * 25, 60 * 24 * 40, 60 * 24 * 100]))
-    def time_passes(self, minutes: int) -> None:
+    @rule(
+        minutes=st.sampled_from([1, 5, 31, 60 * 25, 60 * 24 * 91]),
+        about=st.sampled_from(CASES),
+        what=st.sampled_from(["nothing", "agrees", "contradicts", "forgets", "distrusts", "trusts"]),
+    )
+    def the_world_changes(self, minutes: int, about: tuple[Person, str], what: str) -> None:
+        """Time passes, and a register learns of somebody, or forgets."""
         self.office.clock.pass_(minutes=minutes)
-
-    @rule(person=st.sampled_from([PEOPLE[12], PEOPLE[14]]), listed=st.booleans())
-    def the_credit_platform_changes(self, person: object, listed: bool) -> None:
-        execute(self.office.lists, "DELETE FROM distrust")
-        if listed:
-            self.office.list_("distrust", person)  # type: ignore[arg-type]
-
-    @rule(pick=st.integers(0, 3), agrees=st.booleans())
-    def the_register_of_homes_changes(self, pick: int, agrees: bool) -> None:
-        who = CASES[pick][0]
-        execute(self.office.leases, "DELETE FROM lease")
-        address = who.address if agrees else "别处9号"
-        self.office.drop([(who.id_number, who.name, address)])
-        execute(self.office.leases, "INSERT INTO lease VALUES (?, ?, ?)", who.id_number, who.name, address)
-
-    @rule()
-    def the_registers_forget(self) -> None:
-        self.office.drop([])
-        execute(self.office.leases, "DELETE FROM lease")
+        who = about[0]
+        if what in ("trusts", "distrusts"):
+            execute(self.office.lists, "DELETE FROM distrust")
+        if what == "distrusts":
+            self.office.list_("distrust", who)
+        if what in ("agrees", "contradicts", "forgets"):
+            execute(self.office.leases, "DELETE FROM lease")
+            held = (
+                [] if what == "forgets" else [(who.id_number, who.name, who.address if what == "agrees" else "别处9号")]
+            )
+            self.office.drop(held)
+            for row in held:
+                execute(self.office.leases, "INSERT INTO lease VALUES (?, ?, ?)", *row)
 
     @invariant()
     def every_row_is_the_fold_of_its_entries(self) -> None:
-        ledger = self.office.ledger
-        size = ledger.size()
-        for index in range(self.seen, size):
+        ledger, changed = self.office.ledger, set()
+        for index in range(self.seen, ledger.size()):
             entry, document = decode_entry(ledger.entry(index)), _opened(ledger, index)
             facts = read_facts(document.get(FACTS_GROUP, {}) if document else {})
             before, at = self.folded.get(entry.record), microseconds(entry.at)
@@ -238,25 +264,24 @@ class Machine(RuleBasedStateMachine):
                 else fold(before, entry.kind, index, at, facts)
             )
             self.folded[entry.record] = forget(row) if document is None else row
+            self.kinds[entry.record][entry.kind] += 1
+            changed.add(entry.record)
+            self.seen = index + 1
             if entry.kind == "DocumentErased" and document is not None:
                 for record in (bytes.fromhex(text(one)) for one in rows(document["erased"])):
                     self.folded[record] = forget(self.folded[record])
-        self.seen = size
-        for record, folded in self.folded.items():
-            assert ledger.register().get(record) == read_row(folded)
+                    changed.add(record)
+        for record in changed:
+            assert ledger.register().get(record) == read_row(self.folded[record])
 
     @invariant()
     def a_case_has_at_most_one_commitment(self) -> None:
-        claimed: Counter[tuple[bytes | None, str | None]] = Counter()
-        register = self.office.ledger.register()
-        for record in {prepared.record for _, prepared in self.documents}:
-            kinds = self.office.kinds(record)
-            assert kinds.count("CommitmentRecorded") <= 1
-            assert kinds.count("DecisionRecorded") <= 1
-            row = register.get(record)
-            assert row is not None
-            if "CommitmentRecorded" in kinds and row.case_key is not None:
-                claimed[row.case_key, row.item] += 1
+        claimed: Counter[tuple[bytes, str | None]] = Counter()
+        for record, kinds in self.kinds.items():
+            assert all(kinds[once] <= 1 for once in ONCE)
+            case = self.folded[record].case_key
+            if kinds["CommitmentRecorded"] and case is not None:
+                claimed[case, self.folded[record].item] += 1
         assert all(count == 1 for count in claimed.values())
 
     def teardown(self) -> None:
@@ -286,8 +311,8 @@ def _projection(url: str) -> list[tuple[object, ...]]:
 
 TestMachine = Machine.TestCase
 TestMachine.settings = settings(
-    max_examples=8,
-    stateful_step_count=12,
+    max_examples=6,
+    stateful_step_count=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     print_blob=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import shutil
 import subprocess
@@ -207,7 +208,7 @@ async def test_every_altered_part_is_named(stamped_town: Town, signing: Signing,
         "recorded.disclosure.json": {"recorded evidence"},
         "prepared.disclosure.json": {"recorded document"},
         "signer.pem": {"files"},
-        "timestamp.tsr": {"time stamp"},
+        "timestamp.tsr": {"files", "time stamp"},
     }
 
     def rewritten(changes: Mapping[str, bytes]) -> bytes:
@@ -228,6 +229,26 @@ async def test_every_altered_part_is_named(stamped_town: Town, signing: Signing,
     extra = write_archive({**{name: files[name] for name in files if name != MANIFEST}, "more.txt": b""})
     assert failed(stamped_town, extra) == {}  # it is in the MANIFEST, and proves nothing
     assert manifest({name: files[name] for name in files if name != MANIFEST}) == files[MANIFEST]
+
+
+async def test_a_pack_with_any_byte_changed_is_refused_and_never_breaks_the_checker(
+    stamped_town: Town, signing: Signing
+) -> None:
+    key = p256()
+    _, pack = await packed(stamped_town, "办-1", lambda content: by_certificate(key, content, signing.certificate(key)))
+    files = {name: content for name, content in unpacked(pack).items() if name != MANIFEST}
+    only_for_reading = {"README.md", "README.zh-CN.md", "document.txt", "check.py", "tsa-roots.pem", "log.vkey"}
+    chance = random.Random(7)
+    for _ in range(60):
+        name = chance.choice(sorted(files.keys() - only_for_reading))
+        content = bytearray(files[name])
+        content[chance.randrange(len(content))] ^= chance.randrange(1, 256)
+        assert failed(stamped_town, write_archive({**files, name: bytes(content)})), name
+        cut = files[name][: chance.randrange(len(content))]
+        assert failed(stamped_town, write_archive({**files, name: cut})), name
+        whole = bytearray(pack)
+        whole[chance.randrange(len(whole))] ^= chance.randrange(1, 256)
+        checked(stamped_town, bytes(whole))
 
 
 async def test_whom_the_checker_believes_is_its_own_affair(stamped_town: Town, signing: Signing) -> None:
