@@ -48,6 +48,8 @@ from gateway.flows.stand import Stand
 from gateway.flows.together import Together
 from gateway.flows.verify import Verify
 from gateway.flows.watch import Changes, Watch
+from gateway.letters.template_file import TemplatesRefused
+from gateway.letters.templates import Templates, load_templates
 from gateway.rpc.audit import AuditServicer
 from gateway.rpc.caller import Callers
 from gateway.rpc.catalogue import CatalogueServicer
@@ -145,14 +147,33 @@ def open_catalogue(settings: Settings) -> Catalogue:
         ConfigurationError: names every mistake with file and line.
     """
     try:
-        return read_catalogue(settings)
+        return read_catalogue(settings, open_templates(settings))
     except CatalogueError as error:
         raise ConfigurationError("catalogue", [str(mistake) for mistake in error.mistakes]) from error
 
 
-def read_catalogue(settings: Settings) -> Catalogue:
-    """Read the configured catalogue files, or the shipped ones; raises `CatalogueError`."""
-    return load_catalogue(list(settings.catalogue_files) or shipped_catalogue_files())
+def read_catalogue(settings: Settings, templates: Templates) -> Catalogue:
+    """Read the configured catalogue files, or the shipped ones, for which there must be templates.
+
+    Raises:
+        CatalogueError: names every mistake.
+    """
+    catalogue = load_catalogue(list(settings.catalogue_files) or shipped_catalogue_files())
+    if mistakes := templates.check_against(catalogue):
+        raise CatalogueError(mistakes)
+    return catalogue
+
+
+def open_templates(settings: Settings) -> Templates:
+    """Load the shipped templates of commitments and the configured ones.
+
+    Raises:
+        ConfigurationError: names every mistake with file and line.
+    """
+    try:
+        return load_templates(settings.commitments.template_files)
+    except TemplatesRefused as error:
+        raise ConfigurationError("templates", [str(mistake) for mistake in error.mistakes]) from error
 
 
 def open_ledger(settings: LedgerSettings, *, now: Callable[[], datetime] = now_utc) -> Ledger:
@@ -374,6 +395,7 @@ def build_flows(
 ) -> Flows:
     """Put the flows together; `reloaded` is called when an operator's call has put a catalogue in force here."""
     book, once, look_up = Book(catalogue), Once(ledger), LookUp(ledger)
+    templates = open_templates(settings)
     ask = Ask(sources, now=now)
     calendar = work_calendar(settings.calendar, today=now().date())
     stand = Stand(ledger=ledger, book=book, index=index, now=now)
@@ -400,6 +422,7 @@ def build_flows(
     )  # fmt: skip
     commit = Commit(
         book=book, once=once, look_up=look_up, stand=stand, calendar=calendar,
+        templates=templates, contacts=settings.commitments.contacts,
         anchors=load_anchors(settings.commitments.anchors_file),
         verification_valid=settings.commitments.verification_valid,
         document_valid=settings.commitments.document_valid, now=now, entropy=entropy,
@@ -419,7 +442,7 @@ def build_flows(
         patience=settings.server.deadline_cap.total_seconds(), now=now, entropy=entropy,
     )  # fmt: skip
     reload = Reload(
-        book=book, once=once, look_up=look_up, read=lambda: read_catalogue(settings), reloaded=reloaded,
+        book=book, once=once, look_up=look_up, read=lambda: read_catalogue(settings, templates), reloaded=reloaded,
         now=now, entropy=entropy,
     )  # fmt: skip
     return Flows(

@@ -127,11 +127,19 @@ class LimitSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentSettings:
-    """How long a verification carries a commitment, how long a document can be signed, whose certificates count."""
+    """How long a verification carries a commitment, how long a document can be signed, whose certificates count.
+
+    `contacts` say how a unit (a unified social credit code) can be reached; `letter_fonts` is a folder of further
+    fonts, `letter_where` the address that letters name for looking a commitment up.
+    """
 
     verification_valid: timedelta
     document_valid: timedelta
     anchors_file: Path
+    template_files: tuple[Path, ...]
+    contacts: Mapping[str, str]
+    letter_fonts: Path | None
+    letter_where: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -384,6 +392,10 @@ def _commitments(part: Stanza, home: Path) -> CommitmentSettings:
         verification_valid=part.duration("verification_valid", "1d"),
         document_valid=part.duration("document_valid", "30m"),
         anchors_file=home / part.text("anchors_file"),
+        template_files=tuple(home / name for name in part.texts("template_files")),
+        contacts=part.mapping("contacts"),
+        letter_fonts=home / part.text("letter_fonts") if "letter_fonts" in part else None,
+        letter_where=part.text("letter_where", ""),
     )
 
 

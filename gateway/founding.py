@@ -208,6 +208,11 @@ batch_source_calls = 48                        # calls of batches at one source;
 verification_valid = "1d"                     # how long a verification may lead to a commitment
 document_valid = "30m"                        # how long a prepared document can be signed
 anchors_file = "signers/ca.crt"               # authorities of personal signing certificates (PEM)
+template_files = []                            # further wordings of commitments: gateway/letters/README.md
+# letter_fonts = "fonts"                       # a folder of further fonts for letters, such as FangSong
+# letter_where = "https://log.example"         # the address that letters name for looking a commitment up
+# [commitments.contacts]                       # how a unit can be reached, for its letters
+# "11230000000000101E" = "示例市场监督管理局注册窗口,电话 0451-00000000"
 
 [findings]
 defence_working_days = 5                       # 陈述申辩; regional rules have 3 to 5

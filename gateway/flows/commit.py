@@ -30,8 +30,9 @@ from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.stand import Stand
 from gateway.flows.verify import ANSWER
-from gateway.rules import letter
-from gateway.rules.admission import argument_words, question_from_body
+from gateway.letters.document import Occasion, compose
+from gateway.letters.templates import Templates
+from gateway.rules.admission import question_from_body
 from gateway.rules.clocks import WorkCalendar, add_working_days
 from gateway.rules.eligibility import Barred
 from gateway.rules.fallback import StepKind, settings_for
@@ -74,6 +75,8 @@ class Commit:
         once: Once,
         look_up: LookUp,
         stand: Stand,
+        templates: Templates,
+        contacts: Mapping[str, str],
         anchors: Sequence[x509.Certificate],
         calendar: WorkCalendar,
         verification_valid: timedelta,
@@ -85,6 +88,8 @@ class Commit:
         self._once = once
         self._look_up = look_up
         self._stand = stand
+        self._templates = templates
+        self._contacts = contacts
         self._anchors = tuple(anchors)
         self._calendar = calendar
         self._verification_valid = verification_valid
@@ -247,28 +252,12 @@ class Commit:
         question = question_from_body(table(kept[REQUEST]))
         catalogue = self._book.catalogue
         item, matter = catalogue.item(question.item), catalogue.matter(question.context.matter)
-        unit = question.context.operator.unit
-        names = {department.uscc: department.name for department in matter.departments}
-        return letter.build(
-            record=record.hex(),
-            verification=verification.hex(),
-            notice=_notice(item),
-            facts={
-                parameter.label: argument_words(question.parameters[name], parameter)
-                for name, parameter in item.parameters.items()
-                if name in question.parameters
-            },
-            applicant={
-                "name": question.subject.name,
-                "id_type": question.subject.id_type,
-                "id_number": question.subject.id_number,
-            },
-            authority={"unit": unit, "name": names.get(unit, unit)},
-            matter={"code": matter.code, "title": matter.title},
-            case_id=question.context.case_id,
-            prepared_at=at,
-            expires_at=expires_at,
-        )
+        occasion = Occasion(
+            record=record, verification=verification, prepared_at=at, expires_at=expires_at,
+            contact=self._contacts.get(question.context.operator.unit, ""),
+        )  # fmt: skip
+        template = self._templates.choose(item, matter.code)
+        return compose(template, question, item=item, matter=matter, occasion=occasion)
 
     async def _prepared(self, recorded: Recorded) -> Prepared:
         kept = await self._look_up.document(recorded.first)
@@ -366,16 +355,3 @@ def _same_person(signer: Signer, applicant: Mapping[str, Json], *, today: date) 
     except IdentifierRefused:
         return False
     return number == applicant["id_number"] and name == applicant["name"]
-
-
-def _notice(item: Item) -> letter.Notice:
-    return letter.Notice(
-        item=item.title,
-        basis=";".join(f"{basis.text}" for basis in item.legal_basis),
-        content=item.guide,
-        manner=letter.MANNER,
-        liability=letter.LIABILITY,
-        power_to_check=letter.POWER,
-        publication=letter.publication_words(item.commitment.publication.value),
-        data_protection=letter.DATA_PROTECTION,
-    )

@@ -18,8 +18,8 @@ from gateway.catalogue.words import Publication, Sensitivity
 from gateway.errors import RecordNotFound, StepRefused
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
+from gateway.letters.document import liability_of
 from gateway.rules.kept import rows, table, text
-from gateway.rules.letter import LIABILITY
 from ledger import AlreadyClaimed, Draft, Erased, Ledger, RecordRow, new_record
 from ledger.canonical import Json, canonical
 
@@ -236,7 +236,7 @@ class Report:
             "commitment_type": "证明事项型",
             "reason": f"证明事项型,办理{text(matter['title'])}",
             "content": content,
-            "liability": LIABILITY,
+            "liability": liability_of(document),
             "commitment_date": made_on.date().isoformat(),
             "valid_until": "",
             "fulfilment": "全部未履行",

@@ -7,9 +7,9 @@ import hashlib
 from gateway.flows.commit import DOCUMENT, Commit, body
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Recorded, Request
+from gateway.letters.plain import text_to_sign
 from gateway.rpc import translate
 from gateway.rpc.door import Context, Door
-from gateway.rules import letter
 from gateway.rules.admission import Mistakes
 from gateway.rules.kept import table
 from gateway.rules.roles import Caller, Role
@@ -49,7 +49,7 @@ class CommitmentServicer:
                 record=prepared.record.hex(),
                 document=prepared.document,
                 document_digest=prepared.digest,
-                text=letter.text(table(parse_canonical(prepared.document))),
+                text=text_to_sign(table(parse_canonical(prepared.document))),
                 expires_at=translate.timestamp(prepared.expires_at),
                 receipt=translate.receipt(prepared.recorded),
             )
