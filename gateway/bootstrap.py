@@ -28,6 +28,7 @@ from gateway.config import (
     AnchorSettings,
     CalendarSettings,
     CallerLimitSettings,
+    CommitmentSettings,
     LedgerSettings,
     LimitSettings,
     Settings,
@@ -48,6 +49,8 @@ from gateway.flows.stand import Stand
 from gateway.flows.together import Together
 from gateway.flows.verify import Verify
 from gateway.flows.watch import Changes, Watch
+from gateway.flows.write_letter import WriteLetter
+from gateway.letters.pdf import Printer
 from gateway.letters.template_file import TemplatesRefused
 from gateway.letters.templates import Templates, load_templates
 from gateway.rpc.audit import AuditServicer
@@ -133,6 +136,7 @@ class Flows:
     stopping: asyncio.Event
     """Set when the gateway is about to stop: long streams end by themselves."""
     reload: Reload
+    write_letter: WriteLetter
 
 
 def now_utc() -> datetime:
@@ -174,6 +178,18 @@ def open_templates(settings: Settings) -> Templates:
         return load_templates(settings.commitments.template_files)
     except TemplatesRefused as error:
         raise ConfigurationError("templates", [str(mistake) for mistake in error.mistakes]) from error
+
+
+def open_printer(settings: CommitmentSettings) -> Printer:
+    """Make the printer of letters.
+
+    Raises:
+        ConfigurationError: the folder of fonts is not there.
+    """
+    fonts = settings.letter_fonts
+    if fonts is not None and not fonts.is_dir():
+        raise ConfigurationError("commitments.letter_fonts", [f"{fonts} is no folder"])
+    return Printer(fonts=fonts)
 
 
 def open_ledger(settings: LedgerSettings, *, now: Callable[[], datetime] = now_utc) -> Ledger:
@@ -448,6 +464,10 @@ def build_flows(
     return Flows(
         verify=verify, commit=commit, find=find, report=report, requery=requery, stand=stand, look_up=look_up,
         ask=ask, book=book, reload=reload, batch=batch, stopping=stopping,
+        write_letter=WriteLetter(
+            ledger=ledger, look_up=look_up, printer=open_printer(settings.commitments),
+            origin=settings.ledger.origin, where=settings.commitments.letter_where,
+        ),
         list_answers=ListAnswers(ledger=ledger, once=once, index=index, now=now, entropy=entropy),
         watch=Watch(
             ledger=ledger, look_up=look_up, changes=Changes(ledger, interval=_WATCH_SECONDS), stopping=stopping
@@ -482,7 +502,7 @@ def services(settings: Settings, flows: Flows, ledger: Ledger, *, now: Callable[
             look_up=look_up, ask=flows.ask,
         ),
     )  # fmt: skip
-    commitment = CommitmentServicer(door=door, commit=flows.commit, look_up=look_up)
+    commitment = CommitmentServicer(door=door, commit=flows.commit, look_up=look_up, write_letter=flows.write_letter)
     audit = AuditServicer(door=door, requery=flows.requery, find=flows.find, look_up=look_up, ledger=ledger)
     credit = CreditServicer(door=door, report=flows.report, stand=flows.stand, book=book, now=now)
     served = (

@@ -69,12 +69,13 @@ def init(home: Path, sources: Path | None, url: str, listen: str) -> None:
 @_CONFIG
 def check_config(config: Path) -> None:
     """Read the configuration, the catalogue, the master keys and the sources' stanzas, and name every mistake."""
-    from gateway.bootstrap import open_catalogue, open_master_keys, open_roots, open_sources
+    from gateway.bootstrap import open_catalogue, open_master_keys, open_printer, open_roots, open_sources
 
     settings = _settings(config)
     open_master_keys(settings.ledger)
     if settings.ledger.anchors is not None:
         open_roots(settings.ledger.anchors)
+    open_printer(settings.commitments)
     catalogue = open_catalogue(settings)
     sources = open_sources(settings)
     click.echo(f"ok: {len(catalogue.items)} items, {len(catalogue.matters)} matters, {len(sources)} sources")
@@ -398,6 +399,8 @@ from gateway import (  # noqa: E402  they add themselves
     key_commands,
     key_creation,
     ledger_commands,
+    letter_commands,
+    template_commands,
     vault_commands,
     witness_commands,
 )
@@ -412,3 +415,5 @@ anchor_commands.add_to(ledger)
 fsck_command.add_to(ledger)
 ledger_commands.add_to(ledger)
 connector_commands.add_to(cli)
+template_commands.add_to(cli)
+letter_commands.add_to(cli)

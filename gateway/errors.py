@@ -24,6 +24,7 @@
     │   ├── LetterUnprintable     the letter cannot be made as a PDF here
     │   ├── SameOfficer           the second officer is the first
     │   └── PeriodRunning         the defence or the remedy period has not ended
+    ├── LetterDisagrees           a letter and its receipt do not say the same
     ├── CatalogueRefused          the catalogue files are wrong; the catalogue in force stays
     ├── SignatureRefused          a signature or its certificate does not hold
     └── ConfigurationError        settings or the house they describe are not as they must be
@@ -329,6 +330,17 @@ class LetterUnprintable(StepRefused):
     def __init__(self, why: str, chinese: str) -> None:
         super().__init__(why)
         self.chinese = chinese
+
+
+class LetterDisagrees(GatewayError):
+    """A letter and its receipt do not say the same; `mistakes` lists every disagreement."""
+
+    reason: ClassVar[str] = "LETTER_DISAGREES"
+    chinese = "承诺书与回执不一致。"
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = tuple(mistakes)
 
 
 class SameOfficer(StepRefused):

@@ -30,7 +30,7 @@ from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.stand import Stand
 from gateway.flows.verify import ANSWER
-from gateway.letters.document import Occasion, compose
+from gateway.letters.document import DOCUMENT, Occasion, compose
 from gateway.letters.templates import Templates
 from gateway.rules.admission import question_from_body
 from gateway.rules.clocks import WorkCalendar, add_working_days
@@ -42,8 +42,6 @@ from gateway.signatures import CertificateEvidence, Signer, verify_signature
 from ledger import AlreadyClaimed, Draft, RecordRow, new_record
 from ledger.canonical import Json, canonical
 
-DOCUMENT = "document"
-"""The group of CommitmentPrepared that holds the document to sign."""
 _SERVICE = "gateway.v1.CommitmentService"
 _TAKEN = frozenset(
     {"RECORDED", "IN_FORCE", "CONFIRMED", "DISPUTED", "BROKEN", "WITHDRAWN", "LAPSED", "INCONCLUSIVE", "REPAIRED"}

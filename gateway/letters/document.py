@@ -21,6 +21,8 @@ from gateway.rules.admission import Question, argument_words, subject_body
 from gateway.rules.kept import rows, table, text
 from ledger.canonical import Json
 
+DOCUMENT = "document"
+"""The group of CommitmentPrepared that holds the document to sign."""
 DOCUMENT_TYPE = "chengxin/commitment-document"
 DOCUMENT_VERSION = 1
 

@@ -6,7 +6,7 @@ Every word of the document is in the arrangement; what is added is the state, th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -32,19 +32,47 @@ _STATES: Mapping[str, tuple[str, str]] = {
     "LAPSED": ("逾期未作出行政决定，已失效", "已失效"),
     "IN_FORCE": ("已据以作出行政决定", ""),
     "CONFIRMED": ("经核查属实", ""),
+    "QUESTIONED": ("办结前核查有疑问，正在核实", ""),
     "DISPUTED": ("核查中", ""),
     "BROKEN": ("经法定程序认定不实", "认定不实"),
     "INCONCLUSIVE": ("经核查无法得出结论", ""),
     "REPAIRED": ("经法定程序认定不实，信用已修复", "认定不实"),
 }
 """What each state of a commitment with a document is called, and what is written across its pages."""
+LETTER_STATES = frozenset(_STATES)
+"""The states in which there is a letter."""
+_EVIDENCE: Mapping[str, str] = {
+    "certificate": "电子签名（数字证书，{algorithm}），经核验有效",
+    "witnessed": "手写签名，由经办人见证，影像存证",
+    "platform": "经实名认证平台签署（{algorithm}），经核验有效",
+}
+"""How each kind of signature evidence is told."""
 _CONSENTS: Mapping[str, str] = {
     Consent.AGREED.value: "同意按照上述范围和时限公开。",
     Consent.DECLINED.value: "不同意公开。",
     Consent.NOT_SAID.value: "未作表示。",
 }
 _NOT_PUBLIC = "本承诺书不公开，无需征求意见。"
+HEADINGS: Mapping[str, str] = {
+    "parties": "一、基本信息",
+    "notice": "二、行政机关告知",
+    "commitment": "三、申请人承诺",
+    "facts": "申请人承诺的事实",
+    "statement": "申请人自愿作出下列承诺",
+    "consent": "公开意愿",
+    "seal": "行政机关（盖章）",
+    "day": "日期",
+    "standing": "存证信息",
+    "code": "二维码内容",
+    "code_alt": "二维码，载有本承诺在台账中的位置",
+    "how_to_check": "二维码载有上列存证信息。"
+    "以本文件所附回执和台账公钥，可以离线核验本承诺已经存证且未被更改。摘要均为SHA-256。",
+    "document_attached": "所签署文书的原始字节",
+    "receipt_attached": "台账回执",
+}
+"""What stands over the parts of a letter, in every form of it."""
 _COPIES = "本承诺书一式两份，申请人和行政机关各执一份。"
+_BLANK_DAY = "　　年　月　日"
 _DIGIT_GROUPS = re.compile(r"(?<=[0-9a-f]{4})(?=(?:[0-9a-f]{4})+$)")
 
 
@@ -66,10 +94,11 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signing:
-    """That the document was signed: when it was recorded, and how, in Chinese."""
+    """That the document was signed: when that was recorded, by what kind of evidence, and with which algorithm."""
 
     at: datetime
-    how: str
+    evidence: str
+    algorithm: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +123,11 @@ class Layout:
     facts: tuple[Line, ...] = field(repr=False)
     statement: tuple[str, ...] = field(repr=False)
     consent: str
-    given: tuple[Line, ...]
     applicant: str = field(repr=False)
     """Who signs: 申请人, or 委托代理人 where somebody acts for him."""
     signed: str
     signed_on: str
+    blank_day: str
     authority: str
     copies: str
     standing: tuple[Line, ...]
@@ -109,8 +138,7 @@ class Layout:
 def lay_out(document: Mapping[str, Json], standing: Standing) -> Layout:
     """Arrange a document as a letter, as it stands now.
 
-    Raises:
-        KeyError: the record is a refusal, which has no letter.
+    The record of a refusal has no letter: its states are not among `LETTER_STATES`.
     """
     words, mark = _STATES[standing.state]
     publication = table(document["publication"])
@@ -123,23 +151,25 @@ def lay_out(document: Mapping[str, Json], standing: Standing) -> Layout:
         parties=tuple(_parties(document)),
         notice=_notice(document),
         facts=tuple(Line(text(fact["label"]), text(fact["value"])) for fact in map(table, rows(document["facts"]))),
-        statement=tuple(text(table(sentence)["text"]) for sentence in rows(document["statement"])),
-        consent=_CONSENTS[text(publication["consent"])] if published else _NOT_PUBLIC,
-        given=(
-            Line("告知时间", _time(moment_of(document["prepared_at"]))),
-            Line("签署期限", _time(moment_of(document["expires_at"]))),
+        statement=tuple(
+            _numbered(place) + text(table(sentence)["text"])
+            for place, sentence in enumerate(rows(document["statement"]), 1)
         ),
+        consent=_CONSENTS[text(publication["consent"])] if published else _NOT_PUBLIC,
         applicant="委托代理人签名" if "proxy" in document else "申请人签名（盖章）",
-        signed="" if signing is None else signing.how,
+        signed="" if signing is None else _signed(signing),
         signed_on=_BLANK_DAY if signing is None else _day(signing.at),
+        blank_day=_BLANK_DAY,
         authority=text(table(document["authority"])["name"]),
         copies=_COPIES,
-        standing=tuple(_standing(words, standing)),
+        standing=tuple(_standing(words, document, standing)),
         code="" if standing.reference is None else standing.reference.uri(),
     )
 
 
-_BLANK_DAY = "    年  月  日"
+def _signed(signing: Signing) -> str:
+    algorithm = signing.algorithm.replace("_", " ")
+    return _EVIDENCE[signing.evidence].format(algorithm=algorithm)
 
 
 def _parties(document: Mapping[str, Json]) -> Iterator[Block]:
@@ -147,7 +177,7 @@ def _parties(document: Mapping[str, Json]) -> Iterator[Block]:
     yield Block("申请人", (*_person(applicant),))
     if "proxy" in document:
         proxy = table(document["proxy"])
-        digest = Line("授权委托书摘要", f"SHA-256 {text(proxy['authorisation_digest'])}")
+        digest = Line("授权委托书摘要", text(proxy["authorisation_digest"]))
         yield Block("委托代理人", (*_person(proxy), digest))
     contact = [Line("联系方式", text(authority["contact"]))] if "contact" in authority else []
     unit = Line("统一社会信用代码", text(authority["unit"]))
@@ -169,33 +199,30 @@ def _person(person: Mapping[str, Json]) -> list[Line]:
 def _notice(document: Mapping[str, Json]) -> tuple[Block, ...]:
     parts = [table(part) for part in rows(document["notice"])]
     return tuple(
-        Block(heading, tuple(Line(text(part["label"]), text(part["text"])) for part in under))
-        for heading, under in groupby(parts, key=lambda part: text(part["heading"]))
+        Block(_numbered(place) + heading, tuple(Line(text(part["label"]), text(part["text"])) for part in under))
+        for place, (heading, under) in enumerate(groupby(parts, key=lambda part: text(part["heading"])), 1)
     )
 
 
-def _standing(words: str, standing: Standing) -> Iterator[Line]:
+def _standing(words: str, document: Mapping[str, Json], standing: Standing) -> Iterator[Line]:
+    yield Line("告知时间", _time(moment_of(document["prepared_at"])))
+    yield Line("签署期限", _time(moment_of(document["expires_at"])))
     yield Line("当前状态", f"{words}（自{_time(standing.changed_at)}起）")
     reference = standing.reference
     if reference is not None:
         yield Line("台账", reference.origin)
         yield Line("存证序号", f"第{reference.index}条（检查点共{reference.size}条）")
         yield Line("存证摘要", reference.leaf.hex())
-        yield Line("文书摘要", f"SHA-256 {reference.document.hex()}")
+        yield Line("文书摘要", reference.document.hex())
         if reference.where:
             yield Line("查验地址", reference.where)
 
 
-def numbered(position: int) -> str:
+def _numbered(position: int) -> str:
     """Number a paragraph in Chinese, from 1 to 19: `（十二）`."""
     digits = "一二三四五六七八九"
     ten, unit = divmod(position, 10)
     return f"（{'十' * ten}{digits[unit - 1] if unit else ''}）"
-
-
-def blocks_of(layout: Layout) -> Sequence[Block]:
-    """Give the blocks of the notice, the numbers of their headings included."""
-    return [Block(f"{numbered(place)}{block.title}", block.lines) for place, block in enumerate(layout.notice, 1)]
 
 
 def _grouped(record: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gateway.letters.layout import Layout, Line, Standing, blocks_of, lay_out, moment_of, numbered
+from gateway.letters.layout import HEADINGS, Layout, Line, Standing, lay_out, moment_of
 from ledger.canonical import Json
 
 
@@ -22,32 +22,30 @@ def plain_text(layout: Layout) -> str:
 def _lines(layout: Layout) -> Iterator[str]:
     yield layout.title + (f"【{layout.mark}】" if layout.mark else "")
     yield f"编号：{layout.number}"
-    yield from ("", "一、基本信息")
+    yield from ("", HEADINGS["parties"])
     for party in layout.parties:
         yield f"  {party.title}"
-        yield from _indented(party.lines)
-    yield from ("", "二、行政机关告知")
-    for block in blocks_of(layout):
+        yield from _indented(party.lines, by=4)
+    yield from ("", HEADINGS["notice"])
+    for block in layout.notice:
         if len(block.lines) == 1:
             yield f"  {block.title}：{block.lines[0].value}"
         else:
             yield f"  {block.title}"
-            yield from _indented(block.lines)
-    yield from ("", "三、申请人承诺", "  申请人承诺的事实")
-    yield from _indented(layout.facts)
-    yield "  申请人自愿作出下列承诺"
-    yield from (f"    {numbered(place)}{sentence}" for place, sentence in enumerate(layout.statement, 1))
-    yield f"  公开意愿：{layout.consent}"
-    yield ""
-    yield from _indented(layout.given, by="")
-    yield f"{layout.applicant}：{layout.signed}  日期：{layout.signed_on}"
-    yield f"行政机关（盖章）：{layout.authority}"
+            yield from _indented(block.lines, by=4)
+    yield from ("", HEADINGS["commitment"], f"  {HEADINGS['facts']}")
+    yield from _indented(layout.facts, by=4)
+    yield f"  {HEADINGS['statement']}"
+    yield from (f"    {sentence}" for sentence in layout.statement)
+    yield f"  {HEADINGS['consent']}：{layout.consent}"
+    yield from ("", f"{layout.applicant}：{layout.signed}  {HEADINGS['day']}：{layout.signed_on}")
+    yield f"{HEADINGS['seal']}：{layout.authority}  {HEADINGS['day']}：{layout.blank_day}"
     yield layout.copies
-    yield from ("", "存证信息")
-    yield from _indented(layout.standing, by="  ")
+    yield from ("", HEADINGS["standing"])
+    yield from _indented(layout.standing, by=2)
     if layout.code:
-        yield f"  二维码内容：{layout.code}"
+        yield f"  {HEADINGS['code']}：{layout.code}"
 
 
-def _indented(lines: Sequence[Line], by: str = "    ") -> Iterator[str]:
-    return (f"{by}{line.heading}：{line.value}" for line in lines)
+def _indented(lines: Sequence[Line], *, by: int) -> Iterator[str]:
+    return (f"{' ' * by}{line.heading}：{line.value}" for line in lines)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 
-from gateway.flows.commit import DOCUMENT, Commit, body
+from gateway.flows.commit import Commit, body
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Recorded, Request
+from gateway.flows.write_letter import Form, WriteLetter
+from gateway.letters.document import DOCUMENT
 from gateway.letters.plain import text_to_sign
 from gateway.rpc import translate
 from gateway.rpc.door import Context, Door
@@ -22,15 +24,22 @@ from ledger.v1 import ledger_pb2
 _CLERKS = (Role.CLERK, Role.OFFICER)
 _READERS = (Role.CLERK, Role.OFFICER, Role.AUDITOR)
 _MOST_SIGNATURE_BYTES = 8192
+_FORMS = {
+    pb.LETTER_FORMAT_UNSPECIFIED: Form.PDF,
+    pb.LETTER_FORMAT_PDF: Form.PDF,
+    pb.LETTER_FORMAT_TEXT: Form.TEXT,
+    pb.LETTER_FORMAT_DOCUMENT: Form.DOCUMENT,
+}
 
 
 class CommitmentServicer:
     """Serves the life of a commitment up to the decision."""
 
-    def __init__(self, *, door: Door, commit: Commit, look_up: LookUp) -> None:
+    def __init__(self, *, door: Door, commit: Commit, look_up: LookUp, write_letter: WriteLetter) -> None:
         self._door = door
         self._commit = commit
         self._look_up = look_up
+        self._write_letter = write_letter
 
     async def PrepareCommitment(  # noqa: N802
         self, request: pb.PrepareCommitmentRequest, context: Context
@@ -146,6 +155,27 @@ class CommitmentServicer:
             )
 
         return await self._door.unary(context, "CommitmentService/GetCommitment", _READERS, handle)
+
+    async def GetCommitmentLetter(  # noqa: N802
+        self, request: pb.GetCommitmentLetterRequest, context: Context
+    ) -> pb.GetCommitmentLetterResponse:
+        """Return a commitment as a letter, in any state of it that has a document."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.GetCommitmentLetterResponse:
+            mistakes = Mistakes()
+            record = mistakes.record("record", request.record)
+            form = _FORMS.get(request.format)
+            if form is None:
+                mistakes.add("format", "is no format of a letter", "承诺书格式有误。")
+            mistakes.finish()
+            written = await self._write_letter(record, caller, form or Form.PDF)
+            return pb.GetCommitmentLetterResponse(
+                pdf=written.content if written.form is Form.PDF else b"",
+                content=written.content,
+                media_type=written.form.value,
+            )
+
+        return await self._door.unary(context, "CommitmentService/GetCommitmentLetter", _READERS, handle)
 
     async def _then(self, record: bytes, caller: Caller, recorded: Recorded) -> pb.Commitment:
         row = await self._look_up.own("commitment", record, caller)
