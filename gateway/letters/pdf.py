@@ -105,7 +105,7 @@ def _compiled(compiler: typst.Compiler, data: str, made_at: datetime) -> bytes:
 
     try:
         printed = compiler.compile(
-            format="pdf", sys_inputs={"letter": data}, pdf_standards=_STANDARDS, timestamp=made_at
+            format="pdf", sys_inputs={"letter": data}, pdf_standards=_STANDARDS, timestamp=int(made_at.timestamp())
         )
     except typst.TypstError as error:
         # What the compiler says may quote the letter: it goes nowhere.
