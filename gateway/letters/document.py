@@ -13,9 +13,8 @@ from datetime import datetime
 
 from connectors.connector import Subject
 from gateway.catalogue.model import Item, Matter
-from gateway.catalogue.words import Publication
 from gateway.errors import TemplateUnfilled
-from gateway.letters.parts import FACT, LIABILITY, NOTICE, PUBLICATION_PARTS, STATEMENT, of_scope
+from gateway.letters.parts import FACT, LIABILITY
 from gateway.letters.template import Template
 from gateway.rules.admission import Question, argument_words, subject_body
 from gateway.rules.kept import rows, table, text
@@ -85,12 +84,16 @@ def compose(
         "purpose": question.context.purpose,
         "basis": ";".join(basis.text for basis in item.legal_basis),
         "guide": item.guide,
+        "self": "本单位" if question.subject.id_type == "uscc" else "本人",
         "authority": authority["name"],
         "contact": occasion.contact,
         **{f"{FACT}{name}": words for name, words in said.items()},
     }
     publication = item.commitment.publication
-    worded = _fill(template, values, publication)
+    worded = template.worded[publication]
+    unfilled = sorted(name for name in worded.placeholders if not values.get(name, "").strip())
+    if unfilled:
+        raise TemplateUnfilled(template.name, unfilled)
     document: dict[str, Json] = {
         "type": DOCUMENT_TYPE,
         "version": DOCUMENT_VERSION,
@@ -104,11 +107,11 @@ def compose(
         "authority": {key: value for key, value in authority.items() if value},
         "applicant": subject_body(question.subject),
         "notice": [
-            {"part": part.name, "heading": part.heading, "label": part.label, "text": worded[part.name]}
-            for part in NOTICE
+            {"part": part.name, "heading": part.heading, "label": part.label, "text": words.filled(values)}
+            for part, words in worded.notice
         ],
         "facts": [{"label": item.parameters[name].label, "value": words} for name, words in said.items()],
-        "statement": [{"part": part.name, "text": worded[part.name]} for part in STATEMENT],
+        "statement": [{"part": part.name, "text": words.filled(values)} for part, words in worded.statement],
         "publication": {"scope": publication.value, "consent": consent.value},
         "prepared_at": occasion.prepared_at.isoformat(),
         "expires_at": occasion.expires_at.isoformat(),
@@ -123,19 +126,6 @@ def liability_of(document: Mapping[str, Json]) -> str:
     """Give what the applicant was told of liability, as the credit platform is told it; no fact is in it."""
     parts = [table(part) for part in rows(document["notice"])]
     return "".join(text(part["text"]) for part in parts if text(part["part"]).startswith(LIABILITY))
-
-
-def _fill(template: Template, values: Mapping[str, str], publication: Publication) -> dict[str, str]:
-    """Word every part, for the scope of publication that applies."""
-    used = {f"statement.{part.name}": part.name for part in STATEMENT}
-    for part in NOTICE:
-        name = of_scope(part.name, publication) if part.name in PUBLICATION_PARTS else part.name
-        used[f"notice.{name}"] = part.name
-    needed = {name for where in used for name in template.wording[where].placeholders}
-    unfilled = sorted(name for name in needed if not values.get(name, "").strip())
-    if unfilled:
-        raise TemplateUnfilled(template.name, unfilled)
-    return {part: template.wording[where].filled(values) for where, part in used.items()}
 
 
 def _name_of(unit: str, matter: Matter) -> str:

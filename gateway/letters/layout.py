@@ -5,11 +5,10 @@ Every word of the document is in the arrangement; what is added is the state, th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from gateway.letters.document import Consent
@@ -71,25 +70,28 @@ HEADINGS: Mapping[str, str] = {
     "receipt_attached": "台账回执",
 }
 """What stands over the parts of a letter, in every form of it."""
+_DIGITS = "一二三四五六七八九"
+_NUMBERS = tuple(f"（{number}）" for number in (*_DIGITS, "十", *(f"十{digit}" for digit in _DIGITS)))
+"""Chinese numbers of paragraphs, from one to nineteen."""
 _COPIES = "本承诺书一式两份，申请人和行政机关各执一份。"
 _BLANK_DAY = "　　年　月　日"
-_DIGIT_GROUPS = re.compile(r"(?<=[0-9a-f]{4})(?=(?:[0-9a-f]{4})+$)")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A heading and what stands beside it."""
+class Line(NamedTuple):
+    """A heading and what stands beside it, which is not shown in tracebacks."""
 
     heading: str
-    value: str = field(repr=False)
+    value: str
+
+    def __repr__(self) -> str:
+        return f"Line(heading={self.heading!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """Lines under one title."""
 
     title: str
-    lines: tuple[Line, ...] = field(repr=False)
+    lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +154,8 @@ def lay_out(document: Mapping[str, Json], standing: Standing) -> Layout:
         notice=_notice(document),
         facts=tuple(Line(text(fact["label"]), text(fact["value"])) for fact in map(table, rows(document["facts"]))),
         statement=tuple(
-            _numbered(place) + text(table(sentence)["text"])
-            for place, sentence in enumerate(rows(document["statement"]), 1)
+            _NUMBERS[place] + text(table(sentence)["text"])
+            for place, sentence in enumerate(rows(document["statement"]))
         ),
         consent=_CONSENTS[text(publication["consent"])] if published else _NOT_PUBLIC,
         applicant="委托代理人签名" if "proxy" in document else "申请人签名（盖章）",
@@ -197,11 +199,10 @@ def _person(person: Mapping[str, Json]) -> list[Line]:
 
 
 def _notice(document: Mapping[str, Json]) -> tuple[Block, ...]:
-    parts = [table(part) for part in rows(document["notice"])]
-    return tuple(
-        Block(_numbered(place) + heading, tuple(Line(text(part["label"]), text(part["text"])) for part in under))
-        for place, (heading, under) in enumerate(groupby(parts, key=lambda part: text(part["heading"])), 1)
-    )
+    under: dict[str, list[Line]] = {}
+    for part in map(table, rows(document["notice"])):
+        under.setdefault(text(part["heading"]), []).append(Line(text(part["label"]), text(part["text"])))
+    return tuple(Block(_NUMBERS[place] + heading, tuple(lines)) for place, (heading, lines) in enumerate(under.items()))
 
 
 def _standing(words: str, document: Mapping[str, Json], standing: Standing) -> Iterator[Line]:
@@ -218,15 +219,8 @@ def _standing(words: str, document: Mapping[str, Json], standing: Standing) -> I
             yield Line("查验地址", reference.where)
 
 
-def _numbered(position: int) -> str:
-    """Number a paragraph in Chinese, from 1 to 19: `（十二）`."""
-    digits = "一二三四五六七八九"
-    ten, unit = divmod(position, 10)
-    return f"（{'十' * ten}{digits[unit - 1] if unit else ''}）"
-
-
 def _grouped(record: str) -> str:
-    return _DIGIT_GROUPS.sub(" ", record)
+    return " ".join(record[start : start + 4] for start in range(0, len(record), 4))
 
 
 def moment_of(value: Json) -> datetime:
@@ -239,9 +233,12 @@ def moment_of(value: Json) -> datetime:
 
 def _time(at: datetime) -> str:
     here = at.astimezone(_ZONE)
-    return f"{_day(at)}{here:%H:%M}"
+    return f"{_date(here)}{here.hour:02}:{here.minute:02}"
 
 
 def _day(at: datetime) -> str:
-    here = at.astimezone(_ZONE)
+    return _date(at.astimezone(_ZONE))
+
+
+def _date(here: datetime) -> str:
     return f"{here.year}年{here.month}月{here.day}日"

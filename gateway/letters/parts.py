@@ -72,15 +72,17 @@ def worded_names() -> dict[str, str]:
     for part in NOTICE:
         heading = part.label or part.heading
         if part.name in PUBLICATION_PARTS:
-            names |= {f"notice.{of_scope(part.name, scope)}": f"{heading},{scope.value}" for scope in Publication}
+            names |= {f"notice.{worded_name(part, scope)}": f"{heading}，{scope.value}" for scope in Publication}
         else:
             names[f"notice.{part.name}"] = heading
     return names | {f"statement.{part.name}": part.heading for part in STATEMENT}
 
 
-def of_scope(name: str, scope: Publication) -> str:
-    """Name a part of the publication as a template words it for one scope: `publication.NOT_PUBLIC.term`."""
-    return f"publication.{scope.value}.{name.removeprefix('publication.')}"
+def worded_name(part: Part, scope: Publication) -> str:
+    """Name a part of the notice as a template words it for a scope: `publication.NOT_PUBLIC.term`."""
+    if part.name not in PUBLICATION_PARTS:
+        return part.name
+    return f"publication.{scope.value}.{part.name.removeprefix('publication.')}"
 
 
 PLACEHOLDERS: Mapping[str, str] = {
@@ -89,6 +91,7 @@ PLACEHOLDERS: Mapping[str, str] = {
     "purpose": "the purpose of the verification",
     "basis": "the legal basis of the item, from the catalogue",
     "guide": "how the item is checked, from the catalogue",
+    "self": "how the applicant calls himself: 本人, or 本单位 for an organisation",
     "authority": "the name of the unit that handles the case",
     "contact": "how to reach that unit, from `[commitments.contacts]`",
 }

@@ -123,13 +123,26 @@ def _compiled(compiler: typst.Compiler, data: str, made_at: datetime) -> bytes:
 def _data(sheet: Sheet) -> Mapping[str, object]:
     day = sheet.made_at.astimezone(_ZONE)
     return {
-        "layout": dataclasses.asdict(sheet.layout),
+        "layout": _named(sheet.layout),
         "headings": HEADINGS,
         "made_on": [day.year, day.month, day.day],
         "code_image": _code_image(sheet.layout.code) if sheet.layout.code else "",
         "document": sheet.document.decode(),
         "receipt": sheet.receipt.decode(),
     }
+
+
+def _named(layout: Layout) -> Mapping[str, object]:
+    """Give a letter with every value by its name."""
+    blocks = {
+        key: [{"title": block.title, "lines": [line._asdict() for line in block.lines]} for block in value]
+        for key, value in (("parties", layout.parties), ("notice", layout.notice))
+    }
+    lines = {
+        key: [line._asdict() for line in value]
+        for key, value in (("facts", layout.facts), ("standing", layout.standing))
+    }
+    return {one.name: getattr(layout, one.name) for one in dataclasses.fields(layout)} | blocks | lines
 
 
 def _code_image(code: str) -> str:

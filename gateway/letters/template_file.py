@@ -64,6 +64,9 @@ class TemplateReader:
         merged = self._extended(fields, name, node)
         texts = self._texts(Fields(merged, fields.what, self.mistakes))
         title = texts.pop("title", "")
+        wording = {where: self._wording(fields, where, text) for where, text in texts.items()}
+        if not worded_names().keys() <= wording.keys():
+            return None
         return Template(
             id=code,
             version=version,
@@ -71,7 +74,7 @@ class TemplateReader:
             items=items,
             matters=matters,
             texts=texts,
-            wording={where: self._wording(fields, where, text) for where, text in texts.items()},
+            wording=wording,
             place=fields.place,
             shipped=shipped,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from string import Formatter
 
 
@@ -16,15 +16,16 @@ class Wording:
     """A text, in pieces: each a literal and the name of the placeholder that follows it, or None after the last."""
 
     pieces: tuple[tuple[str, str | None], ...]
+    placeholders: frozenset[str] = field(init=False)
+    """The names that are filled in."""
 
-    @property
-    def placeholders(self) -> frozenset[str]:
-        """The names that are filled in."""
-        return frozenset(name for _, name in self.pieces if name is not None)
+    def __post_init__(self) -> None:
+        names = frozenset(name for _, name in self.pieces if name is not None)
+        object.__setattr__(self, "placeholders", names)
 
     def filled(self, values: Mapping[str, str]) -> str:
         """Fill in the values; raises `KeyError` for a name without one."""
-        return "".join(literal + (values[name] if name is not None else "") for literal, name in self.pieces)
+        return "".join([literal if name is None else literal + values[name] for literal, name in self.pieces])
 
 
 def parse_wording(text: str) -> Wording:

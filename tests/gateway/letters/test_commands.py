@@ -51,7 +51,7 @@ def test_a_template_is_shown_with_every_part_and_its_heading() -> None:
     told = run("show", "kinship")
 
     assert told.output.startswith("亲属关系证明事项告知承诺书\nkinship@1 ")
-    assert "statement.true_intent 意思表示真实: 上述承诺是本人真实的意思表示。" in told.output
+    assert "statement.true_intent 意思表示真实: 上述承诺是{self}真实的意思表示。" in told.output
     assert json.loads(run("show", "kinship@1", "--json").output)["texts"]["notice.item"] == "{item}"
 
 

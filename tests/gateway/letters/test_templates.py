@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,26 +11,27 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+import gateway.letters
 from gateway.catalogue.model import CommitmentRules
 from gateway.catalogue.words import CommitmentAllowance
-from gateway.letters.parts import NOTICE, STATEMENT, worded_names
+from gateway.letters.parts import NOTICE, PLACEHOLDERS, STATEMENT, worded_names
 from gateway.letters.template_file import TemplatesRefused, template_files
 from gateway.letters.templates import Templates, UnknownTemplate, load_templates
 from gateway.letters.wording import WordingMalformed, parse_wording
 from tests.gateway.letters.making import catalogue, shipped, write
 
 RELEASED = {
-    "alive@1": "55e354048a2faf198f14dcfeb52d0699eaabe11dd79aa8d3d647b3bda37a0227",
-    "business-premises@1": "4f0dea73ad8f6dddba7642c8838fff9c25215a2d23597f1ba1d0b9ef6b6acf9c",
-    "dog-keeping@1": "917dc17a0f5e7941fb81ae83ef2dbf05604a1bf97ae0084608c848fd04a665c5",
-    "employment@1": "006469b6bb966f7d7a712d0a7e3e2820936a087a44213df6d5df0c6ab17bd645",
-    "general@1": "a3e505119504d24fe8f41fcfbc2a53fc868ed8f20c721fb403260f549c30b0f3",
-    "kinship@1": "0d0db33cd10c5453413332c3df8924883973c11fdfbbf6e71c10bcb66cc59d15",
-    "lost-document@1": "059e69abafb77b3574e28c2dee8f1e98831dc3ff8e4bd2024d5ab844a898ca9a",
-    "marital-status@1": "7681bf9b876737e39cf5639d8b90397d8e575c589066c13839d71dd4c5c899a1",
-    "marital-status-relief@1": "1e1c492facede75f0e823e72bf338c7964016f569273e6cdf65cf3434000660a",
-    "marriage-and-childbearing@1": "b7c643eab9b9edbd2d7521b9a389114944616506c7ab01f5b51778398e277354",
-    "property@1": "dddea3e9cfcbb9be3771573ae52865743384faab0ad85be6ff77f49a355423b9",
+    "alive@1": "79fef1ac55569ff0212a99e998353ee4607dd38aa1833bb3e98552d3d1f002e7",
+    "business-premises@1": "4a393e43e5ce68e37c3d50d950ad2fab7979e1e4beb58aaeb7a4c25a8581ccb0",
+    "dog-keeping@1": "77acd746c4261615741cf36ffaf68692a44751bb177ca63213ed7584035bc051",
+    "employment@1": "b1836787ef6398159a96fc1c9ae4bf81860e27a54ff0c641e92f5681354a6a45",
+    "general@1": "5efecda2ff37098b5fb74c49aa0cac5bc2c84b3245ae0319d36bd176de9a3741",
+    "kinship@1": "6b7635ac5e08cce176fbea1d667ec882b36df2efc4a20d49a6745042ff0d409f",
+    "lost-document@1": "05916785fc2d8e1d47fa7b30d72e6a2c600ef8c479bf2075a6a8c91df243d3f2",
+    "marital-status@1": "b510a114e43605a280ea5d90ecd473b91bc1e8fd1550ae460fc52c9a0404f544",
+    "marital-status-relief@1": "122299edf7012a4930f3214537d58258514823a13cbb10b772227a80083475bf",
+    "marriage-and-childbearing@1": "50716eaaf0d8d76f0bddaf3b8db69b58738f3e0203550f888e8f64d0ad270707",
+    "property@1": "388d148bd2a378ada545eae1ce33e6408e8304c2b501c5cbbdfe56bc53f28ef5",
 }
 """Digests of the templates that documents may name: a wording that was in force is never edited."""
 OWN = """
@@ -192,6 +194,18 @@ def test_a_new_wording_has_a_new_digest(tmp_path: Path) -> None:
     two = load_templates([write(tmp_path, OWN.replace("样式", "式样"))]).get("own")
 
     assert one.digest != two.digest
+
+
+def test_the_example_of_the_readme_is_a_template_and_its_placeholders_are_all_there_are(tmp_path: Path) -> None:
+    readme = (Path(gateway.letters.__file__).parent / "README.md").read_text("utf-8")
+    example = readme.split("```yaml\n")[1].split("```")[0]
+    placeholders = readme.split("Placeholders:")[1].split("Braces")[0]
+
+    templates = load_templates([write(tmp_path, example)])
+
+    assert templates.check_against(catalogue()) == []
+    assert choice(templates, "marital-status", "230000-CIV-005") == "marital-status-city@1"
+    assert set(re.findall(r"\{(\w+)\}", placeholders)) == set(PLACEHOLDERS)
 
 
 def test_two_templates_of_one_house_for_the_same_item_are_refused(tmp_path: Path) -> None:
