@@ -82,7 +82,7 @@ def compose(
         "item": item.title,
         "matter": matter.title,
         "purpose": question.context.purpose,
-        "basis": ";".join(basis.text for basis in item.legal_basis),
+        "basis": "；".join(basis.text for basis in item.legal_basis),
         "guide": item.guide,
         "self": "本单位" if question.subject.id_type == "uscc" else "本人",
         "authority": authority["name"],

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.bootstrap import open_printer, open_templates
+from gateway.bootstrap import open_catalogue, open_printer, open_templates, read_catalogue
+from gateway.catalogue.loader import shipped_catalogue_files
+from gateway.catalogue.mistakes import CatalogueError
 from gateway.cli import cli
 from gateway.config import load_settings
 from gateway.errors import ConfigurationError
@@ -100,6 +102,20 @@ def test_a_gateway_does_not_start_with_templates_that_are_wrong(house: House) ->
 
     assert any("none.yaml:0: cannot be read" in one for one in caught.value.mistakes)
     assert any("template 'two@1': lacks" in one for one in caught.value.mistakes)
+
+
+def test_a_catalogue_that_names_a_template_there_is_not_is_refused_at_start_and_at_a_reload(house: House) -> None:
+    nation, *below = shipped_catalogue_files()
+    spoiled = nation.read_text("utf-8").replace("template: general", "template: nowhere", 1)
+    write(house.home, spoiled, "nation.yaml")
+    files = ", ".join(f'"{name}"' for name in ("nation.yaml", *below))
+    house.config.write_text(house.config.read_text("utf-8").replace("\nfiles = []", f"\nfiles = [{files}]", 1), "utf-8")
+    settings = load_settings(house.config)
+
+    with pytest.raises(ConfigurationError, match="item 'kinship' 亲属关系证明: no template 'nowhere'"):
+        open_catalogue(settings)
+    with pytest.raises(CatalogueError, match="no template 'nowhere'"):
+        read_catalogue(settings, open_templates(settings))
 
 
 def test_a_folder_of_fonts_that_is_not_there_is_refused(house: House) -> None:
