@@ -99,11 +99,15 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """What a probe of the source found; `detail` is for operators and never holds personal data."""
+    """What a probe of the source found; `detail` is for operators and never holds personal data.
+
+    `newest` is the date of the data by type of fact, where the source tells it without being asked about anybody.
+    """
 
     ok: bool
     detail: str
     probed_at: datetime
+    newest: Mapping[str, datetime] = field(default_factory=dict)
 
 
 class Connector(Protocol):

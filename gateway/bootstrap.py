@@ -19,6 +19,7 @@ import structlog
 
 from connectors.catalog import SourcesMisconfigured, connect_all
 from connectors.connector import Connector
+from gateway.bootstrap_commitments import Parts, build_commitments, commitment_chores
 from gateway.catalogue.book import Book
 from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
 from gateway.catalogue.mistakes import CatalogueError
@@ -36,7 +37,8 @@ from gateway.config import (
 from gateway.errors import CatalogueRefused, ConfigurationError, GatewayError
 from gateway.flows.ask import Ask
 from gateway.flows.batch import Batch
-from gateway.flows.commit import Commit
+from gateway.flows.commitments.decision_clock import DecisionClock
+from gateway.flows.commitments.life import Commitments
 from gateway.flows.find import Find
 from gateway.flows.guess import GuessBudget
 from gateway.flows.list_answers import ListAnswers
@@ -45,6 +47,7 @@ from gateway.flows.once import Once
 from gateway.flows.reload import Reload, enactment
 from gateway.flows.report import Report
 from gateway.flows.requery import Requery
+from gateway.flows.staff_keys import StaffKeys
 from gateway.flows.stand import Stand
 from gateway.flows.together import Together
 from gateway.flows.verify import Verify
@@ -62,9 +65,9 @@ from gateway.rpc.door import Door
 from gateway.rpc.limits import CallerLimits, Limits
 from gateway.rpc.log import LedgerServicer
 from gateway.rpc.server import GrpcServer, Service, Tls
+from gateway.rpc.staff import StaffKeyServicer
 from gateway.rpc.verification import VerificationFlows, VerificationServicer
 from gateway.rules.clocks import WorkCalendar, provisional_table, year_table
-from gateway.signatures import load_anchors
 from gateway.v1 import (
     assistance_pb2,
     assistance_pb2_grpc,
@@ -78,6 +81,8 @@ from gateway.v1 import (
     correction_pb2_grpc,
     credit_pb2,
     credit_pb2_grpc,
+    staff_pb2,
+    staff_pb2_grpc,
     subject_pb2,
     subject_pb2_grpc,
     supervision_pb2,
@@ -122,7 +127,8 @@ class Flows:
     """What the doors call."""
 
     verify: Verify
-    commit: Commit
+    commitments: Commitments
+    staff_keys: StaffKeys
     find: Find
     report: Report
     requery: Requery
@@ -436,20 +442,14 @@ def build_flows(
         most_items=settings.limits.batch_items, longest=settings.server.deadline_cap.total_seconds(),
         stopping=stopping,
     )  # fmt: skip
-    commit = Commit(
-        book=book, once=once, look_up=look_up, stand=stand, calendar=calendar,
-        templates=templates, contacts=settings.commitments.contacts,
-        anchors=load_anchors(settings.commitments.anchors_file),
-        verification_valid=settings.commitments.verification_valid,
-        document_valid=settings.commitments.document_valid, now=now, entropy=entropy,
-    )  # fmt: skip
     report = Report(
         ledger=ledger, book=book, once=once, look_up=look_up, division=settings.credit.division,
         authority_name=settings.credit.authority_name, authority_code=settings.credit.authority_code,
         now=now, entropy=entropy,
     )  # fmt: skip
+    clock = DecisionClock(book=book, calendar=calendar, within=settings.commitments.decision_within)
     find = Find(
-        once=once, look_up=look_up, report=report, calendar=calendar,
+        once=once, look_up=look_up, report=report, clock=clock, calendar=calendar,
         defence_working_days=settings.findings.defence_working_days,
         remedy_days=settings.findings.remedy_days, now=now,
     )  # fmt: skip
@@ -457,17 +457,25 @@ def build_flows(
         ledger=ledger, book=book, verify=verify, once=once, look_up=look_up,
         patience=settings.server.deadline_cap.total_seconds(), now=now, entropy=entropy,
     )  # fmt: skip
+    commitments = build_commitments(
+        settings,
+        Parts(
+            ledger=ledger, book=book, once=once, look_up=look_up, ask=ask, stand=stand, requery=requery, clock=clock,
+            calendar=calendar, templates=templates, sources=sources, stopping=stopping, now=now, entropy=entropy,
+        ),
+    )  # fmt: skip
     reload = Reload(
         book=book, once=once, look_up=look_up, read=lambda: read_catalogue(settings, templates), reloaded=reloaded,
         now=now, entropy=entropy,
     )  # fmt: skip
     return Flows(
-        verify=verify, commit=commit, find=find, report=report, requery=requery, stand=stand, look_up=look_up,
+        verify=verify, commitments=commitments, find=find, report=report, requery=requery, stand=stand, look_up=look_up,
         ask=ask, book=book, reload=reload, batch=batch, stopping=stopping,
         write_letter=WriteLetter(
             ledger=ledger, look_up=look_up, printer=open_printer(settings.commitments),
             origin=settings.ledger.origin, where=settings.commitments.letter_where,
         ),
+        staff_keys=StaffKeys(ledger=ledger, once=once, look_up=look_up, now=now, entropy=entropy),
         list_answers=ListAnswers(ledger=ledger, once=once, index=index, now=now, entropy=entropy),
         watch=Watch(
             ledger=ledger, look_up=look_up, changes=Changes(ledger, interval=_WATCH_SECONDS), stopping=stopping
@@ -502,12 +510,19 @@ def services(settings: Settings, flows: Flows, ledger: Ledger, *, now: Callable[
             look_up=look_up, ask=flows.ask,
         ),
     )  # fmt: skip
-    commitment = CommitmentServicer(door=door, commit=flows.commit, look_up=look_up, write_letter=flows.write_letter)
+    commitment = CommitmentServicer(
+        door=door, commitments=flows.commitments, look_up=look_up, write_letter=flows.write_letter, now=now
+    )
+    staff = StaffKeyServicer(
+        door=door, staff_keys=flows.staff_keys, look_up=look_up, proposers=settings.staff_keys.proposers,
+        deciders=settings.staff_keys.deciders,
+    )  # fmt: skip
     audit = AuditServicer(door=door, requery=flows.requery, find=flows.find, look_up=look_up, ledger=ledger)
     credit = CreditServicer(door=door, report=flows.report, stand=flows.stand, book=book, now=now)
     served = (
         (verification_pb2, "VerificationService", verification, verification_pb2_grpc),
         (commitment_pb2, "CommitmentService", commitment, commitment_pb2_grpc),
+        (staff_pb2, "StaffKeyService", staff, staff_pb2_grpc),
         (audit_pb2, "AuditService", audit, audit_pb2_grpc),
         (credit_pb2, "CreditService", credit, credit_pb2_grpc),
         (catalogue_pb2, "CatalogueService", catalogue, catalogue_pb2_grpc),
@@ -590,7 +605,7 @@ class Gateway:
                 )  # fmt: skip
                 self._reload = flows.reload
                 served = services(settings, flows, ledger, now=self._now)
-                async with self._done_once(ledger, stop):
+                async with self._done_once(ledger, flows, stop):
                     await self._serve(served, tls, ready, stop, flows.stopping)
                 self._reload = None
                 await asyncio.gather(*self._reloading)
@@ -600,12 +615,13 @@ class Gateway:
                 await connector.aclose()
 
     @asynccontextmanager
-    async def _done_once(self, ledger: Ledger, stop: asyncio.Event) -> AsyncIterator[None]:
+    async def _done_once(self, ledger: Ledger, flows: Flows, stop: asyncio.Event) -> AsyncIterator[None]:
         """Beside serving, do what one process of a gateway does for all."""
         if self._part is Part.FURTHER:
             yield
             return
         chores = open_chores(self._settings.ledger, ledger, now=self._now)
+        chores += commitment_chores(self._settings.commitments, flows.commitments)
         async with publishing(self._settings, ledger), Chores(chores, stop):
             yield
 

@@ -1,8 +1,10 @@
-"""What a running gateway does by the clock beside its calls: remembering its newest checkpoint, anchoring it."""
+"""What a running gateway does by the clock beside its calls: remembering and anchoring its newest checkpoint, ending
+what ran out of time, asking again about commitments."""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +21,11 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chore:
-    """One blocking act, done in a thread: `first` after the start, `every` after a success, `retry` after a failure."""
+    """One act: `first` after the start, `every` after a success, `retry` after a failure.
+
+    A coroutine function is awaited on the event loop, and must end soon when the gateway is about to stop; anything
+    else blocks, and is done in a thread.
+    """
 
     name: str
     act: Callable[[], object]
@@ -64,7 +70,10 @@ class Chores:
 
     async def _do(self, chore: Chore) -> bool:
         try:
-            await asyncio.to_thread(chore.act)
+            if inspect.iscoroutinefunction(chore.act):
+                await chore.act()
+            else:
+                await asyncio.to_thread(chore.act)
         except LedgerDamaged as damage:
             _log.critical("the ledger is damaged: stopping", reason=str(damage), error=type(damage).__name__)
             self._damage = damage

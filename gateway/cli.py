@@ -69,7 +69,9 @@ def init(home: Path, sources: Path | None, url: str, listen: str) -> None:
 @_CONFIG
 def check_config(config: Path) -> None:
     """Read the configuration, the catalogue, the master keys and the sources' stanzas, and name every mistake."""
-    from gateway.bootstrap import open_catalogue, open_master_keys, open_printer, open_roots, open_sources
+    from gateway.bootstrap import now_utc, open_catalogue, open_master_keys, open_printer, open_roots, open_sources
+    from gateway.bootstrap_commitments import require_lists
+    from gateway.flows.ask import Ask
 
     settings = _settings(config)
     open_master_keys(settings.ledger)
@@ -78,6 +80,7 @@ def check_config(config: Path) -> None:
     open_printer(settings.commitments)
     catalogue = open_catalogue(settings)
     sources = open_sources(settings)
+    require_lists(settings.commitments, catalogue, Ask(sources, now=now_utc))
     click.echo(f"ok: {len(catalogue.items)} items, {len(catalogue.matters)} matters, {len(sources)} sources")
 
 
@@ -400,6 +403,7 @@ from gateway import (  # noqa: E402  they add themselves
     key_creation,
     ledger_commands,
     letter_commands,
+    staff_key_commands,
     template_commands,
     vault_commands,
     witness_commands,
@@ -417,3 +421,4 @@ ledger_commands.add_to(ledger)
 connector_commands.add_to(cli)
 template_commands.add_to(cli)
 letter_commands.add_to(cli)
+staff_key_commands.add_to(cli)

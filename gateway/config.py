@@ -126,8 +126,23 @@ class LimitSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StandingSettings:
+    """When the sources are asked again about commitments, and how many in one round."""
+
+    every: timedelta
+    """How long a round is."""
+    intervals: tuple[timedelta, ...]
+    """The waits before the first, second, … asking; the last one goes on."""
+    pause: timedelta
+    """The shortest wait between two askings about one commitment, whatever news its sources have."""
+    most: int
+    parallel: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentSettings:
-    """How long a verification carries a commitment, how long a document can be signed, whose certificates count.
+    """How long a verification carries a commitment, how long a document can be signed, whose certificates count; by
+    when a decision must come; which lists bar a person; when the sources are asked again; and what letters say.
 
     `contacts` say how a unit (a unified social credit code) can be reached; `letter_fonts` is a folder of further
     fonts, `letter_where` the address that letters name for looking a commitment up.
@@ -140,6 +155,21 @@ class CommitmentSettings:
     contacts: Mapping[str, str]
     letter_fonts: Path | None
     letter_where: str
+    decision_within: timedelta
+    sweep_every: timedelta
+    credit_fact: str
+    """A fact type of the catalogue; empty: no credit platform is asked."""
+    capacity_fact: str
+    """A fact type of the catalogue; empty: age alone tells."""
+    standing: StandingSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffKeySettings:
+    """Which roles propose clerks' keys and which decide; each person still needs another for the other act."""
+
+    proposers: frozenset[Role]
+    deciders: frozenset[Role]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +209,7 @@ class Settings:
     verification: VerificationSettings
     limits: LimitSettings
     commitments: CommitmentSettings
+    staff_keys: StaffKeySettings
     findings: FindingSettings
     credit: CreditSettings
     calendar: CalendarSettings
@@ -218,6 +249,7 @@ def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Set
         verification=_verification(root.table("verification")),
         limits=_limits(root.table("limits"), callers),
         commitments=_commitments(root.table("commitments"), home),
+        staff_keys=_staff_keys(root.table("staff_keys")),
         findings=_findings(root.table("findings")),
         credit=_credit(root.table("credit")),
         calendar=_calendar(root.table("calendar")),
@@ -396,7 +428,62 @@ def _commitments(part: Stanza, home: Path) -> CommitmentSettings:
         contacts=part.mapping("contacts"),
         letter_fonts=home / part.text("letter_fonts") if "letter_fonts" in part else None,
         letter_where=part.text("letter_where", ""),
+        decision_within=part.duration("decision_within", "90d"),
+        sweep_every=part.duration("sweep_every", "1m"),
+        credit_fact=_text_or_nothing(part, "credit_fact"),
+        capacity_fact=_text_or_nothing(part, "capacity_fact"),
+        standing=_standing(part.table("standing")),
     )
+
+
+def _text_or_nothing(part: Stanza, key: str) -> str:
+    found = part.anything(key)
+    if found is None or isinstance(found, str):
+        return found or ""
+    part.mistake(key, "must be a text")
+    return ""
+
+
+def _standing(part: Stanza) -> StandingSettings:
+    return StandingSettings(
+        every=part.duration("every", "1m"),
+        intervals=_durations(part, "intervals", ("1d", "7d", "30d")),
+        pause=part.duration("pause", "1h"),
+        most=part.number("most", 200, least=1, most=100_000),
+        parallel=part.number("parallel", 8, least=1, most=1000),
+    )
+
+
+def _durations(part: Stanza, key: str, default: tuple[str, ...]) -> tuple[timedelta, ...]:
+    written = part.texts(key, default)
+    try:
+        found = tuple(duration(text) for text in written)
+    except ValueError:
+        found = ()
+    if not found or not all(found):
+        part.mistake(key, 'must be a list of durations such as ["1d", "7d"], at least one and none of nothing')
+        return (timedelta(days=1),)
+    return found
+
+
+def _staff_keys(part: Stanza) -> StaffKeySettings:
+    found = {
+        key: _roles(part, key, default)
+        for key, default in (("proposers", ("officer", "operator")), ("deciders", ("reviewer", "supervisor")))
+    }
+    for key, roles in found.items():
+        if not roles:
+            part.mistake(key, "at least one role is needed")
+    return StaffKeySettings(**found)
+
+
+def _roles(part: Stanza, key: str, default: tuple[str, ...] | None) -> frozenset[Role]:
+    words = {role.value: role for role in Role}
+    named = part.texts(key, default)
+    for word in named:
+        if word not in words:
+            part.mistake(key, f"{word!r} is not a role; the roles are {', '.join(words)}")
+    return frozenset(words[word] for word in named if word in words)
 
 
 def _findings(part: Stanza) -> FindingSettings:
@@ -434,7 +521,6 @@ def _days(part: Stanza, key: str) -> tuple[date, ...]:
 
 def _callers(parts: list[Stanza], trust_domain: str, root: Stanza) -> dict[str, frozenset[Role]]:
     callers: dict[str, frozenset[Role]] = {}
-    words = {role.value: role for role in Role}
     if not parts:
         root.mistake("callers", "at least one caller is needed")
     for part in parts:
@@ -443,11 +529,7 @@ def _callers(parts: list[Stanza], trust_domain: str, root: Stanza) -> dict[str, 
             part.mistake("id", f"must be spiffe://{trust_domain}/org/<unified social credit code>/<system>")
         if uri in callers:
             part.mistake("id", "is given twice")
-        named = part.texts("roles", None)
-        for word in named:
-            if word not in words:
-                part.mistake("roles", f"{word!r} is not a role; the roles are {', '.join(words)}")
-        callers[uri] = frozenset(words[word] for word in named if word in words)
+        callers[uri] = _roles(part, "roles", None)
     return callers
 
 

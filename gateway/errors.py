@@ -16,12 +16,20 @@
     ├── StepRefused               the state of things does not allow this act now
     │   ├── NotACommitmentStep    the verification's next step is not COMMITMENT
     │   ├── CommitmentBarred      the person may not make commitments at present
+    │   ├── ProxyRefused          nobody, or not this person, may act for the applicant
+    │   ├── PublicationDeclined   the item's letters are published, and the applicant does not agree
     │   ├── CommitmentExists      the case already has a commitment for the item
     │   ├── VerificationOutdated  the verification is too old to commit upon
     │   ├── DocumentExpired       the document was not signed in time
     │   ├── TemplateUnfilled      the wording of a commitment needs what is not there
     │   ├── LetterMissing         a refusal has no letter
     │   ├── LetterUnprintable     the letter cannot be made as a PDF here
+    │   ├── WithdrawalClosed      the window in which it could be withdrawn is over
+    │   ├── MilestoneIrrelevant   the item's window does not end with this milestone
+    │   ├── NotChecked            the item must be checked before the decision, and could not be
+    │   ├── DiscrepancyFound      data contradict the commitment; no decision upon it before that is cleared
+    │   ├── RefusalStands         no reviewer can lift this refusal, or not for what is asked now
+    │   ├── StaffKeyRefused       a clerk's key cannot be proposed, enrolled or revoked like this
     │   ├── SameOfficer           the second officer is the first
     │   └── PeriodRunning         the defence or the remedy period has not ended
     ├── LetterDisagrees           a letter and its receipt do not say the same
@@ -260,24 +268,54 @@ class NotACommitmentStep(StepRefused):
 
 
 class CommitmentBarred(StepRefused):
-    """The person may not make commitments at present; `code` says by which rule."""
+    """The person may not make commitments at present; `codes` say by which rules, `code` is the one to tell.
+
+    `retry_after` is given where all of it passes by itself.
+    """
 
     reason: ClassVar[str] = "COMMITMENT_BARRED"
 
-    def __init__(self, code: str, chinese: str) -> None:
-        super().__init__(f"the person may not make a commitment: {code}")
+    def __init__(self, codes: Sequence[str], chinese: str, retry_after: timedelta | None = None) -> None:
+        super().__init__(f"the person may not make a commitment: {', '.join(codes)}")
+        self.codes = tuple(codes)
+        self.code = codes[0]
+        self.chinese = chinese
+        self.retry_after = retry_after
+
+
+class ProxyRefused(StepRefused):
+    """Nobody, or not this person, may act for the applicant; `code` says which rule it breaks."""
+
+    reason: ClassVar[str] = "PROXY_REFUSED"
+
+    def __init__(self, code: str, detail: str, chinese: str) -> None:
+        super().__init__(f"{code}: {detail}")
         self.code = code
         self.chinese = chinese
 
 
+class PublicationDeclined(StepRefused):
+    """The letters of this item are published, and the applicant does not agree: the certificate is handed in instead.
+
+    Source: 国办发〔2020〕42号, an applicant who refuses publication follows the ordinary procedure.
+    """
+
+    reason: ClassVar[str] = "PUBLICATION_DECLINED"
+    chinese = "该事项的承诺书依规定公开;申请人不同意公开的,不适用告知承诺,请按一般程序提交证明材料。"
+
+    def __init__(self) -> None:
+        super().__init__("letters of this item are published, and the applicant declined")
+
+
 class CommitmentExists(StepRefused):
-    """The case already has a commitment for the item."""
+    """The case already has a commitment for the item; `commitment` is its record, empty where it is not known."""
 
     reason: ClassVar[str] = "COMMITMENT_EXISTS"
     chinese = "本办件的该事项已有承诺。"
 
-    def __init__(self) -> None:
+    def __init__(self, commitment: bytes = b"") -> None:
         super().__init__("the case already has a commitment for this item")
+        self.commitment = commitment
 
 
 class VerificationOutdated(StepRefused):
@@ -341,6 +379,72 @@ class LetterDisagrees(GatewayError):
     def __init__(self, mistakes: Sequence[str]) -> None:
         super().__init__("; ".join(mistakes))
         self.mistakes = tuple(mistakes)
+
+
+class WithdrawalClosed(StepRefused):
+    """The window in which the commitment could be withdrawn is over."""
+
+    reason: ClassVar[str] = "WITHDRAWAL_CLOSED"
+    chinese = "已过可以撤回承诺的期限,不能撤回。"
+
+    def __init__(self, until: str) -> None:
+        super().__init__(f"the commitment could be withdrawn until {until}, which is past")
+
+
+class MilestoneIrrelevant(StepRefused):
+    """The item's commitments can be withdrawn past this milestone, so recording it would take a right away."""
+
+    reason: ClassVar[str] = "MILESTONE_IRRELEVANT"
+    chinese = "该事项承诺的撤回期限与此节点无关,不予登记。"
+
+    def __init__(self, until: str) -> None:
+        super().__init__(f"commitments of this item can be withdrawn until {until}; this milestone ends nothing")
+
+
+class NotChecked(StepRefused):
+    """The item must be checked before the decision, and its sources could not be asked now."""
+
+    reason: ClassVar[str] = "NOT_CHECKED"
+    chinese = "该事项须在作出决定前核查,数据来源暂时无法应答,请稍后重试。"
+
+    def __init__(self, retry_after: timedelta) -> None:
+        super().__init__("the commitment must be checked before the decision, and no source answered")
+        self.retry_after = retry_after
+
+
+class DiscrepancyFound(StepRefused):
+    """Data contradict the commitment; `finding` is the record in which that is looked into, by people."""
+
+    reason: ClassVar[str] = "DISCREPANCY_FOUND"
+    chinese = (
+        "核查发现数据与承诺不一致,请要求申请人提供佐证材料并核实后再作决定;"
+        "核实前不得据此认定承诺不实,也不得据该承诺作出决定。"
+    )
+
+    def __init__(self, finding: bytes) -> None:
+        super().__init__("data contradict the commitment; a finding is open")
+        self.finding = finding
+
+
+class RefusalStands(StepRefused):
+    """No reviewer can lift this refusal, or the one that was lifted is not for what is asked now."""
+
+    reason: ClassVar[str] = "REFUSAL_STANDS"
+
+    def __init__(self, detail: str, chinese: str) -> None:
+        super().__init__(detail)
+        self.chinese = chinese
+
+
+class StaffKeyRefused(StepRefused):
+    """A clerk's key cannot be proposed, enrolled or revoked like this; `code` says which rule it breaks."""
+
+    reason: ClassVar[str] = "STAFF_KEY_REFUSED"
+
+    def __init__(self, code: str, detail: str, chinese: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.chinese = chinese
 
 
 class SameOfficer(StepRefused):

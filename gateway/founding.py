@@ -211,8 +211,25 @@ anchors_file = "signers/ca.crt"               # authorities of personal signing 
 template_files = []                            # further wordings of commitments: gateway/letters/README.md
 # letter_fonts = "fonts"                       # a folder of further fonts for letters, such as FangSong
 # letter_where = "https://log.example"         # the address that letters name for looking a commitment up
+decision_within = "90d"                       # without a decision it lapses; a matter's decision_working_days go before
+sweep_every = "1m"                            # how often what ran out of time is ended
+credit_fact = ""                              # such as "serious-distrust-listing": the credit platform, asked like any
+                                               # source of this fact type before each commitment; empty: not asked
+capacity_fact = ""                            # such as "declared-incapacity"; empty: age alone tells
+
+[commitments.standing]                         # each commitment is asked about again
+every = "1m"                                   # how long a round is: the sources are probed, and what is due is asked
+intervals = ["1d", "7d", "30d"]                # waits before the first, second, … asking; the last one goes on
+pause = "1h"                                   # the shortest wait, whatever recovered or came late
+most = 200                                     # commitments asked about in one round
+parallel = 8                                   # at once
+
 # [commitments.contacts]                       # how a unit can be reached, for its letters
 # "11230000000000101E" = "示例市场监督管理局注册窗口,电话 0451-00000000"
+
+[staff_keys]                                   # keys of clerks who witness signatures by hand
+proposers = ["officer", "operator"]            # roles; whoever decides is another person than who proposed
+deciders = ["reviewer", "supervisor"]
 
 [findings]
 defence_working_days = 5                       # 陈述申辩; regional rules have 3 to 5

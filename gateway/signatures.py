@@ -7,8 +7,9 @@ an ECDSA (r, n-s) twin is the same act (RFC 6979 leaves s free).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from gateway.errors import SignatureRefused
+from ledger.canonical import canonical, format_time
 
 ED25519 = "ED25519"
 ECDSA_P256_SHA256 = "ECDSA_P256_SHA256"
@@ -49,6 +52,55 @@ class Signer:
 
     def __repr__(self) -> str:
         return "Signer(...)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffKey:
+    """A clerk's key that was enrolled, and may have been revoked since."""
+
+    record: bytes
+    person: str
+    """The clerk's staff number."""
+    unit: str
+    """A unified social credit code."""
+    algorithm: str
+    public_key: bytes = field(repr=False)
+    """SubjectPublicKeyInfo, DER."""
+    enrolled_at: datetime
+    revoked_at: datetime | None = None
+
+
+VerifyingKey = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+"""A public key that can verify signatures."""
+
+
+def read_public_key(public_key_info: bytes) -> VerifyingKey:
+    """Read a SubjectPublicKeyInfo in DER; raises `SignatureRefused`."""
+    try:
+        key = load_der_public_key(public_key_info)
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, VerifyingKey):
+        raise SignatureRefused("KEY_UNREADABLE", "not a public key of an accepted algorithm", "公钥格式有误。")
+    return key
+
+
+def witness_statement(
+    *, document: bytes, handwriting: bytes, seen: str, clerk: str, unit: str, witnessed_at: datetime
+) -> bytes:
+    """Write the statement that a witnessing clerk signs: canonical JSON (RFC 8785), digests in hexadecimal."""
+    return canonical(
+        {
+            "type": "chengxin/witness-statement",
+            "version": 1,
+            "document_digest": hashlib.sha256(document).hexdigest(),
+            "handwriting_digest": hashlib.sha256(handwriting).hexdigest(),
+            "seen": seen,
+            "clerk": clerk,
+            "unit": unit,
+            "witnessed_at": format_time(witnessed_at),
+        }
+    )
 
 
 def load_anchors(path: Path) -> tuple[x509.Certificate, ...]:
@@ -130,17 +182,21 @@ def _verify_key_usage(leaf: x509.Certificate) -> None:
 
 
 def _verify_bytes(leaf: x509.Certificate, evidence: CertificateEvidence, document: bytes) -> None:
-    key = leaf.public_key()
+    verify_bytes(evidence.algorithm, leaf.public_key(), evidence.signature, document)
+
+
+def verify_bytes(algorithm: str, key: object, signature: bytes, message: bytes) -> None:
+    """Verify a signature over exactly `message`; raises `SignatureRefused`."""
     try:
-        match evidence.algorithm, key:
+        match algorithm, key:
             case "ED25519", ed25519.Ed25519PublicKey():
-                key.verify(evidence.signature, document)
+                key.verify(signature, message)
             case "ECDSA_P256_SHA256", ec.EllipticCurvePublicKey(curve=ec.SECP256R1()):
-                key.verify(evidence.signature, document, ec.ECDSA(hashes.SHA256()))
+                key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
             case "ECDSA_P384_SHA384", ec.EllipticCurvePublicKey(curve=ec.SECP384R1()):
-                key.verify(evidence.signature, document, ec.ECDSA(hashes.SHA384()))
+                key.verify(signature, message, ec.ECDSA(hashes.SHA384()))
             case "RSA_PSS_SHA256", rsa.RSAPublicKey():
-                _verify_rsa(key, evidence.signature, document)
+                _verify_rsa(key, signature, message)
             case _:
                 raise SignatureRefused(
                     "ALGORITHM_MISMATCH", "the key is not of the algorithm named", "签名算法与证书不符。"

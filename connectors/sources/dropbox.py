@@ -207,7 +207,12 @@ class DropboxSource:
         missing = sorted(self._manifest.fact_types - set(self._dropbox.snapshots))
         found = [f"{name}: no drop yet" for name in missing]
         found += [f"{name}: {problem}" for name, problem in sorted(self._dropbox.problems.items())]
-        return Health(ok=not found, detail="; ".join(found) or "every drop is good", probed_at=self._now())
+        return Health(
+            ok=not found,
+            detail="; ".join(found) or "every drop is good",
+            probed_at=self._now(),
+            newest={name: one.manifest.as_of for name, one in self._dropbox.snapshots.items()},
+        )
 
     async def aclose(self) -> None:
         """Forget the snapshots; a look that a folder holds up ends when the folder lets it."""

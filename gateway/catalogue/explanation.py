@@ -183,6 +183,8 @@ def _rules(item: Item, matter: Matter | None, settings: FallbackSettings) -> tup
     rules = [_commitment_words(item, matter, settings)]
     if settings.commitment_open or (matter is None and item.commitment.allowed is not CommitmentAllowance.NEVER):
         rules.append(_audit_words(item))
+    if matter is not None and settings.commitment_open:
+        rules.append(f"{chinese(matter.credit_silent)}。")
     disclosure = matter.disclosure_of(item) if matter else item.disclosure
     rules.append(f"{chinese(disclosure)}。")
     if matter is not None:

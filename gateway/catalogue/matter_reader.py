@@ -17,6 +17,7 @@ from gateway.catalogue.words import (
     Disclosure,
     ItemState,
     Rung,
+    SilentCredit,
 )
 from gateway.rules.identifiers import IdentifierRefused, parse_uscc
 
@@ -35,6 +36,7 @@ def read_matter(node: Node, list_code: str, items: Mapping[str, Item], mistakes:
     asked = [_matter_item(inner, items, fields) for inner in fields.list("items", required=True)]
     if len({one.item for one in asked}) != len(asked):
         fields.mistake("an item is there twice", fields.place_of("items"))
+    decided = fields.integer("decision_working_days", 0, low=1, high=750)
     matter = Matter(
         code=code,
         title=title,
@@ -44,6 +46,9 @@ def read_matter(node: Node, list_code: str, items: Mapping[str, Item], mistakes:
         purposes=fields.texts("purposes", required=True),
         patience=timedelta(seconds=fields.integer("patience_seconds", _DAY, low=0, high=90 * _DAY)),
         retry_after=timedelta(seconds=fields.integer("retry_after_seconds", 600, low=1, high=_DAY)),
+        credit_silent=fields.word("credit_silent", SilentCredit, SilentCredit.REFUSE_TEMPORARILY),
+        decision_working_days=decided or None,
+        closing_date=fields.day("closing_date") if fields.has("closing_date") else None,
     )
     fields.done()
     return matter

@@ -37,6 +37,10 @@ def compare_matters(
     for shift in collected("departments", *departments, more_is_stricter=False):
         yield from neutral("departments", shift.was, shift.now)
     yield from neutral("retry_after_seconds", _seconds(was.retry_after), _seconds(now.retry_after))
+    for key in ("decision_working_days", "closing_date"):
+        yield from neutral(key, getattr(was, key), getattr(now, key))
+    # Either way the person is refused; which way is for the office to say.
+    yield from neutral("credit_silent", was.credit_silent, now.credit_silent)
     for code in (code for code in was.items if code in now.items):
         if code in items_was and code in items_now:
             yield from _asked(was, now, items_was[code], items_now[code])

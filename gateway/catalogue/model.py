@@ -21,6 +21,7 @@ from gateway.catalogue.words import (
     Rung,
     Sensitivity,
     Sharing,
+    SilentCredit,
     SourcePolicyKind,
     ValueKind,
     WithdrawalEffect,
@@ -222,6 +223,9 @@ class Matter:
     """One approval: who handles it, what it may ask and for which purposes.
 
     `patience` is how long a source may be away before people are asked; `retry_after` the wait between askings.
+    `credit_silent` says what follows when the credit platform does not answer. A commitment upon which no decision
+    comes within `decision_working_days` (None: as configured) lapses; `closing_date` is the last day on which one can
+    be withdrawn, for items that say so.
     """
 
     code: str
@@ -232,6 +236,9 @@ class Matter:
     purposes: tuple[str, ...]
     patience: timedelta
     retry_after: timedelta
+    credit_silent: SilentCredit = SilentCredit.REFUSE_TEMPORARILY
+    decision_working_days: int | None = None
+    closing_date: date | None = None
 
     def ladder_of(self, item: Item) -> tuple[Rung, ...]:
         """Return the ladder in force for an item of this matter."""

@@ -120,6 +120,15 @@ class WithdrawalEffect(enum.Enum):
     BARRED_THIS_YEAR = "BARRED_THIS_YEAR"
 
 
+class SilentCredit(enum.Enum):
+    """What happens to a commitment when the credit platform gives no usable answer: never is the person eligible."""
+
+    REFUSE_TEMPORARILY = "REFUSE_TEMPORARILY"
+    """Refused for now; the platform is asked again later."""
+    OTHER_RUNGS = "OTHER_RUNGS"
+    """Refused; the case goes to the item's other rungs at once."""
+
+
 class Publication(enum.Enum):
     """How far a commitment letter may be made public (the three values of the national reporting template)."""
 

@@ -10,15 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from gateway.errors import InvalidRequest, PeriodRunning, RecordNotFound, SameOfficer, Violation
-from gateway.flows.commit import end_of_day
+from gateway.errors import InvalidRequest, PeriodRunning, RecordNotFound, Violation
+from gateway.flows.commitments.decision_clock import DecisionClock
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.report import Report
+from gateway.flows.second_officer import require_second
 from gateway.rules.admission import Operator
-from gateway.rules.clocks import WorkCalendar, add_working_days
-from gateway.rules.kept import table, text
-from gateway.rules.separation import SecondOfficerRequired, verify_second_officer
+from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day
 from ledger import Draft, RecordRow
 from ledger.canonical import Json
 
@@ -56,6 +55,7 @@ class Find:
         once: Once,
         look_up: LookUp,
         report: Report,
+        clock: DecisionClock,
         calendar: WorkCalendar,
         defence_working_days: int,
         remedy_days: int,
@@ -64,6 +64,7 @@ class Find:
         self._once = once
         self._look_up = look_up
         self._report = report
+        self._clock = clock
         self._calendar = calendar
         self._defence_working_days = defence_working_days
         self._remedy_days = remedy_days
@@ -79,11 +80,12 @@ class Find:
             return replayed
         row = await self._look_up.own("finding", record, request.caller)
         of_finding, of_commitment = _CLOSINGS[kind]
+        at = self._now()
         drafts = [
             self._draft(request, row, of_finding, {"reason": reason}),
-            Draft(kind=of_commitment, record=_commitment(row)),
+            await self._ended(row, of_commitment, at),
         ]
-        return await self._once.record(request, drafts, at=self._now())
+        return await self._once.record(request, drafts, at=at)
 
     async def propose(self, request: Request, record: bytes, grounds: str) -> Recorded:
         """Propose that the commitment was false; another officer will decide."""
@@ -135,7 +137,7 @@ class Find:
         else:
             drafts = [
                 self._draft(request, row, "FindingDismissed", content),
-                Draft(kind="CommitmentCleared", record=_commitment(row)),
+                await self._ended(row, "CommitmentCleared", now),
             ]
         return await self._once.record(request, drafts, at=now)
 
@@ -157,6 +159,15 @@ class Find:
             Draft(kind="CommitmentBroken", record=_commitment(row)),
         ]
         return await self._report.issue_with(request, drafts, finding=row, decided=decided, at=self._now())
+
+    async def _ended(self, row: RecordRow, kind: str, at: datetime) -> Draft:
+        """Let the commitment follow its finding; one that waited for its decision gets the whole time for it again."""
+        commitment = await self._look_up.any("commitment", _commitment(row))
+        facts: dict[str, Json] = {}
+        if commitment.state == "QUESTIONED":
+            waits = kind == "CommitmentCleared"
+            facts["due_at"] = self._clock.due(commitment.matter or "", at).isoformat() if waits else None
+        return Draft(kind=kind, record=commitment.record, facts=facts)
 
     async def _act(
         self,
@@ -196,16 +207,7 @@ class Find:
             raise PeriodRunning(period, row.due_at)
 
     async def _require_second(self, row: RecordRow, operator: Operator) -> None:
-        life = await self._look_up.life(row)
-        earlier = []
-        for line in life.history:
-            if line.kind != "DiscrepancyFound":
-                officer = table((await self._look_up.document(line.idx))["officer"])
-                earlier.append(text(officer["person"]))
-        try:
-            verify_second_officer("deciding", operator.person, earlier)
-        except SecondOfficerRequired as error:
-            raise SameOfficer from error
+        await require_second(self._look_up, row, "deciding", operator, besides=("DiscrepancyFound",))
 
     async def _when(self, row: RecordRow, kind: str) -> datetime:
         life = await self._look_up.life(row)

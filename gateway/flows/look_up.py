@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.errors import DocumentErased, RecordNotFound
+from gateway.rules.kept import table, text
 from gateway.rules.roles import Caller, Role
 from ledger import Erased, HistoryLine, Ledger, RecordRow
 from ledger.canonical import Json
 from ledger.records.lifecycle import state_after
+
+_PEOPLE = ("clerk", "officer", "operator")
+"""The groups of an entry's document that say who acted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +39,18 @@ class LookUp:
         Raises:
             RecordNotFound: there is none, or it is another unit's; the two are not told apart.
         """
-        row = await self._ledger.read(lambda: self._ledger.register().get(record))
+        row = await self.find(record)
         if row is None or row.family != family or row.unit != caller.unit:
             raise RecordNotFound(family)
         return row
+
+    async def find(self, record: bytes) -> RecordRow | None:
+        """Return a record of any family and unit, or None; for what is recorded, not for what is told."""
+        return await self._ledger.read(lambda: self._ledger.register().get(record))
+
+    async def children(self, record: bytes, family: str) -> list[RecordRow]:
+        """Return the records of a family that name another as their parent, oldest first."""
+        return await self._ledger.read(lambda: self._ledger.register().by_parent(record, family))
 
     async def visible(self, family: str, record: bytes, caller: Caller) -> RecordRow:
         """Return a record that the caller may see: of its own unit, or of any for an auditor.
@@ -56,7 +68,7 @@ class LookUp:
         Raises:
             RecordNotFound: there is none of this family.
         """
-        row = await self._ledger.read(lambda: self._ledger.register().get(record))
+        row = await self.find(record)
         if row is None or row.family != family:
             raise RecordNotFound(family)
         return row
@@ -98,6 +110,19 @@ class LookUp:
             if line.kind == kind:
                 return await self.document(line.idx)
         raise RecordNotFound(kind)
+
+    async def people(self, row: RecordRow, *, besides: Collection[str] = ()) -> list[str]:
+        """Return the staff numbers of who acted in a record's life, but for entries of some kinds, oldest first.
+
+        Raises:
+            DocumentErased: a document of its life was erased; who acted cannot be told any more.
+        """
+        found = []
+        for line in (await self.life(row)).history:
+            if line.kind not in besides:
+                kept = await self.document(line.idx)
+                found += [text(table(kept[group])["person"]) for group in _PEOPLE if group in kept]
+        return found
 
     async def receipt(self, index: int) -> tuple[bytes, int]:
         """Return the receipt of an entry against the newest checkpoint, and that checkpoint's size."""

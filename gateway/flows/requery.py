@@ -1,18 +1,20 @@
-"""Requery: ask again about commitments in force, without people; the first and strongest audit.
+"""Requery: ask again about commitments, without people; the first and strongest audit.
 
 MATCH confirms and closes; a contradiction opens a finding (nothing is held against anybody yet); data still missing
-are noted; a source that is away concludes nothing. Each asking is itself a recorded verification.
+are noted; a source that is away concludes nothing. Each asking is itself a recorded verification. Before the decision
+of the case a commitment is only noted as asked about, or questioned, so that the officer sees it in time.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.catalogue.book import Book
-from gateway.errors import DocumentErased, TransitionNotAllowed
+from gateway.errors import DocumentErased, RecordNotFound, TransitionNotAllowed
+from gateway.flows.commitments.documents import UNDECIDED, case_facts
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once
 from gateway.flows.verify import Verify
@@ -21,7 +23,6 @@ from gateway.rules.kept import table
 from gateway.rules.roles import Caller
 from gateway.rules.verdict import Verdict
 from ledger import Draft, Ledger, RecordRow, new_record
-from ledger.canonical import Json
 
 _PAGE = 256
 _REASON = "告知承诺事后核查"
@@ -34,6 +35,14 @@ class Requeried:
     done: int
     total: int
     commitment: bytes
+    result: str
+    finding: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedAgain:
+    """What came of asking about one commitment; the words are those of `Requeried`."""
+
     result: str
     finding: bytes | None = None
 
@@ -68,8 +77,10 @@ class Requery:
         """Ask about each commitment of the caller's unit that is in force and due (or all in force), in log order."""
         rows = await self._due(caller, matter, all_in_force)
         for done, row in enumerate(rows, 1):
-            result, finding = await self._one(row, operator)
-            yield Requeried(done=done, total=len(rows), commitment=row.record, result=result, finding=finding)
+            asked = await self.one(row, operator, asyncio.get_running_loop().time() + self._patience)
+            yield Requeried(
+                done=done, total=len(rows), commitment=row.record, result=asked.result, finding=asked.finding
+            )
 
     async def _due(self, caller: Caller, matter: str, all_in_force: bool) -> Sequence[RecordRow]:
         before = None if all_in_force else self._now()
@@ -88,26 +99,29 @@ class Requery:
             lambda: register.in_state("commitment", ("IN_FORCE",), due_before=before, after_idx=after, limit=_PAGE)
         )
 
-    async def _one(self, row: RecordRow, operator: Operator) -> tuple[str, bytes | None]:
+    async def one(self, row: RecordRow, operator: Operator, deadline: float) -> AskedAgain:
+        """Ask about one commitment by a loop time, and record what came of it."""
         try:
             question = await self._question(row, operator)
-        except DocumentErased:
-            return "SKIPPED", None
+        except (DocumentErased, RecordNotFound):
+            return AskedAgain(result="SKIPPED")
         catalogue = self._book.catalogue
         if question.item not in catalogue.items or question.context.matter not in catalogue.matters:
-            return "SKIPPED", None
-        deadline = asyncio.get_running_loop().time() + self._patience
-        asked = await self._verify.ask(question, catalogue, deadline)
+            return AskedAgain(result="SKIPPED")
+        try:
+            asked = await self._verify.ask(question, catalogue, deadline)
+        except TimeoutError:
+            return AskedAgain(result="NOT_REACHED")
         item, matter = catalogue.item(question.item), catalogue.matter(question.context.matter)
         step = self._verify.step(asked, item, matter)
         at = self._now()
-        drafts = [self._verify.draft(question, asked, step, catalogue, at=at, parent=row.record)]
-        result, following, finding = self._following(row, asked.judgement.verdict, step.kind.value, operator)
+        draft = self._verify.draft(question, asked, step, catalogue, at=at, parent=row.record)
+        again, following = self._following(row, asked.judgement.verdict, step.kind.value, operator)
         try:
-            await self._once.record(None, [*drafts, *following], at=at)
+            await self._once.record(None, [draft, *following], at=at)
         except TransitionNotAllowed:
-            return "SKIPPED", None  # withdrawn, disputed or decided while the sources were asked
-        return result, finding
+            return AskedAgain(result="SKIPPED")  # withdrawn, disputed or decided while the sources were asked
+        return again
 
     async def _question(self, row: RecordRow, operator: Operator) -> Question:
         verification = await self._look_up.any("verification", row.parent or b"")
@@ -120,29 +134,22 @@ class Requery:
 
     def _following(
         self, row: RecordRow, verdict: Verdict, step: str, operator: Operator
-    ) -> tuple[str, list[Draft], bytes | None]:
+    ) -> tuple[AskedAgain, list[Draft]]:
+        decided = row.state not in UNDECIDED
+        noted = [Draft(kind="CommitmentRequeried", record=row.record, expect_state=frozenset({row.state}))]
         if verdict is Verdict.ESTABLISHED:
-            return "CONFIRMED", [Draft(kind="CommitmentConfirmed", record=row.record, facts={"due_at": None})], None
+            confirmed = [Draft(kind="CommitmentConfirmed", record=row.record, facts={"due_at": None})]
+            return AskedAgain(result="CONFIRMED"), confirmed if decided else noted
         if verdict is Verdict.CONTRADICTED:
             finding = new_record(self._now(), self._entropy)
             opened = Draft(
                 kind="DiscrepancyFound",
                 record=finding,
                 groups={"officer": {"person": operator.person, "unit": operator.unit}},
-                facts=_facts(row),
+                facts=case_facts(row, parent=row.record),
             )
-            return "DISCREPANCY", [opened, Draft(kind="CommitmentDisputed", record=row.record)], finding
+            kind = "CommitmentDisputed" if decided else "CommitmentQuestioned"
+            return AskedAgain(result="DISCREPANCY", finding=finding), [opened, Draft(kind=kind, record=row.record)]
         if step in ("RETRY_AFTER", "WAIT", "ASK_APPLICANT"):
-            return "NOT_REACHED", [], None
-        return "STILL_MISSING", [Draft(kind="CommitmentRequeried", record=row.record)], None
-
-
-def _facts(row: RecordRow) -> Mapping[str, Json]:
-    return {
-        "subject": row.subject.hex() if row.subject else None,
-        "case_key": row.case_key.hex() if row.case_key else None,
-        "unit": row.unit,
-        "matter": row.matter,
-        "item": row.item,
-        "parent": row.record.hex(),
-    }
+            return AskedAgain(result="NOT_REACHED"), []
+        return AskedAgain(result="STILL_MISSING"), noted

@@ -7,14 +7,25 @@ from datetime import date, datetime
 
 from connectors.connector import Subject
 from gateway.catalogue.book import Book
-from gateway.catalogue.words import WithdrawalEffect
-from gateway.rules.eligibility import Barred, EarlierCommitment, EligibilityInput, Eligible, History, eligibility
+from gateway.catalogue.words import SilentCredit, WithdrawalEffect
+from gateway.flows.commitments.listings import NOTHING_ASKED, Lists
+from gateway.rules.eligibility import (
+    BarCode,
+    Barred,
+    EarlierCommitment,
+    EligibilityInput,
+    Eligible,
+    History,
+    eligibility,
+)
 from ledger import BlindIndex, Ledger, RecordRow
 
 _ADULT = 18
 _COMMITMENTS = {
     "RECORDED": History.IN_FORCE,
+    "BINDING": History.IN_FORCE,
     "IN_FORCE": History.IN_FORCE,
+    "QUESTIONED": History.AUDIT_PENDING,
     "WITHDRAWN": History.WITHDRAWN,
     "LAPSED": History.LAPSED,
     "CONFIRMED": History.HONOURED,
@@ -38,13 +49,25 @@ class Stand:
         self._index = index
         self._now = now
 
-    async def eligibility(self, subject: Subject, matter: str, item: str) -> Eligible | Barred:
-        """Say whether the person may make a commitment for an item of a matter, and if not, why."""
+    async def eligibility(
+        self,
+        subject: Subject,
+        matter: str,
+        item: str,
+        *,
+        lists: Lists = NOTHING_ASKED,
+        waived: frozenset[BarCode] = frozenset(),
+    ) -> Eligible | Barred:
+        """Say whether the person may make a commitment for an item of a matter, and if not, why.
+
+        `lists` is what outsiders' lists said of the person, `waived` what a reviewer lifted for this commitment.
+        """
         key = self._index.of(subject.id_type, subject.id_number)
         rows = await self._ledger.read(lambda: self._ledger.register().by_subject(key))
         now = self._now()
         catalogue = self._book.catalogue
-        asked = catalogue.matters[matter].items.get(item) if matter in catalogue.matters else None
+        known = catalogue.matters.get(matter)
+        asked = known.items.get(item) if known else None
         rules = catalogue.items[item].commitment if item in catalogue.items else None
         return eligibility(
             EligibilityInput(
@@ -54,13 +77,17 @@ class Stand:
                 excluded_by_matter=asked is None or asked.excluded_from_commitment,
                 withdrawal_effect=rules.withdrawal.after_effect if rules else WithdrawalEffect.NONE,
                 full_capacity=has_full_capacity(subject, now.date()),
+                credit=lists.credit,
+                credit_silent=known.credit_silent if known else SilentCredit.REFUSE_TEMPORARILY,
+                incapacity=lists.incapacity,
+                waived=waived,
             )
         )
 
-    async def taken(self, case_key: bytes, item: str, states: Collection[str]) -> bool:
-        """Say whether a case already has a commitment for an item in one of the states."""
+    async def taken(self, case_key: bytes, item: str, states: Collection[str]) -> bytes | None:
+        """Return the commitment that a case already has for an item in one of the states, or None."""
         rows = await self._ledger.read(lambda: self._ledger.register().by_case(case_key, item))
-        return any(row.family == "commitment" and row.state in states for row in rows)
+        return next((row.record for row in rows if row.family == "commitment" and row.state in states), None)
 
 
 def has_full_capacity(subject: Subject, today: date) -> bool:
@@ -68,12 +95,17 @@ def has_full_capacity(subject: Subject, today: date) -> bool:
 
     Only a number with a birth date can tell; an organisation acts through its representative.
     """
+    age = age_of(subject, today)
+    return age is None or age >= _ADULT
+
+
+def age_of(subject: Subject, today: date) -> int | None:
+    """Give a person's age in whole years, as the number tells it; None of an organisation."""
     if subject.id_type == "uscc":
-        return True
+        return None
     number = subject.id_number
     born = date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
-    years = today.year - born.year - ((today.month, today.day) < (born.month, born.day))
-    return years >= _ADULT
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
 
 
 def _earlier(row: RecordRow, now: datetime) -> EarlierCommitment | None:

@@ -300,7 +300,7 @@ def _answer(
         "verdict": asked.judgement.verdict.value,
         "reasons": [str(reason) for reason in sorted(asked.judgement.reasons, key=str)],
         "next_step": _step(step),
-        "facts": [_fact(evidence) for evidence in asked.evidence],
+        "facts": [fact_body(evidence) for evidence in asked.evidence],
         "disclosure": disclosure.value,
         "catalogue_version": catalogue_version,
         "policy_version": policy,
@@ -319,7 +319,8 @@ def _step(step: NextStep) -> dict[str, Json]:
     }
 
 
-def _fact(evidence: Evidence) -> dict[str, Json]:
+def fact_body(evidence: Evidence) -> dict[str, Json]:
+    """Give what one source said, as it is kept: never the raw answer."""
     return {
         "fact_type": evidence.fact_type,
         "source": evidence.source,

@@ -1,10 +1,14 @@
-"""CommitmentService: a thin servicer over `gateway.flows.commit`."""
+"""CommitmentService: a thin servicer over `gateway.flows.commitments`."""
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable
+from datetime import datetime
 
-from gateway.flows.commit import Commit, body
+from gateway.errors import DocumentErased, RecordNotFound
+from gateway.flows.commitments.documents import body, prepared_groups
+from gateway.flows.commitments.life import Commitments
+from gateway.flows.commitments.prepare import Asked
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Recorded, Request
 from gateway.flows.write_letter import Form, WriteLetter
@@ -12,17 +16,18 @@ from gateway.letters.document import DOCUMENT
 from gateway.letters.plain import text_to_sign
 from gateway.rpc import translate
 from gateway.rpc.door import Context, Door
-from gateway.rules.admission import Mistakes
+from gateway.rules.admission import Mistakes, subject_body
 from gateway.rules.kept import table
 from gateway.rules.roles import Caller, Role
 from gateway.v1 import commitment_pb2 as pb
 from gateway.v1 import parties_pb2
 from ledger import RecordRow
-from ledger.canonical import Json, canonical, parse_canonical
+from ledger.canonical import Json, parse_canonical
 from ledger.v1 import ledger_pb2
 
 _CLERKS = (Role.CLERK, Role.OFFICER)
-_READERS = (Role.CLERK, Role.OFFICER, Role.AUDITOR)
+_READERS = (Role.CLERK, Role.OFFICER, Role.AUDITOR, Role.REVIEWER)
+_REVIEWERS = (Role.REVIEWER,)
 _MOST_SIGNATURE_BYTES = 8192
 _FORMS = {
     pb.LETTER_FORMAT_UNSPECIFIED: Form.PDF,
@@ -33,27 +38,33 @@ _FORMS = {
 
 
 class CommitmentServicer:
-    """Serves the life of a commitment up to the decision."""
+    """Serves the life of a commitment up to the decision, and the review of refusals."""
 
-    def __init__(self, *, door: Door, commit: Commit, look_up: LookUp, write_letter: WriteLetter) -> None:
+    def __init__(
+        self,
+        *,
+        door: Door,
+        commitments: Commitments,
+        look_up: LookUp,
+        write_letter: WriteLetter,
+        now: Callable[[], datetime],
+    ) -> None:
         self._door = door
-        self._commit = commit
+        self._commitments = commitments
         self._look_up = look_up
         self._write_letter = write_letter
+        self._now = now
 
     async def PrepareCommitment(  # noqa: N802
         self, request: pb.PrepareCommitmentRequest, context: Context
     ) -> pb.PrepareCommitmentResponse:
         """Hand out the document to sign."""
 
-        async def handle(caller: Caller, _deadline: float) -> pb.PrepareCommitmentResponse:
+        async def handle(caller: Caller, deadline: float) -> pb.PrepareCommitmentResponse:
             mistakes = Mistakes()
-            verification = mistakes.record("verification", request.verification)
-            act = acting(
-                mistakes, caller, request.request_id, request.operator,
-                body("PrepareCommitment", verification=request.verification),
-            )  # fmt: skip
-            prepared = await self._commit.prepare(act, verification)
+            asked = self._asked(request, mistakes)
+            act = acting(mistakes, caller, request.request_id, request.operator, _prepare_body(request, asked))
+            prepared = await self._commitments.prepare(act, asked, deadline)
             return pb.PrepareCommitmentResponse(
                 record=prepared.record.hex(),
                 document=prepared.document,
@@ -91,7 +102,7 @@ class CommitmentServicer:
                     certificates=[certificate.hex() for certificate in evidence.certificates],
                 ),
             )  # fmt: skip
-            recorded = await self._commit.record(act, record, request.document_digest, evidence)
+            recorded = await self._commitments.record(act, record, request.document_digest, evidence)
             return pb.RecordCommitmentResponse(
                 commitment=await self._then(record, caller, recorded), receipt=translate.receipt(recorded)
             )
@@ -111,7 +122,7 @@ class CommitmentServicer:
                 mistakes, caller, request.request_id, request.operator,
                 body("WithdrawCommitment", record=request.record, reason=reason),
             )  # fmt: skip
-            recorded = await self._commit.withdraw(act, record, reason)
+            recorded = await self._commitments.withdraw.withdraw(act, record, reason)
             return pb.WithdrawCommitmentResponse(
                 commitment=await self._then(record, caller, recorded), receipt=translate.receipt(recorded)
             )
@@ -123,7 +134,7 @@ class CommitmentServicer:
     ) -> pb.RecordDecisionResponse:
         """Put a commitment in force with the decision of its case."""
 
-        async def handle(caller: Caller, _deadline: float) -> pb.RecordDecisionResponse:
+        async def handle(caller: Caller, deadline: float) -> pb.RecordDecisionResponse:
             mistakes = Mistakes()
             record = mistakes.record("record", request.record)
             number = mistakes.text("document_number", request.document_number, "决定文书号", longest=200)
@@ -131,12 +142,78 @@ class CommitmentServicer:
                 mistakes, caller, request.request_id, request.operator,
                 body("RecordDecision", record=request.record, document_number=number),
             )  # fmt: skip
-            recorded = await self._commit.decide(act, record, number)
+            recorded = await self._commitments.decide(act, record, number, deadline)
             return pb.RecordDecisionResponse(
                 commitment=await self._then(record, caller, recorded), receipt=translate.receipt(recorded)
             )
 
         return await self._door.unary(context, "CommitmentService/RecordDecision", _CLERKS, handle)
+
+    async def RecordMilestone(  # noqa: N802
+        self, request: pb.RecordMilestoneRequest, context: Context
+    ) -> pb.RecordMilestoneResponse:
+        """Let a commitment bind from a milestone of its case on."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.RecordMilestoneResponse:
+            mistakes = Mistakes()
+            record = mistakes.record("record", request.record)
+            milestone = translate.milestone(request.milestone)
+            if milestone is None:
+                mistakes.add("milestone", "is required", "请选择办件节点。")
+            act = acting(
+                mistakes, caller, request.request_id, request.operator,
+                body("RecordMilestone", record=request.record, milestone=milestone.value if milestone else ""),
+            )  # fmt: skip
+            assert milestone is not None
+            recorded = await self._commitments.withdraw.pass_milestone(act, record, milestone)
+            return pb.RecordMilestoneResponse(
+                commitment=await self._then(record, caller, recorded), receipt=translate.receipt(recorded)
+            )
+
+        return await self._door.unary(context, "CommitmentService/RecordMilestone", _CLERKS, handle)
+
+    async def ContestRefusal(  # noqa: N802
+        self, request: pb.ContestRefusalRequest, context: Context
+    ) -> pb.ContestRefusalResponse:
+        """Ask that a person look at a refusal again."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.ContestRefusalResponse:
+            mistakes = Mistakes()
+            record = mistakes.record("record", request.record)
+            statement = mistakes.text("statement", request.statement, "申请人的意见")
+            act = acting(
+                mistakes, caller, request.request_id, request.operator,
+                body("ContestRefusal", record=request.record, statement=statement),
+            )  # fmt: skip
+            recorded = await self._commitments.contest.contest(act, record, statement)
+            return pb.ContestRefusalResponse(
+                commitment=await self._then(record, caller, recorded), receipt=translate.receipt(recorded)
+            )
+
+        return await self._door.unary(context, "CommitmentService/ContestRefusal", _CLERKS, handle)
+
+    async def ReviewRefusal(  # noqa: N802
+        self, request: pb.ReviewRefusalRequest, context: Context
+    ) -> pb.ReviewRefusalResponse:
+        """Uphold or lift a contested refusal."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.ReviewRefusalResponse:
+            mistakes = Mistakes()
+            record = mistakes.record("record", request.record)
+            reason = mistakes.text("reason", request.reason, "复核理由")
+            if request.outcome not in (pb.REVIEW_OUTCOME_UPHELD, pb.REVIEW_OUTCOME_LIFTED):
+                mistakes.add("outcome", "must be UPHELD or LIFTED", "请选择维持或者撤销。")
+            lift = request.outcome == pb.REVIEW_OUTCOME_LIFTED
+            act = acting(
+                mistakes, caller, request.request_id, request.operator,
+                body("ReviewRefusal", record=request.record, lift=lift, reason=reason),
+            )  # fmt: skip
+            recorded = await self._commitments.contest.review(act, record, lift=lift, reason=reason)
+            return pb.ReviewRefusalResponse(
+                commitment=await self._then(record, caller, recorded), receipt=translate.receipt(recorded)
+            )
+
+        return await self._door.unary(context, "CommitmentService/ReviewRefusal", _REVIEWERS, handle)
 
     async def GetCommitment(  # noqa: N802
         self, request: pb.GetCommitmentRequest, context: Context
@@ -182,10 +259,36 @@ class CommitmentServicer:
         return await self._message(row, recorded.first)
 
     async def _message(self, row: RecordRow, until: int | None) -> pb.Commitment:
-        kept = await self._look_up.document(row.first_idx)
-        document = kept.get(DOCUMENT)
-        digest = hashlib.sha256(canonical(document)).digest() if document is not None else b""
-        return translate.commitment(await self._look_up.life(row, until=until), digest)
+        erased, document = False, None
+        try:
+            document = table((await prepared_groups(self._look_up, row))[DOCUMENT])
+        except RecordNotFound:
+            document = None  # refused: no document was handed out
+        except DocumentErased:
+            erased = True
+        return translate.commitment(await self._look_up.life(row, until=until), document, erased=erased)
+
+    def _asked(self, request: pb.PrepareCommitmentRequest, mistakes: Mistakes) -> Asked:
+        verification = mistakes.record("verification", request.verification)
+        today = self._now().date()
+        return Asked(
+            verification=verification,
+            consent=translate.consent(request.publication_consent),
+            proxy=translate.proxy(request.proxy, "proxy", mistakes, today=today) if request.HasField("proxy") else None,
+            lifted=mistakes.record("lifted_refusal", request.lifted_refusal) if request.lifted_refusal else None,
+        )
+
+
+def _prepare_body(request: pb.PrepareCommitmentRequest, asked: Asked) -> dict[str, Json]:
+    fields: dict[str, Json] = {"verification": request.verification}
+    if asked.proxy is not None:
+        digest = asked.proxy.authorisation_digest.hex()
+        fields["proxy"] = {**subject_body(asked.proxy.agent), "authorisation_digest": digest}
+    if request.publication_consent:
+        fields["publication_consent"] = asked.consent.value
+    if request.lifted_refusal:
+        fields["lifted_refusal"] = request.lifted_refusal
+    return body("PrepareCommitment", **fields)
 
 
 def acting(

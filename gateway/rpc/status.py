@@ -72,10 +72,8 @@ def status_of(error: BaseException) -> status_pb2.Status:
         _pack(status, info)
         if isinstance(error, errors.InvalidRequest):
             _pack(status, _bad_request(error))
-        if isinstance(error, errors.LimitReached):
-            _pack(status, _retry(error.retry_after))
-        elif isinstance(error, errors.Draining):
-            _pack(status, _retry(_RETRY))
+        if (wait := _wait(error)) is not None:
+            _pack(status, _retry(wait))
         if isinstance(error, errors.CatalogueRefused):
             status.message = f"the catalogue has {len(error.mistakes)} mistakes; nothing changed"
             _pack(status, _unmet(error.mistakes))
@@ -108,9 +106,27 @@ def reason_of(error: BaseException) -> str:
     return reason
 
 
+def _wait(error: errors.GatewayError) -> timedelta | None:
+    """Give how long to wait where what is refused now may be had later."""
+    if isinstance(error, errors.LimitReached | errors.CommitmentBarred | errors.NotChecked):
+        return error.retry_after
+    return _RETRY if isinstance(error, errors.Draining) else None
+
+
 def _metadata(error: errors.GatewayError) -> dict[str, str]:
-    """Give what a program needs of a refusal beside its reason."""
+    """Give what a program needs of a refusal beside its reason: `record` is the refusal's own, if it was recorded."""
+    recorded = {"record": error.recording.record.hex()} if error.recording is not None else {}
+    return recorded | _details(error)
+
+
+def _details(error: errors.GatewayError) -> dict[str, str]:
     match error:
+        case errors.CommitmentBarred() | errors.ProxyRefused() | errors.SignatureRefused() | errors.StaffKeyRefused():
+            return {"code": error.code}
+        case errors.CommitmentExists() if error.commitment:
+            return {"commitment": error.commitment.hex()}
+        case errors.DiscrepancyFound():
+            return {"finding": error.finding.hex()}
         case errors.RequestIdReused():
             return {"fields": ",".join(error.fields)}
         case errors.GuessBudgetSpent():

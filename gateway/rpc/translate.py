@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
@@ -13,13 +14,16 @@ from gateway.flows.list_answers import Listed
 from gateway.flows.look_up import Life
 from gateway.flows.once import Recorded
 from gateway.flows.report import Pulled
+from gateway.flows.staff_keys import KeyTold
 from gateway.flows.verify import Answered
+from gateway.letters.document import Consent, Proxy
 from gateway.rules.admission import Mistakes, RawArgument, RawQuestion, RawSubject
 from gateway.rules.kept import moment, number, rows, table, text
+from gateway.rules.withdrawal import Milestone
 from gateway.signatures import CertificateEvidence
-from gateway.v1 import audit_pb2, commitment_pb2, credit_pb2, parties_pb2, verification_pb2
+from gateway.v1 import audit_pb2, commitment_pb2, credit_pb2, parties_pb2, staff_pb2, verification_pb2
 from ledger import HistoryLine
-from ledger.canonical import Json
+from ledger.canonical import Json, canonical
 from ledger.records.codec import record_of
 from ledger.v1 import ledger_pb2
 
@@ -30,6 +34,17 @@ _ID_TYPES = {
 }
 _ID_NUMBERS = {word: value for value, word in _ID_TYPES.items()}
 _PREFIX = "SIGNATURE_ALGORITHM_"
+_DIGEST_BYTES = 32
+_ENDING = ("PREPARED", "RECORDED", "BINDING")
+"""States that end by themselves when their time is over."""
+_CONSENTS: Mapping[int, Consent] = {
+    commitment_pb2.PUBLICATION_CONSENT_AGREED: Consent.AGREED,
+    commitment_pb2.PUBLICATION_CONSENT_DECLINED: Consent.DECLINED,
+}
+_MILESTONES: Mapping[int, Milestone] = {
+    commitment_pb2.MILESTONE_FEE_PAID: Milestone.FEE_PAID,
+    commitment_pb2.MILESTONE_REGISTRATION_CLOSED: Milestone.REGISTRATION_CLOSED,
+}
 
 
 def raw_question(request: verification_pb2.VerifyRequest) -> RawQuestion:
@@ -179,30 +194,86 @@ def _fact(fact: Mapping[str, Json]) -> verification_pb2.FactOutcome:
     )
 
 
+def algorithm_name(algorithm: int) -> str:
+    """Read the name of a signature algorithm; one that this version does not know reads as its number."""
+    known = commitment_pb2.SignatureAlgorithm.values()
+    if algorithm not in known:
+        return str(algorithm)
+    return commitment_pb2.SignatureAlgorithm.Name(commitment_pb2.SignatureAlgorithm.ValueType(algorithm)).removeprefix(
+        _PREFIX
+    )
+
+
 def certificate_evidence(signature: commitment_pb2.CertificateSignature) -> CertificateEvidence:
     """Read a signature by certificate."""
-    name = commitment_pb2.SignatureAlgorithm.Name(signature.algorithm)
     return CertificateEvidence(
-        algorithm=name.removeprefix(_PREFIX),
+        algorithm=algorithm_name(signature.algorithm),
         signature=signature.signature,
         certificates=tuple(signature.certificates),
     )
 
 
-def commitment(life: Life, document_digest: bytes) -> commitment_pb2.Commitment:
-    """Write a commitment as it stood."""
+def commitment(life: Life, document: Mapping[str, Json] | None, *, erased: bool) -> commitment_pb2.Commitment:
+    """Write a commitment as it stood; its document is None where none was handed out, or where it is erased."""
     row = life.row
-    in_force = life.state == "IN_FORCE"
+    current, in_force = life.state == row.state, life.state == "IN_FORCE"
+    digest = b"" if document is None else hashlib.sha256(canonical(document)).digest()
     return commitment_pb2.Commitment(
         record=row.record.hex(),
         verification=(row.parent or b"").hex(),
         item=row.item or "",
         matter=row.matter or "",
         state=commitment_pb2.CommitmentState.Value(f"COMMITMENT_STATE_{life.state}"),
-        document_digest=document_digest,
+        document_digest=digest,
         changed_at=timestamp(life.changed_at),
         history=[_line(line) for line in life.history],
         audit_due_at=timestamp(row.due_at if in_force else None),
+        publication=publication_scope(document),
+        by_proxy=document is not None and "proxy" in document,
+        document_erased=erased,
+        due_at=timestamp(row.due_at if current and life.state in _ENDING else None),
+    )
+
+
+def publication_scope(document: Mapping[str, Json] | None) -> commitment_pb2.PublicationScope.ValueType:
+    """Write how far a letter may be made public, as its document says."""
+    if document is None:
+        return commitment_pb2.PUBLICATION_SCOPE_UNSPECIFIED
+    scope = text(table(document["publication"])["scope"])
+    return commitment_pb2.PublicationScope.Value(f"PUBLICATION_SCOPE_{scope}")
+
+
+def proxy(message: commitment_pb2.Proxy, where: str, mistakes: Mistakes, *, today: date) -> Proxy:
+    """Read who acts for the applicant; what is wrong is noted."""
+    agent = mistakes.subject(f"{where}.agent", raw_subject(message.agent), today=today)
+    if len(message.authorisation_digest) != _DIGEST_BYTES:
+        mistakes.add(f"{where}.authorisation_digest", "must be a SHA-256 of 32 bytes", "授权委托书摘要须为 32 字节。")
+    return Proxy(agent=agent, authorisation_digest=message.authorisation_digest)
+
+
+def consent(value: int) -> Consent:
+    """Read what the applicant says to publication; anything but yes and no says nothing."""
+    return _CONSENTS.get(value, Consent.NOT_SAID)
+
+
+def milestone(value: int) -> Milestone | None:
+    """Read a milestone; None where none was said."""
+    return _MILESTONES.get(value)
+
+
+def staff_key(told: KeyTold) -> staff_pb2.StaffKey:
+    """Write a clerk's key as it stood."""
+    row = told.life.row
+    return staff_pb2.StaffKey(
+        record=row.record.hex(),
+        person=told.person,
+        unit=row.unit or "",
+        algorithm=commitment_pb2.SignatureAlgorithm.Value(f"{_PREFIX}{told.algorithm}"),
+        public_key=told.public_key,
+        state=staff_pb2.StaffKeyState.Value(f"STAFF_KEY_STATE_{told.life.state.removeprefix('KEY_')}"),
+        enrolled_at=timestamp(told.enrolled_at),
+        revoked_at=timestamp(told.revoked_at),
+        replaces=told.replaces.hex() if told.replaces else "",
     )
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from functools import lru_cache
+
+_CHINA = timezone(timedelta(hours=8))
 
 
 class CalendarUnknown(LookupError):
@@ -95,6 +97,16 @@ def add_working_days(start: date, days: int, calendar: WorkCalendar) -> date:
         day += timedelta(days=1)
         days -= calendar.is_working_day(day)
     return day
+
+
+def end_of_day(day: date, at: datetime) -> datetime:
+    """Give the end of a day in the zone of `at`: a period that ends on a day ends with it."""
+    return datetime.combine(day, time(23, 59, 59), tzinfo=at.tzinfo)
+
+
+def legal_day(at: datetime) -> date:
+    """Give the day that a moment falls on in China, where one zone holds (UTC+8) and days of the law are counted."""
+    return at.astimezone(_CHINA).date()
 
 
 def working_days_between(start: date, end: date, calendar: WorkCalendar) -> int:

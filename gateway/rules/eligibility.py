@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from gateway.catalogue.words import WithdrawalEffect
-from gateway.rules.reasons import Reason
+from gateway.catalogue.words import SilentCredit, WithdrawalEffect
+from gateway.rules.listing import Listing
 
 
 class History(enum.Enum):
@@ -31,15 +31,6 @@ class History(enum.Enum):
     BROKEN_EXPIRED = "BROKEN_EXPIRED"
 
 
-class Standing(enum.Enum):
-    """What the credit platform says of the person; UNKNOWN when it did not answer."""
-
-    CLEAR = "CLEAR"
-    SERIOUSLY_DISTRUSTED = "SERIOUSLY_DISTRUSTED"
-    UNKNOWN = "UNKNOWN"
-    NOT_ASKED = "NOT_ASKED"
-
-
 class BarCode(enum.Enum):
     """Why a person may not commit."""
 
@@ -49,6 +40,8 @@ class BarCode(enum.Enum):
     WITHDRAWN_THIS_YEAR = "WITHDRAWN_THIS_YEAR"
     EXCLUDED_BY_MATTER = "EXCLUDED_BY_MATTER"
     CAPACITY = "CAPACITY"
+    CAPACITY_DECLARED = "CAPACITY_DECLARED"
+    CAPACITY_SILENT = "CAPACITY_SILENT"
 
 
 CHINESE = {
@@ -58,7 +51,15 @@ CHINESE = {
     BarCode.WITHDRAWN_THIS_YEAR: "申请人本年度已撤回本事项的承诺,按该事项规定本年度内按一般程序办理。",
     BarCode.EXCLUDED_BY_MATTER: "本办理事项中该证明不适用告知承诺。",
     BarCode.CAPACITY: "作出承诺须具有完全民事行为能力;请由监护人依一般程序代为办理。",
+    BarCode.CAPACITY_DECLARED: "申请人经法院宣告为无或者限制民事行为能力人,不能作出承诺;请由监护人依一般程序代为办理。",
+    BarCode.CAPACITY_SILENT: "民事行为能力信息暂时无法查询,请稍后重试。",
 }
+_SILENT_OTHER_RUNGS = (
+    "信用平台未能作出明确答复,本办件不适用告知承诺,请按部门协查、自行核查等其他途径办理;不得因此认定申请人失信。"
+)
+
+_ABOUT_THE_PERSON = frozenset(BarCode) - {BarCode.EXCLUDED_BY_MATTER, BarCode.CAPACITY}
+_WORKING_AGE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,16 +73,18 @@ class EarlierCommitment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EligibilityInput:
-    """Everything that decides. `credit_reasons` say why the platform was silent, where it was."""
+    """Everything that decides; `waived` are bars that a reviewer lifted for this commitment (PIPL, article 24)."""
 
     matter: str
     today: date
     earlier: Sequence[EarlierCommitment] = ()
-    standing: Standing = Standing.NOT_ASKED
-    credit_reasons: frozenset[Reason] = frozenset()
+    credit: Listing = Listing.NOT_ASKED
+    credit_silent: SilentCredit = SilentCredit.REFUSE_TEMPORARILY
+    incapacity: Listing = Listing.NOT_ASKED
     excluded_by_matter: bool = False
     withdrawal_effect: WithdrawalEffect = WithdrawalEffect.NONE
     full_capacity: bool = True
+    waived: frozenset[BarCode] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +108,11 @@ class Barred:
     bars: tuple[Bar, ...]
 
     @property
+    def temporary(self) -> bool:
+        """Whether all of it passes by itself."""
+        return all(bar.temporary for bar in self.bars)
+
+    @property
     def code(self) -> str:
         """The code of the first bar."""
         return self.bars[0].code.value
@@ -117,21 +125,36 @@ class Barred:
 
 def eligibility(given: EligibilityInput) -> Eligible | Barred:
     """Say whether the person may make a commitment now, and if not, by which rules."""
-    codes = [code for code, stands in _rules(given) if stands]
-    if not codes:
-        return Eligible()
-    temporary = BarCode.CREDIT_PLATFORM_SILENT
-    return Barred(bars=tuple(Bar(code=c, chinese=CHINESE[c], temporary=c is temporary) for c in codes))
+    codes = [code for code, stands in _rules(given) if stands and code not in given.waived]
+    return Barred(bars=tuple(_bar(code, given) for code in codes)) if codes else Eligible()
+
+
+def is_liftable(code: BarCode, age: int | None) -> bool:
+    """Say whether a reviewer may lift a bar: where a machine judged about a person, a person may judge otherwise.
+
+    What the matter excludes is no judgement about a person. Of minors only who is sixteen and lives on their own
+    labour counts as of full capacity (Civil Code, article 18), which no number tells and a reviewer can find out.
+    """
+    return code in _ABOUT_THE_PERSON or (code is BarCode.CAPACITY and age is not None and age >= _WORKING_AGE)
+
+
+def _bar(code: BarCode, given: EligibilityInput) -> Bar:
+    if code is BarCode.CREDIT_PLATFORM_SILENT and given.credit_silent is SilentCredit.OTHER_RUNGS:
+        return Bar(code=code, chinese=_SILENT_OTHER_RUNGS)
+    temporary = code in (BarCode.CREDIT_PLATFORM_SILENT, BarCode.CAPACITY_SILENT)
+    return Bar(code=code, chinese=CHINESE[code], temporary=temporary)
 
 
 def _rules(given: EligibilityInput) -> tuple[tuple[BarCode, bool], ...]:
     return (
         (BarCode.CAPACITY, not given.full_capacity),
+        (BarCode.CAPACITY_DECLARED, given.incapacity is Listing.LISTED),
         (BarCode.EXCLUDED_BY_MATTER, given.excluded_by_matter),
         (BarCode.BROKEN_UNREPAIRED, any(row.history is History.BROKEN for row in given.earlier)),
-        (BarCode.CREDIT_PLATFORM, given.standing is Standing.SERIOUSLY_DISTRUSTED),
-        (BarCode.CREDIT_PLATFORM_SILENT, given.standing is Standing.UNKNOWN),
+        (BarCode.CREDIT_PLATFORM, given.credit is Listing.LISTED),
         (BarCode.WITHDRAWN_THIS_YEAR, _withdrew_this_year(given)),
+        (BarCode.CREDIT_PLATFORM_SILENT, given.credit is Listing.UNKNOWN),
+        (BarCode.CAPACITY_SILENT, given.incapacity is Listing.UNKNOWN),
     )
 
 

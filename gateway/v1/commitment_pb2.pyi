@@ -62,6 +62,8 @@ class _CommitmentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Commi
     """A reviewer upheld the refusal."""
     COMMITMENT_STATE_REFUSAL_LIFTED: _CommitmentState.ValueType  # 16
     """A reviewer lifted the refusal; the document can be prepared."""
+    COMMITMENT_STATE_QUESTIONED: _CommitmentState.ValueType  # 17
+    """Data contradicted it before the decision; a finding is open, and the case cannot be decided on it meanwhile."""
 
 class CommitmentState(_CommitmentState, metaclass=_CommitmentStateEnumTypeWrapper):
     """CommitmentState is where a commitment stands."""
@@ -100,6 +102,8 @@ COMMITMENT_STATE_REFUSAL_UPHELD: CommitmentState.ValueType  # 15
 """A reviewer upheld the refusal."""
 COMMITMENT_STATE_REFUSAL_LIFTED: CommitmentState.ValueType  # 16
 """A reviewer lifted the refusal; the document can be prepared."""
+COMMITMENT_STATE_QUESTIONED: CommitmentState.ValueType  # 17
+"""Data contradicted it before the decision; a finding is open, and the case cannot be decided on it meanwhile."""
 Global___CommitmentState: _TypeAlias = CommitmentState  # noqa: Y015
 
 class _PublicationScope:

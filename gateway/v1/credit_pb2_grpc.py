@@ -106,7 +106,8 @@ class CreditServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetEligibility(self, request, context):
-        """GetEligibility says whether a person may make commitments at present, and if not, why.
+        """GetEligibility says whether a person may make commitments at present, by our own ledger, and if not, why. The credit
+        platform and other lists are asked when a document is prepared, because they must be told for which case.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,7 +44,9 @@ class CreditServiceStub:
     RecordRepair: _grpc.UnaryUnaryMultiCallable[_credit_pb2.RecordRepairRequest, _credit_pb2.RecordRepairResponse]
     """RecordRepair ends the effect of a finding by law (信用修复): display, sharing, and our own use of it."""
     GetEligibility: _grpc.UnaryUnaryMultiCallable[_credit_pb2.GetEligibilityRequest, _credit_pb2.GetEligibilityResponse]
-    """GetEligibility says whether a person may make commitments at present, and if not, why."""
+    """GetEligibility says whether a person may make commitments at present, by our own ledger, and if not, why. The credit
+    platform and other lists are asked when a document is prepared, because they must be told for which case.
+    """
     RecallReport: _grpc.UnaryUnaryMultiCallable[_credit_pb2.RecallReportRequest, _credit_pb2.RecallReportResponse]
     """RecallReport takes a report back from everyone who was told."""
     FileObjection: _grpc.UnaryUnaryMultiCallable[_credit_pb2.FileObjectionRequest, _credit_pb2.FileObjectionResponse]
@@ -66,7 +68,9 @@ class CreditServiceAsyncStub(CreditServiceStub):
     RecordRepair: _aio.UnaryUnaryMultiCallable[_credit_pb2.RecordRepairRequest, _credit_pb2.RecordRepairResponse]  # type: ignore[assignment]
     """RecordRepair ends the effect of a finding by law (信用修复): display, sharing, and our own use of it."""
     GetEligibility: _aio.UnaryUnaryMultiCallable[_credit_pb2.GetEligibilityRequest, _credit_pb2.GetEligibilityResponse]  # type: ignore[assignment]
-    """GetEligibility says whether a person may make commitments at present, and if not, why."""
+    """GetEligibility says whether a person may make commitments at present, by our own ledger, and if not, why. The credit
+    platform and other lists are asked when a document is prepared, because they must be told for which case.
+    """
     RecallReport: _aio.UnaryUnaryMultiCallable[_credit_pb2.RecallReportRequest, _credit_pb2.RecallReportResponse]  # type: ignore[assignment]
     """RecallReport takes a report back from everyone who was told."""
     FileObjection: _aio.UnaryUnaryMultiCallable[_credit_pb2.FileObjectionRequest, _credit_pb2.FileObjectionResponse]  # type: ignore[assignment]
@@ -115,7 +119,9 @@ class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _credit_pb2.GetEligibilityRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_credit_pb2.GetEligibilityResponse, _abc.Awaitable[_credit_pb2.GetEligibilityResponse]]:
-        """GetEligibility says whether a person may make commitments at present, and if not, why."""
+        """GetEligibility says whether a person may make commitments at present, by our own ledger, and if not, why. The credit
+        platform and other lists are asked when a document is prepared, because they must be told for which case.
+        """
 
     @_abc_1.abstractmethod
     def RecallReport(

@@ -9,6 +9,7 @@ export default [
   "CommitmentInconclusive",
   "CommitmentLapsed",
   "CommitmentPrepared",
+  "CommitmentQuestioned",
   "CommitmentRecorded",
   "CommitmentRefused",
   "CommitmentRepaired",

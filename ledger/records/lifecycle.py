@@ -31,6 +31,7 @@ def _to(state: str, *sources: State) -> dict[State, str]:
 
 
 _UNDECIDED = ("RECORDED", "BINDING")
+_CONTRADICTED = ("DISPUTED", "QUESTIONED")
 _LOOKING = ("DISCREPANCY", "EVIDENCE_REQUESTED")
 
 FAMILIES: Mapping[str, Family] = {
@@ -54,12 +55,14 @@ FAMILIES: Mapping[str, Family] = {
                 "CommitmentWithdrawn": _to("WITHDRAWN", "RECORDED"),
                 "DecisionRecorded": _to("IN_FORCE", *_UNDECIDED),
                 "CommitmentLapsed": _to("LAPSED", *_UNDECIDED),
-                "CommitmentRequeried": _to("IN_FORCE", "IN_FORCE"),
+                "CommitmentRequeried": {state: state for state in (*_UNDECIDED, "IN_FORCE")},
+                "CommitmentQuestioned": _to("QUESTIONED", *_UNDECIDED),
                 "CommitmentConfirmed": _to("CONFIRMED", "IN_FORCE"),
                 "CommitmentDisputed": _to("DISPUTED", "IN_FORCE"),
-                "CommitmentCleared": _to("CONFIRMED", "DISPUTED"),
-                "CommitmentBroken": _to("BROKEN", "DISPUTED"),
-                "CommitmentInconclusive": _to("INCONCLUSIVE", "DISPUTED"),
+                # Data contradicted it before the decision: cleared, it waits for the decision again.
+                "CommitmentCleared": {"DISPUTED": "CONFIRMED", "QUESTIONED": "RECORDED"},
+                "CommitmentBroken": _to("BROKEN", *_CONTRADICTED),
+                "CommitmentInconclusive": _to("INCONCLUSIVE", *_CONTRADICTED),
                 "CommitmentRepaired": _to("REPAIRED", "BROKEN"),
             },
         ),
@@ -147,7 +150,7 @@ STATE_NUMBERS: Mapping[str, int] = {
     "DONE": 0, "ANSWERED": 1, "REFUSED": 2,
     "PREPARED": 10, "RECORDED": 11, "EXPIRED": 12, "WITHDRAWN": 13, "IN_FORCE": 14, "LAPSED": 15, "CONFIRMED": 16,
     "DISPUTED": 17, "BROKEN": 18, "INCONCLUSIVE": 19, "REPAIRED": 20,
-    "BINDING": 21, "CONTESTED": 22, "REFUSAL_UPHELD": 23, "REFUSAL_LIFTED": 24,
+    "BINDING": 21, "CONTESTED": 22, "REFUSAL_UPHELD": 23, "REFUSAL_LIFTED": 24, "QUESTIONED": 25,
     "DISCREPANCY": 30, "EVIDENCE_REQUESTED": 31, "CLEARED": 32, "MINOR_ERROR": 33, "FALSE_PROPOSED": 34,
     "NOTIFIED": 35, "DEFENCE_HEARD": 36, "DECIDED": 37, "DISMISSED": 38, "FINAL": 39, "REVOKED": 40,
     "ISSUED": 50, "ACKNOWLEDGED": 51, "REJECTED": 52, "RECALLED": 53,

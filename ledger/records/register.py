@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, func, select
 
-from ledger.canonical import microseconds
+from ledger.canonical import from_microseconds, microseconds
 from ledger.log import schema
 from ledger.log.store import Store
 from ledger.records.chains import read_chain
@@ -67,6 +67,20 @@ class Register:
         if family is not None:
             rules.append(table.c.family == FAMILY_NUMBERS[family])
         return self._rows(select(table).where(*rules).order_by(table.c.first_idx))
+
+    def count_children(self, parents: Sequence[bytes], family: str) -> dict[bytes, tuple[int, datetime]]:
+        """Count the records of a family that name each of some as their parent, and tell when the newest was opened.
+
+        Parents without such a record are not in the answer.
+        """
+        table = schema.record
+        question = (
+            select(table.c.parent, func.count(), func.max(table.c.opened_at))
+            .where(table.c.parent.in_(parents), table.c.family == FAMILY_NUMBERS[family])
+            .group_by(table.c.parent)
+        )
+        with self._store.reading() as connection:
+            return {bytes(row[0]): (row[1], from_microseconds(row[2])) for row in connection.execute(question)}
 
     def by_code(self, code: str) -> list[RecordRow]:
         """Return the records with a public number, oldest first."""

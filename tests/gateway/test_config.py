@@ -55,6 +55,33 @@ def test_unknown_keys_and_wrong_values_are_all_named_at_once(house: House) -> No
     assert len(caught.value.mistakes) == 4
 
 
+def test_wrong_settings_of_commitments_and_staff_keys_are_all_named_at_once(house: House) -> None:
+    text = house.config.read_text()
+    for right, wrong in (
+        ('intervals = ["1d", "7d", "30d"]', 'intervals = ["1d", "soon"]'),
+        ('proposers = ["officer", "operator"]', 'proposers = ["king"]'),
+        ('deciders = ["reviewer", "supervisor"]', "deciders = []"),
+        ('credit_fact = "" ', "credit_fact = 7 "),
+        ('decision_within = "90d"', 'decision_within = "someday"'),
+        ("most = 200 ", "most = 0 "),
+    ):
+        assert text.count(right) == 1, right
+        text = text.replace(right, wrong)
+    house.config.write_text(text)
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(house.config)
+
+    told = "\n".join(caught.value.mistakes)
+    for part in (
+        "commitments.standing.intervals", "'king' is not a role", "staff_keys.proposers: at least one role",
+        "staff_keys.deciders: at least one role", "commitments.credit_fact", "commitments.decision_within",
+        "commitments.standing.most",
+    ):  # fmt: skip
+        assert part in told
+    assert len(caught.value.mistakes) == 7
+
+
 def test_a_missing_configuration_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="chengxin init"):
         load_settings(tmp_path / "none.toml")

@@ -44,6 +44,7 @@ from gateway.catalogue.words import (
     Rung,
     Sensitivity,
     Sharing,
+    SilentCredit,
     SourcePolicyKind,
     ValueKind,
     WithdrawalEffect,
@@ -257,7 +258,8 @@ OTHER: dict[type, dict[str, Any]] = {
     },
     Matter: {
         "title": "x", "departments": "-", "items": {}, "purposes": (), "patience": timedelta(0),
-        "retry_after": timedelta(0),
+        "retry_after": timedelta(0), "credit_silent": SilentCredit.OTHER_RUNGS, "decision_working_days": 20,
+        "closing_date": date(2027, 1, 1),
     },
 }  # fmt: skip
 NAMES = {"code", "list_code", "name", "item"}

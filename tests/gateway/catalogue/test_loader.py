@@ -97,6 +97,9 @@ MISTAKES = [
     ("uscc: 11230000000000101E", "uscc: 11230000000000101X", "'uscc' is no unified social credit code"),
     ("purposes: [办理行政许可, 核查]", "purposes: []", "'purposes' may not be empty"),
     ("patience_seconds: 3600", "patience_seconds: -1", "'patience_seconds' must be a whole number"),
+    ("retry_after_seconds: 60", "credit_silent: ELIGIBLE", "'credit_silent' must be one of"),
+    ("retry_after_seconds: 60", "decision_working_days: 0", "'decision_working_days' must be a whole number from 1"),
+    ("retry_after_seconds: 60", "closing_date: 2027-02-30", "'closing_date' must be a day"),
     (
         "{item: premises, ladder",
         "{item: kept}\n      - {item: premises, ladder",

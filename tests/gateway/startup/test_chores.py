@@ -69,3 +69,20 @@ async def test_a_chore_may_be_done_once_more_at_the_end() -> None:
     async with Chores([asked], asyncio.Event()):
         assert tries == []
     assert tries == [1]
+
+
+async def test_a_coroutine_function_is_awaited_on_the_loop_and_its_failure_hinders_nothing() -> None:
+    loop, done, tries = asyncio.get_running_loop(), asyncio.Event(), []
+
+    async def act() -> None:
+        assert asyncio.get_running_loop() is loop
+        tries.append(len(tries))
+        if len(tries) < 3:
+            raise AnchorUnavailable("down")
+        done.set()
+
+    stop = asyncio.Event()
+    async with Chores([chore(act)], stop):
+        await done.wait()
+    assert tries == [0, 1, 2]
+    assert not stop.is_set()

@@ -1,0 +1,128 @@
+"""Contest: a refusal made by rules alone is looked at again by a person, who may lift it.
+
+Source: Personal Information Protection Law, article 24: nobody has to accept a decision made by automated means alone.
+REFUSED → CONTESTED (with what the applicant says) → REFUSAL_UPHELD, or REFUSAL_LIFTED, after which one document can be
+prepared in the same record. Lifting waives exactly the bars of that refusal, and only those that judge about a person:
+a commitment never stands in for data that are away or contradict, whoever decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.errors import CommitmentBarred, RefusalStands
+from gateway.flows.commitments.documents import ELIGIBILITY
+from gateway.flows.commitments.refusals import REFUSAL
+from gateway.flows.look_up import LookUp
+from gateway.flows.once import REQUEST, Once, Recorded, Request
+from gateway.flows.second_officer import require_second
+from gateway.flows.stand import age_of
+from gateway.rules.admission import question_from_body
+from gateway.rules.eligibility import BarCode, is_liftable
+from gateway.rules.kept import rows, table, text
+from ledger import Draft, RecordRow
+from ledger.canonical import Json
+
+_SAME = ("subject", "case_key", "matter", "item", "unit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifted:
+    """A refusal that a reviewer lifted: its record, and the bars that are waived."""
+
+    record: bytes
+    waived: frozenset[BarCode]
+
+
+class Contest:
+    """Takes refusals through their review."""
+
+    def __init__(self, *, once: Once, look_up: LookUp, now: Callable[[], datetime]) -> None:
+        self._once = once
+        self._look_up = look_up
+        self._now = now
+
+    async def contest(self, request: Request, record: bytes, statement: str) -> Recorded:
+        """Record that the applicant contests a refusal, and what the applicant says against it.
+
+        Raises:
+            RecordNotFound: no such refusal of the caller's unit.
+            TransitionNotAllowed: it is contested, or decided, already.
+        """
+        return await self._act(request, record, "RefusalContested", "clerk", {"contest": {"statement": statement}})
+
+    async def review(self, request: Request, record: bytes, *, lift: bool, reason: str) -> Recorded:
+        """Record what a reviewer decided, who took no part before.
+
+        Raises:
+            RecordNotFound: no such refusal of the caller's unit.
+            SameOfficer: the reviewer took part in the refusal or in contesting it.
+            RefusalStands: it cannot be lifted, because it does not judge about the person.
+            TransitionNotAllowed: it is not contested, or decided already.
+        """
+        if replayed := await self._once.replay(request):
+            return replayed
+        row = await self._look_up.own("commitment", record, request.caller)
+        if row.state == "CONTESTED":
+            await require_second(self._look_up, row, "reviewing", request.operator)
+            if lift:
+                await self._require_liftable(row)
+        kind = "RefusalLifted" if lift else "RefusalUpheld"
+        return await self._act(request, record, kind, "officer", {"review": {"reason": reason}})
+
+    async def lifted(self, request: Request, record: bytes | None, verification: RecordRow) -> Lifted | None:
+        """Return what was lifted, for a verification of the same person, case and item.
+
+        Raises:
+            RecordNotFound: no such refusal of the caller's unit.
+            RefusalStands: it was not lifted, was used already, or was for something else.
+        """
+        if record is None:
+            return None
+        row = await self._look_up.own("commitment", record, request.caller)
+        if row.state != "REFUSAL_LIFTED":
+            raise RefusalStands(
+                f"the refusal is {row.state}, not lifted", "该不予适用的决定未经复核撤销,或已办理告知。"
+            )
+        if any(getattr(row, name) != getattr(verification, name) for name in _SAME):
+            raise RefusalStands(
+                "the refusal that was lifted is of another person, case or item",
+                "复核撤销的决定与本次核验不是同一申请人、同一办件、同一事项。",
+            )
+        return Lifted(record=record, waived=await self._waived(row))
+
+    async def _require_liftable(self, row: RecordRow) -> None:
+        kept = await self._look_up.document(row.first_idx)
+        refusal = table(kept[REFUSAL])
+        if text(refusal["reason"]) != CommitmentBarred.reason:
+            raise _not_about_the_person()
+        verification = await self._look_up.any("verification", row.parent or b"")
+        question = question_from_body(table((await self._look_up.document(verification.first_idx))[REQUEST]))
+        age = age_of(question.subject, self._now().date())
+        if not all(is_liftable(code, age) for code in await self._waived(row)):
+            raise _not_about_the_person()
+
+    async def _waived(self, row: RecordRow) -> frozenset[BarCode]:
+        refusal = table((await self._look_up.document(row.first_idx))[REFUSAL])
+        return frozenset(BarCode(text(code)) for code in rows(refusal["codes"]))
+
+    async def _act(self, request: Request, record: bytes, kind: str, by: str, content: dict[str, Json]) -> Recorded:
+        if replayed := await self._once.replay(request):
+            return replayed
+        row = await self._look_up.own("commitment", record, request.caller)
+        draft = Draft(kind=kind, record=row.record, groups={REQUEST: request.body, by: request.person, **content})
+        return await self._once.record(request, [draft], at=self._now())
+
+
+def waived_of(kept: Mapping[str, Json]) -> frozenset[BarCode]:
+    """Read which bars were waived for a document when it was handed out."""
+    return frozenset(BarCode(text(code)) for code in rows(table(kept[ELIGIBILITY])["waived"]))
+
+
+def _not_about_the_person() -> RefusalStands:
+    return RefusalStands(
+        "the refusal follows from the verification or the matter and not from a judgement about the person",
+        "该决定并非对申请人个人情况的判断,复核不能撤销;情况变化的,请重新核验。",
+    )

@@ -1,0 +1,91 @@
+"""Decide: the case is decided upon the commitment, which is in force from then on, and the clock of its audit runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from gateway.catalogue.book import Book
+from gateway.catalogue.model import AuditRules
+from gateway.catalogue.words import AuditTiming
+from gateway.errors import DiscrepancyFound, NotChecked
+from gateway.flows.commitments.documents import UNDECIDED
+from gateway.flows.look_up import LookUp
+from gateway.flows.once import REQUEST, Once, Recorded, Request
+from gateway.flows.requery import Requery
+from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day
+from ledger import Draft, RecordRow
+
+_ASKED_AGAIN = "CommitmentRequeried"
+
+
+class Decide:
+    """Puts commitments in force."""
+
+    def __init__(
+        self,
+        *,
+        book: Book,
+        once: Once,
+        look_up: LookUp,
+        requery: Requery,
+        calendar: WorkCalendar,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._book = book
+        self._once = once
+        self._look_up = look_up
+        self._requery = requery
+        self._calendar = calendar
+        self._now = now
+
+    async def __call__(self, request: Request, record: bytes, document_number: str, deadline: float) -> Recorded:
+        """Record the decision; what must be checked before it, is checked now if it was not yet, by a loop time.
+
+        Raises:
+            RecordNotFound: no such commitment of the caller's unit.
+            NotChecked: it must be checked before the decision, and no source answered.
+            DiscrepancyFound: data contradict it; people look into that first.
+            TransitionNotAllowed: it was decided, withdrawn, lapsed or never signed.
+        """
+        if replayed := await self._once.replay(request):
+            return replayed
+        row = await self._look_up.own("commitment", record, request.caller)
+        audit = self._audit(row)
+        if audit.timing is AuditTiming.DURING and row.state in UNDECIDED:
+            await self._require_checked(row, request, deadline)
+        await self._require_unquestioned(record)
+        at = self._now()
+        due = None
+        if audit.timing is AuditTiming.AFTER:
+            due = end_of_day(add_working_days(at.date(), audit.due_working_days, self._calendar), at).isoformat()
+        draft = Draft(
+            kind="DecisionRecorded",
+            record=row.record,
+            groups={
+                REQUEST: request.body,
+                "decision": {"document_number": document_number},
+                "officer": request.person,
+            },
+            facts={"due_at": due},
+        )
+        return await self._once.record(request, [draft], at=at)
+
+    def _audit(self, row: RecordRow) -> AuditRules:
+        """Give the rules in force; of an item that is no longer in the catalogue, an audit afterwards."""
+        item = self._book.catalogue.items.get(row.item or "")
+        return item.audit if item else AuditRules(timing=AuditTiming.AFTER)
+
+    async def _require_checked(self, row: RecordRow, request: Request, deadline: float) -> None:
+        life = await self._look_up.life(row)
+        if any(line.kind == _ASKED_AGAIN for line in life.history):
+            return
+        asked = await self._requery.one(row, request.operator, deadline)
+        if asked.result == "NOT_REACHED":
+            raise NotChecked(self._book.catalogue.matter(row.matter or "").retry_after)
+
+    async def _require_unquestioned(self, record: bytes) -> None:
+        """Tell the officer of the finding, where data contradicted the commitment before the decision."""
+        row = await self._look_up.any("commitment", record)
+        if row.state == "QUESTIONED":
+            raise DiscrepancyFound((await self._look_up.children(record, "finding"))[-1].record)

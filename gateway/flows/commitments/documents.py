@@ -1,0 +1,61 @@
+"""The document that an applicant signs, as the ledger keeps it, and what the entries of a commitment have in common."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from gateway.flows.look_up import LookUp
+from gateway.letters.document import DOCUMENT
+from ledger import RecordRow
+from ledger.canonical import Json
+
+ELIGIBILITY = "eligibility"
+"""The group that says how it was determined whether the person may commit: what lists said, what a reviewer lifted."""
+PREPARED = "CommitmentPrepared"
+UNDECIDED = ("RECORDED", "BINDING")
+"""States in which a commitment waits for the decision of its case."""
+WATCHED = (*UNDECIDED, "IN_FORCE")
+"""States in which the sources are asked again about a commitment."""
+TAKEN = frozenset(
+    {
+        *WATCHED, "QUESTIONED", "CONFIRMED", "DISPUTED", "BROKEN", "WITHDRAWN", "LAPSED", "INCONCLUSIVE", "REPAIRED",
+    }
+)  # fmt: skip
+"""States of a commitment that was signed: its case has one for the item, and gets no other."""
+_SERVICE = "gateway.v1.CommitmentService"
+
+
+def body(method: str, **fields: Json) -> dict[str, Json]:
+    """Give the body of a commitment request as a canonical value."""
+    return {"method": f"{_SERVICE}/{method}", **fields}
+
+
+async def prepared_groups(look_up: LookUp, row: RecordRow) -> Mapping[str, Json]:
+    """Return what is kept of handing out the document of a commitment.
+
+    A refusal that was lifted comes before the document in the life of its record.
+
+    Raises:
+        RecordNotFound: no document was handed out.
+        DocumentErased: it was erased.
+    """
+    kept = await look_up.document(row.first_idx)
+    return kept if DOCUMENT in kept else await look_up.document_of(row.record, PREPARED)
+
+
+def case_facts(row: RecordRow, *, parent: bytes) -> dict[str, Json]:
+    """Give the facts that a commitment or its refusal takes from the verification it stands in for."""
+    return {
+        "subject": row.subject.hex() if row.subject else None,
+        "case_key": row.case_key.hex() if row.case_key else None,
+        "unit": row.unit,
+        "matter": row.matter,
+        "item": row.item,
+        "parent": parent.hex(),
+    }
+
+
+def claim_of(row: RecordRow) -> bytes:
+    """Give the key that only one record can claim: one commitment for each case and item."""
+    return hashlib.sha256(b"commitment\x00" + (row.case_key or b"") + (row.item or "").encode()).digest()

@@ -1,0 +1,278 @@
+"""Prepare: hand out the document to sign, where a commitment may stand in for missing data.
+
+1. a repeated request gets its first answer;
+2. the verification must lead to a commitment now: its answer, its age, the catalogue in force;
+3. who acts, and what is published, must be as the item allows;
+4. the person must be eligible: by our own ledger and by the configured lists, which are asked like any source;
+5. the document is recorded before it is handed out, and so is a refusal, with its reasons.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from gateway.catalogue.book import Book
+from gateway.catalogue.model import Catalogue, Item, Matter
+from gateway.catalogue.words import Publication
+from gateway.errors import (
+    CommitmentBarred,
+    CommitmentExists,
+    InvalidRequest,
+    NotACommitmentStep,
+    ProxyRefused,
+    PublicationDeclined,
+    StepRefused,
+    VerificationOutdated,
+    Violation,
+)
+from gateway.flows.commitments.contest import Contest, Lifted
+from gateway.flows.commitments.documents import ELIGIBILITY, PREPARED, TAKEN, case_facts
+from gateway.flows.commitments.listings import Listings, Lists
+from gateway.flows.commitments.refusals import Refusals
+from gateway.flows.look_up import LookUp
+from gateway.flows.once import REQUEST, Once, Recorded, Request
+from gateway.flows.stand import Stand, has_full_capacity
+from gateway.flows.verify import ANSWER
+from gateway.letters.document import DOCUMENT, Consent, Occasion, Proxy, compose
+from gateway.letters.templates import Templates
+from gateway.rules.admission import Question, question_from_body
+from gateway.rules.eligibility import Barred
+from gateway.rules.fallback import StepKind, settings_for
+from gateway.rules.kept import moment, table, text
+from ledger import Draft, RecordRow, decode_entry, new_record
+from ledger.canonical import Json, canonical
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the clerk asks for: the verification, who acts for the applicant, what the applicant says to publication.
+
+    `lifted` is the record of a refusal that a reviewer lifted, which this document follows.
+    """
+
+    verification: bytes
+    consent: Consent = Consent.NOT_SAID
+    proxy: Proxy | None = None
+    lifted: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A document that can be signed: its exact bytes and until when."""
+
+    record: bytes
+    document: bytes = field(repr=False)
+    expires_at: datetime
+    recorded: Recorded
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the document."""
+        return hashlib.sha256(self.document).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """What a document is asked for: the verification as recorded, and what it asked."""
+
+    row: RecordRow
+    question: Question
+    item: Item
+    matter: Matter
+
+
+class Prepare:
+    """Hands out documents."""
+
+    def __init__(
+        self,
+        *,
+        book: Book,
+        once: Once,
+        look_up: LookUp,
+        stand: Stand,
+        listings: Listings,
+        refusals: Refusals,
+        contest: Contest,
+        templates: Templates,
+        contacts: Mapping[str, str],
+        verification_valid: timedelta,
+        document_valid: timedelta,
+        now: Callable[[], datetime],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._book = book
+        self._once = once
+        self._look_up = look_up
+        self._stand = stand
+        self._listings = listings
+        self._refusals = refusals
+        self._contest = contest
+        self._templates = templates
+        self._contacts = contacts
+        self._verification_valid = verification_valid
+        self._document_valid = document_valid
+        self._now = now
+        self._entropy = entropy
+
+    async def __call__(self, request: Request, asked: Asked, deadline: float) -> Prepared:
+        """Hand out the document to sign, for a verification whose next step is COMMITMENT.
+
+        Raises:
+            RecordNotFound: no such verification (or lifted refusal) of the caller's unit.
+            InvalidRequest: publication is demanded and nothing was said to it; nothing is recorded.
+            NotACommitmentStep, VerificationOutdated, ProxyRefused, PublicationDeclined, CommitmentBarred,
+            CommitmentExists, RefusalStands: refused, and recorded so.
+        """
+        if replayed := await self._once.replay(request):
+            return await self._prepared(replayed)
+        row = await self._refusals.own(request, "verification", asked.verification)
+        kept = await self._look_up.document(row.first_idx)
+        lists = Lists()
+        try:
+            case = self._require_open(row, kept)
+            require_proxy(case.item, case.question, asked.proxy, now=self._now())
+            require_publication(case.item.commitment.publication, asked.consent)
+            lifted = await self._contest.lifted(request, asked.lifted, row)
+            await self._require_free(row)
+            lists = await self._listings(case.question, request.operator, deadline)
+            await self._require_eligible(case, lists, lifted)
+        except StepRefused as refusal:
+            await self._refusals.record(request, refusal, row, {ELIGIBILITY: _eligibility(lists, None)})
+            raise
+        return await self._record(request, asked, case, lists, lifted)
+
+    def _require_open(self, row: RecordRow, kept: Mapping[str, Json]) -> _Case:
+        """Check that this verification leads to a commitment now: the answer, its age, the catalogue."""
+        if row.state != "ANSWERED":
+            raise NotACommitmentStep("REFUSED")
+        step = text(table(table(kept[ANSWER])["next_step"])["kind"])
+        item, matter = _known(self._book.catalogue, row)
+        if step != StepKind.COMMITMENT.value or item is None or matter is None:
+            raise NotACommitmentStep(step)
+        if not settings_for(item, matter).commitment_open:
+            raise NotACommitmentStep("closed by the catalogue now in force")
+        if self._now() - row.opened_at > self._verification_valid:
+            raise VerificationOutdated
+        return _Case(row=row, question=question_from_body(table(kept[REQUEST])), item=item, matter=matter)
+
+    async def _require_free(self, row: RecordRow) -> None:
+        if row.case_key is not None:
+            taken = await self._stand.taken(row.case_key, row.item or "", TAKEN)
+            if taken is not None:
+                raise CommitmentExists(taken)
+
+    async def _require_eligible(self, case: _Case, lists: Lists, lifted: Lifted | None) -> None:
+        waived = lifted.waived if lifted else frozenset()
+        found = await self._stand.eligibility(
+            case.question.subject, case.matter.code, case.item.code, lists=lists, waived=waived
+        )
+        if isinstance(found, Barred):
+            raise barred(found, case.matter.retry_after)
+
+    async def _record(
+        self, request: Request, asked: Asked, case: _Case, lists: Lists, lifted: Lifted | None
+    ) -> Prepared:
+        at = self._now()
+        record = lifted.record if lifted else new_record(at, self._entropy)
+        expires_at = at + self._document_valid
+        draft = Draft(
+            kind=PREPARED,
+            record=record,
+            groups={
+                REQUEST: request.body,
+                DOCUMENT: self._document(record, asked, case, at, expires_at),
+                ELIGIBILITY: _eligibility(lists, lifted),
+                "clerk": request.person,
+            },
+            facts={**case_facts(case.row, parent=asked.verification), "due_at": expires_at.isoformat()},
+            expect_state=frozenset({"REFUSAL_LIFTED"}) if lifted else None,
+        )
+        return await self._prepared(await self._once.record(request, [draft], at=at))
+
+    def _document(
+        self, record: bytes, asked: Asked, case: _Case, at: datetime, expires_at: datetime
+    ) -> dict[str, Json]:
+        question, item, matter = case.question, case.item, case.matter
+        occasion = Occasion(
+            record=record, verification=asked.verification, prepared_at=at, expires_at=expires_at,
+            contact=self._contacts.get(question.context.operator.unit, ""),
+        )  # fmt: skip
+        template = self._templates.choose(item, matter.code)
+        return compose(
+            template, question, item=item, matter=matter, occasion=occasion, proxy=asked.proxy, consent=asked.consent
+        )
+
+    async def _prepared(self, recorded: Recorded) -> Prepared:
+        document = table((await self._look_up.document(recorded.first))[DOCUMENT])
+        expires_at = moment(document["expires_at"])
+        if expires_at is None:
+            raise TypeError("a document says until when it can be signed")
+        return Prepared(
+            record=decode_entry(recorded.entries[0]).record,
+            document=canonical(document),
+            expires_at=expires_at,
+            recorded=recorded,
+        )
+
+
+def require_proxy(item: Item, question: Question, proxy: Proxy | None, *, now: datetime) -> None:
+    """Check that this agent may act for the applicant of a question, where one is named.
+
+    Raises:
+        ProxyRefused: the item lets nobody act, or the agent is the applicant, or no natural person of full age.
+    """
+    if proxy is None:
+        return
+    agent, applicant = proxy.agent, question.subject
+    if not item.commitment.proxy:
+        raise ProxyRefused("NOT_ALLOWED", "the item lets nobody commit for another", "该事项不允许代为承诺。")
+    if (agent.id_type, agent.id_number) == (applicant.id_type, applicant.id_number):
+        raise ProxyRefused("AGENT_IS_APPLICANT", "the agent is the applicant", "代理人不能是申请人本人。")
+    if agent.id_type == "uscc":
+        raise ProxyRefused("AGENT_NOT_A_PERSON", "an agent is a natural person", "代理人须为自然人。")
+    if not has_full_capacity(agent, now.date()):
+        raise ProxyRefused("AGENT_CAPACITY", "the agent is not of full age", "代理人须具有完全民事行为能力。")
+
+
+def require_publication(scope: Publication, consent: Consent) -> None:
+    """Check what the applicant said to publication against what the item demands.
+
+    Raises:
+        InvalidRequest: the item demands publication, and nothing was said to it.
+        PublicationDeclined: the item demands it, and the applicant does not agree.
+    """
+    if scope is Publication.NOT_PUBLIC or consent is Consent.AGREED:
+        return
+    if consent is Consent.NOT_SAID:
+        raise InvalidRequest(
+            [
+                Violation(
+                    field="publication_consent",
+                    description=f"is required: letters of this item are published ({scope.value})",
+                    chinese="该事项的承诺书依规定公开,请询问并填写申请人是否同意公开。",
+                )
+            ]
+        )
+    raise PublicationDeclined
+
+
+def barred(found: Barred, retry_after: timedelta | None = None) -> CommitmentBarred:
+    """Make the refusal of a person who may not commit; what passes by itself says when to come again."""
+    codes = [bar.code.value for bar in found.bars]
+    return CommitmentBarred(codes, found.chinese, retry_after if found.temporary else None)
+
+
+def _known(catalogue: Catalogue, row: RecordRow) -> tuple[Item | None, Matter | None]:
+    item, matter = catalogue.items.get(row.item or ""), catalogue.matters.get(row.matter or "")
+    return (item, matter) if item and matter and item.code in matter.items else (None, None)
+
+
+def _eligibility(lists: Lists, lifted: Lifted | None) -> dict[str, Json]:
+    waived: list[Json] = []
+    if lifted is not None:
+        waived += sorted(code.value for code in lifted.waived)
+    return {"lists": lists.body(), "waived": waived}

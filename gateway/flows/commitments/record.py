@@ -1,0 +1,130 @@
+"""Record: a signed document becomes a commitment; one for each case and item, whatever comes at the same moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from gateway.errors import (
+    CommitmentExists,
+    DocumentExpired,
+    InvalidRequest,
+    SignatureRefused,
+    StepRefused,
+    TransitionNotAllowed,
+)
+from gateway.flows.commitments.contest import waived_of
+from gateway.flows.commitments.decision_clock import DecisionClock
+from gateway.flows.commitments.documents import TAKEN, claim_of, prepared_groups
+from gateway.flows.commitments.listings import kept_lists
+from gateway.flows.commitments.prepare import barred
+from gateway.flows.commitments.refusals import Refusals
+from gateway.flows.commitments.signing import Signing
+from gateway.flows.look_up import LookUp
+from gateway.flows.once import REQUEST, Once, Recorded, Request
+from gateway.flows.stand import Stand
+from gateway.letters.document import DOCUMENT
+from gateway.rules.admission import question_from_body
+from gateway.rules.eligibility import Barred
+from gateway.rules.kept import table
+from gateway.signatures import CertificateEvidence
+from ledger import AlreadyClaimed, Draft, RecordRow
+from ledger.canonical import Json
+
+_RECORDED = "CommitmentRecorded"
+
+
+class RecordSigned:
+    """Records signed documents."""
+
+    def __init__(
+        self,
+        *,
+        once: Once,
+        look_up: LookUp,
+        stand: Stand,
+        signing: Signing,
+        refusals: Refusals,
+        clock: DecisionClock,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._once = once
+        self._look_up = look_up
+        self._stand = stand
+        self._signing = signing
+        self._refusals = refusals
+        self._clock = clock
+        self._now = now
+
+    async def __call__(self, request: Request, record: bytes, digest: bytes, evidence: CertificateEvidence) -> Recorded:
+        """Record a signed document; evidence, entry and projections in one transaction.
+
+        Raises:
+            RecordNotFound: no such commitment of the caller's unit.
+            InvalidRequest: the digest is not the document's; the refusal is recorded.
+            DocumentExpired, SignatureRefused, CommitmentBarred: refused, and recorded so.
+            CommitmentExists: it is recorded already, or the case has another for the item; recorded as refused.
+            TransitionNotAllowed: it was never prepared.
+        """
+        if replayed := await self._once.replay(request):
+            return replayed
+        row = await self._refusals.own(request, "commitment", record)
+        try:
+            return await self._record(request, row, digest, evidence)
+        except DocumentExpired as refusal:
+            await self._expire(row)
+            await self._refusals.record(request, refusal, await self._look_up.any("commitment", record))
+            raise
+        except (SignatureRefused, StepRefused, InvalidRequest) as refusal:
+            await self._refusals.record(request, refusal, row)
+            raise
+
+    async def _record(self, request: Request, row: RecordRow, digest: bytes, evidence: CertificateEvidence) -> Recorded:
+        at = self._now()
+        kept = await self._require_prepared(row)
+        evidenced = await self._signing.verify(table(kept[DOCUMENT]), digest, evidence, at=at)
+        await self._require_eligible(row, kept)
+        draft = Draft(
+            kind=_RECORDED,
+            record=row.record,
+            groups={REQUEST: request.body, "clerk": request.person, **evidenced},
+            facts={"due_at": self._clock.due(row.matter or "", at).isoformat()},
+        )
+        try:
+            return await self._once.record(request, [draft], at=at, claims=[(claim_of(row), row.record)])
+        except AlreadyClaimed as error:
+            raise CommitmentExists(error.record) from error
+        except TransitionNotAllowed:
+            # Signed twice at the same moment, or expired: the row says which.
+            await self._require_prepared(await self._look_up.any("commitment", row.record))
+            raise
+
+    async def _require_prepared(self, row: RecordRow) -> Mapping[str, Json]:
+        if row.state in TAKEN:
+            raise CommitmentExists(row.record)
+        if row.state == "EXPIRED":
+            raise DocumentExpired
+        if row.state != "PREPARED":
+            raise TransitionNotAllowed(_RECORDED, row.state)
+        return await prepared_groups(self._look_up, row)
+
+    async def _require_eligible(self, row: RecordRow, kept: Mapping[str, Json]) -> None:
+        """Look at our own ledger again; what lists said counts for as long as the document can be signed."""
+        verification = await self._look_up.any("verification", row.parent or b"")
+        asked = await self._look_up.document(verification.first_idx)
+        found = await self._stand.eligibility(
+            question_from_body(table(asked[REQUEST])).subject,
+            row.matter or "",
+            row.item or "",
+            lists=kept_lists(kept),
+            waived=waived_of(kept),
+        )
+        if isinstance(found, Barred):
+            raise barred(found)
+
+    async def _expire(self, row: RecordRow) -> None:
+        if row.state == "PREPARED":
+            try:
+                await self._once.record(None, [Draft(kind="CommitmentExpired", record=row.record)], at=self._now())
+            except TransitionNotAllowed:
+                return  # the sweep, or another clerk, was faster

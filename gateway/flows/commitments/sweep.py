@@ -1,0 +1,79 @@
+"""Sweep: what ends by itself is recorded when its time is over, whether or not anybody comes back to it.
+
+A document that was not signed in time expires; a commitment upon which no decision came lapses. One process of a
+gateway sweeps; where several gateways share a ledger, the record's life lets each end be recorded once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.errors import TransitionNotAllowed
+from gateway.flows.commitments.documents import UNDECIDED
+from gateway.flows.once import Once
+from ledger import Draft, Ledger, RecordRow
+
+_PAGE = 256
+"""Records ended at once: they travel to the ledger together and become one or few of its batches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """How many documents expired and how many commitments lapsed."""
+
+    expired: int
+    lapsed: int
+
+
+class Sweep:
+    """Ends what ran out of time."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        once: Once,
+        stopping: asyncio.Event,
+        now: Callable[[], datetime],
+        page: int = _PAGE,
+    ) -> None:
+        self._ledger = ledger
+        self._once = once
+        self._stopping = stopping
+        self._now = now
+        self._size = page
+
+    async def __call__(self) -> Swept:
+        """End everything that is over now; stops early, between two pages, when the gateway is about to stop."""
+        return Swept(
+            expired=await self._end(("PREPARED",), "CommitmentExpired"),
+            lapsed=await self._end(UNDECIDED, "CommitmentLapsed"),
+        )
+
+    async def _end(self, states: Sequence[str], kind: str) -> int:
+        ended, after, now = 0, -1, self._now()
+        while not self._stopping.is_set():
+            page = await self._page(states, now, after)
+            if not page:
+                break
+            # All of them at once: the ledger takes what waits as one batch, and a refused one spoils no other.
+            ended += sum(await asyncio.gather(*(self._one(row, states, kind, now) for row in page)))
+            after = page[-1].first_idx
+        return ended
+
+    async def _page(self, states: Sequence[str], now: datetime, after: int) -> list[RecordRow]:
+        register = self._ledger.register()
+        return await self._ledger.read(
+            lambda: register.in_state("commitment", states, due_before=now, after_idx=after, limit=self._size)
+        )
+
+    async def _one(self, row: RecordRow, states: Sequence[str], kind: str, at: datetime) -> bool:
+        draft = Draft(kind=kind, record=row.record, facts={"due_at": None}, expect_state=frozenset(states))
+        try:
+            await self._once.record(None, [draft], at=at)
+        except TransitionNotAllowed:
+            return False  # it was signed, decided or withdrawn at the same moment
+        return True

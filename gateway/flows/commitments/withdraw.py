@@ -1,0 +1,88 @@
+"""Withdraw: take a commitment back within its window; and the milestones of a case that end the window early."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from gateway.catalogue.book import Book
+from gateway.catalogue.model import Withdrawal
+from gateway.errors import MilestoneIrrelevant, WithdrawalClosed
+from gateway.flows.look_up import LookUp
+from gateway.flows.once import REQUEST, Once, Recorded, Request
+from gateway.rules.clocks import legal_day
+from gateway.rules.withdrawal import Milestone, closing_milestone, is_window_closed
+from ledger import Draft, RecordRow
+
+_PASSED = "MilestonePassed"
+
+
+class Withdraw:
+    """Takes commitments back."""
+
+    def __init__(self, *, book: Book, once: Once, look_up: LookUp, now: Callable[[], datetime]) -> None:
+        self._book = book
+        self._once = once
+        self._look_up = look_up
+        self._now = now
+
+    async def withdraw(self, request: Request, record: bytes, reason: str) -> Recorded:
+        """Take a commitment back; it is no misconduct, nothing is deleted, and what it does to later ones is kept.
+
+        Raises:
+            RecordNotFound: no such commitment of the caller's unit.
+            WithdrawalClosed: the window of the item is over.
+            TransitionNotAllowed: the case was decided, a finding is open, or it is withdrawn already.
+        """
+        if replayed := await self._once.replay(request):
+            return replayed
+        row = await self._look_up.own("commitment", record, request.caller)
+        rules = self._rules(row)
+        at = self._now()
+        if row.state in ("RECORDED", "BINDING"):
+            await self._require_open(row, rules, at)
+        draft = Draft(
+            kind="CommitmentWithdrawn",
+            record=row.record,
+            groups={
+                REQUEST: request.body,
+                "withdrawal": {"reason": reason, "after_effect": rules.after_effect.value},
+                "clerk": request.person,
+            },
+            facts={"due_at": None},
+        )
+        return await self._once.record(request, [draft], at=at)
+
+    async def pass_milestone(self, request: Request, record: bytes, milestone: Milestone) -> Recorded:
+        """Record that a case passed a milestone: from then on the commitment binds.
+
+        Raises:
+            RecordNotFound: no such commitment of the caller's unit.
+            MilestoneIrrelevant: the item's window does not end with it.
+            TransitionNotAllowed: it binds already, was withdrawn, or the case was decided.
+        """
+        if replayed := await self._once.replay(request):
+            return replayed
+        row = await self._look_up.own("commitment", record, request.caller)
+        until = self._rules(row).until
+        if closing_milestone(until) is not milestone:
+            raise MilestoneIrrelevant(until.value)
+        draft = Draft(
+            kind=_PASSED,
+            record=row.record,
+            groups={REQUEST: request.body, "milestone": milestone.value, "clerk": request.person},
+        )
+        return await self._once.record(request, [draft], at=self._now())
+
+    async def _require_open(self, row: RecordRow, rules: Withdrawal, at: datetime) -> None:
+        matter = self._book.catalogue.matters.get(row.matter or "")
+        # A commitment that was questioned and cleared is RECORDED again; what its case passed before, it has passed.
+        passed = row.state == "BINDING" or any(line.kind == _PASSED for line in (await self._look_up.life(row)).history)
+        closing_date = matter.closing_date if matter else None
+        if is_window_closed(rules.until, passed=passed, closing_date=closing_date, today=legal_day(at)):
+            raise WithdrawalClosed(rules.until.value)
+
+    def _rules(self, row: RecordRow) -> Withdrawal:
+        """Give the rules in force; of an item that is no longer in the catalogue, those that protect the applicant."""
+        item = self._book.catalogue.items.get(row.item or "")
+        return item.commitment.withdrawal if item else Withdrawal()

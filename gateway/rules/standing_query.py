@@ -1,0 +1,40 @@
+"""When a commitment is asked about again: by schedule, and when its sources recovered or hold newer data. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rhythm:
+    """How often to ask: the waits before the first, second, … asking (the last one goes on), and the shortest wait.
+
+    `pause` bounds what news can cause: however often a source recovers, one commitment is asked about no more often.
+    """
+
+    intervals: Sequence[timedelta]
+    pause: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Askings:
+    """How often a commitment was asked about since it was recorded, and when last."""
+
+    count: int = 0
+    last: datetime | None = None
+
+
+def is_due(since: datetime, askings: Askings, *, now: datetime, rhythm: Rhythm, news: datetime | None) -> bool:
+    """Say whether to ask now about a commitment that stands as it does `since` then.
+
+    `news` is when last one of its sources recovered or got newer data, if ever.
+    """
+    base = askings.last or since
+    waited = now - base
+    if waited < rhythm.pause:
+        return False
+    if news is not None and news > base:
+        return True
+    return waited >= rhythm.intervals[min(askings.count, len(rhythm.intervals) - 1)]

@@ -1,0 +1,310 @@
+"""`chengxin staff-keys …`: a clerk makes a key and signs with it; others enrol, replace and revoke it.
+
+The private key stays in one file, encrypted; only the public key and signatures leave it.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from gateway.v1 import staff_pb2, staff_pb2_grpc
+    from gateway.v1.parties_pb2 import Operator
+
+_CONFIG = click.option(
+    "--config",
+    "config",
+    type=click.Path(path_type=Path),
+    default=Path("var/gateway.toml"),
+    show_default=True,
+    help="The configuration file.",
+)
+_SERVER = click.option("--server", help="host:port; the configured address by default.")
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_PASSWORD = click.option(
+    "--password-file", type=_FILE, help="Holds the password of the key; without it, it is asked for."
+)
+_KEY = click.option("--key", "key", type=click.Path(path_type=Path, dir_okay=False, exists=True), required=True,
+                    help="The clerk's private key, PEM.")  # fmt: skip
+_ALGORITHMS = ("ED25519", "ECDSA_P256_SHA256", "ECDSA_P384_SHA384")
+_TIMEOUT = 20
+_SHORTEST_PASSWORD = 8
+
+
+def add_to(group: click.Group) -> None:
+    """Add these commands to the program."""
+    group.add_command(staff_keys)
+
+
+@click.group("staff-keys")
+def staff_keys() -> None:
+    """The signing keys of clerks who witness signatures by hand (见证人签名密钥)."""
+
+
+@staff_keys.command("create")
+@click.argument("file", type=_FILE)
+@click.option("--algorithm", type=click.Choice(_ALGORITHMS), default="ECDSA_P256_SHA256", show_default=True)
+@_PASSWORD
+def create(file: Path, algorithm: str, password_file: Path | None) -> None:
+    """Make a key pair: FILE gets the private key (PKCS#8, encrypted), FILE.pub the public one. Never overwrites."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+    made: dict[str, Any] = {
+        "ED25519": ed25519.Ed25519PrivateKey.generate,
+        "ECDSA_P256_SHA256": lambda: ec.generate_private_key(ec.SECP256R1()),
+        "ECDSA_P384_SHA384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    }
+    password = _password(password_file, confirm=True)
+    private = made[algorithm]()
+    encrypted = private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(password),
+    )
+    public = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    public_file = file.with_name(file.name + ".pub")
+    try:
+        _write_new(file, encrypted, 0o600)
+        _write_new(public_file, public, 0o644)
+    except FileExistsError as error:
+        raise click.ClickException(f"{error.filename} exists; nothing is overwritten") from error
+    click.echo(f"{file}: {algorithm}; public key in {public_file}")
+
+
+@staff_keys.command("propose")
+@_CONFIG
+@_SERVER
+@_KEY
+@_PASSWORD
+@click.option("--person", required=True, help="Staff number of the clerk who holds the key.")
+@click.option("--by", "by", required=True, help="Staff number of who proposes; another person.")
+@click.option("--as", "system", default="officer", show_default=True, help="The certificate to show, from pki/.")
+@click.option("--replaces", default="", help="The record of the key that this one replaces.")
+def propose(
+    *,
+    config: Path,
+    server: str | None,
+    key: Path,
+    password_file: Path | None,
+    person: str,
+    by: str,
+    system: str,
+    replaces: str,
+) -> None:
+    """Propose a key for a clerk, with the clerk's proof of holding it."""
+    from gateway.flows.staff_keys import enrolment
+    from gateway.founding import SYSTEMS
+    from gateway.v1 import commitment_pb2, staff_pb2
+
+    private, algorithm, public = _open_key(key, password_file)
+    identity, unit = uuid.uuid4(), SYSTEMS[system][0]
+    signed = enrolment(person=person, unit=unit, algorithm=algorithm, public_key=public, request_id=identity)
+    with _service(config, server, system) as stub:
+        answer = stub.ProposeStaffKey(
+            staff_pb2.ProposeStaffKeyRequest(
+                request_id=str(identity),
+                operator=_operator(system, by),
+                person=person,
+                algorithm=commitment_pb2.SignatureAlgorithm.Value(f"SIGNATURE_ALGORITHM_{algorithm}"),
+                public_key=public,
+                possession=_signature(private, algorithm, signed),
+                replaces=replaces,
+            ),
+            timeout=_TIMEOUT,
+        )
+    _tell(answer.key)
+
+
+@staff_keys.command("decide")
+@_CONFIG
+@_SERVER
+@click.argument("record")
+@click.option("--enrol/--reject", required=True, help="What is decided.")
+@click.option("--by", "by", required=True, help="Staff number of who decides; neither the holder nor who proposed.")
+@click.option("--as", "system", default="reviewer", show_default=True, help="The certificate to show, from pki/.")
+def decide(*, config: Path, server: str | None, record: str, enrol: bool, by: str, system: str) -> None:
+    """Enrol or reject a proposed key."""
+    from gateway.v1 import staff_pb2
+
+    decision = staff_pb2.STAFF_KEY_DECISION_ENROL if enrol else staff_pb2.STAFF_KEY_DECISION_REJECT
+    request = staff_pb2.DecideStaffKeyRequest(
+        request_id=str(uuid.uuid4()), operator=_operator(system, by), record=record, decision=decision
+    )
+    with _service(config, server, system) as stub:
+        _tell(stub.DecideStaffKey(request, timeout=_TIMEOUT).key)
+
+
+@staff_keys.command("revoke")
+@_CONFIG
+@_SERVER
+@click.argument("record")
+@click.option("--reason", required=True, help="Why; kept in the vault.")
+@click.option("--by", "by", required=True, help="Staff number of who revokes.")
+@click.option("--as", "system", default="officer", show_default=True, help="The certificate to show, from pki/.")
+def revoke(*, config: Path, server: str | None, record: str, reason: str, by: str, system: str) -> None:
+    """End a key at once; what it signed before stands."""
+    from gateway.v1 import staff_pb2
+
+    request = staff_pb2.RevokeStaffKeyRequest(
+        request_id=str(uuid.uuid4()), operator=_operator(system, by), record=record, reason=reason
+    )
+    with _service(config, server, system) as stub:
+        _tell(stub.RevokeStaffKey(request, timeout=_TIMEOUT).key)
+
+
+@staff_keys.command("list")
+@_CONFIG
+@_SERVER
+@click.option("--as", "system", default="officer", show_default=True, help="The certificate to show, from pki/.")
+def list_keys(*, config: Path, server: str | None, system: str) -> None:
+    """List the keys of the unit, newest first, one JSON object a line."""
+    from gateway.v1 import staff_pb2
+
+    token = ""
+    with _service(config, server, system) as stub:
+        while True:
+            page = stub.ListStaffKeys(staff_pb2.ListStaffKeysRequest(page_token=token), timeout=_TIMEOUT)
+            for key in page.keys:
+                _tell(key)
+            token = page.next_page_token
+            if not token:
+                return
+
+
+@staff_keys.command("witness")
+@click.argument("document", type=click.File("rb"))
+@click.argument("handwriting", type=click.File("rb"))
+@_KEY
+@_PASSWORD
+@click.option("--seen", required=True, help="What the clerk saw, in Chinese.")
+@click.option("--clerk", required=True, help="Staff number of the clerk.")
+@click.option("--unit", required=True, help="The clerk's unit, a unified social credit code.")
+@click.option("--staff-key", required=True, help="The record of the clerk's enrolled key.")
+def witness(
+    *,
+    document: Any,
+    handwriting: Any,
+    key: Path,
+    password_file: Path | None,
+    seen: str,
+    clerk: str,
+    unit: str,
+    staff_key: str,
+) -> None:
+    """Sign that DOCUMENT (the bytes to sign) was signed by hand as in the image HANDWRITING.
+
+    Prints the `witnessed` of a RecordCommitmentRequest as JSON, but for the image.
+    """
+    import base64
+
+    from gateway.signatures import witness_statement
+
+    private, algorithm, _ = _open_key(key, password_file)
+    at = datetime.now(UTC)
+    statement = witness_statement(
+        document=document.read(), handwriting=handwriting.read(), seen=seen, clerk=clerk, unit=unit, witnessed_at=at
+    )
+    told = {
+        "seen": seen,
+        "staffKey": staff_key,
+        "algorithm": f"SIGNATURE_ALGORITHM_{algorithm}",
+        "signature": base64.b64encode(_signature(private, algorithm, statement)).decode(),
+        "witnessedAt": at.isoformat().replace("+00:00", "Z"),
+    }
+    click.echo(jsonlib.dumps(told, ensure_ascii=False))
+
+
+def _write_new(file: Path, content: bytes, mode: int) -> None:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as opened:
+        opened.write(content)
+
+
+def _password(file: Path | None, *, confirm: bool = False) -> bytes:
+    if file is not None:
+        text = file.read_text("utf-8").strip()
+    else:
+        text = click.prompt("password of the key", hide_input=True, confirmation_prompt=confirm, err=True)
+    if confirm and len(text) < _SHORTEST_PASSWORD:
+        raise click.ClickException(f"a password has at least {_SHORTEST_PASSWORD} characters")
+    return str(text).encode()
+
+
+def _open_key(file: Path, password_file: Path | None) -> tuple[Any, str, bytes]:
+    """Open an encrypted key: the key, the algorithm it signs with, and its public half (DER)."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+    try:
+        private = serialization.load_pem_private_key(file.read_bytes(), _password(password_file))
+    except (ValueError, TypeError) as error:
+        raise click.ClickException(f"{file}: not a key that this password opens") from error
+    match private:
+        case ed25519.Ed25519PrivateKey():
+            algorithm = "ED25519"
+        case ec.EllipticCurvePrivateKey(curve=ec.SECP256R1()):
+            algorithm = "ECDSA_P256_SHA256"
+        case ec.EllipticCurvePrivateKey(curve=ec.SECP384R1()):
+            algorithm = "ECDSA_P384_SHA384"
+        case _:
+            raise click.ClickException(f"{file}: a key of {', '.join(_ALGORITHMS)} is needed")
+    public = private.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return private, algorithm, public
+
+
+def _signature(private: Any, algorithm: str, message: bytes) -> bytes:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    if algorithm == "ED25519":
+        return bytes(private.sign(message))
+    digest = hashes.SHA256() if algorithm == "ECDSA_P256_SHA256" else hashes.SHA384()
+    return bytes(private.sign(message, ec.ECDSA(digest)))
+
+
+def _operator(system: str, person: str) -> Operator:
+    from gateway.founding import SYSTEMS
+    from gateway.v1 import parties_pb2
+
+    return parties_pb2.Operator(person=person, unit=SYSTEMS[system][0])
+
+
+@contextmanager
+def _service(config: Path, server: str | None, system: str) -> Iterator[staff_pb2_grpc.StaffKeyServiceStub]:
+    import grpc
+
+    from gateway.client import explain, open_blocking_channel
+    from gateway.config import load_settings
+    from gateway.founding import House
+    from gateway.v1 import staff_pb2_grpc
+
+    house = House(home=config.parent)
+    certificate, key = house.pair(system)
+    address = server or load_settings(config).server.listen
+    with open_blocking_channel(address, authority=house.authority, certificate=certificate, key=key) as channel:
+        try:
+            yield staff_pb2_grpc.StaffKeyServiceStub(channel)
+        except grpc.RpcError as error:
+            reason, chinese = explain(error)
+            click.echo(f"refused: {reason} {chinese}", err=True)
+            sys.exit(1)
+
+
+def _tell(key: staff_pb2.StaffKey) -> None:
+    from google.protobuf import json_format
+
+    click.echo(jsonlib.dumps(json_format.MessageToDict(key), ensure_ascii=False))

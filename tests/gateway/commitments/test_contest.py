@@ -1,0 +1,202 @@
+"""A refusal by rules alone is looked at by a second person, who may lift what judges about the person and no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.demo.people import Person
+from gateway.errors import (
+    CommitmentBarred,
+    GatewayError,
+    RecordNotFound,
+    RefusalStands,
+    SameOfficer,
+    TransitionNotAllowed,
+)
+from gateway.flows.once import Recorded
+
+from .office import CAST, PEOPLE, Office, execute, office, said
+
+WHO, OTHER = PEOPLE[12], PEOPLE[14]
+
+
+async def barred(here: Office, who: Person = WHO, case: str = "办-1") -> tuple[bytes, bytes]:
+    """Let a person be refused; give the verification and the record of the refusal."""
+    verification = await here.verify(who, case)
+    with pytest.raises(GatewayError) as caught:
+        await here.prepare(verification)
+    assert caught.value.recording is not None
+    return verification, caught.value.recording.record
+
+
+async def listed(here: Office, who: Person = WHO) -> tuple[bytes, bytes]:
+    here.list_("distrust", who)
+    return await barred(here, who)
+
+
+async def contest(here: Office, refusal: bytes, **by: str) -> Recorded:
+    request = here.request("ContestRefusal", record=refusal.hex(), **by)
+    return await here.flows.commitments.contest.contest(request, refusal, "同名不同人")
+
+
+async def review(here: Office, refusal: bytes, *, lift: bool = True, person: str = "") -> Recorded:
+    request = here.request("ReviewRefusal", system="reviewer", person=person, record=refusal.hex(), lift=lift)
+    return await here.flows.commitments.contest.review(request, refusal, lift=lift, reason="经核实")
+
+
+async def test_a_lifted_refusal_becomes_a_commitment_in_the_same_record(tmp_path: Path) -> None:
+    async with office(tmp_path, lists=True) as here:
+        verification, refusal = await listed(here)
+        await contest(here, refusal)
+        assert here.state(refusal) == "CONTESTED"
+        assert said(here.last(refusal), "contest") == {"statement": "同名不同人"}
+        await review(here, refusal)
+        assert here.state(refusal) == "REFUSAL_LIFTED"
+
+        prepared = await here.prepare(verification, lifted=refusal)
+        await here.record(prepared, WHO)
+        await here.decide(refusal)
+
+        assert prepared.record == refusal
+        assert here.kinds(refusal) == [
+            "CommitmentRefused", "RefusalContested", "RefusalLifted", "CommitmentPrepared", "CommitmentRecorded",
+            "DecisionRecorded",
+        ]  # fmt: skip
+
+
+async def test_days_later_a_new_verification_of_the_same_case_carries_it(tmp_path: Path) -> None:
+    async with office(tmp_path, lists=True) as here:
+        _, refusal = await listed(here)
+        here.clock.pass_(days=5)
+        await contest(here, refusal)
+        await review(here, refusal)
+
+        again = await here.verify(WHO, "办-1")
+        await here.record(await here.prepare(again, lifted=refusal), WHO)
+
+        assert (here.state(refusal), here.row(refusal).parent) == ("RECORDED", again)
+
+
+async def test_an_upheld_refusal_stands(tmp_path: Path) -> None:
+    async with office(tmp_path, lists=True) as here:
+        verification, refusal = await listed(here)
+        await contest(here, refusal)
+        await review(here, refusal, lift=False)
+
+        assert here.state(refusal) == "REFUSAL_UPHELD"
+        with pytest.raises(RefusalStands):
+            await here.prepare(verification, lifted=refusal)
+        with pytest.raises(TransitionNotAllowed):
+            await contest(here, refusal)
+
+
+async def test_a_lifted_refusal_is_used_once(tmp_path: Path) -> None:
+    async with office(tmp_path, lists=True) as here:
+        verification, refusal = await listed(here)
+        await contest(here, refusal)
+        await review(here, refusal)
+        await here.prepare(verification, lifted=refusal)
+
+        with pytest.raises(RefusalStands):
+            await here.prepare(verification, lifted=refusal)
+
+
+async def test_lifting_waives_only_the_bars_of_that_refusal(tmp_path: Path) -> None:
+    async with office(tmp_path, lists=True) as here:
+        verification, refusal = await listed(here)
+        await contest(here, refusal)
+        await review(here, refusal)
+        here.list_("incapacity", WHO)
+
+        with pytest.raises(CommitmentBarred) as caught:
+            await here.prepare(verification, lifted=refusal)
+
+        assert caught.value.codes == ("CAPACITY_DECLARED",)
+        assert here.state(refusal) == "REFUSAL_LIFTED", "the new refusal has a record of its own"
+
+
+@pytest.mark.parametrize("person", ["clerk-01", " CLERK-01 "])
+async def test_whoever_took_part_may_not_review(tmp_path: Path, person: str) -> None:
+    async with office(tmp_path, lists=True) as here:
+        _, refusal = await listed(here)
+        await contest(here, refusal)
+
+        with pytest.raises(SameOfficer):
+            await review(here, refusal, person=person)
+        assert here.state(refusal) == "CONTESTED"
+
+
+async def test_what_nobody_contested_is_not_reviewed(tmp_path: Path) -> None:
+    async with office(tmp_path, lists=True) as here:
+        _, refusal = await listed(here)
+
+        with pytest.raises(TransitionNotAllowed):
+            await review(here, refusal)
+
+
+async def test_another_department_neither_contests_nor_uses_it(tmp_path: Path) -> None:
+    async with office(tmp_path, lists=True) as here:
+        _, refusal = await listed(here)
+
+        with pytest.raises(RecordNotFound):
+            await contest(here, refusal, system="civil-clerk")
+
+
+async def test_it_is_lifted_for_this_person_case_and_item_only(tmp_path: Path) -> None:
+    async with office(tmp_path, lists=True) as here:
+        _, refusal = await listed(here)
+        await contest(here, refusal)
+        await review(here, refusal)
+
+        for verification in (await here.verify(WHO, "办-2"), await here.verify(OTHER, "办-1")):
+            with pytest.raises(RefusalStands):
+                await here.prepare(verification, lifted=refusal)
+
+
+async def test_no_reviewer_opens_a_commitment_while_a_source_is_away(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        execute(here.leases, "DROP TABLE lease")
+        _, refusal = await barred(here)
+        await contest(here, refusal)
+
+        with pytest.raises(RefusalStands):
+            await review(here, refusal)
+        await review(here, refusal, lift=False)
+        assert here.state(refusal) == "REFUSAL_UPHELD"
+
+
+async def test_no_reviewer_opens_a_commitment_over_contradicting_data(tmp_path: Path) -> None:
+    async with office(tmp_path, lists=True) as here:
+        _, refusal = await listed(here)
+        await contest(here, refusal)
+        await review(here, refusal)
+        here.contradict(WHO)
+
+        contradicted = await here.verify(WHO, "办-1")
+        with pytest.raises(GatewayError) as caught:
+            await here.prepare(contradicted, lifted=refusal)
+
+        assert caught.value.reason == "NOT_A_COMMITMENT_STEP"
+
+
+async def test_a_child_is_not_made_of_age_by_a_reviewer(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        _, refusal = await barred(here, CAST.minor)
+        await contest(here, refusal)
+
+        with pytest.raises(RefusalStands):
+            await review(here, refusal)
+
+
+async def test_who_is_sixteen_and_lives_on_own_labour_can_be_found_of_full_capacity(tmp_path: Path) -> None:
+    """Civil Code, article 18."""
+    async with office(tmp_path) as here:
+        born = int(CAST.minor.id_number[6:10])
+        here.clock.now = here.clock.now.replace(year=born + 17)
+        verification, refusal = await barred(here, CAST.minor)
+        await contest(here, refusal)
+        await review(here, refusal)
+
+        assert (await here.prepare(verification, lifted=refusal)).record == refusal

@@ -1,0 +1,183 @@
+"""Each commitment leaves a standing query: by schedule, after a recovery, when data come late; never too often."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from gateway.flows.commitments.source_news import SourceNews
+from gateway.flows.commitments.standing import PERSON
+from gateway.rules.kept import table
+
+from .office import PEOPLE, Office, execute, office, said
+
+WHO, OTHER = PEOPLE[12], PEOPLE[14]
+EVERYTHING = {'pause = "1h"': 'pause = "1s"'}
+
+
+async def round_(here: Office) -> Mapping[str, int]:
+    return dict(await here.flows.commitments.standing())
+
+
+async def test_a_commitment_is_asked_about_by_schedule_and_each_asking_is_a_verification(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.decide(record)
+        begun = here.clock.now
+        asked: list[timedelta] = []
+        for _ in range(50):
+            here.clock.pass_(days=1)
+            if await round_(here):
+                asked.append(here.clock.now - begun)
+
+        assert [wait.days for wait in asked] == [1, 8, 38], "after a day, a week, a month"
+        askings = here.ledger.register().by_parent(record, "verification")
+        assert len(askings) == 3
+        kept = here.document(askings[0].first_idx)
+        assert table(said(said(kept, "request"), "context")["operator"])["person"] == PERSON
+        assert here.kinds(record)[-3:] == ["CommitmentRequeried"] * 3
+
+
+async def test_late_data_that_agree_confirm_it_at_the_next_look(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.decide(record)
+        await round_(here)
+        here.clock.pass_(hours=2)
+        assert await round_(here) == {}, "nothing new and not due"
+        here.drop([(WHO.id_number, WHO.name, WHO.address)])
+
+        assert await round_(here) == {"CONFIRMED": 1}
+        assert here.state(record) == "CONFIRMED"
+        assert await round_(here) == {}, "it is answered"
+
+
+async def test_late_data_that_contradict_open_a_finding_and_hold_nothing_against_anybody(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.decide(record)
+        await round_(here)
+        here.clock.pass_(hours=2)
+        here.contradict(WHO)
+
+        assert await round_(here) == {"DISCREPANCY": 1}
+
+        (finding,) = here.ledger.register().by_parent(record, "finding")
+        assert (here.state(record), finding.state) == ("DISPUTED", "DISCREPANCY")
+
+
+async def test_before_the_decision_a_contradiction_questions_and_agreement_changes_nothing(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        right, wrong = await here.committed(WHO, "办-1"), await here.committed(OTHER, "办-2")
+        await round_(here)
+        here.clock.pass_(hours=2)
+        here.drop([(WHO.id_number, WHO.name, WHO.address), (OTHER.id_number, OTHER.name, "别处9号")])
+        execute(here.leases, "INSERT INTO lease VALUES (?, ?, ?)", OTHER.id_number, OTHER.name, "别处9号")
+
+        assert await round_(here) == {"CONFIRMED": 1, "DISCREPANCY": 1}
+        assert (here.state(right), here.state(wrong)) == ("RECORDED", "QUESTIONED")
+        await here.decide(right)
+
+
+async def test_a_source_that_answers_again_is_news(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.decide(record)
+        execute(here.leases, "ALTER TABLE lease RENAME TO gone")
+        here.clock.pass_(days=1)
+        assert await round_(here) == {"NOT_REACHED": 1}
+        assert here.kinds(record)[-1] == "DecisionRecorded", "a source that is away concludes nothing"
+        here.clock.pass_(hours=2)
+        assert await round_(here) == {}, "asked a moment ago"
+        execute(here.leases, "ALTER TABLE gone RENAME TO lease")
+        here.clock.pass_(hours=2)
+
+        assert await round_(here) == {"STILL_MISSING": 1}
+        assert await round_(here) == {}
+
+
+async def test_however_often_sources_have_news_a_commitment_is_left_alone_for_the_pause(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        await here.committed(WHO, "办-1")
+        rounds = []
+        for _ in range(6):
+            here.clock.pass_(minutes=20)
+            here.drop([])
+            rounds.append(await round_(here))
+
+        assert sum(bool(one) for one in rounds) == 2, "within two hours"
+
+
+async def test_a_round_asks_about_no_more_than_configured_and_the_next_goes_on(tmp_path: Path) -> None:
+    async with office(tmp_path, tune={"most = 200 ": "most = 2 "}) as here:
+        records = [await here.committed(PEOPLE[12 + n], f"办-{n}") for n in range(5)]
+        here.clock.pass_(days=2)
+
+        assert [sum((await round_(here)).values()) for _ in range(4)] == [2, 2, 1, 0]
+        assert all(len(here.ledger.register().by_parent(record, "verification")) == 1 for record in records)
+
+
+async def test_what_ended_is_asked_about_no_more(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        await here.withdraw(await here.committed(WHO, "办-1"))
+        await here.prepare(await here.verify(WHO, "办-2"))
+        here.clock.pass_(days=2)
+
+        assert await round_(here) == {}
+
+
+async def test_when_it_was_asked_last_is_read_from_the_ledger(tmp_path: Path) -> None:
+    """A gateway that is started again does not ask everything anew."""
+    async with office(tmp_path) as here:
+        await here.committed(WHO, "办-1")
+        here.clock.pass_(days=2)
+        assert await round_(here) == {"STILL_MISSING": 1}
+        here.clock.pass_(hours=2)
+
+        fresh = SourceNews(here.sources, now=here.clock)
+        news = await fresh.look()
+
+        assert news["home-ownership"] < here.clock.now - timedelta(days=2), "the date of the data, not of the start"
+
+
+async def test_a_gateway_about_to_stop_asks_no_further(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        await here.committed(WHO, "办-1")
+        here.clock.pass_(days=2)
+        here.flows.stopping.set()
+
+        assert await round_(here) == {}
+
+
+async def test_a_breaker_that_closed_is_news_of_its_fact(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        news = SourceNews(here.sources, now=here.clock)
+        await news.look()
+        execute(here.leases, "ALTER TABLE lease RENAME TO gone")
+        await here.verify(WHO, "办-1")
+        execute(here.leases, "ALTER TABLE gone RENAME TO lease")
+        here.clock.pass_(minutes=1)
+        back: datetime = here.clock.now
+        await here.verify(WHO, "办-2")
+        here.clock.pass_(minutes=1)
+
+        assert (await news.look())["lease-filing"] == back
+
+
+async def test_two_rounds_at_once_contradict_once(tmp_path: Path) -> None:
+    """Two gateways on one ledger may ask at the same moment; the record's life lets one of them conclude."""
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.decide(record)
+        here.clock.pass_(days=2)
+        here.contradict(WHO)
+        row, requery = here.row(record), here.flows.requery
+        operator = here.request("x").operator
+        until = asyncio.get_running_loop().time() + 20
+
+        asked = await asyncio.gather(requery.one(row, operator, until), requery.one(row, operator, until))
+
+        assert sorted(one.result for one in asked) == ["DISCREPANCY", "SKIPPED"]
+        assert len(here.ledger.register().by_parent(record, "finding")) == 1

@@ -1,0 +1,242 @@
+"""Until when a commitment can be taken back, what a decision starts, and what a contradiction before it does."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from connectors.connector import Subject
+from gateway.errors import (
+    DiscrepancyFound,
+    MilestoneIrrelevant,
+    NotChecked,
+    RecordNotFound,
+    TransitionNotAllowed,
+    WithdrawalClosed,
+)
+from gateway.flows.once import Recorded
+from gateway.rules.eligibility import Eligible
+from gateway.rules.withdrawal import Milestone
+
+from .office import ITEM, MATTER, PEOPLE, START, Office, execute, of_item, of_matter, office, said
+
+WHO = PEOPLE[12]
+UNTIL_FEE = of_item(ITEM, ("until: DECISION", "until: FEE_PAYMENT"))
+UNTIL_CLOSING = of_item(ITEM, ("until: DECISION", "until: CLOSING_DATE"))
+DURING = of_item(ITEM, ("timing: AFTER", "timing: DURING"))
+NEVER = of_item(ITEM, ("timing: AFTER", "timing: NONE"))
+
+
+async def pass_(here: Office, record: bytes, milestone: Milestone) -> Recorded:
+    request = here.request("RecordMilestone", record=record.hex(), milestone=milestone.value)
+    return await here.flows.commitments.withdraw.pass_milestone(request, record, milestone)
+
+
+async def test_a_commitment_is_withdrawn_before_the_decision_and_nothing_is_deleted(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.withdraw(record, "找到了证明")
+
+        assert here.kinds(record) == ["CommitmentPrepared", "CommitmentRecorded", "CommitmentWithdrawn"]
+        assert said(here.last(record), "withdrawal") == {"reason": "找到了证明", "after_effect": "NONE"}
+        assert here.row(record).due_at is None
+        for act in (here.withdraw, here.decide):
+            with pytest.raises(TransitionNotAllowed):
+                await act(record)
+
+
+async def test_a_decided_commitment_cannot_be_withdrawn(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.decide(record)
+
+        with pytest.raises(TransitionNotAllowed):
+            await here.withdraw(record)
+
+
+async def test_of_a_decision_and_a_withdrawal_at_once_one_holds(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+
+        outcomes = await asyncio.gather(here.decide(record), here.withdraw(record), return_exceptions=True)
+
+        (lost,) = (one for one in outcomes if isinstance(one, BaseException))
+        assert isinstance(lost, TransitionNotAllowed)
+        assert len(here.kinds(record)) == 3
+
+
+async def test_after_the_fee_nothing_is_withdrawn_where_the_item_says_so(tmp_path: Path) -> None:
+    async with office(tmp_path, UNTIL_FEE) as here:
+        record = await here.committed(WHO, "办-1")
+        await pass_(here, record, Milestone.FEE_PAID)
+
+        assert here.state(record) == "BINDING"
+        with pytest.raises(WithdrawalClosed):
+            await here.withdraw(record)
+        with pytest.raises(TransitionNotAllowed):
+            await pass_(here, record, Milestone.FEE_PAID)
+        await here.decide(record)
+        assert here.state(record) == "IN_FORCE"
+
+
+async def test_before_the_fee_it_can_be_withdrawn(tmp_path: Path) -> None:
+    async with office(tmp_path, UNTIL_FEE) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.withdraw(record)
+
+        with pytest.raises(TransitionNotAllowed):
+            await pass_(here, record, Milestone.FEE_PAID)
+
+
+@pytest.mark.parametrize("milestone", list(Milestone))
+async def test_a_milestone_takes_no_right_away_that_ends_with_the_decision(
+    tmp_path: Path, milestone: Milestone
+) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+
+        with pytest.raises(MilestoneIrrelevant):
+            await pass_(here, record, milestone)
+
+        await here.withdraw(record)
+
+
+async def test_the_closing_date_of_the_matter_ends_the_window_by_itself(tmp_path: Path) -> None:
+    last = (START + timedelta(days=3)).date()
+    matter = of_matter(MATTER, ("    items:\n", f"    closing_date: {last.isoformat()}\n    items:\n"))
+    async with office(tmp_path, UNTIL_CLOSING, matter) as here:
+        early, late = await here.committed(WHO, "办-1"), await here.committed(WHO, "办-2")
+        here.clock.now = START.replace(hour=15, minute=59) + timedelta(days=3)  # 23:59 in China
+        await here.withdraw(early)
+        here.clock.pass_(minutes=1)
+
+        with pytest.raises(WithdrawalClosed):
+            await here.withdraw(late)
+        assert here.state(late) == "RECORDED"
+
+
+async def test_another_departments_commitment_is_not_found(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        request = here.request("WithdrawCommitment", system="civil-clerk", record=record.hex())
+
+        with pytest.raises(RecordNotFound):
+            await here.flows.commitments.withdraw.withdraw(request, record, "x")
+
+
+async def test_a_decision_starts_the_clock_of_the_audit_after_it(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.decide(record)
+
+        due = here.row(record).due_at
+        assert due is not None
+        assert due - here.clock.now > timedelta(days=80), "sixty working days"
+
+
+@pytest.mark.parametrize("timing", [NEVER, DURING])
+async def test_no_clock_runs_where_nothing_is_audited_afterwards(tmp_path: Path, timing: object) -> None:
+    async with office(tmp_path, timing) as here:  # type: ignore[arg-type]
+        record = await here.committed(WHO, "办-1")
+        await here.decide(record)
+
+        assert (here.state(record), here.row(record).due_at) == ("IN_FORCE", None)
+
+
+async def test_what_is_checked_before_the_decision_is_checked_when_it_is_decided(tmp_path: Path) -> None:
+    async with office(tmp_path, DURING) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.decide(record)
+
+        assert here.kinds(record)[-2:] == ["CommitmentRequeried", "DecisionRecorded"]
+        assert len(here.ledger.register().by_parent(record, "verification")) == 1
+
+
+async def test_nothing_is_decided_unchecked_while_a_source_is_away(tmp_path: Path) -> None:
+    async with office(tmp_path, DURING) as here:
+        record = await here.committed(WHO, "办-1")
+        execute(here.leases, "ALTER TABLE lease RENAME TO gone")
+
+        with pytest.raises(NotChecked) as caught:
+            await here.decide(record)
+
+        assert caught.value.retry_after > timedelta(0)
+        assert here.state(record) == "RECORDED"
+        execute(here.leases, "ALTER TABLE gone RENAME TO lease")
+        here.clock.pass_(seconds=40)
+        await here.decide(record)
+        assert here.state(record) == "IN_FORCE"
+
+
+async def test_a_contradiction_before_the_decision_is_told_to_the_officer_and_proves_nothing(tmp_path: Path) -> None:
+    async with office(tmp_path, DURING) as here:
+        record = await here.committed(WHO, "办-1")
+        here.contradict(WHO)
+
+        for _ in range(2):
+            with pytest.raises(DiscrepancyFound) as caught:
+                await here.decide(record)
+        finding = caught.value.finding
+
+        assert (here.state(record), here.state(finding)) == ("QUESTIONED", "DISCREPANCY")
+        with pytest.raises(TransitionNotAllowed):
+            await here.withdraw(record)
+        subject = Subject(id_type="resident-id", id_number=WHO.id_number, name=WHO.name)
+        assert isinstance(await here.flows.stand.eligibility(subject, MATTER, ITEM), Eligible)
+
+
+async def close(here: Office, finding: bytes, kind: str) -> None:
+    request = here.request("CloseFinding", system="auditor", record=finding.hex(), identity=str(uuid.uuid4()))
+    await here.flows.find.close(request, finding, kind, "数据有误")
+
+
+async def test_cleared_it_waits_for_its_decision_again_for_the_whole_time(tmp_path: Path) -> None:
+    async with office(tmp_path, DURING) as here:
+        record = await here.committed(WHO, "办-1")
+        here.contradict(WHO)
+        with pytest.raises(DiscrepancyFound) as caught:
+            await here.decide(record)
+        here.clock.pass_(days=100)
+        await here.flows.commitments.sweep()
+        assert here.state(record) == "QUESTIONED", "what people look into does not lapse"
+
+        await close(here, caught.value.finding, "CLEARED")
+
+        assert here.state(record) == "RECORDED"
+        assert here.row(record).due_at == here.clock.now + timedelta(days=90)
+        here.drop([])
+        execute(here.leases, "DELETE FROM lease")
+        await here.decide(record)
+        assert here.state(record) == "IN_FORCE"
+
+
+async def test_what_could_not_be_cleared_up_ends_without_a_decision(tmp_path: Path) -> None:
+    async with office(tmp_path, DURING) as here:
+        record = await here.committed(WHO, "办-1")
+        here.contradict(WHO)
+        with pytest.raises(DiscrepancyFound) as caught:
+            await here.decide(record)
+
+        await close(here, caught.value.finding, "INCONCLUSIVE")
+
+        assert (here.state(record), here.row(record).due_at) == ("INCONCLUSIVE", None)
+        with pytest.raises(TransitionNotAllowed):
+            await here.decide(record)
+
+
+async def test_a_window_that_was_over_stays_over_when_a_contradiction_is_cleared(tmp_path: Path) -> None:
+    both = of_item(ITEM, ("until: DECISION", "until: FEE_PAYMENT"), ("timing: AFTER", "timing: DURING"))
+    async with office(tmp_path, both) as here:
+        record = await here.committed(WHO, "办-1")
+        await pass_(here, record, Milestone.FEE_PAID)
+        here.contradict(WHO)
+        with pytest.raises(DiscrepancyFound) as caught:
+            await here.decide(record)
+        await close(here, caught.value.finding, "CLEARED")
+
+        with pytest.raises(WithdrawalClosed):
+            await here.withdraw(record)

@@ -1,0 +1,220 @@
+"""The pure rules of a commitment's life: lists, eligibility, windows, rhythm."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.connector import Subject
+from connectors.outcome import Cause, Evidence, Kind, Outcome, unavailable
+from gateway.catalogue.model import FactType, SourcePolicy
+from gateway.catalogue.words import (
+    Absence,
+    Sensitivity,
+    Sharing,
+    SilentCredit,
+    SourcePolicyKind,
+    WithdrawalEffect,
+    WithdrawalUntil,
+)
+from gateway.rules.eligibility import (
+    BarCode,
+    Barred,
+    EarlierCommitment,
+    EligibilityInput,
+    Eligible,
+    History,
+    eligibility,
+    is_liftable,
+)
+from gateway.rules.listing import Listing, listing_plan, weigh_listing
+from gateway.rules.standing_query import Askings, Rhythm, is_due
+from gateway.rules.withdrawal import Milestone, closing_milestone, is_window_closed
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+SUBJECT = Subject(id_type="resident-id", id_number="230199198001010072", name="示例甲")
+
+
+def outcome(kind: Kind, cause: Cause) -> Outcome:
+    match kind:
+        case Kind.UNAVAILABLE:
+            return unavailable(cause)
+        case Kind.NEEDS_ATTRIBUTE:
+            return Outcome(kind=kind, attribute="x")
+        case Kind.PENDING:
+            return Outcome(kind=kind, until=NOW)
+        case Kind.REFUSED:
+            return Outcome(kind=kind, rule="r")
+        case _:
+            return Outcome(kind=kind)
+
+
+outcomes = st.builds(outcome, st.sampled_from(Kind), st.sampled_from(Cause))
+policies = st.builds(SourcePolicy, kind=st.sampled_from(SourcePolicyKind), k=st.integers(1, 3))
+
+
+def listing(policy: SourcePolicy, absence: Absence = Absence.CONCLUSIVE) -> FactType:
+    return FactType(
+        code="serious-distrust-listing", title="t", authority="a", attributes={}, given={}, absence=absence,
+        sensitivity=Sensitivity.SENSITIVE, sharing=Sharing.CONDITIONAL, sources=policy,
+    )  # fmt: skip
+
+
+def evidence(one: Outcome) -> Evidence:
+    return Evidence(source="s", fact_type="f", outcome=one, asked_at=NOW, answered_at=NOW)
+
+
+@given(st.lists(outcomes, max_size=4), policies, st.sampled_from(Absence), st.integers(0, 4))
+def test_whatever_sources_say_a_list_clears_nobody_unless_a_complete_one_holds_no_record(
+    said: list[Outcome], policy: SourcePolicy, absence: Absence, sources: int
+) -> None:
+    plan = listing_plan(listing(policy, absence), SUBJECT)
+
+    weighed = weigh_listing(plan, [evidence(one) for one in said], sources=sources)
+
+    kinds = [one.kind for one in said]
+    if weighed.listing is Listing.NOT_LISTED:
+        assert absence is Absence.CONCLUSIVE
+        assert Kind.NO_RECORD in kinds
+        assert not {Kind.MATCH, Kind.MISMATCH} & set(kinds)
+    if weighed.listing is Listing.LISTED:
+        assert Kind.MATCH in kinds
+        assert Kind.MISMATCH not in kinds
+    assert weighed.listing is not Listing.NOT_ASKED
+    assert bool(weighed.reasons) == (weighed.listing is Listing.UNKNOWN)
+
+
+@given(outcomes)
+def test_of_one_source_only_two_outcomes_decide(said: Outcome) -> None:
+    plan = listing_plan(listing(SourcePolicy()), SUBJECT)
+
+    weighed = weigh_listing(plan, [evidence(said)], sources=1)
+
+    decided = {Kind.MATCH: Listing.LISTED, Kind.NO_RECORD: Listing.NOT_LISTED}
+    assert weighed.listing is decided.get(said.kind, Listing.UNKNOWN)
+
+
+histories = st.builds(
+    EarlierCommitment,
+    matter=st.sampled_from(["m", "n"]),
+    history=st.sampled_from(History),
+    on=st.sampled_from([date(2026, 1, 2), date(2025, 12, 31)]),
+)
+inputs = st.builds(
+    EligibilityInput,
+    matter=st.just("m"),
+    today=st.just(NOW.date()),
+    earlier=st.lists(histories, max_size=4),
+    credit=st.sampled_from(Listing),
+    credit_silent=st.sampled_from(SilentCredit),
+    incapacity=st.sampled_from(Listing),
+    excluded_by_matter=st.booleans(),
+    withdrawal_effect=st.sampled_from(WithdrawalEffect),
+    full_capacity=st.booleans(),
+    waived=st.frozensets(st.sampled_from(BarCode), max_size=3),
+)
+
+
+@given(inputs)
+def test_nobody_is_eligible_by_silence(said: EligibilityInput) -> None:
+    found = eligibility(said)
+
+    if isinstance(found, Eligible):
+        assert said.credit in (Listing.NOT_LISTED, Listing.NOT_ASKED) or {
+            BarCode.CREDIT_PLATFORM, BarCode.CREDIT_PLATFORM_SILENT,
+        } & said.waived  # fmt: skip
+        assert said.incapacity in (Listing.NOT_LISTED, Listing.NOT_ASKED) or {
+            BarCode.CAPACITY_DECLARED, BarCode.CAPACITY_SILENT,
+        } & said.waived  # fmt: skip
+        assert said.full_capacity or BarCode.CAPACITY in said.waived
+        assert History.BROKEN not in [row.history for row in said.earlier] or BarCode.BROKEN_UNREPAIRED in said.waived
+
+
+@given(inputs)
+def test_every_bar_has_words_and_what_is_waived_is_no_bar(said: EligibilityInput) -> None:
+    found = eligibility(said)
+
+    if isinstance(found, Barred):
+        assert all(bar.chinese.endswith("。") for bar in found.bars)
+        assert not {bar.code for bar in found.bars} & said.waived
+        silent = {BarCode.CREDIT_PLATFORM_SILENT, BarCode.CAPACITY_SILENT}
+        assert not found.temporary or {bar.code for bar in found.bars} <= silent
+
+
+@given(inputs)
+def test_an_audit_a_suspicion_or_an_honoured_commitment_never_bars(said: EligibilityInput) -> None:
+    harmless = {History.AUDIT_PENDING, History.HONOURED, History.INCONCLUSIVE, History.BROKEN_NOT_FINAL,
+                History.BROKEN_REPAIRED, History.BROKEN_EXPIRED, History.IN_FORCE, History.LAPSED}  # fmt: skip
+    kept = [row for row in said.earlier if row.history not in harmless]
+
+    assert eligibility(said) == eligibility(_with(said, kept))
+
+
+def _with(said: EligibilityInput, earlier: list[EarlierCommitment]) -> EligibilityInput:
+    from dataclasses import replace
+
+    return replace(said, earlier=earlier)
+
+
+@given(st.sampled_from(BarCode), st.one_of(st.none(), st.integers(0, 120)))
+def test_a_reviewer_lifts_what_judges_about_the_person_and_never_what_the_matter_says(
+    code: BarCode, age: int | None
+) -> None:
+    liftable = is_liftable(code, age)
+
+    if code is BarCode.EXCLUDED_BY_MATTER:
+        assert not liftable
+    elif code is BarCode.CAPACITY:
+        assert liftable == (age is not None and age >= 16)
+    else:
+        assert liftable
+
+
+days = st.dates(date(2026, 1, 1), date(2027, 12, 31))
+
+
+@given(st.sampled_from(WithdrawalUntil), st.booleans(), st.one_of(st.none(), days), days)
+def test_a_window_ends_with_its_own_milestone_or_date_and_with_nothing_else(
+    until: WithdrawalUntil, passed: bool, closing: date | None, today: date
+) -> None:
+    closed = is_window_closed(until, passed=passed, closing_date=closing, today=today)
+
+    if until is WithdrawalUntil.DECISION:
+        assert not closed
+    elif until is WithdrawalUntil.FEE_PAYMENT:
+        assert closed == passed
+    else:
+        assert closed == (passed or (closing is not None and today > closing))
+
+
+def test_each_milestone_ends_one_window() -> None:
+    ended = [closing_milestone(until) for until in WithdrawalUntil]
+
+    assert sorted(one.value for one in ended if one) == sorted(one.value for one in Milestone)
+
+
+waits = st.timedeltas(timedelta(seconds=1), timedelta(days=60))
+rhythms = st.builds(Rhythm, intervals=st.lists(waits, min_size=1, max_size=4), pause=waits)
+
+
+@given(
+    rhythms,
+    st.timedeltas(timedelta(0), timedelta(days=90)),
+    st.one_of(st.none(), st.timedeltas(timedelta(0), timedelta(days=90))),
+    st.integers(0, 9),
+    st.booleans(),
+)
+def test_a_commitment_is_due_by_schedule_or_news_and_never_within_the_pause(
+    rhythm: Rhythm, waited: timedelta, news_ago: timedelta | None, count: int, asked: bool
+) -> None:
+    base = NOW - waited
+    askings = Askings(count=count, last=base) if asked else Askings()
+    news = None if news_ago is None else NOW - news_ago
+
+    due = is_due(base, askings, now=NOW, rhythm=rhythm, news=news)
+
+    interval = rhythm.intervals[min(askings.count, len(rhythm.intervals) - 1)]
+    heard = news is not None and news > base
+    assert due == (waited >= rhythm.pause and (heard or waited >= interval))
