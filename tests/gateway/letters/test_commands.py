@@ -129,7 +129,7 @@ def test_a_folder_of_fonts_that_is_not_there_is_refused(house: House) -> None:
 
 
 def test_a_house_says_how_its_units_are_reached(house: House) -> None:
-    lines = 'template_files = []\nletter_where = "https://log.example"\n[commitments.contacts]\n"11" = "电话"'
+    lines = 'template_files = []\nletter_where = "https://log.example"\ncontacts = {"11" = "电话"}'
     settings = load_settings(configured(house, lines)).commitments
 
     assert settings.contacts == {"11": "电话"}
