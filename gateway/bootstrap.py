@@ -29,6 +29,7 @@ from gateway.config import (
     AnchorSettings,
     CalendarSettings,
     CallerLimitSettings,
+    CommitmentSettings,
     LedgerSettings,
     LimitSettings,
     Settings,
@@ -56,6 +57,10 @@ from gateway.flows.stand import Stand
 from gateway.flows.together import Together
 from gateway.flows.verify import Verify
 from gateway.flows.watch import Changes, Watch
+from gateway.flows.write_letter import WriteLetter
+from gateway.letters.pdf import Printer
+from gateway.letters.template_file import TemplatesRefused
+from gateway.letters.templates import Templates, load_templates
 from gateway.rpc.audit import AuditServicer
 from gateway.rpc.caller import Callers
 from gateway.rpc.catalogue import CatalogueServicer
@@ -151,6 +156,7 @@ class Flows:
     stopping: asyncio.Event
     """Set when the gateway is about to stop: long streams end by themselves."""
     reload: Reload
+    write_letter: WriteLetter
 
 
 def now_utc() -> datetime:
@@ -165,14 +171,45 @@ def open_catalogue(settings: Settings) -> Catalogue:
         ConfigurationError: names every mistake with file and line.
     """
     try:
-        return read_catalogue(settings)
+        return read_catalogue(settings, open_templates(settings))
     except CatalogueError as error:
         raise ConfigurationError("catalogue", [str(mistake) for mistake in error.mistakes]) from error
 
 
-def read_catalogue(settings: Settings) -> Catalogue:
-    """Read the configured catalogue files, or the shipped ones; raises `CatalogueError`."""
-    return load_catalogue(list(settings.catalogue_files) or shipped_catalogue_files())
+def read_catalogue(settings: Settings, templates: Templates) -> Catalogue:
+    """Read the configured catalogue files, or the shipped ones, for which there must be templates.
+
+    Raises:
+        CatalogueError: names every mistake.
+    """
+    catalogue = load_catalogue(list(settings.catalogue_files) or shipped_catalogue_files())
+    if mistakes := templates.check_against(catalogue):
+        raise CatalogueError(mistakes)
+    return catalogue
+
+
+def open_templates(settings: Settings) -> Templates:
+    """Load the shipped templates of commitments and the configured ones.
+
+    Raises:
+        ConfigurationError: names every mistake with file and line.
+    """
+    try:
+        return load_templates(settings.commitments.template_files)
+    except TemplatesRefused as error:
+        raise ConfigurationError("templates", [str(mistake) for mistake in error.mistakes]) from error
+
+
+def open_printer(settings: CommitmentSettings) -> Printer:
+    """Make the printer of letters.
+
+    Raises:
+        ConfigurationError: the folder of fonts is not there.
+    """
+    fonts = settings.letter_fonts
+    if fonts is not None and not fonts.is_dir():
+        raise ConfigurationError("commitments.letter_fonts", [f"{fonts} is no folder"])
+    return Printer(fonts=fonts)
 
 
 def open_ledger(settings: LedgerSettings, *, now: Callable[[], datetime] = now_utc) -> Ledger:
@@ -394,6 +431,7 @@ def build_flows(
 ) -> Flows:
     """Put the flows together; `reloaded` is called when an operator's call has put a catalogue in force here."""
     book, once, look_up = Book(catalogue), Once(ledger), LookUp(ledger)
+    templates = open_templates(settings)
     ask = Ask(sources, now=now)
     calendar = work_calendar(settings.calendar, today=now().date())
     stand = Stand(ledger=ledger, book=book, index=index, now=now)
@@ -439,11 +477,12 @@ def build_flows(
         settings,
         Parts(
             ledger=ledger, book=book, once=once, look_up=look_up, ask=ask, stand=stand, requery=requery, clock=clock,
-            calendar=calendar, sources=sources, signatures=signatures, stopping=stopping, now=now, entropy=entropy,
+            calendar=calendar, templates=templates, sources=sources, signatures=signatures, stopping=stopping, now=now,
+            entropy=entropy,
         ),
     )  # fmt: skip
     reload = Reload(
-        book=book, once=once, look_up=look_up, read=lambda: read_catalogue(settings), reloaded=reloaded,
+        book=book, once=once, look_up=look_up, read=lambda: read_catalogue(settings, templates), reloaded=reloaded,
         now=now, entropy=entropy,
     )  # fmt: skip
     select = Select(ledger=ledger, once=once, index=index, now=now, entropy=entropy)
@@ -457,6 +496,10 @@ def build_flows(
         export_commitments=ExportCommitments(
             ledger=ledger, select=select, once=once, book=book, masking=settings.exports.masking, stopping=stopping,
             now=now, entropy=entropy,
+        ),
+        write_letter=WriteLetter(
+            ledger=ledger, look_up=look_up, printer=open_printer(settings.commitments),
+            origin=settings.ledger.origin, where=settings.commitments.letter_where,
         ),
         staff_keys=staff_keys,
         watch=Watch(
@@ -511,6 +554,7 @@ def services(settings: Settings, flows: Flows, ledger: Ledger, *, now: Callable[
         commitments=flows.commitments,
         look_up=look_up,
         pack_evidence=flows.pack_evidence,
+        write_letter=flows.write_letter,
         lists=lists,
         ledger=ledger,
         now=now,

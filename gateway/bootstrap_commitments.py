@@ -32,6 +32,7 @@ from gateway.flows.look_up import LookUp
 from gateway.flows.once import Once
 from gateway.flows.requery import Requery
 from gateway.flows.stand import Stand
+from gateway.letters.templates import Templates
 from gateway.rules.clocks import WorkCalendar
 from gateway.rules.standing_query import Rhythm
 from gateway.signatures import Signatures
@@ -51,6 +52,7 @@ class Parts:
     requery: Requery
     clock: DecisionClock
     calendar: WorkCalendar
+    templates: Templates
     sources: Mapping[str, Connector]
     signatures: Signatures
     stopping: asyncio.Event
@@ -76,7 +78,8 @@ def build_commitments(settings: Settings, parts: Parts) -> Commitments:
     return Commitments(
         prepare=Prepare(
             book=parts.book, once=once, look_up=look_up, stand=parts.stand, listings=listings, refusals=refusals,
-            contest=contest, verification_valid=own.verification_valid, document_valid=own.document_valid, now=now,
+            contest=contest, templates=parts.templates, contacts=own.contacts,
+            verification_valid=own.verification_valid, document_valid=own.document_valid, now=now,
             entropy=parts.entropy,
         ),
         record=RecordSigned(

@@ -69,7 +69,7 @@ def init(home: Path, sources: Path | None, url: str, listen: str) -> None:
 @_CONFIG
 def check_config(config: Path) -> None:
     """Read the configuration, the catalogue, the master keys and the sources' stanzas, and name every mistake."""
-    from gateway.bootstrap import now_utc, open_catalogue, open_master_keys, open_roots, open_sources
+    from gateway.bootstrap import now_utc, open_catalogue, open_master_keys, open_printer, open_roots, open_sources
     from gateway.bootstrap_commitments import require_lists
     from gateway.flows.ask import Ask
     from gateway.signature_settings import open_signatures
@@ -79,6 +79,7 @@ def check_config(config: Path) -> None:
     if settings.ledger.anchors is not None:
         open_roots(settings.ledger.anchors)
     open_signatures(settings.signatures).close()
+    open_printer(settings.commitments)
     catalogue = open_catalogue(settings)
     sources = open_sources(settings)
     require_lists(settings.commitments, catalogue, Ask(sources, now=now_utc))
@@ -405,7 +406,9 @@ from gateway import (  # noqa: E402  they add themselves
     key_commands,
     key_creation,
     ledger_commands,
+    letter_commands,
     staff_key_commands,
+    template_commands,
     vault_commands,
     witness_commands,
 )
@@ -422,4 +425,6 @@ ledger_commands.add_to(ledger)
 connector_commands.add_to(cli)
 commitment_commands.add_to(cli)
 evidence_commands.add_to(cli)
+template_commands.add_to(cli)
+letter_commands.add_to(cli)
 staff_key_commands.add_to(cli)

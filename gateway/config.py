@@ -145,11 +145,19 @@ class StandingSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentSettings:
-    """How long a verification carries a commitment, how long a document can be signed, by
-    when a decision must come; which lists bar a person; and when the sources are asked again."""
+    """How long a verification carries a commitment, how long a document can be signed, by when a
+    decision must come; which lists bar a person; when the sources are asked again; and what letters say.
+
+    `contacts` say how a unit (a unified social credit code) can be reached; `letter_fonts` is a folder of further
+    fonts, `letter_where` the address that letters name for looking a commitment up.
+    """
 
     verification_valid: timedelta
     document_valid: timedelta
+    template_files: tuple[Path, ...]
+    contacts: Mapping[str, str]
+    letter_fonts: Path | None
+    letter_where: str
     decision_within: timedelta
     sweep_every: timedelta
     credit_fact: str
@@ -316,7 +324,7 @@ def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Set
         catalogue_files=tuple(home / name for name in root.table("catalogue").texts("files")),
         verification=_verification(root.table("verification")),
         limits=_limits(root.table("limits"), callers),
-        commitments=_commitments(root.table("commitments")),
+        commitments=_commitments(root.table("commitments"), home),
         staff_keys=_staff_keys(root.table("staff_keys")),
         signatures=_signatures(root.table("signatures"), home),
         findings=_findings(root.table("findings")),
@@ -500,10 +508,14 @@ def _caller_limits(part: Stanza, default: CallerLimitSettings) -> CallerLimitSet
     )
 
 
-def _commitments(part: Stanza) -> CommitmentSettings:
+def _commitments(part: Stanza, home: Path) -> CommitmentSettings:
     return CommitmentSettings(
         verification_valid=part.duration("verification_valid", "1d"),
         document_valid=part.duration("document_valid", "30m"),
+        template_files=tuple(home / name for name in part.texts("template_files")),
+        contacts=part.mapping("contacts"),
+        letter_fonts=home / part.text("letter_fonts") if "letter_fonts" in part else None,
+        letter_where=part.text("letter_where", ""),
         decision_within=part.duration("decision_within", "90d"),
         sweep_every=part.duration("sweep_every", "1m"),
         credit_fact=_text_or_nothing(part, "credit_fact"),

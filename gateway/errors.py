@@ -8,6 +8,7 @@
     ├── LimitReached              asked too much for now; says when to come again
     │   ├── TooManyCalls          the caller has too many calls under way
     │   ├── CallsTooFast          the caller calls faster than it may
+    │   ├── LettersWaiting        as many letters as may wait are being printed
     │   └── GuessBudgetSpent      too many different claims about one fact of one person were contradicted
     ├── TooManyItems              a question stands beyond the number that one message may carry
     ├── Draining                  the gateway stops; another, or this one later, will answer
@@ -20,6 +21,9 @@
     │   ├── CommitmentExists      the case already has a commitment for the item
     │   ├── VerificationOutdated  the verification is too old to commit upon
     │   ├── DocumentExpired       the document was not signed in time
+    │   ├── TemplateUnfilled      the wording of a commitment needs what is not there
+    │   ├── LetterMissing         a refusal has no letter
+    │   ├── LetterUnprintable     the letter cannot be made as a PDF here
     │   ├── WithdrawalClosed      the window in which it could be withdrawn is over
     │   ├── MilestoneIrrelevant   the item's window does not end with this milestone
     │   ├── NotChecked            the item must be checked before the decision, and could not be
@@ -30,6 +34,7 @@
     │   ├── PeriodRunning         the defence or the remedy period has not ended
     │   └── ExportFormatMissing   what writes files of this form is not installed
     ├── ExportImpossible          there is no room to make the file
+    ├── LetterDisagrees           a letter and its receipt do not say the same
     ├── CatalogueRefused          the catalogue files are wrong; the catalogue in force stays
     ├── SignatureRefused          a signature or its certificate does not hold
     ├── TimestampUnavailable      a signature must be time-stamped, and no authority gives a stamp now
@@ -190,6 +195,15 @@ class GuessBudgetSpent(LimitReached):
         self.free_at = free_at
 
 
+class LettersWaiting(LimitReached):
+    """As many letters as may wait for the printer are waiting."""
+
+    reason: ClassVar[str] = "LETTERS_WAITING"
+
+    def __init__(self, most: int, retry_after: timedelta) -> None:
+        super().__init__(f"{most} letters are waiting to be printed", "承诺书打印繁忙,请稍后重试。", retry_after)
+
+
 class TooManyItems(GatewayError):
     """The question stands beyond the number that one message may carry; nothing was asked."""
 
@@ -326,6 +340,49 @@ class DocumentExpired(StepRefused):
 
     def __init__(self) -> None:
         super().__init__("the document expired; prepare a new one")
+
+
+class TemplateUnfilled(StepRefused):
+    """The wording of a commitment needs what is not there; `placeholders` names everything."""
+
+    reason: ClassVar[str] = "TEMPLATE_UNFILLED"
+
+    def __init__(self, template: str, placeholders: Sequence[str]) -> None:
+        super().__init__(f"template {template} needs what is not there: " + ", ".join(placeholders))
+        self.template = template
+        self.placeholders = tuple(placeholders)
+        self.chinese = f"告知承诺书样式({template})所需内容不全,请联系系统管理员补充:{'、'.join(placeholders)}。"
+
+
+class LetterMissing(StepRefused):
+    """The record is a refusal: no document was handed out, so there is no letter."""
+
+    reason: ClassVar[str] = "LETTER_MISSING"
+    chinese = "该次承诺未予受理,没有告知承诺书。"
+
+    def __init__(self) -> None:
+        super().__init__("no document was handed out: there is no letter")
+
+
+class LetterUnprintable(StepRefused):
+    """The letter cannot be made as a PDF here; as text it can be had."""
+
+    reason: ClassVar[str] = "LETTER_UNPRINTABLE"
+
+    def __init__(self, why: str, chinese: str) -> None:
+        super().__init__(why)
+        self.chinese = chinese
+
+
+class LetterDisagrees(GatewayError):
+    """A letter and its receipt do not say the same; `mistakes` lists every disagreement."""
+
+    reason: ClassVar[str] = "LETTER_DISAGREES"
+    chinese = "承诺书与回执不一致。"
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = tuple(mistakes)
 
 
 class WithdrawalClosed(StepRefused):

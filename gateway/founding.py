@@ -207,6 +207,9 @@ batch_source_calls = 48                        # calls of batches at one source;
 [commitments]
 verification_valid = "1d"                     # how long a verification may lead to a commitment
 document_valid = "30m"                        # how long a prepared document can be signed
+template_files = []                            # further wordings of commitments: gateway/letters/README.md
+# letter_fonts = "fonts"                       # a folder of further fonts for letters, such as FangSong
+# letter_where = "https://log.example"         # the address that letters name for looking a commitment up
 decision_within = "90d"                       # without a decision it lapses; a matter's decision_working_days go before
 sweep_every = "1m"                            # how often what ran out of time is ended
 credit_fact = ""                              # such as "serious-distrust-listing": the credit platform, asked like any
@@ -219,6 +222,9 @@ intervals = ["1d", "7d", "30d"]                # waits before the first, second,
 pause = "1h"                                   # the shortest wait, whatever recovered or came late
 most = 200                                     # commitments asked about in one round
 parallel = 8                                   # at once
+
+# [commitments.contacts]                       # how a unit can be reached, for its letters
+# "11230000000000101E" = "示例市场监督管理局注册窗口,电话 0451-00000000"
 
 [staff_keys]                                   # keys of clerks who witness signatures by hand
 proposers = ["officer", "operator"]            # roles; whoever decides is another person than who proposed

@@ -10,7 +10,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from gateway.flows.read_commitments import CommitmentRead
-from gateway.rules import fulfilment
+from gateway.letters import fulfilment
 from gateway.rules.kept import table, text
 from gateway.rules.masking import MaskRules, mask_name, mask_number, mask_words
 from ledger.canonical import Json

@@ -16,12 +16,12 @@ from gateway.catalogue.book import Book
 from gateway.catalogue.model import Item
 from gateway.catalogue.words import Sensitivity
 from gateway.errors import RecordNotFound, StepRefused
-from gateway.flows.commitments.documents import DOCUMENT, prepared_groups
+from gateway.flows.commitments.documents import prepared_groups
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
-from gateway.rules import fulfilment
+from gateway.letters import fulfilment
+from gateway.letters.document import DOCUMENT
 from gateway.rules.kept import table, text
-from gateway.rules.letter import LIABILITY
 from ledger import AlreadyClaimed, Draft, Erased, Ledger, RecordRow, new_record
 from ledger.canonical import Json, canonical
 
@@ -227,7 +227,7 @@ class Report:
             "commitment_type": fulfilment.KIND,
             "reason": fulfilment.reason(document),
             "content": content,
-            "liability": LIABILITY,
+            "liability": fulfilment.liability(document),
             "commitment_date": made_on.date().isoformat(),
             "valid_until": "",
             "fulfilment": "全部未履行",

@@ -12,10 +12,11 @@ from gateway.flows.look_up import LookUp
 from gateway.flows.once import Recorded, Request
 from gateway.flows.pack_evidence import PackEvidence
 from gateway.flows.read_commitments import read_commitments
+from gateway.flows.write_letter import Form, WriteLetter
+from gateway.letters.plain import text_to_sign
 from gateway.rpc import translate
 from gateway.rpc.commitment_lists import CommitmentLists
 from gateway.rpc.door import Context, Door
-from gateway.rules import letter
 from gateway.rules.admission import Mistakes, subject_body
 from gateway.rules.kept import table
 from gateway.rules.roles import Caller, Role
@@ -28,6 +29,12 @@ from ledger.v1 import ledger_pb2
 _CLERKS = (Role.CLERK, Role.OFFICER)
 _READERS = (Role.CLERK, Role.OFFICER, Role.AUDITOR, Role.REVIEWER)
 _REVIEWERS = (Role.REVIEWER,)
+_FORMS = {
+    pb.LETTER_FORMAT_UNSPECIFIED: Form.PDF,
+    pb.LETTER_FORMAT_PDF: Form.PDF,
+    pb.LETTER_FORMAT_TEXT: Form.TEXT,
+    pb.LETTER_FORMAT_DOCUMENT: Form.DOCUMENT,
+}
 
 
 class CommitmentServicer:
@@ -40,6 +47,7 @@ class CommitmentServicer:
         commitments: Commitments,
         look_up: LookUp,
         pack_evidence: PackEvidence,
+        write_letter: WriteLetter,
         lists: CommitmentLists,
         ledger: Ledger,
         now: Callable[[], datetime],
@@ -48,6 +56,7 @@ class CommitmentServicer:
         self._door = door
         self._commitments = commitments
         self._look_up = look_up
+        self._write_letter = write_letter
         self._lists = lists
         self._ledger = ledger
         self._now = now
@@ -66,7 +75,7 @@ class CommitmentServicer:
                 record=prepared.record.hex(),
                 document=prepared.document,
                 document_digest=prepared.digest,
-                text=letter.text(table(parse_canonical(prepared.document))),
+                text=text_to_sign(table(parse_canonical(prepared.document))),
                 expires_at=translate.timestamp(prepared.expires_at),
                 receipt=translate.receipt(prepared.recorded),
             )
@@ -249,6 +258,27 @@ class CommitmentServicer:
             return pb.GetEvidencePackResponse(pack=await self._pack_evidence.pack(record, caller))
 
         return await self._door.unary(context, "CommitmentService/GetEvidencePack", _READERS, handle)
+
+    async def GetCommitmentLetter(  # noqa: N802
+        self, request: pb.GetCommitmentLetterRequest, context: Context
+    ) -> pb.GetCommitmentLetterResponse:
+        """Return a commitment as a letter, in any state of it that has a document."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.GetCommitmentLetterResponse:
+            mistakes = Mistakes()
+            record = mistakes.record("record", request.record)
+            form = _FORMS.get(request.format)
+            if form is None:
+                mistakes.add("format", "is no format of a letter", "承诺书格式有误。")
+            mistakes.finish()
+            written = await self._write_letter(record, caller, form or Form.PDF)
+            return pb.GetCommitmentLetterResponse(
+                pdf=written.content if written.form is Form.PDF else b"",
+                content=written.content,
+                media_type=written.form.value,
+            )
+
+        return await self._door.unary(context, "CommitmentService/GetCommitmentLetter", _READERS, handle)
 
     async def _then(self, record: bytes, caller: Caller, recorded: Recorded) -> pb.Commitment:
         row = await self._look_up.own("commitment", record, caller)

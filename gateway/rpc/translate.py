@@ -17,9 +17,9 @@ from gateway.flows.once import Recorded
 from gateway.flows.report import Pulled
 from gateway.flows.staff_keys import KeyTold
 from gateway.flows.verify import Answered
+from gateway.letters.document import Consent, Proxy
 from gateway.rules.admission import Mistakes, RawArgument, RawQuestion, RawSubject
 from gateway.rules.kept import moment, number, rows, table, text
-from gateway.rules.letter import Consent, Proxy
 from gateway.rules.withdrawal import Milestone
 from gateway.signatures import ALGORITHMS, CertificateEvidence, Evidence, PlatformEvidence, WitnessedEvidence
 from gateway.signatures.algorithms import MOST_SIGNATURE_BYTES

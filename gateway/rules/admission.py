@@ -246,7 +246,7 @@ def argument_words(value: Argument, parameter: Parameter) -> str:
     """Say a parameter's value in Chinese, as a person reads it in a letter."""
     match value:
         case Subject():
-            return f"{value.name}({value.id_number})"
+            return f"{value.name}（{value.id_number}）"
         case bool():
             return "是" if value else "否"
         case date():

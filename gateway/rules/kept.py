@@ -14,7 +14,7 @@ def table(value: Json) -> Mapping[str, Json]:
     Raises:
         TypeError: the document is not of the shape that this version writes.
     """
-    if not isinstance(value, Mapping):
+    if not isinstance(value, (dict, Mapping)):  # a plain dict is told at once, an abstract Mapping slowly
         raise TypeError("a table is kept here")
     return value
 

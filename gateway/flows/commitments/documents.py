@@ -7,12 +7,11 @@ from collections.abc import Mapping
 
 from gateway.catalogue.words import Publication
 from gateway.flows.look_up import LookUp
+from gateway.letters.document import DOCUMENT
 from gateway.rules.kept import table, text
 from ledger import RecordRow
 from ledger.canonical import Json
 
-DOCUMENT = "document"
-"""The group of CommitmentPrepared that holds the document to sign."""
 ELIGIBILITY = "eligibility"
 """The group that says how it was determined whether the person may commit: what lists said, what a reviewer lifted."""
 PREPARED = "CommitmentPrepared"

@@ -29,19 +29,19 @@ from gateway.errors import (
     Violation,
 )
 from gateway.flows.commitments.contest import Contest, Lifted
-from gateway.flows.commitments.documents import DOCUMENT, ELIGIBILITY, PREPARED, TAKEN, case_facts
+from gateway.flows.commitments.documents import ELIGIBILITY, PREPARED, TAKEN, case_facts
 from gateway.flows.commitments.listings import Listings, Lists
 from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.stand import Stand, has_full_capacity
 from gateway.flows.verify import ANSWER
-from gateway.rules import letter
-from gateway.rules.admission import Question, argument_words, question_from_body
+from gateway.letters.document import DOCUMENT, Consent, Occasion, Proxy, compose
+from gateway.letters.templates import Templates
+from gateway.rules.admission import Question, question_from_body
 from gateway.rules.eligibility import Barred
 from gateway.rules.fallback import StepKind, settings_for
 from gateway.rules.kept import moment, table, text
-from gateway.rules.letter import Consent, Proxy
 from ledger import Draft, RecordRow, decode_entry, new_record
 from ledger.canonical import Json, canonical
 
@@ -97,6 +97,8 @@ class Prepare:
         listings: Listings,
         refusals: Refusals,
         contest: Contest,
+        templates: Templates,
+        contacts: Mapping[str, str],
         verification_valid: timedelta,
         document_valid: timedelta,
         now: Callable[[], datetime],
@@ -109,6 +111,8 @@ class Prepare:
         self._listings = listings
         self._refusals = refusals
         self._contest = contest
+        self._templates = templates
+        self._contacts = contacts
         self._verification_valid = verification_valid
         self._document_valid = document_valid
         self._now = now
@@ -180,7 +184,7 @@ class Prepare:
             record=record,
             groups={
                 REQUEST: request.body,
-                DOCUMENT: _document(record, asked, case, at, expires_at),
+                DOCUMENT: self._document(record, asked, case, at, expires_at),
                 ELIGIBILITY: _eligibility(lists, lifted),
                 "clerk": request.person,
             },
@@ -188,6 +192,19 @@ class Prepare:
             expect_state=frozenset({"REFUSAL_LIFTED"}) if lifted else None,
         )
         return await self._prepared(await self._once.record(request, [draft], at=at))
+
+    def _document(
+        self, record: bytes, asked: Asked, case: _Case, at: datetime, expires_at: datetime
+    ) -> dict[str, Json]:
+        question, item, matter = case.question, case.item, case.matter
+        occasion = Occasion(
+            record=record, verification=asked.verification, prepared_at=at, expires_at=expires_at,
+            contact=self._contacts.get(question.context.operator.unit, ""),
+        )  # fmt: skip
+        template = self._templates.choose(item, matter.code)
+        return compose(
+            template, question, item=item, matter=matter, occasion=occasion, proxy=asked.proxy, consent=asked.consent
+        )
 
     async def _prepared(self, recorded: Recorded) -> Prepared:
         document = table((await self._look_up.document(recorded.first))[DOCUMENT])
@@ -259,45 +276,3 @@ def _eligibility(lists: Lists, lifted: Lifted | None) -> dict[str, Json]:
     if lifted is not None:
         waived += sorted(code.value for code in lifted.waived)
     return {"lists": lists.body(), "waived": waived}
-
-
-def _document(record: bytes, asked: Asked, case: _Case, at: datetime, expires_at: datetime) -> dict[str, Json]:
-    question, item, matter = case.question, case.item, case.matter
-    unit = question.context.operator.unit
-    names = {department.uscc: department.name for department in matter.departments}
-    return letter.build(
-        record=record.hex(),
-        verification=asked.verification.hex(),
-        notice=_notice(item),
-        facts={
-            parameter.label: argument_words(question.parameters[name], parameter)
-            for name, parameter in item.parameters.items()
-            if name in question.parameters
-        },
-        applicant={
-            "name": question.subject.name,
-            "id_type": question.subject.id_type,
-            "id_number": question.subject.id_number,
-        },
-        authority={"unit": unit, "name": names.get(unit, unit)},
-        matter={"code": matter.code, "title": matter.title},
-        case_id=question.context.case_id,
-        prepared_at=at,
-        expires_at=expires_at,
-        publication=item.commitment.publication.value,
-        consent=asked.consent,
-        proxy=asked.proxy,
-    )
-
-
-def _notice(item: Item) -> letter.Notice:
-    return letter.Notice(
-        item=item.title,
-        basis=";".join(f"{basis.text}" for basis in item.legal_basis),
-        content=item.guide,
-        manner=letter.MANNER,
-        liability=letter.LIABILITY,
-        power_to_check=letter.POWER,
-        publication=letter.publication_words(item.commitment.publication.value),
-        data_protection=letter.DATA_PROTECTION,
-    )

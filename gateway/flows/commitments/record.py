@@ -15,7 +15,7 @@ from gateway.errors import (
 )
 from gateway.flows.commitments.contest import waived_of
 from gateway.flows.commitments.decision_clock import DecisionClock
-from gateway.flows.commitments.documents import DOCUMENT, TAKEN, claim_of, prepared_groups
+from gateway.flows.commitments.documents import TAKEN, claim_of, prepared_groups
 from gateway.flows.commitments.listings import kept_lists
 from gateway.flows.commitments.prepare import barred
 from gateway.flows.commitments.refusals import Refusals
@@ -23,6 +23,7 @@ from gateway.flows.commitments.signing import Signing
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.stand import Stand
+from gateway.letters.document import DOCUMENT
 from gateway.rules.admission import question_from_body
 from gateway.rules.eligibility import Barred
 from gateway.rules.kept import table

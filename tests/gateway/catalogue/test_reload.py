@@ -201,7 +201,7 @@ async def test_an_item_is_explained_with_its_form_and_its_sources(office: Office
     (address,) = answer.item.parameter_details
     assert (address.name, address.label, address.type, address.required) == (
         "address",
-        "住所(经营场所)地址",
+        "住所（经营场所）地址",
         "string",
         True,
     )

@@ -33,10 +33,10 @@ from gateway.flows.commitments.documents import body
 from gateway.flows.commitments.prepare import Asked, Prepared
 from gateway.flows.once import Recorded, Request
 from gateway.founding import SYSTEMS, House, caller_id, found
+from gateway.letters.document import Consent, Proxy
 from gateway.pki import Authority, der
 from gateway.rules.admission import Operator, RawQuestion, RawSubject
 from gateway.rules.kept import table, text
-from gateway.rules.letter import Consent, Proxy
 from gateway.rules.roles import Caller
 from gateway.signatures import CertificateEvidence
 from ledger import Erased, Ledger, RecordRow

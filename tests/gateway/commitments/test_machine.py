@@ -25,8 +25,8 @@ from gateway.config import load_settings
 from gateway.demo.people import Person
 from gateway.errors import CommitmentExists, GatewayError
 from gateway.flows.commitments.prepare import Prepared
+from gateway.letters.document import Consent
 from gateway.rules.kept import rows, text
-from gateway.rules.letter import Consent
 from gateway.rules.withdrawal import Milestone
 from ledger import Erased, decode_entry, new_record, open_store
 from ledger.canonical import microseconds

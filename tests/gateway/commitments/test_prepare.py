@@ -21,8 +21,8 @@ from gateway.errors import (
     RequestIdReused,
     VerificationOutdated,
 )
+from gateway.letters.document import Consent
 from gateway.rules.kept import rows, table
-from gateway.rules.letter import Consent
 from ledger import parse_vkey, verify_receipt
 from ledger.canonical import parse_canonical
 

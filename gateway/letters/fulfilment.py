@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gateway.letters.document import liability_of
 from gateway.rules.kept import rows, table, text
 from ledger.canonical import Json
 
@@ -50,12 +51,12 @@ def reason(document: Mapping[str, Json]) -> str:
 
 def item_title(document: Mapping[str, Json]) -> str:
     """Say the item that was committed to, by its title then."""
-    return text(table(document["notice"])["item"])
+    return text(table(document["item"])["title"])
 
 
 def liability(document: Mapping[str, Json]) -> str:
     """Say 违诺责任: what the person was told of it."""
-    return text(table(document["notice"])["liability"])
+    return liability_of(document)
 
 
 def publication(document: Mapping[str, Json]) -> str:

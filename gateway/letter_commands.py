@@ -1,0 +1,94 @@
+"""`chengxin letter …`: fetch the letter of a commitment from a running gateway, and check one offline."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+_CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=Path("var/gateway.toml"),
+    show_default=True,
+    help="The configuration file.",
+)
+
+
+def add_to(cli: click.Group) -> None:
+    """Add these commands to the program."""
+    cli.add_command(letter)
+
+
+@click.group()
+def letter() -> None:
+    """Letters of commitments (告知承诺书)."""
+
+
+@letter.command("get")
+@_CONFIG
+@click.option("--server", help="host:port; the configured address by default.")
+@click.option("--as", "system", default="clerk", show_default=True, help="The certificate to show, from pki/.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["pdf", "text", "document"]),
+    default="pdf",
+    show_default=True,
+    help="A PDF, plain text, or the canonical JSON that is signed.",
+)
+@click.option("--out", type=click.File("wb"), default="-", help="Where to; standard output by default.")
+@click.argument("record")
+def get(*, config: Path, server: str | None, system: str, form: str, out: BinaryIO, record: str) -> None:
+    """Fetch the letter of the commitment RECORD. It holds personal data."""
+    import grpc
+
+    from gateway.client import explain, open_blocking_channel
+    from gateway.config import load_settings
+    from gateway.founding import House
+    from gateway.v1 import commitment_pb2, commitment_pb2_grpc
+
+    certificate, key = House(home=config.parent).pair(system)
+    authority = House(home=config.parent).authority
+    request = commitment_pb2.GetCommitmentLetterRequest(
+        record=record, format=commitment_pb2.LetterFormat.Value(f"LETTER_FORMAT_{form.upper()}")
+    )
+    address = server or load_settings(config).server.listen
+    with open_blocking_channel(address, authority=authority, certificate=certificate, key=key) as channel:
+        try:
+            answer = commitment_pb2_grpc.CommitmentServiceStub(channel).GetCommitmentLetter(request, timeout=10)
+        except grpc.RpcError as error:
+            reason, chinese = explain(error)
+            raise click.ClickException(f"{error.code().name} {reason}: {error.details()}\n{chinese}") from error
+    out.write(answer.content)
+
+
+@letter.command("check")
+@click.argument("code")
+@click.option("--receipt", type=click.File("rb"), required=True, help="The receipt, attached to the PDF.")
+@click.option("--key", type=click.Path(path_type=Path, exists=True), required=True, help="The log's public key file.")
+@click.option("--document", type=click.File("rb"), help="The document that was signed, attached to the PDF.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(code: str, receipt: BinaryIO, key: Path, document: BinaryIO | None, as_json: bool) -> None:
+    """Check CODE, what the QR code of a letter holds, with nothing but the log's public key; no network."""
+    from gateway.letters.checking import verify_letter
+    from gateway.letters.reference import ReferenceMalformed, parse_reference
+    from ledger import parse_vkeys
+
+    try:
+        reference = parse_reference(code)
+    except ReferenceMalformed as error:
+        raise click.ClickException(str(error)) from error
+    verifiers = parse_vkeys(key.read_text("utf-8"))
+    checked = verify_letter(reference, receipt.read(), verifiers, document.read() if document else None)
+    told = {
+        "record": reference.record.hex(),
+        "index": checked.receipt.index,
+        "size": checked.receipt.size,
+        "signed": checked.signed,
+        "document_compared": checked.document_compared,
+        "at": checked.receipt.entry.at.isoformat(),
+    }
+    click.echo(jsonlib.dumps(told) if as_json else "verified: " + ", ".join(f"{k} {v}" for k, v in told.items()))

@@ -1,0 +1,187 @@
+"""The letter of a commitment over mutual TLS, as a clerk's system fetches it, and as anybody checks it offline."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import uuid
+from collections.abc import Awaitable
+from pathlib import Path
+
+import grpc
+import pypdf
+import pypdfium2
+import pytest
+import zxingcpp
+from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric import ec
+from google.rpc import error_details_pb2, status_pb2
+from grpc import aio
+
+from gateway.cli import cli
+from gateway.errors import LetterDisagrees
+from gateway.letters.checking import verify_letter
+from gateway.letters.reference import Reference, parse_reference
+from gateway.v1 import commitment_pb2 as pb
+from ledger import parse_vkeys
+from tests.gateway.journeys.conftest import ADDRESS, NAME, TIMEOUT, Town, operator, question
+
+
+async def prepare(town: Town) -> pb.PrepareCommitmentResponse:
+    answer = await town.verification().Verify(question(), timeout=TIMEOUT)
+    request = pb.PrepareCommitmentRequest(
+        request_id=str(uuid.uuid4()), verification=answer.verification.record, operator=operator("clerk")
+    )
+    return await town.commitment().PrepareCommitment(request, timeout=TIMEOUT)
+
+
+async def record(town: Town, prepared: pb.PrepareCommitmentResponse) -> pb.RecordCommitmentResponse:
+    request = pb.RecordCommitmentRequest(
+        request_id=str(uuid.uuid4()),
+        record=prepared.record,
+        operator=operator("clerk"),
+        document_digest=prepared.document_digest,
+        certificate=town.sign(prepared.document, ec.generate_private_key(ec.SECP256R1())),
+    )
+    return await town.commitment().RecordCommitment(request, timeout=TIMEOUT)
+
+
+async def letter(
+    town: Town, record_: str, form: pb.LetterFormat = pb.LETTER_FORMAT_PDF, *, system: str = "clerk"
+) -> pb.GetCommitmentLetterResponse:
+    request = pb.GetCommitmentLetterRequest(record=record_, format=form)
+    return await town.commitment(system).GetCommitmentLetter(request, timeout=TIMEOUT)
+
+
+async def refusal(call: Awaitable[object]) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(aio.AioRpcError) as caught:
+        await call
+    status, info = status_pb2.Status(), error_details_pb2.ErrorInfo()
+    details = dict(caught.value.trailing_metadata() or ())
+    status.ParseFromString(details["grpc-status-details-bin"])
+    assert status.details[0].Unpack(info) or any(detail.Unpack(info) for detail in status.details)
+    return caught.value.code(), info.reason
+
+
+def code_of(pdf: bytes) -> Reference:
+    found = pypdfium2.PdfDocument(pdf)
+    page = found[len(found) - 1]
+    bitmap = page.render(scale=3, grayscale=True)
+    image = memoryview(bytes(bitmap.buffer)).cast("B", shape=[bitmap.height, bitmap.stride])
+    (code,) = zxingcpp.read_barcodes(image)
+    bitmap.close()
+    page.close()
+    found.close()
+    return parse_reference(code.text)
+
+
+async def test_a_letter_can_be_read_before_signing_and_fetched_signed_and_withdrawn(town: Town) -> None:
+    prepared = await prepare(town)
+    before = await letter(town, prepared.record)
+    recorded = await record(town, prepared)
+    after = await letter(town, prepared.record)
+    withdrawal = pb.WithdrawCommitmentRequest(
+        request_id=str(uuid.uuid4()), record=prepared.record, operator=operator("clerk"), reason="改为提交证明"
+    )
+    await town.commitment().WithdrawCommitment(withdrawal, timeout=TIMEOUT)
+    withdrawn = await letter(town, prepared.record, pb.LETTER_FORMAT_TEXT)
+
+    assert (before.media_type, before.content) == ("application/pdf", before.pdf)
+    assert code_of(before.pdf).index == prepared.receipt.index
+    assert code_of(after.pdf).index == recorded.receipt.index
+    assert code_of(after.pdf).document == prepared.document_digest
+    assert withdrawn.media_type == "text/plain; charset=utf-8"
+    assert (withdrawn.pdf, "已撤回" in withdrawn.content.decode()) == (b"", True)
+    assert prepared.text.splitlines()[0].endswith("【未签署】")
+
+
+async def test_the_document_form_is_what_is_signed_to_the_byte(town: Town) -> None:
+    prepared = await prepare(town)
+    written = await letter(town, prepared.record, pb.LETTER_FORMAT_DOCUMENT)
+
+    assert (written.content, written.media_type) == (prepared.document, "application/json")
+    signed = json.loads(written.content)
+    assert signed["template"]["id"] == "business-premises"
+    assert signed["applicant"]["name"] == NAME
+    assert hashlib.sha256(written.content).digest() == prepared.document_digest
+
+
+async def test_the_same_letter_is_fetched_twice_as_the_same_bytes(town: Town) -> None:
+    prepared = await prepare(town)
+    await record(town, prepared)
+
+    assert (await letter(town, prepared.record)).pdf == (await letter(town, prepared.record)).pdf
+
+
+async def test_a_letter_with_its_attachments_is_checked_offline_with_the_public_key_alone(
+    town: Town, tmp_path: Path
+) -> None:
+    prepared = await prepare(town)
+    await record(town, prepared)
+    pdf = (await letter(town, prepared.record)).pdf
+    attached = pypdf.PdfReader(io.BytesIO(pdf)).attachments
+    receipt, document = attached["receipt.txt"][0], attached["commitment.json"][0]
+    (tmp_path / "receipt.txt").write_bytes(receipt)
+    (tmp_path / "commitment.json").write_bytes(document)
+    reference = code_of(pdf)
+
+    def check(code: str, *words: str) -> tuple[int, str]:
+        arguments = ["letter", "check", code, "--key", str(town.house.vkey), *words]
+        told = CliRunner().invoke(cli, arguments)
+        return told.exit_code, told.output + str(told.exception or "")
+
+    files = ("--receipt", str(tmp_path / "receipt.txt"), "--document", str(tmp_path / "commitment.json"))
+    assert document == prepared.document
+    status, told = check(reference.uri(), *files, "--json")
+    assert status == 0
+    assert json.loads(told)["signed"] is True
+    assert json.loads(told)["document_compared"] is True
+    (tmp_path / "commitment.json").write_bytes(document.replace(ADDRESS.encode(), "示例路2号".encode()))
+    assert check(reference.uri(), *files)[0] == 1
+    assert "the document is not the one" in check(reference.uri(), *files)[1]
+    assert "is not the code of a letter" in check("https://example", *files)[1]
+
+
+async def test_a_letter_whose_code_was_exchanged_is_refused_with_every_disagreement(town: Town) -> None:
+    prepared = await prepare(town)
+    await record(town, prepared)
+    pdf = (await letter(town, prepared.record)).pdf
+    receipt = pypdf.PdfReader(io.BytesIO(pdf)).attachments["receipt.txt"][0]
+    verifiers = parse_vkeys(town.house.vkey.read_text("utf-8"))
+    true = code_of(pdf)
+    exchanged = Reference(
+        origin=true.origin, record=bytes(16), index=true.index + 1, size=true.size, leaf=bytes(32), document=bytes(32)
+    )
+
+    with pytest.raises(LetterDisagrees) as caught:
+        verify_letter(exchanged, receipt, verifiers, prepared.document)
+
+    assert len(caught.value.mistakes) == 4
+    assert verify_letter(true, receipt, verifiers).document_compared is False
+
+
+async def test_a_letter_is_for_the_unit_that_handles_the_case_and_for_auditors(town: Town) -> None:
+    prepared = await prepare(town)
+
+    assert (await letter(town, prepared.record, pb.LETTER_FORMAT_TEXT, system="auditor")).content
+    stranger = await refusal(letter(town, prepared.record, system="civil-clerk"))
+    credit = await refusal(letter(town, prepared.record, system="credit"))
+    assert stranger == (grpc.StatusCode.NOT_FOUND, "RECORD_NOT_FOUND")
+    assert credit == (grpc.StatusCode.PERMISSION_DENIED, "NOT_ENTITLED")
+
+
+async def test_what_is_no_commitment_has_no_letter(town: Town) -> None:
+    answer = await town.verification().Verify(question(), timeout=TIMEOUT)
+
+    assert await refusal(letter(town, answer.verification.record)) == (grpc.StatusCode.NOT_FOUND, "RECORD_NOT_FOUND")
+    assert await refusal(letter(town, "0" * 32)) == (grpc.StatusCode.NOT_FOUND, "RECORD_NOT_FOUND")
+
+
+async def test_a_malformed_request_for_a_letter_is_told_every_mistake(town: Town) -> None:
+    with pytest.raises(aio.AioRpcError) as caught:
+        await letter(town, "x", 77)  # type: ignore[arg-type]
+
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "record" in str(caught.value.details())
+    assert "format" in str(caught.value.details())
