@@ -59,6 +59,7 @@ from gateway.flows.verify import Verify
 from gateway.flows.watch import Changes, Watch
 from gateway.flows.write_letter import WriteLetter
 from gateway.letters.pdf import Printer
+from gateway.letters.plain import text_to_sign
 from gateway.letters.template_file import TemplatesRefused
 from gateway.letters.templates import Templates, load_templates
 from gateway.rpc.audit import AuditServicer
@@ -73,7 +74,6 @@ from gateway.rpc.log import LedgerServicer
 from gateway.rpc.server import GrpcServer, Service, Tls
 from gateway.rpc.staff import StaffKeyServicer
 from gateway.rpc.verification import VerificationFlows, VerificationServicer
-from gateway.rules import letter
 from gateway.rules.clocks import WorkCalendar, provisional_table, year_table
 from gateway.signature_settings import open_signatures, status_sources
 from gateway.signatures import Signatures
@@ -486,7 +486,16 @@ def build_flows(
         now=now, entropy=entropy,
     )  # fmt: skip
     select = Select(ledger=ledger, once=once, index=index, now=now, entropy=entropy)
-    pack_evidence = PackEvidence(ledger=ledger, look_up=look_up, circumstances=pack_circumstances(settings))
+    write_letter = WriteLetter(
+        ledger=ledger,
+        look_up=look_up,
+        printer=open_printer(settings.commitments),
+        origin=settings.ledger.origin,
+        where=settings.commitments.letter_where,
+    )
+    pack_evidence = PackEvidence(
+        ledger=ledger, look_up=look_up, write_letter=write_letter, circumstances=pack_circumstances(settings)
+    )
     return Flows(
         verify=verify, commitments=commitments, pack_evidence=pack_evidence, signatures=signatures, find=find,
         report=report, requery=requery, stand=stand, look_up=look_up,
@@ -497,10 +506,7 @@ def build_flows(
             ledger=ledger, select=select, once=once, book=book, masking=settings.exports.masking, stopping=stopping,
             now=now, entropy=entropy,
         ),
-        write_letter=WriteLetter(
-            ledger=ledger, look_up=look_up, printer=open_printer(settings.commitments),
-            origin=settings.ledger.origin, where=settings.commitments.letter_where,
-        ),
+        write_letter=write_letter,
         staff_keys=staff_keys,
         watch=Watch(
             ledger=ledger, look_up=look_up, changes=Changes(ledger, interval=_WATCH_SECONDS), stopping=stopping
@@ -513,7 +519,7 @@ def pack_circumstances(settings: Settings) -> Circumstances:
     stamps = settings.signatures.timestamps
     return Circumstances(
         keys=lambda: open_keyring(key_files(settings.ledger)).history,
-        text=letter.text,
+        text=text_to_sign,
         kept_list=status_sources(settings.signatures).kept_list,
         timestamp_roots=None if stamps is None else stamps.tsa_root_file,
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from gateway.errors import LetterMissing, LetterUnprintable
 from gateway.evidence_pack.collecting import Circumstances, collect
 from gateway.flows.look_up import LookUp, checkpoint_size
+from gateway.flows.write_letter import Form, WriteLetter
 from gateway.rules.roles import Caller
 from ledger import Erased, HistoryLine, Ledger, VaultGroup
 
@@ -13,9 +15,12 @@ from ledger import Erased, HistoryLine, Ledger, VaultGroup
 class PackEvidence:
     """Writes evidence packs from the open ledger."""
 
-    def __init__(self, *, ledger: Ledger, look_up: LookUp, circumstances: Circumstances) -> None:
+    def __init__(
+        self, *, ledger: Ledger, look_up: LookUp, write_letter: WriteLetter, circumstances: Circumstances
+    ) -> None:
         self._ledger = ledger
         self._look_up = look_up
+        self._write_letter = write_letter
         self._circumstances = circumstances
 
     async def pack(self, record: bytes, caller: Caller) -> bytes:
@@ -27,7 +32,17 @@ class PackEvidence:
             EvidenceMissing: a part of it is not kept here.
         """
         row = await self._look_up.visible("commitment", record, caller)
-        return await self._ledger.read(lambda: collect(_Open(self._ledger), row.record, self._circumstances))
+        letter = await self._letter(row.record, caller)
+        return await self._ledger.read(
+            lambda: collect(_Open(self._ledger), row.record, self._circumstances, letter=letter)
+        )
+
+    async def _letter(self, record: bytes, caller: Caller) -> bytes | None:
+        """Print the letter; the pack proves as much without it, so one that cannot be printed here is left out."""
+        try:
+            return (await self._write_letter(record, caller, Form.PDF)).content
+        except (LetterMissing, LetterUnprintable):
+            return None
 
 
 class _Open:

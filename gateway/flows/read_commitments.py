@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.flows.commitments.documents import DOCUMENT, PREPARED
+from gateway.flows.commitments.documents import PREPARED
 from gateway.flows.look_up import Life, life_of
+from gateway.letters.document import DOCUMENT
 from gateway.rules.kept import table
 from ledger import Erased, HistoryLine, Ledger, RecordRow, VaultGroup
 from ledger.canonical import Json, canonical
