@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -123,14 +123,25 @@ class Store:
         connection = self._connection
         if connection is None or connection.closed or connection.invalidated:
             connection = self._connection = self._writer.connect()
+        # Begun and ended through the driver, for SQLAlchemy's own transaction costs more than a small commit; what is
+        # executed through SQLAlchemy meanwhile takes part.
+        driver: Any = connection.connection.driver_connection
         try:
-            with connection.begin():
-                yield connection
+            self.database.begin(connection)
+            yield connection
+            driver.commit()
         except self.database.errors:
             # The driver was used directly: SQLAlchemy has not seen whether the connection is still good.
             connection.invalidate()
             connection.close()
             raise
+        except BaseException:
+            with suppress(self.database.errors):  # what failed first is told; a connection that is gone has rolled back
+                driver.rollback()
+            raise
+        finally:
+            if not connection.closed and not connection.invalidated and connection.in_transaction():
+                connection.rollback()  # SQLAlchemy's side of it only: the driver has none left
 
     def close(self) -> None:
         """Close every connection and release the writer's lock."""
