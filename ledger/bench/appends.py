@@ -80,9 +80,7 @@ def sqlite() -> Iterator[Measured]:
                 "SQLite through an owner process, 256 callers", lambda: _rate(ledger, 256, 1), beside, rows, target=""
             )
     with folder() as home, bare.sqlite_rows(home / "bare.sqlite3", 1) as rows, found(home / "here").open() as ledger:
-        yield compare(
-            "SQLite, a lone caller", lambda: _alone(ledger), "sqlite3, 1 row a commit", rows, target="≥ 0.4"
-        )
+        yield compare("SQLite, a lone caller", lambda: _alone(ledger), "sqlite3, 1 row a commit", rows, target="≥ 0.4")
 
 
 def signed() -> Iterator[Measured]:
