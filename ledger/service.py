@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,6 +34,7 @@ from ledger.merkle import hash_leaf, prove_inclusion, verify_inclusion
 from ledger.publication.resources import Publication
 from ledger.receipt import format_receipt
 from ledger.records.codec import decode_entry
+from ledger.records.projections import RecordRow
 from ledger.records.register import Register
 from ledger.sharing.client import SharedAppender
 from ledger.vault import Erased, MasterKeys, Vault, VaultGroup, read_document
@@ -70,7 +71,9 @@ class Ledger:
             head = read_head(connection)
             load_tree(connection, head, identity)
         # On SQLite a question costs less than a thread hop, and never waits for a lock.
-        self._lookups = Lookups(self._look_up, None if store.database.name == "sqlite" else self._pool)
+        pool = None if store.database.name == "sqlite" else self._pool
+        self._lookups = Lookups(self._look_up, pool)
+        self._holders = Lookups(self._register.holders, pool)
         self._published, self._witnessed = Milestone(head.published), Milestone()
         self._appender: Appender | SharedAppender
         self._progress: Publisher | Follower | None = None
@@ -228,7 +231,14 @@ class Ledger:
 
     async def find(self, key: bytes) -> Replay | None:
         """Tell what an idempotency key was used for; what is asked in one turn of the loop is one question."""
-        return await self._lookups.find(key)
+        return (await self._lookups.find((key,))).get(key)
+
+    async def holders(self, keys: Sequence[bytes]) -> Mapping[bytes, RecordRow]:
+        """Tell which records hold some claims, by claim; what is asked in one turn of the loop is one question.
+
+        Claims nobody holds are not in the answer; those that others asked about at the same moment may be.
+        """
+        return await self._holders.find(keys)
 
     def _look_up(self, keys: Sequence[bytes]) -> dict[bytes, Replay]:
         return read_replays(self._store.quick_many(schema.idempotency, "key", keys))

@@ -158,10 +158,9 @@ class Sequencer:
     def _extend(self, connection: Connection, tree: TileTree, head: Head, plan: Plan) -> bytes | None:
         tree.extend([entry.leaf_hash for entry in plan.entries])
         self._root = tree.root()
-        self._write(connection, tree, plan)
-        return self._advance(connection, head, tree.size)
+        return self._write(connection, tree, head, plan)
 
-    def _write(self, connection: Connection, tree: TileTree, plan: Plan) -> None:
+    def _write(self, connection: Connection, tree: TileTree, head: Head, plan: Plan) -> bytes | None:
         insert = self._store.database.insert_many
         insert(connection, schema.entry, plan.entry_rows)
         new = [row for row in plan.rows.values() if row.first_idx >= plan.first]
@@ -173,17 +172,21 @@ class Sequencer:
         insert(connection, schema.vault_key, plan.key_rows)
         insert(connection, schema.vault_document, plan.document_rows)
         insert(connection, schema.idempotency, plan.once_rows)
+        if plan.claims:
+            _write_claims(connection, plan)
+        if plan.erase:
+            erase_documents(connection, plan.erase, format_time(self._now()))
         tiles = tree.pending()
         with self._store.database.together(connection):
             insert(connection, schema.record, changed, _RECORDS)
             insert(connection, schema.tile, [(t.level, t.n, t.width, t.data) for t in tiles], _TILES)
             insert(connection, schema.tile_inner, [(t.level, t.n, t.inner) for t in tiles if t.inner], _INNER)
-        if plan.claims:
-            _write_claims(connection, plan)
-        if plan.erase:
-            erase_documents(connection, plan.erase, format_time(self._now()))
+            note, advanced = self._advance(connection, head, tree.size)
+        if advanced.rowcount != 1:
+            raise LedgerDamaged("the head moved while it was locked")
+        return note
 
-    def _advance(self, connection: Connection, head: Head, size: int) -> bytes | None:
+    def _advance(self, connection: Connection, head: Head, size: int) -> tuple[bytes | None, Any]:
         values: dict[str, object] = {"old_size": head.size, "size": size, "root": self._root}
         note = None
         if self._inline:
@@ -193,9 +196,7 @@ class Sequencer:
             self._store.database.insert_many(connection, schema.checkpoint, [signed])
             values |= {"published": size, "note": note}
         statement = _ADVANCE if note is None else _ADVANCE_PUBLISHED
-        if self._store.database.run(connection, statement, values).rowcount != 1:
-            raise LedgerDamaged("the head moved while it was locked")
-        return note
+        return note, self._store.database.run(connection, statement, values)
 
 
 def load_tree(connection: Connection, head: Head, identity: Identity) -> TileTree:
