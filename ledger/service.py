@@ -30,7 +30,7 @@ from ledger.log.reader import LogReader, read_entry
 from ledger.log.remembered import Remembered
 from ledger.log.store import Store, open_store, read_checkpoint_note, read_covering_note, read_head
 from ledger.log.tiles import TileCache
-from ledger.merkle import hash_leaf, prove_inclusion, verify_inclusion
+from ledger.merkle import hash_leaf, verify_inclusion
 from ledger.publication.resources import Publication
 from ledger.receipt import format_receipt
 from ledger.records.codec import decode_entry
@@ -256,11 +256,10 @@ class Ledger:
         with self._store.reading() as connection:
             note = read_covering_note(connection, first + count, witnessed=witnessed)
             checkpoint = open_checkpoint(note, self._identity.verifiers, self._identity.origin)
-            nodes = self._reader.node
             entries, receipts = [], []
             for index in range(first, first + count):
                 leaf = read_entry(connection, index)
-                proof = prove_inclusion(index, checkpoint.size, nodes)
+                proof = self._reader.prove(index, checkpoint.size)
                 _require_sound(leaf, index, checkpoint.size, proof, checkpoint.root)
                 entries.append(_sequenced(index, leaf))
                 receipts.append(format_receipt(leaf, index, proof, note))
@@ -277,7 +276,7 @@ class Ledger:
             note = read_head(connection).note if size is None else read_checkpoint_note(connection, size)
             leaf = read_entry(connection, index)
             checkpoint = open_checkpoint(note, self._identity.verifiers, self._identity.origin)
-            proof = prove_inclusion(index, checkpoint.size, self._reader.node)
+            proof = self._reader.prove(index, checkpoint.size)
         _require_sound(leaf, index, checkpoint.size, proof, checkpoint.root)
         return format_receipt(leaf, index, proof, note)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ClauseElement, Connection, Engine, Table, bindparam, inspect, literal_column, select
+from sqlalchemy import ClauseElement, Connection, Engine, Table, and_, bindparam, inspect, literal_column, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from ledger.canonical import format_time
@@ -82,6 +82,10 @@ class Store:
             LedgerUnavailable: the database cannot be read.
         """
         return self._quickly(lambda connection: self.database.run(connection, statement, values).fetchone())
+
+    def quick_all(self, statement: ClauseElement, values: Mapping[str, object]) -> list[Any]:
+        """Run a question for a few rows in the manner of `quick`."""
+        return self._quickly(lambda connection: self.database.run(connection, statement, values).fetchall())
 
     def quick_many(self, table: Table, key: str, values: Sequence[object]) -> list[Any]:
         """Select rows as `Database.select_many` does, in the manner of `quick`."""
@@ -219,7 +223,39 @@ def read_node_tile(store: Store, level: int, n: int) -> ExpandedTile | PackedTil
     row = store.quick(_TILE, {"level": level, "n": n})
     if row is None:
         raise LedgerDamaged(f"tile {n} of level {level} is missing")
-    data, inner = row
+    return _node_tile(*row)
+
+
+_SOME = 8
+"""Tiles that one statement reads; an inclusion proof in a tree of 2^32 leaves needs no more."""
+_TILES = (
+    select(schema.tile.c.level, schema.tile.c.n, schema.tile.c.data, schema.tile_inner.c.data.label("inner"))
+    .select_from(
+        schema.tile.outerjoin(
+            schema.tile_inner,
+            (schema.tile_inner.c.level == schema.tile.c.level) & (schema.tile_inner.c.n == schema.tile.c.n),
+        )
+    )
+    .where(
+        or_(
+            *[
+                and_(schema.tile.c.level == bindparam(f"level{at}"), schema.tile.c.n == bindparam(f"n{at}"))
+                for at in range(_SOME)
+            ]
+        )
+    )
+)
+
+
+def read_node_tiles(store: Store, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], ExpandedTile | PackedTile]:
+    """Read some tiles, at most eight, with their inner nodes; what is not stored is not in the answer."""
+    values: dict[str, object] = {}
+    for at in range(_SOME):
+        values[f"level{at}"], values[f"n{at}"] = keys[min(at, len(keys) - 1)]
+    return {(level, n): _node_tile(data, inner) for level, n, data, inner in store.quick_all(_TILES, values)}
+
+
+def _node_tile(data: bytes, inner: bytes | None) -> ExpandedTile | PackedTile:
     return ExpandedTile(bytes(data)) if inner is None else PackedTile(bytes(data), bytes(inner))
 
 
