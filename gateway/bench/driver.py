@@ -29,7 +29,7 @@ VERIFY = "/gateway.v1.VerificationService/Verify"
 BATCH = "/gateway.v1.VerificationService/BatchVerify"
 ECHO = "/bench.Echo/Echo"
 ECHO_BATCH = "/bench.Echo/Batch"
-_OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 16 << 20)]
+CHANNEL_OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 16 << 20)]
 """Each channel is a connection of its own: connections are what the kernel shares out among processes."""
 
 
@@ -173,7 +173,7 @@ async def drive(order: Order) -> Report:
     async with AsyncExitStack() as stack:
         channels = []
         for _ in range(order.channels):
-            channel = aio.secure_channel(f"127.0.0.1:{order.port}", credentials, options=_OPTIONS)
+            channel = aio.secure_channel(f"127.0.0.1:{order.port}", credentials, options=CHANNEL_OPTIONS)
             channels.append(await stack.enter_async_context(channel))
             await channel.channel_ready()
         load = _Load(order, channels)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.bench.driver import Order, Report
+from gateway.bench import committing, driver
 from gateway.founding import House
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -61,15 +61,15 @@ def _server(command: list[str], log: Path) -> Iterator[Served]:
                 process.stdout.close()
 
 
-def drive(order: Order) -> Report:
+def drive(order: driver.Order | committing.Order) -> driver.Report:
     """Let a load generator carry out an order.
 
     Raises:
         subprocess.CalledProcessError: a call failed; what it said is on standard error.
     """
-    command = [sys.executable, "-m", "gateway.bench.driver"]
+    command = [sys.executable, "-m", type(order).__module__]
     done = subprocess.run(command, input=msgspec.json.encode(order), stdout=subprocess.PIPE, check=True)  # noqa: S603
-    return msgspec.json.decode(done.stdout, type=Report)
+    return msgspec.json.decode(done.stdout, type=driver.Report)
 
 
 def _family(pid: int) -> Iterator[int]:

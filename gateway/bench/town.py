@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,9 +50,10 @@ def build(home: Path, people: int) -> Path:
 
 
 def settle(home: Path, name: str, register: Path, *, workers: int = 1) -> Town:
-    """Found a house that asks the register."""
+    """Found a new house that asks the register."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=home))
     house = found(
-        home / name, now=datetime.now(UTC), sources=_SOURCES.format(file=register), listen="127.0.0.1:0"
+        folder / "var", now=datetime.now(UTC), sources=_SOURCES.format(file=register), listen="127.0.0.1:0"
     )  # fmt: skip
     text = house.config.read_text("utf-8")
     changed = text.replace("workers = 1 ", f"workers = {workers} ", 1)

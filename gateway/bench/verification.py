@@ -11,7 +11,7 @@ from pathlib import Path
 from gateway.bench.driver import BATCH, ECHO, VERIFY, Order, Report
 from gateway.bench.filling import fill
 from gateway.bench.processes import Served, drive, echo, gateway
-from gateway.bench.table import Line
+from gateway.bench.table import Line, Measured, compared
 from gateway.bench.town import Town, build, settle
 from gateway.config import load_settings
 
@@ -28,9 +28,9 @@ class Scale:
 
 def measure(home: Path, scale: Scale, tell: Callable[[str], object]) -> Iterator[Line]:
     """Measure in `home`; give the lines of the table as they are known."""
-    tell(f"making a register of {scale.people:,} people …")
     register = home / "civil.sqlite3"
     if not register.exists():
+        tell(f"making a register of {scale.people:,} people …")
         register = build(home, scale.people)
     town = settle(home, "one", register)
     with ExitStack() as stack:
@@ -74,15 +74,15 @@ class _Bench:
     limit: float = 0.0
     """Calls a second of Verify."""
 
-    def _rate(self, served: Served, town: Town, method: str, **more: float) -> tuple[float, float]:
+    def _rate(self, served: Served, town: Town, method: str, **more: float) -> Measured:
         """Items a second, and processor microseconds of the server for each."""
         before = served.cpu()
         report = _ask(served, town, method, seconds=self.scale.seconds, **more)
         return report.rate, 1e6 * (served.cpu() - before) / report.items
 
     def _turns(
-        self, one: Callable[[], tuple[float, float]], other: Callable[[], tuple[float, float]]
-    ) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+        self, one: Callable[[], Measured], other: Callable[[], Measured]
+    ) -> tuple[list[Measured], list[Measured]]:
         one()
         other()
         pairs = [(one(), other()) for _ in range(self.scale.rounds)]
@@ -94,7 +94,7 @@ class _Bench:
             lambda: self._rate(self.ours, self.town, VERIFY), lambda: self._rate(self.bare, self.town, ECHO)
         )
         self.limit = statistics.median(rate for rate, _ in mine)
-        return _compared("Verify, all on, one process", mine, "grpc.aio echo", theirs, "≥ 0.6")
+        return compared("Verify, all on, one process", mine, "grpc.aio echo", theirs, "≥ 0.6")
 
     def batches(self) -> Line:
         """Compare items a second in messages of 100 with calls a second."""
@@ -102,7 +102,7 @@ class _Bench:
             lambda: self._rate(self.ours, self.town, BATCH, items=100, callers=4),
             lambda: self._rate(self.ours, self.town, VERIFY),
         )
-        return _compared("BatchVerify, 100 a message", mine, "Verify", theirs, "≥ 4")
+        return compared("BatchVerify, 100 a message", mine, "Verify", theirs, "≥ 4")
 
     def latencies(self) -> Iterator[Line]:
         """Compare latencies at half the limit, calls being due at fixed times."""
@@ -126,26 +126,11 @@ class _Bench:
         mine, theirs = self._turns(
             lambda: self._rate(both, town, VERIFY), lambda: self._rate(self.ours, self.town, VERIFY)
         )
-        return _compared("Verify, two workers", mine, "one worker", theirs, "≥ 1.3")
+        return compared("Verify, two workers", mine, "one worker", theirs, "≥ 1.3")
 
     def growth(self, grown: Served, town: Town) -> Line:
         """Compare a long ledger with a short one."""
         mine, theirs = self._turns(
             lambda: self._rate(grown, town, VERIFY), lambda: self._rate(self.ours, self.town, VERIFY)
         )
-        return _compared(f"Verify, {self.scale.entries:,} entries", mine, "a short ledger", theirs, "≥ 0.9")
-
-
-def _compared(
-    what: str, mine: list[tuple[float, float]], beside: str, theirs: list[tuple[float, float]], target: str
-) -> Line:
-    ratios = [a / b for (a, _), (b, _) in zip(mine, theirs, strict=True)]
-    return Line(
-        what, _figure(mine), beside, _figure(theirs), f"{statistics.median(ratios):.2f}",
-        f"{min(ratios):.2f}–{max(ratios):.2f}", target,
-    )  # fmt: skip
-
-
-def _figure(measured: list[tuple[float, float]]) -> str:
-    rate, cost = (statistics.median(values) for values in zip(*measured, strict=True))
-    return f"{rate:,.0f}/s, {cost:,.0f} µs"
+        return compared(f"Verify, {self.scale.entries:,} entries", mine, "a short ledger", theirs, "≥ 0.9")
