@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PROTOS = $(shell cd proto && find connectors gateway ledger -name '*.proto' | sort)
 GENERATED = connectors/v1 gateway/v1 ledger/v1
 
-.PHONY: help run demo test check bench bench-ledger soak proto proto-check fmt lock clean
+.PHONY: help run demo test check bench bench-verify bench-commitments bench-ledger soak proto proto-check fmt lock clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +35,14 @@ check: $(VENV)/ready proto-check ## everything CI runs: format, lint, types, arr
 	cd proto && ../$(BIN)/buf format -d --exit-code . && ../$(BIN)/buf lint && ../$(BIN)/buf breaking . --against baseline.binpb
 	$(MAKE) test
 
-bench: $(VENV)/ready ## print the gateway's performance table, as ratios within one run
-	$(BIN)/chengxin bench
+bench: $(VENV)/ready ## print the gateway's performance table, small: ratios within one run
+	$(BIN)/python -m gateway.bench verification --people 20000 --entries 0 --rounds 3
+
+bench-verify: $(VENV)/ready ## print the same in full: a register of 10^6 people, a ledger of 10^6 entries; takes minutes
+	$(BIN)/python -m gateway.bench verification
+
+bench-commitments: $(VENV)/ready ## print the table of commitments
+	$(BIN)/python -m gateway.bench commitments --people 20000
 
 bench-ledger: $(VENV)/ready ## print the ledger's table; takes some minutes (a log of 10^6 entries, tiles of 10^7)
 	$(BIN)/python -m ledger.bench

@@ -361,16 +361,6 @@ def demo(story: bool, home: Path | None, people: int, seed: int) -> None:
     sys.exit(stay(home or Path("var/demo"), people=people, seed=seed))
 
 
-@cli.command()
-def bench() -> None:
-    """Print the performance table, as ratios within one run on this machine."""
-    from rich.console import Console
-
-    from gateway.bench import main as measure
-
-    measure(Console())
-
-
 def _settings(config: Path) -> Settings:
     from gateway.config import load_settings
 

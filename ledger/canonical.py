@@ -21,7 +21,8 @@ _LARGEST = (1 << 53) - 1
 _DEEPEST = 64
 _SCALARS = frozenset({str, bool, type(None)})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+_newest_second = (0, "1970-01-01T00:00:00")
+"""The second that was written last, as its number and its text: times to be written come in their order."""
 _AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
 
@@ -103,15 +104,31 @@ def format_time(at: datetime) -> str:
     Raises:
         ValueError: the time has no zone.
     """
+    return stamp(at)[1]
+
+
+def stamp(at: datetime) -> tuple[int, str]:
+    """Give an aware time both as microseconds since 1970 and as `format_time` writes it.
+
+    Raises:
+        ValueError: the time has no zone.
+    """
+    global _newest_second  # noqa: PLW0603  replaced as a whole, so that threads can only miss it
     if at.tzinfo is None:
         raise ValueError("a time without a zone")
-    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
-    return utc.isoformat(timespec="microseconds")[:26] + "Z"
+    passed = at - _EPOCH
+    second, rest = passed.days * 86_400 + passed.seconds, passed.microseconds
+    known, text = _newest_second
+    if second != known:
+        text = (_EPOCH + timedelta(seconds=second)).isoformat()[:19]
+        _newest_second = (second, text)
+    return second * 1_000_000 + rest, f"{text}.{rest:06d}Z"
 
 
 def microseconds(at: datetime) -> int:
     """Count the microseconds from 1970 UTC to an aware time, exactly."""
-    return (at - _EPOCH) // _MICROSECOND
+    passed = at - _EPOCH
+    return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
 
 
 def from_microseconds(count: int) -> datetime:

@@ -30,10 +30,11 @@ from ledger.log.reader import LogReader, read_entry
 from ledger.log.remembered import Remembered
 from ledger.log.store import Store, open_store, read_checkpoint_note, read_covering_note, read_head
 from ledger.log.tiles import TileCache
-from ledger.merkle import hash_leaf, prove_inclusion, verify_inclusion
+from ledger.merkle import hash_leaf, verify_inclusion
 from ledger.publication.resources import Publication
 from ledger.receipt import format_receipt
 from ledger.records.codec import decode_entry
+from ledger.records.projections import RecordRow
 from ledger.records.register import Register
 from ledger.sharing.client import SharedAppender
 from ledger.vault import Erased, MasterKeys, Vault, VaultGroup, read_document, read_documents
@@ -70,7 +71,9 @@ class Ledger:
             head = read_head(connection)
             load_tree(connection, head, identity)
         # On SQLite a question costs less than a thread hop, and never waits for a lock.
-        self._lookups = Lookups(self._look_up, None if store.database.name == "sqlite" else self._pool)
+        pool = None if store.database.name == "sqlite" else self._pool
+        self._lookups = Lookups(self._look_up, pool)
+        self._holders = Lookups(self._register.holders, pool)
         self._published, self._witnessed = Milestone(head.published), Milestone()
         self._appender: Appender | SharedAppender
         self._progress: Publisher | Follower | None = None
@@ -228,7 +231,14 @@ class Ledger:
 
     async def find(self, key: bytes) -> Replay | None:
         """Tell what an idempotency key was used for; what is asked in one turn of the loop is one question."""
-        return await self._lookups.find(key)
+        return (await self._lookups.find((key,))).get(key)
+
+    async def holders(self, keys: Sequence[bytes]) -> Mapping[bytes, RecordRow]:
+        """Tell which records hold some claims, by claim; what is asked in one turn of the loop is one question.
+
+        Claims nobody holds are not in the answer; those that others asked about at the same moment may be.
+        """
+        return await self._holders.find(keys)
 
     def _look_up(self, keys: Sequence[bytes]) -> dict[bytes, Replay]:
         return read_replays(self._store.quick_many(schema.idempotency, "key", keys))
@@ -246,11 +256,10 @@ class Ledger:
         with self._store.reading() as connection:
             note = read_covering_note(connection, first + count, witnessed=witnessed)
             checkpoint = open_checkpoint(note, self._identity.verifiers, self._identity.origin)
-            nodes = self._reader.node
             entries, receipts = [], []
             for index in range(first, first + count):
                 leaf = read_entry(connection, index)
-                proof = prove_inclusion(index, checkpoint.size, nodes)
+                proof = self._reader.prove(index, checkpoint.size)
                 _require_sound(leaf, index, checkpoint.size, proof, checkpoint.root)
                 entries.append(_sequenced(index, leaf))
                 receipts.append(format_receipt(leaf, index, proof, note))
@@ -267,7 +276,7 @@ class Ledger:
             note = read_head(connection).note if size is None else read_checkpoint_note(connection, size)
             leaf = read_entry(connection, index)
             checkpoint = open_checkpoint(note, self._identity.verifiers, self._identity.origin)
-            proof = prove_inclusion(index, checkpoint.size, self._reader.node)
+            proof = self._reader.prove(index, checkpoint.size)
         _require_sound(leaf, index, checkpoint.size, proof, checkpoint.root)
         return format_receipt(leaf, index, proof, note)
 

@@ -1,7 +1,7 @@
 """Batch: verify many applicants on one stream, in bounded memory however long it is.
 
 Each question is verified as alone; those under way at the same time share what can be shared by themselves: reads of
-the ledger (`JoinedRead`), calls to the sources (`Together`), and the commit of their entries. At most `in_flight`
+the ledger (`ledger.holders`), calls to the sources (`Together`), and the commit of their entries. At most `in_flight`
 questions are under way or answered and not yet taken; the next is begun, and the next message read, when there is room.
 """
 

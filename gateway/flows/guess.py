@@ -27,7 +27,6 @@ from datetime import date, datetime, timedelta
 
 from connectors.connector import Claim, Value
 from gateway.errors import GuessBudgetSpent
-from gateway.flows.joined_read import JoinedRead
 from gateway.rules.plan import Plan
 from ledger import BlindIndex, Ledger, RecordRow
 from ledger.canonical import Json, canonical
@@ -73,8 +72,7 @@ class GuessBudget:
         self._budget = budget
         self._window = window
         self._now = now
-        register = ledger.register()
-        self._holders: JoinedRead[RecordRow] = JoinedRead(lambda keys: ledger.read(lambda: register.holders(keys)))
+        self._holders = ledger.holders
         self._asking: dict[bytes, Counter[bytes]] = {}
         """For each fact of a person: the claims that are being asked about now, and how often each."""
         self._looking: dict[bytes, list[_Look]] = {}

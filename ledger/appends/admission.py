@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from ledger.appends.values import Draft, Submission
-from ledger.canonical import format_time, microseconds
+from ledger.canonical import stamp
 from ledger.errors import SubmissionError
 from ledger.records.codec import entry_parts, is_policy
 from ledger.records.commitments import PUBLIC_GROUP, commit_groups
@@ -36,8 +36,10 @@ class AdmittedDraft(NamedTuple):
     """The entry's bytes up to the value of `prev`."""
     between: bytes
     """The entry's bytes from there to the value of `seq`."""
-    first_leaf: bytes | None
-    """The whole entry if it is its record's first; None if no record begins with this kind."""
+    opens: tuple[int, int] | None
+    """Family and state if the entry is its record's first; None if no record begins with this kind."""
+    first_leaf: bytes
+    """The whole entry if it is its record's first."""
     first_hash: bytes
     sealed: SealedDocument | None
 
@@ -62,8 +64,8 @@ def admit(submission: Submission, vault: Vault, entropy: Callable[[int], bytes])
         SubmissionError: naming every mistake, by field and never by value.
     """
     mistakes = _wrong_submission(submission)
-    at, once = submission.at, submission.idempotency
-    at_text = "" if mistakes else format_time(at)
+    once = submission.idempotency
+    at, at_text = (0, "") if mistakes else stamp(submission.at)
     drafts: list[AdmittedDraft] = []
     for number, draft in enumerate(submission.drafts):
         wrong = _wrong_draft(draft)
@@ -76,7 +78,7 @@ def admit(submission: Submission, vault: Vault, entropy: Callable[[int], bytes])
         raise SubmissionError(mistakes)
     return Admitted(
         tuple(drafts),
-        microseconds(at),
+        at,
         None if once is None else (once.key, once.body_digest),
         submission.claim_keys,
         submission.release_keys,
@@ -153,9 +155,9 @@ def _admit_draft(
         if not mistakes:
             sealed = vault.seal(record, document)
     before, between = entry_parts(kind, record, at, draft.policy, commits)
-    first, first_hash = None, b""
-    if kind in OPENS:
-        first = before + b"null" + between + b'0,"v":1}'
+    opens, first, first_hash = OPENS.get(kind), b"", b""
+    if opens is not None:
+        first = b'%snull%s0,"v":1}' % (before, between)
         first_hash = sha256(b"\x00" + first).digest()
-    admitted = AdmittedDraft(kind, record, draft.expect_state, facts, before, between, first, first_hash, sealed)
-    return admitted, mistakes
+    expect = draft.expect_state
+    return AdmittedDraft(kind, record, expect, facts, before, between, opens, first, first_hash, sealed), mistakes

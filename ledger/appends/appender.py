@@ -44,6 +44,8 @@ class Appender:
         self._gates: WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Waiting]] = WeakKeyDictionary()
         self._last: tuple[asyncio.AbstractEventLoop | None, list[_Waiting]] = (None, [])
         self._changed = threading.Condition()
+        self._committing = threading.Lock()
+        """Held by whoever commits: the commit thread, or a lone caller that blocks anyway."""
         self._closed = False
         self._damage: LedgerDamaged | None = None
         self._thread = threading.Thread(target=self._run, name="ledger-commit", daemon=True)
@@ -71,7 +73,20 @@ class Appender:
         return future
 
     def append_blocking(self, admitted: Admitted) -> Appended | Replay:
-        """Append and block this thread until it is durable."""
+        """Append and block this thread until it is durable.
+
+        Alone, a caller commits here and waits for nothing but its own commit: two hand-overs between threads would cost
+        as much again.
+        """
+        if not self._queue and self._committing.acquire(blocking=False):
+            try:
+                self._require_open(0)
+                answer = self._answer([admitted])[0]
+            finally:
+                self._committing.release()
+            if isinstance(answer, LedgerError):
+                raise answer
+            return answer
         future: Future[Appended | Replay] = Future()
         with self._changed:
             self._require_open(0)
@@ -99,6 +114,8 @@ class Appender:
             self._closed = True
             self._changed.notify()
         self._thread.join()
+        with self._committing:
+            return  # what a lone caller was committing is durable as well
 
     def _require_open(self, waiting: int) -> None:
         if self._damage is not None:
@@ -130,10 +147,11 @@ class Appender:
                 self._jobs.clear()
             if not batch and not jobs:
                 return
-            for job, done in jobs:
-                _run_job(job, done)
-            if batch:
-                _resolve(batch, self._answer(batch))
+            with self._committing:
+                for job, done in jobs:
+                    _run_job(job, done)
+                answers = self._answer([waiting.admitted for waiting in batch]) if batch else []
+            _resolve(batch, answers)
 
     def _take(self) -> list[_Waiting]:
         """Take what waits, up to the first submission that erases: its batch ends with it, so that what comes
@@ -146,9 +164,9 @@ class Appender:
                 break
         return batch
 
-    def _answer(self, batch: Sequence[_Waiting]) -> list[Answer]:
+    def _answer(self, batch: Sequence[Admitted]) -> list[Answer]:
         try:
-            committed = self._commit([waiting.admitted for waiting in batch])
+            committed = self._commit(batch)
         except LedgerDamaged as damage:
             self._stop(damage)
             return [damage] * len(batch)

@@ -37,10 +37,7 @@ class Planned(NamedTuple):
     entries: int
 
 
-class _Placed(NamedTuple):
-    sequenced: Sequenced
-    draft: AdmittedDraft
-    row: StoredRow
+_Placed = tuple[Sequenced, AdmittedDraft, StoredRow]
 
 
 class Plan:
@@ -50,7 +47,8 @@ class Plan:
         self.first = self.size = known.size
         self._known = known
         self._hashes: dict[bytes, bytes] = {}
-        self._replays: dict[bytes, Replay] = {}
+        self._used: dict[bytes, tuple[bytes, bytes, int, int]] = {}
+        """Rows of `once_rows` by their keys."""
         self.entries: list[Sequenced] = []
         self.entry_rows: list[tuple[int, bytes | None, bytes]] = []
         self.key_rows: list[tuple[int, int, bytes, None]] = []
@@ -75,17 +73,15 @@ class Plan:
             if replay is not None:
                 return replay
         claims = self._claim(admitted) if admitted.claim_keys or admitted.release_keys else None
-        if len(admitted.drafts) == 1:
-            placed = [self._place(admitted.drafts[0], admitted.at, self.size, ())]
-        else:
-            placed = []
-            for number, draft in enumerate(admitted.drafts):
-                placed.append(self._place(draft, admitted.at, self.size + number, placed))
+        placed: list[_Placed] = []
+        for index, draft in enumerate(admitted.drafts, self.size):
+            placed.append(self._place(draft, admitted.at, index, placed))
         return self._accept(admitted, placed, claims)
 
     def _replay(self, once: tuple[bytes, bytes]) -> Replay | None:
         key, digest = once
-        replay = self._replays.get(key) or self._known.replays.get(key)
+        used = self._used.get(key)
+        replay = self._known.replays.get(key) if used is None else Replay(*used[1:])
         if replay is not None and replay.body_digest != digest:
             raise IdempotencyConflict(replay.first_idx)
         return replay
@@ -104,30 +100,22 @@ class Plan:
 
     def _place(self, draft: AdmittedDraft, at: int, index: int, before: Iterable[_Placed]) -> _Placed:
         record = draft.record
-        row, newest = self._newest(record, before)
+        row = self.rows.get(record) or self._known.rows.get(record)
+        newest = None
+        for sequenced, other, changed in before:
+            if other.record == record:
+                row, newest = changed, sequenced.leaf_hash
         if draft.expect_state is not None and (row is None or STATE_NAMES[row.state] not in draft.expect_state):
             raise TransitionRefused(record, None if row is None else STATE_NAMES[row.state], draft.kind)
         if row is None:
-            row = open_row(record, draft.kind, index, at, draft.facts)
-            leaf, leaf_hash = draft.first_leaf or b"", draft.first_hash
-        else:
-            row = fold(row, draft.kind, index, at, draft.facts)
-            leaf = later_entry(draft.before, newest, draft.between, row.seq)
-            leaf_hash = hash_leaf(leaf)
-        return _Placed(Sequenced(index, leaf, leaf_hash), draft, row)
-
-    def _newest(self, record: bytes, before: Iterable[_Placed]) -> tuple[StoredRow | None, bytes]:
-        """Find the state of a record and the hash of its newest entry, those placed just now included."""
-        row, newest = None, b""
-        for placed in before:
-            if placed.row.record == record:
-                row, newest = placed.row, placed.sequenced.leaf_hash
-        if row is None:
-            row = self.rows.get(record)
-            if row is None:
-                row = self._known.rows.get(record)
-            newest = self._hashes.get(record) or self._known.hashes.get(record, b"")
-        return row, newest
+            if draft.opens is None:
+                raise TransitionRefused(record, None, draft.kind)
+            opened = open_row(record, draft.opens, index, at, draft.facts)
+            return Sequenced(index, draft.first_leaf, draft.first_hash), draft, opened
+        row = fold(row, draft.kind, index, at, draft.facts)
+        newest = newest or self._hashes.get(record) or self._known.hashes[record]
+        leaf = later_entry(draft.before, newest, draft.between, row.seq)
+        return Sequenced(index, leaf, hash_leaf(leaf)), draft, row
 
     def _accept(self, admitted: Admitted, placed: list[_Placed], claims: dict[bytes, bytes | None] | None) -> Planned:
         first = self.size
@@ -147,8 +135,8 @@ class Plan:
             self._forget(admitted.erase)
         if admitted.once is not None:
             key, digest = admitted.once
-            self._replays[key] = Replay(digest, first, len(placed))
-            self.once_rows.append((key, digest, first, len(placed)))
+            used = self._used[key] = (key, digest, first, len(placed))
+            self.once_rows.append(used)
         return Planned(first, len(placed))
 
     def _forget(self, records: Iterable[bytes]) -> None:

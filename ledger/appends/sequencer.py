@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, literal_column
+from sqlalchemy import Connection, bindparam, literal_column, select
 from sqlalchemy.exc import DBAPIError
 
 from ledger.appends.admission import Admitted
@@ -51,6 +51,33 @@ class Committed(NamedTuple):
     note: bytes
 
 
+class _Marks(NamedTuple):
+    """The greatest record id and the greatest idempotency key in the store: what is greater need not be looked up.
+
+    Both begin with their time, so that of what is new hardly anything is smaller.
+    """
+
+    record: bytes
+    key: bytes
+
+    def after(self, plan: Plan) -> _Marks:
+        """Tell the marks once a plan is committed."""
+        record = max(plan.rows, default=b"")
+        key = max([row[0] for row in plan.once_rows], default=b"")
+        return _Marks(max(self.record, record), max(self.key, key))
+
+
+_NO_MARKS = _Marks(b"", b"")
+
+
+def _read_marks(connection: Connection) -> _Marks:
+    greatest = [
+        connection.execute(select(column).order_by(column.desc()).limit(1)).scalar()
+        for column in (schema.record.c.record, schema.idempotency.c.key)
+    ]
+    return _Marks(*[bytes(value or b"") for value in greatest])
+
+
 class Sequencer:
     """Commits batches. Belongs to one thread; memory is trusted only as far as the head row agrees with it.
 
@@ -74,6 +101,7 @@ class Sequencer:
         self._inline = inline
         self._tree: TileTree | None = None
         self._root = b""
+        self._marks = _NO_MARKS
         self._newest: Checkpoint | None = None
 
     def commit(self, batch: Sequence[Admitted]) -> Committed:
@@ -102,12 +130,13 @@ class Sequencer:
         with self._store.writing() as connection:
             head = lock_head(self._store.database, connection)
             tree = self._tree_at(connection, head)
-            plan = Plan(_known(self._store.database, connection, head.size, batch))
+            plan = Plan(_known(self._store.database, connection, head.size, batch, self._marks))
             decided = [_decide(plan, admitted) for admitted in batch]
             if plan.entries:
                 note = self._extend(connection, tree, head, plan)
                 if note is not None:
                     paths = batch_paths(tree, self._root, [entry.leaf_hash for entry in plan.entries])
+        self._marks = self._marks.after(plan)
         self._newest = Checkpoint(origin=self._identity.origin, size=tree.size, root=self._root)
         self._keep_tiles(tree.settle())
         return Committed([_conclude(made, plan, paths) for made in decided], note or b"")
@@ -116,6 +145,7 @@ class Sequencer:
         tree = self._tree
         if tree is None or tree.size != head.size:
             tree = load_tree(connection, head, self._identity)
+            self._marks = _read_marks(connection)
             if self._newest is not None:  # a fail-over may have lost what this process has given receipts for
                 require_prefix(self._newest, "this process", head.size, head.root, tree.node)
         elif self._root != head.root:
@@ -128,10 +158,9 @@ class Sequencer:
     def _extend(self, connection: Connection, tree: TileTree, head: Head, plan: Plan) -> bytes | None:
         tree.extend([entry.leaf_hash for entry in plan.entries])
         self._root = tree.root()
-        self._write(connection, tree, plan)
-        return self._advance(connection, head, tree.size)
+        return self._write(connection, tree, head, plan)
 
-    def _write(self, connection: Connection, tree: TileTree, plan: Plan) -> None:
+    def _write(self, connection: Connection, tree: TileTree, head: Head, plan: Plan) -> bytes | None:
         insert = self._store.database.insert_many
         insert(connection, schema.entry, plan.entry_rows)
         new = [row for row in plan.rows.values() if row.first_idx >= plan.first]
@@ -143,17 +172,21 @@ class Sequencer:
         insert(connection, schema.vault_key, plan.key_rows)
         insert(connection, schema.vault_document, plan.document_rows)
         insert(connection, schema.idempotency, plan.once_rows)
+        if plan.claims:
+            _write_claims(connection, plan)
+        if plan.erase:
+            erase_documents(connection, plan.erase, format_time(self._now()))
         tiles = tree.pending()
         with self._store.database.together(connection):
             insert(connection, schema.record, changed, _RECORDS)
             insert(connection, schema.tile, [(t.level, t.n, t.width, t.data) for t in tiles], _TILES)
             insert(connection, schema.tile_inner, [(t.level, t.n, t.inner) for t in tiles if t.inner], _INNER)
-        if plan.claims:
-            _write_claims(connection, plan)
-        if plan.erase:
-            erase_documents(connection, plan.erase, format_time(self._now()))
+            note, advanced = self._advance(connection, head, tree.size)
+        if advanced.rowcount != 1:
+            raise LedgerDamaged("the head moved while it was locked")
+        return note
 
-    def _advance(self, connection: Connection, head: Head, size: int) -> bytes | None:
+    def _advance(self, connection: Connection, head: Head, size: int) -> tuple[bytes | None, Any]:
         values: dict[str, object] = {"old_size": head.size, "size": size, "root": self._root}
         note = None
         if self._inline:
@@ -163,9 +196,7 @@ class Sequencer:
             self._store.database.insert_many(connection, schema.checkpoint, [signed])
             values |= {"published": size, "note": note}
         statement = _ADVANCE if note is None else _ADVANCE_PUBLISHED
-        if self._store.database.run(connection, statement, values).rowcount != 1:
-            raise LedgerDamaged("the head moved while it was locked")
-        return note
+        return note, self._store.database.run(connection, statement, values)
 
 
 def load_tree(connection: Connection, head: Head, identity: Identity) -> TileTree:
@@ -187,19 +218,26 @@ def load_tree(connection: Connection, head: Head, identity: Identity) -> TileTre
     return tree
 
 
-def _known(database: Database, connection: Connection, size: int, batch: Sequence[Admitted]) -> Known:
-    records = {draft.record for admitted in batch for draft in admitted.drafts}
-    once = [admitted.once[0] for admitted in batch if admitted.once is not None]
+def _known(database: Database, connection: Connection, size: int, batch: Sequence[Admitted], marks: _Marks) -> Known:
+    highest, newest_key = marks
+    records = {draft.record for admitted in batch for draft in admitted.drafts if draft.record <= highest}
+    once = [one.once[0] for one in batch if one.once is not None and one.once[0] <= newest_key]
     keys: set[bytes] = set()
     for admitted in batch:
-        records.update(admitted.erase)
-        keys.update([key for key, _ in admitted.claim_keys])
-    found = [stored_row(row) for row in database.select_many(connection, schema.record, "record", list(records))]
-    known = Known(size=size, rows={row.record: row for row in found})
-    if found:
+        if admitted.erase or admitted.claim_keys:
+            records.update(admitted.erase)
+            keys.update([key for key, _ in admitted.claim_keys])
+    known = Known(size=size)
+    if records:
+        rows = database.select_many(connection, schema.record, "record", list(records))
+        known.rows = {row.record: row for row in map(stored_row, rows)}
+    if known.rows:
+        found = known.rows.values()
         newest = {row.last_idx: row.record for row in found}
         entries = database.select_many(connection, schema.entry, "idx", list(newest))
         known.hashes = {newest[idx]: hash_leaf(bytes(leaf)) for idx, _, leaf in entries}
+        if len(known.hashes) != len(known.rows):
+            raise LedgerDamaged("the newest entry of a record is missing")
     if once:
         known.replays = read_replays(database.select_many(connection, schema.idempotency, "key", once))
     if keys:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 ROUNDS = 5
@@ -67,6 +67,23 @@ def rate(act: Callable[[], int], seconds: float = SECONDS) -> float:
     done, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
         done += act()
+    return done / (time.perf_counter() - started)
+
+
+async def work_off(acts: Sequence[Callable[[], Awaitable[int]]], callers: int) -> float:
+    """Do what was prepared, from many callers, each taking the next as soon as it is answered; things a second."""
+    import asyncio
+
+    done, left = 0, iter(acts)
+    started = time.perf_counter()
+
+    async def caller() -> None:
+        nonlocal done
+        for act in left:
+            count = await act()  # before `done` is read: others add to it meanwhile
+            done += count
+
+    await asyncio.gather(*(caller() for _ in range(callers)))
     return done / (time.perf_counter() - started)
 
 

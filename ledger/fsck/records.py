@@ -21,6 +21,7 @@ from ledger.merkle import hash_leaf
 from ledger.records.chains import facts_of
 from ledger.records.codec import Entry, decode_entry
 from ledger.records.commitments import VaultGroup, commit_group
+from ledger.records.lifecycle import opening
 from ledger.records.projections import StoredRow, fold, forget, open_row
 from ledger.records.rows import stored_row
 from ledger.vault import MasterKeys, SealedDocument, Vault
@@ -213,7 +214,7 @@ class _Chain:
             raise LedgerDamaged("the entry does not continue the chain of its record")
         facts = facts_of(open_document(stored, entry, self._vault))
         if row is None:
-            self.row = open_row(entry.record, entry.kind, stored.idx, at, facts)
+            self.row = open_row(entry.record, opening(entry.record, entry.kind), stored.idx, at, facts)
         else:
             self.row = fold(row, entry.kind, stored.idx, at, facts)
         self._newest = hash_leaf(stored.leaf)

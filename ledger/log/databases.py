@@ -72,6 +72,10 @@ class Database(Protocol):
         """Select the rows (all columns, in order) whose column `key` has one of the values, through the driver."""
         ...
 
+    def begin(self, connection: Connection) -> None:
+        """Begin a writing transaction through the driver; in SQLite it takes the write lock at once."""
+        ...
+
     def run(self, connection: Connection, statement: ClauseElement, values: Mapping[str, object]) -> Any:
         """Run a statement that is used for every batch through the driver; returns its cursor.
 
@@ -224,6 +228,11 @@ class SqliteDatabase:
             found += driver.execute(_select_text(table, key, f"IN ({','.join('?' * width)})"), some).fetchall()
         return found
 
+    def begin(self, connection: Connection) -> None:
+        """Take the write lock now: a transaction that took it later could find its snapshot outdated."""
+        driver: Any = connection.connection.driver_connection
+        driver.execute("BEGIN IMMEDIATE")
+
     def run(self, connection: Connection, statement: ClauseElement, values: Mapping[str, object]) -> Any:
         """Run a compiled statement with positional values."""
         text, order = _compiled(statement, connection.dialect)
@@ -273,7 +282,9 @@ def _on_connect(engine: Engine, *pragmas: str) -> None:
 
 def _begin_with(engine: Engine, statement: str) -> None:
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(statement)
+        driver: Any = connection.connection.driver_connection
+        if not driver.in_transaction:  # one that was begun through the driver is SQLAlchemy's as well
+            driver.execute(statement)
 
     event.listen(engine, "begin", begin)
 
@@ -343,6 +354,9 @@ class PostgresDatabase:
         driver: Any = connection.connection.driver_connection
         with driver.cursor() as cursor:
             return list(cursor.execute(_select_text(table, key, "= ANY(%b)"), [list(values)]).fetchall())
+
+    def begin(self, connection: Connection) -> None:
+        """Do nothing: the driver begins a transaction with the first statement."""
 
     def run(self, connection: Connection, statement: ClauseElement, values: Mapping[str, object]) -> Any:
         """Run a compiled statement with named values."""

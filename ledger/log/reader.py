@@ -8,8 +8,8 @@ from sqlalchemy import Connection, func, select
 
 from ledger.errors import EntryMissing, LedgerDamaged
 from ledger.log import schema
-from ledger.log.store import Store, read_checkpoint_note, read_head, read_node_tile
-from ledger.log.tiles import ExpandedTile, PackedTile, TileCache
+from ledger.log.store import Store, read_checkpoint_note, read_head, read_node_tile, read_node_tiles
+from ledger.log.tiles import ExpandedTile, PackedTile, TileCache, proof_tiles
 from ledger.merkle import prove_consistency, prove_inclusion
 
 
@@ -39,6 +39,14 @@ class LogReader:
     def inclusion(self, index: int, size: int) -> list[bytes]:
         """Prove that an entry is in the tree of `size`, which may not exceed what is committed."""
         self._require_committed(size)
+        return self.prove(index, size)
+
+    def prove(self, index: int, size: int) -> list[bytes]:
+        """Prove that an entry is in the tree of `size`, which the caller knows to be committed."""
+        missing = self._cache.missing(proof_tiles(index, size))
+        if len(missing) > 1:  # one question for all of them; a single one is read on the way
+            for key, tile in read_node_tiles(self._store, missing).items():
+                self._cache.put(key, tile)
         return prove_inclusion(index, size, self.node)
 
     def consistency(self, old: int, new: int) -> list[bytes]:

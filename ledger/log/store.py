@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ClauseElement, Connection, Engine, Table, bindparam, inspect, literal_column, select
+from sqlalchemy import ClauseElement, Connection, Engine, Table, and_, bindparam, inspect, literal_column, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from ledger.canonical import format_time
@@ -83,6 +83,10 @@ class Store:
         """
         return self._quickly(lambda connection: self.database.run(connection, statement, values).fetchone())
 
+    def quick_all(self, statement: ClauseElement, values: Mapping[str, object]) -> list[Any]:
+        """Run a question for a few rows in the manner of `quick`."""
+        return self._quickly(lambda connection: self.database.run(connection, statement, values).fetchall())
+
     def quick_many(self, table: Table, key: str, values: Sequence[object]) -> list[Any]:
         """Select rows as `Database.select_many` does, in the manner of `quick`."""
         return self._quickly(lambda connection: self.database.select_many(connection, table, key, values))
@@ -123,14 +127,25 @@ class Store:
         connection = self._connection
         if connection is None or connection.closed or connection.invalidated:
             connection = self._connection = self._writer.connect()
+        # Begun and ended through the driver, for SQLAlchemy's own transaction costs more than a small commit; what is
+        # executed through SQLAlchemy meanwhile takes part.
+        driver: Any = connection.connection.driver_connection
         try:
-            with connection.begin():
-                yield connection
+            self.database.begin(connection)
+            yield connection
+            driver.commit()
         except self.database.errors:
             # The driver was used directly: SQLAlchemy has not seen whether the connection is still good.
             connection.invalidate()
             connection.close()
             raise
+        except BaseException:
+            with suppress(self.database.errors):  # what failed first is told; a connection that is gone has rolled back
+                driver.rollback()
+            raise
+        finally:
+            if not connection.closed and not connection.invalidated and connection.in_transaction():
+                connection.rollback()  # SQLAlchemy's side of it only: the driver has none left
 
     def close(self) -> None:
         """Close every connection and release the writer's lock."""
@@ -208,7 +223,39 @@ def read_node_tile(store: Store, level: int, n: int) -> ExpandedTile | PackedTil
     row = store.quick(_TILE, {"level": level, "n": n})
     if row is None:
         raise LedgerDamaged(f"tile {n} of level {level} is missing")
-    data, inner = row
+    return _node_tile(*row)
+
+
+_SOME = 8
+"""Tiles that one statement reads; an inclusion proof in a tree of 2^32 leaves needs no more."""
+_TILES = (
+    select(schema.tile.c.level, schema.tile.c.n, schema.tile.c.data, schema.tile_inner.c.data.label("inner"))
+    .select_from(
+        schema.tile.outerjoin(
+            schema.tile_inner,
+            (schema.tile_inner.c.level == schema.tile.c.level) & (schema.tile_inner.c.n == schema.tile.c.n),
+        )
+    )
+    .where(
+        or_(
+            *[
+                and_(schema.tile.c.level == bindparam(f"level{at}"), schema.tile.c.n == bindparam(f"n{at}"))
+                for at in range(_SOME)
+            ]
+        )
+    )
+)
+
+
+def read_node_tiles(store: Store, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], ExpandedTile | PackedTile]:
+    """Read some tiles, at most eight, with their inner nodes; what is not stored is not in the answer."""
+    values: dict[str, object] = {}
+    for at in range(_SOME):
+        values[f"level{at}"], values[f"n{at}"] = keys[min(at, len(keys) - 1)]
+    return {(level, n): _node_tile(data, inner) for level, n, data, inner in store.quick_all(_TILES, values)}
+
+
+def _node_tile(data: bytes, inner: bytes | None) -> ExpandedTile | PackedTile:
     return ExpandedTile(bytes(data)) if inner is None else PackedTile(bytes(data), bytes(inner))
 
 

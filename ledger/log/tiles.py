@@ -97,6 +97,18 @@ class StoredTile:
     """The rows above the bottom row, if the tile is full."""
 
 
+def proof_tiles(index: int, size: int) -> list[tuple[int, int]]:
+    """List the tiles, `(level, n)`, that an inclusion proof of `index` in the tree of `size` is read from."""
+    tiles: list[tuple[int, int]] = []
+    level = 0
+    while size >> (HEIGHT * level):
+        last = ((size >> (HEIGHT * level)) - 1) // WIDTH
+        own = index >> (HEIGHT * (level + 1))
+        tiles += [(level, n) for n in sorted({min(own, last), last})]
+        level += 1
+    return tiles
+
+
 def locate(level: int, index: int) -> tuple[int, int, int, int]:
     """Find the node `index` of tree level `level`: tile level, tile number, row and position inside the tile."""
     tile_level, row = divmod(level, HEIGHT)
@@ -211,6 +223,10 @@ class TileCache:
         self._capacity = capacity
         self._tiles: OrderedDict[tuple[int, int], ExpandedTile | PackedTile] = OrderedDict()
         self._guard = threading.Lock()
+
+    def missing(self, keys: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Tell which tiles are not kept."""
+        return [key for key in keys if key not in self._tiles]
 
     def put(self, key: tuple[int, int], tile: ExpandedTile | PackedTile) -> None:
         """Keep a tile."""

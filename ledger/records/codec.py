@@ -72,9 +72,9 @@ def entry_parts(kind: str, record: bytes, at: str, policy: str, commits: Mapping
     `before + prev + between + seq + ',"v":1}'` is the canonical form: no part can hold a character that JSON escapes,
     and `commits` must be in the order of its names.
     """
-    listed = ",".join([f'"{group}":"{commit}"' for group, commit in commits.items()])
+    listed = ",".join([f'"{group}":"{commit}"' for group, commit in commits.items()]) if commits else ""
     before = f'{{"at":"{at}","commits":{{{listed}}},"kind":"{kind}","policy":"{policy}","prev":'
-    return before.encode(), b',"record":"%s","seq":' % record.hex().encode()
+    return before.encode(), f',"record":"{record.hex()}","seq":'.encode()
 
 
 def later_entry(before: bytes, prev: bytes, between: bytes, seq: int) -> bytes:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from ledger.canonical import Json, format_time, microseconds, parse_time
-from ledger.records.lifecycle import next_state, opening
+from ledger.records.lifecycle import next_state
 
 FACTS_GROUP = "facts"
 """The reserved group of a vaulted document under which the facts of the projection are kept."""
@@ -116,13 +116,9 @@ def read_facts(stored: Mapping[str, Json]) -> Facts:
     return read
 
 
-def open_row(record: bytes, kind: str, idx: int, at: int, facts: Facts) -> StoredRow:
-    """Begin a record with its first entry, made at `at` (microseconds).
-
-    Raises:
-        TransitionRefused: no record begins with this kind.
-    """
-    family, state = opening(record, kind)
+def open_row(record: bytes, opens: tuple[int, int], idx: int, at: int, facts: Facts) -> StoredRow:
+    """Begin a record with its first entry, made at `at` (microseconds); `opens` are its family and state."""
+    family, state = opens
     if not facts:
         return StoredRow(record, family, state, 0, idx, idx, at, at)
     return StoredRow(record, family, state, 0, idx, idx, at, at, **facts)

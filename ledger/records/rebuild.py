@@ -17,6 +17,7 @@ from ledger.log.store import Store, lock_head
 from ledger.merkle import hash_leaf
 from ledger.records.chains import facts_of
 from ledger.records.codec import Entry, decode_entry
+from ledger.records.lifecycle import opening
 from ledger.records.projections import Facts, StoredRow, fold, forget, open_row
 from ledger.records.rows import stored_row
 from ledger.vault import SealedDocument, Vault
@@ -81,7 +82,7 @@ def _follow(row: StoredRow | None, read: _Read) -> StoredRow:
     at = microseconds(read.entry.at)
     try:
         if row is None:
-            return open_row(read.entry.record, read.entry.kind, read.idx, at, read.facts)
+            return open_row(read.entry.record, opening(read.entry.record, read.entry.kind), read.idx, at, read.facts)
         return fold(row, read.entry.kind, read.idx, at, read.facts)
     except TransitionRefused as refusal:
         raise LedgerDamaged(f"entry {read.idx}: {refusal}") from refusal

@@ -16,6 +16,8 @@ from ledger.appends.values import Accepted, Appended, Replay
 from ledger.errors import LedgerClosed, LedgerError, LedgerOverloaded, LedgerUnavailable
 from ledger.sharing.frames import FrameError, Frames, Outcome, greeting, read_answers, require_greeting, submissions
 
+_FULL = 128
+"""Submissions that are sent before the turn of the loop is over: while the owner commits them, the next are made."""
 _GONE = "the process that owns the ledger is not there; it is not known whether what was asked for is durable"
 Told = Appended | Replay
 
@@ -40,13 +42,15 @@ class _Link(asyncio.Protocol):
         self.lost = False
 
     def submit(self, admitted: Admitted) -> asyncio.Future[Told]:
-        """Queue a submission; those of one turn of the loop travel in one frame."""
+        """Queue a submission; those of one turn of the loop travel together."""
         future: asyncio.Future[Told] = self._loop.create_future()
         number = next(self._numbers)
         self.futures[number] = future
         if not self._gate:
             self._loop.call_soon(self._hand_over)
         self._gate.append(_Waiting(number, admitted))
+        if len(self._gate) == _FULL:
+            self._hand_over()
         return future
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

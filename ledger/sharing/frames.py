@@ -132,11 +132,11 @@ def _pack(outcome: Outcome) -> tuple[object, ...]:
 
 
 def _unpack(fields: tuple[Any, ...]) -> Outcome:
-    kind, *rest = fields
+    kind = fields[0]
     if kind == _ACCEPTED:
-        entries, size, paths = rest
+        _, entries, size, paths = fields
         return Accepted(tuple([Sequenced(*entry) for entry in entries]), size, tuple(paths))
-    made: Outcome = _MAKERS[kind](*rest)
+    made: Outcome = _MAKERS[kind](*fields[1:])
     return made
 
 
