@@ -62,16 +62,16 @@ class LookUp:
 
     async def _is_erased(self, row: RecordRow) -> bool:
         return row.unit is None and isinstance(
-            await self._ledger.read(lambda: self._ledger.document(row.first_idx)), Erased
+            await self._ledger.look(lambda: self._ledger.document(row.first_idx)), Erased
         )
 
     async def find(self, record: bytes) -> RecordRow | None:
         """Return a record of any family and unit, or None; for what is recorded, not for what is told."""
-        return await self._ledger.read(lambda: self._ledger.register().get(record))
+        return await self._ledger.look(lambda: self._ledger.register().get(record))
 
     async def children(self, record: bytes, family: str) -> list[RecordRow]:
         """Return the records of a family that name another as their parent, oldest first."""
-        return await self._ledger.read(lambda: self._ledger.register().by_parent(record, family))
+        return await self._ledger.look(lambda: self._ledger.register().by_parent(record, family))
 
     async def visible(self, family: str, record: bytes, caller: Caller) -> RecordRow:
         """Return a record that the caller may see: of its own unit, or of any for an auditor.
@@ -99,7 +99,7 @@ class LookUp:
 
         A repeated request is answered as it was first: with the state of then, not of now.
         """
-        history = await self._ledger.read(lambda: self._ledger.register().history(row.record))
+        history = await self._ledger.look(lambda: self._ledger.register().history(row.record))
         return life_of(row, history, until=until)
 
     async def document(self, index: int) -> Mapping[str, Json]:
@@ -108,7 +108,7 @@ class LookUp:
         Raises:
             DocumentErased: it was erased by order or at the end of its retention.
         """
-        document = await self._ledger.read(lambda: self._ledger.document(index))
+        document = await self._ledger.look(lambda: self._ledger.document(index))
         if isinstance(document, Erased):
             raise DocumentErased
         return {group: kept.value for group, kept in document.items()}
@@ -120,7 +120,7 @@ class LookUp:
             RecordNotFound: the record has no such entry.
             DocumentErased: it was erased.
         """
-        history: Sequence[HistoryLine] = await self._ledger.read(lambda: self._ledger.register().history(record))
+        history: Sequence[HistoryLine] = await self._ledger.look(lambda: self._ledger.register().history(record))
         for line in reversed(history):
             if line.kind == kind:
                 return await self.document(line.idx)
@@ -146,7 +146,7 @@ class LookUp:
             size = checkpoint_size(self._ledger.checkpoint())
             return self._ledger.receipt(index, size), size
 
-        return await self._ledger.read(read)
+        return await self._ledger.look(read)
 
 
 def life_of(row: RecordRow, history: Sequence[HistoryLine], *, until: int | None = None) -> Life:

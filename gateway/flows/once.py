@@ -87,7 +87,7 @@ class Once:
             RequestIdReused: the request_id came with another body.
         """
         seen = await self._ledger.find(request.key)
-        return None if seen is None else await self._ledger.read(lambda: self._replay(request, seen))
+        return None if seen is None else await self._ledger.look(lambda: self._replay(request, seen))
 
     def _replay(self, request: Request, seen: Replay) -> Recorded:
         if seen.body_digest != request.digest:
@@ -124,7 +124,7 @@ class Once:
             if request is None:
                 raise
             first, asked = error.first_idx, request
-            raise await self._ledger.read(lambda: self._reused(asked, first)) from error
+            raise await self._ledger.look(lambda: self._reused(asked, first)) from error
         except TransitionRefused as error:
             raise TransitionNotAllowed(error.kind, error.state or "ABSENT") from error
         return _recorded(appended)

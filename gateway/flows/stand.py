@@ -86,7 +86,7 @@ class Stand:
 
     async def taken(self, case_key: bytes, item: str, states: Collection[str]) -> bytes | None:
         """Return the commitment that a case already has for an item in one of the states, or None."""
-        rows = await self._ledger.read(lambda: self._ledger.register().by_case(case_key, item))
+        rows = await self._ledger.look(lambda: self._ledger.register().by_case(case_key, item))
         return next((row.record for row in rows if row.family == "commitment" and row.state in states), None)
 
 

@@ -82,7 +82,7 @@ class WriteLetter:
             record=life.row.record,
             index=proved.idx,
             size=size,
-            leaf=hash_leaf(await self._ledger.read(lambda: self._ledger.entry(proved.idx))),
+            leaf=hash_leaf(await self._ledger.look(lambda: self._ledger.entry(proved.idx))),
             document=hashlib.sha256(content).digest(),
             where=self._where,
         )

@@ -285,7 +285,7 @@ class CommitmentServicer:
         return await self._message(row, recorded.first)
 
     async def _message(self, row: RecordRow, until: int | None) -> pb.Commitment:
-        (read,) = await self._ledger.read(lambda: read_commitments(self._ledger, [row], until=until))
+        (read,) = await self._ledger.look(lambda: read_commitments(self._ledger, [row], until=until))
         return translate.commitment(read.life, read.document, erased=read.erased)
 
     def _asked(self, request: pb.PrepareCommitmentRequest, mistakes: Mistakes) -> Asked:

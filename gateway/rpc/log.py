@@ -31,7 +31,7 @@ class LedgerServicer:
         """Return the newest checkpoint."""
 
         async def handle(_caller: Caller, _deadline: float) -> pb.GetCheckpointResponse:
-            return pb.GetCheckpointResponse(checkpoint=await self._ledger.read(self._ledger.checkpoint))
+            return pb.GetCheckpointResponse(checkpoint=await self._ledger.look(self._ledger.checkpoint))
 
         return await self._door.unary(context, "LedgerService/GetCheckpoint", _ANYBODY, handle)
 
@@ -41,7 +41,7 @@ class LedgerServicer:
         async def handle(_caller: Caller, _deadline: float) -> pb.GetEntryResponse:
             index = _bounded("index", request.index)
             try:
-                return pb.GetEntryResponse(entry=await self._ledger.read(lambda: self._ledger.entry(index)))
+                return pb.GetEntryResponse(entry=await self._ledger.look(lambda: self._ledger.entry(index)))
             except EntryMissing as error:
                 raise RecordNotFound("entry") from error
 
@@ -53,7 +53,7 @@ class LedgerServicer:
         async def handle(_caller: Caller, _deadline: float) -> pb.GetReceiptResponse:
             index, size = _bounded("index", request.index), _bounded("size", request.size)
             try:
-                receipt = await self._ledger.read(lambda: self._receipt(index, size))
+                receipt = await self._ledger.look(lambda: self._receipt(index, size))
             except EntryMissing as error:
                 raise RecordNotFound("entry or checkpoint") from error
             return pb.GetReceiptResponse(receipt=receipt)
@@ -86,7 +86,7 @@ class LedgerServicer:
             record = mistakes.record("record", request.record)
             mistakes.finish()
             register = self._ledger.register()
-            row = await self._ledger.read(lambda: register.get(record))
+            row = await self._ledger.look(lambda: register.get(record))
             if row is None:
                 raise RecordNotFound("record")
             lines = await self._ledger.read(lambda: register.history(record))

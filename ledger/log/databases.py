@@ -87,6 +87,19 @@ class Database(Protocol):
         """Prepare a reading connection for `run` outside transactions."""
         ...
 
+    @property
+    def keeps_readers(self) -> bool:
+        """Whether a reading connection can be kept for long: no server is behind it that may go away meanwhile."""
+        ...
+
+    def begin_reading(self, connection: Connection) -> None:
+        """Begin a transaction that sees one state of the database."""
+        ...
+
+    def end_reading(self, connection: Connection) -> None:
+        """End it, for a connection that is kept."""
+        ...
+
     def together(self, connection: Connection) -> AbstractContextManager[object]:
         """Send what is written inside the block to the database at once, as far as it can; for a few rows only."""
         ...
@@ -172,7 +185,7 @@ class SqliteDatabase:
             "sqlite://",
             creator=lambda: _connect_read_only(self._path),
             pool_size=count,
-            max_overflow=count,
+            max_overflow=-1,  # as many as read at once; they are kept by whoever reads
             hide_parameters=True,
             poolclass=_queue_pool(),
         )
@@ -241,6 +254,23 @@ class SqliteDatabase:
 
     def make_quick(self, connection: Connection) -> None:
         """Do nothing: the driver begins no transactions of its own."""
+
+    @property
+    def keeps_readers(self) -> bool:
+        """True: a file does not go away."""
+        return True
+
+    def begin_reading(self, connection: Connection) -> None:
+        """Begin through the driver, which SQLAlchemy's own transaction then takes part in."""
+        driver: Any = connection.connection.driver_connection
+        driver.execute("BEGIN")
+
+    def end_reading(self, connection: Connection) -> None:
+        """End both the driver's transaction and SQLAlchemy's side of it."""
+        driver: Any = connection.connection.driver_connection
+        driver.rollback()
+        if connection.in_transaction():
+            connection.rollback()
 
     def together(self, connection: Connection) -> AbstractContextManager[object]:
         """Do nothing: there is no way between."""
@@ -363,6 +393,18 @@ class PostgresDatabase:
         text, _ = _compiled(statement, connection.dialect)
         driver: Any = connection.connection.driver_connection
         return driver.execute(text, values)
+
+    @property
+    def keeps_readers(self) -> bool:
+        """False: the pool finds out whether the server is still there."""
+        return False
+
+    def begin_reading(self, connection: Connection) -> None:
+        """Do nothing: the driver begins a transaction with the first statement."""
+
+    def end_reading(self, connection: Connection) -> None:
+        """Roll back."""
+        connection.rollback()
 
     def make_quick(self, connection: Connection) -> None:
         """Commit each statement by itself, and look rows up by their keys."""

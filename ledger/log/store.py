@@ -53,6 +53,7 @@ class Store:
         self._writer: Engine | None = None
         self._connection: Connection | None = None
         self._idle: deque[Connection] = deque()
+        self._kept: deque[Connection] = deque()
 
     def start_writing(self) -> None:
         """Become a writer; raises `LedgerLocked` if the file has one."""
@@ -67,10 +68,28 @@ class Store:
             LedgerUnavailable: the database cannot be read.
         """
         try:
-            with self._readers.connect() as connection:
-                yield connection
-        except DBAPIError as failure:
+            connection = self._kept.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            self.database.begin_reading(connection)
+            yield connection
+        except (DBAPIError, self.database.errors) as failure:
+            connection.invalidate()
+            connection.close()
             raise LedgerUnavailable(f"the store cannot be read ({_cause(failure)})") from failure
+        except BaseException:
+            self._end_reading(connection)
+            raise
+        self._end_reading(connection)
+
+    def _end_reading(self, connection: Connection) -> None:
+        """End the transaction; keep the connection where that is safe: fetching one costs more than a small read."""
+        if not self.database.keeps_readers:
+            connection.close()
+            return
+        self.database.end_reading(connection)
+        self._kept.append(connection)
 
     def quick(self, statement: ClauseElement, values: Mapping[str, object]) -> Any:
         """Run a question for one row outside any transaction, on a connection that is kept; returns the row or None.
@@ -109,12 +128,18 @@ class Store:
         return answer
 
     def _connect_quick(self) -> Connection:
+        connection = self._connect()
         try:
-            connection = self._readers.connect()
             self.database.make_quick(connection)
         except DBAPIError as failure:
             raise LedgerUnavailable(f"the store cannot be read ({_cause(failure)})") from failure
         return connection
+
+    def _connect(self) -> Connection:
+        try:
+            return self._readers.connect()
+        except DBAPIError as failure:
+            raise LedgerUnavailable(f"the store cannot be read ({_cause(failure)})") from failure
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -149,8 +174,9 @@ class Store:
 
     def close(self) -> None:
         """Close every connection and release the writer's lock."""
-        while self._idle:
-            self._idle.pop().close()
+        for connections in (self._idle, self._kept):
+            while connections:
+                connections.pop().close()
         self._readers.dispose()
         if self._connection is not None:
             self._connection.close()
@@ -161,8 +187,8 @@ class Store:
         self.database.unlock()
 
 
-def _cause(failure: DBAPIError) -> str:
-    return type(failure.orig).__name__
+def _cause(failure: Exception) -> str:
+    return type(failure.orig if isinstance(failure, DBAPIError) else failure).__name__
 
 
 def read_meta(connection: Connection) -> Mapping[str, str]:
