@@ -445,8 +445,9 @@ def test_a_key_that_cannot_sign_documents_is_refused() -> None:
     assert refused(evidence(koblitz, ROOT.issue(koblitz))) == "ALGORITHM_MISMATCH"
 
 
-@pytest.mark.parametrize("junk", [b"", b"junk", b"\x30\x00", Sm2Key().public_key_info()[:-1]])
-def test_what_is_no_public_key_is_refused(junk: bytes) -> None:
+@pytest.mark.parametrize("junk", [b"", b"junk", b"\x30\x00", None], ids=["empty", "junk", "no fields", "cut short"])
+def test_what_is_no_public_key_is_refused(junk: bytes | None) -> None:
+    junk = Sm2Key().public_key_info()[:-1] if junk is None else junk
     with pytest.raises(SignatureRefused) as caught:
         read_public_key(junk)
     assert caught.value.code == "KEY_MALFORMED"
