@@ -467,7 +467,7 @@ def services(
     look_up, book = flows.look_up, flows.book
     catalogue = CatalogueServicer(door=door, book=book, reload=flows.reload, sources_for=flows.ask.sources_for)
     verification = VerificationServicer(
-        door=door, book=book, now=now,
+        door=door, book=book, now=now, count_refusal=metrics.refused_in_batch if metrics else uncounted,
         flows=VerificationFlows(
             verify=flows.verify, batch=flows.batch, list_answers=flows.list_answers, watch=flows.watch,
             look_up=look_up, ask=flows.ask,

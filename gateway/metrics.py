@@ -32,7 +32,8 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _STATES = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
 
 
-disable_created_metrics()  # when a series began: it doubles the page, and Prometheus does not read it
+# When each series began would double the page, and Prometheus does not read it.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
@@ -46,6 +47,9 @@ class Metrics:
         self._call_seconds = Histogram(
             "chengxin_call_seconds", "How long gRPC calls took.", ("method",), registry=registry, buckets=_SECONDS
         )
+        self._batch_refusals = Counter(
+            "chengxin_batch_refusals", "Questions of a batch that were refused.", ("code", "reason"), registry=registry
+        )
         self._verifications = Counter(
             "chengxin_verifications", "Questions answered and recorded.", ("verdict", "next_step"), registry=registry
         )
@@ -58,6 +62,10 @@ class Metrics:
         self._source_calls = Counter(
             "chengxin_source_calls", "Calls to a source, by result.", (*_SOURCE, "result"), registry=registry
         )
+        self._under_way = Gauge(
+            "chengxin_source_calls_under_way", "Calls to a source that are not over yet.", _SOURCE,
+            registry=registry, multiprocess_mode="livesum",
+        )  # fmt: skip
         self._hedges = Counter(
             "chengxin_source_hedges", "Second calls made because the first took long.", _SOURCE, registry=registry
         )
@@ -79,6 +87,10 @@ class Metrics:
         self._calls.labels(method, code, reason).inc()
         self._call_seconds.labels(method).observe(seconds)
 
+    def refused_in_batch(self, code: str, reason: str) -> None:
+        """Count one question of a batch that was refused; the stream itself may still end well."""
+        self._batch_refusals.labels(code, reason).inc()
+
     def verified(self, verdict: str, next_step: str) -> None:
         """Count one question that was answered and recorded."""
         self._verifications.labels(verdict, next_step).inc()
@@ -90,9 +102,14 @@ class Metrics:
         self._answers.labels(source, fact_type, kind.value, "" if cause is None else cause.value).inc()
         self._answer_seconds.labels(source, fact_type).observe(seconds)
 
+    def began(self, source: str, fact_type: str) -> None:
+        """Note a call to a source that is under way."""
+        self._under_way.labels(source, fact_type).inc()
+
     def attempted(self, source: str, fact_type: str, result: str, *, seconds: float, claims: int) -> None:
         """Count one call to a source."""
         self._source_calls.labels(source, fact_type, result).inc()
+        self._under_way.labels(source, fact_type).dec()
 
     def hedged(self, source: str, fact_type: str) -> None:
         """Count a second call."""

@@ -61,13 +61,16 @@ async def test_calls_answers_and_sources_are_counted_and_nobody_is_named(tmp_pat
         answer = await client.verify(marital(married))
         with pytest.raises(InvalidQuestion):
             await client.verify(marital(married, in_case=case(matter="那个事项:张三")))
+        batch = [marital(married), marital(married, in_case=case(matter="那个事项:张三"))]
+        _ = [one async for one in client.verify_many(batch)]
         counted = await scraped(url)
 
     assert answer.verification.verdict is Verdict.ESTABLISHED
+    assert sum(value for name, value in counted.items() if name.startswith("chengxin_batch_refusals")) == 1
     assert counted[CALLS.format(code="OK", reason="")] == 1
-    assert counted['chengxin_verifications_total{next_step="NONE",verdict="ESTABLISHED"}'] == 1
-    assert counted[ANSWERS.format(cause="", outcome="MATCH")] == 1
-    assert sum(value for name, value in counted.items() if 'code="INVALID_ARGUMENT"' in name) == 1
+    assert counted['chengxin_verifications_total{next_step="NONE",verdict="ESTABLISHED"}'] == 2
+    assert counted[ANSWERS.format(cause="", outcome="MATCH")] == 2
+    assert sum(value for name, value in counted.items() if 'code="INVALID_ARGUMENT",method' in name) == 1
     told = "\n".join(counted)
     assert told.isascii()
     assert not re.search(r"\d{17}", told)
