@@ -212,7 +212,10 @@ async def _too_late(scene: Scene) -> dict[str, str]:
         **late.cells(),
         "entry": scene.log.since(entries),
         "breaker": after.breaker,
-        "metrics": after.since(before),
+        # Whether such a call still reaches the gateway, which only counts it, depends on the machine.
+        "metrics": re.sub(
+            r"calls (CANCELLED|DEADLINE_EXCEEDED( DEADLINE_EXCEEDED)?) ×1", "nothing", after.since(before)
+        ),
         "over": (await scene.ask_in_time()).verdict,
     }
 
