@@ -234,6 +234,7 @@ class Call:
         part.attempts += 1
         fact_type, clock = claims[0].fact_type, asyncio.get_running_loop().time
         began, result = clock(), "cancelled"
+        self._telemetry.began(self._source, fact_type)
         try:
             found = await self._connector.check_many(claims, context)
             self._check(found, claims)

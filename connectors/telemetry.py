@@ -25,6 +25,10 @@ class Telemetry(Protocol):
         """Count one claim answered, in so many seconds of waiting, after so many attempts (0: without a call)."""
         ...
 
+    def began(self, source: str, fact_type: str) -> None:
+        """Tell that a call to the source is under way; `attempted` follows when it is over."""
+        ...
+
     def attempted(self, source: str, fact_type: str, result: str, *, seconds: float, claims: int) -> None:
         """Count one call to the source with so many claims.
 
@@ -53,6 +57,9 @@ class Silence:
     ) -> None:
         """Take no notice."""
 
+    def began(self, source: str, fact_type: str) -> None:
+        """Take no notice."""
+
     def attempted(self, source: str, fact_type: str, result: str, *, seconds: float, claims: int) -> None:
         """Take no notice."""
 
@@ -67,10 +74,12 @@ class Silence:
 
 
 class Counts:
-    """Counts in memory; `counts` is by name and labels, such as `("answered", "police", "residence", "MATCH")`."""
+    """Counts in memory; `counts` is by name and labels, such as `("answered", "police", "residence", "MATCH")`;
+    `under_way` counts the calls that are not over yet."""
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, ...]] = Counter()
+        self.under_way: Counter[tuple[str, str]] = Counter()
         self.intervals: list[OpenInterval] = []
         self.claims_of_calls: list[int] = []
 
@@ -81,8 +90,13 @@ class Counts:
         told = kind.value if cause is None else f"{kind.value}({cause.value})"
         self.counts["answered", source, fact_type, told] += 1
 
+    def began(self, source: str, fact_type: str) -> None:
+        """Note it."""
+        self.under_way[source, fact_type] += 1
+
     def attempted(self, source: str, fact_type: str, result: str, *, seconds: float, claims: int) -> None:
         """Count it under its result."""
+        self.under_way[source, fact_type] -= 1
         self.counts["attempted", source, fact_type, result] += 1
         self.claims_of_calls.append(claims)
 

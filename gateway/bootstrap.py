@@ -19,6 +19,7 @@ import structlog
 
 from connectors.catalog import SourcesMisconfigured, connect_all
 from connectors.connector import Connector
+from connectors.telemetry import SILENCE
 from gateway.bootstrap_commitments import Parts, build_commitments, commitment_chores
 from gateway.catalogue.book import Book
 from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
@@ -62,6 +63,7 @@ from gateway.letters.pdf import Printer
 from gateway.letters.plain import text_to_sign
 from gateway.letters.template_file import TemplatesRefused
 from gateway.letters.templates import Templates, load_templates
+from gateway.metrics import Metrics, uncounted
 from gateway.rpc.audit import AuditServicer
 from gateway.rpc.caller import Callers
 from gateway.rpc.catalogue import CatalogueServicer
@@ -391,14 +393,16 @@ def open_index(settings: LedgerSettings) -> BlindIndex:
         ) from error
 
 
-def open_sources(settings: Settings, *, now: Callable[[], datetime] = now_utc) -> Mapping[str, Connector]:
-    """Connect every configured source.
+def open_sources(
+    settings: Settings, *, now: Callable[[], datetime] = now_utc, metrics: Metrics | None = None
+) -> Mapping[str, Connector]:
+    """Connect every configured source; `metrics` counts what they are asked and answer.
 
     Raises:
         ConfigurationError: names every mistake of every stanza.
     """
     try:
-        return connect_all(settings.sources, now=now)
+        return connect_all(settings.sources, now=now, telemetry=metrics or SILENCE)
     except SourcesMisconfigured as error:
         raise ConfigurationError("sources", error.mistakes) from error
 
@@ -428,6 +432,7 @@ def build_flows(
     now: Callable[[], datetime] = now_utc,
     entropy: Callable[[int], bytes] = os.urandom,
     reloaded: Callable[[], None] = lambda: None,
+    metrics: Metrics | None = None,
 ) -> Flows:
     """Put the flows together; `reloaded` is called when an operator's call has put a catalogue in force here."""
     book, once, look_up = Book(catalogue), Once(ledger), LookUp(ledger)
@@ -445,6 +450,7 @@ def build_flows(
         return Verify(
             book=book, ask=asking, once=once, look_up=look_up, guesses=guesses, index=index,
             reserve=settings.server.ledger_reserve.total_seconds(), now=now, entropy=entropy,
+            count=metrics.verified if metrics else uncounted,
         )  # fmt: skip
 
     verify = verifier(ask)
@@ -533,7 +539,14 @@ def _limits(settings: LimitSettings) -> Limits:
     return Limits(of(settings.default), by_caller, clock=time.monotonic)
 
 
-def services(settings: Settings, flows: Flows, ledger: Ledger, *, now: Callable[[], datetime]) -> list[Service]:
+def services(
+    settings: Settings,
+    flows: Flows,
+    ledger: Ledger,
+    *,
+    now: Callable[[], datetime],
+    metrics: Metrics | None = None,
+) -> list[Service]:
     """List every service of the contract; what is not served yet answers UNIMPLEMENTED."""
     server = settings.server
     door = Door(
@@ -542,11 +555,12 @@ def services(settings: Settings, flows: Flows, ledger: Ledger, *, now: Callable[
         cap=server.deadline_cap.total_seconds(),
         cap_missing=server.cap_missing_deadline,
         begin=flows.book.begin,
+        count=metrics.called if metrics else uncounted,
     )
     look_up, book = flows.look_up, flows.book
     catalogue = CatalogueServicer(door=door, book=book, reload=flows.reload, sources_for=flows.ask.sources_for)
     verification = VerificationServicer(
-        door=door, book=book, now=now,
+        door=door, book=book, now=now, count_refusal=metrics.refused_in_batch if metrics else uncounted,
         flows=VerificationFlows(
             verify=flows.verify, batch=flows.batch, list_answers=flows.list_answers, watch=flows.watch,
             look_up=look_up, ask=flows.ask,
@@ -644,7 +658,8 @@ class Gateway:
         catalogue = open_catalogue(settings)
         index = open_index(settings.ledger)
         tls = _tls(settings)
-        sources = open_sources(settings, now=self._now)
+        metrics = None if settings.metrics is None else Metrics()
+        sources = open_sources(settings, now=self._now, metrics=metrics)
         try:
             with self._open_ledger() as ledger:
                 # Whatever a process puts in force is recorded first, by each process for itself: a part that is started
@@ -653,12 +668,12 @@ class Gateway:
                 await ledger.append(Submission(drafts=(enactment(catalogue, None, at=at, entropy=os.urandom),), at=at))
                 flows = build_flows(
                     settings, ledger=ledger, index=index, catalogue=catalogue, sources=sources, now=self._now,
-                    reloaded=self._tell_the_other_parts,
+                    reloaded=self._tell_the_other_parts, metrics=metrics,
                 )  # fmt: skip
                 self._reload = flows.reload
-                served = services(settings, flows, ledger, now=self._now)
+                served = services(settings, flows, ledger, now=self._now, metrics=metrics)
                 with closing(flows.signatures):
-                    async with self._done_once(ledger, flows, stop):
+                    async with self._done_once(ledger, flows, stop, metrics):
                         await self._serve(served, tls, ready, stop, flows.stopping)
                 self._reload = None
                 await asyncio.gather(*self._reloading)
@@ -668,14 +683,16 @@ class Gateway:
                 await connector.aclose()
 
     @asynccontextmanager
-    async def _done_once(self, ledger: Ledger, flows: Flows, stop: asyncio.Event) -> AsyncIterator[None]:
+    async def _done_once(
+        self, ledger: Ledger, flows: Flows, stop: asyncio.Event, metrics: Metrics | None
+    ) -> AsyncIterator[None]:  # fmt: skip
         """Beside serving, do what one process of a gateway does for all."""
         if self._part is Part.FURTHER:
             yield
             return
         chores = open_chores(self._settings.ledger, ledger, now=self._now)
         chores += commitment_chores(self._settings.commitments, flows.commitments)
-        async with publishing(self._settings, ledger), Chores(chores, stop):
+        async with publishing(self._settings, ledger), metering(self._settings, metrics), Chores(chores, stop):
             yield
 
     def _tell_the_other_parts(self) -> None:
@@ -777,6 +794,26 @@ async def publishing(settings: Settings, ledger: Ledger) -> AsyncIterator[int | 
     drain = settings.server.drain.total_seconds()
     async with http_server(application, host=where.host, port=where.port, drain=drain) as port:
         _log.info("publishing", address=f"{where.host}:{port}")
+        yield port
+
+
+@asynccontextmanager
+async def metering(settings: Settings, metrics: Metrics | None) -> AsyncIterator[int | None]:
+    """Serve what is counted over HTTP where the settings say so, until the block ends; give the port.
+
+    Raises:
+        ConfigurationError: the address cannot be bound.
+    """
+    where = settings.metrics
+    if where is None or metrics is None:
+        yield None
+        return
+    from gateway.console.metrics import metrics_application
+    from gateway.console.server import http_server
+
+    drain = settings.server.drain.total_seconds()
+    async with http_server(metrics_application(metrics.render), host=where.host, port=where.port, drain=drain) as port:
+        _log.info("metering", address=f"{where.host}:{port}")
         yield port
 
 

@@ -95,8 +95,8 @@ class LedgerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PublicationSettings:
-    """Where the log is published over HTTP, for anybody; port 0 lets the system choose."""
+class HttpSettings:
+    """Where something is served over HTTP; port 0 lets the system choose."""
 
     host: str
     port: int
@@ -275,8 +275,10 @@ class Settings:
 
     server: ServerSettings
     ledger: LedgerSettings
-    publication: PublicationSettings | None
-    """None: the log is not published by the gateway."""
+    publication: HttpSettings | None
+    """Where the log is published, for anybody; None: not by the gateway."""
+    metrics: HttpSettings | None
+    """Where operators read what is counted; None: nothing is counted."""
     catalogue_files: tuple[Path, ...]
     verification: VerificationSettings
     limits: LimitSettings
@@ -320,7 +322,8 @@ def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Set
     settings = Settings(
         server=server,
         ledger=_ledger(root.table("ledger"), home),
-        publication=_publication(root.table("publication")),
+        publication=_http(root.table("publication")),
+        metrics=_http(root.table("metrics")),
         catalogue_files=tuple(home / name for name in root.table("catalogue").texts("files")),
         verification=_verification(root.table("verification")),
         limits=_limits(root.table("limits"), callers),
@@ -455,7 +458,7 @@ def _pkcs11(part: Stanza, home: Path) -> Pkcs11Settings | None:
     return Pkcs11Settings(module=home / module, token=token, key_label=label, pin_file=home / pin_file)
 
 
-def _publication(part: Stanza) -> PublicationSettings | None:
+def _http(part: Stanza) -> HttpSettings | None:
     listen = part.anything("listen")
     if listen is None or listen == "":
         return None
@@ -464,7 +467,7 @@ def _publication(part: Stanza) -> PublicationSettings | None:
     if not host or not port.isascii() or not port.isdigit() or int(port) > _HIGHEST_PORT:
         part.mistake("listen", 'must be an address and a port such as "127.0.0.1:8480", or empty')
         return None
-    return PublicationSettings(host=host, port=int(port))
+    return HttpSettings(host=host, port=int(port))
 
 
 def _database_url(url: str, home: Path) -> str:

@@ -186,6 +186,10 @@ index_every = "1h"                             # how often an entry commits to t
 listen = ""                                    # such as "127.0.0.1:8480": the log over HTTP (C2SP tlog-tiles), for
                                                # anybody, without TLS: a web server with TLS stands in front; empty: off
 
+[metrics]
+listen = ""                                    # such as "127.0.0.1:9464": /metrics in the format of Prometheus, without
+                                               # TLS and without personal data, for operators only; empty: off
+
 [catalogue]
 files = []                                     # nation, province, city; empty: the shipped ones
 

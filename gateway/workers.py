@@ -7,10 +7,12 @@ that the ledger is not what it must be, everything ends: starting again would no
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +23,7 @@ import structlog
 
 from gateway.bootstrap import Part
 from gateway.config import Settings
+from gateway.metrics import FOLDER, forget_process
 from gateway.refusals import EXIT_STATUS
 
 _log = structlog.get_logger()
@@ -33,9 +36,10 @@ _LOOK = 0.1
 class _Child:
     """One part, started again and again."""
 
-    def __init__(self, part: Part, command: Sequence[str]) -> None:
+    def __init__(self, part: Part, command: Sequence[str], counted: Path) -> None:
         self.part = part
         self._command = command
+        self._counted = counted
         self._pause = _FIRST_PAUSE
         self._started = self._ended = 0.0
         self.process: subprocess.Popen[str] | None = None
@@ -47,7 +51,11 @@ class _Child:
         self._started = time.monotonic()
         self.ready.clear()
         process = self.process = subprocess.Popen(  # noqa: S603  our own program
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, FOLDER: str(self._counted)},
         )
         threading.Thread(target=self._listen, args=(process,), daemon=True).start()
 
@@ -62,6 +70,7 @@ class _Child:
         process = self.process
         if process is not None and process.poll() is not None:
             self.process = None
+            forget_process(self._counted, process.pid)
             self._ended = time.monotonic()
             lived = self._ended - self._started
             self._pause = _FIRST_PAUSE if lived > _LIVED else min(2 * self._pause, _LONGEST_PAUSE)
@@ -101,8 +110,11 @@ def run_workers(settings: Settings, config: Path, ready: Callable[[int], None]) 
     signal.signal(signal.SIGHUP, lambda *_: hang_up.set())
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: stop.set())
-    with _reserved(settings.server.listen) as (address, port):
-        children = _children(settings, config, address)
+    with (
+        _reserved(settings.server.listen) as (address, port),
+        tempfile.TemporaryDirectory(prefix="chengxin-") as counted,
+    ):
+        children = _children(settings, config, address, Path(counted))
         status = 0
         try:
             for child in children:  # one after the other: workers need the owner's socket
@@ -124,12 +136,12 @@ def run_workers(settings: Settings, config: Path, ready: Callable[[int], None]) 
     return status
 
 
-def _children(settings: Settings, config: Path, address: str) -> list[_Child]:
+def _children(settings: Settings, config: Path, address: str, counted: Path) -> list[_Child]:
     parts = [Part.FIRST, *[Part.FURTHER] * (settings.server.workers - 1)]
     if settings.ledger.url.startswith("sqlite"):
         parts.insert(0, Part.OWNER)
     base = [sys.executable, "-m", "gateway", "serve", "--config", str(config), "--listen", address]
-    return [_Child(part, [*base, "--part", part.value]) for part in parts]
+    return [_Child(part, [*base, "--part", part.value], counted) for part in parts]
 
 
 def _await(child: _Child, stop: threading.Event) -> int:

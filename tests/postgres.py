@@ -82,18 +82,20 @@ class OwnServer:
 
 
 @contextmanager
-def own_server(primary: OwnServer | None = None) -> Iterator[OwnServer]:
-    """Start a server of one's own, whatever `TEST_POSTGRES_URL` says; with `primary`, a standby of that."""
-    root = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a short path: unix sockets allow 107 bytes
+def own_server(primary: OwnServer | None = None, *, root: Path | None = None) -> Iterator[OwnServer]:
+    """Start a server of one's own, whatever `TEST_POSTGRES_URL` says; with `primary`, a standby of that; in a folder
+    of one's own choice, if one is given (a short path: unix sockets allow 107 bytes)."""
+    where = root or Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     try:
-        own = OwnServer(root, primary)
+        own = OwnServer(where, primary)
         own.start()
         try:
             yield own
         finally:
             own.kill()
     finally:
-        shutil.rmtree(root, ignore_errors=True)
+        if root is None:
+            shutil.rmtree(where, ignore_errors=True)
 
 
 def _binaries() -> Path:

@@ -178,7 +178,7 @@ async def observe(fault: Fault, stage: Stage) -> Seen:
     """
     clock, counts = Clock(), Counts()
     async with fault.world(stage) as world:
-        with _listening() as (events, texts):
+        with listening() as (events, texts):
             source = connect(SOURCE, world.stanza, now=clock, random=lambda: 0.0, telemetry=counts)
             trial = Trial(source=source, clock=clock, counts=counts, events=events, texts=texts)
             try:
@@ -190,7 +190,7 @@ async def observe(fault: Fault, stage: Stage) -> Seen:
 
 
 @contextmanager
-def _listening() -> Iterator[tuple[list[Mapping[str, object]], list[str]]]:
+def listening() -> Iterator[tuple[list[Mapping[str, object]], list[str]]]:
     """Take down what is logged: through structlog, and by any library at any level."""
     texts: list[str] = []
 

@@ -14,7 +14,7 @@ from connectors.connector import Claim, QueryContext, Subject, Value
 BEGAN = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 FACT = "marriage-registration"
 ZHANG = Subject(id_type="resident-id", id_number="230103198507041236", name="张小明")
-LI = Subject(id_type="resident-id", id_number="23010319870910234X", name="古丽·阿不都")
+LI = Subject(id_type="resident-id", id_number="23010319870910248X", name="古丽·阿不都")
 NOBODY = Subject(id_type="resident-id", id_number="230103199912310000", name="无名氏")
 PERSONAL = (ZHANG.id_number, ZHANG.name, LI.id_number, LI.name, NOBODY.id_number, NOBODY.name)
 """What no log, metric, exception or report of health may tell."""

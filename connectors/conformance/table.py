@@ -87,13 +87,13 @@ async def rows(
     return found
 
 
-def render(found: Sequence[Row], columns: Mapping[str, str] = COLUMNS) -> str:
-    """Write the table in Markdown, a section for each kind of source.
+def render(found: Sequence[Row], columns: Mapping[str, str] = COLUMNS, *, head: str = _HEAD) -> str:
+    """Write the table in Markdown, under a head, a section for each kind of source.
 
     Raises:
         ValueError: a cell is empty or missing.
     """
-    lines = [_HEAD]
+    lines = [head]
     heads = ["fault", "provoked by", *columns.values()]
     for kind in dict.fromkeys(one.kind for one in found):
         lines += [f"## {kind}", "", _line(heads), _line(["---"] * len(heads))]

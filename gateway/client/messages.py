@@ -150,6 +150,7 @@ def _fact(message: verification_pb2.FactOutcome) -> FactOutcome:
         as_of=_moment(message.as_of) if message.HasField("as_of") else None,
         attempts=message.attempts,
         raw_digest=message.raw_digest,
+        cached=message.cached,
     )
 
 

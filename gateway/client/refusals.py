@@ -125,6 +125,13 @@ _KINDS = {
 }
 
 
+_OURS = {
+    grpc.StatusCode.UNAVAILABLE.value[0]: "无法连接核验网关,请稍后用同一请求编号重试。",
+    grpc.StatusCode.DEADLINE_EXCEEDED.value[0]: "等待已超时,请用同一请求编号重试;已受理的请求不会重复记录。",
+}
+"""What the window is told where the gateway itself could say nothing."""
+
+
 def refusal_of_status(status: status_pb2.Status) -> GatewayRefusal:
     """Read a refusal from a google.rpc.Status."""
     info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
@@ -140,7 +147,7 @@ def refusal_of_status(status: status_pb2.Status) -> GatewayRefusal:
         code=_NAMES.get(status.code, "UNKNOWN"),
         message=status.message,
         reason=info.reason,
-        chinese=localized.message,
+        chinese=localized.message or _OURS.get(status.code, ""),
         metadata=dict(info.metadata),
         retry_after=retry.retry_delay.ToTimedelta() if error_details_pb2.RetryInfo in found else None,
         mistakes=tuple(

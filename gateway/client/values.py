@@ -97,7 +97,10 @@ class NextStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactOutcome:
-    """What one source said about one fact: one of the twelve outcomes by name, and the cause of UNAVAILABLE."""
+    """What one source said about one fact: one of the twelve outcomes by name, and the cause of UNAVAILABLE.
+
+    `cached`: the source was not asked again; it is what it said before, at `answered_at`.
+    """
 
     fact_type: str
     source: str
@@ -108,6 +111,7 @@ class FactOutcome:
     as_of: datetime | None
     attempts: int
     raw_digest: bytes
+    cached: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

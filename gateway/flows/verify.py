@@ -81,7 +81,9 @@ class Verify:
         reserve: float,
         now: Callable[[], datetime],
         entropy: Callable[[int], bytes],
+        count: Callable[[str, str], None],
     ) -> None:
+        """`count` is told verdict and next step of each new answer once it is recorded."""
         self._book = book
         self._ask = ask
         self._once = once
@@ -91,6 +93,7 @@ class Verify:
         self._reserve = reserve
         self._now = now
         self._entropy = entropy
+        self._count = count
 
     async def __call__(self, raw: RawQuestion, caller: Caller, deadline: float) -> Answered:
         """Answer a question by a loop time.
@@ -223,6 +226,7 @@ class Verify:
                 continue  # another process counted a guess about this person at the same moment: count again
             if recorded.replayed:
                 return await self._first_answer(recorded)
+            self._count(asked.judgement.verdict.value, step.kind.value)
             kept, answer = table(draft.groups[REQUEST]), table(draft.groups[ANSWER])
             return Answered(question=kept, answer=answer, recorded=recorded)
         raise LedgerUnavailable("guesses about the subject were counted by others all the time")

@@ -22,15 +22,20 @@ from gateway.rules.roles import Caller, Role
 
 Context = aio.ServicerContext[Any, Any]
 Response = TypeVar("Response")
+CountCall = Callable[[str, str, str, float], None]
+"""Takes the method, the gRPC code, the reason (empty where there is none) and the seconds of a call."""
 
 _DETAILS = "grpc-status-details-bin"
+_OK = grpc.StatusCode.OK.name
+_GONE = grpc.StatusCode.CANCELLED.name
+"""Of a call whose client is gone, or whose deadline passed with nobody to tell."""
 _log = structlog.get_logger()
 
 
 class Door:
     """Lets calls in, within the caller's limits: `cap` seconds are the most that a call may take; a call without a
     deadline is refused unless `cap_missing` asks for the cap instead. `begin` is called first in each call, in the
-    call's own context."""
+    call's own context; `count` is told method, code, reason and seconds of each call when it is over."""
 
     def __init__(
         self,
@@ -40,12 +45,14 @@ class Door:
         cap: float,
         cap_missing: bool,
         begin: Callable[[], None] = lambda: None,
+        count: CountCall,
     ) -> None:
         self._callers = callers
         self._limits = limits
         self._cap = cap
         self._cap_missing = cap_missing
         self._begin = begin
+        self._count = count
 
     async def unary(
         self,
@@ -67,7 +74,10 @@ class Door:
         except Exception as error:
             await self._refuse(context, method, error, started)
             raise AssertionError("abort raises") from error
-        _log.info("call", method=method, code="OK", duration_ms=_since(started))
+        except asyncio.CancelledError:
+            self._tell(method, started, code=_GONE)
+            raise
+        self._tell(method, started, code=_OK)
         return response
 
     async def stream(
@@ -88,8 +98,11 @@ class Door:
                     yield response
         except Exception as error:
             await self._refuse(context, method, error, started)
+        except (asyncio.CancelledError, GeneratorExit):
+            self._tell(method, started, code=_GONE)
+            raise
         else:
-            _log.info("call", method=method, code="OK", duration_ms=_since(started))
+            self._tell(method, started, code=_OK)
 
     async def exchange(
         self,
@@ -110,8 +123,11 @@ class Door:
                 done = await handle(caller)
         except Exception as error:
             await self._refuse(context, method, error, started)
+        except asyncio.CancelledError:
+            self._tell(method, started, code=_GONE)
+            raise
         else:
-            _log.info("call", method=method, code="OK", done=done, duration_ms=_since(started))
+            self._tell(method, started, code=_OK, done=done)
 
     async def pace(self, caller: Caller, count: int) -> None:
         """Wait until the caller's rate admits so many questions of a stream."""
@@ -124,19 +140,29 @@ class Door:
         return asyncio.get_running_loop().time() + min(remaining if remaining is not None else self._cap, self._cap)
 
     async def _refuse(self, context: Context, method: str, error: Exception, started: float) -> None:
-        code = code_of(error)
-        entry: dict[str, object] = {"method": method, "code": code.name, "reason": reason_of(error)}
+        code, reason = code_of(error), reason_of(error)
         if code is grpc.StatusCode.INTERNAL:
-            entry["error"] = _shape(error)
-            _log.error("call", duration_ms=_since(started), **entry)
+            self._tell(method, started, code=code.name, reason=reason, log=_log.error, error=_shape(error))
         else:
-            _log.info("call", duration_ms=_since(started), **entry)
+            self._tell(method, started, code=code.name, reason=reason)
         status = status_of(error)
         await context.abort(code, status.message, ((_DETAILS, status.SerializeToString()),))
 
-
-def _since(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000, 2)
+    def _tell(
+        self,
+        method: str,
+        started: float,
+        *,
+        code: str,
+        reason: str = "",
+        log: Callable[..., object] | None = None,
+        **more: object,
+    ) -> None:
+        """Log and count a call that is over."""
+        seconds = time.perf_counter() - started
+        told = more | ({"reason": reason} if reason else {})
+        (log or _log.info)("call", method=method, code=code, duration_ms=round(seconds * 1000, 2), **told)
+        self._count(method, code, reason, seconds)
 
 
 def _shape(error: BaseException) -> str:

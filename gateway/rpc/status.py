@@ -45,8 +45,15 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
 
 _LEDGER_REASONS = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: ("LEDGER_OVERLOADED", "系统繁忙,请稍后重试。"),
-    grpc.StatusCode.UNAVAILABLE: ("LEDGER_UNAVAILABLE", "台账暂不可写,本次请求未被受理,请稍后重试。"),
+    grpc.StatusCode.UNAVAILABLE: (
+        "LEDGER_UNAVAILABLE",
+        "台账暂不可写,本次请求未作答复,请稍后用同一请求编号重试;已受理的不会重复记录。",
+    ),
     grpc.StatusCode.DATA_LOSS: ("LEDGER_DAMAGED", "台账校验不一致,已停止受理。"),
+}
+_OWN_REASONS = {
+    grpc.StatusCode.DEADLINE_EXCEEDED: ("the deadline passed", "处理已超时,请用同一请求编号重试。"),
+    grpc.StatusCode.INTERNAL: ("internal error", "系统内部错误,请稍后重试;仍不成功的,请联系系统管理员。"),
 }
 _RETRY = timedelta(seconds=1)
 _LONGEST_PROOF = 4000
@@ -90,12 +97,10 @@ def status_of(error: BaseException) -> status_pb2.Status:
         if code is not grpc.StatusCode.DATA_LOSS:
             _pack(status, _retry(_RETRY))
         _pack(status, error_details_pb2.LocalizedMessage(locale="zh-CN", message=chinese))
-    elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        status.message = "the deadline passed"
-        _pack(status, error_details_pb2.ErrorInfo(reason="DEADLINE_EXCEEDED", domain=DOMAIN))
     else:
-        status.message = "internal error"
-        _pack(status, error_details_pb2.ErrorInfo(reason="INTERNAL", domain=DOMAIN))
+        status.message, chinese = _OWN_REASONS[code]
+        _pack(status, error_details_pb2.ErrorInfo(reason=code.name, domain=DOMAIN))
+        _pack(status, error_details_pb2.LocalizedMessage(locale="zh-CN", message=chinese))
     return status
 
 

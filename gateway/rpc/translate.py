@@ -195,6 +195,7 @@ def _fact(fact: Mapping[str, Json]) -> verification_pb2.FactOutcome:
         as_of=timestamp(moment(fact["as_of"])),
         attempts=number(fact["attempts"]),
         raw_digest=bytes.fromhex(text(fact["raw_digest"])),
+        cached=fact["cached"] is True,
     )
 
 

@@ -21,7 +21,7 @@ from gateway.flows.verify import ANSWER, Verify
 from gateway.flows.watch import Watch
 from gateway.rpc import translate
 from gateway.rpc.door import Context, Door
-from gateway.rpc.status import status_of
+from gateway.rpc.status import code_of, reason_of, status_of
 from gateway.rules.admission import Mistakes
 from gateway.rules.kept import table
 from gateway.rules.roles import Caller, Role
@@ -51,7 +51,17 @@ class VerificationFlows:
 class VerificationServicer:
     """Serves every method of VerificationService."""
 
-    def __init__(self, *, door: Door, flows: VerificationFlows, book: Book, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        *,
+        door: Door,
+        flows: VerificationFlows,
+        book: Book,
+        now: Callable[[], datetime],
+        count_refusal: Callable[[str, str], None],
+    ) -> None:
+        """`count_refusal` is told code and reason of each question of a batch that was refused."""
+        self._count_refusal = count_refusal
         self._door = door
         self._flows = flows
         self._book = book
@@ -82,7 +92,7 @@ class VerificationServicer:
 
         async def send(results: Sequence[Result]) -> None:
             response, size = pb.BatchVerifyResponse(), 0
-            for result in map(_result, results):
+            for result in map(self._result, results):
                 size += result.ByteSize()
                 if response.results and size > _LARGEST_RESPONSE:
                     await context.write(response)
@@ -230,11 +240,11 @@ class VerificationServicer:
         proof, size = await self._flows.look_up.receipt(index)
         return ledger_pb2.Receipt(proof=proof, index=index, size=size, record=record.hex())
 
-
-def _result(result: Result) -> pb.BatchVerifyResult:
-    message = pb.BatchVerifyResult(request_id=result.request_id, position=result.position)
-    if result.answered is not None:
-        message.response.CopyFrom(translate.answered(result.answered))
-    elif result.error is not None:
-        message.error.CopyFrom(translate.batch_error(status_of(result.error)))
-    return message
+    def _result(self, result: Result) -> pb.BatchVerifyResult:
+        message = pb.BatchVerifyResult(request_id=result.request_id, position=result.position)
+        if result.answered is not None:
+            message.response.CopyFrom(translate.answered(result.answered))
+        elif result.error is not None:
+            message.error.CopyFrom(translate.batch_error(status_of(result.error)))
+            self._count_refusal(code_of(result.error).name, reason_of(result.error))
+        return message

@@ -171,6 +171,7 @@ class FactOutcome(_message.Message):
     AS_OF_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     RAW_DIGEST_FIELD_NUMBER: _builtins.int
+    CACHED_FIELD_NUMBER: _builtins.int
     fact_type: _builtins.str
     """The type of fact."""
     source: _builtins.str
@@ -185,6 +186,10 @@ class FactOutcome(_message.Message):
     """How often it was asked."""
     raw_digest: _builtins.bytes
     """SHA-256 of the source's raw answer; the answer itself is not kept."""
+    cached: _builtins.bool
+    """True where the source was not asked again: it is what the source answered before, for the same purpose and within
+    the freshness that it promises. Asked_at and answered_at are those of that asking.
+    """
     @_builtins.property
     def asked_at(self) -> _timestamp_pb2.Timestamp:
         """When the source was asked."""
@@ -209,10 +214,11 @@ class FactOutcome(_message.Message):
         as_of: _timestamp_pb2.Timestamp | None = ...,
         attempts: _builtins.int = ...,
         raw_digest: _builtins.bytes = ...,
+        cached: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "as_of", b"as_of", "asked_at", b"asked_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "as_of", b"as_of", "asked_at", b"asked_at", "attempts", b"attempts", "cause", b"cause", "fact_type", b"fact_type", "outcome", b"outcome", "raw_digest", b"raw_digest", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "as_of", b"as_of", "asked_at", b"asked_at", "attempts", b"attempts", "cached", b"cached", "cause", b"cause", "fact_type", b"fact_type", "outcome", b"outcome", "raw_digest", b"raw_digest", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

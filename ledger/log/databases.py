@@ -335,6 +335,7 @@ class PostgresDatabase:
         """Make the engine of the writing connection."""
         engine = self._engine(1)
         event.listen(engine, "connect", lambda connection, _record: _plan_by_key(connection))
+        event.listen(engine, "connect", lambda connection, _record: _commit_durably(connection))
         return engine
 
     def readers(self, count: int) -> Engine:
@@ -431,6 +432,18 @@ def _plan_by_key(driver: Any) -> None:
     """
     driver.execute("SET enable_seqscan = off")
     driver.execute("SET jit = off")
+    driver.commit()
+
+
+def _commit_durably(driver: Any) -> None:
+    """Never take a commit for durable that the server only promises to write soon.
+
+    A server, database or role may be set to `synchronous_commit = off`; what was acknowledged would then be lost with
+    the server. Stricter settings (`remote_write`, `remote_apply`) are left as they are.
+    """
+    driver.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+    )
     driver.commit()
 
 

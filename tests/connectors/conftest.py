@@ -9,17 +9,7 @@ import pytest
 import structlog
 
 from connectors.conformance.expectations import require_discretion
-from tests.connectors import mariadb
 from tests.connectors.people import PERSONAL
-
-
-@pytest.fixture(scope="session")
-def mariadb_url() -> Iterator[str]:
-    """The URL of a database on a real MariaDB; one server for this process."""
-    if not mariadb.AVAILABLE:
-        pytest.skip("neither TEST_MARIADB_URL nor a mariadbd")
-    with mariadb.server() as url:
-        yield url.render_as_string(hide_password=False)
 
 
 @pytest.fixture

@@ -202,3 +202,4 @@ def test_telemetry_counts_calls_and_claims_apart() -> None:
     assert counts.counts["attempted", "s", FACT, "answered"] == 1
     assert counts.counts["answered", "s", FACT, "MATCH"] == 7
     assert counts.claims_of_calls == [7]
+    assert counts.under_way["s", FACT] == 0

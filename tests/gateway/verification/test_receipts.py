@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.client import AlreadyUsed, Forbidden, Question, Retries, Selection, Unavailable
+from gateway.client import AlreadyUsed, Forbidden, GatewayClient, Question, Retries, Selection, Unavailable
 from gateway.client.messages import question_message
 from gateway.v1 import verification_pb2 as pb
+from tests.faults.parts import kill_between, parted
 
 from .village import TIMEOUT, Village, case, marital, process, serving, settle
 
@@ -75,53 +76,64 @@ async def test_a_repeated_question_gets_the_same_bytes_from_another_process(tmp_
 
 
 async def test_a_process_killed_between_entry_and_answer_answers_the_repetition_with_that_entry(tmp_path: Path) -> None:
-    house = settle(tmp_path)
-    questions = [marital(0), marital(1)]
-    with process(house, module="tests.gateway.verification.dying") as dying:
-        with pytest.raises(Unavailable):
-            await dying.village.client(retries=ONCE).verify(questions[0])
-        await asyncio.to_thread(dying.process.wait, 30)
-        await dying.village.close()
-    with process(house, module="tests.gateway.verification.dying") as dying:
-        with pytest.raises(Unavailable):
-            async for _ in dying.village.client(retries=ONCE).verify_many([questions[1]]):
-                pass
-        await dying.village.close()
+    async def batch(client: GatewayClient) -> None:
+        _ = [one async for one in client.verify_many([questions[1]])]
 
-    with process(house) as running:
-        client = running.village.client()
-        before = [one async for one in client.answers(Selection())]
-        again = [await client.verify(question) for question in questions]
-        after = [one async for one in client.answers(Selection())]
-        await running.village.close()
+    questions = [marital(0), marital(1)]
+    async with parted(settle(tmp_path)) as parts:
+        async with parts.door() as door:
+            asking = door.village.client(retries=ONCE).verify(questions[0])
+            with pytest.raises(Unavailable):
+                await kill_between(parts.log, door, parts.holding.arm, asking)
+            await door.village.close()
+        async with parts.door() as door:
+            with pytest.raises(Unavailable):
+                await kill_between(
+                    parts.log, door, parts.holding.arm, batch(door.village.client(retries=ONCE))
+                )  # fmt: skip
+            await door.village.close()
+
+        async with parts.door() as running:
+            client = running.village.client()
+            before = [one async for one in client.answers(Selection())]
+            again = [await client.verify(question) for question in questions]
+            after = [one async for one in client.answers(Selection())]
+            await running.village.close()
 
     assert before == after == [again[1].verification, again[0].verification]
 
 
 async def test_a_client_that_asks_again_by_itself_does_not_notice_a_killed_gateway(tmp_path: Path) -> None:
     house = settle(tmp_path)
-    with process(house, module="tests.gateway.verification.dying") as dying:
-        port = dying.village.port
-        patient = Retries(most=100, first=0.2, longest=0.5)
-        asking = asyncio.create_task(dying.village.client(timeout=60, retries=patient).verify(marital(0)))
-        await asyncio.to_thread(dying.process.wait, 30)
-        house.config.write_text(house.config.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}"))
-        with process(house) as running:
+    patient = Retries(most=100, first=0.2, longest=0.5)
+    async with parted(house) as parts, parts.door() as door:
+        client = door.village.client(timeout=60, retries=patient)
+        text = house.config.read_text("utf-8")
+        house.config.write_text(text.replace("127.0.0.1:0", f"127.0.0.1:{door.village.port}"), "utf-8")
+        entries = len(parts.log.leaves())
+        parts.holding.arm()
+        asking = asyncio.create_task(client.verify(marital(0)))
+        await parts.log.until(entries + 1)
+        door.kill()
+        async with parts.door() as running:
             answer = await asking
             answers = [one async for one in running.village.client().answers(Selection())]
             await running.village.close()
-        await dying.village.close()
+        await door.village.close()
 
     assert answers == [answer.verification]
+    assert answer.receipt.index == entries
 
 
 async def test_a_refusal_is_durable_before_it_is_told(tmp_path: Path) -> None:
     house = settle(tmp_path)
     refused = marital(0, in_case=case(matter="230000-MSA-001", purpose="办理行政许可"))
-    with process(house, module="tests.gateway.verification.dying") as dying:
+    async with parted(house) as parts, parts.door() as door:
         with pytest.raises(Unavailable):
-            await dying.village.client(retries=ONCE).verify(refused)
-        await dying.village.close()
+            await kill_between(
+                parts.log, door, parts.holding.arm, door.village.client(retries=ONCE).verify(refused)
+            )  # fmt: skip
+        await door.village.close()
 
     proofs = set()
     async with serving(house) as village:

@@ -127,6 +127,7 @@ class Service:
         done, rest = await asyncio.wait((going, answering), return_when=asyncio.FIRST_COMPLETED)
         for one in rest:
             one.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
         return answering in done
 
     def body(self, number: str) -> dict[str, object]:
@@ -228,10 +229,13 @@ class Village:
 
 
 @asynccontextmanager
-async def serving(house: House, *, now: Callable[[], datetime] = now_utc) -> AsyncIterator[Village]:
-    """Serve a house in this process until the block ends."""
+async def serving(
+    house: House, *, now: Callable[[], datetime] = now_utc, settings: Settings | None = None
+) -> AsyncIterator[Village]:
+    """Serve a house in this process until the block ends, with its own settings or others."""
     stop, port = asyncio.Event(), asyncio.get_running_loop().create_future()
-    gateway = asyncio.create_task(Gateway(load_settings(house.config), now=now).serve(port.set_result, stop))
+    settings = settings or load_settings(house.config)
+    gateway = asyncio.create_task(Gateway(settings, now=now).serve(port.set_result, stop))
     await asyncio.wait({gateway, port}, return_when=asyncio.FIRST_COMPLETED)
     if gateway.done():
         await gateway
@@ -283,11 +287,15 @@ class Process:
 
 
 @contextmanager
-def process(house: House, *, module: str = "gateway", arguments: Sequence[str] = ()) -> Iterator[Process]:
-    """Serve a house in a process of its own; it is stopped, if it still runs, when the block ends."""
-    command = [sys.executable, "-m", module, "serve", "--config", str(house.config), *arguments]
+def process(
+    house: House, *, module: str = "gateway", arguments: Sequence[str] = (), config: Path | None = None
+) -> Iterator[Process]:
+    """Serve a house, by its own configuration or another, in a process of its own; it is stopped, if it still runs,
+    when the block ends."""
+    command = [sys.executable, "-m", module, "serve", "--config", str(config or house.config), *arguments]
     with (house.home / "process.log").open("a", encoding="utf-8") as log:
-        started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        # A part of a gateway ends when its standard input does.
+        started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
         assert started.stdout is not None
         words = started.stdout.readline().split()
@@ -296,6 +304,8 @@ def process(house: House, *, module: str = "gateway", arguments: Sequence[str] =
     finally:
         started.terminate()
         started.wait(timeout=30)
+        assert started.stdin is not None
+        started.stdin.close()
         assert started.stdout is not None
         started.stdout.close()
 

@@ -1,4 +1,7 @@
-"""PostgreSQL dies in the middle of commits and comes back: nothing acknowledged is lost, nothing is half there."""
+"""PostgreSQL dies in the middle of commits and comes back: nothing acknowledged is lost, nothing is half there.
+
+The test server is set to acknowledge commits before they are durable: the ledger must not let it.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy.engine import URL
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from ledger import Appended, Ledger, LedgerUnavailable, verify_receipt
 from ledger.commands import fsck
+from ledger.log.databases import PostgresDatabase
 from tests import postgres
 from tests.ledger.house import ORIGIN, answered, build, submission
 
 pytestmark = pytest.mark.postgres
 CALLERS = 8
-
-
-def durable(url: URL) -> str:
-    """The test server is fast by default; here a commit must outlive the death of the server's processes."""
-    return url.update_query_dict({"options": "-c synchronous_commit=on"}).render_as_string(hide_password=False)
 
 
 class Callers:
@@ -47,7 +47,7 @@ class Callers:
 
 def test_acknowledged_appends_survive_the_death_of_the_server(tmp_path: Path) -> None:
     with postgres.own_server() as server:
-        url = durable(server.url)
+        url = server.url.render_as_string(hide_password=False)
         house = build(url, tmp_path)
         with house.open() as ledger:
             for turn in range(2):
@@ -76,3 +76,14 @@ def test_acknowledged_appends_survive_the_death_of_the_server(tmp_path: Path) ->
                     )
                 assert fsck(url, verifiers=[house.signer.verifier], origin=ORIGIN).damages == ()
                 assert ledger.size() == len(callers.appended) + len(callers.unknown) + before
+
+
+@pytest.mark.parametrize(("given", "used"), [("off", "on"), ("on", "on"), ("remote_apply", "remote_apply")])
+def test_a_server_that_acknowledges_before_it_is_durable_is_told_to_wait(
+    postgres_url: str, given: str, used: str
+) -> None:
+    url = make_url(postgres_url).update_query_dict({"options": f"-c synchronous_commit={given}"})
+    writer = PostgresDatabase(url).writer()
+    with writer.connect() as connection:
+        assert connection.execute(text("SHOW synchronous_commit")).scalar() == used
+    writer.dispose()
