@@ -33,6 +33,7 @@ from ledger.canonical import microseconds
 from ledger.commands import rebuild
 from ledger.errors import AlreadyClaimed, ErasureRefused
 from ledger.merkle import hash_leaf
+from ledger.records.lifecycle import opening
 from ledger.records.projections import FACTS_GROUP, StoredRow, fold, forget, open_row, read_facts
 from ledger.records.rows import read_row
 from ledger.vault.erasure import ErasureOrder, approve_erasure, examine_order, propose_erasure, read_proposal
@@ -259,7 +260,7 @@ class Machine(RuleBasedStateMachine):
             facts = read_facts(document.get(FACTS_GROUP, {}) if document else {})
             before, at = self.folded.get(entry.record), microseconds(entry.at)
             row = (
-                open_row(entry.record, entry.kind, index, at, facts)
+                open_row(entry.record, opening(entry.record, entry.kind), index, at, facts)
                 if before is None
                 else fold(before, entry.kind, index, at, facts)
             )

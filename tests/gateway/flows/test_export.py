@@ -31,7 +31,8 @@ DOCUMENT = {
     "matter": {"code": "m", "title": "企业登记"}, "case": "办1",
     "applicant": {"name": "示例甲", "id_type": "resident-id", "id_number": "230199198001010072"},
     "authority": {"unit": UNIT, "name": "示例局"},
-    "notice": {"item": "残疾状况证明", "liability": "依法追究", "publication": "不公开"},
+    "item": {"code": "i", "title": "残疾状况证明"},
+    "notice": [{"part": "liability.civil", "text": "依法追究"}],
     "publication": {"scope": "NOT_PUBLIC", "consent": "NOT_SAID"},
     "facts": [{"label": "残疾等级", "value": "二级"}],
 }  # fmt: skip

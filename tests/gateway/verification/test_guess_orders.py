@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -32,15 +31,9 @@ class Table:
         self.chance = chance
         self.held: dict[bytes, RecordRow] = {}
 
-    def register(self) -> Table:
-        return self
-
-    def holders(self, keys: Sequence[bytes]) -> Mapping[bytes, RecordRow]:
-        return {key: self.held[key] for key in keys if key in self.held}
-
-    async def read(self, question: Callable[[], Any]) -> Any:
+    async def holders(self, keys: Sequence[bytes]) -> Mapping[bytes, RecordRow]:
         await self.turns()
-        seen = question()
+        seen = {key: self.held[key] for key in keys if key in self.held}
         await self.turns()
         return seen
 
