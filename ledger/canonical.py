@@ -48,9 +48,11 @@ def _is_plain(value: object, depth: int) -> bool:
     """
     kind = type(value)
     if kind is dict:
-        for key in value:  # type: ignore[attr-defined]
-            if type(key) is not str or not key.isascii():
+        try:
+            if not "".join(value).isascii():  # type: ignore[call-overload]  all keys at once
                 return False
+        except TypeError:  # a key is no text
+            return False
         inner = value.values()  # type: ignore[attr-defined]
     elif kind is list or kind is tuple:
         inner = value

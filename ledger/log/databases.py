@@ -152,6 +152,32 @@ def _chunks(count: int) -> Iterator[tuple[int, int]]:
             start += width
 
 
+def run_prepared(connection: Connection, statement: ClauseElement, values: Mapping[str, object]) -> Any:
+    """Run a statement through the driver, in the transaction of the connection; returns the driver's cursor.
+
+    SQLAlchemy compiles the statement once, so it must be one object for the life of the process; asking through it each
+    time costs more than most questions by key.
+    """
+    text, order = _compiled(statement, connection.dialect)
+    driver: Any = connection.connection.driver_connection
+    return driver.execute(text, [values[name] for name in order] if order else values)
+
+
+def select_by_key(connection: Connection, table: Table, key: str, values: Sequence[object]) -> list[Any]:
+    """Select the rows (all columns, in order) whose column `key` has one of the values, as `run_prepared` does."""
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name != "sqlite":
+        with driver.cursor() as cursor:
+            return list(cursor.execute(_select_text(table, key, "= ANY(%b)"), [list(values)]).fetchall())
+    found: list[Any] = []
+    for start in range(0, len(values), _WIDTHS[0]):  # lists of a few lengths, filled up with their last value
+        some = list(values[start : start + _WIDTHS[0]])
+        width = next(w for w in reversed(_WIDTHS) if w >= len(some))
+        some += [some[-1]] * (width - len(some))
+        found += driver.execute(_select_text(table, key, f"IN ({','.join('?' * width)})"), some).fetchall()
+    return found
+
+
 class SqliteDatabase:
     """A SQLite file: WAL, every commit on disk before it counts, one writer process by lock file."""
 
@@ -231,15 +257,8 @@ class SqliteDatabase:
             driver.execute(_many_values_text(table, columns, width, conflict), values)
 
     def select_many(self, connection: Connection, table: Table, key: str, values: Sequence[object]) -> list[Any]:
-        """Select with lists of a few lengths, filled up with their last value."""
-        driver: Any = connection.connection.driver_connection
-        found: list[Any] = []
-        for start in range(0, len(values), _WIDTHS[0]):
-            some = list(values[start : start + _WIDTHS[0]])
-            width = next(w for w in reversed(_WIDTHS) if w >= len(some))
-            some += [some[-1]] * (width - len(some))
-            found += driver.execute(_select_text(table, key, f"IN ({','.join('?' * width)})"), some).fetchall()
-        return found
+        """Select with lists of a few lengths."""
+        return select_by_key(connection, table, key, values)
 
     def begin(self, connection: Connection) -> None:
         """Take the write lock now: a transaction that took it later could find its snapshot outdated."""
@@ -248,9 +267,7 @@ class SqliteDatabase:
 
     def run(self, connection: Connection, statement: ClauseElement, values: Mapping[str, object]) -> Any:
         """Run a compiled statement with positional values."""
-        text, order = _compiled(statement, connection.dialect)
-        driver: Any = connection.connection.driver_connection
-        return driver.execute(text, [values[name] for name in order])
+        return run_prepared(connection, statement, values)
 
     def make_quick(self, connection: Connection) -> None:
         """Do nothing: the driver begins no transactions of its own."""
@@ -382,18 +399,14 @@ class PostgresDatabase:
 
     def select_many(self, connection: Connection, table: Table, key: str, values: Sequence[object]) -> list[Any]:
         """Select with one array."""
-        driver: Any = connection.connection.driver_connection
-        with driver.cursor() as cursor:
-            return list(cursor.execute(_select_text(table, key, "= ANY(%b)"), [list(values)]).fetchall())
+        return select_by_key(connection, table, key, values)
 
     def begin(self, connection: Connection) -> None:
         """Do nothing: the driver begins a transaction with the first statement."""
 
     def run(self, connection: Connection, statement: ClauseElement, values: Mapping[str, object]) -> Any:
         """Run a compiled statement with named values."""
-        text, _ = _compiled(statement, connection.dialect)
-        driver: Any = connection.connection.driver_connection
-        return driver.execute(text, values)
+        return run_prepared(connection, statement, values)
 
     @property
     def keeps_readers(self) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from ledger.errors import EntryMissing, LedgerDamaged
 from ledger.log import schema
+from ledger.log.databases import run_prepared
 from ledger.log.store import Store, read_checkpoint_note, read_head, read_node_tile, read_node_tiles
 from ledger.log.tiles import ExpandedTile, PackedTile, TileCache, proof_tiles
 from ledger.merkle import prove_consistency, prove_inclusion
@@ -69,12 +70,15 @@ class LogReader:
             raise EntryMissing(f"the log has {self._committed} entries, not {size}")
 
 
+_ENTRY = select(schema.entry.c.leaf).where(schema.entry.c.idx == bindparam("idx"))
+
+
 def read_entry(connection: Connection, index: int) -> bytes:
     """Read the bytes of one entry; raises `EntryMissing`."""
-    leaf = connection.execute(select(schema.entry.c.leaf).where(schema.entry.c.idx == index)).scalar()
-    if leaf is None:
+    row = run_prepared(connection, _ENTRY, {"idx": index}).fetchone()
+    if row is None:
         raise EntryMissing(f"no entry {index}")
-    return bytes(leaf)
+    return bytes(row[0])
 
 
 def read_entries(connection: Connection, first: int, count: int) -> list[bytes]:

@@ -25,7 +25,7 @@ from ledger.errors import (
 )
 from ledger.log import schema
 from ledger.log.checkpoint import Checkpoint, sign_checkpoint
-from ledger.log.databases import Database, database_at
+from ledger.log.databases import Database, database_at, run_prepared
 from ledger.log.note import Signer
 from ledger.log.tiles import ExpandedTile, PackedTile
 from ledger.merkle import EMPTY_ROOT
@@ -204,7 +204,7 @@ _HEAD_LOCKED = _HEAD.with_for_update()
 
 def read_head(connection: Connection) -> Head:
     """Read the head row; raises `LedgerDamaged` if there is none."""
-    return _head(connection.execute(_HEAD).one_or_none())
+    return _head(run_prepared(connection, _HEAD, {}).fetchone())
 
 
 def lock_head(database: Database, connection: Connection) -> Head:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, union_all
+from sqlalchemy import Connection, bindparam, select, union_all
 
 from ledger.canonical import Json
 from ledger.log import schema
+from ledger.log.databases import run_prepared
 from ledger.records.projections import FACTS_GROUP, Facts, read_facts
 from ledger.vault import VaultGroup
+
+_CHAIN = union_all(
+    select(schema.entry.c.idx, schema.entry.c.leaf)
+    .join(schema.record, schema.record.c.first_idx == schema.entry.c.idx)
+    .where(schema.record.c.record == bindparam("record")),
+    select(schema.entry.c.idx, schema.entry.c.leaf).where(schema.entry.c.record == bindparam("record")),
+)
 
 
 def read_chain(connection: Connection, record: bytes) -> list[tuple[int, bytes]]:
     """Read every entry of a record, oldest first: its index and its bytes."""
-    entry, row = schema.entry, schema.record
-    first = select(entry.c.idx, entry.c.leaf).join(row, row.c.first_idx == entry.c.idx).where(row.c.record == record)
-    later = select(entry.c.idx, entry.c.leaf).where(entry.c.record == record)
-    found = connection.execute(union_all(first, later)).all()
+    found = run_prepared(connection, _CHAIN, {"record": record}).fetchall()
     return sorted((idx, bytes(leaf)) for idx, leaf in found)
 
 

@@ -41,7 +41,7 @@ class Register:
 
     def get(self, record: bytes) -> RecordRow | None:
         """Return the current state of a record, or None if there is none."""
-        found = self._rows(select(schema.record).where(schema.record.c.record == record))
+        found = self._by("record", [record])
         return found[0] if found else None
 
     def by_subject(
@@ -49,6 +49,8 @@ class Register:
     ) -> list[RecordRow]:
         """Return a person's records (by blind index), oldest first."""
         table = schema.record
+        if family is None and states is None:
+            return self._of("subject", subject)
         rules: list[ColumnElement[bool]] = [table.c.subject == subject]
         if family is not None:
             rules.append(table.c.family == FAMILY_NUMBERS[family])
@@ -58,19 +60,11 @@ class Register:
 
     def by_case(self, case_key: bytes, item: str | None = None) -> list[RecordRow]:
         """Return the records of one case, or of one item in it, oldest first."""
-        table = schema.record
-        rules: list[ColumnElement[bool]] = [table.c.case_key == case_key]
-        if item is not None:
-            rules.append(table.c.item == item)
-        return self._rows(select(table).where(*rules).order_by(table.c.first_idx))
+        return [row for row in self._of("case_key", case_key) if item is None or row.item == item]
 
     def by_parent(self, parent: bytes, family: str | None = None) -> list[RecordRow]:
         """Return the records that name another as their parent, oldest first."""
-        table = schema.record
-        rules: list[ColumnElement[bool]] = [table.c.parent == parent]
-        if family is not None:
-            rules.append(table.c.family == FAMILY_NUMBERS[family])
-        return self._rows(select(table).where(*rules).order_by(table.c.first_idx))
+        return [row for row in self._of("parent", parent) if family is None or row.family == family]
 
     def count_children(self, parents: Sequence[bytes], family: str) -> dict[bytes, tuple[int, datetime]]:
         """Count the records of a family that name each of some as their parent, and tell when the newest was opened.
@@ -243,9 +237,13 @@ class Register:
     def _by(self, column: str, values: Sequence[bytes]) -> list[RecordRow]:
         if not values:
             return []
-        with self._store.reading() as connection:
-            found = self._store.database.select_many(connection, schema.record, column, list(values))
-        return [read_row(stored_row(row)) for row in found]
+        return [read_row(stored_row(row)) for row in self._store.quick_many(schema.record, column, list(values))]
+
+    def _of(self, column: str, value: bytes) -> list[RecordRow]:
+        """Return the records that have a value in one column, oldest first."""
+        found = self._by(column, [value])
+        found.sort(key=lambda row: row.first_idx)
+        return found
 
     def _rows(self, question: Select[*tuple[object, ...]]) -> list[RecordRow]:
         with self._store.reading() as connection:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, ScalarSelect, func, select, union_all
 from ledger.canonical import parse_time
 from ledger.errors import EntryMissing, VaultError
 from ledger.log import schema
+from ledger.log.databases import select_by_key
 from ledger.records.commitments import VaultGroup
 from ledger.vault.sealing import SealedDocument, Vault
 
@@ -46,23 +47,21 @@ def read_documents(
     Raises:
         VaultError: one cannot be decrypted, or is gone without having been erased.
     """
-    key, document = schema.vault_key, schema.vault_document
-    question = select(
-        key.c.idx, key.c.master_version, key.c.wrapped, key.c.destroyed_at, document.c.sealed
-    ).select_from(key.outerjoin(document, document.c.idx == key.c.idx))
-    indices, found = list(wanted), {}
-    for first in range(0, len(indices), _MOST_AT_ONCE):
-        for row in connection.execute(question.where(key.c.idx.in_(indices[first : first + _MOST_AT_ONCE]))):
-            found[row.idx] = _open(vault, row, wanted[row.idx])
-    return found
+    indices = list(wanted)
+    sealed = dict(select_by_key(connection, schema.vault_document, "idx", indices))
+    return {
+        row[0]: _open(vault, row, sealed.get(row[0]), wanted[row[0]])
+        for row in select_by_key(connection, schema.vault_key, "idx", indices)
+    }
 
 
-def _open(vault: Vault, row: Any, record: bytes) -> dict[str, VaultGroup] | Erased:
-    if row.destroyed_at is not None:
-        return Erased(at=parse_time(row.destroyed_at))
-    if row.wrapped is None or row.sealed is None:
-        raise VaultError(f"the document of entry {row.idx} is incomplete, and was never erased")
-    return vault.open(record, SealedDocument(row.master_version, bytes(row.wrapped), bytes(row.sealed)))
+def _open(vault: Vault, row: Any, sealed: bytes | None, record: bytes) -> dict[str, VaultGroup] | Erased:
+    idx, master_version, wrapped, destroyed_at = row
+    if destroyed_at is not None:
+        return Erased(at=parse_time(destroyed_at))
+    if wrapped is None or sealed is None:
+        raise VaultError(f"the document of entry {idx} is incomplete, and was never erased")
+    return vault.open(record, SealedDocument(master_version, bytes(wrapped), bytes(sealed)))
 
 
 def erase_documents(connection: Connection, records: Iterable[bytes], at: str) -> int:
