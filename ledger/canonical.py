@@ -49,7 +49,7 @@ def _is_plain(value: object, depth: int) -> bool:
     kind = type(value)
     if kind is dict:
         try:
-            if not "".join(value).isascii():  # type: ignore[call-overload]  all keys at once
+            if not "".join(value).isascii():  # type: ignore[arg-type] # all keys at once
                 return False
         except TypeError:  # a key is no text
             return False
