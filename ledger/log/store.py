@@ -252,33 +252,27 @@ def read_node_tile(store: Store, level: int, n: int) -> ExpandedTile | PackedTil
     return _node_tile(*row)
 
 
-_SOME = 8
+_SOME = (2, 4, 8)
 """Tiles that one statement reads; an inclusion proof in a tree of 2^32 leaves needs no more."""
-_TILES = (
-    select(schema.tile.c.level, schema.tile.c.n, schema.tile.c.data, schema.tile_inner.c.data.label("inner"))
-    .select_from(
-        schema.tile.outerjoin(
-            schema.tile_inner,
-            (schema.tile_inner.c.level == schema.tile.c.level) & (schema.tile_inner.c.n == schema.tile.c.n),
-        )
-    )
-    .where(
-        or_(
-            *[
-                and_(schema.tile.c.level == bindparam(f"level{at}"), schema.tile.c.n == bindparam(f"n{at}"))
-                for at in range(_SOME)
-            ]
-        )
-    )
-)
+
+
+def _tiles_question(count: int) -> ClauseElement:
+    tile, inner = schema.tile.c, schema.tile_inner.c
+    wanted = [and_(tile.level == bindparam(f"level{at}"), tile.n == bindparam(f"n{at}")) for at in range(count)]
+    joined = schema.tile.outerjoin(schema.tile_inner, (inner.level == tile.level) & (inner.n == tile.n))
+    return select(tile.level, tile.n, tile.data, inner.data.label("inner")).select_from(joined).where(or_(*wanted))
+
+
+_TILES = {count: _tiles_question(count) for count in _SOME}
 
 
 def read_node_tiles(store: Store, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], ExpandedTile | PackedTile]:
     """Read some tiles, at most eight, with their inner nodes; what is not stored is not in the answer."""
+    count = next((count for count in _SOME if count >= len(keys)), _SOME[-1])
     values: dict[str, object] = {}
-    for at in range(_SOME):
+    for at in range(count):
         values[f"level{at}"], values[f"n{at}"] = keys[min(at, len(keys) - 1)]
-    return {(level, n): _node_tile(data, inner) for level, n, data, inner in store.quick_all(_TILES, values)}
+    return {(level, n): _node_tile(data, inner) for level, n, data, inner in store.quick_all(_TILES[count], values)}
 
 
 def _node_tile(data: bytes, inner: bytes | None) -> ExpandedTile | PackedTile:
