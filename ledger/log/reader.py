@@ -10,8 +10,8 @@ from ledger.errors import EntryMissing, LedgerDamaged
 from ledger.log import schema
 from ledger.log.databases import run_prepared
 from ledger.log.store import Store, read_checkpoint_note, read_head, read_node_tile, read_node_tiles
-from ledger.log.tiles import ExpandedTile, PackedTile, TileCache, proof_tiles
-from ledger.merkle import prove_consistency, prove_inclusion
+from ledger.log.tiles import EdgeRoots, ExpandedTile, PackedTile, TileCache, prove_in_tiles, tiles_above
+from ledger.merkle import prove_consistency
 
 
 class LogReader:
@@ -21,6 +21,7 @@ class LogReader:
         self._store = store
         self._cache = cache
         self._committed = 0
+        self._edges = EdgeRoots()
 
     def size(self) -> int:
         """Return how many entries the log has."""
@@ -44,11 +45,14 @@ class LogReader:
 
     def prove(self, index: int, size: int) -> list[bytes]:
         """Prove that an entry is in the tree of `size`, which the caller knows to be committed."""
-        missing = self._cache.missing(proof_tiles(index, size))
+        missing = self._cache.missing(tiles_above(index, size))
         if len(missing) > 1:  # one question for all of them; a single one is read on the way
             for key, tile in read_node_tiles(self._store, missing).items():
                 self._cache.put(key, tile)
-        return prove_inclusion(index, size, self.node)
+        return prove_in_tiles(index, size, self._full, self.node, self._edges)
+
+    def _full(self, level: int, n: int) -> ExpandedTile | PackedTile:
+        return self._cache.full(level, n, self._load)
 
     def consistency(self, old: int, new: int) -> list[bytes]:
         """Prove that the tree of size `new` begins with the tree of size `old`."""

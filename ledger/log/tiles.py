@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256 as _sha256
 
 from ledger.errors import LedgerDamaged
-from ledger.merkle import tree_root
+from ledger.merkle import NodeReader, RangeReader, prove_inclusion, subtree_root, tree_root
 
 WIDTH = 256
 HEIGHT = 8
@@ -58,6 +58,15 @@ class ExpandedTile:
         """Return the rows between bottom and root of a full tile as stored."""
         return b"".join([value for row in self.rows[1:HEIGHT] for value in row])
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it will never grow again."""
+        return len(self.rows[0]) == WIDTH
+
+    def siblings(self, position: int) -> list[bytes]:
+        """Return the siblings on the way from a hash of the bottom row to the root of a full tile, lowest first."""
+        return [self.rows[row][(position >> row) ^ 1] for row in range(HEIGHT)]
+
     def node(self, row: int, position: int) -> bytes | None:
         """Return a hash, or None if the tile has not grown to it yet."""
         values = self.rows[row]
@@ -78,6 +87,18 @@ class PackedTile:
         self._data = data
         self._inner = inner
 
+    is_full = True
+
+    def siblings(self, position: int) -> list[bytes]:
+        """Return the siblings on the way from a hash of the bottom row to the root, lowest first."""
+        inner, at = self._inner, 32 * (position ^ 1)
+        found = [self._data[at : at + 32]]
+        for start in _ROW_STARTS[1:]:
+            position >>= 1
+            at = start + 32 * (position ^ 1)
+            found.append(inner[at : at + 32])
+        return found
+
     def node(self, row: int, position: int) -> bytes:
         """Return a hash."""
         source = self._inner if row else self._data
@@ -97,16 +118,39 @@ class StoredTile:
     """The rows above the bottom row, if the tile is full."""
 
 
-def proof_tiles(index: int, size: int) -> list[tuple[int, int]]:
-    """List the tiles, `(level, n)`, that an inclusion proof of `index` in the tree of `size` is read from."""
+def tiles_above(index: int, size: int) -> list[tuple[int, int]]:
+    """List the tiles, `(level, n)`, that lie above a leaf in the tree of `size` leaves, the lowest first."""
     tiles: list[tuple[int, int]] = []
-    level = 0
-    while size >> (HEIGHT * level):
-        last = ((size >> (HEIGHT * level)) - 1) // WIDTH
-        own = index >> (HEIGHT * (level + 1))
-        tiles += [(level, n) for n in sorted({min(own, last), last})]
-        level += 1
+    level, n = 0, index >> HEIGHT
+    while n <= ((size >> (HEIGHT * level)) - 1) >> HEIGHT:
+        tiles.append((level, n))
+        level, n = level + 1, n >> HEIGHT
     return tiles
+
+
+class EdgeRoots:
+    """Hashes over the ragged right edges of trees, each of which every proof against one tree needs; they never change.
+
+    Safe for several threads; keeps the last `capacity` at least, of 32 bytes each.
+    """
+
+    def __init__(self, capacity: int = 4096) -> None:
+        self._capacity = capacity
+        self._roots: dict[tuple[int, int], bytes] = {}
+
+    def __call__(self, start: int, end: int, node: NodeReader) -> bytes:
+        """Return the hash over the leaves `[start, end)`, as `merkle.subtree_root` does."""
+        width = end - start
+        if width & (width - 1) == 0:
+            level = width.bit_length() - 1
+            return node(level, start >> level)
+        root = self._roots.get((start, end))
+        if root is None:
+            root = subtree_root(start, end, node)
+            if len(self._roots) >= 2 * self._capacity:
+                self._roots = {}
+            self._roots[start, end] = root
+        return root
 
 
 def locate(level: int, index: int) -> tuple[int, int, int, int]:
@@ -241,6 +285,20 @@ class TileCache:
         for key, tile in tiles.items():
             self.put(key, PackedTile(tile.data(), tile.inner()))
 
+    def full(self, level: int, n: int, load: NodeTileLoader) -> ExpandedTile | PackedTile:
+        """Return a tile that is full, loading it if need be.
+
+        Raises:
+            LedgerDamaged: the stored tile is not full.
+        """
+        tile = self._tiles.get((level, n))
+        if tile is None or not tile.is_full:
+            tile = load(level, n)
+            self.put((level, n), tile)
+        if not tile.is_full:
+            raise LedgerDamaged(f"tile {n} of level {level} is too short")
+        return tile
+
     def node(self, level: int, index: int, load: NodeTileLoader) -> bytes:
         """Return the hash of a complete subtree, loading its tile if need be.
 
@@ -258,3 +316,19 @@ class TileCache:
         if found is None:
             raise LedgerDamaged(f"tile {n} of level {tile_level} is too short")
         return found
+
+
+def prove_in_tiles(
+    index: int, size: int, full: NodeTileLoader, node: NodeReader, part: RangeReader = subtree_root
+) -> list[bytes]:
+    """Make the proof that `merkle.prove_inclusion` makes, what lies inside full tiles a tile at a time.
+
+    Raises:
+        ProofError: there is no such leaf in a tree of that size.
+    """
+    path: list[bytes] = []
+    level, position = 0, index if 0 <= index < size else size
+    while (position | (WIDTH - 1)) + 1 << (HEIGHT * level) <= size:
+        path += full(level, position >> HEIGHT).siblings(position % WIDTH)
+        level, position = level + 1, position >> HEIGHT
+    return path + prove_inclusion(index, size, node, above=HEIGHT * level, part=part)

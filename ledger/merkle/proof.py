@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ledger.errors import ProofError
-from ledger.merkle.tree import NodeReader, subtree_root
+from ledger.merkle.tree import NodeReader, RangeReader, subtree_root
 
 
 def _split(count: int) -> int:
@@ -11,8 +11,13 @@ def _split(count: int) -> int:
     return 1 << ((count - 1).bit_length() - 1)
 
 
-def prove_inclusion(index: int, size: int, node: NodeReader) -> list[bytes]:
+def prove_inclusion(
+    index: int, size: int, node: NodeReader, *, above: int = 0, part: RangeReader = subtree_root
+) -> list[bytes]:
     """Make the inclusion proof of leaf `index` in the tree of `size` leaves, from the leaf's sibling upwards.
+
+    With `above`, only what proves the complete subtree of that height which holds the leaf. `part` computes the hash
+    over some leaves, as `subtree_root` does.
 
     Raises:
         ProofError: there is no such leaf in a tree of that size.
@@ -21,13 +26,13 @@ def prove_inclusion(index: int, size: int, node: NodeReader) -> list[bytes]:
         raise ProofError(f"no leaf {index} in a tree of {size}")
     path: list[bytes] = []
     start, end = 0, size
-    while end - start > 1:
+    while end - start > 1 << above:
         middle = start + _split(end - start)
         if index < middle:
-            path.append(subtree_root(middle, end, node))
+            path.append(part(middle, end, node))
             end = middle
         else:
-            path.append(subtree_root(start, middle, node))
+            path.append(part(start, middle, node))
             start = middle
     path.reverse()
     return path

@@ -10,6 +10,10 @@ NodeReader = Callable[[int, int], bytes]
 """`(level, index)` to the hash of the complete subtree over the leaves `[index << level, (index + 1) << level)`."""
 
 
+RangeReader = Callable[[int, int, NodeReader], bytes]
+"""`(start, end, node)` to the hash over the leaves `[start, end)`, as `subtree_root` computes it."""
+
+
 def subtree_root(start: int, end: int, node: NodeReader) -> bytes:
     """Compute the hash over the leaves `[start, end)`, `start < end`, where `start` is aligned as RFC 6962 splits it.
 
