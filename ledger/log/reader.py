@@ -9,8 +9,8 @@ from sqlalchemy import Connection, bindparam, func, select
 from ledger.errors import EntryMissing, LedgerDamaged
 from ledger.log import schema
 from ledger.log.databases import run_prepared
-from ledger.log.store import Store, read_checkpoint_note, read_head, read_node_tile, read_node_tiles
-from ledger.log.tiles import EdgeRoots, ExpandedTile, PackedTile, TileCache, prove_in_tiles, tiles_above
+from ledger.log.store import Store, read_checkpoint_note, read_head, read_node_tile
+from ledger.log.tiles import EdgeRoots, ExpandedTile, PackedTile, TileCache, prove_in_tiles
 from ledger.merkle import prove_consistency
 
 
@@ -45,10 +45,6 @@ class LogReader:
 
     def prove(self, index: int, size: int) -> list[bytes]:
         """Prove that an entry is in the tree of `size`, which the caller knows to be committed."""
-        missing = self._cache.missing(tiles_above(index, size))
-        if len(missing) > 1:  # one question for all of them; a single one is read on the way
-            for key, tile in read_node_tiles(self._store, missing).items():
-                self._cache.put(key, tile)
         return prove_in_tiles(index, size, self._full, self.node, self._edges)
 
     def _full(self, level: int, n: int) -> ExpandedTile | PackedTile:

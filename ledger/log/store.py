@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ClauseElement, Connection, Engine, Table, and_, bindparam, inspect, literal_column, or_, select
+from sqlalchemy import ClauseElement, Connection, Engine, Table, bindparam, inspect, literal_column, select
 from sqlalchemy.exc import DBAPIError
 
 from ledger.canonical import format_time
@@ -101,10 +101,6 @@ class Store:
             LedgerUnavailable: the database cannot be read.
         """
         return self._quickly(lambda connection: self.database.run(connection, statement, values).fetchone())
-
-    def quick_all(self, statement: ClauseElement, values: Mapping[str, object]) -> list[Any]:
-        """Run a question for a few rows in the manner of `quick`."""
-        return self._quickly(lambda connection: self.database.run(connection, statement, values).fetchall())
 
     def quick_many(self, table: Table, key: str, values: Sequence[object]) -> list[Any]:
         """Select rows as `Database.select_many` does, in the manner of `quick`."""
@@ -249,33 +245,7 @@ def read_node_tile(store: Store, level: int, n: int) -> ExpandedTile | PackedTil
     row = store.quick(_TILE, {"level": level, "n": n})
     if row is None:
         raise LedgerDamaged(f"tile {n} of level {level} is missing")
-    return _node_tile(*row)
-
-
-_SOME = (2, 4, 8)
-"""Tiles that one statement reads; an inclusion proof in a tree of 2^32 leaves needs no more."""
-
-
-def _tiles_question(count: int) -> ClauseElement:
-    tile, inner = schema.tile.c, schema.tile_inner.c
-    wanted = [and_(tile.level == bindparam(f"level{at}"), tile.n == bindparam(f"n{at}")) for at in range(count)]
-    joined = schema.tile.outerjoin(schema.tile_inner, (inner.level == tile.level) & (inner.n == tile.n))
-    return select(tile.level, tile.n, tile.data, inner.data.label("inner")).select_from(joined).where(or_(*wanted))
-
-
-_TILES = {count: _tiles_question(count) for count in _SOME}
-
-
-def read_node_tiles(store: Store, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], ExpandedTile | PackedTile]:
-    """Read some tiles, at most eight, with their inner nodes; what is not stored is not in the answer."""
-    count = next((count for count in _SOME if count >= len(keys)), _SOME[-1])
-    values: dict[str, object] = {}
-    for at in range(count):
-        values[f"level{at}"], values[f"n{at}"] = keys[min(at, len(keys) - 1)]
-    return {(level, n): _node_tile(data, inner) for level, n, data, inner in store.quick_all(_TILES[count], values)}
-
-
-def _node_tile(data: bytes, inner: bytes | None) -> ExpandedTile | PackedTile:
+    data, inner = row
     return ExpandedTile(bytes(data)) if inner is None else PackedTile(bytes(data), bytes(inner))
 
 

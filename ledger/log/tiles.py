@@ -118,16 +118,6 @@ class StoredTile:
     """The rows above the bottom row, if the tile is full."""
 
 
-def tiles_above(index: int, size: int) -> list[tuple[int, int]]:
-    """List the tiles, `(level, n)`, that lie above a leaf in the tree of `size` leaves, the lowest first."""
-    tiles: list[tuple[int, int]] = []
-    level, n = 0, index >> HEIGHT
-    while n <= ((size >> (HEIGHT * level)) - 1) >> HEIGHT:
-        tiles.append((level, n))
-        level, n = level + 1, n >> HEIGHT
-    return tiles
-
-
 class EdgeRoots:
     """Hashes over the ragged right edges of trees, each of which every proof against one tree needs; they never change.
 
@@ -267,10 +257,6 @@ class TileCache:
         self._capacity = capacity
         self._tiles: OrderedDict[tuple[int, int], ExpandedTile | PackedTile] = OrderedDict()
         self._guard = threading.Lock()
-
-    def missing(self, keys: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Tell which tiles are not kept."""
-        return [key for key in keys if key not in self._tiles]
 
     def put(self, key: tuple[int, int], tile: ExpandedTile | PackedTile) -> None:
         """Keep a tile."""
