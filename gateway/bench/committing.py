@@ -14,19 +14,16 @@ import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import grpc
 import msgspec
 import uvloop
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from grpc import aio
 
-from gateway.bench.driver import CHANNEL_OPTIONS, Report
+from gateway.bench.driver import Report, connected
 from gateway.founding import SYSTEMS, House
 from gateway.pki import Authority, der
 from gateway.v1 import commitment_pb2, parties_pb2, verification_pb2
@@ -57,14 +54,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 async def drive(order: Order) -> Report:
     """Carry out an order."""
     house = House(home=Path(order.house))
-    certificate, key = house.pair("clerk")
-    credentials = grpc.ssl_channel_credentials(house.authority.read_bytes(), key.read_bytes(), certificate.read_bytes())
-    async with AsyncExitStack() as stack:
-        channels = []
-        for _ in range(order.channels):
-            channel = aio.secure_channel(f"127.0.0.1:{order.port}", credentials, options=CHANNEL_OPTIONS)
-            channels.append(await stack.enter_async_context(channel))
-            await channel.channel_ready()
+    async with connected(house, order.port, order.channels) as channels:
         turns = itertools.cycle(channels)
 
         async def call(method: str, message: bytes) -> bytes:

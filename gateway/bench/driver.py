@@ -12,8 +12,8 @@ import statistics
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ VERIFY = "/gateway.v1.VerificationService/Verify"
 BATCH = "/gateway.v1.VerificationService/BatchVerify"
 ECHO = "/bench.Echo/Echo"
 ECHO_BATCH = "/bench.Echo/Batch"
-CHANNEL_OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 16 << 20)]
+_CHANNEL_OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 16 << 20)]
 """Each channel is a connection of its own: connections are what the kernel shares out among processes."""
 
 
@@ -165,17 +165,23 @@ class _Load:
         self.answer_bytes = len(answer)
 
 
-async def drive(order: Order) -> Report:
-    """Carry out an order."""
-    house = House(home=Path(order.house))
+@asynccontextmanager
+async def connected(house: House, port: int, count: int) -> AsyncIterator[list[aio.Channel]]:
+    """Lend channels that are ready, as the clerk's system of a house."""
     certificate, key = house.pair("clerk")
     credentials = grpc.ssl_channel_credentials(house.authority.read_bytes(), key.read_bytes(), certificate.read_bytes())
     async with AsyncExitStack() as stack:
         channels = []
-        for _ in range(order.channels):
-            channel = aio.secure_channel(f"127.0.0.1:{order.port}", credentials, options=CHANNEL_OPTIONS)
+        for _ in range(count):
+            channel = aio.secure_channel(f"127.0.0.1:{port}", credentials, options=_CHANNEL_OPTIONS)
             channels.append(await stack.enter_async_context(channel))
             await channel.channel_ready()
+        yield channels
+
+
+async def drive(order: Order) -> Report:
+    """Carry out an order."""
+    async with connected(House(home=Path(order.house)), order.port, order.channels) as channels:
         load = _Load(order, channels)
         started = time.perf_counter()
         if order.items > 1:

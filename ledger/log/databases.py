@@ -87,17 +87,12 @@ class Database(Protocol):
         """Prepare a reading connection for `run` outside transactions."""
         ...
 
-    @property
-    def keeps_readers(self) -> bool:
-        """Whether a reading connection can be kept for long: no server is behind it that may go away meanwhile."""
-        ...
-
     def begin_reading(self, connection: Connection) -> None:
         """Begin a transaction that sees one state of the database."""
         ...
 
-    def end_reading(self, connection: Connection) -> None:
-        """End it, for a connection that is kept."""
+    def end_reading(self, connection: Connection) -> bool:
+        """End it; tells whether the connection is good for another, or else was given back."""
         ...
 
     def together(self, connection: Connection) -> AbstractContextManager[object]:
@@ -272,22 +267,18 @@ class SqliteDatabase:
     def make_quick(self, connection: Connection) -> None:
         """Do nothing: the driver begins no transactions of its own."""
 
-    @property
-    def keeps_readers(self) -> bool:
-        """True: a file does not go away."""
-        return True
-
     def begin_reading(self, connection: Connection) -> None:
         """Begin through the driver, which SQLAlchemy's own transaction then takes part in."""
         driver: Any = connection.connection.driver_connection
         driver.execute("BEGIN")
 
-    def end_reading(self, connection: Connection) -> None:
-        """End both the driver's transaction and SQLAlchemy's side of it."""
+    def end_reading(self, connection: Connection) -> bool:
+        """End both the driver's transaction and SQLAlchemy's side of it; a file does not go away meanwhile."""
         driver: Any = connection.connection.driver_connection
         driver.rollback()
         if connection.in_transaction():
             connection.rollback()
+        return True
 
     def together(self, connection: Connection) -> AbstractContextManager[object]:
         """Do nothing: there is no way between."""
@@ -408,17 +399,13 @@ class PostgresDatabase:
         """Run a compiled statement with named values."""
         return run_prepared(connection, statement, values)
 
-    @property
-    def keeps_readers(self) -> bool:
-        """False: the pool finds out whether the server is still there."""
-        return False
-
     def begin_reading(self, connection: Connection) -> None:
         """Do nothing: the driver begins a transaction with the first statement."""
 
-    def end_reading(self, connection: Connection) -> None:
-        """Roll back."""
-        connection.rollback()
+    def end_reading(self, connection: Connection) -> bool:
+        """Give it back to the pool, which finds out whether the server is still there before it lends it again."""
+        connection.close()
+        return False
 
     def make_quick(self, connection: Connection) -> None:
         """Commit each statement by itself, and look rows up by their keys."""

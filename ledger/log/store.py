@@ -85,11 +85,8 @@ class Store:
 
     def _end_reading(self, connection: Connection) -> None:
         """End the transaction; keep the connection where that is safe: fetching one costs more than a small read."""
-        if not self.database.keeps_readers:
-            connection.close()
-            return
-        self.database.end_reading(connection)
-        self._kept.append(connection)
+        if self.database.end_reading(connection):
+            self._kept.append(connection)
 
     def quick(self, statement: ClauseElement, values: Mapping[str, object]) -> Any:
         """Run a question for one row outside any transaction, on a connection that is kept; returns the row or None.
