@@ -38,6 +38,7 @@ def canonical(value: Json, inside: int = 0) -> bytes:
     try:
         return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
     except (orjson.JSONEncodeError, UnicodeEncodeError):
+        _plain(value, inside)  # names any other fault, such as a key that is a text of another type
         raise CanonicalError("a string is not well-formed Unicode") from None
 
 
