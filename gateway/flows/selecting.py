@@ -7,9 +7,10 @@ and however large the log; a page may therefore be short, or empty, although mor
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from connectors.connector import Subject
 from gateway.errors import InvalidRequest, NotEntitled, Violation
@@ -22,6 +23,9 @@ from ledger.canonical import Json, canonical
 _SPAN = 100_000
 END = 1 << 62
 """Beyond the end of every log."""
+
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +178,46 @@ class Select:
 
 def _when(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[Item]):
+    """What was found, the token of the next page (empty on the last), and the proof that a person was looked up."""
+
+    items: Sequence[Item]
+    token: str
+    recorded: Recorded | None = None
+
+
+class ListSelected(Generic[Item]):
+    """Pages through selected records; `read` blocks, and gives of each row what is told of it."""
+
+    def __init__(
+        self, *, ledger: Ledger, select: Select, read: Callable[[Ledger, Sequence[RecordRow]], list[Item]]
+    ) -> None:
+        self._ledger = ledger
+        self._select = select
+        self._read = read
+
+    async def __call__(
+        self, selection: Selection, caller: Caller, *, operator: Operator | None, purpose: str, token: str, size: int
+    ) -> Page[Item]:
+        """Return one page; `operator` and `purpose` say who looks a person up, and why.
+
+        Raises:
+            NotEntitled: another unit's records, or a person's, are not for this caller.
+            InvalidRequest: the page token is not one that this list gave out.
+        """
+        require_may_select(selection, caller)
+        before = position_of(token, selection)
+        recorded = await self._select.record_look(selection, operator, purpose)
+
+        def read() -> tuple[list[Item], int]:
+            rows, following = self._select.page(selection, before, size)
+            return self._read(self._ledger, rows), following
+
+        items, following = await self._ledger.read(read)
+        return Page(items=items, token=token_of(following, selection), recorded=recorded)
 
 
 def require_may_select(selection: Selection, caller: Caller) -> None:

@@ -150,7 +150,7 @@ class VerificationServicer:
                 selection, caller, operator=operator, purpose=purpose, token=request.page_token, size=size
             )
             return pb.ListVerificationsResponse(
-                verifications=[translate.listed(one) for one in page.answers],
+                verifications=[translate.listed(one) for one in page.items],
                 next_page_token=page.token,
                 receipt=translate.receipt(page.recorded) if page.recorded else None,
             )

@@ -183,7 +183,7 @@ async def test_a_page_costs_a_bounded_part_of_the_log_and_says_that_more_follows
                 token=token,
                 size=9,
             )
-            pages, found, token = pages + 1, found + len(page.answers), page.token
+            pages, found, token = pages + 1, found + len(page.items), page.token
             if not token:
                 break
         assert (found, pages) == (0, -(-here.ledger.size() // 5))
