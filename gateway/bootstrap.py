@@ -71,6 +71,7 @@ from gateway.rpc.commitment import CommitmentServicer
 from gateway.rpc.commitment_lists import CommitmentLists
 from gateway.rpc.credit import CreditServicer
 from gateway.rpc.door import Door
+from gateway.rpc.gathering import Gathering
 from gateway.rpc.limits import CallerLimits, Limits
 from gateway.rpc.log import LedgerServicer
 from gateway.rpc.server import GrpcServer, Service, Tls
@@ -552,6 +553,7 @@ def services(
     door = Door(
         Callers(settings.callers, trust_domain=server.trust_domain, plaintext=server.plaintext),
         _limits(settings.limits),
+        Gathering(longest=server.gather.total_seconds()),
         cap=server.deadline_cap.total_seconds(),
         cap_missing=server.cap_missing_deadline,
         begin=flows.book.begin,

@@ -38,6 +38,7 @@ class ServerSettings:
     reflection: bool
     max_message_bytes: int
     deadline_cap: timedelta
+    gather: timedelta
     cap_missing_deadline: bool
     drain: timedelta
     ledger_reserve: timedelta
@@ -372,6 +373,7 @@ def _server(part: Stanza, home: Path) -> ServerSettings:
         reflection=part.flag("reflection", False),
         max_message_bytes=part.number("max_message_bytes", 1 << 20, least=1024, most=1 << 26),
         deadline_cap=part.duration("deadline_cap", "10s"),
+        gather=part.duration("gather", "10ms"),
         cap_missing_deadline=part.choice("missing_deadline", ("refuse", "cap"), "refuse") == "cap",
         drain=part.duration("drain", "10s"),
         ledger_reserve=part.duration("ledger_reserve", "500ms"),

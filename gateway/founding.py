@@ -144,6 +144,7 @@ plaintext = false                              # true: no TLS, exactly one calle
 reflection = false                             # gRPC server reflection
 max_message_bytes = 1048576
 deadline_cap = "10s"                          # the most that a call may take
+gather = "10ms"                               # the most that a call waits for those before it, to go on with others
 missing_deadline = "refuse"                   # or "cap": a call without a deadline gets the cap
 drain = "10s"                                 # running calls may end within this when the gateway stops
 ledger_reserve = "500ms"                      # part of each deadline kept for recording the answer

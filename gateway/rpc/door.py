@@ -16,6 +16,7 @@ from grpc import aio
 
 from gateway.errors import DeadlineRequired
 from gateway.rpc.caller import Callers
+from gateway.rpc.gathering import Gathering
 from gateway.rpc.limits import Limits
 from gateway.rpc.status import code_of, reason_of, status_of
 from gateway.rules.roles import Caller, Role
@@ -29,18 +30,19 @@ _DETAILS = "grpc-status-details-bin"
 _OK = grpc.StatusCode.OK.name
 _GONE = grpc.StatusCode.CANCELLED.name
 """Of a call whose client is gone, or whose deadline passed with nobody to tell."""
-_log = structlog.get_logger()
 
 
 class Door:
     """Lets calls in, within the caller's limits: `cap` seconds are the most that a call may take; a call without a
     deadline is refused unless `cap_missing` asks for the cap instead. `begin` is called first in each call, in the
-    call's own context; `count` is told method, code, reason and seconds of each call when it is over."""
+    call's own context; `count` is told method, code, reason and seconds of each call when it is over. Calls with one
+    answer go on in groups (`gathering`)."""
 
     def __init__(
         self,
         callers: Callers,
         limits: Limits,
+        gathering: Gathering,
         *,
         cap: float,
         cap_missing: bool,
@@ -53,6 +55,8 @@ class Door:
         self._cap_missing = cap_missing
         self._begin = begin
         self._count = count
+        self._gathering = gathering
+        self._log = structlog.get_logger().bind()  # made once: an unbound logger puts itself together for each line
 
     async def unary(
         self,
@@ -70,7 +74,11 @@ class Door:
             deadline = self._deadline(context)
             with self._limits.call(caller):
                 async with asyncio.timeout_at(deadline):
-                    response = await handle(caller, deadline)
+                    group = await self._gathering.enter()
+                    try:
+                        response = await handle(caller, deadline)
+                    finally:
+                        self._gathering.leave(group)
         except Exception as error:
             await self._refuse(context, method, error, started)
             raise AssertionError("abort raises") from error
@@ -142,7 +150,7 @@ class Door:
     async def _refuse(self, context: Context, method: str, error: Exception, started: float) -> None:
         code, reason = code_of(error), reason_of(error)
         if code is grpc.StatusCode.INTERNAL:
-            self._tell(method, started, code=code.name, reason=reason, log=_log.error, error=_shape(error))
+            self._tell(method, started, code=code.name, reason=reason, log=self._log.error, error=_shape(error))
         else:
             self._tell(method, started, code=code.name, reason=reason)
         status = status_of(error)
@@ -161,7 +169,7 @@ class Door:
         """Log and count a call that is over."""
         seconds = time.perf_counter() - started
         told = more | ({"reason": reason} if reason else {})
-        (log or _log.info)("call", method=method, code=code, duration_ms=round(seconds * 1000, 2), **told)
+        (log or self._log.info)("call", method=method, code=code, duration_ms=round(seconds * 1000, 2), **told)
         self._count(method, code, reason, seconds)
 
 
