@@ -6,6 +6,7 @@ name in the configuration.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,9 +18,12 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from gateway.errors import ConfigurationError
+
 _log = structlog.get_logger()
 
 _STATUS = health_pb2.HealthCheckResponse
+_LISTENERS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,11 @@ class Service:
 
 
 class GrpcServer:
-    """Serves services at an address until stopped; with `shared`, other processes serve at the same address."""
+    """Serves services at an address until stopped; with `shared`, other processes serve at the same address.
+
+    A server of grpc.aio takes one new call in each turn of its loop, so that calls wait at the door of a busy one.
+    Therefore several listen at the address, among which the system shares out the connections.
+    """
 
     def __init__(
         self,
@@ -61,48 +69,84 @@ class GrpcServer:
         reflect: bool,
         shared: bool = False,
     ) -> None:
-        self._server = aio.server(
-            options=[
-                ("grpc.max_receive_message_length", max_message_bytes),
-                ("grpc.max_send_message_length", max_message_bytes),
-                ("grpc.so_reuseport", int(shared)),
-                ("grpc.max_concurrent_streams", 1024),
-            ]
-        )
+        self._address = address
+        self._tls = tls
+        self._shared = shared
         self._health = health.aio.HealthServicer()
-        names = [health.SERVICE_NAME]
+        self._names = [health.SERVICE_NAME, *(service.descriptor.full_name for service in services)]
         for service in services:
             _answer_unserved(service)
-            service.add(service.servicer, self._server)
-            names.append(service.descriptor.full_name)
-        self._names = names
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        if reflect:
-            reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], self._server)
-        self.port = self._bind(address, tls)
-
-    def _bind(self, address: str, tls: Tls | None) -> int:
-        if tls is None:
-            return self._server.add_insecure_port(address)
-        credentials = grpc.ssl_server_credentials(
-            [(tls.key, tls.certificate)], root_certificates=tls.client_authority, require_client_auth=True
-        )
-        return self._server.add_secure_port(address, credentials)
+        count = 1 if address.startswith("unix") else _LISTENERS  # a socket file belongs to one
+        self._servers = [aio.server(options=_options(max_message_bytes, shared=True)) for _ in range(count)]
+        for server in self._servers:
+            for service in services:
+                service.add(service.servicer, server)
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+            if reflect:
+                reflection.enable_server_reflection([*self._names, reflection.SERVICE_NAME], server)
+        self.port = 0
+        """Where it serves, once it does."""
 
     async def start(self) -> None:
-        """Begin to answer and say so in the health service."""
-        await self._server.start()
+        """Begin to answer and say so in the health service.
+
+        Raises:
+            ConfigurationError: the address cannot be bound, or somebody else serves there.
+        """
+        if not self._shared:
+            await self._require_free()
+        address = self._address
+        for server in self._servers:
+            self.port = self._bind(server, address)
+            address = _at(address, self.port)
+        for server in self._servers:
+            await server.start()
         for name in ["", *self._names]:
             await self._health.set(name, _STATUS.SERVING)
+
+    async def _require_free(self) -> None:
+        """Bind once for oneself alone: where the listeners share an address, a stranger could share it as well."""
+        alone = aio.server(options=_options(0, shared=False))
+        self._bind(alone, self._address)
+        await alone.start()
+        await alone.stop(None)
+
+    def _bind(self, server: aio.Server, address: str) -> int:
+        try:
+            if self._tls is None:
+                return server.add_insecure_port(address)
+            credentials = grpc.ssl_server_credentials(
+                [(self._tls.key, self._tls.certificate)],
+                root_certificates=self._tls.client_authority,
+                require_client_auth=True,
+            )
+            return server.add_secure_port(address, credentials)
+        except RuntimeError as error:  # the library's only word for it
+            raise ConfigurationError("server", [f"listen: {address} cannot be bound, or is in use"]) from error
 
     async def stop(self, grace: float) -> None:
         """Say NOT_SERVING, take no new calls, and let running calls end within `grace` seconds."""
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(grace)
+        await asyncio.gather(*(server.stop(grace) for server in self._servers))
 
     async def wait(self) -> None:
         """Wait until stopped."""
-        await self._server.wait_for_termination()
+        await asyncio.gather(*(server.wait_for_termination() for server in self._servers))
+
+
+def _options(max_message_bytes: int, *, shared: bool) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.so_reuseport", int(shared)),
+        ("grpc.max_concurrent_streams", 1024),
+    ]
+
+
+def _at(address: str, port: int) -> str:
+    """Give the address with the port that the system chose, where it was to choose one."""
+    host, colon, asked = address.rpartition(":")
+    return f"{host}{colon}{port}" if asked == "0" else address
 
 
 def _answer_unserved(service: Service) -> None:
