@@ -578,7 +578,6 @@ def services(
         pack_evidence=flows.pack_evidence,
         write_letter=flows.write_letter,
         lists=lists,
-        ledger=ledger,
         now=now,
     )
     staff = StaffKeyServicer(

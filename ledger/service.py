@@ -15,7 +15,6 @@ from ledger.appends.admission import admit
 from ledger.appends.appender import Appender
 from ledger.appends.following import Follower
 from ledger.appends.identity import Identity
-from ledger.appends.lookups import Lookups
 from ledger.appends.publishing import Publisher, Publishing, SignAfter, Signing, transactions
 from ledger.appends.sequencer import Sequencer, load_tree, read_replays
 from ledger.appends.values import Appended, Level, Replay, Sequenced, Submission
@@ -30,6 +29,7 @@ from ledger.log.reader import LogReader, read_entry
 from ledger.log.remembered import Remembered
 from ledger.log.store import Store, open_store, read_checkpoint_note, read_covering_note, read_head
 from ledger.log.tiles import TileCache
+from ledger.lookups import Key, Lookups, Value
 from ledger.merkle import hash_leaf, verify_inclusion
 from ledger.publication.resources import Publication
 from ledger.receipt import format_receipt
@@ -72,9 +72,8 @@ class Ledger:
             load_tree(connection, head, identity)
         # On SQLite a question costs less than a thread hop, and never waits for a lock.
         self._reads_here = store.database.name == "sqlite"
-        pool = None if self._reads_here else self._pool
-        self._lookups = Lookups(self._look_up, pool)
-        self._holders = Lookups(self._register.holders, pool)
+        self._lookups = self.lookups(self._look_up)
+        self._holders = self.lookups(self._register.holders)
         self._published, self._witnessed = Milestone(head.published), Milestone()
         self._appender: Appender | SharedAppender
         self._progress: Publisher | Follower | None = None
@@ -232,6 +231,13 @@ class Ledger:
         meanwhile.
         """
         return question() if self._reads_here else await self.read(question)
+
+    def lookups(self, ask: Callable[[Sequence[Key]], Mapping[Key, Value]], *, few: bool = True) -> Lookups[Key, Value]:
+        """Make a way to read by key in which what is asked in one turn of a loop is one question.
+
+        `ask` gives the values of those keys that have one; `few` promises few rows for each key (see `look`).
+        """
+        return Lookups(ask, None if few and self._reads_here else self._pool)
 
     def lookup(self, key: bytes) -> Replay | None:
         """Tell what an idempotency key was used for, before any work is done."""

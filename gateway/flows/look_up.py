@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.errors import DocumentErased, RecordNotFound
+from gateway.flows.once import Recorded
 from gateway.rules.kept import table, text
 from gateway.rules.roles import Caller, Role
-from ledger import Erased, HistoryLine, Ledger, RecordRow
+from ledger import EntryMissing, Erased, HistoryLine, Ledger, RecordRow, VaultGroup, decode_entry
 from ledger.canonical import Json
 from ledger.records.lifecycle import state_after
 
+_Place = tuple[int, bytes]
+"""An entry by its index, and the record it belongs to."""
 _PEOPLE = ("clerk", "officer", "operator")
 """The groups of an entry's document that say who acted."""
 
@@ -28,10 +31,21 @@ class Life:
 
 
 class LookUp:
-    """Reads records and their documents."""
+    """Reads records and their documents; what several callers ask in one turn of the loop is read together."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._rows = ledger.lookups(ledger.register().many)
+        self._documents = ledger.lookups(self._read_documents)
+        self._histories = ledger.lookups(self._read_histories)
+
+    def _read_documents(self, places: Sequence[_Place]) -> dict[_Place, dict[str, VaultGroup] | Erased]:
+        found = self._ledger.documents(dict(places))
+        return {place: found[place[0]] for place in places if place[0] in found}
+
+    def _read_histories(self, rows: Sequence[RecordRow]) -> dict[RecordRow, tuple[HistoryLine, ...]]:
+        found = self._ledger.register().histories(rows)
+        return {row: found[row.record] for row in rows}
 
     async def own(self, family: str, record: bytes, caller: Caller) -> RecordRow:
         """Return a record of the caller's own unit.
@@ -61,13 +75,11 @@ class LookUp:
             return await self.any(family, record)
 
     async def _is_erased(self, row: RecordRow) -> bool:
-        return row.unit is None and isinstance(
-            await self._ledger.look(lambda: self._ledger.document(row.first_idx)), Erased
-        )
+        return row.unit is None and isinstance(await self.kept(row.record, row.first_idx), Erased)
 
     async def find(self, record: bytes) -> RecordRow | None:
         """Return a record of any family and unit, or None; for what is recorded, not for what is told."""
-        return await self._ledger.look(lambda: self._ledger.register().get(record))
+        return (await self._rows.find((record,))).get(record)
 
     async def children(self, record: bytes, family: str) -> list[RecordRow]:
         """Return the records of a family that name another as their parent, oldest first."""
@@ -99,19 +111,37 @@ class LookUp:
 
         A repeated request is answered as it was first: with the state of then, not of now.
         """
-        history = await self._ledger.look(lambda: self._ledger.register().history(row.record))
-        return life_of(row, history, until=until)
+        return life_of(row, await self.history(row), until=until)
 
-    async def document(self, index: int) -> Mapping[str, Json]:
-        """Return what is kept behind an entry, by group.
+    async def history(self, row: RecordRow) -> Sequence[HistoryLine]:
+        """Return every entry of a record, oldest first."""
+        return (await self._histories.find((row,)))[row]
+
+    async def kept(self, record: bytes, index: int) -> Mapping[str, VaultGroup] | Erased | None:
+        """Return what is kept behind an entry of a record, that it is erased, or None if nothing ever was."""
+        return (await self._documents.find(((index, record),))).get((index, record))
+
+    async def document(self, record: bytes, index: int) -> Mapping[str, Json]:
+        """Return what is kept behind an entry of a record, by group.
 
         Raises:
             DocumentErased: it was erased by order or at the end of its retention.
+            ledger.EntryMissing: the entry never had a document.
         """
-        document = await self._ledger.look(lambda: self._ledger.document(index))
+        document = await self.kept(record, index)
+        if document is None:
+            raise EntryMissing(f"entry {index} has no document")
         if isinstance(document, Erased):
             raise DocumentErased
         return {group: kept.value for group, kept in document.items()}
+
+    async def first_document(self, recorded: Recorded) -> Mapping[str, Json]:
+        """Return what is kept behind the first entry that a request made.
+
+        Raises:
+            DocumentErased: it was erased.
+        """
+        return await self.document(decode_entry(recorded.entries[0]).record, recorded.first)
 
     async def document_of(self, record: bytes, kind: str) -> Mapping[str, Json]:
         """Return the document of the newest entry of a kind in a record's life.
@@ -123,7 +153,7 @@ class LookUp:
         history: Sequence[HistoryLine] = await self._ledger.look(lambda: self._ledger.register().history(record))
         for line in reversed(history):
             if line.kind == kind:
-                return await self.document(line.idx)
+                return await self.document(record, line.idx)
         raise RecordNotFound(kind)
 
     async def people(self, row: RecordRow, *, besides: Collection[str] = ()) -> list[str]:
@@ -135,7 +165,7 @@ class LookUp:
         found = []
         for line in (await self.life(row)).history:
             if line.kind not in besides:
-                kept = await self.document(line.idx)
+                kept = await self.document(row.record, line.idx)
                 found += [text(table(kept[group])["person"]) for group in _PEOPLE if group in kept]
         return found
 

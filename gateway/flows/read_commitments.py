@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.flows.commitments.documents import PREPARED
-from gateway.flows.look_up import Life, life_of
+from gateway.flows.look_up import Life, LookUp, life_of
 from gateway.letters.document import DOCUMENT
 from gateway.rules.kept import table
 from ledger import Erased, HistoryLine, Ledger, RecordRow, VaultGroup
@@ -39,6 +39,13 @@ def read_commitments(ledger: Ledger, rows: Sequence[RecordRow], *, until: int | 
     documented = {row.record: _documented(histories[row.record]) for row in rows}
     documents = ledger.documents({idx: record for record, idx in documented.items()})
     return [_read(row, histories[row.record], documents.get(documented[row.record]), until=until) for row in rows]
+
+
+async def read_commitment(look_up: LookUp, row: RecordRow, *, until: int | None = None) -> CommitmentRead:
+    """Read one commitment as `read_commitments` does, together with those that others read at the same moment."""
+    history = await look_up.history(row)
+    kept = await look_up.kept(row.record, _documented(history))
+    return _read(row, history, kept, until=until)
 
 
 def _documented(history: Sequence[HistoryLine]) -> int:

@@ -126,7 +126,7 @@ class Reload:
             return await self._first(recorded)
 
     async def _first(self, recorded: Recorded) -> Reloaded:
-        kept = table((await self._look_up.document(recorded.first))[ENACTED])
+        kept = table((await self._look_up.first_document(recorded))[ENACTED])
         return Reloaded(
             version=text(kept["version"]),
             previous_version=text(kept["previous_version"]),

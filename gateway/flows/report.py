@@ -169,7 +169,7 @@ class Report:
         told = await self._ledger.read(lambda: self._ledger.register().by_parent(row.record, "report"))
         for report in told:
             if report.state in ("ISSUED", "ACKNOWLEDGED"):
-                kept = await self._look_up.document(report.first_idx)
+                kept = await self._look_up.document(report.record, report.first_idx)
                 drafts.append(Draft(kind="ReportRepaired", record=report.record, groups={REPORT: kept[REPORT]}))
         return await self._once.record(request, drafts, at=self._now())
 

@@ -125,7 +125,7 @@ class Requery:
 
     async def _question(self, row: RecordRow, operator: Operator) -> Question:
         verification = await self._look_up.any("verification", row.parent or b"")
-        kept = await self._look_up.document(verification.first_idx)
+        kept = await self._look_up.document(verification.record, verification.first_idx)
         first = question_from_body(table(kept[REQUEST]))
         context = CaseContext(
             matter=first.context.matter, case_id=first.context.case_id, purpose=_REASON, operator=operator

@@ -200,7 +200,7 @@ class StaffKeys:
     async def told(self, row: RecordRow, *, until: int | None = None) -> KeyTold:
         """Return a key as it stood after an index, or as it stands now."""
         life = await self._look_up.life(row, until=until)
-        kept = table((await self._look_up.document(row.first_idx))[KEY])
+        kept = table((await self._look_up.document(row.record, row.first_idx))[KEY])
         since = {line.kind: line.at for line in life.history}
         return KeyTold(
             life=life,
@@ -226,7 +226,7 @@ class StaffKeys:
         return Draft(kind=kind, record=record, groups=groups)
 
     async def _require_second(self, row: RecordRow, request: Request) -> None:
-        holder = text(table((await self._look_up.document(row.first_idx))[KEY])["person"])
+        holder = text(table((await self._look_up.document(row.record, row.first_idx))[KEY])["person"])
         await require_second(self._look_up, row, "enrolling", request.operator)
         try:
             verify_second_officer("enrolling", request.operator.person, [holder])

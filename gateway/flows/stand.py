@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from datetime import date, datetime
+from functools import partial
 
 from connectors.connector import Subject
 from gateway.catalogue.book import Book
@@ -40,11 +41,15 @@ _FINDINGS = {
 }
 
 
+_FAMILIES = {"commitment": _COMMITMENTS, "finding": _FINDINGS}
+
+
 class Stand:
     """Answers from our own ledger."""
 
     def __init__(self, *, ledger: Ledger, book: Book, index: BlindIndex, now: Callable[[], datetime]) -> None:
-        self._ledger = ledger
+        self._by_subject = ledger.lookups(partial(ledger.register().by_subjects, families=_FAMILIES), few=False)
+        self._by_case = ledger.lookups(ledger.register().by_cases)
         self._book = book
         self._index = index
         self._now = now
@@ -63,7 +68,7 @@ class Stand:
         `lists` is what outsiders' lists said of the person, `waived` what a reviewer lifted for this commitment.
         """
         key = self._index.of(subject.id_type, subject.id_number)
-        rows = await self._ledger.read(lambda: self._ledger.register().by_subject(key))
+        rows = (await self._by_subject.find((key,))).get(key, [])
         now = self._now()
         catalogue = self._book.catalogue
         known = catalogue.matters.get(matter)
@@ -86,8 +91,9 @@ class Stand:
 
     async def taken(self, case_key: bytes, item: str, states: Collection[str]) -> bytes | None:
         """Return the commitment that a case already has for an item in one of the states, or None."""
-        rows = await self._ledger.look(lambda: self._ledger.register().by_case(case_key, item))
-        return next((row.record for row in rows if row.family == "commitment" and row.state in states), None)
+        rows = (await self._by_case.find((case_key,))).get(case_key, [])
+        signed = (row for row in rows if row.family == "commitment" and row.item == item)
+        return next((row.record for row in signed if row.state in states), None)
 
 
 def has_full_capacity(subject: Subject, today: date) -> bool:
@@ -109,7 +115,7 @@ def age_of(subject: Subject, today: date) -> int | None:
 
 
 def _earlier(row: RecordRow, now: datetime) -> EarlierCommitment | None:
-    history = {"commitment": _COMMITMENTS, "finding": _FINDINGS}.get(row.family, {}).get(row.state)
+    history = _FAMILIES[row.family].get(row.state)
     if history is None:
         return None
     if history is History.BROKEN and row.due_at is not None and row.due_at < now:

@@ -265,7 +265,7 @@ class Verify:
         }
 
     async def _first_answer(self, recorded: Recorded) -> Answered:
-        document = await self._look_up.document(recorded.first)
+        document = await self._look_up.first_document(recorded)
         return Answered(question=table(document[REQUEST]), answer=table(document[ANSWER]), recorded=recorded)
 
 

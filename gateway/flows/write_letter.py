@@ -16,7 +16,7 @@ from gateway.letters.plain import plain_text
 from gateway.letters.reference import Reference
 from gateway.rules.kept import table, text
 from gateway.rules.roles import Caller
-from ledger import HistoryLine, Ledger
+from ledger import HistoryLine, Ledger, RecordRow
 from ledger.canonical import Json, canonical
 from ledger.merkle import hash_leaf
 
@@ -60,7 +60,7 @@ class WriteLetter:
         prepared = _newest(life.history, "CommitmentPrepared")
         if prepared is None or life.state not in LETTER_STATES:
             raise LetterMissing
-        document = table((await self._look_up.document(prepared.idx))[DOCUMENT])
+        document = table((await self._look_up.document(record, prepared.idx))[DOCUMENT])
         content = canonical(document)
         if form is Form.DOCUMENT:
             return Written(form=form, content=content)
@@ -89,13 +89,13 @@ class WriteLetter:
         standing = Standing(
             state=life.state,
             changed_at=life.changed_at,
-            signing=None if recorded is None else await self._signing(recorded),
+            signing=None if recorded is None else await self._signing(life.row, recorded),
             reference=reference,
         )
         return lay_out(document, standing), receipt
 
-    async def _signing(self, recorded: HistoryLine) -> Signing:
-        kept = table((await self._look_up.document(recorded.idx))["signature"])
+    async def _signing(self, row: RecordRow, recorded: HistoryLine) -> Signing:
+        kept = table((await self._look_up.document(row.record, recorded.idx))["signature"])
         evidence = text(kept.get("type", "certificate"))
         return Signing(at=recorded.at, evidence=evidence, algorithm=text(kept["algorithm"]))
 

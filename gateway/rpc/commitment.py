@@ -11,19 +11,18 @@ from gateway.flows.commitments.prepare import Asked
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Recorded, Request
 from gateway.flows.pack_evidence import PackEvidence
-from gateway.flows.read_commitments import read_commitments
+from gateway.flows.read_commitments import read_commitment
 from gateway.flows.write_letter import Form, WriteLetter
 from gateway.letters.plain import text_to_sign
 from gateway.rpc import translate
 from gateway.rpc.commitment_lists import CommitmentLists
 from gateway.rpc.door import Context, Door
 from gateway.rules.admission import Mistakes, subject_body
-from gateway.rules.kept import table
 from gateway.rules.roles import Caller, Role
 from gateway.v1 import commitment_pb2 as pb
 from gateway.v1 import parties_pb2
-from ledger import Ledger, RecordRow
-from ledger.canonical import Json, parse_canonical
+from ledger import RecordRow
+from ledger.canonical import Json
 from ledger.v1 import ledger_pb2
 
 _CLERKS = (Role.CLERK, Role.OFFICER)
@@ -49,7 +48,6 @@ class CommitmentServicer:
         pack_evidence: PackEvidence,
         write_letter: WriteLetter,
         lists: CommitmentLists,
-        ledger: Ledger,
         now: Callable[[], datetime],
     ) -> None:
         self._pack_evidence = pack_evidence
@@ -58,7 +56,6 @@ class CommitmentServicer:
         self._look_up = look_up
         self._write_letter = write_letter
         self._lists = lists
-        self._ledger = ledger
         self._now = now
 
     async def PrepareCommitment(  # noqa: N802
@@ -75,7 +72,7 @@ class CommitmentServicer:
                 record=prepared.record.hex(),
                 document=prepared.document,
                 document_digest=prepared.digest,
-                text=text_to_sign(table(parse_canonical(prepared.document))),
+                text=text_to_sign(prepared.content),
                 expires_at=translate.timestamp(prepared.expires_at),
                 receipt=translate.receipt(prepared.recorded),
             )
@@ -285,7 +282,7 @@ class CommitmentServicer:
         return await self._message(row, recorded.first)
 
     async def _message(self, row: RecordRow, until: int | None) -> pb.Commitment:
-        (read,) = await self._ledger.look(lambda: read_commitments(self._ledger, [row], until=until))
+        read = await read_commitment(self._look_up, row, until=until)
         return translate.commitment(read.life, read.document, erased=read.erased)
 
     def _asked(self, request: pb.PrepareCommitmentRequest, mistakes: Mistakes) -> Asked:

@@ -121,7 +121,7 @@ class VerificationServicer:
             row = await look_up.visible("verification", record, caller)
             if row.state != "ANSWERED":
                 raise RecordNotFound("verification")
-            kept = await look_up.document(row.first_idx)
+            kept = await look_up.document(row.record, row.first_idx)
             return pb.GetVerificationResponse(
                 verification=translate.verification(table(kept[REQUEST]), table(kept[ANSWER])),
                 receipt=await self._receipt(row.first_idx, row.record),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -57,6 +57,20 @@ class Register:
         if states is not None:
             rules.append(table.c.state.in_([STATE_NUMBERS[state] for state in states]))
         return self._rows(select(table).where(*rules).order_by(table.c.first_idx))
+
+    def by_subjects(self, subjects: Sequence[bytes], families: Iterable[str]) -> dict[bytes, list[RecordRow]]:
+        """Return the records of some families of some persons (by blind index), oldest first.
+
+        Who has none is not in the answer.
+        """
+        table = schema.record
+        numbers = [FAMILY_NUMBERS[family] for family in families]
+        question = select(table).where(table.c.subject.in_(subjects), table.c.family.in_(numbers))
+        return _grouped(self._rows(question), lambda row: row.subject)
+
+    def by_cases(self, case_keys: Sequence[bytes]) -> dict[bytes, list[RecordRow]]:
+        """Return the records of some cases, oldest first; a case without one is not in the answer."""
+        return _grouped(self._by("case_key", case_keys), lambda row: row.case_key)
 
     def by_case(self, case_key: bytes, item: str | None = None) -> list[RecordRow]:
         """Return the records of one case, or of one item in it, oldest first."""
@@ -248,6 +262,16 @@ class Register:
     def _rows(self, question: Select[*tuple[object, ...]]) -> list[RecordRow]:
         with self._store.reading() as connection:
             return [read_row(stored_row(row)) for row in connection.execute(question)]
+
+
+def _grouped(rows: list[RecordRow], key_of: Callable[[RecordRow], bytes | None]) -> dict[bytes, list[RecordRow]]:
+    rows.sort(key=lambda row: row.first_idx)
+    found: dict[bytes, list[RecordRow]] = {}
+    for row in rows:
+        key = key_of(row)
+        if key is not None:
+            found.setdefault(key, []).append(row)
+    return found
 
 
 def _in_family(family: str, states: Iterable[str]) -> ColumnElement[bool]:

@@ -94,18 +94,20 @@ class Contest:
         return Lifted(record=record, waived=await self._waived(row))
 
     async def _require_liftable(self, row: RecordRow) -> None:
-        kept = await self._look_up.document(row.first_idx)
+        kept = await self._look_up.document(row.record, row.first_idx)
         refusal = table(kept[REFUSAL])
         if text(refusal["reason"]) != CommitmentBarred.reason:
             raise _not_about_the_person()
         verification = await self._look_up.any("verification", row.parent or b"")
-        question = question_from_body(table((await self._look_up.document(verification.first_idx))[REQUEST]))
+        question = question_from_body(
+            table((await self._look_up.document(verification.record, verification.first_idx))[REQUEST])
+        )
         age = age_of(question.subject, self._now().date())
         if not all(is_liftable(code, age) for code in await self._waived(row)):
             raise _not_about_the_person()
 
     async def _waived(self, row: RecordRow) -> frozenset[BarCode]:
-        refusal = table((await self._look_up.document(row.first_idx))[REFUSAL])
+        refusal = table((await self._look_up.document(row.record, row.first_idx))[REFUSAL])
         return frozenset(BarCode(text(code)) for code in rows(refusal["codes"]))
 
     async def _act(self, request: Request, record: bytes, kind: str, by: str, content: dict[str, Json]) -> Recorded:

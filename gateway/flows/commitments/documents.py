@@ -42,7 +42,7 @@ async def prepared_groups(look_up: LookUp, row: RecordRow) -> Mapping[str, Json]
         RecordNotFound: no document was handed out.
         DocumentErased: it was erased.
     """
-    kept = await look_up.document(row.first_idx)
+    kept = await look_up.document(row.record, row.first_idx)
     return kept if DOCUMENT in kept else await look_up.document_of(row.record, PREPARED)
 
 

@@ -61,9 +61,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A document that can be signed: its exact bytes and until when."""
+    """A document that can be signed: its content, its exact bytes, and until when."""
 
     record: bytes
+    content: Mapping[str, Json] = field(repr=False)
     document: bytes = field(repr=False)
     expires_at: datetime
     recorded: Recorded
@@ -128,9 +129,9 @@ class Prepare:
             CommitmentExists, RefusalStands: refused, and recorded so.
         """
         if replayed := await self._once.replay(request):
-            return await self._prepared(replayed)
+            return await self._first(replayed)
         row = await self._refusals.own(request, "verification", asked.verification)
-        kept = await self._look_up.document(row.first_idx)
+        kept = await self._look_up.document(row.record, row.first_idx)
         lists = Lists()
         try:
             case = self._require_open(row, kept)
@@ -179,19 +180,21 @@ class Prepare:
         at = self._now()
         record = lifted.record if lifted else new_record(at, self._entropy)
         expires_at = at + self._document_valid
+        document = self._document(record, asked, case, at, expires_at)
         draft = Draft(
             kind=PREPARED,
             record=record,
             groups={
                 REQUEST: request.body,
-                DOCUMENT: self._document(record, asked, case, at, expires_at),
+                DOCUMENT: document,
                 ELIGIBILITY: _eligibility(lists, lifted),
                 "clerk": request.person,
             },
             facts={**case_facts(case.row, parent=asked.verification), "due_at": expires_at.isoformat()},
             expect_state=frozenset({"REFUSAL_LIFTED"}) if lifted else None,
         )
-        return await self._prepared(await self._once.record(request, [draft], at=at))
+        recorded = await self._once.record(request, [draft], at=at)
+        return await self._first(recorded) if recorded.replayed else _prepared(record, document, recorded)
 
     def _document(
         self, record: bytes, asked: Asked, case: _Case, at: datetime, expires_at: datetime
@@ -206,17 +209,19 @@ class Prepare:
             template, question, item=item, matter=matter, occasion=occasion, proxy=asked.proxy, consent=asked.consent
         )
 
-    async def _prepared(self, recorded: Recorded) -> Prepared:
-        document = table((await self._look_up.document(recorded.first))[DOCUMENT])
-        expires_at = moment(document["expires_at"])
-        if expires_at is None:
-            raise TypeError("a document says until when it can be signed")
-        return Prepared(
-            record=decode_entry(recorded.entries[0]).record,
-            document=canonical(document),
-            expires_at=expires_at,
-            recorded=recorded,
-        )
+    async def _first(self, recorded: Recorded) -> Prepared:
+        """Give what a request came to before."""
+        document = table((await self._look_up.first_document(recorded))[DOCUMENT])
+        return _prepared(decode_entry(recorded.entries[0]).record, document, recorded)
+
+
+def _prepared(record: bytes, document: Mapping[str, Json], recorded: Recorded) -> Prepared:
+    expires_at = moment(document["expires_at"])
+    if expires_at is None:
+        raise TypeError("a document says until when it can be signed")
+    return Prepared(
+        record=record, content=document, document=canonical(document), expires_at=expires_at, recorded=recorded
+    )
 
 
 def require_proxy(item: Item, question: Question, proxy: Proxy | None, *, now: datetime) -> None:

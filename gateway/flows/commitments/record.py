@@ -114,7 +114,7 @@ class RecordSigned:
     async def _require_eligible(self, row: RecordRow, kept: Mapping[str, Json]) -> None:
         """Look at our own ledger again; what lists said counts for as long as the document can be signed."""
         verification = await self._look_up.any("verification", row.parent or b"")
-        asked = await self._look_up.document(verification.first_idx)
+        asked = await self._look_up.document(verification.record, verification.first_idx)
         found = await self._stand.eligibility(
             question_from_body(table(asked[REQUEST])).subject,
             row.matter or "",
