@@ -15,7 +15,7 @@ from gateway.client import listing, messages
 from gateway.client.batches import Batches, BatchOutcome
 from gateway.client.channel import open_channel
 from gateway.client.proofs import LogKeys
-from gateway.client.refusals import refusal_of, verified
+from gateway.client.refusals import refusal_of, time_is_up, verified
 from gateway.client.retries import Retries
 from gateway.client.values import Answer, Argument, PlanExplained, Question, Standing, Verification
 from gateway.v1 import commitment_pb2_grpc, verification_pb2, verification_pb2_grpc
@@ -179,8 +179,11 @@ class GatewayClient:
         deadline = clock() + (self._timeout if timeout is None else timeout)
         attempts = 0
         while True:
+            left = deadline - clock()
+            if left <= 0:
+                raise time_is_up()
             try:
-                return await call(max(0.0, deadline - clock()))
+                return await call(left)
             except aio.AioRpcError as error:
                 attempts += 1
                 await self._wait_or_raise(error, attempts, deadline - clock())

@@ -14,7 +14,7 @@ from gateway.client import commitments as committed
 from gateway.client import listing, messages
 from gateway.client.channel import open_blocking_channel
 from gateway.client.proofs import LogKeys
-from gateway.client.refusals import refusal_of, verified
+from gateway.client.refusals import refusal_of, time_is_up, verified
 from gateway.client.retries import Retries
 from gateway.client.values import Answer, Argument, PlanExplained, Question, Standing, Verification
 from gateway.v1 import commitment_pb2_grpc, verification_pb2, verification_pb2_grpc
@@ -138,8 +138,11 @@ class BlockingGatewayClient:
         deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
         attempts = 0
         while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise time_is_up()
             try:
-                return call(max(0.0, deadline - time.monotonic()))
+                return call(left)
             except grpc.RpcError as error:
                 attempts += 1
                 self._wait_or_raise(error, attempts, deadline - time.monotonic())

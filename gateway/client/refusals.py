@@ -159,6 +159,12 @@ def refusal_of_status(status: status_pb2.Status) -> GatewayRefusal:
     return _KINDS.get(refused.code, GatewayRefusal)(refused)
 
 
+def time_is_up() -> GatewayRefusal:
+    """Say that there is no time left to ask (again)."""
+    code = grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
+    return refusal_of_status(status_pb2.Status(code=code, message="no time is left to ask"))
+
+
 def verified(refusal: GatewayRefusal, keys: LogKeys) -> GatewayRefusal:
     """Verify the receipt of a refusal, where it carries one (a long one does not fit; only its index comes then).
 
