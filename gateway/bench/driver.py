@@ -46,6 +46,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = 0.0
     items: int = 1
     """Questions a message of BatchVerify carries."""
+    item: str = "marital-status"
+    """What is asked; `alive` is the other."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,17 +65,17 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return self.items / self.seconds
 
 
-def question(name: str, number: str, status: str) -> verification_pb2.VerifyRequest:
-    """Ask whether a person's marital status is what they say."""
+def question(name: str, number: str, status: str, item: str = "marital-status") -> verification_pb2.VerifyRequest:
+    """Ask whether a person's marital status is what they say, or whether the person is alive."""
     operator = parties_pb2.Operator(person="clerk-01", unit=SYSTEMS["clerk"][0])
     return verification_pb2.VerifyRequest(
         request_id=str(uuid.uuid4()),
         context=parties_pb2.CaseContext(
             matter="230000-CIV-005", case_id="bench", purpose="办理行政确认", operator=operator
         ),
-        item="marital-status",
+        item=item,
         subject=parties_pb2.Subject(id_type=parties_pb2.ID_TYPE_RESIDENT_ID, id_number=number, name=name),
-        parameters={"status": parties_pb2.Value(text=status)},
+        parameters={"status": parties_pb2.Value(text=status)} if item == "marital-status" else {},
     )
 
 
@@ -82,7 +84,7 @@ def messages(order: Order) -> Iterator[bytes]:
     people = itertools.cycle(json.loads(Path(order.asked).read_text("utf-8")))
     if order.items == 1:
         for name, number, status in people:
-            yield question(name, number, status).SerializeToString()
+            yield question(name, number, status, order.item).SerializeToString()
     while True:
         some = [question(*next(people)) for _ in range(order.items)]
         yield verification_pb2.BatchVerifyRequest(requests=some).SerializeToString()

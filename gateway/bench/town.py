@@ -27,6 +27,23 @@ name = "name"
 columns = {{ status = "status" }}
 values = {{ status = {{ "20" = "MARRIED", "30" = "WIDOWED", "40" = "DIVORCED" }} }}
 """
+_DEAD = """
+[sources.dead]
+kind = "http"
+department = "示例公安局"
+url = "http://127.0.0.1:{port}"
+[sources.dead.facts.identity-match]
+mode = "match"
+path = "/match"
+success = {{ at = "code", equals = "0" }}
+records = "data"
+codes = {{ "subject.id_number" = "number", "subject.name" = "name" }}
+match = ["1"]
+mismatch = ["0"]
+[sources.dead.facts.identity-match.json]
+number = "{{subject.id_number}}"
+name = "{{subject.name}}"
+"""
 _WORDS = {"married": "MARRIED", "divorced": "DIVORCED"}
 
 
@@ -49,11 +66,12 @@ def build(home: Path, people: int) -> Path:
     return register
 
 
-def settle(home: Path, name: str, register: Path, *, workers: int = 1) -> Town:
-    """Found a new house that asks the register."""
+def settle(home: Path, name: str, register: Path, *, workers: int = 1, dead: int | None = None) -> Town:
+    """Found a new house that asks the register, and a source at the port `dead` whether somebody is alive."""
+    sources = _SOURCES.format(file=register) + ("" if dead is None else _DEAD.format(port=dead))
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=home))
     house = found(
-        folder / "var", now=datetime.now(UTC), sources=_SOURCES.format(file=register), listen="127.0.0.1:0"
+        folder / "var", now=datetime.now(UTC), sources=sources, listen="127.0.0.1:0"
     )  # fmt: skip
     text = house.config.read_text("utf-8")
     changed = text.replace("workers = 1 ", f"workers = {workers} ", 1)

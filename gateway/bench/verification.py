@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import statistics
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,12 @@ from gateway.bench.processes import Served, drive, echo, gateway
 from gateway.bench.table import Line, Measured, compared
 from gateway.bench.town import Town, build, settle
 from gateway.config import load_settings
+
+_SHARE = 0.4
+"""Of the limit: at which rate calls come while it is measured how one hinders another."""
+_DEAD_RATE = 20
+_HEAD_START = 0.7
+"""Seconds until the other load generator runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +50,10 @@ def measure(home: Path, scale: Scale, tell: Callable[[str], object]) -> Iterator
         yield bench.throughput()
         yield bench.batches()
         yield from bench.latencies()
+        with socket.create_server(("127.0.0.1", 0), backlog=1024) as silent:  # takes connections, and never answers
+            beside = settle(home, "beside", register, dead=silent.getsockname()[1])
+            with gateway(beside.house, home / "log") as served:
+                yield bench.isolation(served, beside)
         two = settle(home, "two", register, workers=2)
         with gateway(two.house, home / "log") as both:
             yield bench.workers(both, two)
@@ -51,16 +64,22 @@ def measure(home: Path, scale: Scale, tell: Callable[[str], object]) -> Iterator
                 yield bench.growth(grown, long)
 
 
-def _ask(served: Served, town: Town, method: str, *, seconds: float, **more: float) -> Report:
-    order = Order(house=str(town.house.home), asked=str(town.asked), port=served.port, method=method, seconds=seconds)
-    return drive(_with(order, **more))
-
-
-def _with(order: Order, *, rate: float = 0.0, items: float = 1, callers: float = 32) -> Order:
-    return Order(
-        house=order.house, asked=order.asked, port=order.port, method=order.method, seconds=order.seconds,
-        rate=rate, items=int(items), callers=int(callers), channels=order.channels,
+def _ask(
+    served: Served,
+    town: Town,
+    method: str,
+    *,
+    seconds: float,
+    rate: float = 0.0,
+    items: int = 1,
+    callers: int = 32,
+    item: str = "marital-status",
+) -> Report:
+    order = Order(
+        house=str(town.house.home), asked=str(town.asked), port=served.port, method=method, seconds=seconds,
+        rate=rate, items=items, callers=callers, item=item,
     )  # fmt: skip
+    return drive(order)
 
 
 @dataclass(slots=True)
@@ -74,10 +93,10 @@ class _Bench:
     limit: float = 0.0
     """Calls a second of Verify."""
 
-    def _rate(self, served: Served, town: Town, method: str, **more: float) -> Measured:
+    def _rate(self, served: Served, town: Town, method: str, *, items: int = 1, callers: int = 32) -> Measured:
         """Items a second, and processor microseconds of the server for each."""
         before = served.cpu()
-        report = _ask(served, town, method, seconds=self.scale.seconds, **more)
+        report = _ask(served, town, method, seconds=self.scale.seconds, items=items, callers=callers)
         return report.rate, 1e6 * (served.cpu() - before) / report.items
 
     def _turns(
@@ -120,6 +139,29 @@ class _Bench:
                 f"{statistics.median(bare):.1f} ms", f"+{statistics.median(added):.1f} ms",
                 f"{min(added):.1f}–{max(added):.1f}", target,
             )  # fmt: skip
+
+    def isolation(self, served: Served, town: Town) -> Line:
+        """Compare the p99 of calls beside others whose source is dead with their p99 alone, both at fixed times."""
+        rate = self.limit * _SHARE
+        alone, beside = [], []
+        with ThreadPoolExecutor(1) as other:
+            for number in range(self.scale.rounds + 1):
+                quiet = _ask(served, town, VERIFY, seconds=self.scale.seconds, rate=rate)
+                dead = other.submit(
+                    _ask, served, town, VERIFY, seconds=self.scale.seconds + 1, rate=_DEAD_RATE, item="alive"
+                )
+                time.sleep(_HEAD_START)
+                loud = _ask(served, town, VERIFY, seconds=self.scale.seconds, rate=rate)
+                dead.result()
+                if number:  # the first round is for warming up
+                    alone.append(quiet.p99)
+                    beside.append(loud.p99)
+        ratios = [a / b for a, b in zip(beside, alone, strict=True)]
+        return Line(
+            f"Verify, p99 beside {_DEAD_RATE} calls a second to a dead source", f"{statistics.median(beside):.1f} ms",
+            f"alone, {rate:,.0f} a second", f"{statistics.median(alone):.1f} ms", f"{statistics.median(ratios):.2f}",
+            f"{min(ratios):.2f}–{max(ratios):.2f}", "≤ 1.1",
+        )  # fmt: skip
 
     def workers(self, both: Served, town: Town) -> Line:
         """Compare two workers with one."""
