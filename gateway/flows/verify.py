@@ -126,10 +126,14 @@ class Verify:
         try:
             require_entitled(asking.request.caller, asking.item, asking.matter)
             planned = self.plan(question, catalogue)
-            async with self._guesses.asking(self._guesses.guesses(planned)):
+            guesses = self._guesses.guesses(planned)
+            await self._guesses.enter(guesses)
+            try:
                 asked = await self.ask(question, catalogue, deadline, planned=planned)
                 step = self.step(asked, asking.item, asking.matter)
                 return await self._record(asking, planned, asked, step)
+            finally:
+                self._guesses.leave(guesses)
         except (NotEntitled, ItemBanned, GuessBudgetSpent) as refusal:
             await self._record_refusal(asking, refusal)
             raise
