@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from connectors.connector import Connector, QueryContext
 from connectors.outcome import NOT_COVERED, Evidence, Kind
@@ -21,8 +23,7 @@ NO_SOURCE = "-"
 """Stands for the source where no department shares this type of fact here: it is covered by nobody."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """The judgement, what each source said (in the plan's order), and which checks a source contradicted."""
 
     judgement: Judgement

@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from connectors.connector import Claim, Value
 from gateway.errors import GuessBudgetSpent
 from gateway.rules.plan import Plan
@@ -43,8 +45,7 @@ class Guess(NamedTuple):
     """The keys of the slots of this fact of this person."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counting:
+class Counting(Struct, frozen=True, kw_only=True):
     """What recording an answer claims and gives up in the ledger, so that the count stays right."""
 
     claims: tuple[tuple[bytes, bytes], ...] = ()

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from connectors.connector import QueryContext
 from connectors.outcome import Evidence
@@ -40,8 +42,7 @@ _LAST_PART = 0.2
 """The part of the time kept for recording that stays for telling the caller that the ledger did not answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class Answered(Struct, frozen=True, kw_only=True):
     """An answer as it was recorded: the kept question and answer, and the proof."""
 
     question: Mapping[str, Json]
@@ -49,8 +50,7 @@ class Answered:
     recorded: Recorded
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asking:
+class _Asking(Struct, frozen=True, kw_only=True):
     """A question on its way: the request it came with, and the catalogue it began with."""
 
     request: Request

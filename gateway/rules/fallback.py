@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
+from msgspec import Struct
+
 from gateway.catalogue.model import Item, Matter
 from gateway.catalogue.words import LADDER_ORDER, CommitmentAllowance, CommitmentMode, ItemState, Rung
 from gateway.rules.reasons import STRENGTH, Reason, ReasonKind, Strength, strongest
@@ -79,8 +81,7 @@ _BY_STRENGTH = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FallbackSettings:
+class FallbackSettings(Struct, frozen=True, kw_only=True):
     """What the catalogue sets for one item in one matter."""
 
     ladder: tuple[Rung, ...]
@@ -91,8 +92,7 @@ class FallbackSettings:
     confirm_by_clerk: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FallbackInput:
+class FallbackInput(Struct, frozen=True, kw_only=True):
     """What is known when the next step is chosen; `attempted` are the rungs tried already."""
 
     verdict: Verdict
@@ -102,8 +102,7 @@ class FallbackInput:
     patience_passed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NextStep:
+class NextStep(Struct, frozen=True, kw_only=True):
     """What must happen now. `attempts` are the rungs tried already, in the founding document's order."""
 
     kind: StepKind

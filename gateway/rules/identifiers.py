@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import enum
 import unicodedata
-from dataclasses import dataclass
 from datetime import date
+from typing import ClassVar
 
 from connectors.names import normal_name
+from connectors.veiled import Veiled
 
 NAME_LIMIT = 100
 """Characters a name may have; the longest registered ethnic-minority and foreign names are far shorter."""
@@ -51,8 +52,7 @@ class IdentifierRefused(ValueError):
 _CHINESE = {"resident-id": "身份证号码", "permit": "居住证件号码", "uscc": "统一社会信用代码", "name": "姓名"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identifier:
+class Identifier(Veiled, frozen=True, kw_only=True):
     """A normalised number; `id_type` is `resident-id`, `permit` or `uscc` as in `connectors.connector.Subject`.
 
     `upgraded` says that it came as an old 15-digit number and the century and check digit were supplied.
@@ -62,8 +62,7 @@ class Identifier:
     number: str
     upgraded: bool = False
 
-    def __repr__(self) -> str:
-        return f"Identifier(id_type={self.id_type!r}, upgraded={self.upgraded!r}, ...)"
+    shown: ClassVar = ("id_type", "upgraded")
 
 
 def parse_identifier(id_type: str, text: str, *, today: date) -> Identifier:
