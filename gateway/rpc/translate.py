@@ -26,7 +26,7 @@ from gateway.signatures.algorithms import MOST_SIGNATURE_BYTES
 from gateway.signatures.platform import LONGEST as LONGEST_JWS
 from gateway.v1 import audit_pb2, commitment_pb2, credit_pb2, parties_pb2, staff_pb2, verification_pb2
 from ledger import HistoryLine
-from ledger.canonical import Json, canonical
+from ledger.canonical import Json, canonical, microseconds
 from ledger.records.codec import record_of
 from ledger.v1 import ledger_pb2
 
@@ -36,6 +36,8 @@ _ID_TYPES = {
     parties_pb2.ID_TYPE_USCC: "uscc",
 }
 _ID_NUMBERS = {word: value for value, word in _ID_TYPES.items()}
+_VERDICTS = {name.removeprefix("VERDICT_"): value for name, value in verification_pb2.Verdict.items()}
+_STEPS = {name.removeprefix("NEXT_STEP_KIND_"): value for name, value in verification_pb2.NextStepKind.items()}
 _PREFIX = "SIGNATURE_ALGORITHM_"
 _LONGEST_SEEN = 1000
 _DIGEST_BYTES = 32
@@ -113,7 +115,7 @@ def verification(question: Mapping[str, Json], answer: Mapping[str, Json]) -> ve
             purpose=text(context["purpose"]),
             operator=parties_pb2.Operator(person=text(operator["person"]), unit=text(operator["unit"])),
         ),
-        verdict=verification_pb2.Verdict.Value(f"VERDICT_{text(answer['verdict'])}"),
+        verdict=_VERDICTS[text(answer["verdict"])],
         reasons=[text(reason) for reason in rows(answer["reasons"])],
         next_step=_step(step),
         catalogue_version=text(answer["catalogue_version"]),
@@ -121,7 +123,8 @@ def verification(question: Mapping[str, Json], answer: Mapping[str, Json]) -> ve
         answered_at=timestamp(moment(answer["answered_at"])),
     )
     if answer["disclosure"] == "PER_FACT":
-        message.facts.extend(_fact(table(fact)) for fact in rows(answer["facts"]))
+        for fact in rows(answer["facts"]):
+            _add_fact(message, table(fact))
     return message
 
 
@@ -175,7 +178,7 @@ def moment_of(message: timestamp_pb2.Timestamp, where: str, mistakes: Mistakes) 
 def _step(step: Mapping[str, Json]) -> verification_pb2.NextStep:
     wait = step["retry_after_s"]
     return verification_pb2.NextStep(
-        kind=verification_pb2.NextStepKind.Value(f"NEXT_STEP_KIND_{text(step['kind'])}"),
+        kind=_STEPS[text(step["kind"])],
         until=timestamp(moment(step["until"])),
         retry_after=None if wait is None else duration_pb2.Duration(seconds=number(wait)),
         attribute=text(step["attribute"]),
@@ -184,8 +187,8 @@ def _step(step: Mapping[str, Json]) -> verification_pb2.NextStep:
     )
 
 
-def _fact(fact: Mapping[str, Json]) -> verification_pb2.FactOutcome:
-    return verification_pb2.FactOutcome(
+def _add_fact(message: verification_pb2.Verification, fact: Mapping[str, Json]) -> None:
+    message.facts.add(
         fact_type=text(fact["fact_type"]),
         source=text(fact["source"]),
         outcome=text(fact["outcome"]),
@@ -364,9 +367,8 @@ def timestamp(at: datetime | None) -> timestamp_pb2.Timestamp | None:
     """Write a time, exact to the microsecond."""
     if at is None:
         return None
-    message = timestamp_pb2.Timestamp()
-    message.FromDatetime(at)
-    return message
+    seconds, rest = divmod(microseconds(at), 1_000_000)
+    return timestamp_pb2.Timestamp(seconds=seconds, nanos=rest * 1000)
 
 
 def subject_message(id_type: str, id_number: str, name: str) -> parties_pb2.Subject:
