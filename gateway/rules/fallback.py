@@ -215,17 +215,24 @@ _EXPLANATIONS: Mapping[StepKind, str] = {
 
 
 def _step(kind: StepKind, given: FallbackInput) -> NextStep:
-    waits = [r.until for r in given.reasons if r.kind is ReasonKind.PENDING and r.until is not None]
-    asked = sorted(r.attribute for r in given.reasons if r.kind is ReasonKind.NEEDS_ATTRIBUTE)
     return NextStep(
         kind=kind,
-        until=min(waits, default=None) if kind is StepKind.WAIT else None,
+        until=_earliest(given.reasons) if kind is StepKind.WAIT else None,
         retry_after=given.settings.retry_after if kind is StepKind.RETRY_AFTER else None,
-        attribute=asked[0] if kind is StepKind.ASK_APPLICANT and asked else "",
-        attempts=tuple(rung.value for rung in LADDER_ORDER if rung in given.attempted),
+        attribute=_asked_for(given.reasons) if kind is StepKind.ASK_APPLICANT else "",
+        attempts=tuple([rung.value for rung in LADDER_ORDER if rung in given.attempted]) if given.attempted else (),
         confirm_by_clerk=given.settings.confirm_by_clerk,
         explanation=_EXPLANATIONS[kind],
     )
+
+
+def _earliest(reasons: frozenset[Reason]) -> datetime | None:
+    waits = [r.until for r in reasons if r.kind is ReasonKind.PENDING and r.until is not None]
+    return min(waits, default=None)
+
+
+def _asked_for(reasons: frozenset[Reason]) -> str:
+    return min((r.attribute for r in reasons if r.kind is ReasonKind.NEEDS_ATTRIBUTE), default="")
 
 
 @lru_cache(4096)
