@@ -190,7 +190,7 @@ def _parameters(raw: RawQuestion, catalogue: Catalogue, mistakes: Mistakes, *, t
             mistakes.add("item", "is not in the catalogue", "证明事项不在目录中。", reason="UNKNOWN_ITEM")
         return {}
     read: dict[str, Argument] = {}
-    unset = {name for name, value in raw.parameters.items() if value is None}
+    unset = [name for name, value in raw.parameters.items() if value is None]
     for name in sorted(unset):
         mistakes.add(f"parameters.{name}", "has no usable value", f"参数“{name}”没有有效的值。")
     for name, value in raw.parameters.items():
