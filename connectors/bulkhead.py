@@ -24,15 +24,42 @@ class Full(Exception):
     """As many calls wait as may wait."""
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Seat:
     """One claim's place in a call; several callers may wait for the answer, and a seat that none waits for is free."""
 
     key: Hashable
     claim: Claim
-    answer: asyncio.Future[Evidence]
     load: Load
     waiting: int = 0
+    is_over: bool = False
+    answer: Evidence | None = None
+    """None while it is not over, and of a call that was stopped."""
+    _wakes: list[asyncio.Future[None]] = field(default_factory=list)
+
+    async def landing(self, until: float) -> None:
+        """Wait until the seat is over, or a loop time."""
+        # Not `asyncio.wait` for a future of the seat: that costs three turns of the loop where one is needed.
+        loop = asyncio.get_running_loop()
+        wake: asyncio.Future[None] = loop.create_future()
+        self._wakes.append(wake)
+        timer = loop.call_at(until, _settle, wake)
+        try:
+            await wake
+        finally:
+            timer.cancel()
+
+    def end(self, answer: Evidence | None) -> None:
+        """Give the answer, or none, to all who wait; of no effect on a seat that is over."""
+        if not self.is_over:
+            self.is_over, self.answer = True, answer
+            for wake in self._wakes:
+                _settle(wake)
+
+
+def _settle(wake: asyncio.Future[None]) -> None:
+    if not wake.done():
+        wake.set_result(None)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -111,7 +138,7 @@ class Bulkhead:
         return load
 
     def _seat(self, load: Load, key: Hashable, claim: Claim) -> Seat:
-        seat = Seat(key=key, claim=claim, answer=asyncio.get_running_loop().create_future(), load=load)
+        seat = Seat(key, claim, load)
         load.seats.append(seat)
         return seat
 
@@ -137,13 +164,12 @@ class Bulkhead:
     async def _carry(self, seats: Sequence[Seat], load: Load) -> None:
         answers = await self._fly([seat.claim for seat in seats], load.context, load.ends_at)
         for seat, answer in zip(seats, answers, strict=True):
-            if not seat.answer.done():
-                seat.answer.set_result(answer)
+            seat.end(answer)
 
     def _landed(self, load: Load, seats: Sequence[Seat], _task: asyncio.Task[None]) -> None:
         # A callback and no `finally`: a task that is cancelled before its first step never enters its body.
         for seat in seats:
-            seat.answer.cancel()  # of no effect on those answered
+            seat.end(None)
         self._flying.discard(load)
         self._idle += 1
         self._wake()
@@ -151,7 +177,7 @@ class Bulkhead:
     def leave(self, seat: Seat) -> None:
         """Give up a seat that nobody waits for any more; a call that carries nobody's claim is stopped."""
         load = seat.load
-        if seat.answer.done() or seat not in load.seats:
+        if seat.is_over or seat not in load.seats:
             return
         load.seats.remove(seat)
         if load.seats:
@@ -167,7 +193,7 @@ class Bulkhead:
         """Stop every call, and wait until each has stopped."""
         for load in self._waiting:
             for seat in load.seats:
-                seat.answer.cancel()
+                seat.end(None)
         self._waiting.clear()
         self._open.clear()
         tasks = [load.task for load in self._flying if load.task is not None]

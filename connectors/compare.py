@@ -18,12 +18,16 @@ from connectors.names import normal_name
 _DOTS = dict.fromkeys(map(ord, "•・‧∙⋅•●᛫⸱"), "·")
 _CAPITALS = {ord(letter): letter.upper() for letter in ascii_lowercase}
 _INVISIBLE = dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD), None)
+_AS_IT_IS = re.compile("[0-9A-Za-z\u4e00-\u9fff]+")
+"""Most values: letters, digits and Chinese characters of the first plane, of which nothing is folded."""
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufffd]")
+_BEYOND_LATIN1 = re.compile("[^\x00-\xff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _GB2312_AS_LATIN1 = re.compile(r"(?:[\x00-\x7f]|[\xa1-\xf7][\xa1-\xfe])*")
 _LOST = re.compile(r"[?\s·]*\?[?\s·]*")
 _DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?:[T ].*)?", re.ASCII | re.DOTALL)
 _NUMBER = re.compile(r"\d{17}X", re.ASCII)
 """A resident number whose check character registers write as they please."""
-_LAST_C1_CONTROL = 0x9F
 
 
 class Unreadable(ValueError):
@@ -37,12 +41,16 @@ def normalise(text: str) -> str:
     nationalities carry one), runs of blanks made one, no blanks at either end. Idempotent. Simplified and traditional
     characters stay different: they are different names.
     """
+    if _AS_IT_IS.fullmatch(text):
+        return text
     visible = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).translate(_DOTS)
     return " ".join(visible.split())
 
 
 def identity(text: str) -> str:
     """Bring an identity number into the form in which numbers are compared: half width, upper case, no blanks."""
+    if text.isascii() and text.isalnum():
+        return text.upper()
     # Joined and raised letters may compose anew with the marks after them: hence the second time.
     return normalise("".join(normalise(text).split()).translate(_CAPITALS))
 
@@ -106,14 +114,12 @@ def text(held: object) -> str:
 def _is_damaged(held: str) -> bool:
     if held.isascii():
         return _LOST.fullmatch(held) is not None or not held.replace("\n", "").replace("\t", "").isprintable()
-    if any(c == "\ufffd" or c < " " or "\x7f" <= c <= chr(_LAST_C1_CONTROL) for c in held):
+    if _CONTROL.search(held):
         return True
-    try:
-        octets = held.encode("latin-1")
-    except UnicodeEncodeError:
-        return any("\ud800" <= c <= "\udfff" for c in held)
+    if _BEYOND_LATIN1.search(held):
+        return _SURROGATE.search(held) is not None
     # Only Latin-1 letters: perhaps a European name, perhaps Chinese bytes read as Latin-1, where they come in pairs.
-    return _GB2312_AS_LATIN1.fullmatch(held) is not None or _is_utf8(octets)
+    return _GB2312_AS_LATIN1.fullmatch(held) is not None or _is_utf8(held.encode("latin-1"))
 
 
 def _is_utf8(octets: bytes) -> bool:

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+from msgspec import Struct
 
 from connectors.outcome import Evidence
+from connectors.veiled import Veiled
 
 Value = str | int | bool | date
 """What an attribute can hold."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Subject(Veiled, frozen=True, kw_only=True):
     """The person or organisation a claim is about, already normalised.
 
     `id_type` is `resident-id` (GB 11643), `permit` or `uscc` (GB 32100). Its text form hides everything, so that
@@ -29,12 +32,10 @@ class Subject:
     id_number: str
     name: str
 
-    def __repr__(self) -> str:
-        return f"Subject(id_type={self.id_type!r}, ...)"
+    shown: ClassVar = ("id_type",)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(Veiled, frozen=True, kw_only=True):
     """What the applicant asserts about one fact: the record of `subject` carries the `expected` attributes.
 
     With no expected attributes the claim is that a record exists. `given` holds further inputs that a source may
@@ -44,17 +45,16 @@ class Claim:
 
     fact_type: str
     subject: Subject
-    expected: Mapping[str, Value] = field(default_factory=dict)
-    given: Mapping[str, Value] = field(default_factory=dict)
+    expected: Mapping[str, Value] = msgspec.field(default_factory=dict)
+    given: Mapping[str, Value] = msgspec.field(default_factory=dict)
     place: str = ""
     period: tuple[date, date] | None = None
 
-    def __repr__(self) -> str:
-        return f"Claim(fact_type={self.fact_type!r}, expected={sorted(self.expected)!r}, ...)"
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("fact_type", self.fact_type), ("expected", sorted(self.expected))]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueryContext:
+class QueryContext(Struct, frozen=True, kw_only=True):
     """Who asks and why: real exchange platforms demand each of these with every query (none may be empty)."""
 
     matter: str

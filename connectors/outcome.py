@@ -10,6 +10,8 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
+
 
 class Kind(enum.Enum):
     """The twelve things a source can say; the value is the name written to entries and on the wire."""
@@ -92,8 +94,7 @@ def unavailable(cause: Cause, until: datetime | None = None) -> Outcome:
     return Outcome(kind=Kind.UNAVAILABLE, cause=cause, until=until)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Evidence(Struct, frozen=True, kw_only=True):
     """What one source said of one claim, when, and on data as of when; never the raw answer.
 
     `raw_digest` is the SHA-256 of the source's raw answer (32 bytes), or empty when none came. `cached` says that the

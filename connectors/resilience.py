@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
+
+from msgspec.structs import replace
 
 from connectors.breaker import OpenInterval, State
 from connectors.bulkhead import Bulkhead, Full, Seat
 from connectors.cache import Cache
 from connectors.call import Call
-from connectors.connector import Claim, Connector, Health, Manifest, QueryContext
+from connectors.connector import Claim, Connector, Health, Manifest, QueryContext, Value
 from connectors.coverage import Covered, covered, limited
-from connectors.outcome import NOT_COVERED, Cause, Evidence, unavailable
+from connectors.outcome import NOT_COVERED, Cause, Evidence, Kind, unavailable
 from connectors.policy import Policy
 from connectors.telemetry import SILENCE, UNKNOWN_FACT, Telemetry
 
@@ -150,8 +150,7 @@ class Resilient:
 
     async def _ask(self, group: Sequence[_Asked], context: QueryContext, asked_at: datetime) -> dict[int, Evidence]:
         """Join claims of one fact type to calls under way that ask the same; ask for the rest."""
-        left = context.deadline - asyncio.get_running_loop().time()
-        if left <= 0:
+        if context.deadline <= asyncio.get_running_loop().time():
             late = unavailable(Cause.TIMEOUT)
             return {index: self._call.told(claim, late, asked_at, attempts=0) for index, claim, _ in group}
         try:
@@ -162,7 +161,9 @@ class Resilient:
         for seat in seats:
             seat.waiting += 1
         try:
-            await asyncio.wait([seat.answer for seat in seats], timeout=left)
+            for seat in seats:  # one after the other, all until the same time
+                if not seat.is_over:
+                    await seat.landing(context.deadline)
             return {
                 index: self._landed(seat, claim, key, context, asked_at)
                 for (index, claim, key), seat in zip(group, seats, strict=True)
@@ -178,28 +179,32 @@ class Resilient:
         # A source that is told who asks is asked for each: it keeps a log of that, and must be able to.
         who = None if self._is_batch else (*_purpose(context), context.case, context.operator)
         keys = [(key, who) for _, _, key in group]
-        new = {key: claim for key, (_, claim, _) in zip(keys, group, strict=True) if key not in self._seats}
+        new = {key: claim for key, (_, claim, _) in zip(keys, group, strict=True) if not self._can_be_joined(key)}
         if new:
             for seat in self._bulkhead.board(list(new.items()), context):
                 self._seats[seat.key] = seat
-                seat.answer.add_done_callback(partial(self._forget, seat))
         return [self._seats[key] for key in keys]
 
-    def _forget(self, seat: Seat, _answer: asyncio.Future[Evidence] | None = None) -> None:
+    def _can_be_joined(self, key: Hashable) -> bool:
+        seat = self._seats.get(key)
+        return seat is not None and not seat.is_over
+
+    def _forget(self, seat: Seat) -> None:
         if self._seats.get(seat.key) is seat:
             del self._seats[seat.key]
 
     def _landed(self, seat: Seat, claim: Claim, key: Hashable, context: QueryContext, asked_at: datetime) -> Evidence:
-        if not seat.answer.done() or seat.answer.cancelled():
+        if seat.answer is None:
             attempts = 0 if seat.load.task is None else 1
             return self._call.told(claim, unavailable(Cause.TIMEOUT), asked_at, attempts=attempts)
-        evidence = seat.answer.result()
         if self._cache is not None:
-            self._cache.note(key, _purpose(context), evidence)
-        return self._limited(claim, evidence)
+            self._cache.note(key, _purpose(context), seat.answer)
+        return self._limited(claim, seat.answer)
 
     def _limited(self, claim: Claim, evidence: Evidence) -> Evidence:
         """Take back an absence that the source is in no position to say; a drop may just have changed its coverage."""
+        if evidence.outcome.kind is not Kind.NO_RECORD:
+            return evidence
         extent = covered(claim, self._connector.manifest.coverage.get(claim.fact_type))
         outcome = limited(evidence.outcome, extent)
         return evidence if outcome is evidence.outcome else replace(evidence, outcome=outcome)
@@ -221,11 +226,14 @@ class Resilient:
 def _identity(claim: Claim) -> Hashable:
     """Make two claims equal only if they say the same; 1 and true are different claims."""
     subject = claim.subject
-    told = [
-        tuple(sorted((name, type(value).__name__, value) for name, value in part.items()))
-        for part in (claim.expected, claim.given)
-    ]
-    return (claim.fact_type, subject.id_type, subject.id_number, subject.name, *told, claim.place, claim.period)
+    expected, given = _typed(claim.expected), _typed(claim.given)
+    return (
+        claim.fact_type, subject.id_type, subject.id_number, subject.name, expected, given, claim.place, claim.period
+    )  # fmt: skip
+
+
+def _typed(values: Mapping[str, Value]) -> tuple[tuple[str, str, Value], ...]:
+    return tuple(sorted([(name, type(value).__name__, value) for name, value in values.items()]))
 
 
 def _purpose(context: QueryContext) -> tuple[str, ...]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from connectors.conformance.expectations import FORBIDDEN, NonConforming, require_discretion
 from connectors.conformance.scene import PERSONAL, asking

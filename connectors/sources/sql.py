@@ -18,6 +18,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
+from msgspec import Struct
 from sqlalchemy import Connection, Engine, TextClause, bindparam, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -52,8 +53,7 @@ class SqlFact:
         return {old: key for key in keys if (old := old_number(key))}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class Held(Struct, frozen=True, kw_only=True):
     """What the database holds of one key."""
 
     records: Sequence[Record]

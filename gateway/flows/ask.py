@@ -6,14 +6,16 @@ What is asked one after the other shares the time there is (`gateway.rules.time_
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from connectors.connector import Connector, QueryContext
 from connectors.outcome import NOT_COVERED, Evidence, Kind
 from gateway.catalogue.words import SourcePolicyKind
-from gateway.rules.plan import FactCheck, Plan
+from gateway.rules.plan import FactCheck, Leaf, Plan
 from gateway.rules.time_share import time_share
 from gateway.rules.verdict import Judgement, LeafTruth, evaluate, judge, next_checks, sources_to_ask
 
@@ -21,8 +23,7 @@ NO_SOURCE = "-"
 """Stands for the source where no department shares this type of fact here: it is covered by nobody."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """The judgement, what each source said (in the plan's order), and which checks a source contradicted."""
 
     judgement: Judgement
@@ -50,8 +51,7 @@ class Ask:
         evidence: dict[str, tuple[Evidence, ...]] = {}
         running: dict[asyncio.Task[tuple[Evidence, ...]], FactCheck] = {}
         try:
-            while True:
-                due = next_checks(plan, answers)
+            while due := next_checks(plan, answers):
                 if len(due) == 1 and not running:  # nothing to race with: no task, and so no turn of the loop
                     (check,) = due
                     evidence[check.id] = await self._leaf(check, plan, answers, context)
@@ -61,21 +61,17 @@ class Ask:
                 for check in due:
                     if check.id not in under_way:
                         running[asyncio.create_task(self._leaf(check, plan, answers, context))] = check
-                if not running or not next_checks(plan, answers):
-                    break
                 done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     check = running.pop(task)
                     evidence[check.id] = task.result()
                     answers[check.id] = self._judged(check, evidence[check.id])
         finally:
-            await _cancel(running)
-        told = tuple(one for check_id in plan.checks for one in evidence.get(check_id, ()))
-        contradicted = tuple(
-            check_id
-            for check_id in plan.checks
-            if any(one.outcome.kind is Kind.MISMATCH for one in evidence.get(check_id, ()))
-        )
+            if running:
+                await _cancel(running)
+        said = [(check_id, evidence[check_id]) for check_id in plan.checks if check_id in evidence]
+        told = tuple([one for _, found in said for one in found])
+        contradicted = tuple([check_id for check_id, found in said if _is_contradicted(found)])
         return Asked(judgement=evaluate(plan, answers), evidence=told, contradicted=contradicted)
 
     def _judged(self, check: FactCheck, evidence: tuple[Evidence, ...]) -> LeafTruth:
@@ -92,8 +88,7 @@ class Ask:
             check.policy, said, absence_conclusive=check.absence_conclusive, sources=len(sources)
         ):
             asked = sources[len(said) : len(said) + more]
-            rounds = self._rounds(plan) | {check.id: self._rounds_left(check, len(said))}
-            limited = _limited(context, time_share(plan, answers, rounds, check.id))
+            limited = _limited(context, self._share(check, plan, answers, len(said)))
             if len(asked) == 1:
                 found = [await asked[0].check_many([check.claim], limited)]
             else:
@@ -101,8 +96,12 @@ class Ask:
             said.extend(answer[0] for answer in found)
         return tuple(said)
 
-    def _rounds(self, plan: Plan) -> dict[str, int]:
-        return {check.id: self._rounds_left(check, 0) for check in plan.checks.values()}
+    def _share(self, check: FactCheck, plan: Plan, answers: Mapping[str, LeafTruth], said: int) -> float:
+        left = self._rounds_left(check, said)
+        if isinstance(plan.root, Leaf):  # one fact, as in most questions: its sources share the time with no others
+            return 1 / left
+        rounds = {other.id: self._rounds_left(other, 0) for other in plan.checks.values()}
+        return time_share(plan, answers, rounds | {check.id: left}, check.id)
 
     def _rounds_left(self, check: FactCheck, said: int) -> int:
         """Count how often the sources of a check may still be asked one after the other."""
@@ -132,5 +131,8 @@ async def _cancel(running: Mapping[asyncio.Task[tuple[Evidence, ...]], FactCheck
     """Stop what is no longer needed, and wait until it has stopped: no task outlives its question."""
     for task in running:
         task.cancel()
-    if running:
-        await asyncio.wait(running)
+    await asyncio.wait(running)
+
+
+def _is_contradicted(found: Sequence[Evidence]) -> bool:
+    return Kind.MISMATCH in [one.outcome.kind for one in found]

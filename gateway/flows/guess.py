@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+from msgspec import Struct
 
 from connectors.connector import Claim, Value
 from gateway.errors import GuessBudgetSpent
@@ -34,21 +35,17 @@ from ledger.canonical import Json, canonical
 _SUCCESSION = b"chengxin/guess-budget/succession"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guess:
+class Guess(NamedTuple):
     """One claim as the budget sees it: the fact and person it is about, and the claim itself, both as keyed indexes."""
 
     fact_type: str
     about: bytes
     claim: bytes
-
-    def slot(self, number: int) -> bytes:
-        """Give the key of one of the slots of this fact of this person."""
-        return self.about + bytes([number])
+    slots: tuple[bytes, ...]
+    """The keys of the slots of this fact of this person."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counting:
+class Counting(Struct, frozen=True, kw_only=True):
     """What recording an answer claims and gives up in the ledger, so that the count stays right."""
 
     claims: tuple[tuple[bytes, bytes], ...] = ()
@@ -73,7 +70,8 @@ class GuessBudget:
         self._window = window
         self._now = now
         self._holders = ledger.holders
-        self._asking: dict[bytes, Counter[bytes]] = {}
+        self._slots = [bytes([number]) for number in range(budget)]
+        self._asking: dict[bytes, dict[bytes, int]] = {}
         """For each fact of a person: the claims that are being asked about now, and how often each."""
         self._looking: dict[bytes, list[_Look]] = {}
         self._waiting: dict[bytes, set[asyncio.Future[None]]] = {}
@@ -81,22 +79,19 @@ class GuessBudget:
     def guesses(self, plan: Plan, checks: Iterable[str] | None = None) -> tuple[Guess, ...]:
         """Give what a plan asks (or only some of its checks) as the budget sees it, each claim once."""
         wanted = plan.checks if checks is None else checks
-        found = (self._guess(plan.checks[check].claim) for check in wanted)
+        found = [self._guess(plan.checks[check].claim) for check in wanted]
         return tuple({guess.claim: guess for guess in found}.values())
 
-    @asynccontextmanager
-    async def asking(self, guesses: Sequence[Guess]) -> AsyncIterator[None]:
-        """Hold a place for each claim while it is asked and its answer recorded; waits for those before it.
+    async def enter(self, guesses: Sequence[Guess]) -> None:
+        """Take a place for each claim while it is asked and its answer recorded; waits for those before it.
+
+        Who has entered must `leave`.
 
         Raises:
             GuessBudgetSpent: for the first claim that may not be asked now.
         """
         while not await self._entered(guesses):
             await self._end_of_another([guess.about for guess in guesses if self._others(guess)])
-        try:
-            yield
-        finally:
-            self._leave(guesses)  # without waiting for anything: a call may be cancelled once more while it leaves
 
     async def _end_of_another(self, abouts: Sequence[bytes]) -> None:
         """Wait until one of those who ask about the same ends; return at once if nobody does any more."""
@@ -129,10 +124,12 @@ class GuessBudget:
         if look.disturbed or not all(self._has_room(guess, holders) for guess in guesses):
             return False
         for guess in guesses:
-            self._asking.setdefault(guess.about, Counter())[guess.claim] += 1
+            under_way = self._asking.setdefault(guess.about, {})
+            under_way[guess.claim] = under_way.get(guess.claim, 0) + 1
         return True
 
-    def _leave(self, guesses: Sequence[Guess]) -> None:
+    def leave(self, guesses: Sequence[Guess]) -> None:
+        """Give the places up, without waiting for anything: a call may be cancelled once more while it leaves."""
         for guess in guesses:
             for look in self._looking.get(guess.about, ()):
                 look.disturbed = True
@@ -147,15 +144,12 @@ class GuessBudget:
                     future.set_result(None)
 
     async def _read(self, guesses: Sequence[Guess]) -> Mapping[bytes, RecordRow]:
-        return await self._holders([key for guess in guesses for key in (guess.claim, *self._slots(guess))])
-
-    def _slots(self, guess: Guess) -> list[bytes]:
-        return [guess.slot(number) for number in range(self._budget)]
+        return await self._holders([key for guess in guesses for key in (guess.claim, *guess.slots)])
 
     def _others(self, guess: Guess) -> int:
         """Count the other claims about the same fact of the same person that are being asked."""
-        under_way = self._asking.get(guess.about, Counter())
-        return len(under_way) - (guess.claim in under_way)
+        under_way = self._asking.get(guess.about)
+        return 0 if under_way is None else len(under_way) - (guess.claim in under_way)
 
     def _has_room(self, guess: Guess, holders: Mapping[bytes, RecordRow]) -> bool:
         if self._is_fresh(holders.get(guess.claim)):
@@ -167,8 +161,8 @@ class GuessBudget:
 
     def _used(self, guess: Guess, holders: Mapping[bytes, RecordRow]) -> list[datetime]:
         """Give when each slot that counts was used."""
-        rows = (holders.get(slot) for slot in self._slots(guess))
-        return [row.opened_at for row in rows if row is not None and self._is_fresh(row)]
+        rows = [holders[slot] for slot in guess.slots if slot in holders]
+        return [row.opened_at for row in rows if self._is_fresh(row)]
 
     def _spent(self, guess: Guess, used: Sequence[datetime]) -> GuessBudgetSpent:
         now = self._now()
@@ -190,7 +184,7 @@ class GuessBudget:
         for guess in guesses:
             if self._is_fresh(holders.get(guess.claim)):
                 continue
-            free = (s for s in self._slots(guess) if not self._is_fresh(holders.get(s)) and not counting.has(s))
+            free = (s for s in guess.slots if not self._is_fresh(holders.get(s)) and not counting.has(s))
             slot = next(free, None)
             if slot is None:
                 raise self._spent(guess, self._used(guess, holders))
@@ -200,13 +194,11 @@ class GuessBudget:
 
     def _guess(self, claim: Claim) -> Guess:
         subject = claim.subject
-        about = canonical([claim.fact_type, subject.id_type, subject.id_number]).decode()
-        said = canonical([about, *_said(claim)]).decode()
-        return Guess(
-            fact_type=claim.fact_type,
-            about=self._index.of("guess-about", about),
-            claim=self._index.of("guess-claim", said),
-        )
+        told_of = canonical([claim.fact_type, subject.id_type, subject.id_number]).decode()
+        said = canonical([told_of, *_said(claim)]).decode()
+        about = self._index.of("guess-about", told_of)
+        slots = tuple([about + number for number in self._slots])
+        return Guess(claim.fact_type, about, self._index.of("guess-claim", said), slots)
 
 
 @dataclass(slots=True, kw_only=True)

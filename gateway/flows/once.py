@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+from typing import ClassVar
 from uuid import UUID
 
+from msgspec import Struct
+
+from connectors.veiled import Veiled
 from gateway.errors import RequestIdReused, TransitionNotAllowed
 from gateway.rules.admission import Operator
 from gateway.rules.request_key import differing_fields, request_key
@@ -33,18 +36,19 @@ REQUEST = "request"
 """The group of the first entry that keeps the request's body, to tell a repeat from another request."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Veiled, frozen=True, kw_only=True):
     """A writing request: who sent it and acts, its id, and its whole body (with the method) as a canonical value."""
 
     caller: Caller
     operator: Operator
     request_id: UUID
-    body: dict[str, Json] = field(repr=False)
+    body: dict[str, Json]
 
     refusal: str = ""
     """Empty, or the rule that refuses the request: a refusal is recorded once for each rule, and the request stays
     open, for the rule may fall away."""
+
+    shown: ClassVar = ("caller", "operator", "request_id", "refusal")
 
     @property
     def key(self) -> bytes:
@@ -63,8 +67,7 @@ class Request:
         return hashlib.sha256(canonical(self.body)).digest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class Recorded(Struct, frozen=True, kw_only=True):
     """Entries that one request made: the first index, the bytes of each, and its receipt (a tlog-proof text)."""
 
     first: int

@@ -112,10 +112,10 @@ class Requery:
             asked = await self._verify.ask(question, catalogue, deadline)
         except TimeoutError:
             return AskedAgain(result="NOT_REACHED")
-        item, matter = catalogue.item(question.item), catalogue.matter(question.context.matter)
-        step = self._verify.step(asked, item, matter)
+        terms = self._verify.terms(question, catalogue)
+        step = self._verify.step(asked, terms)
         at = self._now()
-        draft = self._verify.draft(question, asked, step, catalogue, at=at, parent=row.record)
+        draft = self._verify.draft(question, asked, step, terms, at=at, parent=row.record)
         again, following = self._following(row, asked.judgement.verdict, step.kind.value, operator)
         try:
             await self._once.record(None, [draft, *following], at=at)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from connectors.connector import Claim, Connector, Health, Manifest, QueryContext
 from connectors.outcome import Cause, Evidence, unavailable

@@ -12,24 +12,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from connectors.connector import QueryContext
 from connectors.outcome import Evidence
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Catalogue, Item, Matter
-from gateway.catalogue.words import Disclosure, ItemState
+from gateway.catalogue.words import ItemState
 from gateway.errors import GatewayError, GuessBudgetSpent, ItemBanned, NotEntitled, Recording
 from gateway.flows.ask import Ask, Asked
 from gateway.flows.guess import GuessBudget
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.rules.admission import Question, RawQuestion, admit, question_body
-from gateway.rules.fallback import FallbackInput, NextStep, next_step, policy_digest, settings_for
+from gateway.rules.fallback import FallbackInput, NextStep, next_step
 from gateway.rules.kept import table
 from gateway.rules.plan import Plan, plan
 from gateway.rules.roles import Caller
+from gateway.rules.terms import Terms, TermsOf
 from ledger import AlreadyClaimed, BlindIndex, Draft, LedgerUnavailable, decode_entry, new_record
 from ledger.canonical import Json
 
@@ -40,8 +43,7 @@ _LAST_PART = 0.2
 """The part of the time kept for recording that stays for telling the caller that the ledger did not answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class Answered(Struct, frozen=True, kw_only=True):
     """An answer as it was recorded: the kept question and answer, and the proof."""
 
     question: Mapping[str, Json]
@@ -49,21 +51,12 @@ class Answered:
     recorded: Recorded
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asking:
+class _Asking(Struct, frozen=True, kw_only=True):
     """A question on its way: the request it came with, and the catalogue it began with."""
 
     request: Request
     question: Question
     catalogue: Catalogue
-
-    @property
-    def item(self) -> Item:
-        return self.catalogue.item(self.question.item)
-
-    @property
-    def matter(self) -> Matter:
-        return self.catalogue.matter(self.question.context.matter)
 
 
 class Verify:
@@ -94,6 +87,7 @@ class Verify:
         self._now = now
         self._entropy = entropy
         self._count = count
+        self._terms = TermsOf()
 
     async def __call__(self, raw: RawQuestion, caller: Caller, deadline: float) -> Answered:
         """Answer a question by a loop time.
@@ -124,12 +118,16 @@ class Verify:
             return await self._first_answer(replayed)
         question, catalogue = asking.question, asking.catalogue
         try:
-            require_entitled(asking.request.caller, asking.item, asking.matter)
+            item, matter = catalogue.item(question.item), catalogue.matter(question.context.matter)
+            require_entitled(asking.request.caller, item, matter)
             planned = self.plan(question, catalogue)
-            async with self._guesses.asking(self._guesses.guesses(planned)):
+            guesses = self._guesses.guesses(planned)
+            await self._guesses.enter(guesses)
+            try:
                 asked = await self.ask(question, catalogue, deadline, planned=planned)
-                step = self.step(asked, asking.item, asking.matter)
-                return await self._record(asking, planned, asked, step)
+                return await self._record(asking, planned, asked)
+            finally:
+                self._guesses.leave(guesses)
         except (NotEntitled, ItemBanned, GuessBudgetSpent) as refusal:
             await self._record_refusal(asking, refusal)
             raise
@@ -172,51 +170,42 @@ class Verify:
         """Say how much of the time left is kept for recording: never more than half."""
         return min(self._reserve, left / 2)
 
-    def step(self, asked: Asked, item: Item, matter: Matter) -> NextStep:
+    def terms(self, question: Question, catalogue: Catalogue) -> Terms:
+        """Say under which terms a question is answered that its matter may ask."""
+        return self._terms(catalogue, question.item, question.context.matter)
+
+    def step(self, asked: Asked, terms: Terms) -> NextStep:
         """Say what follows from what the sources said."""
-        settings = settings_for(item, matter)
-        return next_step(
-            FallbackInput(verdict=asked.judgement.verdict, reasons=asked.judgement.reasons, settings=settings)
-        )
+        said = asked.judgement
+        return next_step(FallbackInput(verdict=said.verdict, reasons=said.reasons, settings=terms.settings))
 
     def draft(
         self,
         question: Question,
         asked: Asked,
         step: NextStep,
-        catalogue: Catalogue,
+        terms: Terms,
         *,
         at: datetime,
         parent: bytes | None = None,
     ) -> Draft:
         """Make the entry of an answer: question and answer go to the vault, digests to the log."""
         record = new_record(at, self._entropy)
-        item, matter = catalogue.item(question.item), catalogue.matter(question.context.matter)
-        policy = policy_digest(settings_for(item, matter))
         return Draft(
             kind="VerificationAnswered",
             record=record,
-            policy=policy,
-            groups={
-                REQUEST: question_body(question),
-                ANSWER: _answer(
-                    record=record,
-                    asked=asked,
-                    step=step,
-                    catalogue_version=catalogue.version,
-                    policy=policy,
-                    disclosure=matter.disclosure_of(item),
-                    at=at,
-                ),
-            },
+            policy=terms.policy,
+            groups={REQUEST: question_body(question), ANSWER: _answer(record, asked, step, terms, at)},
             facts=self._facts(question, parent),
         )
 
-    async def _record(self, asking: _Asking, planned: Plan, asked: Asked, step: NextStep) -> Answered:
+    async def _record(self, asking: _Asking, planned: Plan, asked: Asked) -> Answered:
+        terms = self.terms(asking.question, asking.catalogue)
+        step = self.step(asked, terms)
         guesses = self._guesses.guesses(planned, asked.contradicted)
         for _ in range(_TRIES):
             at = self._now()
-            draft = self.draft(asking.question, asked, step, asking.catalogue, at=at)
+            draft = self.draft(asking.question, asked, step, terms, at=at)
             counting = await self._guesses.counting(guesses, draft.record)
             try:
                 recorded = await self._once.record(
@@ -289,25 +278,16 @@ def require_entitled(caller: Caller, item: Item, matter: Matter) -> None:
         )
 
 
-def _answer(
-    *,
-    record: bytes,
-    asked: Asked,
-    step: NextStep,
-    catalogue_version: str,
-    policy: str,
-    disclosure: Disclosure,
-    at: datetime,
-) -> dict[str, Json]:
+def _answer(record: bytes, asked: Asked, step: NextStep, terms: Terms, at: datetime) -> dict[str, Json]:
     return {
         "record": record.hex(),
         "verdict": asked.judgement.verdict.value,
         "reasons": [str(reason) for reason in sorted(asked.judgement.reasons, key=str)],
         "next_step": _step(step),
         "facts": [fact_body(evidence) for evidence in asked.evidence],
-        "disclosure": disclosure.value,
-        "catalogue_version": catalogue_version,
-        "policy_version": policy,
+        "disclosure": terms.disclosure.value,
+        "catalogue_version": terms.catalogue_version,
+        "policy_version": terms.policy,
         "answered_at": at.isoformat(),
     }
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
-from google.protobuf import duration_pb2, timestamp_pb2
+from google.protobuf import timestamp_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from gateway.flows.commitments.documents import scope_of
@@ -26,7 +26,7 @@ from gateway.signatures.algorithms import MOST_SIGNATURE_BYTES
 from gateway.signatures.platform import LONGEST as LONGEST_JWS
 from gateway.v1 import audit_pb2, commitment_pb2, credit_pb2, parties_pb2, staff_pb2, verification_pb2
 from ledger import HistoryLine
-from ledger.canonical import Json, canonical
+from ledger.canonical import Json, canonical, microseconds
 from ledger.records.codec import record_of
 from ledger.v1 import ledger_pb2
 
@@ -36,6 +36,8 @@ _ID_TYPES = {
     parties_pb2.ID_TYPE_USCC: "uscc",
 }
 _ID_NUMBERS = {word: value for value, word in _ID_TYPES.items()}
+_VERDICTS = {name.removeprefix("VERDICT_"): value for name, value in verification_pb2.Verdict.items()}
+_STEPS = {name.removeprefix("NEXT_STEP_KIND_"): value for name, value in verification_pb2.NextStepKind.items()}
 _PREFIX = "SIGNATURE_ALGORITHM_"
 _LONGEST_SEEN = 1000
 _DIGEST_BYTES = 32
@@ -102,34 +104,34 @@ def receipt(recorded: Recorded, position: int = 0) -> ledger_pb2.Receipt:
 
 def verification(question: Mapping[str, Json], answer: Mapping[str, Json]) -> verification_pb2.Verification:
     """Write an answer from what was kept of it, so that a repeat is the same to the byte."""
-    context, step = table(question["context"]), table(answer["next_step"])
-    operator = table(context["operator"])
-    message = verification_pb2.Verification(
-        record=text(answer["record"]),
-        item=text(question["item"]),
-        context=parties_pb2.CaseContext(
-            matter=text(context["matter"]),
-            case_id=text(context["case_id"]),
-            purpose=text(context["purpose"]),
-            operator=parties_pb2.Operator(person=text(operator["person"]), unit=text(operator["unit"])),
-        ),
-        verdict=verification_pb2.Verdict.Value(f"VERDICT_{text(answer['verdict'])}"),
-        reasons=[text(reason) for reason in rows(answer["reasons"])],
-        next_step=_step(step),
-        catalogue_version=text(answer["catalogue_version"]),
-        policy_version=text(answer["policy_version"]),
-        answered_at=timestamp(moment(answer["answered_at"])),
-    )
-    if answer["disclosure"] == "PER_FACT":
-        message.facts.extend(_fact(table(fact)) for fact in rows(answer["facts"]))
+    message = verification_pb2.Verification()
+    _write_verification(message, question, answer)
     return message
+
+
+def _write_verification(
+    message: verification_pb2.Verification, question: Mapping[str, Json], answer: Mapping[str, Json]
+) -> None:
+    # Into the message and not made apart: a message that is made apart is copied once for each one around it.
+    message.record = text(answer["record"])
+    message.item = text(question["item"])
+    _write_context(message.context, table(question["context"]))
+    message.verdict = _VERDICTS[text(answer["verdict"])]
+    message.reasons.extend([text(reason) for reason in rows(answer["reasons"])])
+    _write_step(message.next_step, table(answer["next_step"]))
+    message.catalogue_version = text(answer["catalogue_version"])
+    message.policy_version = text(answer["policy_version"])
+    _write_time(message.answered_at, answer["answered_at"])
+    if answer["disclosure"] == "PER_FACT":
+        for fact in rows(answer["facts"]):
+            _add_fact(message, table(fact))
 
 
 def answered(answered: Answered) -> verification_pb2.VerifyResponse:
     """Write what Verify answers."""
-    return verification_pb2.VerifyResponse(
-        verification=verification(answered.question, answered.answer), receipt=receipt(answered.recorded)
-    )
+    response = verification_pb2.VerifyResponse(receipt=receipt(answered.recorded))
+    _write_verification(response.verification, answered.question, answered.answer)
+    return response
 
 
 def listed(one: Listed) -> verification_pb2.Verification:
@@ -172,31 +174,45 @@ def moment_of(message: timestamp_pb2.Timestamp, where: str, mistakes: Mistakes) 
         return None
 
 
-def _step(step: Mapping[str, Json]) -> verification_pb2.NextStep:
-    wait = step["retry_after_s"]
-    return verification_pb2.NextStep(
-        kind=verification_pb2.NextStepKind.Value(f"NEXT_STEP_KIND_{text(step['kind'])}"),
-        until=timestamp(moment(step["until"])),
-        retry_after=None if wait is None else duration_pb2.Duration(seconds=number(wait)),
-        attribute=text(step["attribute"]),
-        attempts=[text(attempt) for attempt in rows(step["attempts"])],
-        explanation=text(step["explanation"]),
-    )
+def _write_context(message: parties_pb2.CaseContext, context: Mapping[str, Json]) -> None:
+    operator = table(context["operator"])
+    message.matter = text(context["matter"])
+    message.case_id = text(context["case_id"])
+    message.purpose = text(context["purpose"])
+    message.operator.person = text(operator["person"])
+    message.operator.unit = text(operator["unit"])
 
 
-def _fact(fact: Mapping[str, Json]) -> verification_pb2.FactOutcome:
-    return verification_pb2.FactOutcome(
+def _write_step(message: verification_pb2.NextStep, step: Mapping[str, Json]) -> None:
+    message.kind = _STEPS[text(step["kind"])]
+    _write_time(message.until, step["until"])
+    if step["retry_after_s"] is not None:
+        message.retry_after.seconds = number(step["retry_after_s"])
+    message.attribute = text(step["attribute"])
+    message.attempts.extend([text(attempt) for attempt in rows(step["attempts"])])
+    message.explanation = text(step["explanation"])
+
+
+def _add_fact(message: verification_pb2.Verification, fact: Mapping[str, Json]) -> None:
+    added = message.facts.add(
         fact_type=text(fact["fact_type"]),
         source=text(fact["source"]),
         outcome=text(fact["outcome"]),
         cause=text(fact["cause"]),
-        asked_at=timestamp(moment(fact["asked_at"])),
-        answered_at=timestamp(moment(fact["answered_at"])),
-        as_of=timestamp(moment(fact["as_of"])),
         attempts=number(fact["attempts"]),
         raw_digest=bytes.fromhex(text(fact["raw_digest"])),
         cached=fact["cached"] is True,
     )
+    _write_time(added.asked_at, fact["asked_at"])
+    _write_time(added.answered_at, fact["answered_at"])
+    _write_time(added.as_of, fact["as_of"])
+
+
+def _write_time(message: timestamp_pb2.Timestamp, kept: Json) -> None:
+    """Write a kept time; one that is none leaves the message absent from the one around it."""
+    at = moment(kept)
+    if at is not None:
+        message.seconds, message.nanos = _seconds(at)
 
 
 def algorithm_name(algorithm: int) -> str:
@@ -364,9 +380,13 @@ def timestamp(at: datetime | None) -> timestamp_pb2.Timestamp | None:
     """Write a time, exact to the microsecond."""
     if at is None:
         return None
-    message = timestamp_pb2.Timestamp()
-    message.FromDatetime(at)
-    return message
+    seconds, nanos = _seconds(at)
+    return timestamp_pb2.Timestamp(seconds=seconds, nanos=nanos)
+
+
+def _seconds(at: datetime) -> tuple[int, int]:
+    seconds, rest = divmod(microseconds(at), 1_000_000)
+    return seconds, rest * 1000
 
 
 def subject_message(id_type: str, id_number: str, name: str) -> parties_pb2.Subject:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date
+from typing import ClassVar
 from uuid import UUID
 
+from msgspec import Struct
+
 from connectors.connector import Subject
+from connectors.veiled import Veiled
 from gateway.catalogue.model import Catalogue, Parameter
 from gateway.errors import InvalidRequest, Violation
 from gateway.rules.identifiers import IdentifierRefused, parse_identifier, parse_name, parse_uscc
@@ -20,29 +23,27 @@ LONGEST_TEXT = 4000
 _LONGEST_CODE = 128
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawSubject:
+class RawSubject(Veiled, frozen=True, kw_only=True):
     """A subject as it arrived; `id_type` is empty where it was not said."""
 
     id_type: str
-    id_number: str = field(repr=False)
-    name: str = field(repr=False)
+    id_number: str
+    name: str
+    shown: ClassVar = ("id_type",)
 
 
 RawArgument = str | int | bool | date | RawSubject | None
 """A parameter as it arrived; None where no value was set or a date does not parse."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
+class Operator(Struct, frozen=True, kw_only=True):
     """The person at the keyboard: a staff number and the unit."""
 
     person: str
     unit: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseContext:
+class CaseContext(Struct, frozen=True, kw_only=True):
     """For what something is asked."""
 
     matter: str
@@ -51,8 +52,7 @@ class CaseContext:
     operator: Operator
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawQuestion:
+class RawQuestion(Veiled, frozen=True, kw_only=True):
     """A question as it arrived."""
 
     request_id: str
@@ -63,17 +63,18 @@ class RawQuestion:
     unit: str
     item: str
     subject: RawSubject
-    parameters: Mapping[str, RawArgument] = field(repr=False)
+    parameters: Mapping[str, RawArgument]
+    shown: ClassVar = ("request_id", "matter", "case_id", "purpose", "person", "unit", "item", "subject")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(Veiled, frozen=True, kw_only=True):
     """A question that may be asked: everything parsed, normalised and known to the catalogue."""
 
     context: CaseContext
     item: str
     subject: Subject
-    parameters: Mapping[str, Argument] = field(repr=False)
+    parameters: Mapping[str, Argument]
+    shown: ClassVar = ("context", "item", "subject")
 
 
 class Mistakes:
@@ -189,7 +190,7 @@ def _parameters(raw: RawQuestion, catalogue: Catalogue, mistakes: Mistakes, *, t
             mistakes.add("item", "is not in the catalogue", "证明事项不在目录中。", reason="UNKNOWN_ITEM")
         return {}
     read: dict[str, Argument] = {}
-    unset = {name for name, value in raw.parameters.items() if value is None}
+    unset = [name for name, value in raw.parameters.items() if value is None]
     for name in sorted(unset):
         mistakes.add(f"parameters.{name}", "has no usable value", f"参数“{name}”没有有效的值。")
     for name, value in raw.parameters.items():

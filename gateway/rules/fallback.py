@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
+from msgspec import Struct
+
 from gateway.catalogue.model import Item, Matter
 from gateway.catalogue.words import LADDER_ORDER, CommitmentAllowance, CommitmentMode, ItemState, Rung
 from gateway.rules.reasons import STRENGTH, Reason, ReasonKind, Strength, strongest
@@ -79,8 +81,7 @@ _BY_STRENGTH = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FallbackSettings:
+class FallbackSettings(Struct, frozen=True, kw_only=True):
     """What the catalogue sets for one item in one matter."""
 
     ladder: tuple[Rung, ...]
@@ -91,8 +92,7 @@ class FallbackSettings:
     confirm_by_clerk: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FallbackInput:
+class FallbackInput(Struct, frozen=True, kw_only=True):
     """What is known when the next step is chosen; `attempted` are the rungs tried already."""
 
     verdict: Verdict
@@ -102,8 +102,7 @@ class FallbackInput:
     patience_passed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NextStep:
+class NextStep(Struct, frozen=True, kw_only=True):
     """What must happen now. `attempts` are the rungs tried already, in the founding document's order."""
 
     kind: StepKind
@@ -216,17 +215,24 @@ _EXPLANATIONS: Mapping[StepKind, str] = {
 
 
 def _step(kind: StepKind, given: FallbackInput) -> NextStep:
-    waits = [r.until for r in given.reasons if r.kind is ReasonKind.PENDING and r.until is not None]
-    asked = sorted(r.attribute for r in given.reasons if r.kind is ReasonKind.NEEDS_ATTRIBUTE)
     return NextStep(
         kind=kind,
-        until=min(waits, default=None) if kind is StepKind.WAIT else None,
+        until=_earliest(given.reasons) if kind is StepKind.WAIT else None,
         retry_after=given.settings.retry_after if kind is StepKind.RETRY_AFTER else None,
-        attribute=asked[0] if kind is StepKind.ASK_APPLICANT and asked else "",
-        attempts=tuple(rung.value for rung in LADDER_ORDER if rung in given.attempted),
+        attribute=_asked_for(given.reasons) if kind is StepKind.ASK_APPLICANT else "",
+        attempts=tuple([rung.value for rung in LADDER_ORDER if rung in given.attempted]) if given.attempted else (),
         confirm_by_clerk=given.settings.confirm_by_clerk,
         explanation=_EXPLANATIONS[kind],
     )
+
+
+def _earliest(reasons: frozenset[Reason]) -> datetime | None:
+    waits = [r.until for r in reasons if r.kind is ReasonKind.PENDING and r.until is not None]
+    return min(waits, default=None)
+
+
+def _asked_for(reasons: frozenset[Reason]) -> str:
+    return min((r.attribute for r in reasons if r.kind is ReasonKind.NEEDS_ATTRIBUTE), default="")
 
 
 @lru_cache(4096)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from msgspec import Struct
+
 from connectors.connector import Claim, Subject, Value
 from gateway.catalogue.expression import (
     APPLICANT,
@@ -51,8 +53,7 @@ class NotVerifiable(ValueError):
         self.item = item
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FactCheck:
+class FactCheck(Struct, frozen=True, kw_only=True):
     """One leaf of a plan: a claim to be checked, and how its sources are weighed.
 
     `id` is unique within the plan (`f1`, `f2` …, left to right) and says nothing about anybody.
@@ -66,31 +67,27 @@ class FactCheck:
     sensitive: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leaf:
+class Leaf(Struct, frozen=True, kw_only=True):
     """The truth of one check."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnyOf:
+class AnyOf(Struct, frozen=True, kw_only=True):
     """True if one is; `ordered`: asked one after the other."""
 
     of: tuple[Node, ...]
     ordered: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AllOf:
+class AllOf(Struct, frozen=True, kw_only=True):
     """True if each is; `ordered`: asked one after the other."""
 
     of: tuple[Node, ...]
     ordered: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotOf:
+class NotOf(Struct, frozen=True, kw_only=True):
     """True if the inner one is false."""
 
     of: Node
@@ -99,8 +96,7 @@ class NotOf:
 Node = Leaf | AnyOf | AllOf | NotOf
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """A closed expression; identical claims are one check, wherever they stand."""
 
     root: Node

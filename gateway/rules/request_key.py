@@ -17,8 +17,8 @@ def request_key(caller: str, request_id: UUID) -> bytes:
     A version-7 UUID begins with its time in milliseconds; keeping that in front keeps the index hot however large
     the log grows. Other versions work and cost more.
     """
-    scope = hashlib.sha256(caller.encode() + b"\x00" + request_id.bytes).digest()[:16]
-    return request_id.bytes[:_TIME_BYTES] + scope
+    asked = request_id.bytes
+    return asked[:_TIME_BYTES] + hashlib.sha256(caller.encode() + b"\x00" + asked).digest()[:16]
 
 
 def differing_fields(first: Json, second: Json) -> list[str]:

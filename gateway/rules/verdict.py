@@ -44,6 +44,7 @@ class LeafTruth:
 
 
 UNASKED = LeafTruth(truth=Truth.UNKNOWN, reasons=frozenset({NOT_ASKED}))
+_DECIDED = {truth: LeafTruth(truth=truth) for truth in (Truth.TRUE, Truth.FALSE)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,12 @@ class Judgement:
     verdict: Verdict
     reasons: frozenset[Reason] = frozenset()
     undecided: tuple[str, ...] = ()
+
+
+_JUDGED = {
+    Truth.TRUE: Judgement(verdict=Verdict.ESTABLISHED),
+    Truth.FALSE: Judgement(verdict=Verdict.CONTRADICTED),
+}
 
 
 def truth_of(outcome: Outcome, *, absence_conclusive: bool) -> Truth:
@@ -76,10 +83,9 @@ def judge_sources(
     truths = [truth_of(e.outcome, absence_conclusive=absence_conclusive) for e in evidences]
     if Truth.TRUE in truths and Truth.FALSE in truths:
         return LeafTruth(truth=Truth.UNKNOWN, reasons=frozenset({CONFLICT}))
-    decided = next((truth for truth in truths if truth is not Truth.UNKNOWN), Truth.UNKNOWN)
-    known = sum(truth is not Truth.UNKNOWN for truth in truths)
-    if known and known >= _needed(policy, sources if sources is not None else len(evidences)):
-        return LeafTruth(truth=decided)
+    known = [truth for truth in truths if truth is not Truth.UNKNOWN]
+    if known and len(known) >= _needed(policy, sources if sources is not None else len(evidences)):
+        return _DECIDED[known[0]]
     return LeafTruth(truth=Truth.UNKNOWN, reasons=_open_reasons(evidences, truths))
 
 
@@ -97,10 +103,10 @@ def sources_to_ask(
     disagreement seen.
     """
     left = max(0, sources - len(evidences))
-    if policy.kind is not SourcePolicyKind.FIRST:
+    if policy.kind is not SourcePolicyKind.FIRST or not left:
         return left
-    truths = (truth_of(e.outcome, absence_conclusive=absence_conclusive) for e in evidences)
-    return 0 if any(truth is not Truth.UNKNOWN for truth in truths) else min(1, left)
+    truths = [truth_of(e.outcome, absence_conclusive=absence_conclusive) for e in evidences]
+    return 0 if Truth.TRUE in truths or Truth.FALSE in truths else 1
 
 
 def _needed(policy: SourcePolicy, sources: int) -> int:
@@ -123,7 +129,7 @@ def evaluate(plan: Plan, answers: Mapping[str, LeafTruth]) -> Judgement:
     """Judge the whole question from what is known of its leaves; a leaf not in `answers` was not asked."""
     truth = _truth(plan.root, answers)
     if truth is not Truth.UNKNOWN:
-        return Judgement(verdict=Verdict.ESTABLISHED if truth is Truth.TRUE else Verdict.CONTRADICTED)
+        return _JUDGED[truth]
     undecided = tuple(dict.fromkeys(_undecided(plan.root, answers)))
     reasons = frozenset().union(*(answers.get(leaf, UNASKED).reasons for leaf in undecided))
     pending = any(reason.kind is ReasonKind.PENDING for reason in reasons)
@@ -137,9 +143,7 @@ def next_checks(plan: Plan, answers: Mapping[str, LeafTruth]) -> tuple[FactCheck
     Under an `ordered` node the next child's checks are worth asking only when the children before it have nothing
     left to ask and did not decide it.
     """
-    if _truth(plan.root, answers) is not Truth.UNKNOWN:
-        return ()
-    return tuple(plan.checks[leaf] for leaf in dict.fromkeys(_askable(plan.root, answers)))
+    return tuple([plan.checks[leaf] for leaf in dict.fromkeys(_askable(plan.root, answers))])
 
 
 def _truth(node: Node, answers: Mapping[str, LeafTruth]) -> Truth:
@@ -168,18 +172,18 @@ def _undecided(node: Node, answers: Mapping[str, LeafTruth]) -> Iterator[str]:
             yield from _undecided(node.of, answers)
 
 
-def _askable(node: Node, answers: Mapping[str, LeafTruth]) -> Iterator[str]:
+def _askable(node: Node, answers: Mapping[str, LeafTruth]) -> list[str]:
     if _truth(node, answers) is not Truth.UNKNOWN:
-        return
+        return []
     match node:
         case Leaf():
-            if node.id not in answers:
-                yield node.id
+            return [] if node.id in answers else [node.id]
         case AnyOf() | AllOf():
+            found: list[str] = []
             for inner in node.of:
-                found = tuple(_askable(inner, answers))
-                yield from found
+                found += _askable(inner, answers)
                 if found and node.ordered:
-                    return
+                    break
+            return found
         case NotOf():
-            yield from _askable(node.of, answers)
+            return _askable(node.of, answers)

@@ -1,3 +1,4 @@
+import string
 from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
@@ -31,6 +32,18 @@ def test_normalising_twice_changes_nothing_more(written: str) -> None:
 def test_an_identity_never_holds_blanks_or_changes_when_read_again(written: str) -> None:
     assert not any(c.isspace() for c in identity(written))
     assert identity(identity(written)) == identity(written)
+
+
+@given(
+    st.text(
+        st.sampled_from(string.ascii_letters + string.digits)
+        | st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF)
+    )
+)
+def test_what_is_taken_as_it_is_is_what_folding_would_leave_of_it(written: str) -> None:
+    folded = normalise(f" {written} ")  # the blanks send it the long way
+    assert normalise(written) == folded == written
+    assert identity(written) == identity(f"{written} ")
 
 
 @pytest.mark.parametrize("dot", "·•・‧∙⋅･•")

@@ -7,8 +7,9 @@ be asked again when things have changed. Nothing else changes with it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from gateway.errors import GatewayError, InvalidRequest, Recording, RecordNotFound, TransitionNotAllowed
 from gateway.flows.commitments.documents import case_facts

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from gateway.errors import (
     CommitmentBarred,
@@ -309,7 +310,7 @@ async def test_an_agent_must_be_another_person_of_full_age(tmp_path: Path, acts:
 async def test_an_organisation_is_nobodys_agent(tmp_path: Path) -> None:
     async with office(tmp_path, BY_PROXY) as here:
         proxy = agent(OTHER)
-        firm = replace(proxy, agent=replace(proxy.agent, id_type="uscc", id_number="11230000000000101E"))
+        firm = replace(proxy, agent=structs.replace(proxy.agent, id_type="uscc", id_number="11230000000000101E"))
         refusal = await refused(here, here.prepare(await here.verify(WHO, "办-1"), proxy=firm), ProxyRefused)
 
         assert str(refusal).startswith("AGENT_NOT_A_PERSON")

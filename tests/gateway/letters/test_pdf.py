@@ -8,13 +8,14 @@ import re
 import sys
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import pypdf
 import pypdfium2
 import pytest
 import zxingcpp
+from msgspec.structs import replace
 
 from gateway.errors import LettersWaiting, LetterUnprintable
 from gateway.letters.document import Proxy

@@ -75,8 +75,10 @@ async def play(seed: int, budget: int) -> tuple[set[str], int, int]:
         nonlocal right, refused
         planned = plan(said)
         await table.turns(40)
+        asked = guesses.guesses(planned)
         try:
-            async with guesses.asking(guesses.guesses(planned)):
+            await guesses.enter(asked)
+            try:
                 await table.turns()
                 contradicted = ["f1"] if said != "right" else []
                 record = number.to_bytes(16, "big")
@@ -84,6 +86,8 @@ async def play(seed: int, budget: int) -> tuple[set[str], int, int]:
                     counting = await guesses.counting(guesses.guesses(planned, contradicted), record)
                     if await table.record(counting, record):
                         break
+            finally:
+                guesses.leave(asked)
         except GuessBudgetSpent:
             refused += 1
             return
@@ -132,8 +136,10 @@ async def test_who_only_asks_rightly_is_never_refused() -> None:
 
         async def ask(guesses: GuessBudget = guesses, table: Table = table) -> None:
             await table.turns(40)
-            async with guesses.asking(guesses.guesses(plan("right"))):
-                await table.turns()
+            asked = guesses.guesses(plan("right"))
+            await guesses.enter(asked)
+            await table.turns()
+            guesses.leave(asked)
 
         async with asyncio.timeout(20):
             await asyncio.gather(*(ask() for _ in range(20)))
