@@ -49,6 +49,7 @@ from gateway.flows.list_commitments import ListCommitments
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Once
 from gateway.flows.pack_evidence import PackEvidence
+from gateway.flows.patience import Patience
 from gateway.flows.reload import Reload, enactment
 from gateway.flows.report import Report
 from gateway.flows.requery import Requery
@@ -447,9 +448,11 @@ def build_flows(
         window=settings.verification.guess_window, now=now,
     )  # fmt: skip
 
+    patience = Patience(ledger=ledger, look_up=look_up)
+
     def verifier(asking: Ask) -> Verify:
         return Verify(
-            book=book, ask=asking, once=once, look_up=look_up, guesses=guesses, index=index,
+            book=book, ask=asking, once=once, look_up=look_up, guesses=guesses, patience=patience, index=index,
             reserve=settings.server.ledger_reserve.total_seconds(), now=now, entropy=entropy,
             count=metrics.verified if metrics else uncounted,
         )  # fmt: skip

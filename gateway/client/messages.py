@@ -135,6 +135,7 @@ def _next_step(message: verification_pb2.NextStep) -> NextStep:
         retry_after=message.retry_after.ToTimedelta() if message.HasField("retry_after") else None,
         attribute=message.attribute,
         attempts=tuple(message.attempts),
+        confirm_by_clerk=message.confirm_by_clerk,
         explanation=message.explanation,
     )
 

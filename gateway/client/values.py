@@ -92,6 +92,7 @@ class NextStep:
     retry_after: timedelta | None
     attribute: str
     attempts: tuple[str, ...]
+    confirm_by_clerk: bool
     explanation: str
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.flows.look_up import ANSWER
 from gateway.flows.once import REQUEST
 from gateway.flows.selecting import ListSelected, Select
-from gateway.flows.verify import ANSWER
 from gateway.rules.kept import table
 from ledger import Erased, Ledger, RecordRow, VaultGroup
 from ledger.canonical import Json

@@ -14,6 +14,8 @@ from ledger import EntryMissing, Erased, HistoryLine, Ledger, RecordRow, VaultGr
 from ledger.canonical import Json
 from ledger.records.lifecycle import state_after
 
+ANSWER = "answer"
+"""The group of a verification's document that holds the answer, from which every response is built."""
 _Place = tuple[int, bytes]
 """An entry by its index, and the record it belongs to."""
 _PEOPLE = ("clerk", "officer", "operator")

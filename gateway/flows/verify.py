@@ -25,10 +25,11 @@ from gateway.catalogue.words import ItemState
 from gateway.errors import GatewayError, GuessBudgetSpent, ItemBanned, NotEntitled, Recording
 from gateway.flows.ask import Ask, Asked
 from gateway.flows.guess import GuessBudget
-from gateway.flows.look_up import LookUp
+from gateway.flows.look_up import ANSWER, LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
+from gateway.flows.patience import Patience
 from gateway.rules.admission import Question, RawQuestion, admit, question_body
-from gateway.rules.fallback import FallbackInput, NextStep, next_step
+from gateway.rules.fallback import FallbackInput, NextStep, Situation, next_step, situation
 from gateway.rules.kept import table
 from gateway.rules.plan import Plan, plan
 from gateway.rules.roles import Caller
@@ -36,8 +37,6 @@ from gateway.rules.terms import Terms, TermsOf
 from ledger import AlreadyClaimed, BlindIndex, Draft, LedgerUnavailable, decode_entry, new_record
 from ledger.canonical import Json
 
-ANSWER = "answer"
-"""The group of a verification's document that holds the answer, from which every response is built."""
 _TRIES = 8
 _LAST_PART = 0.2
 """The part of the time kept for recording that stays for telling the caller that the ledger did not answer."""
@@ -70,6 +69,7 @@ class Verify:
         once: Once,
         look_up: LookUp,
         guesses: GuessBudget,
+        patience: Patience,
         index: BlindIndex,
         reserve: float,
         now: Callable[[], datetime],
@@ -82,6 +82,7 @@ class Verify:
         self._once = once
         self._look_up = look_up
         self._guesses = guesses
+        self._patience = patience
         self._index = index
         self._reserve = reserve
         self._now = now
@@ -174,10 +175,23 @@ class Verify:
         """Say under which terms a question is answered that its matter may ask."""
         return self._terms(catalogue, question.item, question.context.matter)
 
-    def step(self, asked: Asked, terms: Terms) -> NextStep:
+    def step(self, asked: Asked, terms: Terms, *, patience_passed: bool = False) -> NextStep:
         """Say what follows from what the sources said."""
         said = asked.judgement
-        return next_step(FallbackInput(verdict=said.verdict, reasons=said.reasons, settings=terms.settings))
+        return next_step(
+            FallbackInput(
+                verdict=said.verdict, reasons=said.reasons, settings=terms.settings, patience_passed=patience_passed
+            )
+        )
+
+    async def _patience_passed(self, question: Question, asked: Asked, terms: Terms) -> bool:
+        """Say whether the sources that are away have been waited for long enough; of others nobody asks."""
+        if situation(asked.judgement.verdict, asked.judgement.reasons) is not Situation.TEMPORARY:
+            return False
+        subject, case_key = self._keys(question)
+        return await self._patience.has_passed(
+            terms.settings.patience, case_key=case_key, item=question.item, subject=subject, now=self._now()
+        )
 
     def draft(
         self,
@@ -201,7 +215,8 @@ class Verify:
 
     async def _record(self, asking: _Asking, planned: Plan, asked: Asked) -> Answered:
         terms = self.terms(asking.question, asking.catalogue)
-        step = self.step(asked, terms)
+        patience_passed = await self._patience_passed(asking.question, asked, terms)
+        step = self.step(asked, terms, patience_passed=patience_passed)
         guesses = self._guesses.guesses(planned, asked.contradicted)
         for _ in range(_TRIES):
             at = self._now()
@@ -242,11 +257,20 @@ class Verify:
             record=decode_entry(recorded.entries[0]).record,
         )
 
+    def _keys(self, question: Question) -> tuple[bytes, bytes]:
+        """Give the keyed indexes of the person and of the case."""
+        subject, context = question.subject, question.context
+        return (
+            self._index.of(subject.id_type, subject.id_number),
+            self._index.of("case", f"{context.operator.unit}/{context.case_id}"),
+        )
+
     def _facts(self, question: Question, parent: bytes | None) -> dict[str, Json]:
         context = question.context
+        subject, case_key = self._keys(question)
         return {
-            "subject": self._index.of(question.subject.id_type, question.subject.id_number).hex(),
-            "case_key": self._index.of("case", f"{context.operator.unit}/{context.case_id}").hex(),
+            "subject": subject.hex(),
+            "case_key": case_key.hex(),
             "unit": context.operator.unit,
             "matter": context.matter,
             "item": question.item,
@@ -299,6 +323,7 @@ def _step(step: NextStep) -> dict[str, Json]:
         "retry_after_s": int(step.retry_after.total_seconds()) if step.retry_after else None,
         "attribute": step.attribute,
         "attempts": list(step.attempts),
+        "confirm_by_clerk": step.confirm_by_clerk,
         "explanation": step.explanation,
     }
 

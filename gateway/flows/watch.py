@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from gateway.errors import DocumentErased, Draining
-from gateway.flows.look_up import LookUp
+from gateway.flows.look_up import ANSWER, LookUp
 from gateway.flows.once import REQUEST
-from gateway.flows.verify import ANSWER
 from gateway.rules.kept import table, text
 from ledger import Erased, Ledger, LedgerError, RecordRow
 from ledger.canonical import Json

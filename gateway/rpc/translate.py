@@ -190,6 +190,7 @@ def _write_step(message: verification_pb2.NextStep, step: Mapping[str, Json]) ->
         message.retry_after.seconds = number(step["retry_after_s"])
     message.attribute = text(step["attribute"])
     message.attempts.extend([text(attempt) for attempt in rows(step["attempts"])])
+    message.confirm_by_clerk = step.get("confirm_by_clerk") is True  # answers of before it was kept do not have it
     message.explanation = text(step["explanation"])
 
 

@@ -14,10 +14,10 @@ from gateway.flows.ask import Ask
 from gateway.flows.batch import Batch, Message, Result
 from gateway.flows.explain import explain_plan
 from gateway.flows.list_answers import ANSWERED, FAMILY, ListAnswers
-from gateway.flows.look_up import LookUp
+from gateway.flows.look_up import ANSWER, LookUp
 from gateway.flows.once import REQUEST
 from gateway.flows.selecting import Selection
-from gateway.flows.verify import ANSWER, Verify
+from gateway.flows.verify import Verify
 from gateway.flows.watch import Watch
 from gateway.rpc import translate
 from gateway.rpc.door import Context, Door

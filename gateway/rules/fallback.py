@@ -217,7 +217,7 @@ _EXPLANATIONS: Mapping[StepKind, str] = {
 def _step(kind: StepKind, given: FallbackInput) -> NextStep:
     return NextStep(
         kind=kind,
-        until=_earliest(given.reasons) if kind is StepKind.WAIT else None,
+        until=_until(kind, given.reasons),
         retry_after=given.settings.retry_after if kind is StepKind.RETRY_AFTER else None,
         attribute=_asked_for(given.reasons) if kind is StepKind.ASK_APPLICANT else "",
         attempts=tuple([rung.value for rung in LADDER_ORDER if rung in given.attempted]) if given.attempted else (),
@@ -226,9 +226,15 @@ def _step(kind: StepKind, given: FallbackInput) -> NextStep:
     )
 
 
-def _earliest(reasons: frozenset[Reason]) -> datetime | None:
-    waits = [r.until for r in reasons if r.kind is ReasonKind.PENDING and r.until is not None]
-    return min(waits, default=None)
+def _until(kind: StepKind, reasons: frozenset[Reason]) -> datetime | None:
+    """Say until when nothing can change, as far as every source that is waited for says it."""
+    if kind is StepKind.WAIT:
+        return min((r.until for r in reasons if r.kind is ReasonKind.PENDING and r.until is not None), default=None)
+    if kind is not StepKind.RETRY_AFTER:
+        return None
+    ends = [r.until for r in reasons if r.strength is Strength.TEMPORARY]
+    told = [end for end in ends if end is not None]
+    return min(told) if told and len(told) == len(ends) else None
 
 
 def _asked_for(reasons: frozenset[Reason]) -> str:

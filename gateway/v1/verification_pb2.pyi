@@ -120,15 +120,20 @@ class NextStep(_message.Message):
     ATTRIBUTE_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
+    CONFIRM_BY_CLERK_FIELD_NUMBER: _builtins.int
     kind: Global___NextStepKind.ValueType
     """What must happen."""
     attribute: _builtins.str
     """For ASK_APPLICANT: the attribute to ask for."""
     explanation: _builtins.str
     """The step in plain Chinese, for the person at the window."""
+    confirm_by_clerk: _builtins.bool
+    """The matter demands that a clerk confirm the step before it is taken."""
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
-        """For WAIT: until when."""
+        """For WAIT: until when. For RETRY_AFTER: before this nothing will have changed, where every source that is away says
+        when it will be back.
+        """
 
     @_builtins.property
     def retry_after(self) -> _duration_pb2.Duration:
@@ -147,10 +152,11 @@ class NextStep(_message.Message):
         attribute: _builtins.str = ...,
         attempts: _abc.Iterable[_builtins.str] | None = ...,
         explanation: _builtins.str = ...,
+        confirm_by_clerk: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["retry_after", b"retry_after", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "attribute", b"attribute", "explanation", b"explanation", "kind", b"kind", "retry_after", b"retry_after", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "attribute", b"attribute", "confirm_by_clerk", b"confirm_by_clerk", "explanation", b"explanation", "kind", b"kind", "retry_after", b"retry_after", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -32,10 +32,9 @@ from gateway.flows.commitments.contest import Contest, Lifted
 from gateway.flows.commitments.documents import ELIGIBILITY, PREPARED, TAKEN, case_facts
 from gateway.flows.commitments.listings import Listings, Lists
 from gateway.flows.commitments.refusals import Refusals
-from gateway.flows.look_up import LookUp
+from gateway.flows.look_up import ANSWER, LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.stand import Stand, has_full_capacity
-from gateway.flows.verify import ANSWER
 from gateway.letters.document import DOCUMENT, Consent, Occasion, Proxy, compose
 from gateway.letters.templates import Templates
 from gateway.rules.admission import Question, question_from_body

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from connectors.outcome import Cause
 from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
@@ -142,3 +142,21 @@ def test_each_item_of_each_shipped_matter_has_a_policy() -> None:
             assert len(policy_digest(settings)) == 64
             for where in Situation:
                 assert course(where, settings)
+
+
+def test_a_step_says_until_when_nothing_can_change_only_where_every_source_that_is_away_says_so() -> None:
+    early, late = datetime(2026, 1, 1, 8, tzinfo=UTC), datetime(2026, 1, 1, 9, tzinfo=UTC)
+
+    def until(*ends: datetime | None) -> datetime | None:
+        reasons = {Reason(kind=ReasonKind.UNAVAILABLE, cause=Cause.WINDOW, until=end) for end in ends}
+        missing = Reason(kind=ReasonKind.NO_RECORD)
+        given = FallbackInput(
+            verdict=Verdict.UNDETERMINED, reasons=frozenset({*reasons, missing}), settings=next(every_setting())
+        )
+        step = next_step(given)
+        assert step.kind is StepKind.RETRY_AFTER
+        return step.until
+
+    assert until(late, early) == early
+    assert until(late, None) is None
+    assert until(None) is None
