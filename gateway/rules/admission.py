@@ -228,6 +228,11 @@ def subject_body(subject: Subject) -> dict[str, Json]:
     return {"id_type": subject.id_type, "id_number": subject.id_number, "name": subject.name}
 
 
+def subject_from_body(kept: Mapping[str, Json]) -> Subject:
+    """Read a subject back from what was kept of it; the inverse of `subject_body`."""
+    return Subject(id_type=str(kept["id_type"]), id_number=str(kept["id_number"]), name=str(kept["name"]))
+
+
 def argument_body(value: Argument) -> Json:
     """Give a parameter as a canonical value that says its type."""
     match value:
@@ -270,7 +275,7 @@ def question_from_body(body: Mapping[str, Json]) -> Question:
             operator=Operator(person=str(operator["person"]), unit=str(operator["unit"])),
         ),
         item=str(body["item"]),
-        subject=_subject(table(body["subject"])),
+        subject=subject_from_body(table(body["subject"])),
         parameters={name: _argument(table(value)) for name, value in table(body["parameters"]).items()},
     )
 
@@ -278,13 +283,9 @@ def question_from_body(body: Mapping[str, Json]) -> Question:
 def _argument(kept: Mapping[str, Json]) -> Argument:
     ((kind, value),) = kept.items()
     if kind == "person":
-        return _subject(table(value))
+        return subject_from_body(table(value))
     if kind == "date":
         return date.fromisoformat(str(value))
     if not isinstance(value, str | int | bool):
         raise TypeError("a kept parameter is a text, a number or a boolean")
     return value
-
-
-def _subject(kept: Mapping[str, Json]) -> Subject:
-    return Subject(id_type=str(kept["id_type"]), id_number=str(kept["id_number"]), name=str(kept["name"]))

@@ -24,7 +24,7 @@ from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.stand import Stand
 from gateway.letters.document import DOCUMENT
-from gateway.rules.admission import question_from_body
+from gateway.rules.admission import subject_from_body
 from gateway.rules.eligibility import Barred
 from gateway.rules.kept import table
 from gateway.signatures import Evidence
@@ -113,10 +113,8 @@ class RecordSigned:
 
     async def _require_eligible(self, row: RecordRow, kept: Mapping[str, Json]) -> None:
         """Look at our own ledger again; what lists said counts for as long as the document can be signed."""
-        verification = await self._look_up.any("verification", row.parent or b"")
-        asked = await self._look_up.document(verification.record, verification.first_idx)
         found = await self._stand.eligibility(
-            question_from_body(table(asked[REQUEST])).subject,
+            subject_from_body(table(table(kept[DOCUMENT])["applicant"])),
             row.matter or "",
             row.item or "",
             lists=kept_lists(kept),
