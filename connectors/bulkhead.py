@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from connectors.bell import Bell
 from connectors.connector import Claim, QueryContext
 from connectors.outcome import Evidence
 
@@ -32,34 +33,15 @@ class Seat:
     claim: Claim
     load: Load
     waiting: int = 0
-    is_over: bool = False
+    over: Bell = field(default_factory=Bell)
+    """Rings when there is an answer, or will be none."""
     answer: Evidence | None = None
-    """None while it is not over, and of a call that was stopped."""
-    _wakes: list[asyncio.Future[None]] = field(default_factory=list)
-
-    async def landing(self, until: float) -> None:
-        """Wait until the seat is over, or a loop time."""
-        # Not `asyncio.wait` for a future of the seat: that costs three turns of the loop where one is needed.
-        loop = asyncio.get_running_loop()
-        wake: asyncio.Future[None] = loop.create_future()
-        self._wakes.append(wake)
-        timer = loop.call_at(until, _settle, wake)
-        try:
-            await wake
-        finally:
-            timer.cancel()
 
     def end(self, answer: Evidence | None) -> None:
         """Give the answer, or none, to all who wait; of no effect on a seat that is over."""
-        if not self.is_over:
-            self.is_over, self.answer = True, answer
-            for wake in self._wakes:
-                _settle(wake)
-
-
-def _settle(wake: asyncio.Future[None]) -> None:
-    if not wake.done():
-        wake.set_result(None)
+        if not self.over.has_rung:
+            self.answer = answer
+            self.over.ring()
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -177,7 +159,7 @@ class Bulkhead:
     def leave(self, seat: Seat) -> None:
         """Give up a seat that nobody waits for any more; a call that carries nobody's claim is stopped."""
         load = seat.load
-        if seat.is_over or seat not in load.seats:
+        if seat.over.has_rung or seat not in load.seats:
             return
         load.seats.remove(seat)
         if load.seats:

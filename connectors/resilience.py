@@ -162,8 +162,7 @@ class Resilient:
             seat.waiting += 1
         try:
             for seat in seats:  # one after the other, all until the same time
-                if not seat.is_over:
-                    await seat.landing(context.deadline)
+                await seat.over.heard(context.deadline)
             return {
                 index: self._landed(seat, claim, key, context, asked_at)
                 for (index, claim, key), seat in zip(group, seats, strict=True)
@@ -187,7 +186,7 @@ class Resilient:
 
     def _can_be_joined(self, key: Hashable) -> bool:
         seat = self._seats.get(key)
-        return seat is not None and not seat.is_over
+        return seat is not None and not seat.over.has_rung
 
     def _forget(self, seat: Seat) -> None:
         if self._seats.get(seat.key) is seat:

@@ -6,9 +6,11 @@ asked again tells nothing new. `budget` such claims within `window` spend it; th
 refusal recorded, until the oldest of them is older than the window.
 
 The count is kept in the ledger's uniqueness claims, under keyed indexes: `budget` slots for each person and fact, each
-held by the verification that used it, and one key for each contradicted claim. A slot is handed on by its new holder
-together with a key that only one successor can claim, so two processes cannot hand it on twice. Nobody can tell person,
-fact or claim from a key without the key of the index; looking costs the same however long the ledger is.
+held by the verification that used it, and one key for each contradicted claim. The first slot that is free is used, and
+a used one is given up to its next holder only: where nobody holds the first, nobody holds another, or a claim. A slot
+is handed on by its new holder together with a key that only one successor can claim, so two processes cannot hand it on
+twice. Nobody can tell person, fact or claim from a key without the key of the index; looking costs the same however
+long the ledger is.
 
 Within a process no more claims about one fact of one person are asked at once than may still be contradicted. Other
 processes are seen once they have recorded: with n processes, at most n times the budget can be told within the moments
@@ -114,7 +116,7 @@ class GuessBudget:
         for guess in guesses:
             self._looking.setdefault(guess.about, []).append(look)
         try:
-            holders = await self._read(guesses)
+            holders = await self._look(guesses)
         finally:
             for guess in guesses:
                 looks = self._looking[guess.about]
@@ -142,6 +144,12 @@ class GuessBudget:
             for future in self._waiting.pop(guess.about, ()):
                 if not future.done():
                     future.set_result(None)
+
+    async def _look(self, guesses: Sequence[Guess]) -> Mapping[bytes, RecordRow]:
+        """Read what counts for some guesses: nearly always nothing does, which the first slots tell."""
+        first = await self._holders([guess.slots[0] for guess in guesses])
+        begun = [guess for guess in guesses if guess.slots[0] in first]
+        return await self._read(begun) if begun else {}
 
     async def _read(self, guesses: Sequence[Guess]) -> Mapping[bytes, RecordRow]:
         return await self._holders([key for guess in guesses for key in (guess.claim, *guess.slots)])

@@ -15,6 +15,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from connectors.bell import Bell
 from connectors.connector import Claim, Connector, Health, Manifest, QueryContext
 from connectors.outcome import Cause, Evidence, unavailable
 
@@ -24,12 +25,13 @@ _ENDLESS = 0.0
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Call:
-    """Claims that travel in one call, how many callers still wait for it, and whether it has left."""
+    """Claims that travel in one call, how many callers still wait for it, whether it has left, and when it is back."""
 
     context: QueryContext
     claims: list[Claim] = field(default_factory=list)
     waiting: int = 0
     has_left: bool = False
+    back: Bell = field(default_factory=Bell)
 
 
 class Together:
@@ -57,9 +59,8 @@ class Together:
         if context.deadline > call.context.deadline:
             call.context = context
         call.waiting += 1
-        left = context.deadline - asyncio.get_running_loop().time()
         try:
-            await asyncio.wait((task,), timeout=max(0.0, left))
+            await call.back.heard(context.deadline)
             if task.done():
                 return task.result()[first : first + len(claims)]
             return [self._unanswered(claim, asked_at, was_asked=call.has_left) for claim in claims]
@@ -77,13 +78,17 @@ class Together:
         task = asyncio.get_running_loop().create_task(self._fly(purpose, call))
         self._boarding[purpose] = (call, task)
         # Not in the task itself: one that is cancelled before its first step never enters its body.
-        task.add_done_callback(lambda _: self._close(purpose, call))
+        task.add_done_callback(lambda _: self._back(purpose, call))
         return call, task
 
     def _close(self, purpose: QueryContext, call: _Call) -> None:
         boarding = self._boarding.get(purpose)
         if boarding is not None and boarding[0] is call:
             del self._boarding[purpose]
+
+    def _back(self, purpose: QueryContext, call: _Call) -> None:
+        self._close(purpose, call)
+        call.back.ring()
 
     async def _fly(self, purpose: QueryContext, call: _Call) -> list[Evidence]:
         async with self._lanes:

@@ -1,5 +1,6 @@
 """What is kept of an answer reaches the wire whole, and a time to the microsecond and in every year."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -84,7 +85,35 @@ def test_a_question_that_lacks_a_part_is_not_written(part: str) -> None:
         verification({name: value for name, value in KEPT_QUESTION.items() if name != part}, KEPT_ANSWER)
 
 
-@pytest.mark.parametrize("kept", [{"record": 1}, {"reasons": "a"}, {"next_step": None}, {"answered_at": 5}])
+def of_another_shape(kept: Any) -> Iterator[Any]:
+    """Give what was kept with one value at a time, at any depth, of another type."""
+    if isinstance(kept, dict):
+        told = {name: value for name, value in kept.items() if name not in ("disclosure", "cached")}  # only compared
+        for name, value in told.items():
+            yield from (kept | {name: other} for other in of_another_shape(value))
+    elif isinstance(kept, list):
+        yield from ([other, *kept[1:]] for other in of_another_shape(kept[0]))
+        yield {"a": "table"}
+    else:
+        yield 1.5
+        yield ["a list"]
+        if isinstance(kept, str):
+            yield 5
+
+
+@pytest.mark.parametrize("kept", list(of_another_shape(KEPT_ANSWER)))
 def test_an_answer_of_another_shape_is_not_written(kept: dict[str, Any]) -> None:
+    with pytest.raises((TypeError, KeyError)):
+        verification(KEPT_QUESTION, kept)
+
+
+@pytest.mark.parametrize("kept", list(of_another_shape(KEPT_QUESTION)))
+def test_a_question_of_another_shape_is_not_written(kept: dict[str, Any]) -> None:
     with pytest.raises(TypeError):
-        verification(KEPT_QUESTION, KEPT_ANSWER | kept)
+        verification(kept, KEPT_ANSWER)
+
+
+@pytest.mark.parametrize("part", ["record", "catalogue_version", "policy_version", "verdict"])
+def test_an_answer_that_lacks_a_text_is_not_written(part: str) -> None:
+    with pytest.raises((TypeError, KeyError)):
+        verification(KEPT_QUESTION, KEPT_ANSWER | {part: None})

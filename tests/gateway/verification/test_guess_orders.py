@@ -143,3 +143,27 @@ async def test_who_only_asks_rightly_is_never_refused() -> None:
 
         async with asyncio.timeout(20):
             await asyncio.gather(*(ask() for _ in range(20)))
+
+
+async def test_a_fact_about_which_nobody_was_contradicted_costs_one_key_and_any_other_all() -> None:
+    looked: list[int] = []
+
+    class Watched(Table):
+        async def holders(self, keys: Sequence[bytes]) -> Mapping[bytes, RecordRow]:
+            looked.append(len(keys))
+            return await super().holders(keys)
+
+    table = Watched(random.Random(1))
+    guesses = GuessBudget(
+        ledger=table,  # type: ignore[arg-type]
+        index=BlindIndex(key=bytes(32), version=1), budget=3, window=timedelta(days=1), now=lambda: NOW,
+    )  # fmt: skip
+    for number, said in enumerate(("right", "wrong-1", "wrong-2", "right"), 1):
+        asked = guesses.guesses(plan(said))
+        await guesses.enter(asked)
+        if said != "right":
+            record = number.to_bytes(16, "big")
+            assert await table.record(await guesses.counting(asked, record), record)
+        guesses.leave(asked)
+    # A look before each question (at the first slot, and at all where that is held), and one for each contradiction.
+    assert looked == [1, 1, 4, 1, 4, 4, 1, 4]
