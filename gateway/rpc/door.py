@@ -64,21 +64,28 @@ class Door:
         method: str,
         roles: tuple[Role, ...],
         handle: Callable[[Caller, float], Awaitable[Response]],
+        *,
+        ends_by_itself: bool = False,
     ) -> Response:
-        """Serve one unary call: `handle` gets the caller and the loop time after which nobody waits."""
+        """Serve one unary call: `handle` gets the caller and the loop time after which nobody waits.
+
+        `ends_by_itself` says that it raises TimeoutError (or what speaks more clearly) then, and needs no timer here.
+        """
         started = time.perf_counter()
         try:
             self._begin()
             caller = self._callers.identify(context)
             caller.require(*roles)
             deadline = self._deadline(context)
-            with self._limits.call(caller):
-                async with asyncio.timeout_at(deadline):
-                    group = await self._gathering.enter()
-                    try:
-                        response = await handle(caller, deadline)
-                    finally:
-                        self._gathering.leave(group)
+            self._limits.enter(caller)
+            try:
+                if ends_by_itself:
+                    response = await self._gathered(handle, caller, deadline)
+                else:
+                    async with asyncio.timeout_at(deadline):
+                        response = await self._gathered(handle, caller, deadline)
+            finally:
+                self._limits.leave(caller)
         except Exception as error:
             await self._refuse(context, method, error, started)
             raise AssertionError("abort raises") from error
@@ -87,6 +94,15 @@ class Door:
             raise
         self._tell(method, started, code=_OK)
         return response
+
+    async def _gathered(
+        self, handle: Callable[[Caller, float], Awaitable[Response]], caller: Caller, deadline: float
+    ) -> Response:
+        group = await self._gathering.enter()
+        try:
+            return await handle(caller, deadline)
+        finally:
+            self._gathering.leave(group)
 
     async def stream(
         self,
@@ -101,9 +117,12 @@ class Door:
             self._begin()
             caller = self._callers.identify(context)
             caller.require(*roles)
-            with self._limits.call(caller):
+            self._limits.enter(caller)
+            try:
                 async for response in handle(caller):
                     yield response
+            finally:
+                self._limits.leave(caller)
         except Exception as error:
             await self._refuse(context, method, error, started)
         except (asyncio.CancelledError, GeneratorExit):
@@ -127,8 +146,11 @@ class Door:
         try:
             caller = self._callers.identify(context)
             caller.require(*roles)
-            with self._limits.call(caller):
+            self._limits.enter(caller)
+            try:
                 done = await handle(caller)
+            finally:
+                self._limits.leave(caller)
         except Exception as error:
             await self._refuse(context, method, error, started)
         except asyncio.CancelledError:

@@ -94,12 +94,16 @@ def _argument(value: parties_pb2.Value) -> RawArgument:
 
 def receipt(recorded: Recorded, position: int = 0) -> ledger_pb2.Receipt:
     """Write the receipt of one of the entries that a request made."""
-    return ledger_pb2.Receipt(
-        proof=recorded.receipts[position],
-        index=recorded.first + position,
-        size=recorded.size,
-        record=record_of(recorded.entries[position]),
-    )
+    message = ledger_pb2.Receipt()
+    _write_receipt(message, recorded, position)
+    return message
+
+
+def _write_receipt(message: ledger_pb2.Receipt, recorded: Recorded, position: int = 0) -> None:
+    message.proof = recorded.receipts[position]
+    message.index = recorded.first + position
+    message.size = recorded.size
+    message.record = record_of(recorded.entries[position])
 
 
 def verification(question: Mapping[str, Json], answer: Mapping[str, Json]) -> verification_pb2.Verification:
@@ -129,9 +133,15 @@ def _write_verification(
 
 def answered(answered: Answered) -> verification_pb2.VerifyResponse:
     """Write what Verify answers."""
-    response = verification_pb2.VerifyResponse(receipt=receipt(answered.recorded))
-    _write_verification(response.verification, answered.question, answered.answer)
+    response = verification_pb2.VerifyResponse()
+    write_answered(response, answered)
     return response
+
+
+def write_answered(response: verification_pb2.VerifyResponse, answered: Answered) -> None:
+    """Write what Verify answers into a message."""
+    _write_receipt(response.receipt, answered.recorded)
+    _write_verification(response.verification, answered.question, answered.answer)
 
 
 def listed(one: Listed) -> verification_pb2.Verification:

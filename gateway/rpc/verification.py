@@ -33,7 +33,7 @@ _READERS = (Role.CLERK, Role.OFFICER, Role.AUDITOR)
 _MOST_PER_PAGE = 1000
 _LONGEST_CURSOR = 18
 _LARGEST_RESPONSE = 256 * 1024
-"""Bytes of results in one message; below what clients take by default (4 MiB), and short to wait for."""
+"""Bytes of results after which a message is sent; below what clients take by default (4 MiB), and short to wait for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class VerificationServicer:
                 return pb.VerifyResponse()
             return translate.answered(await self._flows.verify(raw, caller, deadline))
 
-        return await self._door.unary(context, "VerificationService/Verify", _ASKERS, handle)
+        return await self._door.unary(context, "VerificationService/Verify", _ASKERS, handle, ends_by_itself=True)
 
     async def BatchVerify(self, _requests: object, context: Context) -> None:  # noqa: N802
         """Answer many questions on one stream."""
@@ -92,13 +92,15 @@ class VerificationServicer:
 
         async def send(results: Sequence[Result]) -> None:
             response, size = pb.BatchVerifyResponse(), 0
-            for result in map(self._result, results):
-                size += result.ByteSize()
-                if response.results and size > _LARGEST_RESPONSE:
+            for result in results:
+                message = response.results.add(request_id=result.request_id, position=result.position)
+                self._write_result(message, result)
+                size += message.ByteSize()
+                if size > _LARGEST_RESPONSE:
                     await context.write(response)
-                    response, size = pb.BatchVerifyResponse(), result.ByteSize()
-                response.results.append(result)
-            await context.write(response)
+                    response, size = pb.BatchVerifyResponse(), 0
+            if response.results:
+                await context.write(response)
 
         async def handle(caller: Caller) -> int:
             async def pace(count: int) -> None:
@@ -240,11 +242,9 @@ class VerificationServicer:
         proof, size = await self._flows.look_up.receipt(index)
         return ledger_pb2.Receipt(proof=proof, index=index, size=size, record=record.hex())
 
-    def _result(self, result: Result) -> pb.BatchVerifyResult:
-        message = pb.BatchVerifyResult(request_id=result.request_id, position=result.position)
+    def _write_result(self, message: pb.BatchVerifyResult, result: Result) -> None:
         if result.answered is not None:
-            message.response.CopyFrom(translate.answered(result.answered))
+            translate.write_answered(message.response, result.answered)
         elif result.error is not None:
             message.error.CopyFrom(translate.batch_error(status_of(result.error)))
             self._count_refusal(code_of(result.error).name, reason_of(result.error))
-        return message
