@@ -18,7 +18,7 @@ from ledger.canonical import format_time
 from ledger.errors import AppendRefused, LedgerDamaged, LedgerUnavailable
 from ledger.log import schema
 from ledger.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from ledger.log.databases import Database, upsert_clause
+from ledger.log.databases import Database, Done, Writes, upsert_clause
 from ledger.log.remembered import require_prefix
 from ledger.log.store import Head, Store, lock_head, read_tile
 from ledger.log.tiles import ExpandedTile, TileTree
@@ -37,8 +37,6 @@ _ADVANCE = (
 )
 _ADVANCE_PUBLISHED = _ADVANCE.values(published=bindparam("published"), note=bindparam("note"))
 _RECORDS = upsert_clause(schema.record)
-_INNER = "ON CONFLICT DO NOTHING"
-"""There is no conflict; it keeps the few rows out of COPY, which cannot stand among other statements."""
 
 Outcome = Accepted | Replay | AppendRefused
 """What became of one submission of a batch; a replay's answer is made afterwards, from what is committed."""
@@ -133,9 +131,7 @@ class Sequencer:
             plan = Plan(_known(self._store.database, connection, head.size, batch, self._marks))
             decided = [_decide(plan, admitted) for admitted in batch]
             if plan.entries:
-                note = self._extend(connection, tree, head, plan)
-                if note is not None:
-                    paths = batch_paths(tree, self._root, [entry.leaf_hash for entry in plan.entries])
+                note, paths = self._write(connection, tree, head, plan)
         self._marks = self._marks.after(plan)
         self._newest = Checkpoint(origin=self._identity.origin, size=tree.size, root=self._root)
         self._keep_tiles(tree.settle())
@@ -155,48 +151,55 @@ class Sequencer:
         self._tree, self._root = tree, head.root
         return tree
 
-    def _extend(self, connection: Connection, tree: TileTree, head: Head, plan: Plan) -> bytes | None:
-        tree.extend([entry.leaf_hash for entry in plan.entries])
-        self._root = tree.root()
-        return self._write(connection, tree, head, plan)
+    def _write(
+        self, connection: Connection, tree: TileTree, head: Head, plan: Plan
+    ) -> tuple[bytes | None, list[bytes]]:
+        """Write a plan, and the tree as it becomes; returns the signed checkpoint and the proofs against it.
 
-    def _write(self, connection: Connection, tree: TileTree, head: Head, plan: Plan) -> bytes | None:
-        insert = self._store.database.insert_many
-        insert(connection, schema.entry, plan.entry_rows)
-        new = [row for row in plan.rows.values() if row.first_idx >= plan.first]
-        changed = [row for row in plan.rows.values() if row.first_idx < plan.first]
-        plain = [row[:_PLAIN] for row in new if row[_PLAIN:] == NO_FACTS]
-        if len(plain) < len(new):
-            insert(connection, schema.record, [row for row in new if row[_PLAIN:] != NO_FACTS])
-        insert(connection, schema.record, plain)
-        insert(connection, schema.vault_key, plan.key_rows)
-        insert(connection, schema.vault_document, plan.document_rows)
-        insert(connection, schema.idempotency, plan.once_rows)
+        The database is at work while the next statement, and at last the proofs, are made.
+        """
+        with self._store.database.writing(connection) as writes:
+            _insert(writes, plan)
+            tree.extend([entry.leaf_hash for entry in plan.entries])
+            self._root = tree.root()
+            note, advanced = self._advance(writes, tree, head)
+            paths = []
+            if note is not None:
+                paths = batch_paths(tree, self._root, [entry.leaf_hash for entry in plan.entries])
+        if advanced.rowcount != 1:
+            raise LedgerDamaged("the head moved while it was locked")
         if plan.claims:
             _write_claims(connection, plan)
         if plan.erase:
             erase_documents(connection, plan.erase, format_time(self._now()))
-        tiles = tree.pending()
-        with self._store.database.together(connection):
-            insert(connection, schema.record, changed, _RECORDS)
-            insert(connection, schema.tile, [(t.level, t.n, t.width, t.data) for t in tiles], _TILES)
-            insert(connection, schema.tile_inner, [(t.level, t.n, t.inner) for t in tiles if t.inner], _INNER)
-            note, advanced = self._advance(connection, head, tree.size)
-        if advanced.rowcount != 1:
-            raise LedgerDamaged("the head moved while it was locked")
-        return note
+        return note, paths
 
-    def _advance(self, connection: Connection, head: Head, size: int) -> tuple[bytes | None, Any]:
+    def _advance(self, writes: Writes, tree: TileTree, head: Head) -> tuple[bytes | None, Done]:
+        size, tiles = tree.size, tree.pending()
+        writes.insert(schema.tile, [(t.level, t.n, t.width, t.data) for t in tiles], _TILES)
+        writes.insert(schema.tile_inner, [(t.level, t.n, t.inner) for t in tiles if t.inner])
         values: dict[str, object] = {"old_size": head.size, "size": size, "root": self._root}
         note = None
         if self._inline:
             checkpoint = Checkpoint(origin=self._identity.origin, size=size, root=self._root)
             note = sign_checkpoint(checkpoint, self._identity.signers)
-            signed = (size, self._root, note, format_time(self._now()))
-            self._store.database.insert_many(connection, schema.checkpoint, [signed])
+            writes.insert(schema.checkpoint, [(size, self._root, note, format_time(self._now()))])
             values |= {"published": size, "note": note}
-        statement = _ADVANCE if note is None else _ADVANCE_PUBLISHED
-        return note, self._store.database.run(connection, statement, values)
+        return note, writes.run(_ADVANCE if note is None else _ADVANCE_PUBLISHED, values)
+
+
+def _insert(writes: Writes, plan: Plan) -> None:
+    insert, rows = writes.insert, plan.rows.values()
+    insert(schema.entry, plan.entry_rows)
+    new = [row for row in rows if row.first_idx >= plan.first]
+    plain = [row[:_PLAIN] for row in new if row[_PLAIN:] == NO_FACTS]
+    insert(schema.record, plain)
+    if len(plain) < len(rows):
+        insert(schema.record, [row for row in new if row[_PLAIN:] != NO_FACTS])
+        insert(schema.record, [row for row in rows if row.first_idx < plan.first], _RECORDS)
+    insert(schema.vault_key, plan.key_rows)
+    insert(schema.vault_document, plan.document_rows)
+    insert(schema.idempotency, plan.once_rows)
 
 
 def load_tree(connection: Connection, head: Head, identity: Identity) -> TileTree:
