@@ -47,13 +47,12 @@ class Plan:
         self.first = self.size = known.size
         self._known = known
         self._hashes: dict[bytes, bytes] = {}
-        self._used: dict[bytes, tuple[bytes, bytes, int, int]] = {}
-        """Rows of `once_rows` by their keys."""
         self.entries: list[Sequenced] = []
         self.entry_rows: list[tuple[int, bytes | None, bytes]] = []
         self.key_rows: list[tuple[int, int, bytes, None]] = []
         self.document_rows: list[tuple[int, bytes]] = []
-        self.once_rows: list[tuple[bytes, bytes, int, int]] = []
+        self.used: dict[bytes, tuple[bytes, bytes, int, int]] = {}
+        """Rows of the idempotency keys, by key."""
         self.rows: dict[bytes, StoredRow] = {}
         """Changed rows of the projection."""
         self.claims: dict[bytes, bytes | None] = {}
@@ -80,7 +79,7 @@ class Plan:
 
     def _replay(self, once: tuple[bytes, bytes]) -> Replay | None:
         key, digest = once
-        used = self._used.get(key)
+        used = self.used.get(key)
         replay = self._known.replays.get(key) if used is None else Replay(*used[1:])
         if replay is not None and replay.body_digest != digest:
             raise IdempotencyConflict(replay.first_idx)
@@ -135,8 +134,7 @@ class Plan:
             self._forget(admitted.erase)
         if admitted.once is not None:
             key, digest = admitted.once
-            used = self._used[key] = (key, digest, first, len(placed))
-            self.once_rows.append(used)
+            self.used[key] = (key, digest, first, len(placed))
         return Planned(first, len(placed))
 
     def _forget(self, records: Iterable[bytes]) -> None:

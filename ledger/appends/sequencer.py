@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, literal_column, select
+from sqlalchemy import Column, Connection, bindparam, literal_column, select
 from sqlalchemy.exc import DBAPIError
 
 from ledger.appends.admission import Admitted
+from ledger.appends.freshness import Fresh
 from ledger.appends.identity import Identity
 from ledger.appends.planning import Known, Plan, Planned
 from ledger.appends.receipts import batch_paths
@@ -18,7 +19,7 @@ from ledger.canonical import format_time
 from ledger.errors import AppendRefused, LedgerDamaged, LedgerUnavailable
 from ledger.log import schema
 from ledger.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from ledger.log.databases import Database, Done, Writes, upsert_clause
+from ledger.log.databases import Done, Writes, upsert_clause
 from ledger.log.remembered import require_prefix
 from ledger.log.store import Head, Store, lock_head, read_tile
 from ledger.log.tiles import ExpandedTile, TileTree
@@ -49,31 +50,8 @@ class Committed(NamedTuple):
     note: bytes
 
 
-class _Marks(NamedTuple):
-    """The greatest record id and the greatest idempotency key in the store: what is greater need not be looked up.
-
-    Both begin with their time, so that of what is new hardly anything is smaller.
-    """
-
-    record: bytes
-    key: bytes
-
-    def after(self, plan: Plan) -> _Marks:
-        """Tell the marks once a plan is committed."""
-        record = max(plan.rows, default=b"")
-        key = max([row[0] for row in plan.once_rows], default=b"")
-        return _Marks(max(self.record, record), max(self.key, key))
-
-
-_NO_MARKS = _Marks(b"", b"")
-
-
-def _read_marks(connection: Connection) -> _Marks:
-    greatest = [
-        connection.execute(select(column).order_by(column.desc()).limit(1)).scalar()
-        for column in (schema.record.c.record, schema.idempotency.c.key)
-    ]
-    return _Marks(*[bytes(value or b"") for value in greatest])
+def _read_greatest(connection: Connection, column: Column[bytes]) -> bytes:
+    return bytes(connection.execute(select(column).order_by(column.desc()).limit(1)).scalar() or b"")
 
 
 class Sequencer:
@@ -99,7 +77,7 @@ class Sequencer:
         self._inline = inline
         self._tree: TileTree | None = None
         self._root = b""
-        self._marks = _NO_MARKS
+        self._records = self._keys = Fresh(b"")
         self._newest: Checkpoint | None = None
 
     def commit(self, batch: Sequence[Admitted]) -> Committed:
@@ -128,11 +106,12 @@ class Sequencer:
         with self._store.writing() as connection:
             head = lock_head(self._store.database, connection)
             tree = self._tree_at(connection, head)
-            plan = Plan(_known(self._store.database, connection, head.size, batch, self._marks))
+            plan = Plan(self._known(connection, head.size, batch))
             decided = [_decide(plan, admitted) for admitted in batch]
             if plan.entries:
                 note, paths = self._write(connection, tree, head, plan)
-        self._marks = self._marks.after(plan)
+        self._records.stored(plan.rows)
+        self._keys.stored(plan.used)
         self._newest = Checkpoint(origin=self._identity.origin, size=tree.size, root=self._root)
         self._keep_tiles(tree.settle())
         return Committed([_conclude(made, plan, paths) for made in decided], note or b"")
@@ -141,7 +120,8 @@ class Sequencer:
         tree = self._tree
         if tree is None or tree.size != head.size:
             tree = load_tree(connection, head, self._identity)
-            self._marks = _read_marks(connection)
+            self._records = Fresh(_read_greatest(connection, schema.record.c.record))
+            self._keys = Fresh(_read_greatest(connection, schema.idempotency.c.key))
             if self._newest is not None:  # a fail-over may have lost what this process has given receipts for
                 require_prefix(self._newest, "this process", head.size, head.root, tree.node)
         elif self._root != head.root:
@@ -150,6 +130,34 @@ class Sequencer:
         tree.load_with(lambda level, n: read_tile(connection, level, n))
         self._tree, self._root = tree, head.root
         return tree
+
+    def _known(self, connection: Connection, size: int, batch: Sequence[Admitted]) -> Known:
+        """Read what the rules need of what a batch is about."""
+        database = self._store.database
+        records = self._records.old({draft.record for one in batch for draft in one.drafts})
+        once = self._keys.old({one.once[0] for one in batch if one.once is not None})
+        keys: set[bytes] = set()
+        for admitted in batch:
+            if admitted.erase or admitted.claim_keys:
+                records.update(admitted.erase)
+                keys.update([key for key, _ in admitted.claim_keys])
+        known = Known(size=size)
+        if records:
+            rows = database.select_many(connection, schema.record, "record", list(records))
+            known.rows = {row.record: row for row in map(stored_row, rows)}
+        if known.rows:
+            found = known.rows.values()
+            newest = {row.last_idx: row.record for row in found}
+            entries = database.select_many(connection, schema.entry, "idx", list(newest))
+            known.hashes = {newest[idx]: hash_leaf(bytes(leaf)) for idx, _, leaf in entries}
+            if len(known.hashes) != len(known.rows):
+                raise LedgerDamaged("the newest entry of a record is missing")
+        if once:
+            known.replays = read_replays(database.select_many(connection, schema.idempotency, "key", list(once)))
+        if keys:
+            claims = database.select_many(connection, schema.uniqueness, "key", list(keys))
+            known.claims = {bytes(key): bytes(record) for key, record in claims}
+        return known
 
     def _write(
         self, connection: Connection, tree: TileTree, head: Head, plan: Plan
@@ -199,7 +207,7 @@ def _insert(writes: Writes, plan: Plan) -> None:
         insert(schema.record, [row for row in rows if row.first_idx < plan.first], _RECORDS)
     insert(schema.vault_key, plan.key_rows)
     insert(schema.vault_document, plan.document_rows)
-    insert(schema.idempotency, plan.once_rows)
+    insert(schema.idempotency, list(plan.used.values()))
 
 
 def load_tree(connection: Connection, head: Head, identity: Identity) -> TileTree:
@@ -219,34 +227,6 @@ def load_tree(connection: Connection, head: Head, identity: Identity) -> TileTre
     if published != checkpoint.root:
         raise LedgerDamaged(f"the stored tiles lead to another root than the checkpoint of size {checkpoint.size}")
     return tree
-
-
-def _known(database: Database, connection: Connection, size: int, batch: Sequence[Admitted], marks: _Marks) -> Known:
-    highest, newest_key = marks
-    records = {draft.record for admitted in batch for draft in admitted.drafts if draft.record <= highest}
-    once = [one.once[0] for one in batch if one.once is not None and one.once[0] <= newest_key]
-    keys: set[bytes] = set()
-    for admitted in batch:
-        if admitted.erase or admitted.claim_keys:
-            records.update(admitted.erase)
-            keys.update([key for key, _ in admitted.claim_keys])
-    known = Known(size=size)
-    if records:
-        rows = database.select_many(connection, schema.record, "record", list(records))
-        known.rows = {row.record: row for row in map(stored_row, rows)}
-    if known.rows:
-        found = known.rows.values()
-        newest = {row.last_idx: row.record for row in found}
-        entries = database.select_many(connection, schema.entry, "idx", list(newest))
-        known.hashes = {newest[idx]: hash_leaf(bytes(leaf)) for idx, _, leaf in entries}
-        if len(known.hashes) != len(known.rows):
-            raise LedgerDamaged("the newest entry of a record is missing")
-    if once:
-        known.replays = read_replays(database.select_many(connection, schema.idempotency, "key", once))
-    if keys:
-        claims = database.select_many(connection, schema.uniqueness, "key", list(keys))
-        known.claims = {bytes(key): bytes(record) for key, record in claims}
-    return known
 
 
 def read_replays(rows: Iterable[Sequence[Any]]) -> dict[bytes, Replay]:
