@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from msgspec.structs import replace
+
 from ledger.appends.admission import admit
 from ledger.appends.appender import Appender
 from ledger.appends.following import Follower
@@ -216,7 +218,7 @@ class Ledger:
     def _covered(self, appended: Appended, level: Level) -> Appended:
         first, count = appended.entries[0].index, len(appended.entries)
         witnessed = level is Level.WITNESSED or self._always_witnessed
-        return self._proved(first, count, witnessed=witnessed)._replace(replayed=appended.replayed)
+        return replace(self._proved(first, count, witnessed=witnessed), replayed=appended.replayed)
 
     def _stop_waiting(self, damage: LedgerDamaged) -> None:
         self._published.fail(damage)

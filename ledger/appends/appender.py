@@ -12,8 +12,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import NamedTuple
 from weakref import WeakKeyDictionary
+
+from msgspec import Struct
 
 from ledger.appends.admission import Admitted
 from ledger.appends.receipts import complete
@@ -27,7 +28,7 @@ Commit = Callable[[Sequence[Admitted]], Committed]
 Answer = Appended | Replay | LedgerError
 
 
-class _Waiting(NamedTuple):
+class _Waiting(Struct, frozen=True):
     admitted: Admitted
     future: asyncio.Future[Appended | Replay] | Future[Appended | Replay]
     loop: asyncio.AbstractEventLoop | None
@@ -157,10 +158,11 @@ class Appender:
         """Take what waits, up to the first submission that erases: its batch ends with it, so that what comes
         later in the queue can never be destroyed by it.
         """
-        batch: list[_Waiting] = []
-        while self._queue and len(batch) < _LARGEST_BATCH:
-            batch.append(self._queue.popleft())
-            if batch[-1].admitted.erase:
+        queue, batch = self._queue, []
+        for _ in range(min(len(queue), _LARGEST_BATCH)):
+            waiting = queue.popleft()
+            batch.append(waiting)
+            if waiting.admitted.erase:
                 break
         return batch
 
