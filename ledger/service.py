@@ -19,6 +19,7 @@ from ledger.appends.following import Follower
 from ledger.appends.identity import Identity
 from ledger.appends.lookups import Lookups
 from ledger.appends.publishing import Publisher, Publishing, SignAfter, Signing, transactions
+from ledger.appends.receipts import complete
 from ledger.appends.sequencer import Sequencer, load_tree, read_replays
 from ledger.appends.values import Appended, Level, Replay, Sequenced, Submission
 from ledger.appends.waiting import Milestone
@@ -167,7 +168,7 @@ class Ledger:
 
     def _write_here(self, publishing: Publishing, now: Callable[[], datetime], capacity: int) -> None:
         inline = publishing.signing is Signing.INLINE
-        sequencer = Sequencer(self._store, self._identity, now, self._tiles.put_all, inline=inline)
+        sequencer = Sequencer(self._store, self._identity, now, self._tiles.put_all, complete, inline=inline)
         appender = self._appender = Appender(sequencer.commit, capacity)
         if publishing.needs_publisher:
             self._progress = Publisher(

@@ -17,14 +17,13 @@ from weakref import WeakKeyDictionary
 from msgspec import Struct
 
 from ledger.appends.admission import Admitted
-from ledger.appends.receipts import complete
 from ledger.appends.sequencer import Committed
-from ledger.appends.values import Accepted, Appended, Replay
+from ledger.appends.values import Appended, Replay
 from ledger.errors import LedgerClosed, LedgerDamaged, LedgerError, LedgerOverloaded, LedgerUnavailable
 
 _LARGEST_BATCH = 1024
 
-Commit = Callable[[Sequence[Admitted]], Committed]
+Commit = Callable[[Sequence[Admitted]], Committed[Appended]]
 Answer = Appended | Replay | LedgerError
 
 
@@ -166,7 +165,7 @@ class Appender:
                 break
         return batch
 
-    def _answer(self, batch: Sequence[Admitted]) -> list[Answer]:
+    def _answer(self, batch: Sequence[Admitted]) -> Sequence[Answer]:
         try:
             committed = self._commit(batch)
         except LedgerDamaged as damage:
@@ -178,7 +177,7 @@ class Appender:
             unavailable = LedgerUnavailable(f"the batch could not be committed ({type(failure).__name__})")
             unavailable.__cause__ = failure
             return [unavailable] * len(batch)
-        return answers(committed)
+        return committed.outcomes
 
     def _stop(self, damage: LedgerDamaged) -> None:
         with self._changed:
@@ -186,12 +185,6 @@ class Appender:
             left = list(self._queue)
             self._queue.clear()
         _resolve(left, [damage] * len(left))
-
-
-def answers(committed: Committed) -> list[Answer]:
-    """Put together what the callers of a batch are told."""
-    outcomes, note = committed
-    return [complete(one, note) if isinstance(one, Accepted) else one for one in outcomes]
 
 
 def _run_job(job: Callable[[], None], done: Future[None]) -> None:

@@ -31,7 +31,7 @@ class Known:
     replays: dict[bytes, Replay] = field(default_factory=dict)
 
 
-class Planned(Struct):
+class Planned(Struct, frozen=True, gc=False):
     """One accepted submission: where its entries begin, and how many they are."""
 
     first: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Column, Connection, bindparam, literal_column, select
 from sqlalchemy.exc import DBAPIError
@@ -39,14 +39,18 @@ _ADVANCE = (
 _ADVANCE_PUBLISHED = _ADVANCE.values(published=bindparam("published"), note=bindparam("note"))
 _RECORDS = upsert_clause(schema.record)
 
-Outcome = Accepted | Replay | AppendRefused
-"""What became of one submission of a batch; a replay's answer is made afterwards, from what is committed."""
+_Decided = Planned | Replay | AppendRefused
+Told = TypeVar("Told")
+"""What is told of a submission that was accepted."""
 
 
-class Committed(NamedTuple):
-    """A batch that is durable: an outcome for each submission, and its checkpoint if it was signed with it."""
+class Committed(NamedTuple, Generic[Told]):
+    """A batch that is durable: an outcome for each submission, and its checkpoint if it was signed with it.
 
-    outcomes: list[Outcome]
+    The answer to a replay is made afterwards, from what is committed.
+    """
+
+    outcomes: list[Told | Replay | AppendRefused]
     note: bytes
 
 
@@ -54,11 +58,12 @@ def _read_greatest(connection: Connection, column: Column[bytes]) -> bytes:
     return bytes(connection.execute(select(column).order_by(column.desc()).limit(1)).scalar() or b"")
 
 
-class Sequencer:
+class Sequencer(Generic[Told]):
     """Commits batches. Belongs to one thread; memory is trusted only as far as the head row agrees with it.
 
     With `inline`, the checkpoint of each batch is signed and published in the batch's own transaction, so that the
-    first durable answer already carries its receipt; without, a publisher signs later.
+    first durable answer already carries its receipt; without, a publisher signs later. `tell` makes of a submission
+    that was accepted, and that checkpoint, what its caller is told; nobody is told before the batch is durable.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Sequencer:
         identity: Identity,
         now: Callable[[], datetime],
         keep_tiles: Callable[[dict[tuple[int, int], ExpandedTile]], None],
+        tell: Callable[[Accepted, bytes], Told],
         *,
         inline: bool = True,
     ) -> None:
@@ -74,13 +80,14 @@ class Sequencer:
         self._identity = identity
         self._now = now
         self._keep_tiles = keep_tiles
+        self._tell = tell
         self._inline = inline
         self._tree: TileTree | None = None
         self._root = b""
         self._records = self._keys = Fresh(b"")
         self._newest: Checkpoint | None = None
 
-    def commit(self, batch: Sequence[Admitted]) -> Committed:
+    def commit(self, batch: Sequence[Admitted]) -> Committed[Told]:
         """Append what the rules accept of a batch; one outcome for each submission, in order.
 
         Raises:
@@ -100,21 +107,21 @@ class Sequencer:
                 raise
         raise LedgerUnavailable("the batch could not be committed")
 
-    def _commit_once(self, batch: Sequence[Admitted]) -> Committed:
-        paths: list[bytes] = []
-        note = None
+    def _commit_once(self, batch: Sequence[Admitted]) -> Committed[Told]:
         with self._store.writing() as connection:
             head = lock_head(self._store.database, connection)
             tree = self._tree_at(connection, head)
             plan = Plan(self._known(connection, head.size, batch))
             decided = [_decide(plan, admitted) for admitted in batch]
             if plan.entries:
-                note, paths = self._write(connection, tree, head, plan)
+                committed = self._write(connection, tree, head, plan, decided)
+            else:
+                committed = self._conclude(plan, decided, None, [])
         self._records.stored(plan.rows)
         self._keys.stored(plan.used)
         self._newest = Checkpoint(origin=self._identity.origin, size=tree.size, root=self._root)
         self._keep_tiles(tree.settle())
-        return Committed([_conclude(made, plan, paths) for made in decided], note or b"")
+        return committed
 
     def _tree_at(self, connection: Connection, head: Head) -> TileTree:
         tree = self._tree
@@ -160,27 +167,41 @@ class Sequencer:
         return known
 
     def _write(
-        self, connection: Connection, tree: TileTree, head: Head, plan: Plan
-    ) -> tuple[bytes | None, list[bytes]]:
-        """Write a plan, and the tree as it becomes; returns the signed checkpoint and the proofs against it.
+        self, connection: Connection, tree: TileTree, head: Head, plan: Plan, decided: Sequence[_Decided]
+    ) -> Committed[Told]:
+        """Write a plan, and the tree as it becomes; returns what is told of it once it is committed.
 
-        The database is at work while the next statement, and at last the proofs, are made.
+        The database is at work while the next statement, and at last proofs and receipts, are made.
         """
         with self._store.database.writing(connection) as writes:
             _insert(writes, plan)
-            tree.extend([entry.leaf_hash for entry in plan.entries])
+            hashes = [entry.leaf_hash for entry in plan.entries]
+            tree.extend(hashes)
             self._root = tree.root()
             note, advanced = self._advance(writes, tree, head)
-            paths = []
-            if note is not None:
-                paths = batch_paths(tree, self._root, [entry.leaf_hash for entry in plan.entries])
+            paths = [] if note is None else batch_paths(tree, self._root, hashes)
+            committed = self._conclude(plan, decided, note, paths)
         if advanced.rowcount != 1:
             raise LedgerDamaged("the head moved while it was locked")
         if plan.claims:
             _write_claims(connection, plan)
         if plan.erase:
             erase_documents(connection, plan.erase, format_time(self._now()))
-        return note, paths
+        return committed
+
+    def _conclude(
+        self, plan: Plan, decided: Sequence[_Decided], note: bytes | None, paths: Sequence[bytes]
+    ) -> Committed[Told]:
+        entries, size, tell, note = plan.entries, plan.size if paths else 0, self._tell, note or b""
+        outcomes: list[Told | Replay | AppendRefused] = []
+        for made in decided:
+            if isinstance(made, Planned):
+                start = made.first - plan.first
+                end = start + made.entries
+                outcomes.append(tell(Accepted(tuple(entries[start:end]), size, tuple(paths[start:end])), note))
+            else:
+                outcomes.append(made)
+        return Committed(outcomes, note)
 
     def _advance(self, writes: Writes, tree: TileTree, head: Head) -> tuple[bytes | None, Done]:
         size, tiles = tree.size, tree.pending()
@@ -234,19 +255,11 @@ def read_replays(rows: Iterable[Sequence[Any]]) -> dict[bytes, Replay]:
     return {bytes(key): Replay(bytes(digest), first, count) for key, digest, first, count in rows}
 
 
-def _decide(plan: Plan, admitted: Admitted) -> Planned | Replay | AppendRefused:
+def _decide(plan: Plan, admitted: Admitted) -> _Decided:
     try:
         return plan.add(admitted)
     except AppendRefused as refusal:
         return refusal
-
-
-def _conclude(made: Planned | Replay | AppendRefused, plan: Plan, paths: list[bytes]) -> Outcome:
-    if not isinstance(made, Planned):
-        return made
-    start = made.first - plan.first
-    end = start + made.entries
-    return Accepted(tuple(plan.entries[start:end]), plan.size if paths else 0, tuple(paths[start:end]))
 
 
 def _write_claims(connection: Connection, plan: Plan) -> None:

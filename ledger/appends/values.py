@@ -1,5 +1,6 @@
 """What callers hand in and get back. What is made for each append is a `Struct`, which costs a quarter of a tuple with
-names and an eighth of a frozen dataclass to make, or a tuple."""
+names and an eighth of a frozen dataclass to make, or a tuple. Such a value cannot be part of a cycle, and is not looked
+at when garbage is searched for."""
 
 from __future__ import annotations
 
@@ -74,7 +75,7 @@ class Level(enum.Enum):
     """The checkpoint of the receipt also carries the cosignatures that the witness policy asks for."""
 
 
-class Sequenced(Struct, frozen=True):
+class Sequenced(Struct, frozen=True, gc=False):
     """An entry in its place."""
 
     index: int
@@ -82,7 +83,7 @@ class Sequenced(Struct, frozen=True):
     leaf_hash: bytes
 
 
-class Appended(Struct, frozen=True):
+class Appended(Struct, frozen=True, gc=False):
     """What a submission became: durable entries, and one receipt each against the checkpoint of `size`.
 
     `receipts` is empty and `size` 0 if no checkpoint covers the entries yet and the caller did not wait for one.
@@ -95,7 +96,7 @@ class Appended(Struct, frozen=True):
     """True if the same submission was appended before, and this is its first answer again, byte for byte."""
 
 
-class Accepted(Struct, frozen=True):
+class Accepted(Struct, frozen=True, gc=False):
     """What the sequencer made of a submission: its entries, and their proofs against the checkpoint of the batch.
 
     `paths` are the proof lines of the receipts; empty, and `size` 0, if the batch was not signed with its commit.
