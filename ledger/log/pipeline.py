@@ -6,6 +6,7 @@ each statement, which costs more processor time than all rows of a small batch.
 
 from __future__ import annotations
 
+import itertools
 import select
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -27,6 +28,7 @@ _DIALECT = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-un
 _WORTH_SENDING = 8192
 """Bytes of values for which the server is better at work than idle; a call into the kernel costs more than it gains for
 less."""
+_NUMBERS = itertools.count()
 _FINE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 
 
@@ -64,6 +66,8 @@ class Pipeline:
         self._begins = not driver.autocommit
         self._sent: list[Sent | None] = []
         """In order; None for a statement that only prepares another."""
+        self._new: list[str] = []
+        """What is prepared here for the first time."""
         self._unsent = 0
 
     def __enter__(self) -> Self:
@@ -79,9 +83,9 @@ class Pipeline:
         """Send a statement with its values in binary form; what is much leaves at once, so that the server begins."""
         name = self._prepared.get(text)
         if name is None:
-            # No name is ever used twice on a connection: one whose preparation failed stands for nothing.
-            name = self._prepared[text] = b"ledger_%d" % len(self._prepared)
+            name = self._prepared[text] = b"ledger_%d" % next(_NUMBERS)
             self._pgconn.send_prepare(name, text.encode())
+            self._new.append(text)
             self._sent.append(None)
         self._pgconn.send_query_prepared(name, values, [Format.BINARY] * len(values), Format.BINARY)
         sent = Sent()
@@ -114,6 +118,8 @@ class Pipeline:
         self._next()  # the answer to the sync
         self._pgconn.exit_pipeline_mode()
         if failed is not None:
+            for text in self._new:  # whether before or after what failed: they are prepared again, under other names
+                self._prepared.pop(text, None)
             raise error_from_result(failed)
 
     def _next(self) -> PGresult | None:

@@ -100,3 +100,25 @@ def test_what_fails_between_two_writes_is_told_and_the_connection_is_good(store:
     with store.writing() as connection:
         assert lock_head(store.database, connection).size == 0
     assert read(store, "a") == []
+
+
+CHECKPOINT = (1, bytes(32), b"note", "2026")
+
+
+def write_checkpoint_after(store: Store, first: list[tuple[str, str]], *, fail: bool) -> None:
+    """Write rows of `meta` and then a checkpoint, in one block."""
+    with store.writing() as connection, store.database.writing(connection) as writes:
+        if store.database.name == "postgresql" or not fail:  # where what is sent fails later
+            writes.insert(schema.meta, first)
+            writes.insert(schema.checkpoint, [CHECKPOINT])
+        if fail:
+            raise ZeroDivisionError
+
+
+def test_what_could_not_be_prepared_is_prepared_again(store: Store) -> None:
+    """As what comes after a statement that fails, while something else is told and the connection is kept."""
+    with pytest.raises(ZeroDivisionError):
+        write_checkpoint_after(store, [("origin", "another")], fail=True)
+    write_checkpoint_after(store, [("c", "e")], fail=False)
+    with store.reading() as connection:
+        assert store.database.select_many(connection, schema.checkpoint, "size", [1]) == [CHECKPOINT]
