@@ -11,11 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from msgspec.structs import replace
+
 from ledger.appends.admission import admit
 from ledger.appends.appender import Appender
 from ledger.appends.following import Follower
 from ledger.appends.identity import Identity
 from ledger.appends.publishing import Publisher, Publishing, SignAfter, Signing, transactions
+from ledger.appends.receipts import complete
 from ledger.appends.sequencer import Sequencer, load_tree, read_replays
 from ledger.appends.values import Appended, Level, Replay, Sequenced, Submission
 from ledger.appends.waiting import Milestone
@@ -164,7 +167,7 @@ class Ledger:
 
     def _write_here(self, publishing: Publishing, now: Callable[[], datetime], capacity: int) -> None:
         inline = publishing.signing is Signing.INLINE
-        sequencer = Sequencer(self._store, self._identity, now, self._tiles.put_all, inline=inline)
+        sequencer = Sequencer(self._store, self._identity, now, self._tiles.put_all, complete, inline=inline)
         appender = self._appender = Appender(sequencer.commit, capacity)
         if publishing.needs_publisher:
             self._progress = Publisher(
@@ -215,7 +218,7 @@ class Ledger:
     def _covered(self, appended: Appended, level: Level) -> Appended:
         first, count = appended.entries[0].index, len(appended.entries)
         witnessed = level is Level.WITNESSED or self._always_witnessed
-        return self._proved(first, count, witnessed=witnessed)._replace(replayed=appended.replayed)
+        return replace(self._proved(first, count, witnessed=witnessed), replayed=appended.replayed)
 
     def _stop_waiting(self, damage: LedgerDamaged) -> None:
         self._published.fail(damage)

@@ -12,22 +12,22 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+from msgspec import Struct
+
 from ledger.appends.admission import Admitted
-from ledger.appends.receipts import complete
 from ledger.appends.sequencer import Committed
-from ledger.appends.values import Accepted, Appended, Replay
+from ledger.appends.values import Appended, Replay
 from ledger.errors import LedgerClosed, LedgerDamaged, LedgerError, LedgerOverloaded, LedgerUnavailable
 
 _LARGEST_BATCH = 1024
 
-Commit = Callable[[Sequence[Admitted]], Committed]
+Commit = Callable[[Sequence[Admitted]], Committed[Appended]]
 Answer = Appended | Replay | LedgerError
 
 
-class _Waiting(NamedTuple):
+class _Waiting(Struct, frozen=True):
     admitted: Admitted
     future: asyncio.Future[Appended | Replay] | Future[Appended | Replay]
     loop: asyncio.AbstractEventLoop | None
@@ -157,14 +157,15 @@ class Appender:
         """Take what waits, up to the first submission that erases: its batch ends with it, so that what comes
         later in the queue can never be destroyed by it.
         """
-        batch: list[_Waiting] = []
-        while self._queue and len(batch) < _LARGEST_BATCH:
-            batch.append(self._queue.popleft())
-            if batch[-1].admitted.erase:
+        queue, batch = self._queue, []
+        for _ in range(min(len(queue), _LARGEST_BATCH)):
+            waiting = queue.popleft()
+            batch.append(waiting)
+            if waiting.admitted.erase:
                 break
         return batch
 
-    def _answer(self, batch: Sequence[Admitted]) -> list[Answer]:
+    def _answer(self, batch: Sequence[Admitted]) -> Sequence[Answer]:
         try:
             committed = self._commit(batch)
         except LedgerDamaged as damage:
@@ -176,7 +177,7 @@ class Appender:
             unavailable = LedgerUnavailable(f"the batch could not be committed ({type(failure).__name__})")
             unavailable.__cause__ = failure
             return [unavailable] * len(batch)
-        return answers(committed)
+        return committed.outcomes
 
     def _stop(self, damage: LedgerDamaged) -> None:
         with self._changed:
@@ -184,12 +185,6 @@ class Appender:
             left = list(self._queue)
             self._queue.clear()
         _resolve(left, [damage] * len(left))
-
-
-def answers(committed: Committed) -> list[Answer]:
-    """Put together what the callers of a batch are told."""
-    outcomes, note = committed
-    return [complete(one, note) if isinstance(one, Accepted) else one for one in outcomes]
 
 
 def _run_job(job: Callable[[], None], done: Future[None]) -> None:

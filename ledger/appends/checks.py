@@ -1,7 +1,8 @@
 """Checks that cost processor time and need no interpreter, such as signatures: many a thread hop, on all cores.
 
 A hop to another thread costs as much as a check. What waits is therefore handed over in small batches, to as many
-threads as there are cores; a batch is cut when a thread is free, so that alone a check waits for nothing.
+threads as there are cores; a batch is cut when a thread can take it, so that alone a check waits for nothing. Each
+thread has a batch at hand beside the one it works on: who hands out batches is the loop, which may be at other work.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 _LARGEST = 32
+_AT_HAND = 2
+"""Batches a thread has, with the one it works on."""
 Check = Callable[[], None]
 """Returns if all is well, raises if not."""
 
@@ -27,8 +30,9 @@ class Checks:
     """Runs checks for one event loop."""
 
     def __init__(self, threads: int | None = None) -> None:
-        self._threads = threads or os.cpu_count() or 1
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="ledger-check")
+        threads = threads or os.cpu_count() or 1
+        self._places = threads * _AT_HAND
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ledger-check")
         self._queue: deque[_Waiting] = deque()
         self._running = 0
         self._scheduled = False
@@ -38,7 +42,7 @@ class Checks:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._queue.append(_Waiting(check, future))
-        if not self._scheduled and self._running < self._threads:
+        if not self._scheduled and self._running < self._places:
             self._scheduled = True
             loop.call_soon(self._dispatch, loop)
         return future
@@ -49,9 +53,9 @@ class Checks:
 
     def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
         self._scheduled = False
-        while self._queue and self._running < self._threads:
-            # An equal share for each free thread, so that two cores work on forty checks and not one on thirty-two.
-            share = -(-len(self._queue) // (self._threads - self._running))
+        while self._queue and self._running < self._places:
+            # An equal share for each free place, so that two cores work on forty checks and not one on thirty-two.
+            share = -(-len(self._queue) // (self._places - self._running))
             batch = [self._queue.popleft() for _ in range(min(share, _LARGEST))]
             self._running += 1
             self._pool.submit(_work, batch).add_done_callback(

@@ -5,9 +5,10 @@ A submission that is refused leaves no trace in the plan; one that is accepted i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from ledger.appends.admission import Admitted, AdmittedDraft
 from ledger.appends.values import Replay, Sequenced
@@ -30,7 +31,7 @@ class Known:
     replays: dict[bytes, Replay] = field(default_factory=dict)
 
 
-class Planned(NamedTuple):
+class Planned(Struct, frozen=True, gc=False):
     """One accepted submission: where its entries begin, and how many they are."""
 
     first: int
@@ -46,14 +47,12 @@ class Plan:
     def __init__(self, known: Known) -> None:
         self.first = self.size = known.size
         self._known = known
-        self._hashes: dict[bytes, bytes] = {}
-        self._used: dict[bytes, tuple[bytes, bytes, int, int]] = {}
-        """Rows of `once_rows` by their keys."""
         self.entries: list[Sequenced] = []
         self.entry_rows: list[tuple[int, bytes | None, bytes]] = []
         self.key_rows: list[tuple[int, int, bytes, None]] = []
         self.document_rows: list[tuple[int, bytes]] = []
-        self.once_rows: list[tuple[bytes, bytes, int, int]] = []
+        self.used: dict[bytes, tuple[bytes, bytes, int, int]] = {}
+        """Rows of the idempotency keys, by key."""
         self.rows: dict[bytes, StoredRow] = {}
         """Changed rows of the projection."""
         self.claims: dict[bytes, bytes | None] = {}
@@ -74,13 +73,18 @@ class Plan:
                 return replay
         claims = self._claim(admitted) if admitted.claim_keys or admitted.release_keys else None
         placed: list[_Placed] = []
+        changed: dict[bytes, StoredRow] = {}
         for index, draft in enumerate(admitted.drafts, self.size):
-            placed.append(self._place(draft, admitted.at, index, placed))
+            record = draft.record
+            row = changed.get(record) or self.rows.get(record) or self._known.rows.get(record)
+            sequenced, row = self._place(draft, admitted.at, index, row, placed)
+            changed[record] = row
+            placed.append((sequenced, draft, row))
         return self._accept(admitted, placed, claims)
 
     def _replay(self, once: tuple[bytes, bytes]) -> Replay | None:
         key, digest = once
-        used = self._used.get(key)
+        used = self.used.get(key)
         replay = self._known.replays.get(key) if used is None else Replay(*used[1:])
         if replay is not None and replay.body_digest != digest:
             raise IdempotencyConflict(replay.first_idx)
@@ -98,24 +102,28 @@ class Plan:
     def _holder(self, key: bytes) -> bytes | None:
         return self.claims[key] if key in self.claims else self._known.claims.get(key)
 
-    def _place(self, draft: AdmittedDraft, at: int, index: int, before: Iterable[_Placed]) -> _Placed:
+    def _place(
+        self, draft: AdmittedDraft, at: int, index: int, row: StoredRow | None, before: Sequence[_Placed]
+    ) -> tuple[Sequenced, StoredRow]:
+        """Put a draft in its place, after those `before` it in its submission; `row` is its record's state so far."""
         record = draft.record
-        row = self.rows.get(record) or self._known.rows.get(record)
-        newest = None
-        for sequenced, other, changed in before:
-            if other.record == record:
-                row, newest = changed, sequenced.leaf_hash
         if draft.expect_state is not None and (row is None or STATE_NAMES[row.state] not in draft.expect_state):
             raise TransitionRefused(record, None if row is None else STATE_NAMES[row.state], draft.kind)
         if row is None:
             if draft.opens is None:
                 raise TransitionRefused(record, None, draft.kind)
             opened = open_row(record, draft.opens, index, at, draft.facts)
-            return Sequenced(index, draft.first_leaf, draft.first_hash), draft, opened
-        row = fold(row, draft.kind, index, at, draft.facts)
-        newest = newest or self._hashes.get(record) or self._known.hashes[record]
-        leaf = later_entry(draft.before, newest, draft.between, row.seq)
-        return Sequenced(index, leaf, hash_leaf(leaf)), draft, row
+            return Sequenced(index, draft.first_leaf, draft.first_hash), opened
+        changed = fold(row, draft.kind, index, at, draft.facts)
+        leaf = later_entry(draft.before, self._newest_hash(row, before), draft.between, changed.seq)
+        return Sequenced(index, leaf, hash_leaf(leaf)), changed
+
+    def _newest_hash(self, row: StoredRow, before: Sequence[_Placed]) -> bytes:
+        """Find the leaf hash of a record's newest entry: of this submission, of this batch, or stored."""
+        newest = row.last_idx
+        if newest >= self.size:
+            return before[newest - self.size][0].leaf_hash
+        return self.entries[newest - self.first].leaf_hash if newest >= self.first else self._known.hashes[row.record]
 
     def _accept(self, admitted: Admitted, placed: list[_Placed], claims: dict[bytes, bytes | None] | None) -> Planned:
         first = self.size
@@ -124,7 +132,6 @@ class Plan:
             self.entries.append(sequenced)
             self.entry_rows.append((index, draft.record if row.seq else None, sequenced.entry))
             self.rows[draft.record] = row
-            self._hashes[draft.record] = sequenced.leaf_hash
             if draft.sealed is not None:
                 self.key_rows.append((index, draft.sealed[0], draft.sealed[1], None))
                 self.document_rows.append((index, draft.sealed[2]))
@@ -135,8 +142,7 @@ class Plan:
             self._forget(admitted.erase)
         if admitted.once is not None:
             key, digest = admitted.once
-            used = self._used[key] = (key, digest, first, len(placed))
-            self.once_rows.append(used)
+            self.used[key] = (key, digest, first, len(placed))
         return Planned(first, len(placed))
 
     def _forget(self, records: Iterable[bytes]) -> None:

@@ -84,7 +84,7 @@ def complete(accepted: Accepted, note: bytes) -> Appended:
     end = b"\n" + note
     if len(accepted.paths) == 1:
         entry = accepted.entries[0]
-        receipt = b"%s%s%s" % (receipt_head(entry.entry, entry.index), accepted.paths[0], end)
+        receipt = receipt_head(entry.entry, entry.index) + accepted.paths[0] + end
         return Appended(accepted.entries, accepted.size, (receipt,), False)
     receipts = [
         receipt_head(entry.entry, entry.index) + path + end

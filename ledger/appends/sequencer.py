@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, bindparam, literal_column, select
+from sqlalchemy import Column, Connection, bindparam, literal_column, select
 from sqlalchemy.exc import DBAPIError
 
 from ledger.appends.admission import Admitted
+from ledger.appends.freshness import Fresh
 from ledger.appends.identity import Identity
 from ledger.appends.planning import Known, Plan, Planned
 from ledger.appends.receipts import batch_paths
@@ -18,7 +19,7 @@ from ledger.canonical import format_time
 from ledger.errors import AppendRefused, LedgerDamaged, LedgerUnavailable
 from ledger.log import schema
 from ledger.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from ledger.log.databases import Database, upsert_clause
+from ledger.log.databases import Done, Writes, upsert_clause
 from ledger.log.remembered import require_prefix
 from ledger.log.store import Head, Store, lock_head, read_tile
 from ledger.log.tiles import ExpandedTile, TileTree
@@ -37,52 +38,32 @@ _ADVANCE = (
 )
 _ADVANCE_PUBLISHED = _ADVANCE.values(published=bindparam("published"), note=bindparam("note"))
 _RECORDS = upsert_clause(schema.record)
-_INNER = "ON CONFLICT DO NOTHING"
-"""There is no conflict; it keeps the few rows out of COPY, which cannot stand among other statements."""
 
-Outcome = Accepted | Replay | AppendRefused
-"""What became of one submission of a batch; a replay's answer is made afterwards, from what is committed."""
+_Decided = Planned | Replay | AppendRefused
+Told = TypeVar("Told")
+"""What is told of a submission that was accepted."""
 
 
-class Committed(NamedTuple):
-    """A batch that is durable: an outcome for each submission, and its checkpoint if it was signed with it."""
+class Committed(NamedTuple, Generic[Told]):
+    """A batch that is durable: an outcome for each submission, and its checkpoint if it was signed with it.
 
-    outcomes: list[Outcome]
+    The answer to a replay is made afterwards, from what is committed.
+    """
+
+    outcomes: list[Told | Replay | AppendRefused]
     note: bytes
 
 
-class _Marks(NamedTuple):
-    """The greatest record id and the greatest idempotency key in the store: what is greater need not be looked up.
-
-    Both begin with their time, so that of what is new hardly anything is smaller.
-    """
-
-    record: bytes
-    key: bytes
-
-    def after(self, plan: Plan) -> _Marks:
-        """Tell the marks once a plan is committed."""
-        record = max(plan.rows, default=b"")
-        key = max([row[0] for row in plan.once_rows], default=b"")
-        return _Marks(max(self.record, record), max(self.key, key))
+def _read_greatest(connection: Connection, column: Column[bytes]) -> bytes:
+    return bytes(connection.execute(select(column).order_by(column.desc()).limit(1)).scalar() or b"")
 
 
-_NO_MARKS = _Marks(b"", b"")
-
-
-def _read_marks(connection: Connection) -> _Marks:
-    greatest = [
-        connection.execute(select(column).order_by(column.desc()).limit(1)).scalar()
-        for column in (schema.record.c.record, schema.idempotency.c.key)
-    ]
-    return _Marks(*[bytes(value or b"") for value in greatest])
-
-
-class Sequencer:
+class Sequencer(Generic[Told]):
     """Commits batches. Belongs to one thread; memory is trusted only as far as the head row agrees with it.
 
     With `inline`, the checkpoint of each batch is signed and published in the batch's own transaction, so that the
-    first durable answer already carries its receipt; without, a publisher signs later.
+    first durable answer already carries its receipt; without, a publisher signs later. `tell` makes of a submission
+    that was accepted, and that checkpoint, what its caller is told; nobody is told before the batch is durable.
     """
 
     def __init__(
@@ -91,6 +72,7 @@ class Sequencer:
         identity: Identity,
         now: Callable[[], datetime],
         keep_tiles: Callable[[dict[tuple[int, int], ExpandedTile]], None],
+        tell: Callable[[Accepted, bytes], Told],
         *,
         inline: bool = True,
     ) -> None:
@@ -98,13 +80,14 @@ class Sequencer:
         self._identity = identity
         self._now = now
         self._keep_tiles = keep_tiles
+        self._tell = tell
         self._inline = inline
         self._tree: TileTree | None = None
         self._root = b""
-        self._marks = _NO_MARKS
+        self._records = self._keys = Fresh(b"")
         self._newest: Checkpoint | None = None
 
-    def commit(self, batch: Sequence[Admitted]) -> Committed:
+    def commit(self, batch: Sequence[Admitted]) -> Committed[Told]:
         """Append what the rules accept of a batch; one outcome for each submission, in order.
 
         Raises:
@@ -124,28 +107,28 @@ class Sequencer:
                 raise
         raise LedgerUnavailable("the batch could not be committed")
 
-    def _commit_once(self, batch: Sequence[Admitted]) -> Committed:
-        paths: list[bytes] = []
-        note = None
+    def _commit_once(self, batch: Sequence[Admitted]) -> Committed[Told]:
         with self._store.writing() as connection:
             head = lock_head(self._store.database, connection)
             tree = self._tree_at(connection, head)
-            plan = Plan(_known(self._store.database, connection, head.size, batch, self._marks))
+            plan = Plan(self._known(connection, head.size, batch))
             decided = [_decide(plan, admitted) for admitted in batch]
             if plan.entries:
-                note = self._extend(connection, tree, head, plan)
-                if note is not None:
-                    paths = batch_paths(tree, self._root, [entry.leaf_hash for entry in plan.entries])
-        self._marks = self._marks.after(plan)
+                committed = self._write(connection, tree, head, plan, decided)
+            else:
+                committed = self._conclude(plan, decided, None, [])
+        self._records.stored(plan.rows)
+        self._keys.stored(plan.used)
         self._newest = Checkpoint(origin=self._identity.origin, size=tree.size, root=self._root)
         self._keep_tiles(tree.settle())
-        return Committed([_conclude(made, plan, paths) for made in decided], note or b"")
+        return committed
 
     def _tree_at(self, connection: Connection, head: Head) -> TileTree:
         tree = self._tree
         if tree is None or tree.size != head.size:
             tree = load_tree(connection, head, self._identity)
-            self._marks = _read_marks(connection)
+            self._records = Fresh(_read_greatest(connection, schema.record.c.record))
+            self._keys = Fresh(_read_greatest(connection, schema.idempotency.c.key))
             if self._newest is not None:  # a fail-over may have lost what this process has given receipts for
                 require_prefix(self._newest, "this process", head.size, head.root, tree.node)
         elif self._root != head.root:
@@ -155,48 +138,97 @@ class Sequencer:
         self._tree, self._root = tree, head.root
         return tree
 
-    def _extend(self, connection: Connection, tree: TileTree, head: Head, plan: Plan) -> bytes | None:
-        tree.extend([entry.leaf_hash for entry in plan.entries])
-        self._root = tree.root()
-        return self._write(connection, tree, head, plan)
+    def _known(self, connection: Connection, size: int, batch: Sequence[Admitted]) -> Known:
+        """Read what the rules need of what a batch is about."""
+        database = self._store.database
+        records = self._records.old({draft.record for one in batch for draft in one.drafts})
+        once = self._keys.old({one.once[0] for one in batch if one.once is not None})
+        keys: set[bytes] = set()
+        for admitted in batch:
+            if admitted.erase or admitted.claim_keys:
+                records.update(admitted.erase)
+                keys.update([key for key, _ in admitted.claim_keys])
+        known = Known(size=size)
+        if records:
+            rows = database.select_many(connection, schema.record, "record", list(records))
+            known.rows = {row.record: row for row in map(stored_row, rows)}
+        if known.rows:
+            found = known.rows.values()
+            newest = {row.last_idx: row.record for row in found}
+            entries = database.select_many(connection, schema.entry, "idx", list(newest))
+            known.hashes = {newest[idx]: hash_leaf(bytes(leaf)) for idx, _, leaf in entries}
+            if len(known.hashes) != len(known.rows):
+                raise LedgerDamaged("the newest entry of a record is missing")
+        if once:
+            known.replays = read_replays(database.select_many(connection, schema.idempotency, "key", list(once)))
+        if keys:
+            claims = database.select_many(connection, schema.uniqueness, "key", list(keys))
+            known.claims = {bytes(key): bytes(record) for key, record in claims}
+        return known
 
-    def _write(self, connection: Connection, tree: TileTree, head: Head, plan: Plan) -> bytes | None:
-        insert = self._store.database.insert_many
-        insert(connection, schema.entry, plan.entry_rows)
-        new = [row for row in plan.rows.values() if row.first_idx >= plan.first]
-        changed = [row for row in plan.rows.values() if row.first_idx < plan.first]
-        plain = [row[:_PLAIN] for row in new if row[_PLAIN:] == NO_FACTS]
-        if len(plain) < len(new):
-            insert(connection, schema.record, [row for row in new if row[_PLAIN:] != NO_FACTS])
-        insert(connection, schema.record, plain)
-        insert(connection, schema.vault_key, plan.key_rows)
-        insert(connection, schema.vault_document, plan.document_rows)
-        insert(connection, schema.idempotency, plan.once_rows)
+    def _write(
+        self, connection: Connection, tree: TileTree, head: Head, plan: Plan, decided: Sequence[_Decided]
+    ) -> Committed[Told]:
+        """Write a plan, and the tree as it becomes; returns what is told of it once it is committed.
+
+        The database is at work while the next statement, and at last proofs and receipts, are made.
+        """
+        with self._store.database.writing(connection) as writes:
+            _insert(writes, plan)
+            hashes = [entry.leaf_hash for entry in plan.entries]
+            tree.extend(hashes)
+            self._root = tree.root()
+            note, advanced = self._advance(writes, tree, head)
+            paths = [] if note is None else batch_paths(tree, self._root, hashes)
+            committed = self._conclude(plan, decided, note, paths)
+        if advanced.rowcount != 1:
+            raise LedgerDamaged("the head moved while it was locked")
         if plan.claims:
             _write_claims(connection, plan)
         if plan.erase:
             erase_documents(connection, plan.erase, format_time(self._now()))
-        tiles = tree.pending()
-        with self._store.database.together(connection):
-            insert(connection, schema.record, changed, _RECORDS)
-            insert(connection, schema.tile, [(t.level, t.n, t.width, t.data) for t in tiles], _TILES)
-            insert(connection, schema.tile_inner, [(t.level, t.n, t.inner) for t in tiles if t.inner], _INNER)
-            note, advanced = self._advance(connection, head, tree.size)
-        if advanced.rowcount != 1:
-            raise LedgerDamaged("the head moved while it was locked")
-        return note
+        return committed
 
-    def _advance(self, connection: Connection, head: Head, size: int) -> tuple[bytes | None, Any]:
+    def _conclude(
+        self, plan: Plan, decided: Sequence[_Decided], note: bytes | None, paths: Sequence[bytes]
+    ) -> Committed[Told]:
+        entries, size, tell, note = plan.entries, plan.size if paths else 0, self._tell, note or b""
+        outcomes: list[Told | Replay | AppendRefused] = []
+        for made in decided:
+            if isinstance(made, Planned):
+                start = made.first - plan.first
+                end = start + made.entries
+                outcomes.append(tell(Accepted(tuple(entries[start:end]), size, tuple(paths[start:end])), note))
+            else:
+                outcomes.append(made)
+        return Committed(outcomes, note)
+
+    def _advance(self, writes: Writes, tree: TileTree, head: Head) -> tuple[bytes | None, Done]:
+        size, tiles = tree.size, tree.pending()
+        writes.insert(schema.tile, [(t.level, t.n, t.width, t.data) for t in tiles], _TILES)
+        writes.insert(schema.tile_inner, [(t.level, t.n, t.inner) for t in tiles if t.inner])
         values: dict[str, object] = {"old_size": head.size, "size": size, "root": self._root}
         note = None
         if self._inline:
             checkpoint = Checkpoint(origin=self._identity.origin, size=size, root=self._root)
             note = sign_checkpoint(checkpoint, self._identity.signers)
-            signed = (size, self._root, note, format_time(self._now()))
-            self._store.database.insert_many(connection, schema.checkpoint, [signed])
+            writes.insert(schema.checkpoint, [(size, self._root, note, format_time(self._now()))])
             values |= {"published": size, "note": note}
-        statement = _ADVANCE if note is None else _ADVANCE_PUBLISHED
-        return note, self._store.database.run(connection, statement, values)
+        return note, writes.run(_ADVANCE if note is None else _ADVANCE_PUBLISHED, values)
+
+
+def _insert(writes: Writes, plan: Plan) -> None:
+    insert, rows = writes.insert, plan.rows.values()
+    insert(schema.entry, plan.entry_rows)
+    new = [row for row in rows if row.first_idx >= plan.first]
+    plain = [row[:_PLAIN] for row in new if row[_PLAIN:] == NO_FACTS]
+    insert(schema.record, plain)
+    if len(plain) < len(rows):
+        insert(schema.record, [row for row in new if row[_PLAIN:] != NO_FACTS])
+        insert(schema.record, [row for row in rows if row.first_idx < plan.first], _RECORDS)
+    insert(schema.vault_key, plan.key_rows)
+    insert(schema.vault_document, plan.document_rows)
+    insert(schema.idempotency, list(plan.used.values()))
 
 
 def load_tree(connection: Connection, head: Head, identity: Identity) -> TileTree:
@@ -218,52 +250,16 @@ def load_tree(connection: Connection, head: Head, identity: Identity) -> TileTre
     return tree
 
 
-def _known(database: Database, connection: Connection, size: int, batch: Sequence[Admitted], marks: _Marks) -> Known:
-    highest, newest_key = marks
-    records = {draft.record for admitted in batch for draft in admitted.drafts if draft.record <= highest}
-    once = [one.once[0] for one in batch if one.once is not None and one.once[0] <= newest_key]
-    keys: set[bytes] = set()
-    for admitted in batch:
-        if admitted.erase or admitted.claim_keys:
-            records.update(admitted.erase)
-            keys.update([key for key, _ in admitted.claim_keys])
-    known = Known(size=size)
-    if records:
-        rows = database.select_many(connection, schema.record, "record", list(records))
-        known.rows = {row.record: row for row in map(stored_row, rows)}
-    if known.rows:
-        found = known.rows.values()
-        newest = {row.last_idx: row.record for row in found}
-        entries = database.select_many(connection, schema.entry, "idx", list(newest))
-        known.hashes = {newest[idx]: hash_leaf(bytes(leaf)) for idx, _, leaf in entries}
-        if len(known.hashes) != len(known.rows):
-            raise LedgerDamaged("the newest entry of a record is missing")
-    if once:
-        known.replays = read_replays(database.select_many(connection, schema.idempotency, "key", once))
-    if keys:
-        claims = database.select_many(connection, schema.uniqueness, "key", list(keys))
-        known.claims = {bytes(key): bytes(record) for key, record in claims}
-    return known
-
-
 def read_replays(rows: Iterable[Sequence[Any]]) -> dict[bytes, Replay]:
     """Take rows of the table `idempotency` as what each key was used for."""
     return {bytes(key): Replay(bytes(digest), first, count) for key, digest, first, count in rows}
 
 
-def _decide(plan: Plan, admitted: Admitted) -> Planned | Replay | AppendRefused:
+def _decide(plan: Plan, admitted: Admitted) -> _Decided:
     try:
         return plan.add(admitted)
     except AppendRefused as refusal:
         return refusal
-
-
-def _conclude(made: Planned | Replay | AppendRefused, plan: Plan, paths: list[bytes]) -> Outcome:
-    if not isinstance(made, Planned):
-        return made
-    start = made.first - plan.first
-    end = start + made.entries
-    return Accepted(tuple(plan.entries[start:end]), plan.size if paths else 0, tuple(paths[start:end]))
 
 
 def _write_claims(connection: Connection, plan: Plan) -> None:

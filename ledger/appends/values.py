@@ -1,5 +1,6 @@
-"""What callers hand in and get back. What is made for each append is a tuple or not frozen: a frozen dataclass
-costs three times as much to make."""
+"""What callers hand in and get back. What is made for each append is a `Struct`, which costs a quarter of a tuple with
+names and an eighth of a frozen dataclass to make, or a tuple. Such a value cannot be part of a cycle, and is not looked
+at when garbage is searched for."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from ledger.canonical import Json
 
@@ -72,8 +75,7 @@ class Level(enum.Enum):
     """The checkpoint of the receipt also carries the cosignatures that the witness policy asks for."""
 
 
-@dataclass(slots=True)
-class Sequenced:
+class Sequenced(Struct, frozen=True, gc=False):
     """An entry in its place."""
 
     index: int
@@ -81,7 +83,7 @@ class Sequenced:
     leaf_hash: bytes
 
 
-class Appended(NamedTuple):
+class Appended(Struct, frozen=True, gc=False):
     """What a submission became: durable entries, and one receipt each against the checkpoint of `size`.
 
     `receipts` is empty and `size` 0 if no checkpoint covers the entries yet and the caller did not wait for one.
@@ -94,7 +96,7 @@ class Appended(NamedTuple):
     """True if the same submission was appended before, and this is its first answer again, byte for byte."""
 
 
-class Accepted(NamedTuple):
+class Accepted(Struct, frozen=True, gc=False):
     """What the sequencer made of a submission: its entries, and their proofs against the checkpoint of the batch.
 
     `paths` are the proof lines of the receipts; empty, and `size` 0, if the batch was not signed with its commit.

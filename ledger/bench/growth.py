@@ -70,18 +70,15 @@ def tiles_only(home: Path, size: int, progress: Progress) -> str:
     store.start_writing()
     source = random.Random(size)  # noqa: S311  leaf hashes for a benchmark
     tree = TileTree(0, lambda level, n: b"")
-    insert = store.database.insert_many
     step = 1 << 16
     for start in range(0, size, step):
         count = min(step, size - start)
         data = source.randbytes(32 * count)
         tree.extend([data[at : at + 32] for at in range(0, len(data), 32)])
-        with store.writing() as connection:
+        with store.writing() as connection, store.database.writing(connection) as writes:
             tiles = tree.pending()
-            insert(
-                connection, schema.tile, [(t.level, t.n, t.width, t.data) for t in tiles], upsert_clause(schema.tile)
-            )
-            insert(connection, schema.tile_inner, [(t.level, t.n, t.inner) for t in tiles if t.inner])
+            writes.insert(schema.tile, [(t.level, t.n, t.width, t.data) for t in tiles], upsert_clause(schema.tile))
+            writes.insert(schema.tile_inner, [(t.level, t.n, t.inner) for t in tiles if t.inner])
             if start + count == size:
                 connection.execute(schema.head.update().values(size=size, root=tree.root()))
         tree.settle()

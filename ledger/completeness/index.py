@@ -56,7 +56,8 @@ class StoredPages:
 
     def save(self, pages: Mapping[bytes, bytes]) -> None:
         """Write pages."""
-        self._database.insert_many(self._connection, schema.index_page, list(pages.items()), _PAGES)
+        with self._database.writing(self._connection) as writes:
+            writes.insert(schema.index_page, list(pages.items()), _PAGES)
 
 
 class RecordIndex:
@@ -112,7 +113,8 @@ class RecordIndex:
 
     def _step(self, connection: Connection, target: int) -> IndexState:
         database, table = self._store.database, schema.index_state
-        database.insert_many(connection, table, [(1, 0, EMPTY)], _ROWS)
+        with database.writing(connection) as writes:
+            writes.insert(table, [(1, 0, EMPTY)], _ROWS)
         state = _require(read_state(connection, lock=True))
         if state.size < target:
             end = min(target, state.size + self._chunk)
@@ -125,7 +127,8 @@ class RecordIndex:
 
     def _keep_root(self, connection: Connection, state: IndexState) -> None:
         table = schema.index_root
-        self._store.database.insert_many(connection, table, [(state.size, state.root)], _ROWS)
+        with self._store.database.writing(connection) as writes:
+            writes.insert(table, [(state.size, state.root)], _ROWS)
         kept = connection.execute(select(table.c.root).where(table.c.size == state.size)).scalar_one()
         if bytes(kept) != state.root:
             raise LedgerDamaged(f"the index of size {state.size} had another root before")

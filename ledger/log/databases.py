@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from sqlalchemy import ClauseElement, Connection, Dialect, Engine, Table, create_engine, event
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
@@ -22,10 +21,36 @@ from ledger.errors import LedgerLocked, StoreMissing
 Row = Sequence[object]
 _MAPPED = 1 << 40
 """Bytes of an SQLite file that readers map into memory, as far as SQLite allows: a page is then no system call."""
-_FEW = 4
-"""Rows up to which COPY takes longer than INSERT."""
 _WIDTHS = (256, 64, 16, 4, 1)
 """Rows or values a statement; 256 rows of the widest table stay below SQLite's 32,766 variables."""
+
+
+class Done(Protocol):
+    """What became of a statement; known when the block it was run in has ended."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows it changed."""
+        ...
+
+    def fetchone(self) -> Any:
+        """Return the first row of its answer, or None."""
+        ...
+
+
+class Writes(Protocol):
+    """Writes in the transaction of one connection."""
+
+    def insert(self, table: Table, rows: Sequence[Row], conflict: str = "") -> None:
+        """Insert rows; `conflict` is an ON CONFLICT clause.
+
+        The rows hold all columns in order, or all the same number of leading columns, the others being null.
+        """
+        ...
+
+    def run(self, statement: ClauseElement, values: Mapping[str, object]) -> Done:
+        """Run a statement; it must be one object for the life of the process, for it is compiled once."""
+        ...
 
 
 class Database(Protocol):
@@ -61,13 +86,6 @@ class Database(Protocol):
         """What the driver raises when it is used without SQLAlchemy between."""
         ...
 
-    def insert_many(self, connection: Connection, table: Table, rows: Sequence[Row], conflict: str = "") -> None:
-        """Insert rows through the driver; `conflict` is an ON CONFLICT clause.
-
-        The rows hold all columns in order, or all the same number of leading columns, the others being null.
-        """
-        ...
-
     def select_many(self, connection: Connection, table: Table, key: str, values: Sequence[object]) -> list[Any]:
         """Select the rows (all columns, in order) whose column `key` has one of the values, through the driver."""
         ...
@@ -77,7 +95,7 @@ class Database(Protocol):
         ...
 
     def run(self, connection: Connection, statement: ClauseElement, values: Mapping[str, object]) -> Any:
-        """Run a statement that is used for every batch through the driver; returns its cursor.
+        """Run a question that is asked again and again through the driver; returns its cursor.
 
         The statement is compiled once and must be one object for the life of the process.
         """
@@ -95,20 +113,16 @@ class Database(Protocol):
         """End it; tells whether the connection is good for another, or else was given back."""
         ...
 
-    def together(self, connection: Connection) -> AbstractContextManager[object]:
-        """Send what is written inside the block to the database at once, as far as it can; for a few rows only."""
+    def writing(self, connection: Connection) -> AbstractContextManager[Writes]:
+        """Lend what writes through the driver, without waiting for each statement where there is a way to wait for.
+
+        What went wrong is raised at the end of the block at the latest.
+        """
         ...
 
     def is_transient(self, failure: BaseException) -> bool:
         """Tell whether the same transaction may succeed if it is simply tried again."""
         ...
-
-
-@cache
-def _insert_text(table: Table, columns: int, conflict: str) -> str:
-    names = ", ".join(f'"{c.name}"' for c in list(table.columns)[:columns])
-    marks = ", ".join(["%b"] * columns)
-    return f'INSERT INTO "{table.name}" ({names}) VALUES ({marks}) {conflict}'  # noqa: S608  only names of our schema
 
 
 def upsert_clause(table: Table) -> str:
@@ -171,6 +185,31 @@ def select_by_key(connection: Connection, table: Table, key: str, values: Sequen
         some += [some[-1]] * (width - len(some))
         found += driver.execute(_select_text(table, key, f"IN ({','.join('?' * width)})"), some).fetchall()
     return found
+
+
+class _SqliteWrites:
+    def __init__(self, connection: Connection) -> None:
+        self._driver: Any = connection.connection.driver_connection
+        self._dialect = connection.dialect
+
+    def insert(self, table: Table, rows: Sequence[Row], conflict: str = "") -> None:
+        """Insert with many rows a statement.
+
+        The driver gives up the interpreter lock at every step, and wins it back late while other threads compute:
+        one step for 256 rows is several times faster than 256 steps then.
+        """
+        if not rows:
+            return
+        columns = len(rows[0])
+        for start, width in _chunks(len(rows)):
+            values = tuple(chain.from_iterable(rows[start : start + width]))
+            self._driver.execute(_many_values_text(table, columns, width, conflict), values)
+
+    def run(self, statement: ClauseElement, values: Mapping[str, object]) -> Done:
+        """Run a compiled statement with positional values."""
+        text, order = _compiled(statement, self._dialect)
+        done: Done = self._driver.execute(text, [values[name] for name in order])
+        return done
 
 
 class SqliteDatabase:
@@ -237,20 +276,6 @@ class SqliteDatabase:
         """`sqlite3.Error`."""
         return sqlite3.Error
 
-    def insert_many(self, connection: Connection, table: Table, rows: Sequence[Row], conflict: str = "") -> None:
-        """Insert with many rows a statement.
-
-        The driver gives up the interpreter lock at every step, and wins it back late while other threads compute:
-        one step for 256 rows is several times faster than 256 steps then.
-        """
-        if not rows:
-            return
-        driver: Any = connection.connection.driver_connection
-        columns = len(rows[0])
-        for start, width in _chunks(len(rows)):
-            values = tuple(chain.from_iterable(rows[start : start + width]))
-            driver.execute(_many_values_text(table, columns, width, conflict), values)
-
     def select_many(self, connection: Connection, table: Table, key: str, values: Sequence[object]) -> list[Any]:
         """Select with lists of a few lengths."""
         return select_by_key(connection, table, key, values)
@@ -280,9 +305,9 @@ class SqliteDatabase:
             connection.rollback()
         return True
 
-    def together(self, connection: Connection) -> AbstractContextManager[object]:
-        """Do nothing: there is no way between."""
-        return nullcontext()
+    def writing(self, connection: Connection) -> AbstractContextManager[Writes]:
+        """Write at once: there is no way between."""
+        return nullcontext(_SqliteWrites(connection))
 
     def is_transient(self, failure: BaseException) -> bool:
         """Never: with one writer a busy file is a fault to be told, not to be waited for again."""
@@ -373,21 +398,6 @@ class PostgresDatabase:
 
         return psycopg.Error
 
-    def insert_many(self, connection: Connection, table: Table, rows: Sequence[Row], conflict: str = "") -> None:
-        """Insert with COPY, or with the driver's pipelined executemany where rows may exist or are few."""
-        if not rows:
-            return
-        driver: Any = connection.connection.driver_connection
-        with driver.cursor() as cursor:
-            if conflict or len(rows) <= _FEW:
-                cursor.executemany(_insert_text(table, len(rows[0]), conflict), [tuple(row) for row in rows])
-                return
-            columns = len(rows[0])
-            with cursor.copy(_copy_text(table, columns)) as copy:
-                copy.set_types(_copy_types(table)[:columns])
-                for row in rows:
-                    copy.write_row(row)
-
     def select_many(self, connection: Connection, table: Table, key: str, values: Sequence[object]) -> list[Any]:
         """Select with one array."""
         return select_by_key(connection, table, key, values)
@@ -412,11 +422,14 @@ class PostgresDatabase:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         _plan_by_key(connection.connection.driver_connection)
 
-    def together(self, connection: Connection) -> AbstractContextManager[object]:
-        """Send statements without waiting for each; COPY cannot stand between them."""
+    @contextmanager
+    def writing(self, connection: Connection) -> Iterator[Writes]:
+        """Send statements one after the other, and wait for all of them at the end."""
+        from ledger.log.pipeline import Pipeline, PipelinedWrites
+
         driver: Any = connection.connection.driver_connection
-        pipeline: AbstractContextManager[object] = driver.pipeline()
-        return pipeline
+        with Pipeline(driver, connection.info.setdefault("prepared", {})) as pipeline:
+            yield PipelinedWrites(pipeline)
 
     def is_transient(self, failure: BaseException) -> bool:
         """Tell serialisation failures (40001) and deadlocks (40P01)."""
@@ -445,19 +458,6 @@ def _commit_durably(driver: Any) -> None:
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
     )
     driver.commit()
-
-
-@cache
-def _copy_text(table: Table, columns: int) -> str:
-    names = ", ".join(f'"{c.name}"' for c in list(table.columns)[:columns])
-    return f'COPY "{table.name}" ({names}) FROM STDIN (FORMAT BINARY)'
-
-
-@cache
-def _copy_types(table: Table) -> list[str]:
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    names = {"BIGINT": "int8", "INTEGER": "int4", "SMALLINT": "int2", "BYTEA": "bytea", "TEXT": "text"}
-    return [names[c.type.compile(dialect=dialect).split()[0]] for c in table.columns]
 
 
 def database_at(url: str) -> Database:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +20,7 @@ from ledger.errors import NoteError, WrongKey
 
 _MOST_SIGNATURES = 64
 _LONGEST_NOTE = 1 << 20
+_CONTROL = re.compile("[\x00-\x09\x0b-\x1f]")
 _LINE_START = "\u2014 "
 
 
@@ -123,7 +125,7 @@ def sign_note(text: str, signers: Sequence[Signer]) -> bytes:
     Raises:
         NoteError: the text cannot be that of a note, or a key cannot sign it.
     """
-    if not text.endswith("\n") or any(c < " " and c != "\n" for c in text):
+    if not text.endswith("\n") or _CONTROL.search(text) is not None:
         raise NoteError("a note's text ends in a newline and holds no other control character")
     message = text.encode()
     return join_note(text, [format_line(s.name, s.key_id, s.sign(message)) for s in signers])
@@ -193,7 +195,7 @@ def split_note(note: bytes) -> tuple[str, list[str]]:
         whole = note.decode("utf-8")
     except UnicodeDecodeError:
         raise NoteError("the note is not UTF-8") from None
-    if any(c < " " and c != "\n" for c in whole):
+    if _CONTROL.search(whole) is not None:
         raise NoteError("the note holds a control character")
     body, gap, tail = whole.rpartition("\n\n")
     if not gap or not tail.endswith("\n"):

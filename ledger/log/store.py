@@ -206,7 +206,9 @@ def lock_head(database: Database, connection: Connection) -> Head:
     Raises:
         LedgerDamaged: there is none.
     """
-    return _head(database.run(connection, _HEAD_LOCKED, {}).fetchone())
+    with database.writing(connection) as writes:
+        locked = writes.run(_HEAD_LOCKED, {})
+    return _head(locked.fetchone())
 
 
 def _head(row: Any) -> Head:

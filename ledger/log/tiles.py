@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256 as _sha256
 
 from ledger.errors import LedgerDamaged
-from ledger.merkle import NodeReader, RangeReader, prove_inclusion, subtree_root, tree_root
+from ledger.merkle import EMPTY_ROOT, NodeReader, RangeReader, hash_children, prove_inclusion, subtree_root, tree_root
 
 WIDTH = 256
 HEIGHT = 8
@@ -219,8 +219,17 @@ class TileTree:
         return filled.rows[row][position]
 
     def root(self) -> bytes:
-        """Return the root of the tree as it is now."""
-        return tree_root(self.size, self.node)
+        """Return the root of the tree as it is now.
+
+        A row of odd length ends in a complete subtree that is not part of a greater one yet; these, from the right to
+        the left, are all of the tree.
+        """
+        root = None
+        for tile in self._edge:
+            for row in tile.rows[:HEIGHT]:
+                if len(row) & 1:
+                    root = row[-1] if root is None else hash_children(row[-1], root)
+        return EMPTY_ROOT if root is None else root
 
     def root_at(self, size: int) -> bytes:
         """Return the root of the tree when it had `size` leaves."""

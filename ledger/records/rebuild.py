@@ -74,7 +74,8 @@ def _fold_page(database: Database, connection: Connection, page: list[_Read]) ->
             raise LedgerDamaged(f"entry {read.idx} does not continue the chain of its record")
         row = _follow(row, read)
         rows[row.record], hashes[row.record] = forget(row) if read.erased else row, read.leaf_hash
-    database.insert_many(connection, schema.record, list(rows.values()), _RECORDS)
+    with database.writing(connection) as writes:
+        writes.insert(schema.record, list(rows.values()), _RECORDS)
     return len(rows) - before
 
 

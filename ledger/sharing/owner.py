@@ -25,6 +25,7 @@ from ledger.appends.admission import Admitted
 from ledger.appends.identity import Identity
 from ledger.appends.publishing import Publisher, Publishing, Signing, transactions
 from ledger.appends.sequencer import Committed, Sequencer, load_tree
+from ledger.appends.values import Accepted
 from ledger.errors import LedgerClosed, LedgerDamaged, LedgerError, LedgerOverloaded, LedgerUnavailable
 from ledger.log.reader import LogReader
 from ledger.log.remembered import Remembered
@@ -59,7 +60,7 @@ class Owner:
     """Serves one sequencer on a unix socket; `serve` belongs to one thread, `run` and `stop` may be called from any."""
 
     def __init__(
-        self, commit: Callable[[Sequence[Admitted]], Committed], path: Path, origin: str, capacity: int = 4096
+        self, commit: Callable[[Sequence[Admitted]], Committed[Accepted]], path: Path, origin: str, capacity: int = 4096
     ) -> None:
         self._commit = commit
         self._path = path
@@ -290,7 +291,7 @@ def open_owner(
         if seen is not None:
             seen.require(store, identity.verifiers, identity.origin)
         inline = publishing.signing is Signing.INLINE
-        sequencer = Sequencer(store, identity, now, lambda filled: None, inline=inline)
+        sequencer = Sequencer(store, identity, now, lambda filled: None, _as_accepted, inline=inline)
         owner = Owner(sequencer.commit, path, identity.origin, capacity)
         if publishing.needs_publisher:
             reader = LogReader(store, TileCache())
@@ -304,6 +305,11 @@ def open_owner(
         if publisher is not None:
             publisher.close()
         store.close()
+
+
+def _as_accepted(accepted: Accepted, _note: bytes) -> Accepted:
+    """Leave receipts to who is told, who is sent the note once for all of a batch."""
+    return accepted
 
 
 def _ignore(_told: object) -> None:

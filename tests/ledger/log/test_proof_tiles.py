@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ledger.errors import ProofError
 from ledger.log.tiles import EdgeRoots, ExpandedTile, PackedTile, TileTree, locate, prove_in_tiles
-from ledger.merkle import prove_inclusion
+from ledger.merkle import prove_inclusion, tree_root
 
 LARGEST = 66_000
 SIZES = st.integers(1, LARGEST) | st.sampled_from([1, 255, 256, 257, 512, 65535, 65536, 65537])
@@ -56,3 +56,14 @@ def test_a_proof_from_tiles_is_the_proof_from_nodes(size: int, pick: int) -> Non
 def test_a_leaf_that_the_tree_does_not_have_is_not_proved(index: int, size: int) -> None:
     with pytest.raises(ProofError):
         prove_in_tiles(index, size, STORED.load, STORED.node)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(0, 700), max_size=4))
+@example([256])
+@example([65536, 255])
+def test_the_root_of_a_growing_tree_is_that_of_its_nodes(steps: list[int]) -> None:
+    tree, leaves = TileTree(0, lambda level, n: b""), [STORED.node(0, n) for n in range(LARGEST)]
+    for step in steps:
+        tree.extend(leaves[tree.size : tree.size + step])
+        assert tree.root() == tree_root(tree.size, STORED.node)

@@ -1,0 +1,45 @@
+"""Checks on threads: each caller hears of its own, and nothing is left waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from ledger.appends.checks import Checks
+
+
+class BadError(Exception):
+    """What one check found."""
+
+
+@pytest.mark.parametrize("count", [1, 2, 63, 500])
+def test_every_caller_is_told_what_its_own_check_found(count: int) -> None:
+    checks = Checks(threads=2)
+
+    def check(number: int) -> None:
+        if number % 7 == 3:
+            raise BadError(str(number))
+
+    async def ask() -> list[BaseException | None]:
+        return await asyncio.gather(*(checks.run(lambda n=n: check(n)) for n in range(count)), return_exceptions=True)
+
+    found = asyncio.run(ask())
+    checks.close()
+    assert [str(one) if isinstance(one, BadError) else one for one in found] == [
+        str(n) if n % 7 == 3 else None for n in range(count)
+    ]
+
+
+def test_a_thread_goes_on_with_what_it_has_at_hand_while_the_loop_is_at_other_work() -> None:
+    checks, done = Checks(threads=1), threading.Semaphore(0)
+
+    async def ask() -> None:
+        futures = [checks.run(done.release) for _ in range(2)]
+        await asyncio.sleep(0)  # both are handed out, in two batches
+        assert all(done.acquire(timeout=10) for _ in futures)  # and the loop stands still
+        await asyncio.gather(*futures)
+
+    asyncio.run(ask())
+    checks.close()
