@@ -14,7 +14,6 @@ from typing import TypeVar
 import structlog
 
 from gateway.errors import TimestampUnavailable
-from gateway.signatures.batches import Batches
 from gateway.signatures.chain import Chain
 from gateway.signatures.evidence import (
     HANDWRITING,
@@ -31,6 +30,7 @@ from gateway.signatures.statuses import StatusSources
 from gateway.signatures.verification import Act, Trust, Verified, verify_act
 from ledger.anchors.authority import Stamp, TimestampAuthority
 from ledger.canonical import Json, format_time
+from ledger.checks import Checks
 from ledger.errors import AnchorError, AnchorUnavailable
 
 _log = structlog.get_logger()
@@ -70,7 +70,7 @@ class Signatures:
         self._revocation = revocation or RevocationSettings()
         self._timestamps = timestamps
         self._timestamps_required = timestamps_required
-        self._batches = Batches()
+        self._checks = Checks()
         self._outside = ThreadPoolExecutor(_READERS, thread_name_prefix="statuses")
         self._known: Revocations | None = None
         self._read_at: datetime | None = None
@@ -88,14 +88,14 @@ class Signatures:
         """
         key = await self._staff_keys(evidence.staff_key) if isinstance(evidence, WitnessedEvidence) else None
         act = Act(document=document, evidence=evidence, signatory=signatory, clerk=clerk, staff_key=key)
-        verified = await self._batches.run(lambda: verify_act(act, self._trust, at=at))
+        verified = await self._checks.run(lambda: verify_act(act, self._trust, at=at))
         proofs = await self._not_revoked(verified.chain, at) if verified.chain else ()
         stamp = await self._stamp(verified.signature)
         return Accepted(groups=_kept(document, verified, proofs, stamp, at))
 
     def close(self) -> None:
         """End the threads."""
-        self._batches.close()
+        self._checks.close()
         self._outside.shutdown(wait=True, cancel_futures=True)
 
     async def _not_revoked(self, chain: Chain, at: datetime) -> tuple[Proof, ...]:
@@ -103,12 +103,12 @@ class Signatures:
         if rule is RevocationRule.OFF:
             return ()
         known = await self._revocations(at)
-        unknown = await self._batches.run(lambda: known.unknown(chain, at=at, now=at))
+        unknown = await self._checks.run(lambda: known.unknown(chain, at=at, now=at))
         if unknown and self._revocation.sources.ocsp_url:
             answers = await self._outsider(lambda: self._revocation.sources.ask(unknown))
             self._remember(answers)
             known = known.with_answers(answers)
-        proofs, every = await self._batches.run(lambda: known.check(chain, at=at, now=at))
+        proofs, every = await self._checks.run(lambda: known.check(chain, at=at, now=at))
         require_known(rule, every)
         return proofs
 

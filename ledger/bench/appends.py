@@ -12,10 +12,10 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger import Json, Ledger
-from ledger.appends.checks import Checks
 from ledger.bench import bare
 from ledger.bench.house import found, run, submission
 from ledger.bench.rounds import Measured, closed_loop, compare, rate, work_off
+from ledger.checks import Checks
 
 _ENTRIES = 16_384
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from ledger.appends.checks import Checks
+from ledger.checks import Checks
 
 
 class BadError(Exception):
@@ -18,17 +18,18 @@ class BadError(Exception):
 def test_every_caller_is_told_what_its_own_check_found(count: int) -> None:
     checks = Checks(threads=2)
 
-    def check(number: int) -> None:
+    def check(number: int) -> int:
         if number % 7 == 3:
             raise BadError(str(number))
+        return number
 
-    async def ask() -> list[BaseException | None]:
+    async def ask() -> list[int | BaseException]:
         return await asyncio.gather(*(checks.run(lambda n=n: check(n)) for n in range(count)), return_exceptions=True)
 
     found = asyncio.run(ask())
     checks.close()
     assert [str(one) if isinstance(one, BadError) else one for one in found] == [
-        str(n) if n % 7 == 3 else None for n in range(count)
+        str(n) if n % 7 == 3 else n for n in range(count)
     ]
 
 
@@ -43,3 +44,25 @@ def test_a_thread_goes_on_with_what_it_has_at_hand_while_the_loop_is_at_other_wo
 
     asyncio.run(ask())
     checks.close()
+
+
+async def test_a_check_that_nobody_waits_for_any_more_is_not_made() -> None:
+    checks, gate, made = Checks(threads=1), threading.Event(), []
+
+    def check(number: int) -> None:
+        gate.wait(10)
+        made.append((number, threading.get_ident()))
+
+    async def ask(number: int) -> None:
+        await checks.run(lambda: check(number))
+
+    running = [asyncio.create_task(ask(number)) for number in range(20)]
+    await asyncio.sleep(0.01)  # the first ones are under way
+    running[15].cancel()
+    await asyncio.sleep(0)
+    gate.set()
+    results = await asyncio.gather(*running, return_exceptions=True)
+    checks.close()
+    assert [n for n, result in enumerate(results) if isinstance(result, asyncio.CancelledError)] == [15]
+    assert sorted(number for number, _ in made) == [n for n in range(20) if n != 15]
+    assert threading.get_ident() not in {thread for _, thread in made}

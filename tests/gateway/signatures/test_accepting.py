@@ -19,7 +19,6 @@ from cryptography.x509 import ocsp
 from gateway.errors import ConfigurationError, SignatureRefused, TimestampUnavailable
 from gateway.rules.kept import rows, table, text
 from gateway.signatures import RevocationSettings, Signatures, Trust
-from gateway.signatures.batches import Batches
 from gateway.signatures.certificates import load_anchors, parse_certificate
 from gateway.signatures.chain import Chains
 from gateway.signatures.evidence import CertificateEvidence, StaffKey
@@ -97,35 +96,6 @@ def answering(answer: Callable[[str, bytes], bytes | None]) -> Iterator[tuple[st
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-async def test_what_waits_is_verified_together_and_each_gets_its_own_outcome() -> None:
-    batches, gate = Batches(), threading.Event()
-    threads: set[int] = set()
-
-    def work(number: int) -> int:
-        threads.add(threading.get_ident())
-        gate.wait(10)
-        if number % 3 == 0:
-            raise ValueError(str(number))
-        return number
-
-    running = [asyncio.create_task(batches.run(lambda n=number: work(n))) for number in range(20)]  # type: ignore[misc]
-    await asyncio.sleep(0)
-    running[5].cancel()
-    gate.set()
-    results = await asyncio.gather(*running, return_exceptions=True)
-    batches.close()
-
-    assert len(threads) == 1
-    assert threads != {threading.get_ident()}
-    assert isinstance(results[5], asyncio.CancelledError)
-    for number, result in enumerate(results):
-        if number % 3 == 0:
-            assert isinstance(result, ValueError)
-            assert str(result) == str(number)
-        elif number != 5:
-            assert result == number
 
 
 async def test_many_at_once_are_each_judged_alone() -> None:

@@ -12,18 +12,18 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 _LARGEST = 32
 _AT_HAND = 2
 """Batches a thread has, with the one it works on."""
-Check = Callable[[], None]
-"""Returns if all is well, raises if not."""
+_Result = TypeVar("_Result")
+_Found = tuple[Any, BaseException | None]
 
 
 class _Waiting(NamedTuple):
-    check: Check
-    future: asyncio.Future[None]
+    check: Callable[[], Any]
+    future: asyncio.Future[Any]
 
 
 class Checks:
@@ -37,10 +37,10 @@ class Checks:
         self._running = 0
         self._scheduled = False
 
-    def run(self, check: Check) -> asyncio.Future[None]:
-        """Queue a check; the future is told when it returned, and raises what it raised."""
+    def run(self, check: Callable[[], _Result]) -> asyncio.Future[_Result]:
+        """Queue a check; the future is told what it returned, or raises what it raised."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
+        future: asyncio.Future[_Result] = loop.create_future()
         self._queue.append(_Waiting(check, future))
         if not self._scheduled and self._running < self._places:
             self._scheduled = True
@@ -62,27 +62,26 @@ class Checks:
                 lambda done, batch=batch: loop.call_soon_threadsafe(self._settle, loop, batch, done.result())  # type: ignore[misc]
             )
 
-    def _settle(
-        self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Waiting], found: Sequence[BaseException | None]
-    ) -> None:
+    def _settle(self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Waiting], found: Sequence[_Found]) -> None:
         self._running -= 1
-        for waiting, failure in zip(batch, found, strict=True):
-            if waiting.future.done():
+        for waiting, (result, failure) in zip(batch, found, strict=True):
+            if waiting.future.done():  # its caller was cancelled meanwhile
                 continue
             if failure is None:
-                waiting.future.set_result(None)
+                waiting.future.set_result(result)
             else:
                 waiting.future.set_exception(failure)
         self._dispatch(loop)
 
 
-def _work(batch: Sequence[_Waiting]) -> list[BaseException | None]:
-    found: list[BaseException | None] = []
+def _work(batch: Sequence[_Waiting]) -> list[_Found]:
+    found: list[_Found] = []
     for waiting in batch:
+        if waiting.future.done():  # nobody waits for it any more
+            found.append((None, None))
+            continue
         try:
-            waiting.check()
+            found.append((waiting.check(), None))
         except Exception as failure:  # it is the caller's to judge, on the caller's side
-            found.append(failure)
-        else:
-            found.append(None)
+            found.append((None, failure))
     return found
