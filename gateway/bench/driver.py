@@ -71,7 +71,7 @@ def question(name: str, number: str, status: str, item: str = "marital-status") 
     return verification_pb2.VerifyRequest(
         request_id=str(uuid.uuid4()),
         context=parties_pb2.CaseContext(
-            matter="230000-CIV-005", case_id="bench", purpose="办理行政确认", operator=operator
+            matter="230000-CIV-005", case_id=str(uuid.uuid4()), purpose="办理行政确认", operator=operator
         ),
         item=item,
         subject=parties_pb2.Subject(id_type=parties_pb2.ID_TYPE_RESIDENT_ID, id_number=number, name=name),

@@ -132,6 +132,7 @@ def _next_step(message: verification_pb2.NextStep) -> NextStep:
     return NextStep(
         kind=known.get(word.name if word else "", Step.UNKNOWN),
         until=_moment(message.until) if message.HasField("until") else None,
+        since=_moment(message.since) if message.HasField("since") else None,
         retry_after=message.retry_after.ToTimedelta() if message.HasField("retry_after") else None,
         attribute=message.attribute,
         attempts=tuple(message.attempts),

@@ -89,6 +89,7 @@ class NextStep:
 
     kind: Step
     until: datetime | None
+    since: datetime | None
     retry_after: timedelta | None
     attribute: str
     attempts: tuple[str, ...]

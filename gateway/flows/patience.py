@@ -1,56 +1,39 @@
 """Patience: a source that is away may delay a case for so long and no longer; then people are asked.
 
-How long a case has been put off is read from its own answers in the ledger: since the first of those that said to ask
-again, one after the other, up to the newest. An answer that said anything else begins anew.
+Since when a case has been put off stands in each answer that puts it off, and the next one carries it on. After an
+answer that waits for nobody, it begins anew.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from gateway.errors import DocumentErased
 from gateway.flows.look_up import ANSWER, LookUp
-from gateway.rules.fallback import StepKind
-from gateway.rules.kept import table
+from gateway.rules.kept import moment, table
 from ledger import Ledger, RecordRow
-
-_MOST = 200
-"""Answers of a case that are looked at: who asks more often than that has been patient enough."""
 
 
 class Patience:
-    """Tells whether a case has been put off long enough."""
+    """Tells since when a case has been put off."""
 
     def __init__(self, *, ledger: Ledger, look_up: LookUp) -> None:
-        self._cases = ledger.lookups(ledger.register().by_cases, few=False)
+        self._ledger = ledger
         self._look_up = look_up
 
-    async def has_passed(
-        self, patience: timedelta, *, case_key: bytes, item: str, subject: bytes, now: datetime
-    ) -> bool:
-        """Say whether a question of a case, put off once more now, would be put off beyond the matter's patience."""
-        if not patience:
-            return True
-        rows = (await self._cases.find((case_key,))).get(case_key, [])
-        asked = [row for row in rows if _is_answer(row) and row.item == item and row.subject == subject]
-        # Only what would be too long ago needs to be read at all.
-        if not asked or now - asked[0].opened_at < patience:
-            return False
-        for row in reversed(asked[-_MOST:]):
-            if not await self._was_put_off(row):
-                return False
-            if now - row.opened_at >= patience:
-                return True
-        return True
-
-    async def _was_put_off(self, row: RecordRow) -> bool:
+    async def since(self, *, case_key: bytes, item: str, subject: bytes) -> datetime | None:
+        """Say since when the answers about an item and a person in a case wait for sources; None if they do not."""
+        newest = await self._ledger.read(lambda: self._newest(case_key, item, subject))
+        if newest is None:
+            return None
         try:
-            answer = table((await self._look_up.document(row.record, row.first_idx))[ANSWER])
+            answer = table((await self._look_up.document(newest.record, newest.first_idx))[ANSWER])
         except DocumentErased:
-            return False
-        return table(answer["next_step"])["kind"] == StepKind.RETRY_AFTER.value
+            return None
+        return moment(table(answer["next_step"]).get("since"))
 
-
-def _is_answer(row: RecordRow) -> bool:
-    # What is asked again about a commitment has it as its parent, and belongs to an audit and not to the case.
-    return row.family == "verification" and row.state == "ANSWERED" and row.parent is None
+    def _newest(self, case_key: bytes, item: str, subject: bytes) -> RecordRow | None:
+        # What is asked again about a commitment has it as its parent, and belongs to an audit and not to the case.
+        return self._ledger.register().newest_of_case(
+            case_key, item, subject=subject, family="verification", state="ANSWERED"
+        )

@@ -175,23 +175,25 @@ class Verify:
         """Say under which terms a question is answered that its matter may ask."""
         return self._terms(catalogue, question.item, question.context.matter)
 
-    def step(self, asked: Asked, terms: Terms, *, patience_passed: bool = False) -> NextStep:
-        """Say what follows from what the sources said."""
+    def step(self, asked: Asked, terms: Terms, *, since: datetime | None = None) -> NextStep:
+        """Say what follows from what the sources said; `since` is since when the case waits for those that are away."""
         said = asked.judgement
         return next_step(
             FallbackInput(
-                verdict=said.verdict, reasons=said.reasons, settings=terms.settings, patience_passed=patience_passed
+                verdict=said.verdict,
+                reasons=said.reasons,
+                settings=terms.settings,
+                patience_passed=since is not None and self._now() - since >= terms.settings.patience,
+                since=since,
             )
         )
 
-    async def _patience_passed(self, question: Question, asked: Asked, terms: Terms) -> bool:
-        """Say whether the sources that are away have been waited for long enough; of others nobody asks."""
+    async def _since(self, question: Question, asked: Asked) -> datetime | None:
+        """Say since when a case waits for sources that are away; None if it waits for none."""
         if situation(asked.judgement.verdict, asked.judgement.reasons) is not Situation.TEMPORARY:
-            return False
-        subject, case_key = self._keys(question)
-        return await self._patience.has_passed(
-            terms.settings.patience, case_key=case_key, item=question.item, subject=subject, now=self._now()
-        )
+            return None
+        now, (subject, case_key) = self._now(), self._keys(question)
+        return await self._patience.since(case_key=case_key, item=question.item, subject=subject) or now
 
     def draft(
         self,
@@ -215,8 +217,7 @@ class Verify:
 
     async def _record(self, asking: _Asking, planned: Plan, asked: Asked) -> Answered:
         terms = self.terms(asking.question, asking.catalogue)
-        patience_passed = await self._patience_passed(asking.question, asked, terms)
-        step = self.step(asked, terms, patience_passed=patience_passed)
+        step = self.step(asked, terms, since=await self._since(asking.question, asked))
         guesses = self._guesses.guesses(planned, asked.contradicted)
         for _ in range(_TRIES):
             at = self._now()
@@ -323,6 +324,7 @@ def _step(step: NextStep) -> dict[str, Json]:
         "retry_after_s": int(step.retry_after.total_seconds()) if step.retry_after else None,
         "attribute": step.attribute,
         "attempts": list(step.attempts),
+        "since": step.since.isoformat() if step.since else None,
         "confirm_by_clerk": step.confirm_by_clerk,
         "explanation": step.explanation,
     }

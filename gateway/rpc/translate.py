@@ -196,11 +196,12 @@ def _write_context(message: parties_pb2.CaseContext, context: Mapping[str, Json]
 def _write_step(message: verification_pb2.NextStep, step: Mapping[str, Json]) -> None:
     message.kind = _STEPS[text(step["kind"])]
     _write_time(message.until, step["until"])
+    _write_time(message.since, step.get("since"))  # not kept in the first answers that were recorded
     if step["retry_after_s"] is not None:
         message.retry_after.seconds = number(step["retry_after_s"])
     message.attribute = text(step["attribute"])
     message.attempts.extend([text(attempt) for attempt in rows(step["attempts"])])
-    message.confirm_by_clerk = step.get("confirm_by_clerk") is True  # answers of before it was kept do not have it
+    message.confirm_by_clerk = step.get("confirm_by_clerk") is True  # nor this
     message.explanation = text(step["explanation"])
 
 

@@ -93,20 +93,26 @@ class FallbackSettings(Struct, frozen=True, kw_only=True):
 
 
 class FallbackInput(Struct, frozen=True, kw_only=True):
-    """What is known when the next step is chosen; `attempted` are the rungs tried already."""
+    """What is known when the next step is chosen; `attempted` are the rungs tried already.
+
+    `since` is since when the case waits for sources that are away, where that is known.
+    """
 
     verdict: Verdict
     reasons: frozenset[Reason]
     settings: FallbackSettings
     attempted: frozenset[Rung] = frozenset()
     patience_passed: bool = False
+    since: datetime | None = None
 
 
 class NextStep(Struct, frozen=True, kw_only=True):
-    """What must happen now. `attempts` are the rungs tried already, in the founding document's order."""
+    """What must happen now. `attempts` are the rungs tried already, in the founding document's order; `since` is since
+    when the case waits for sources that are away."""
 
     kind: StepKind
     until: datetime | None = None
+    since: datetime | None = None
     retry_after: timedelta | None = None
     attribute: str = ""
     attempts: tuple[str, ...] = ()
@@ -218,6 +224,7 @@ def _step(kind: StepKind, given: FallbackInput) -> NextStep:
     return NextStep(
         kind=kind,
         until=_until(kind, given.reasons),
+        since=given.since,
         retry_after=given.settings.retry_after if kind is StepKind.RETRY_AFTER else None,
         attribute=_asked_for(given.reasons) if kind is StepKind.ASK_APPLICANT else "",
         attempts=tuple([rung.value for rung in LADDER_ORDER if rung in given.attempted]) if given.attempted else (),

@@ -121,6 +121,7 @@ class NextStep(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
     CONFIRM_BY_CLERK_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
     kind: Global___NextStepKind.ValueType
     """What must happen."""
     attribute: _builtins.str
@@ -143,6 +144,10 @@ class NextStep(_message.Message):
     def attempts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What was tried already, in order."""
 
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Where sources are away: since when this case waits for them."""
+
     def __init__(
         self,
         *,
@@ -153,10 +158,11 @@ class NextStep(_message.Message):
         attempts: _abc.Iterable[_builtins.str] | None = ...,
         explanation: _builtins.str = ...,
         confirm_by_clerk: _builtins.bool = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["retry_after", b"retry_after", "until", b"until"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retry_after", b"retry_after", "since", b"since", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "attribute", b"attribute", "confirm_by_clerk", b"confirm_by_clerk", "explanation", b"explanation", "kind", b"kind", "retry_after", b"retry_after", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "attribute", b"attribute", "confirm_by_clerk", b"confirm_by_clerk", "explanation", b"explanation", "kind", b"kind", "retry_after", b"retry_after", "since", b"since", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

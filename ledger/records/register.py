@@ -76,6 +76,22 @@ class Register:
         """Return the records of one case, or of one item in it, oldest first."""
         return [row for row in self._of("case_key", case_key) if item is None or row.item == item]
 
+    def newest_of_case(
+        self, case_key: bytes, item: str, *, subject: bytes, family: str, state: str
+    ) -> RecordRow | None:
+        """Return the newest record about a person and an item in one case that names no parent, or None."""
+        table = schema.record
+        rules = (
+            table.c.subject == subject,
+            table.c.case_key == case_key,
+            table.c.item == item,
+            table.c.family == FAMILY_NUMBERS[family],
+            table.c.state == STATE_NUMBERS[state],
+            table.c.parent.is_(None),
+        )
+        found = self._rows(select(table).where(*rules).order_by(table.c.first_idx.desc()).limit(1))
+        return found[0] if found else None
+
     def by_parent(self, parent: bytes, family: str | None = None) -> list[RecordRow]:
         """Return the records that name another as their parent, oldest first."""
         return [row for row in self._of("parent", parent) if family is None or row.family == family]

@@ -13,9 +13,8 @@ import pytest
 
 from gateway.catalogue.loader import shipped_catalogue_files
 from gateway.client import Answer, Case, Step, Verdict
-from gateway.flows.patience import Patience
 
-from .village import PEOPLE, PREMISES, Village, case, inside, marital, premises, service, serving, settle, slow_source
+from .village import PEOPLE, PREMISES, Village, case, marital, premises, service, serving, settle, slow_source
 
 RIGHT = "示例路1号"
 DAY = timedelta(days=1)
@@ -40,6 +39,19 @@ def nobody() -> Iterator[int]:
         yield bound.getsockname()[1]
 
 
+def province(folder: Path, setting: str) -> list[Path]:
+    """Write the shipped lists with a setting of two items in the matters of these tests."""
+    nation, heilongjiang, _ = shipped_catalogue_files()
+    text = heilongjiang.read_text("utf-8")
+    for item in ("{item: marital-status}\n      - {item: alive", "{item: business-premises, ladder: [COMMITMENT]}"):
+        assert text.count(item) == 1
+        code, rest = item.split("}", 1)
+        text = text.replace(item, f"{code}, {setting}}}{rest}")
+    changed = folder / heilongjiang.name
+    changed.write_text(text, "utf-8")
+    return [nation, changed]
+
+
 async def ask(village: Village, *, person: int = 0, in_case: Case | None = None) -> Answer:
     one = in_case or case(matter=PREMISES, purpose="办理行政许可")
     return await village.client().verify(premises(person, RIGHT, in_case=one))
@@ -47,13 +59,15 @@ async def ask(village: Village, *, person: int = 0, in_case: Case | None = None)
 
 async def test_past_the_matters_patience_people_are_asked_and_nobody_commits(tmp_path: Path, nobody: int) -> None:
     clock, steps = Clock(), []
+    began = clock.at
     async with serving(settle(tmp_path, sources=slow_source(nobody)), now=clock) as village:
         for hours in (0, 1, 23, 1, 1):
             clock.at += timedelta(hours=hours)
             answer = await ask(village)
             assert answer.verification.verdict is Verdict.UNDETERMINED
             steps.append(answer.verification.next_step.kind)
-    assert steps == [Step.RETRY_AFTER, Step.RETRY_AFTER, Step.ASSISTANCE, Step.RETRY_AFTER, Step.RETRY_AFTER]
+            assert answer.verification.next_step.since == began
+    assert steps == [Step.RETRY_AFTER, Step.RETRY_AFTER, Step.ASSISTANCE, Step.ASSISTANCE, Step.ASSISTANCE]
 
 
 async def test_each_case_and_each_person_is_waited_for_anew(tmp_path: Path, nobody: int) -> None:
@@ -85,23 +99,15 @@ async def test_a_source_that_came_back_meanwhile_is_waited_for_anew(tmp_path: Pa
     assert steps == [Step.RETRY_AFTER, Step.NONE, Step.RETRY_AFTER]
 
 
-async def test_without_patience_people_are_asked_at_once(tmp_path: Path) -> None:
-    async with inside(settle(tmp_path)) as here:
-        patience = Patience(ledger=here.ledger, look_up=here.flows.look_up)
-        asked = {"case_key": b"c" * 32, "subject": b"s" * 32}
-        now = datetime.now(UTC)
-        assert await patience.has_passed(timedelta(0), item="marital-status", now=now, **asked)
-        assert not await patience.has_passed(DAY, item="marital-status", now=now, **asked)
+async def test_without_patience_people_are_asked_at_once(tmp_path: Path, nobody: int) -> None:
+    house = settle(tmp_path, sources=slow_source(nobody), catalogue=province(tmp_path, "patience_seconds: 0"))
+    async with serving(house) as village:
+        answer = await ask(village)
+    assert answer.verification.next_step.kind is Step.ASSISTANCE
 
 
 async def test_a_step_that_the_matter_wants_confirmed_says_so(tmp_path: Path) -> None:
-    nation, province, _ = shipped_catalogue_files()
-    text = province.read_text("utf-8")
-    before = "- {item: marital-status}\n      - {item: alive"
-    assert text.count(before) == 1
-    changed = tmp_path / province.name
-    changed.write_text(text.replace(before, before.replace("status}", "status, confirm_by_clerk: true}")), "utf-8")
-    house = settle(tmp_path / "confirming", catalogue=[nation, changed])
+    house = settle(tmp_path / "confirming", catalogue=province(tmp_path, "confirm_by_clerk: true"))
     async with serving(house) as village, serving(settle(tmp_path / "plain")) as plain:
         wanted = await village.client().verify(marital(0))
         free = await plain.client().verify(marital(0))
