@@ -1,7 +1,7 @@
 """Checks that cost processor time and need no interpreter, such as signatures: many a thread hop, on all cores.
 
 A hop to another thread costs as much as a check. What waits is therefore handed over in small batches, to as many
-threads as there are cores; a batch is cut when a thread can take it, so that alone a check waits for nothing. Each
+threads as there are cores; a batch is cut when a thread can take it, so that alone a check waits for nothing. A
 thread has a batch at hand beside the one it works on: who hands out batches is the loop, which may be at other work.
 """
 
@@ -14,9 +14,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
-_LARGEST = 32
-_AT_HAND = 2
-"""Batches a thread has, with the one it works on."""
 _Result = TypeVar("_Result")
 _Found = tuple[Any, BaseException | None]
 
@@ -27,11 +24,17 @@ class _Waiting(NamedTuple):
 
 
 class Checks:
-    """Runs checks for one event loop."""
+    """Runs checks for one event loop.
 
-    def __init__(self, threads: int | None = None) -> None:
+    `most` checks make a batch, and a thread has `at_hand` batches with the one it works on. Who goes on to do something
+    that is shared by those who do it at the same time (reading, committing) wants `threads` and `at_hand` to be 1, and
+    `most` to be large: then those who waited together also go on together.
+    """
+
+    def __init__(self, threads: int | None = None, *, at_hand: int = 2, most: int = 32) -> None:
         threads = threads or os.cpu_count() or 1
-        self._places = threads * _AT_HAND
+        self._places = threads * at_hand
+        self._most = most
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ledger-check")
         self._queue: deque[_Waiting] = deque()
         self._running = 0
@@ -56,7 +59,7 @@ class Checks:
         while self._queue and self._running < self._places:
             # An equal share for each free place, so that two cores work on forty checks and not one on thirty-two.
             share = -(-len(self._queue) // (self._places - self._running))
-            batch = [self._queue.popleft() for _ in range(min(share, _LARGEST))]
+            batch = [self._queue.popleft() for _ in range(min(share, self._most))]
             self._running += 1
             self._pool.submit(_work, batch).add_done_callback(
                 lambda done, batch=batch: loop.call_soon_threadsafe(self._settle, loop, batch, done.result())  # type: ignore[misc]

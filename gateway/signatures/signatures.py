@@ -37,6 +37,8 @@ _log = structlog.get_logger()
 _READERS = 16
 """Threads for what waits for others: revocation lists, OCSP responders, time-stamping authorities."""
 _MOST_ANSWERS = 4096
+_TOGETHER = 512
+"""Signatures that are verified in one batch: commitments that come together are then recorded in one commit."""
 _Result = TypeVar("_Result")
 
 FindStaffKey = Callable[[bytes], Awaitable[StaffKey | None]]
@@ -70,7 +72,7 @@ class Signatures:
         self._revocation = revocation or RevocationSettings()
         self._timestamps = timestamps
         self._timestamps_required = timestamps_required
-        self._checks = Checks()
+        self._checks = Checks(threads=1, at_hand=1, most=_TOGETHER)
         self._outside = ThreadPoolExecutor(_READERS, thread_name_prefix="statuses")
         self._known: Revocations | None = None
         self._read_at: datetime | None = None
