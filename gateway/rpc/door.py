@@ -77,15 +77,13 @@ class Door:
             caller = self._callers.identify(context)
             caller.require(*roles)
             deadline = self._deadline(context)
-            self._limits.enter(caller)
-            try:
-                if ends_by_itself:
-                    response = await self._gathered(handle, caller, deadline)
-                else:
-                    async with asyncio.timeout_at(deadline):
-                        response = await self._gathered(handle, caller, deadline)
-            finally:
-                self._limits.leave(caller)
+            with self._limits.call(caller):
+                async with asyncio.timeout_at(None if ends_by_itself else deadline):
+                    group = await self._gathering.enter()
+                    try:
+                        response = await handle(caller, deadline)
+                    finally:
+                        self._gathering.leave(group)
         except Exception as error:
             await self._refuse(context, method, error, started)
             raise AssertionError("abort raises") from error
@@ -94,15 +92,6 @@ class Door:
             raise
         self._tell(method, started, code=_OK)
         return response
-
-    async def _gathered(
-        self, handle: Callable[[Caller, float], Awaitable[Response]], caller: Caller, deadline: float
-    ) -> Response:
-        group = await self._gathering.enter()
-        try:
-            return await handle(caller, deadline)
-        finally:
-            self._gathering.leave(group)
 
     async def stream(
         self,
@@ -117,12 +106,9 @@ class Door:
             self._begin()
             caller = self._callers.identify(context)
             caller.require(*roles)
-            self._limits.enter(caller)
-            try:
+            with self._limits.call(caller):
                 async for response in handle(caller):
                     yield response
-            finally:
-                self._limits.leave(caller)
         except Exception as error:
             await self._refuse(context, method, error, started)
         except (asyncio.CancelledError, GeneratorExit):
@@ -146,11 +132,8 @@ class Door:
         try:
             caller = self._callers.identify(context)
             caller.require(*roles)
-            self._limits.enter(caller)
-            try:
+            with self._limits.call(caller):
                 done = await handle(caller)
-            finally:
-                self._limits.leave(caller)
         except Exception as error:
             await self._refuse(context, method, error, started)
         except asyncio.CancelledError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -48,8 +49,9 @@ class Limits:
         """Give what a caller may do."""
         return self._by_caller.get(caller.id, self._default)
 
-    def enter(self, caller: Caller) -> None:
-        """Let one call in, and count it until it leaves.
+    @contextmanager
+    def call(self, caller: Caller) -> Iterator[None]:
+        """Let one call in, and count it until the block ends.
 
         Raises:
             TooManyCalls, CallsTooFast: not now; says when to come again.
@@ -63,10 +65,10 @@ class Limits:
             raise CallsTooFast(limits.rate, timedelta(seconds=beyond + _EXACT))
         self._spend(account, limits, 1)
         account.calls += 1
-
-    def leave(self, caller: Caller) -> None:
-        """Count a call no more that was let in."""
-        self._accounts[caller.id].calls -= 1
+        try:
+            yield
+        finally:
+            account.calls -= 1
 
     async def pace(self, caller: Caller, count: int) -> None:
         """Wait until the rate admits `count` further questions of a stream, instead of refusing them."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,17 +19,6 @@ from gateway.rules.roles import Caller, Role
 from .village import case, marital, premises, service, serving, settle, slow_source
 
 ONE, TWO = (Caller(id=name, unit="u", roles=frozenset({Role.CLERK})) for name in ("one", "two"))
-
-
-@contextmanager
-def inside(limits: Limits, caller: Caller) -> Iterator[None]:
-    limits.enter(caller)
-    try:
-        yield
-    finally:
-        limits.leave(caller)
-
-
 OWN = f"""
 [[limits.callers]]
 id = "{caller_id("officer")}"
@@ -89,7 +77,7 @@ def test_a_rate_admits_its_burst_and_then_its_average() -> None:
     def admitted(caller: Caller, tries: int) -> int:
         done = 0
         for _ in range(tries):
-            with suppress(CallsTooFast), inside(limits, caller):
+            with suppress(CallsTooFast), limits.call(caller):
                 done += 1
         return done
 
@@ -106,11 +94,11 @@ def test_the_wait_that_is_told_is_enough() -> None:
     limits = Limits(CallerLimits(calls=10, rate=3, burst=1.0), {}, clock=clock)
     for _ in range(50):
         try:
-            with inside(limits, ONE):
+            with limits.call(ONE):
                 pass
         except CallsTooFast as refusal:
             clock.time += refusal.retry_after.total_seconds()
-            with inside(limits, ONE):
+            with limits.call(ONE):
                 pass
 
 
@@ -118,12 +106,12 @@ def test_calls_that_ended_make_room_also_when_they_failed() -> None:
     limits = Limits(CallerLimits(calls=1, rate=1000), {"two": CallerLimits(calls=2, rate=1000)}, clock=Clock())
 
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), inside(limits, ONE):
+        with pytest.raises(ZeroDivisionError), limits.call(ONE):
             raise ZeroDivisionError
-    with inside(limits, ONE), inside(limits, TWO), inside(limits, TWO):
-        with pytest.raises(TooManyCalls), inside(limits, ONE):
+    with limits.call(ONE), limits.call(TWO), limits.call(TWO):
+        with pytest.raises(TooManyCalls), limits.call(ONE):
             pass
-        with pytest.raises(TooManyCalls), inside(limits, TWO):
+        with pytest.raises(TooManyCalls), limits.call(TWO):
             pass
 
 
