@@ -133,7 +133,8 @@ def upsert_clause(table: Table) -> str:
 
 
 @cache
-def _compiled(statement: ClauseElement, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
+def compiled_text(statement: ClauseElement, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
+    """Compile a statement, once; gives its text, and the names of its values in order where they go by position."""
     compiled = statement.compile(dialect=dialect)
     return str(compiled), tuple(getattr(compiled, "positiontup", None) or ())
 
@@ -167,7 +168,7 @@ def run_prepared(connection: Connection, statement: ClauseElement, values: Mappi
     SQLAlchemy compiles the statement once, so it must be one object for the life of the process; asking through it each
     time costs more than most questions by key.
     """
-    text, order = _compiled(statement, connection.dialect)
+    text, order = compiled_text(statement, connection.dialect)
     driver: Any = connection.connection.driver_connection
     return driver.execute(text, [values[name] for name in order] if order else values)
 
@@ -189,8 +190,8 @@ def select_by_key(connection: Connection, table: Table, key: str, values: Sequen
 
 class _SqliteWrites:
     def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._driver: Any = connection.connection.driver_connection
-        self._dialect = connection.dialect
 
     def insert(self, table: Table, rows: Sequence[Row], conflict: str = "") -> None:
         """Insert with many rows a statement.
@@ -207,8 +208,7 @@ class _SqliteWrites:
 
     def run(self, statement: ClauseElement, values: Mapping[str, object]) -> Done:
         """Run a compiled statement with positional values."""
-        text, order = _compiled(statement, self._dialect)
-        done: Done = self._driver.execute(text, [values[name] for name in order])
+        done: Done = run_prepared(self._connection, statement, values)
         return done
 
 

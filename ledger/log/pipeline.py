@@ -22,6 +22,7 @@ from sqlalchemy import ClauseElement, Table
 from sqlalchemy.dialects import postgresql
 
 from ledger.log.arrays import ELEMENT_TYPES, ElementType, pack_array, pack_value, unpack_value
+from ledger.log.databases import compiled_text
 
 Row = tuple[int | bytes | str | None, ...]
 _DIALECT = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
@@ -148,7 +149,7 @@ class PipelinedWrites:
 
     def run(self, statement: ClauseElement, values: Mapping[str, object]) -> Sent:
         """Send a statement whose values are numbers (bigint), bytes and texts."""
-        text, order = _compiled(statement)
+        text, order = compiled_text(statement, _DIALECT)
         return self._pipeline.send(text, [pack_value(values[name]) for name in order])
 
 
@@ -163,9 +164,3 @@ def _insert_text(table: Table, columns: int, conflict: str) -> str:
     # In the select list: in FROM, each array would first be written to a temporary store.
     values = ", ".join([f"unnest(${at}::{kind.name}[])" for at, kind in enumerate(_types(table)[:columns], 1)])
     return f'INSERT INTO "{table.name}" ({names}) SELECT {values} {conflict}'
-
-
-@cache
-def _compiled(statement: ClauseElement) -> tuple[str, Sequence[str]]:
-    compiled = statement.compile(dialect=_DIALECT)
-    return str(compiled), tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
