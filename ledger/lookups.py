@@ -51,6 +51,10 @@ class Lookups(Generic[Key, Value]):
         gate.append(_Waiting(keys, future))
         return future
 
+    async def one(self, key: Key) -> Value | None:
+        """Look one key up; None if it has no value."""
+        return (await self.find((key,))).get(key)
+
     def _depart(self, loop: asyncio.AbstractEventLoop, gate: list[_Waiting[Key, Value]]) -> None:
         waiting = gate.copy()
         gate.clear()

@@ -248,7 +248,7 @@ class Ledger:
 
     async def find(self, key: bytes) -> Replay | None:
         """Tell what an idempotency key was used for; what is asked in one turn of the loop is one question."""
-        return (await self._lookups.find((key,))).get(key)
+        return await self._lookups.one(key)
 
     async def holders(self, keys: Sequence[bytes]) -> Mapping[bytes, RecordRow]:
         """Tell which records hold some claims, by claim; what is asked in one turn of the loop is one question.

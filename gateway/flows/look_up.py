@@ -10,7 +10,7 @@ from gateway.errors import DocumentErased, RecordNotFound
 from gateway.flows.once import Recorded
 from gateway.rules.kept import table, text
 from gateway.rules.roles import Caller, Role
-from ledger import EntryMissing, Erased, HistoryLine, Ledger, RecordRow, VaultGroup, decode_entry
+from ledger import EntryMissing, Erased, HistoryLine, Ledger, RecordRow, VaultGroup
 from ledger.canonical import Json
 from ledger.records.lifecycle import state_after
 
@@ -81,7 +81,7 @@ class LookUp:
 
     async def find(self, record: bytes) -> RecordRow | None:
         """Return a record of any family and unit, or None; for what is recorded, not for what is told."""
-        return (await self._rows.find((record,))).get(record)
+        return await self._rows.one(record)
 
     async def children(self, record: bytes, family: str) -> list[RecordRow]:
         """Return the records of a family that name another as their parent, oldest first."""
@@ -117,11 +117,11 @@ class LookUp:
 
     async def history(self, row: RecordRow) -> Sequence[HistoryLine]:
         """Return every entry of a record, oldest first."""
-        return (await self._histories.find((row,)))[row]
+        return await self._histories.one(row) or ()
 
     async def kept(self, record: bytes, index: int) -> Mapping[str, VaultGroup] | Erased | None:
         """Return what is kept behind an entry of a record, that it is erased, or None if nothing ever was."""
-        return (await self._documents.find(((index, record),))).get((index, record))
+        return await self._documents.one((index, record))
 
     async def document(self, record: bytes, index: int) -> Mapping[str, Json]:
         """Return what is kept behind an entry of a record, by group.
@@ -143,19 +143,18 @@ class LookUp:
         Raises:
             DocumentErased: it was erased.
         """
-        return await self.document(decode_entry(recorded.entries[0]).record, recorded.first)
+        return await self.document(recorded.record, recorded.first)
 
-    async def document_of(self, record: bytes, kind: str) -> Mapping[str, Json]:
+    async def document_of(self, row: RecordRow, kind: str) -> Mapping[str, Json]:
         """Return the document of the newest entry of a kind in a record's life.
 
         Raises:
             RecordNotFound: the record has no such entry.
             DocumentErased: it was erased.
         """
-        history: Sequence[HistoryLine] = await self._ledger.look(lambda: self._ledger.register().history(record))
-        for line in reversed(history):
+        for line in reversed(await self.history(row)):
             if line.kind == kind:
-                return await self.document(record, line.idx)
+                return await self.document(row.record, line.idx)
         raise RecordNotFound(kind)
 
     async def people(self, row: RecordRow, *, besides: Collection[str] = ()) -> list[str]:

@@ -29,6 +29,7 @@ from ledger import (
     Replay,
     Submission,
     TransitionRefused,
+    decode_entry,
 )
 from ledger.canonical import Json, canonical
 
@@ -75,6 +76,11 @@ class Recorded(Struct, frozen=True, kw_only=True):
     receipts: tuple[bytes, ...]
     size: int
     replayed: bool
+
+    @property
+    def record(self) -> bytes:
+        """The record of the first entry."""
+        return decode_entry(self.entries[0]).record
 
 
 class Once:

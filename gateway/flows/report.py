@@ -203,7 +203,7 @@ class Report:
     async def _content(self, finding: RecordRow, decided: datetime) -> tuple[dict[str, Json], datetime]:
         commitment = await self._look_up.any("commitment", finding.parent or b"")
         document = table((await prepared_groups(self._look_up, commitment))[DOCUMENT])
-        decision = table((await self._look_up.document_of(finding.record, "FindingDecided"))["act"])
+        decision = table((await self._look_up.document_of(finding, "FindingDecided"))["act"])
         made = await self._look_up.life(commitment)
         made_on = next(line.at for line in made.history if line.kind == "CommitmentRecorded")
         item = self._book.catalogue.item(finding.item or "")

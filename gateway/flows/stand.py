@@ -68,7 +68,7 @@ class Stand:
         `lists` is what outsiders' lists said of the person, `waived` what a reviewer lifted for this commitment.
         """
         key = self._index.of(subject.id_type, subject.id_number)
-        rows = (await self._by_subject.find((key,))).get(key, [])
+        rows = await self._by_subject.one(key) or []
         now = self._now()
         catalogue = self._book.catalogue
         known = catalogue.matters.get(matter)
@@ -91,7 +91,7 @@ class Stand:
 
     async def taken(self, case_key: bytes, item: str, states: Collection[str]) -> bytes | None:
         """Return the commitment that a case already has for an item in one of the states, or None."""
-        rows = (await self._by_case.find((case_key,))).get(case_key, [])
+        rows = await self._by_case.one(case_key) or []
         signed = (row for row in rows if row.family == "commitment" and row.item == item)
         return next((row.record for row in signed if row.state in states), None)
 

@@ -34,7 +34,7 @@ from gateway.rules.kept import table
 from gateway.rules.plan import Plan, plan
 from gateway.rules.roles import Caller
 from gateway.rules.terms import Terms, TermsOf
-from ledger import AlreadyClaimed, BlindIndex, Draft, LedgerUnavailable, decode_entry, new_record
+from ledger import AlreadyClaimed, BlindIndex, Draft, LedgerUnavailable, new_record
 from ledger.canonical import Json
 
 _TRIES = 8
@@ -255,7 +255,7 @@ class Verify:
             proof=recorded.receipts[0],
             index=recorded.first,
             size=recorded.size,
-            record=decode_entry(recorded.entries[0]).record,
+            record=recorded.record,
         )
 
     def _keys(self, question: Question) -> tuple[bytes, bytes]:

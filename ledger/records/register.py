@@ -74,7 +74,7 @@ class Register:
 
     def by_case(self, case_key: bytes, item: str | None = None) -> list[RecordRow]:
         """Return the records of one case, or of one item in it, oldest first."""
-        return [row for row in self._of("case_key", case_key) if item is None or row.item == item]
+        return [row for row in self.by_cases([case_key]).get(case_key, []) if item is None or row.item == item]
 
     def newest_of_case(
         self, case_key: bytes, item: str, *, subject: bytes, family: str, state: str

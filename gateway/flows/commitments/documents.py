@@ -43,7 +43,7 @@ async def prepared_groups(look_up: LookUp, row: RecordRow) -> Mapping[str, Json]
         DocumentErased: it was erased.
     """
     kept = await look_up.document(row.record, row.first_idx)
-    return kept if DOCUMENT in kept else await look_up.document_of(row.record, PREPARED)
+    return kept if DOCUMENT in kept else await look_up.document_of(row, PREPARED)
 
 
 def scope_of(document: Mapping[str, Json]) -> Publication:

@@ -41,7 +41,7 @@ from gateway.rules.admission import Question, question_from_body
 from gateway.rules.eligibility import Barred
 from gateway.rules.fallback import StepKind, settings_for
 from gateway.rules.kept import moment, table, text
-from ledger import Draft, RecordRow, decode_entry, new_record
+from ledger import Draft, RecordRow, new_record
 from ledger.canonical import Json, canonical
 
 
@@ -211,7 +211,7 @@ class Prepare:
     async def _first(self, recorded: Recorded) -> Prepared:
         """Give what a request came to before."""
         document = table((await self._look_up.first_document(recorded))[DOCUMENT])
-        return _prepared(decode_entry(recorded.entries[0]).record, document, recorded)
+        return _prepared(recorded.record, document, recorded)
 
 
 def _prepared(record: bytes, document: Mapping[str, Json], recorded: Recorded) -> Prepared:

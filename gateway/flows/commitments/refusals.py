@@ -15,7 +15,7 @@ from gateway.errors import GatewayError, InvalidRequest, Recording, RecordNotFou
 from gateway.flows.commitments.documents import case_facts
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
-from ledger import Draft, RecordRow, decode_entry, new_record
+from ledger import Draft, RecordRow, new_record
 from ledger.canonical import Json
 
 REFUSAL = "refusal"
@@ -77,7 +77,7 @@ class Refusals:
             proof=recorded.receipts[0],
             index=recorded.first,
             size=recorded.size,
-            record=decode_entry(recorded.entries[0]).record,
+            record=recorded.record,
         )
 
     async def _append(
