@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger import Json, Ledger
 from ledger.bench import bare
+from ledger.bench.callers import Load, callers, prepared
 from ledger.bench.house import found, run, submission
-from ledger.bench.rounds import Measured, closed_loop, compare, rate, work_off
+from ledger.bench.rounds import Measured, compare, rate, work_off
 from ledger.checks import Checks
 
 _ENTRIES = 16_384
+_WORKERS = "SQLite, two workers and the owner"
 
 DOCUMENT: Json = {
     "answer": {"verdict": "ESTABLISHED", "item": "marital-status", "outcomes": ["MATCH"], "text": "x" * 120}
@@ -32,19 +30,7 @@ def folder() -> Iterator[Path]:
 
 
 def _rate(ledger: Ledger, callers: int, entries: int, document: Json = None) -> float:
-    """Append what was made before the clock starts, as the bare rows were."""
-
-    def prepared() -> Callable[[], Coroutine[Any, Any, int]]:
-        made = submission(entries, document, once=True)
-
-        async def act() -> int:
-            done = await ledger.append(made)
-            assert len(done.receipts) == entries
-            return entries
-
-        return act
-
-    acts = [prepared() for _ in range(_ENTRIES // entries)]
+    acts = prepared(ledger, None, _ENTRIES // entries, entries, document)
     return run(lambda: work_off(acts, callers))
 
 
@@ -77,33 +63,45 @@ def sqlite() -> Iterator[Measured]:
             )
         with found(home / "shared").shared() as ledger:
             yield compare(
-                "SQLite through an owner process, 256 callers", lambda: _rate(ledger, 256, 1), beside, rows, target=""
+                "SQLite through an owner process, 256 callers",
+                lambda: _rate(ledger, 256, 1),
+                beside,
+                rows,
+                target="≥ 0.2",
+            )
+        house = found(home / "workers")
+        with house.owned() as socket, callers(house, socket) as workers:
+            yield compare(
+                f"{_WORKERS}, 16 callers, 64 entries a call",
+                lambda: workers.rate(Load(appends=_ENTRIES // 64, callers=16, entries=64)),
+                beside,
+                rows,
+                target="≥ 0.35",
             )
     with folder() as home, bare.sqlite_rows(home / "bare.sqlite3", 1) as rows, found(home / "here").open() as ledger:
         yield compare("SQLite, a lone caller", lambda: _alone(ledger), "sqlite3, 1 row a commit", rows, target="≥ 0.4")
 
 
 def signed() -> Iterator[Measured]:
-    """Measure appends whose Ed25519 signature is verified first."""
-    key = Ed25519PrivateKey.generate()
-    public, message = key.public_key(), os.urandom(300)
-    signature = key.sign(message)
-    with folder() as home, found(home / "here").open() as ledger:
-        checks = Checks()
+    """Measure appends whose Ed25519 signature is verified first, in this process and in workers beside an owner."""
+    beside, load = "two threads that only verify", Load(appends=_ENTRIES // 2, callers=256, signed=True)
+    with folder() as home:
+        with found(home / "here").open() as ledger:
+            checks = Checks()
 
-        async def act() -> int:
-            await checks.run(lambda: public.verify(signature, message))
-            await ledger.append(submission(once=True))
-            return 1
+            def here() -> float:
+                acts = prepared(ledger, checks, load.appends, signed=True)
+                return run(lambda: work_off(acts, load.callers))
 
-        yield compare(
-            "SQLite, 256 callers, an Ed25519 signature each",
-            lambda: run(lambda: closed_loop(act, 256)),
-            "two threads that only verify",
-            bare.verifications,
-            target="≥ 0.6",
-        )
-        checks.close()
+            yield compare(
+                "SQLite, 256 callers, an Ed25519 signature each", here, beside, bare.verifications, target="≥ 0.6"
+            )
+            checks.close()
+        house = found(home / "workers")
+        with house.owned() as socket, callers(house, socket) as workers:
+            yield compare(
+                f"{_WORKERS}, the same", lambda: workers.rate(load), beside, bare.verifications, target="≥ 0.6"
+            )
 
 
 def postgres(url: str) -> Iterator[Measured]:

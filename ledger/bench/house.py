@@ -59,25 +59,31 @@ class House:
             now=now,
         )
 
+    def join(self, socket: Path) -> Ledger:
+        """Open it through the owner process that listens at `socket`."""
+        keys = FileMasterKeys(self.home / "master.keys")
+        return Ledger.join(self.url, socket, origin=ORIGIN, verifiers=[self.signer.verifier], master_keys=keys)
+
     @contextmanager
-    def shared(self) -> Iterator[Ledger]:
-        """Open it through an owner of its own, another process."""
+    def owned(self) -> Iterator[Path]:
+        """Run an owner of it, another process; gives the socket it listens at."""
         socket = self.home / "owner.sock"
         arguments = [sys.executable, "-m", "ledger.bench.owner", str(self.home), self.url, str(socket)]
         process = subprocess.Popen(arguments, stdout=subprocess.PIPE)  # noqa: S603  our own module
         assert process.stdout is not None
         process.stdout.readline()
-        keys = FileMasterKeys(self.home / "master.keys")
-        ledger = Ledger.join(
-            self.url, socket, origin=ORIGIN, verifiers=[self.signer.verifier], master_keys=keys
-        )  # fmt: skip
         try:
-            yield ledger
+            yield socket
         finally:
-            ledger.close()
             process.terminate()
             process.wait()
             process.stdout.close()
+
+    @contextmanager
+    def shared(self) -> Iterator[Ledger]:
+        """Open it through an owner of its own."""
+        with self.owned() as socket, self.join(socket) as ledger:
+            yield ledger
 
 
 def found(home: Path, url: str | None = None) -> House:
@@ -90,11 +96,10 @@ def found(home: Path, url: str | None = None) -> House:
     return House(home=home, url=url, signer=signer)
 
 
-def again(home: Path) -> House:
+def again(home: Path, url: str | None = None) -> House:
     """Take a ledger that was made before."""
-    return House(
-        home=home, url=f"sqlite:///{home}/ledger.sqlite3", signer=load_signer(home / "log.key", ORIGIN)
-    )  # fmt: skip
+    url = url or f"sqlite:///{home}/ledger.sqlite3"
+    return House(home=home, url=url, signer=load_signer(home / "log.key", ORIGIN))
 
 
 def submission(entries: int = 1, document: Json = None, *, once: bool = False) -> Submission:
