@@ -14,7 +14,16 @@ from ledger.appends.admission import Admitted
 from ledger.appends.receipts import complete
 from ledger.appends.values import Accepted, Appended, Replay
 from ledger.errors import LedgerClosed, LedgerError, LedgerOverloaded, LedgerUnavailable
-from ledger.sharing.frames import FrameError, Frames, Outcome, greeting, read_answers, require_greeting, submissions
+from ledger.sharing.frames import (
+    FrameError,
+    Frames,
+    Outcome,
+    greeting,
+    read_answers,
+    require_greeting,
+    submissions,
+    unpack,
+)
 
 _FULL = 128
 """Submissions that are sent before the turn of the loop is over: while the owner commits them, the next are made."""
@@ -38,14 +47,19 @@ class _Link(asyncio.Protocol):
         self._numbers = itertools.count()
         self._gate: list[_Waiting] = []
         self._transport: asyncio.Transport | None = None
-        self.futures: dict[int, asyncio.Future[Told]] = {}
+        self._asked: dict[int, tuple[Admitted, asyncio.Future[Told]]] = {}
         self.lost = False
+
+    @property
+    def waiting(self) -> int:
+        """How many submissions are not answered yet."""
+        return len(self._asked)
 
     def submit(self, admitted: Admitted) -> asyncio.Future[Told]:
         """Queue a submission; those of one turn of the loop travel together."""
         future: asyncio.Future[Told] = self._loop.create_future()
         number = next(self._numbers)
-        self.futures[number] = future
+        self._asked[number] = (admitted, future)
         if not self._gate:
             self._loop.call_soon(self._hand_over)
         self._gate.append(_Waiting(number, admitted))
@@ -68,8 +82,8 @@ class _Link(asyncio.Protocol):
                 else:
                     require_greeting(frame, self._origin)
                     self._greeted = True
-        except FrameError as failure:
-            self.fail(failure)
+        except (FrameError, KeyError) as failure:
+            self.fail(failure if isinstance(failure, FrameError) else FrameError("an answer that nobody asked for"))
             if self._transport is not None:
                 self._transport.abort()
 
@@ -80,8 +94,8 @@ class _Link(asyncio.Protocol):
     def fail(self, failure: LedgerError) -> None:
         """End the link: whoever waits is told."""
         self.lost = True
-        futures, self.futures = self.futures, {}
-        for future in futures.values():
+        asked, self._asked = self._asked, {}
+        for _, future in asked.values():
             if not future.done():
                 future.set_exception(failure)
 
@@ -98,11 +112,12 @@ class _Link(asyncio.Protocol):
 
     def _settle(self, frame: bytes) -> None:
         note, outcomes = read_answers(frame)
-        for number, outcome in outcomes:
-            future = self.futures.pop(number, None)
-            if future is None or future.done():  # the caller gave up
+        for number, packed in outcomes:
+            admitted, future = self._asked[number]
+            told = _told(unpack(admitted, packed), note)
+            del self._asked[number]  # not before: what cannot be unpacked ends the link, and every caller is told
+            if future.done():  # the caller gave up
                 continue
-            told = _told(outcome, note)
             if isinstance(told, LedgerError):
                 future.set_exception(told)
             else:
@@ -135,7 +150,7 @@ class SharedAppender:
         last, link = self._last
         if loop is not last or link is None or link.lost:
             link = self._link(loop)
-        if len(link.futures) >= self._capacity:
+        if link.waiting >= self._capacity:
             raise LedgerOverloaded(f"{self._capacity} submissions are waiting already")
         return link.submit(admitted)
 
@@ -182,7 +197,7 @@ class SharedAppender:
             require_greeting(self._next_frame(connection), self._origin)
         connection.sendall(submissions([(0, admitted)]))
         note, outcomes = read_answers(self._next_frame(connection))
-        return _told(outcomes[0][1], note)
+        return _told(unpack(admitted, outcomes[0][1]), note)
 
     def _next_frame(self, connection: socket.socket) -> bytes:
         frames = list(self._frames.feed(b""))

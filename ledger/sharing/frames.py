@@ -6,6 +6,8 @@ A frame is 4 bytes of length (big-endian) and a value:
     greeting     [version, origin]
     submissions  [[number, Admitted], …]            numbers are the sender's own
     answers      [note, [[number, outcome], …]]     one note for all of a batch
+
+Entries that are the first of their records are not sent back: who submitted them has them already.
 """
 
 from __future__ import annotations
@@ -28,16 +30,18 @@ from ledger.errors import (
     TransitionRefused,
 )
 
-VERSION = 1
+VERSION = 2
 _LONGEST = 256 << 20
-_ACCEPTED, _REPLAY, _CONFLICT, _TRANSITION, _CLAIMED, _UNAVAILABLE, _DAMAGED, _OVERLOADED = range(8)
+_OPENED, _ACCEPTED, _REPLAY, _CONFLICT, _TRANSITION, _CLAIMED, _UNAVAILABLE, _DAMAGED, _OVERLOADED = range(9)
 
 Outcome = Accepted | Replay | AppendRefused | LedgerError
+Packed = tuple[Any, ...]
+"""An outcome as it travels: its kind, and what that kind tells."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_greeting = msgspec.msgpack.Decoder(tuple[int, str]).decode
 _decode_submissions = msgspec.msgpack.Decoder(list[tuple[int, Admitted]]).decode
-_decode_answers = msgspec.msgpack.Decoder(tuple[bytes, list[tuple[int, tuple[Any, ...]]]]).decode
+_decode_answers = msgspec.msgpack.Decoder(tuple[bytes, list[tuple[int, Packed]]]).decode
 
 
 class FrameError(LedgerError):
@@ -101,24 +105,27 @@ def read_submissions(frame: bytes) -> list[tuple[int, Admitted]]:
         raise FrameError("submissions that cannot be read") from failure
 
 
-def answers(note: bytes, outcomes: Sequence[tuple[int, Outcome]]) -> bytes:
+def answers(note: bytes, told: Sequence[tuple[int, Admitted, Outcome]]) -> bytes:
     """Write a frame of answers; the receipts of a batch share its note, and are put together by the receiver."""
-    return _framed((note, [(number, _pack(outcome)) for number, outcome in outcomes]))
+    return _framed((note, [(number, _pack(admitted, outcome)) for number, admitted, outcome in told]))
 
 
-def read_answers(frame: bytes) -> tuple[bytes, list[tuple[int, Outcome]]]:
-    """Read a frame of answers; raises `FrameError`."""
+def read_answers(frame: bytes) -> tuple[bytes, list[tuple[int, Packed]]]:
+    """Read a frame of answers, each to be unpacked with what it answers; raises `FrameError`."""
     try:
-        note, packed = _decode_answers(frame)
-        return note, [(number, _unpack(fields)) for number, fields in packed]
-    except (msgspec.DecodeError, TypeError, ValueError, IndexError) as failure:
+        return _decode_answers(frame)
+    except msgspec.DecodeError as failure:
         raise FrameError("answers that cannot be read") from failure
 
 
-def _pack(outcome: Outcome) -> tuple[object, ...]:
+def _pack(admitted: Admitted, outcome: Outcome) -> Packed:
     if isinstance(outcome, Accepted):
-        entries = [(entry.index, entry.entry, entry.leaf_hash) for entry in outcome.entries]
-        return (_ACCEPTED, entries, outcome.size, outcome.paths)
+        entries = outcome.entries
+        for draft, entry in zip(admitted.drafts, entries, strict=True):
+            if entry.entry is not draft.first_leaf:
+                placed = [(entry.index, entry.entry, entry.leaf_hash) for entry in entries]
+                return (_ACCEPTED, placed, outcome.size, outcome.paths)
+        return (_OPENED, entries[0].index, outcome.size, outcome.paths)
     if isinstance(outcome, Replay):
         return (_REPLAY, outcome.body_digest, outcome.first_idx, outcome.count)
     if isinstance(outcome, IdempotencyConflict):
@@ -131,12 +138,20 @@ def _pack(outcome: Outcome) -> tuple[object, ...]:
     return (kind, str(outcome))
 
 
-def _unpack(fields: tuple[Any, ...]) -> Outcome:
-    kind = fields[0]
-    if kind == _ACCEPTED:
-        _, entries, size, paths = fields
-        return Accepted(tuple([Sequenced(*entry) for entry in entries]), size, tuple(paths))
-    made: Outcome = _MAKERS[kind](*fields[1:])
+def unpack(admitted: Admitted, packed: Packed) -> Outcome:
+    """Take the answer to a submission as what became of it; raises `FrameError`."""
+    kind = packed[0]
+    try:
+        if kind == _OPENED:
+            _, first, size, paths = packed
+            opened = [Sequenced(index, d.first_leaf, d.first_hash) for index, d in enumerate(admitted.drafts, first)]
+            return Accepted(tuple(opened), size, tuple(paths))
+        if kind == _ACCEPTED:
+            _, entries, size, paths = packed
+            return Accepted(tuple([Sequenced(*entry) for entry in entries]), size, tuple(paths))
+        made: Outcome = _MAKERS[kind](*packed[1:])
+    except (TypeError, ValueError, KeyError, AttributeError) as failure:
+        raise FrameError("an answer that cannot be read") from failure
     return made
 
 

@@ -171,12 +171,13 @@ class Owner:
             require_greeting(frame, self._origin)
             peer.greeted = True
             return
-        refused: list[tuple[int, Outcome]] = []
+        refused: list[tuple[int, Admitted, Outcome]] = []
         for number, admitted in read_submissions(frame):
             if self._damage is not None:
-                refused.append((number, self._damage))
+                refused.append((number, admitted, self._damage))
             elif len(self._queue) >= self._capacity:
-                refused.append((number, LedgerOverloaded(f"{self._capacity} submissions are waiting already")))
+                overloaded = LedgerOverloaded(f"{self._capacity} submissions are waiting already")
+                refused.append((number, admitted, overloaded))
             else:
                 self._queue.append(_Waiting(peer, number, admitted))
         if refused:
@@ -189,9 +190,9 @@ class Owner:
             if batch[-1].admitted.erase:  # what comes later in the queue must not be destroyed by it
                 break
         note, outcomes = self._outcomes(batch)
-        by_peer: dict[_Peer, list[tuple[int, Outcome]]] = {}
-        for waiting, outcome in zip(batch, outcomes, strict=True):
-            by_peer.setdefault(waiting.peer, []).append((waiting.number, outcome))
+        by_peer: dict[_Peer, list[tuple[int, Admitted, Outcome]]] = {}
+        for (peer, number, admitted), outcome in zip(batch, outcomes, strict=True):
+            by_peer.setdefault(peer, []).append((number, admitted, outcome))
         for peer, told in by_peer.items():
             self._send(peer, answers(note, told))
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +23,9 @@ from ledger import (
     write_master_key,
     write_signing_key,
 )
+from ledger.appends.identity import Identity
 from ledger.canonical import Json
+from ledger.sharing.owner import open_owner
 
 ORIGIN = "example.gov.cn/ledger"
 START = datetime(2026, 11, 23, 8, 0, 0, 123456, tzinfo=UTC)
@@ -56,6 +61,27 @@ class House:
             now=Clock(),
             capacity=capacity,
             publishing=publishing,
+        )
+
+    @contextmanager
+    def shared(self) -> Iterator[Ledger]:
+        """Open it through an owner on another thread."""
+        socket = self.directory / "owner.sock"
+        identity = Identity(origin=ORIGIN, signers=(self.signer,), verifiers=(self.signer.verifier,))
+        with open_owner(self.url, socket, identity=identity, now=Clock()) as owner:
+            thread = threading.Thread(target=owner.serve)
+            thread.start()
+            try:
+                with self.join(socket) as ledger:
+                    yield ledger
+            finally:
+                owner.stop()
+                thread.join()
+
+    def join(self, socket: Path) -> Ledger:
+        """Open it through whoever listens at `socket`."""
+        return Ledger.join(
+            self.url, socket, origin=ORIGIN, verifiers=[self.signer.verifier], master_keys=self.master_keys
         )
 
 

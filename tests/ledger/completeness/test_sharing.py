@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from ledger import Ledger, verify_completeness
-from ledger.appends.identity import Identity
+from ledger import verify_completeness
 from ledger.commands import fsck
 from ledger.completeness.index import RecordIndex
-from ledger.sharing.owner import open_owner
-from tests.ledger.house import ORIGIN, START, Clock, House, answered, new_record, submission
-
-
-@contextmanager
-def shared(house: House) -> Iterator[Ledger]:
-    socket = house.directory / "owner.sock"
-    identity = Identity(origin=ORIGIN, signers=(house.signer,), verifiers=(house.signer.verifier,))
-    with open_owner(house.url, socket, identity=identity, now=Clock()) as owner:
-        thread = threading.Thread(target=owner.serve)
-        thread.start()
-        try:
-            with Ledger.join(
-                house.url, socket, origin=ORIGIN, verifiers=identity.verifiers, master_keys=house.master_keys
-            ) as ledger:
-                yield ledger
-        finally:
-            owner.stop()
-            thread.join()
+from tests.ledger.house import ORIGIN, START, House, answered, new_record, submission
 
 
 def test_who_shares_a_ledger_commits_to_its_index(sqlite_house: House) -> None:
-    with shared(sqlite_house) as ledger:
+    with sqlite_house.shared() as ledger:
         record = new_record()
         ledger.append_blocking(submission(answered(record)))
         assert ledger.commit_index(START).appended
@@ -41,7 +20,7 @@ def test_who_shares_a_ledger_commits_to_its_index(sqlite_house: House) -> None:
 
 
 def test_appends_go_on_while_the_index_is_brought_up_to_date(sqlite_house: House) -> None:
-    with shared(sqlite_house) as ledger:
+    with sqlite_house.shared() as ledger:
         for _ in range(20):
             ledger.append_blocking(submission(*(answered(n=n) for n in range(20))))
         done = threading.Event()

@@ -1,0 +1,104 @@
+"""What travels between the owner of a ledger and those who share it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger import Level, verify_receipt
+from ledger.appends.admission import Admitted, admit
+from ledger.appends.values import Accepted, Sequenced
+from ledger.errors import LedgerError, LedgerUnavailable, TransitionRefused
+from ledger.sharing.frames import FrameError, Frames, answers, greeting, read_answers, submissions, unpack
+from ledger.vault import Vault
+from tests.ledger.house import ORIGIN, House, answered, new_record, submission
+
+
+def admitted(house: House, *drafts: Any) -> Admitted:
+    return admit(submission(*drafts), Vault(house.master_keys, ORIGIN, os.urandom), os.urandom)
+
+
+def travel(asked: Admitted, outcome: Any) -> Any:
+    frame = answers(b"note", [(7, asked, outcome)])
+    (body,) = Frames().feed(frame)
+    note, [(number, packed)] = read_answers(body)
+    assert (note, number) == (b"note", 7)
+    return unpack(asked, packed)
+
+
+def test_a_first_entry_is_not_sent_back_and_yet_arrives_whole(sqlite_house: House) -> None:
+    asked = admitted(sqlite_house, answered(n=1), answered(n=2))
+    made = [Sequenced(5 + at, draft.first_leaf, draft.first_hash) for at, draft in enumerate(asked.drafts)]
+    outcome = Accepted(tuple(made), 9, (b"a", b"b"))
+    assert travel(asked, outcome) == outcome
+    assert asked.drafts[0].first_leaf not in answers(b"", [(7, asked, outcome)])
+
+
+def test_an_entry_that_is_not_its_records_first_travels_as_it_was_written(sqlite_house: House) -> None:
+    asked = admitted(sqlite_house, answered(n=1), answered(n=2))
+    first = asked.drafts[0]
+    made = (Sequenced(5, first.first_leaf, first.first_hash), Sequenced(6, b"another", bytes(32)))
+    assert travel(asked, Accepted(made, 9, (b"a", b"b"))).entries == made
+
+
+def test_a_refusal_arrives_as_itself(sqlite_house: House) -> None:
+    asked = admitted(sqlite_house, answered())
+    refused = travel(asked, TransitionRefused(bytes(16), "RECORDED", "CommitmentWithdrawn"))
+    assert isinstance(refused, TransitionRefused)
+    assert refused.state == "RECORDED"
+
+
+def test_what_the_owner_appended_is_what_the_sharer_is_told(sqlite_house: House) -> None:
+    with sqlite_house.shared() as ledger:
+        record = new_record()
+        for one in (submission(answered(record), answered(n=2)), submission(answered(n=3))):
+            told = ledger.append_blocking(one)
+            for entry, receipt in zip(told.entries, told.receipts, strict=True):
+                assert ledger.entry(entry.index) == entry.entry
+                proved = verify_receipt(receipt, [sqlite_house.signer.verifier], ORIGIN)
+                assert (proved.index, proved.leaf) == (entry.index, entry.entry)
+
+
+scalars = st.none() | st.integers() | st.binary(max_size=8) | st.text(max_size=4)
+values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3).map(tuple), max_leaves=6)
+
+
+@given(kind=st.integers(-2, 10), fields=st.lists(values, max_size=4))
+def test_whatever_comes_is_an_outcome_or_a_frame_error(kind: int, fields: list[Any]) -> None:
+    asked = Admitted((), 0, None, (), (), ())
+    try:
+        unpack(asked, (kind, *fields))
+    except FrameError:
+        return
+
+
+@pytest.mark.parametrize("number", [1, 99])
+async def test_an_answer_that_nobody_asked_for_ends_the_link_and_every_caller_is_told(
+    sqlite_house: House, tmp_path: Path, number: int
+) -> None:
+    async def owner(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        frames = Frames()
+        writer.write(greeting(ORIGIN))
+        seen = 0
+        while data := await reader.read(1 << 16):
+            for _frame in frames.feed(data):
+                seen += 1
+                if seen == 2:  # the greeting was the first
+                    writer.write(answers(b"", [(number, admitted(sqlite_house, answered()), LedgerUnavailable("x"))]))
+        writer.close()
+
+    socket = tmp_path / "false.sock"
+    async with await asyncio.start_unix_server(owner, str(socket)):
+        with sqlite_house.join(socket) as ledger, pytest.raises(LedgerError, match="nobody asked for"):
+            await asyncio.wait_for(ledger.append(submission(answered()), Level.SEQUENCED), 10)
+
+
+def test_submissions_are_bytes_of_one_frame(sqlite_house: House) -> None:
+    frame = submissions([(0, admitted(sqlite_house, answered()))])
+    assert int.from_bytes(frame[:4], "big") == len(frame) - 4
