@@ -117,6 +117,7 @@ from ledger.appends.identity import Identity
 from ledger.appends.publishing import NoCosigners, Publishing
 from ledger.errors import LedgerError
 from ledger.keyring.files import KeyFiles, open_keyring, require_same_log
+from ledger.keyring.published import format_key_history
 from ledger.log.elsewhere import ask_elsewhere
 from ledger.log.remembered import Remembered
 from ledger.sharing.owner import Owner, open_owner
@@ -794,7 +795,9 @@ async def publishing(settings: Settings, ledger: Ledger) -> AsyncIterator[int | 
     from gateway.console.log import log_application
     from gateway.console.server import http_server
 
-    application = log_application(ledger.publication(), ledger.read)
+    # Read once: while a gateway runs, its keys are what they were when it was started.
+    history = format_key_history(open_keyring(key_files(settings.ledger)).history)
+    application = log_application(ledger.publication(), ledger.read, key_history=history)
     drain = settings.server.drain.total_seconds()
     async with http_server(application, host=where.host, port=where.port, drain=drain) as port:
         _log.info("publishing", address=f"{where.host}:{port}")

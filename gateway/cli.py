@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from gateway.config import Settings
-    from ledger import Verifier
+    from ledger import KeyHistory
 
 _CONFIG = click.option(
     "--config",
@@ -198,12 +198,17 @@ def ledger_export(config: Path, directory: Path, url: str | None, as_json: bool)
     """Write the log as a directory that any web server can publish; what is there already is not written again."""
     from dataclasses import asdict
 
+    from ledger import format_key_history
     from ledger.commands import export
 
     settings = _settings(config)
     address, origin = url or settings.ledger.url, settings.ledger.origin
+    history = _key_history(settings)
     with _progress("exporting") as advance:
-        done = export(address, directory, verifiers=_verifiers(settings), origin=origin, progress=advance)
+        done = export(
+            address, directory, verifiers=history.verifiers, origin=origin,
+            key_history=format_key_history(history), progress=advance,
+        )  # fmt: skip
     if as_json:
         click.echo(jsonlib.dumps(asdict(done)))
     else:
@@ -220,20 +225,25 @@ def ledger_export(config: Path, directory: Path, url: str | None, as_json: bool)
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     required=True,
     multiple=True,
-    help="A file of the log's public keys, one a line; repeat it for each file. Give every key that the log has had.",
+    help="A file of the log's public keys, one a line; repeat it for each file. With the log's first key alone, later "
+    "ones are followed through the key history beside the log.",
 )
 @click.option("--origin", help="The log's origin; the name of the first key by default.")
 @_JSON
 def ledger_check_published(place: str, keys: tuple[Path, ...], origin: str | None, as_json: bool) -> None:
     """Check every tile and entry of a published log, as anybody can; the exit status is 1 if anything is wrong."""
     from ledger import parse_vkeys
-    from ledger.commands import check_published
+    from ledger.commands import check_published, follow_published
 
     verifiers = [verifier for key in keys for verifier in parse_vkeys(key.read_text("utf-8"))]
     if not verifiers:
         raise click.ClickException("the key files hold no key")
+    name = origin or verifiers[0].name
     with _progress("checking") as advance:
-        report = check_published(place, verifiers=verifiers, origin=origin or verifiers[0].name, progress=advance)
+        if len(verifiers) == 1:
+            report = follow_published(place, verifiers[0], name, progress=advance)
+        else:
+            report = check_published(place, verifiers=verifiers, origin=name, progress=advance)
     damages = [{"index": damage.index, "what": damage.what} for damage in report.damages]
     if as_json:
         root = report.seen.root.hex()
@@ -367,11 +377,11 @@ def _settings(config: Path) -> Settings:
     return load_settings(config)
 
 
-def _verifiers(settings: Settings) -> Sequence[Verifier]:
+def _key_history(settings: Settings) -> KeyHistory:
     from gateway.bootstrap import key_files
     from ledger.keyring.files import open_keyring
 
-    return open_keyring(key_files(settings.ledger)).history.verifiers
+    return open_keyring(key_files(settings.ledger)).history
 
 
 @contextmanager

@@ -14,13 +14,15 @@ from ledger.completeness.prover import prove_completeness
 from ledger.disclosure import disclose
 from ledger.errors import DisclosureError, EntryMissing
 from ledger.fsck import Progress, fsck
+from ledger.keyring.published import first_key, verify_key_history
 from ledger.log.checkpoint import read_checkpoint
 from ledger.log.note import Verifier
 from ledger.log.reader import LogReader, read_entry
 from ledger.log.store import open_store, read_checkpoint_note, read_head
 from ledger.log.tiles import TileCache
+from ledger.log.vkey import PublicKey
 from ledger.merkle import hash_leaf, prove_inclusion, verify_inclusion
-from ledger.publication.client import open_published
+from ledger.publication.client import open_published, published_key_history
 from ledger.publication.export import Exported, export_log
 from ledger.publication.inspection import PublishedReport, inspect_published
 from ledger.receipt import VerifiedReceipt, format_receipt, verify_receipt
@@ -183,12 +185,15 @@ def export(
     *,
     verifiers: Sequence[Verifier],
     origin: str,
+    key_history: str | None = None,
     progress: Progress | None = None,
 ) -> Exported:
     """Write a log as a static directory (`ledger.publication.export.export_log`, which tells what is raised)."""
     store = open_store(url, readers=1)
     try:
-        return export_log(store, directory, verifiers=verifiers, origin=origin, progress=progress)
+        return export_log(
+            store, directory, verifiers=verifiers, origin=origin, key_history=key_history, progress=progress
+        )
     finally:
         store.close()
 
@@ -199,6 +204,26 @@ def check_published(
     """Check a whole published log at a URL prefix or in a directory (`ledger.publication.inspection`)."""
     with open_published(place, verifiers, origin) as log:
         return inspect_published(log, progress=progress)
+
+
+def follow_published(place: str, key: PublicKey, origin: str, *, progress: Progress | None = None) -> PublishedReport:
+    """Check a whole published log as `check_published` does, knowing only one key of it.
+
+    If that is the first key that the log ever had, the keys that may sign now are read from the key history beside the
+    log, and proved from the first onwards. Any other key, or a log without a history, is held to that one key.
+
+    Raises:
+        KeyHistoryError: the history does not verify.
+        KeyNotInForce: the checkpoint is signed only by keys that may not sign its size.
+        What `check_published` raises.
+    """
+    text = published_key_history(place)
+    if text is None or first_key(text, origin) != key.vkey:
+        return check_published(place, verifiers=[key], origin=origin, progress=progress)
+    history = verify_key_history(text, key.vkey, origin)
+    report = check_published(place, verifiers=history.verifiers, origin=origin, progress=progress)
+    history.open(report.seen.note)
+    return report
 
 
 def rebuild(url: str, *, origin: str, master_keys: MasterKeys, progress: Progress | None = None) -> int:

@@ -19,7 +19,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ledger.errors import LedgerDamaged, LedgerUnavailable, PathMalformed, ResourceMissing
-from ledger.publication.resources import Coding, Publication, Resource
+from ledger.publication.paths import KEY_HISTORY
+from ledger.publication.resources import Coding, Publication, Resource, text_resource
 
 _log = structlog.get_logger()
 _WEIGHT = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
@@ -43,13 +44,13 @@ class Read(Protocol):
         ...
 
 
-def log_application(publication: Publication, read: Read) -> Starlette:
-    """Build the application that serves one log.
+def log_application(publication: Publication, read: Read, *, key_history: str | None = None) -> Starlette:
+    """Build the application that serves one log, and the history of its keys (`format_key_history`) beside it.
 
     At most two reads run at once, so that the public never takes the ledger's readers from the gateway's own callers;
     beyond 128 waiting requests the answer is 503.
     """
-    desk = _Desk(publication, read)
+    desk = _Desk(publication, read, None if key_history is None else text_resource(key_history))
 
     async def answer(request: Request) -> Response:
         return await desk.answer(request)
@@ -64,9 +65,10 @@ def log_application(publication: Publication, read: Read) -> Starlette:
 
 
 class _Desk:
-    def __init__(self, publication: Publication, read: Read) -> None:
+    def __init__(self, publication: Publication, read: Read, key_history: Resource | None) -> None:
         self._publication = publication
         self._read = read
+        self._key_history = key_history
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0
 
@@ -74,6 +76,8 @@ class _Desk:
         path = str(request.path_params["path"])
         if b"%" in request.scope.get("raw_path", b""):
             return _refusal(400)  # an escaped path is another spelling, and would be another cache entry
+        if path == KEY_HISTORY and self._key_history is not None:
+            return _response(request, self._key_history)
         if self._waiting >= _WAITING:
             return _refusal(503, {"retry-after": "1"})
         coding: Coding = "gzip" if accepts_gzip(request.headers.get("accept-encoding", "")) else "identity"

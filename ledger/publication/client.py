@@ -12,17 +12,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ledger.errors import EntryMissing
+from ledger.errors import EntryMissing, ResourceMissing
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.note import Verifier
 from ledger.log.tiles import WIDTH
 from ledger.merkle import hash_leaf, prove_consistency, prove_inclusion, verify_consistency, verify_inclusion
-from ledger.publication.paths import CHECKPOINT
+from ledger.publication.paths import CHECKPOINT, KEY_HISTORY
 from ledger.publication.sources import DirectorySource, HttpSource, Source
 from ledger.publication.tiles import ProvedTiles
 from ledger.receipt import format_receipt
 
 _LONGEST_NOTE = 1 << 20
+_LONGEST_HISTORY = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +105,19 @@ def open_source(place: str) -> Iterator[Source]:
             yield source
     else:
         yield DirectorySource(Path(place))
+
+
+def published_key_history(place: str) -> str | None:
+    """Fetch the key history beside a published log, or None if there is none; what it says is not verified here.
+
+    Raises:
+        PublicationUnavailable, PublicationDamaged: it cannot be read, or is longer than any can be.
+    """
+    with open_source(place) as source:
+        try:
+            return source.fetch(KEY_HISTORY, _LONGEST_HISTORY).decode("utf-8", "replace")
+        except ResourceMissing:
+            return None
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from ledger.log.tiles import WIDTH
 from ledger.merkle import prove_consistency, verify_consistency
 from ledger.publication.bundle import format_bundle
 from ledger.publication.files import Directory
-from ledger.publication.paths import CHECKPOINT, TilePath, available, implied, parse_path
+from ledger.publication.paths import CHECKPOINT, KEY_HISTORY, TilePath, available, implied, parse_path
 from ledger.publication.resources import read_resource
 from ledger.publication.sources import DirectorySource
 from ledger.publication.tiles import ProvedTiles
@@ -57,12 +57,14 @@ def export_log(
     *,
     verifiers: Sequence[Verifier],
     origin: str,
+    key_history: str | None = None,
     progress: Progress | None = None,
 ) -> Exported:
     """Write what the newest checkpoint implies and the directory does not have yet, then the checkpoint.
 
     Full tiles and bundles that an earlier checkpoint of the directory covers are not written again; their lengths are
-    compared. Partial ones that a full one supersedes are removed at the end.
+    compared. Partial ones that a full one supersedes are removed at the end. `key_history` (`format_key_history`) comes
+    before the checkpoint, which may be signed by a key that only the history tells of.
 
     Raises:
         ExportRefused: the directory is of another log, ahead of this one or of another history, holds other things,
@@ -84,6 +86,8 @@ def export_log(
         run = _Run(store, target, ours, old.size if old else 0)
         run.write(progress or (lambda done, total: None))
         _require_complete(directory, old, ours)
+        if key_history is not None and target.read(KEY_HISTORY) != key_history.encode():
+            target.write(KEY_HISTORY, key_history.encode())
         target.make_durable()
         target.write(CHECKPOINT, note)
         target.make_durable()
@@ -163,7 +167,7 @@ class _Run:
 def _earlier(target: Directory, verifiers: Sequence[Verifier], origin: str) -> Checkpoint | None:
     note = target.read(CHECKPOINT)
     if note is None:
-        if target.names() - {"tile"}:
+        if target.names() - {"tile", KEY_HISTORY}:
             raise ExportRefused("the directory has no checkpoint and holds other things than tiles")
         return None
     try:

@@ -4,7 +4,8 @@
     tile/<L>/<N>[.p/<W>]            L from 0 to 63
     tile/entries/<N>[.p/<W>]        N as x001/x234/067, W from 1 to 255
 
-Each resource has one path; any other spelling is malformed.
+Each resource has one path; any other spelling is malformed. Beside them lies `key-history`, which is not of tlog-tiles:
+with it and the first key, whoever reads the log can follow a change of its keys.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ledger.errors import PathMalformed
 from ledger.log.tiles import HEIGHT, WIDTH
 
 CHECKPOINT = "checkpoint"
+KEY_HISTORY = "key-history"
 _ENTRIES = "entries"
 _LARGEST = (1 << 63) - 1
 _HIGHEST = 63

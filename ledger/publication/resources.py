@@ -42,6 +42,12 @@ class Resource:
     """Whether another coding of the same resource can be had."""
 
 
+def text_resource(text: str) -> Resource:
+    """Make a resource of a text that may be another one tomorrow."""
+    body = text.encode()
+    return Resource(body=body, media_type=TEXT, cache_control=_FRESH, etag=_tag(body))
+
+
 class Publication:
     """Reads the resources of one log from its store; safe for several threads.
 
