@@ -384,7 +384,8 @@ async def _told_to_stop(folder: Path) -> Cells:
         running = asyncio.create_task(place.ask(premises(0, _RIGHT)))
         await housing.until(lambda: housing.asked == 1)
         place.running.process.send_signal(signal.SIGTERM)
-        new = await told(place.client(PATIENT, within=1).verify(asked(0)))
+        await _said(place.house, "draining")
+        new = await told(place.client(PATIENT, within=2).verify(asked(0)))
         assert new.refusal is not None
         housing.answering.set()
         one = await running
@@ -394,6 +395,14 @@ async def _told_to_stop(folder: Path) -> Cells:
             "status": f"OK; of a new call: {new.status}",
             "over": ENDLESS,
         }
+
+
+async def _said(house: House, event: str) -> None:
+    """Wait until a gateway has logged something."""
+    log = house.home / "process.log"
+    async with asyncio.timeout(30):
+        while f'"{event}"' not in await asyncio.to_thread(log.read_text, "utf-8"):
+            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
