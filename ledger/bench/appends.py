@@ -107,11 +107,21 @@ def signed() -> Iterator[Measured]:
 def postgres(url: str) -> Iterator[Measured]:
     """Measure a PostgreSQL ledger in the database at `url` (SQLAlchemy)."""
     plain = url.replace("+psycopg", "")
-    with folder() as home, bare.postgres_rows(plain, 256) as rows, found(home / "pg", url).open() as ledger:
-        beside = "psycopg COPY, 256 rows a commit"
-        yield compare(
-            "PostgreSQL, 256 callers, 1 entry a call", lambda: _rate(ledger, 256, 1), beside, rows, target="≥ 0.3"
-        )
-        yield compare(
-            "PostgreSQL, 16 callers, 64 entries a call", lambda: _rate(ledger, 16, 64), beside, rows, target=""
-        )
+    beside = "psycopg COPY, 256 rows a commit"
+    with folder() as home, bare.postgres_rows(plain, 256) as rows:
+        house = found(home / "pg", url)
+        with house.open() as ledger:
+            yield compare(
+                "PostgreSQL, 256 callers, 1 entry a call", lambda: _rate(ledger, 256, 1), beside, rows, target="≥ 0.3"
+            )
+            yield compare(
+                "PostgreSQL, 16 callers, 64 entries a call", lambda: _rate(ledger, 16, 64), beside, rows, target=""
+            )
+        with callers(house, None) as workers:
+            yield compare(
+                "PostgreSQL, two processes, 256 callers, 1 entry a call",
+                lambda: workers.rate(Load(appends=_ENTRIES, callers=256)),
+                beside,
+                rows,
+                target="",
+            )

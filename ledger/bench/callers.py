@@ -46,14 +46,14 @@ class Callers:
 
     def rate(self, load: Load) -> float:
         """Share a load among the processes; entries a second until the last of them is done."""
-        each = len(self._processes)
-        line = f"{load.appends // each} {load.callers // each} {load.entries} {int(load.signed)}"
-        self._tell(line)
+        count = len(self._processes)
+        appends, many = load.appends // count, load.callers // count
+        self._tell(f"{appends} {many} {load.entries} {int(load.signed)}")
         self._hear("prepared")
         started = time.perf_counter()
         self._tell("go")
         self._hear("done")
-        return load.appends // each * each * load.entries / (time.perf_counter() - started)
+        return count * appends * load.entries / (time.perf_counter() - started)
 
     def _tell(self, line: str) -> None:
         for process in self._processes:
@@ -114,7 +114,7 @@ def prepared(
 
 
 def _serve(ledger: Ledger) -> None:
-    checks = Checks()
+    checks = Checks(threads=1, at_hand=1, most=64)  # the other cores have processes of their own
     while line := sys.stdin.readline():
         appends, many, entries, signed = map(int, line.split())
         acts = prepared(ledger, checks, appends, entries, signed=bool(signed))
