@@ -82,8 +82,8 @@ class _Link(asyncio.Protocol):
                 else:
                     require_greeting(frame, self._origin)
                     self._greeted = True
-        except (FrameError, KeyError) as failure:
-            self.fail(failure if isinstance(failure, FrameError) else FrameError("an answer that nobody asked for"))
+        except FrameError as failure:
+            self.fail(failure)
             if self._transport is not None:
                 self._transport.abort()
 
@@ -113,7 +113,10 @@ class _Link(asyncio.Protocol):
     def _settle(self, frame: bytes) -> None:
         note, outcomes = read_answers(frame)
         for number, packed in outcomes:
-            admitted, future = self._asked[number]
+            asked = self._asked.get(number)
+            if asked is None:
+                raise FrameError("an answer that nobody asked for")
+            admitted, future = asked
             told = _told(unpack(admitted, packed), note)
             del self._asked[number]  # not before: what cannot be unpacked ends the link, and every caller is told
             if future.done():  # the caller gave up

@@ -140,8 +140,8 @@ def _pack(admitted: Admitted, outcome: Outcome) -> Packed:
 
 def unpack(admitted: Admitted, packed: Packed) -> Outcome:
     """Take the answer to a submission as what became of it; raises `FrameError`."""
-    kind = packed[0]
     try:
+        kind = packed[0]
         if kind == _OPENED:
             _, first, size, paths = packed
             opened = [Sequenced(index, d.first_leaf, d.first_hash) for index, d in enumerate(admitted.drafts, first)]
@@ -150,7 +150,7 @@ def unpack(admitted: Admitted, packed: Packed) -> Outcome:
             _, entries, size, paths = packed
             return Accepted(tuple([Sequenced(*entry) for entry in entries]), size, tuple(paths))
         made: Outcome = _MAKERS[kind](*packed[1:])
-    except (TypeError, ValueError, KeyError, AttributeError) as failure:
+    except (TypeError, ValueError, LookupError, AttributeError) as failure:
         raise FrameError("an answer that cannot be read") from failure
     return made
 

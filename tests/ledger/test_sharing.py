@@ -78,6 +78,11 @@ def test_whatever_comes_is_an_outcome_or_a_frame_error(kind: int, fields: list[A
         return
 
 
+def test_an_answer_without_a_kind_is_a_frame_error() -> None:
+    with pytest.raises(FrameError):
+        unpack(Admitted((), 0, None, (), (), ()), ())
+
+
 @pytest.mark.parametrize("number", [1, 99])
 async def test_an_answer_that_nobody_asked_for_ends_the_link_and_every_caller_is_told(
     sqlite_house: House, tmp_path: Path, number: int
