@@ -90,7 +90,7 @@ def signed() -> Iterator[Measured]:
             checks = Checks()
 
             def here() -> float:
-                acts = prepared(ledger, checks, load.appends, signed=True)
+                acts = prepared(ledger, checks, load.appends)
                 return run(lambda: work_off(acts, load.callers))
 
             yield compare(

@@ -90,10 +90,8 @@ def prepared(
     appends: int,
     entries: int = 1,
     document: Json = None,
-    *,
-    signed: bool = False,
 ) -> list[_Act]:
-    """Make appends that are ready to go; a signed one is verified by `checks` first."""
+    """Make appends that are ready to go; with `checks`, an Ed25519 signature is verified before each."""
     key = Ed25519PrivateKey.generate()
     public, message = key.public_key(), os.urandom(300)
     signature = key.sign(message)
@@ -102,7 +100,7 @@ def prepared(
         made = submission(entries, document, once=True)
 
         async def act() -> int:
-            if signed and checks is not None:
+            if checks is not None:
                 await checks.run(lambda: public.verify(signature, message))
             done = await ledger.append(made)
             assert len(done.receipts) == entries
@@ -117,7 +115,7 @@ def _serve(ledger: Ledger) -> None:
     checks = Checks(threads=1, at_hand=1, most=64)  # the other cores have processes of their own
     while line := sys.stdin.readline():
         appends, many, entries, signed = map(int, line.split())
-        acts = prepared(ledger, checks, appends, entries, signed=bool(signed))
+        acts = prepared(ledger, checks if signed else None, appends, entries)
         _say("prepared")
         sys.stdin.readline()
         run(lambda acts=acts, many=many: work_off(acts, many))  # type: ignore[misc]
