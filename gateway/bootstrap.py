@@ -106,6 +106,7 @@ from gateway.v1 import (
 from ledger import (
     BlindIndex,
     FileMasterKeys,
+    KeyHistory,
     Ledger,
     Submission,
     load_further_signer,
@@ -245,12 +246,11 @@ def join_ledger(settings: LedgerSettings) -> Ledger:
     Raises:
         ledger.LedgerError: as `open_ledger`.
     """
-    history = open_keyring(key_files(settings)).history
     return Ledger.join(
         settings.url,
         settings.owner_socket,
         origin=settings.origin,
-        verifiers=history.verifiers,
+        verifiers=key_history(settings).verifiers,
         master_keys=open_master_keys(settings),
         publishing=open_publishing(settings, ask=False),
         capacity=settings.queue,
@@ -333,6 +333,11 @@ def key_files(settings: LedgerSettings) -> KeyFiles:
         next=settings.next_signing_key_file,
         history=settings.key_history_file,
     )
+
+
+def key_history(settings: LedgerSettings) -> KeyHistory:
+    """Read the history of the log's keys; raises as `open_keyring` does."""
+    return open_keyring(key_files(settings)).history
 
 
 def _remembered(settings: LedgerSettings) -> Remembered:
@@ -529,7 +534,7 @@ def pack_circumstances(settings: Settings) -> Circumstances:
     """Say what evidence packs hold beside the commitment: the log's keys, the text, revocation lists, roots."""
     stamps = settings.signatures.timestamps
     return Circumstances(
-        keys=lambda: open_keyring(key_files(settings.ledger)).history,
+        keys=lambda: key_history(settings.ledger),
         text=text_to_sign,
         kept_list=status_sources(settings.signatures).kept_list,
         timestamp_roots=None if stamps is None else stamps.tsa_root_file,
@@ -796,7 +801,7 @@ async def publishing(settings: Settings, ledger: Ledger) -> AsyncIterator[int | 
     from gateway.console.server import http_server
 
     # Read once: while a gateway runs, its keys are what they were when it was started.
-    history = format_key_history(open_keyring(key_files(settings.ledger)).history)
+    history = format_key_history(key_history(settings.ledger))
     application = log_application(ledger.publication(), ledger.read, key_history=history)
     drain = settings.server.drain.total_seconds()
     async with http_server(application, host=where.host, port=where.port, drain=drain) as port:

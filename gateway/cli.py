@@ -14,7 +14,6 @@ import click
 
 if TYPE_CHECKING:
     from gateway.config import Settings
-    from ledger import KeyHistory
 
 _CONFIG = click.option(
     "--config",
@@ -198,12 +197,13 @@ def ledger_export(config: Path, directory: Path, url: str | None, as_json: bool)
     """Write the log as a directory that any web server can publish; what is there already is not written again."""
     from dataclasses import asdict
 
+    from gateway.bootstrap import key_history
     from ledger import format_key_history
     from ledger.commands import export
 
     settings = _settings(config)
     address, origin = url or settings.ledger.url, settings.ledger.origin
-    history = _key_history(settings)
+    history = key_history(settings.ledger)
     with _progress("exporting") as advance:
         done = export(
             address, directory, verifiers=history.verifiers, origin=origin,
@@ -375,13 +375,6 @@ def _settings(config: Path) -> Settings:
     from gateway.config import load_settings
 
     return load_settings(config)
-
-
-def _key_history(settings: Settings) -> KeyHistory:
-    from gateway.bootstrap import key_files
-    from ledger.keyring.files import open_keyring
-
-    return open_keyring(key_files(settings.ledger)).history
 
 
 @contextmanager

@@ -103,12 +103,11 @@ def _log(config: Path, url: str | None, key: Path | None, history: Path | None) 
         return _Log(url, verifier.name, verify_key_history(history.read_text("utf-8"), verifier.vkey, verifier.name))
     if history is not None:
         raise click.UsageError("--history goes with --key")
-    from gateway.bootstrap import key_files
+    from gateway.bootstrap import key_history
     from gateway.config import load_settings
-    from ledger.keyring.files import open_keyring
 
     settings = load_settings(config).ledger
-    return _Log(url or settings.url, settings.origin, open_keyring(key_files(settings)).history)
+    return _Log(url or settings.url, settings.origin, key_history(settings))
 
 
 def _master_keys(config: Path) -> MasterKeys:

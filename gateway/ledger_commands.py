@@ -67,13 +67,12 @@ def index_commit(config: Path, as_json: bool) -> None:
 @click.argument("record", callback=_record_id)
 def prove_complete(config: Path, record: bytes) -> None:
     """Print the file that proves which are all entries of RECORD, or that it has none, as of the newest index."""
-    from gateway.bootstrap import key_files
+    from gateway.bootstrap import key_history
     from gateway.config import load_settings
     from ledger import commands
-    from ledger.keyring.files import open_keyring
 
     settings = load_settings(config).ledger
-    verifiers = open_keyring(key_files(settings)).history.verifiers
+    verifiers = key_history(settings).verifiers
     proof = commands.prove_complete(settings.url, record, verifiers=verifiers, origin=settings.origin)
     click.echo(proof, nl=False)
 

@@ -50,7 +50,7 @@ def log_application(publication: Publication, read: Read, *, key_history: str | 
     At most two reads run at once, so that the public never takes the ledger's readers from the gateway's own callers;
     beyond 128 waiting requests the answer is 503.
     """
-    desk = _Desk(publication, read, None if key_history is None else text_resource(key_history))
+    desk = _Desk(publication, read, None if key_history is None else text_resource(key_history.encode()))
 
     async def answer(request: Request) -> Response:
         return await desk.answer(request)

@@ -20,7 +20,8 @@ from ledger.keyring.history import KeyHistory, KeyRange
 from ledger.log.note import decode_base64
 
 _HEADER = "chengxin key history v1"
-_LONGEST = 64 << 20
+LONGEST = 64 << 20
+"""Bytes of a history; more than any can have."""
 _KEY = re.compile(r"(0|[1-9][0-9]{0,18})-(0|[1-9][0-9]{0,18}|) (\S+)", re.ASCII)
 _EVENT = re.compile(r"(added|retired) (0|[1-9][0-9]{0,5}) (\S+)", re.ASCII)
 
@@ -62,7 +63,7 @@ def first_key(text: str, origin: str) -> str:
 
 
 def _split(text: str, origin: str) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, str]]]:
-    if len(text) > _LONGEST:
+    if len(text) > LONGEST:
         raise KeyHistoryError("the key history is too long")
     head, _, rest = text.partition("\n\n")
     keys, gap, events = rest.partition("\n\n")

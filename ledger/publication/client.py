@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ledger.errors import EntryMissing, ResourceMissing
+from ledger.keyring.published import LONGEST
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.note import Verifier
 from ledger.log.tiles import WIDTH
@@ -23,7 +24,6 @@ from ledger.publication.tiles import ProvedTiles
 from ledger.receipt import format_receipt
 
 _LONGEST_NOTE = 1 << 20
-_LONGEST_HISTORY = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ def published_key_history(place: str) -> str | None:
     """
     with open_source(place) as source:
         try:
-            return source.fetch(KEY_HISTORY, _LONGEST_HISTORY).decode("utf-8", "replace")
+            return source.fetch(KEY_HISTORY, LONGEST).decode("utf-8", "replace")
         except ResourceMissing:
             return None
 

@@ -86,8 +86,9 @@ def export_log(
         run = _Run(store, target, ours, old.size if old else 0)
         run.write(progress or (lambda done, total: None))
         _require_complete(directory, old, ours)
-        if key_history is not None and target.read(KEY_HISTORY) != key_history.encode():
-            target.write(KEY_HISTORY, key_history.encode())
+        history = None if key_history is None else key_history.encode()
+        if history is not None and history != target.read(KEY_HISTORY):
+            target.write(KEY_HISTORY, history)
         target.make_durable()
         target.write(CHECKPOINT, note)
         target.make_durable()

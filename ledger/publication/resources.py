@@ -42,9 +42,8 @@ class Resource:
     """Whether another coding of the same resource can be had."""
 
 
-def text_resource(text: str) -> Resource:
+def text_resource(body: bytes) -> Resource:
     """Make a resource of a text that may be another one tomorrow."""
-    body = text.encode()
     return Resource(body=body, media_type=TEXT, cache_control=_FRESH, etag=_tag(body))
 
 
@@ -81,7 +80,7 @@ class Publication:
     def _checkpoint(self) -> Resource:
         with self._store.reading() as connection:
             note = read_published_note(connection)
-        return Resource(body=note, media_type=TEXT, cache_control=_FRESH, etag=_tag(note))
+        return text_resource(note)
 
     def _read(self, asked: TilePath) -> bytes:
         with self._store.reading() as connection:
