@@ -112,7 +112,8 @@ def cold_tail(url: str, size: int) -> float:
     interruptions fall into those that take longer.
     """
     starts = [_cold_proofs(url, size) for _ in range(ROUNDS)]
-    return statistics.quantiles(map(statistics.median, zip(*starts, strict=True)), n=100)[98] / 1e3
+    each = [float(statistics.median(times)) for times in zip(*starts, strict=True)]
+    return statistics.quantiles(each, n=100)[98] / 1e3
 
 
 def _cold_proofs(url: str, size: int) -> list[int]:
