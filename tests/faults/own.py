@@ -201,15 +201,21 @@ async def _full(folder: Path) -> Cells:
         return {**found.cells, **await place.over(found.question)}
 
 
+_LONG_RESERVE = {'ledger_reserve = "500ms"': 'ledger_reserve = "3s"'}
+_WAITS = 4
+"""Seconds that a caller waits for a ledger that does not answer: of half of them, a fifth stays for telling it so, on a
+busy machine too."""
+
+
 async def _locked(folder: Path) -> Cells:
     """Let another process hold the write lock of the file for longer than a caller waits."""
-    async with serving(folder) as place:
+    async with serving(folder, _LONG_RESERVE) as place:
         await place.client().verify(asked(0))
         entries = len(place.log.leaves())
         holder = sqlite3.connect(place.house.home / "ledger.sqlite3", isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
         try:
-            found = await _refused_meanwhile(place, 1, within=2, in_batch=False)
+            found = await _refused_meanwhile(place, 1, within=_WAITS, in_batch=False)
         finally:
             holder.close()
         over = await place.over(found.question)
@@ -406,11 +412,13 @@ async def _said(house: House, event: str) -> None:
 
 
 @asynccontextmanager
-async def on_postgres(folder: Path, root: Path | None = None) -> AsyncIterator[tuple[Place, postgres.OwnServer]]:
+async def on_postgres(
+    folder: Path, tune: Mapping[str, str] | None = None, *, root: Path | None = None
+) -> AsyncIterator[tuple[Place, postgres.OwnServer]]:
     """Serve with a PostgreSQL of one's own, which may be killed."""
     async with (
         aside(postgres.own_server(root=root)) as own,
-        serving(folder, url=own.url.render_as_string(hide_password=False)) as place,
+        serving(folder, tune, url=own.url.render_as_string(hide_password=False)) as place,
     ):
         yield place, own
 
@@ -429,13 +437,13 @@ async def _postgres_down(folder: Path) -> Cells:
 
 
 async def _postgres_slow(folder: Path) -> Cells:
-    async with on_postgres(folder) as (place, own):
+    async with on_postgres(folder, _LONG_RESERVE) as (place, own):
         await place.client().verify(asked(0))
         entries = len(place.log.leaves())
         url = own.url.set(drivername="postgresql").render_as_string(hide_password=False)
         with psycopg.connect(url) as blocker:
             blocker.execute("SELECT * FROM head FOR UPDATE")
-            found = await _refused_meanwhile(place, 1, within=2, in_batch=False)
+            found = await _refused_meanwhile(place, 1, within=_WAITS, in_batch=False)
             blocker.rollback()
         over = await place.over(found.question)
         assert place.log.since(entries) == "VerificationAnswered", "what was found late is recorded once"
@@ -445,7 +453,7 @@ async def _postgres_slow(folder: Path) -> Cells:
 async def _postgres_full(folder: Path) -> Cells:
     """Fill the file system of the database, ask until the ledger needs more room, and make room again."""
     with small_file_system() as root:
-        async with on_postgres(folder, root) as (place, _):
+        async with on_postgres(folder, root=root) as (place, _):
             await place.client().verify(asked(0))
             ballast = root / "ballast"
             _fill(ballast)
