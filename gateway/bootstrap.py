@@ -241,7 +241,7 @@ def open_ledger(settings: LedgerSettings, *, now: Callable[[], datetime] = now_u
 
 
 def join_ledger(settings: LedgerSettings) -> Ledger:
-    """Share the configured SQLite ledger with the process that owns it; no signing key is read.
+    """Share the configured SQLite ledger with the process that owns it, which alone signs.
 
     Raises:
         ledger.LedgerError: as `open_ledger`.

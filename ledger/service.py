@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -234,6 +235,25 @@ class Ledger:
         meanwhile.
         """
         return question() if self._reads_here else await self.read(question)
+
+    @asynccontextmanager
+    async def turn(self, what: str) -> AsyncIterator[bool]:
+        """Take the turn at something that one process at a time does, or tell that another has it; waits for nobody.
+
+        Processes and hosts that share a PostgreSQL database share its turns. An SQLite file has one writer, who is
+        alone. The turn ends with the block, or earlier if the connection to the database is lost: what must not happen
+        twice under any circumstances needs a claim (`Submission.claim_keys`) besides.
+
+        Raises:
+            LedgerUnavailable: the database cannot be asked.
+        """
+        stack = ExitStack()
+        taking = asyncio.ensure_future(self.read(lambda: stack.enter_context(self._store.turn(what))))
+        try:
+            yield await asyncio.shield(taking)
+        finally:
+            await asyncio.wait([taking])  # who is cancelled meanwhile must not leave the turn taken
+            await self.read(stack.close)
 
     def lookups(self, ask: Callable[[Sequence[Key]], Mapping[Key, Value]], *, few: bool = True) -> Lookups[Key, Value]:
         """Make a way to read by key in which what is asked in one turn of a loop is one question.

@@ -7,12 +7,25 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cache
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from sqlalchemy import ClauseElement, Connection, Dialect, Engine, Table, create_engine, event
+from sqlalchemy import (
+    BigInteger,
+    ClauseElement,
+    Connection,
+    Dialect,
+    Engine,
+    Table,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
@@ -122,6 +135,14 @@ class Database(Protocol):
 
     def is_transient(self, failure: BaseException) -> bool:
         """Tell whether the same transaction may succeed if it is simply tried again."""
+        ...
+
+    def take_turn(self, connection: Connection, what: str) -> bool:
+        """Take the turn at something that one process at a time does, if nobody has it; the connection holds it."""
+        ...
+
+    def end_turn(self, connection: Connection, what: str) -> None:
+        """Give the turn up."""
         ...
 
 
@@ -313,6 +334,13 @@ class SqliteDatabase:
         """Never: with one writer a busy file is a fault to be told, not to be waited for again."""
         return False
 
+    def take_turn(self, connection: Connection, what: str) -> bool:
+        """Take it: a file has one writer, and whoever writes is alone."""
+        return True
+
+    def end_turn(self, connection: Connection, what: str) -> None:
+        """Do nothing."""
+
 
 def _queue_pool() -> Any:
     from sqlalchemy.pool import QueuePool
@@ -435,6 +463,25 @@ class PostgresDatabase:
         """Tell serialisation failures (40001) and deadlocks (40P01)."""
         cause = failure.orig if isinstance(failure, DBAPIError) else failure
         return getattr(cause, "sqlstate", None) in ("40001", "40P01")
+
+    def take_turn(self, connection: Connection, what: str) -> bool:
+        """Take an advisory lock of the session, which the server gives up with the connection."""
+        connection.execution_options(isolation_level="AUTOCOMMIT")  # a session may wait long, a transaction may not
+        return bool(connection.execute(_TURN, {"what": _turn_number(what)}).scalar_one())
+
+    def end_turn(self, connection: Connection, what: str) -> None:
+        """Give the lock up."""
+        connection.execute(_END_OF_TURN, {"what": _turn_number(what)})
+
+
+_WHAT = bindparam("what", type_=BigInteger)
+_TURN = select(func.pg_try_advisory_lock(_WHAT))
+_END_OF_TURN = select(func.pg_advisory_unlock(_WHAT))
+
+
+def _turn_number(what: str) -> int:
+    """Give the number by which the server knows a turn; a name of ours keeps it apart from others' locks."""
+    return int.from_bytes(sha256(f"chengxin/ledger/turn/{what}".encode()).digest()[:8], "big", signed=True)
 
 
 def _plan_by_key(driver: Any) -> None:

@@ -135,6 +135,34 @@ class Store:
             raise LedgerUnavailable(f"the store cannot be read ({_cause(failure)})") from failure
 
     @contextmanager
+    def turn(self, what: str) -> Iterator[bool]:
+        """Take the turn at something that one process at a time does, or tell that another has it; waits for nobody.
+
+        The turn ends with the block, or with the connection to the database, whichever comes first.
+
+        Raises:
+            LedgerUnavailable: the database cannot be asked.
+        """
+        connection = self._connect()
+        with connection:
+            try:
+                mine = self.database.take_turn(connection, what)
+            except DBAPIError as failure:
+                connection.invalidate()
+                raise LedgerUnavailable(f"the store cannot be read ({_cause(failure)})") from failure
+            try:
+                yield mine
+            finally:
+                if mine:
+                    self._end_turn(connection, what)
+
+    def _end_turn(self, connection: Connection, what: str) -> None:
+        try:
+            self.database.end_turn(connection, what)
+        except DBAPIError:
+            connection.invalidate()  # the turn ended with it; nobody else is lent it
+
+    @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Lend the writing connection in one transaction, committed at the end unless something is raised.
 

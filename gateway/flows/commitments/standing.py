@@ -1,8 +1,9 @@
 """Standing queries: each commitment leaves one, and it is asked again until the commitment ends.
 
 By schedule, when a source recovered, and when newer data came; also before the decision, so that the officer hears of
-a contradiction in time. One process of a gateway asks, a bounded number of commitments a round; each asking is a
-recorded verification, and when a commitment was asked about last is read from the ledger.
+a contradiction in time. One process at a time asks, of all gateways that share a ledger, a bounded number of
+commitments a round; each asking is a recorded verification, and when a commitment was asked about last is read from
+the ledger.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from gateway.rules.admission import Operator
 from gateway.rules.standing_query import Askings, Rhythm, is_due
 from ledger import Ledger, RecordRow
 
+TURN = "standing queries"
+"""What the gateways that share a ledger take turns at."""
 PERSON = "standing-query"
 """Stands for the staff number of who asks: nobody sits at a keyboard."""
 _PAGE = 256
@@ -61,8 +64,12 @@ class StandingQueries:
         self._after = -1
 
     async def __call__(self) -> Mapping[str, int]:
-        """Do one round: ask about those that are due, and count what came of it."""
+        """Do one round: ask about those that are due, and count what came of it; nothing while another gateway asks."""
         news = await self._news.look()
+        async with self._ledger.turn(TURN) as mine:
+            return await self._round(news) if mine else {}
+
+    async def _round(self, news: Mapping[str, datetime]) -> Mapping[str, int]:
         due = await self._due(news)
         results: Counter[str] = Counter()
         for begin in range(0, len(due), self._parallel):

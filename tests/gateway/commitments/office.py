@@ -342,15 +342,22 @@ async def office(
     *changes: Change,
     tune: Mapping[str, str] | None = None,
     lists: bool = False,
+    url: str | None = None,
 ) -> AsyncIterator[Office]:
-    """Found an office; `changes` are made to the catalogue, `tune` replaces texts of the configuration."""
+    """Found an office; `changes` are made to the catalogue, `tune` replaces texts of the configuration.
+
+    Its ledger is an SQLite file, or a new one in the database at `url`.
+    """
     drops, leases, listed = folder / "drops", folder / "leases.sqlite3", folder / "lists.sqlite3"
     drops.mkdir()
     execute(leases, "CREATE TABLE lease (id_number TEXT, name TEXT, address TEXT)")
     for table_name in ("distrust", "incapacity"):
         execute(listed, f"CREATE TABLE {table_name} (id_number TEXT, name TEXT)")
     sources = SOURCES.format(drops=drops, leases=leases) + (LISTS.format(lists=listed) if lists else "")
-    house = House(home=Path(shutil.copytree(_template(), folder / "var")))
+    if url is None:
+        house = House(home=Path(shutil.copytree(_template(), folder / "var")))
+    else:
+        house = found(folder / "var", now=START, sources=_NO_SOURCES, remedy_days=0, url=url)
     written = house.config.read_text("utf-8").replace(_NO_SOURCES, sources)
     for before, after in {**(ASK_LISTS if lists else {}), **(tune or {})}.items():
         assert written.count(before) == 1, before

@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
+from gateway.bootstrap import open_ledger
+from gateway.config import load_settings
 from gateway.flows.commitments.source_news import SourceNews
-from gateway.flows.commitments.standing import PERSON
+from gateway.flows.commitments.standing import PERSON, TURN
 from gateway.rules.kept import table
 
 from .office import PEOPLE, Office, execute, office, said
@@ -38,6 +42,22 @@ async def test_a_commitment_is_asked_about_by_schedule_and_each_asking_is_a_veri
         kept = here.document(askings[0].first_idx)
         assert table(said(said(kept, "request"), "context")["operator"])["person"] == PERSON
         assert here.kinds(record)[-3:] == ["CommitmentRequeried"] * 3
+
+
+@pytest.mark.postgres
+async def test_while_another_gateway_asks_nothing_is_asked_twice(tmp_path: Path, postgres_url: str) -> None:
+    async with office(tmp_path, url=postgres_url) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.decide(record)
+        here.clock.pass_(days=1)
+        with open_ledger(load_settings(here.house.config).ledger, now=here.clock) as elsewhere:
+            async with elsewhere.turn(TURN) as theirs:
+                assert theirs
+                assert await round_(here) == {}
+            assert here.ledger.register().by_parent(record, "verification") == []
+
+            assert await round_(here) == {"STILL_MISSING": 1}
+            assert await round_(here) == {}, "it was asked about"
 
 
 async def test_late_data_that_agree_confirm_it_at_the_next_look(tmp_path: Path) -> None:
