@@ -105,8 +105,11 @@ def _certificate_steps(files: Collection[str], algorithm: str, epoch: int) -> li
         english = "The list that was used, for reading: openssl verifies no SM2 signature of a list."
         chinese = "当时所用的吊销列表(仅供阅读:openssl 不能核验国密签名的吊销列表)。"
         found.append(Step(command=f"openssl crl -in {lists[0]} -noout -text", english=english, chinese=chinese))
+    answers = [name for name in sorted(files) if name.endswith(".ocsp")]
+    if algorithm == SM2_SM3:  # nor one that tells it the identifier of an answer
+        return found + [_answer_to_read(name) for name in answers]
     issuer = "intermediates.pem" if untrusted else "anchor.pem"
-    return found + [_answer_step(name, issuer, epoch) for name in sorted(files) if name.endswith(".ocsp")]
+    return found + [_answer_step(name, issuer, epoch) for name in answers]
 
 
 def _answer_step(name: str, issuer: str, epoch: int) -> Step:
@@ -118,6 +121,14 @@ def _answer_step(name: str, issuer: str, epoch: int) -> Step:
         command=command,
         english="It was not revoked then, by the OCSP answer that was used.",
         chinese="依据当时的 OCSP 应答,签署时未被吊销。",
+    )
+
+
+def _answer_to_read(name: str) -> Step:
+    return Step(
+        command=f"openssl ocsp -respin {name} -noverify -resp_text",
+        english="The OCSP answer that was used, for reading: openssl verifies no SM2 signature of an answer.",
+        chinese="当时所用的 OCSP 应答(仅供阅读:openssl 不能核验国密签名的应答)。",
     )
 
 

@@ -6,8 +6,6 @@ reason or a delta says nothing. Who says nothing leaves the status unknown, and 
     require         unknown is refused
     if-available    unknown is accepted
     off             nobody is asked
-
-Lists of SM2 authorities are read; OCSP answers are of the other algorithms only.
 """
 
 from __future__ import annotations
@@ -29,6 +27,7 @@ from gateway.errors import SignatureRefused
 from gateway.signatures.certificates import Certificate, parse_certificate
 from gateway.signatures.chain import Chain
 from gateway.signatures.issuing import NotIssued, verify_certificate_issued, verify_issued
+from ledger.log.algorithms.sm2 import Sm2PublicKey
 
 LONGEST_LIST = 2 << 20
 """Bytes of a revocation list; an authority with more revocations is asked by OCSP."""
@@ -112,10 +111,13 @@ def read_list(content: bytes) -> RevocationList:
     try:
         pem = content.lstrip().startswith(b"-----BEGIN")
         parsed = x509.load_pem_x509_crl(content) if pem else x509.load_der_x509_crl(content)
+        encoded = parsed.public_bytes(Encoding.DER)
+        if not encoded.endswith(b"\x00" + parsed.signature):  # unused bits: a second spelling
+            raise UnusableStatus("a list that is not spelled as DER is")
         people, authorities = _scope(parsed.extensions)
         revoked = {one.serial_number: _since(one) for one in parsed}
         return RevocationList(
-            content=parsed.public_bytes(Encoding.DER),
+            content=encoded,
             parsed=parsed,
             issuer=parsed.issuer.public_bytes(),
             revoked=revoked,
@@ -250,6 +252,7 @@ def _parsed_answer(content: bytes) -> ocsp.OCSPResponse | None:
     try:
         answer = ocsp.load_der_ocsp_response(content)
         good = answer.response_status is ocsp.OCSPResponseStatus.SUCCESSFUL and any(answer.responses)
+        good = good and b"\x00" + answer.signature in content  # no unused bits: a second spelling
         _ = answer.certificates, answer.produced_at_utc
     except Exception:  # the parser raises whatever it likes on hostile bytes: none of them is an answer
         return None
@@ -263,18 +266,25 @@ def _single_answer(answer: ocsp.OCSPResponse, one: Certificate, issuer: Certific
                 asked = question(one, issuer, single.hash_algorithm)
                 if (asked.issuer_name_hash, asked.issuer_key_hash) == (single.issuer_name_hash, single.issuer_key_hash):
                     return single
-    except (ValueError, UnsupportedAlgorithm):  # a hash that is not known, or an issuer with an SM2 key
+    except (ValueError, UnsupportedAlgorithm):  # a hash that is not known
         return None
     return None
 
 
 def question(one: Certificate, issuer: Certificate, algorithm: hashes.HashAlgorithm) -> ocsp.OCSPRequest:
-    """Build the OCSP question about a certificate; `algorithm` hashes the issuer's name and key.
+    """Build the OCSP question about a certificate; `algorithm` hashes the issuer's name and key."""
+    builder, key = ocsp.OCSPRequestBuilder(), issuer.key
+    if not isinstance(key, Sm2PublicKey):
+        return builder.add_certificate(one.parsed, issuer.parsed, algorithm).build()
+    # The library cannot hash a key that it does not know; it is the point alone that is hashed (RFC 6960 4.1.1).
+    name_hash, key_hash = _hashed(issuer.subject, algorithm), _hashed(key.point, algorithm)
+    return builder.add_certificate_by_hash(name_hash, key_hash, one.parsed.serial_number, algorithm).build()
 
-    Raises:
-        UnsupportedAlgorithm: the issuer's key is of SM2.
-    """
-    return ocsp.OCSPRequestBuilder().add_certificate(one.parsed, issuer.parsed, algorithm).build()
+
+def _hashed(content: bytes, algorithm: hashes.HashAlgorithm) -> bytes:
+    digest = hashes.Hash(algorithm)
+    digest.update(content)
+    return digest.finalize()
 
 
 def _answered_by(answer: ocsp.OCSPResponse, issuer: Certificate) -> bool:

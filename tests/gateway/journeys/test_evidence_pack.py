@@ -18,7 +18,6 @@ from pathlib import Path
 import grpc
 import pytest
 from click.testing import CliRunner
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509 import ocsp
 
@@ -319,7 +318,10 @@ async def test_a_pack_is_for_who_may_see_the_commitment_and_only_of_what_was_sig
     assert len(pack) < 1 << 20
 
 
-async def test_an_ocsp_answer_is_in_the_pack_and_openssl_reads_it(tmp_path: Path, signing: Signing) -> None:
+@pytest.mark.parametrize("kind", ["P-256", "SM2"])
+async def test_an_ocsp_answer_is_in_the_pack_and_openssl_reads_it(tmp_path: Path, signing: Signing, kind: str) -> None:
+    above, make = (signing.root, p256) if kind == "P-256" else (signing.sm2, Sm2Key)
+
     def answer(_path: str, body: bytes) -> bytes:
         asked = ocsp.load_der_ocsp_request(body)
         builder = ocsp.OCSPResponseBuilder().add_response_by_hash(
@@ -328,8 +330,7 @@ async def test_an_ocsp_answer_is_in_the_pack_and_openssl_reads_it(tmp_path: Path
             cert_status=ocsp.OCSPCertStatus.GOOD, this_update=signing.now, next_update=signing.now + HOUR,
             revocation_time=None, revocation_reason=None,
         )  # fmt: skip
-        responder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, signing.root.parsed)
-        return responder.sign(signing.root.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+        return above.answer(builder, certified=False)
 
     with answering(answer) as (address, _):
 
@@ -340,9 +341,9 @@ async def test_an_ocsp_answer_is_in_the_pack_and_openssl_reads_it(tmp_path: Path
             house.config.write_text(text, "utf-8")
 
         async for town in run_town(tmp_path, "sqlite:///ledger.sqlite3", configure):
-            key = p256()
+            key = make()
             _, pack = await packed(
-                town, "办-1", lambda content, k=key: by_certificate(k, content, signing.certificate(k))
+                town, "办-1", lambda content, k=key: by_certificate(k, content, signing.certificate(k, above))
             )  # type: ignore[misc]
             assert failed(town, pack) == {}
             assert "revocation-1.ocsp" in unpacked(pack)

@@ -9,10 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from asn1crypto import core, crl, keys
+from asn1crypto import ocsp as asn1_ocsp
 from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
 from tests.gateway.signatures import sm2_reference as sm2
@@ -161,6 +163,25 @@ class Issuer:
         outline["tbs_cert_list"]["signature"] = {"algorithm": SM2_SM3}
         outline["signature_algorithm"] = {"algorithm": SM2_SM3}
         outline["signature"] = self.key.sign(outline["tbs_cert_list"].dump(force=True))
+        encoded: bytes = outline.dump(force=True)
+        return encoded
+
+    def answer(self, builder: ocsp.OCSPResponseBuilder, *, certified: bool) -> bytes:
+        """Sign an OCSP answer (DER); `certified` says that this is a responder, whose certificate goes with it."""
+        if certified:
+            builder = builder.certificates([self.parsed])
+        named = ocsp.OCSPResponderEncoding.NAME
+        if not isinstance(self.key, Sm2Key):
+            signed = builder.responder_id(named, self.parsed).sign(self.key, _digest(self.key))
+            return signed.public_bytes(serialization.Encoding.DER)
+        key = p256()
+        stand_in = x509.load_der_x509_certificate(root().issue(key, subject=self.parsed.subject))
+        signed = builder.responder_id(named, stand_in).sign(key, hashes.SHA256())
+        outline = asn1_ocsp.OCSPResponse.load(signed.public_bytes(serialization.Encoding.DER))
+        basic = outline["response_bytes"]["response"].parsed
+        basic["signature_algorithm"] = {"algorithm": SM2_SM3}
+        basic["signature"] = self.key.sign(basic["tbs_response_data"].dump())
+        outline["response_bytes"]["response"] = core.ParsableOctetString(basic.dump(force=True))
         encoded: bytes = outline.dump(force=True)
         return encoded
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -16,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import SignatureRefused
-from gateway.signatures.certificates import parse_certificate
+from gateway.signatures.certificates import Certificate, parse_certificate
 from gateway.signatures.chain import Chain, Chains
 from gateway.signatures.revocation import (
     RevocationRule,
@@ -175,6 +177,22 @@ def test_a_damaged_list_never_says_good(data: st.DataObject) -> None:
 LIST = ROOT.list_revoked({1: NOW - HOUR})
 
 
+def with_unused_bit(make: Callable[[], bytes], signature_of: Callable[[bytes], bytes]) -> bytes:
+    """Spell a signature that ends in a zero as a BIT STRING whose last bit is unused."""
+    while signature_of(whole := make())[-1] & 1:
+        pass
+    at = whole.index(b"\x00" + signature_of(whole))
+    return whole[:at] + b"\x01" + whole[at + 1 :]
+
+
+def test_a_second_spelling_of_a_list_or_an_answer_says_nothing() -> None:
+    crl = with_unused_bit(lambda: ROOT.list_revoked({}), lambda one: x509.load_der_x509_crl(one).signature)
+    with pytest.raises(UnusableStatus):
+        read_list(crl)
+    said = with_unused_bit(lambda: answer(ROOT, CHAIN, GOOD), lambda one: ocsp.load_der_ocsp_response(one).signature)
+    assert told(known(answers=[said])) == "REVOCATION_UNKNOWN"
+
+
 def test_a_list_is_read_as_pem_too_and_kept_as_der() -> None:
     pem = x509.load_der_x509_crl(LIST).public_bytes(serialization.Encoding.PEM)
     assert read_list(pem).content == LIST
@@ -196,27 +214,33 @@ def answer(
 ) -> bytes:
     """Answer as a responder of the authority would: itself, or one it certified."""
     signer = responder or above
-    builder = ocsp.OCSPResponseBuilder().add_response(
-        cert=(other or chain).leaf.parsed, issuer=(other or chain).certificates[1].parsed, algorithm=hashes.SHA1(),
-        cert_status=status, this_update=at, next_update=until, revocation_time=since, revocation_reason=None,
-    ).responder_id(ocsp.OCSPResponderEncoding.HASH, signer.parsed)  # fmt: skip
-    if responder is not None:
-        builder = builder.certificates([responder.parsed])
-    digest = None if isinstance(signer.key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
-    return builder.sign(signer.key, digest).public_bytes(serialization.Encoding.DER)
+    leaf, issuer = (other or chain).certificates[:2]
+    name_hash, key_hash = hashlib.sha1(issuer.subject), hashlib.sha1(public_key_bits(issuer))
+    builder = ocsp.OCSPResponseBuilder().add_response_by_hash(
+        issuer_name_hash=name_hash.digest(), issuer_key_hash=key_hash.digest(), serial_number=leaf.parsed.serial_number,
+        algorithm=hashes.SHA1(), cert_status=status, this_update=at, next_update=until, revocation_time=since,
+        revocation_reason=None,
+    )  # fmt: skip
+    return signer.answer(builder, certified=responder is not None)
+
+
+def public_key_bits(issuer: Certificate) -> bytes:
+    """Give what a certificate holds as its key, read by another library than the one that is tested."""
+    bits: bytes = asn1.Certificate.load(issuer.der).public_key["public_key"].contents[1:]
+    return bits
 
 
 GOOD, REVOKED, UNKNOWN = ocsp.OCSPCertStatus.GOOD, ocsp.OCSPCertStatus.REVOKED, ocsp.OCSPCertStatus.UNKNOWN
 
 
 def responder(above: Issuer, *purposes: x509.ObjectIdentifier) -> Issuer:
-    key = p256()
+    key = Sm2Key() if isinstance(above.key, Sm2Key) else p256()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "responder")])
     extensions = [(x509.ExtendedKeyUsage(purposes), False)] if purposes else []
     return Issuer(certificate=above.issue(key, subject=name, extensions=extensions), key=key)
 
 
-@pytest.mark.parametrize("kind", ["P-256", "P-384", "RSA", "Ed25519"])
+@pytest.mark.parametrize("kind", KEYS)
 def test_an_ocsp_answer_tells_like_a_list(kind: str) -> None:
     above = root(KEYS[kind]())
     chain = chain_of(above)
@@ -227,15 +251,18 @@ def test_an_ocsp_answer_tells_like_a_list(kind: str) -> None:
     assert told(known(answers=[later]), chain, now=NOW + 2 * HOUR) == "good"
 
 
-def test_a_responder_that_the_authority_certified_for_this_is_heard_and_no_other() -> None:
-    ours = responder(ROOT, ExtendedKeyUsageOID.OCSP_SIGNING)
-    assert told(known(answers=[answer(ROOT, CHAIN, GOOD, responder=ours)])) == "good"
+@pytest.mark.parametrize("kind", ["P-256", "SM2"])
+def test_a_responder_that_the_authority_certified_for_this_is_heard_and_no_other(kind: str) -> None:
+    above = root(KEYS[kind]())
+    chain = chain_of(above)
+    ours = responder(above, ExtendedKeyUsageOID.OCSP_SIGNING)
+    assert told(known(answers=[answer(above, chain, GOOD, responder=ours)]), chain) == "good"
     for other in (
-        responder(ROOT),
-        responder(ROOT, ExtendedKeyUsageOID.SERVER_AUTH),
-        responder(root(), ExtendedKeyUsageOID.OCSP_SIGNING),
+        responder(above),
+        responder(above, ExtendedKeyUsageOID.SERVER_AUTH),
+        responder(root(KEYS[kind]()), ExtendedKeyUsageOID.OCSP_SIGNING),
     ):
-        assert told(known(answers=[answer(ROOT, CHAIN, GOOD, responder=other)])) == "REVOCATION_UNKNOWN"
+        assert told(known(answers=[answer(above, chain, GOOD, responder=other)]), chain) == "REVOCATION_UNKNOWN"
 
 
 def test_an_answer_about_another_certificate_or_time_or_without_knowledge_says_nothing() -> None:
@@ -265,9 +292,12 @@ def test_one_source_that_knows_of_the_revocation_is_enough() -> None:
     assert told(known(ROOT.list_revoked({}), answers=[good, said])) == "CERTIFICATE_REVOKED"
 
 
-def test_a_damaged_answer_never_says_good() -> None:
-    whole = answer(ROOT, CHAIN, GOOD)
+@pytest.mark.parametrize("kind", ["P-256", "SM2"])
+def test_a_damaged_answer_never_says_good(kind: str) -> None:
+    above = root(KEYS[kind]())
+    chain = chain_of(above)
+    whole = answer(above, chain, GOOD)
     for at in range(0, len(whole), 7):
         bad = whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :]
         if at < len(whole) - 1:
-            assert told(known(answers=[bad])) == "REVOCATION_UNKNOWN"
+            assert told(known(answers=[bad]), chain) == "REVOCATION_UNKNOWN"
