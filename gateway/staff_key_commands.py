@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from gateway.staff_key_file import HeldKey
     from gateway.v1 import staff_pb2, staff_pb2_grpc
     from gateway.v1.parties_pb2 import Operator
 
@@ -36,7 +37,7 @@ _PASSWORD = click.option(
 )
 _KEY = click.option("--key", "key", type=click.Path(path_type=Path, dir_okay=False, exists=True), required=True,
                     help="The clerk's private key, PEM.")  # fmt: skip
-_ALGORITHMS = ("ED25519", "ECDSA_P256_SHA256", "ECDSA_P384_SHA384")
+_ALGORITHMS = ("ED25519", "ECDSA_P256_SHA256", "ECDSA_P384_SHA384", "SM2_SM3")
 _TIMEOUT = 20
 _SHORTEST_PASSWORD = 8
 
@@ -57,24 +58,15 @@ def staff_keys() -> None:
 @_PASSWORD
 def create(file: Path, algorithm: str, password_file: Path | None) -> None:
     """Make a key pair: FILE gets the private key (PKCS#8, encrypted), FILE.pub the public one. Never overwrites."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+    from gateway.staff_key_file import HeldKey
+    from ledger import AlgorithmUnavailable
 
-    made: dict[str, Any] = {
-        "ED25519": ed25519.Ed25519PrivateKey.generate,
-        "ECDSA_P256_SHA256": lambda: ec.generate_private_key(ec.SECP256R1()),
-        "ECDSA_P384_SHA384": lambda: ec.generate_private_key(ec.SECP384R1()),
-    }
     password = _password(password_file, confirm=True)
-    private = made[algorithm]()
-    encrypted = private.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.BestAvailableEncryption(password),
-    )
-    public = private.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    try:
+        key = HeldKey.make(algorithm)
+        encrypted, public = key.encrypted(password, os.urandom), key.public_pem
+    except AlgorithmUnavailable as error:
+        raise click.ClickException(str(error)) from error
     public_file = file.with_name(file.name + ".pub")
     try:
         _write_new(file, encrypted, 0o600)
@@ -109,18 +101,18 @@ def propose(
     from gateway.founding import SYSTEMS
     from gateway.v1 import commitment_pb2, staff_pb2
 
-    private, algorithm, public = _open_key(key, password_file)
-    identity, unit = uuid.uuid4(), SYSTEMS[system][0]
-    signed = enrolment(person=person, unit=unit, algorithm=algorithm, public_key=public, request_id=identity)
+    held = _open_key(key, password_file)
+    identity, unit, public = uuid.uuid4(), SYSTEMS[system][0], held.public
+    signed = enrolment(person=person, unit=unit, algorithm=held.algorithm, public_key=public, request_id=identity)
     with _service(config, server, system) as stub:
         answer = stub.ProposeStaffKey(
             staff_pb2.ProposeStaffKeyRequest(
                 request_id=str(identity),
                 operator=_operator(system, by),
                 person=person,
-                algorithm=commitment_pb2.SignatureAlgorithm.Value(f"SIGNATURE_ALGORITHM_{algorithm}"),
+                algorithm=commitment_pb2.SignatureAlgorithm.Value(f"SIGNATURE_ALGORITHM_{held.algorithm}"),
                 public_key=public,
-                possession=_signature(private, algorithm, signed),
+                possession=held.sign(signed),
                 replaces=replaces,
             ),
             timeout=_TIMEOUT,
@@ -212,7 +204,7 @@ def witness(
 
     from gateway.signatures import witness_statement
 
-    private, algorithm, _ = _open_key(key, password_file)
+    held = _open_key(key, password_file)
     at = datetime.now(UTC)
     statement = witness_statement(
         document=document.read(), handwriting=handwriting.read(), seen=seen, clerk=clerk, unit=unit, witnessed_at=at
@@ -220,8 +212,8 @@ def witness(
     told = {
         "seen": seen,
         "staffKey": staff_key,
-        "algorithm": f"SIGNATURE_ALGORITHM_{algorithm}",
-        "signature": base64.b64encode(_signature(private, algorithm, statement)).decode(),
+        "algorithm": f"SIGNATURE_ALGORITHM_{held.algorithm}",
+        "signature": base64.b64encode(held.sign(statement)).decode(),
         "witnessedAt": at.isoformat().replace("+00:00", "Z"),
     }
     click.echo(jsonlib.dumps(told, ensure_ascii=False))
@@ -242,38 +234,14 @@ def _password(file: Path | None, *, confirm: bool = False) -> bytes:
     return str(text).encode()
 
 
-def _open_key(file: Path, password_file: Path | None) -> tuple[Any, str, bytes]:
-    """Open an encrypted key: the key, the algorithm it signs with, and its public half (DER)."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+def _open_key(file: Path, password_file: Path | None) -> HeldKey:
+    from gateway.staff_key_file import HeldKey, StaffKeyFileError
+    from ledger import AlgorithmUnavailable
 
     try:
-        private = serialization.load_pem_private_key(file.read_bytes(), _password(password_file))
-    except (ValueError, TypeError) as error:
-        raise click.ClickException(f"{file}: not a key that this password opens") from error
-    match private:
-        case ed25519.Ed25519PrivateKey():
-            algorithm = "ED25519"
-        case ec.EllipticCurvePrivateKey(curve=ec.SECP256R1()):
-            algorithm = "ECDSA_P256_SHA256"
-        case ec.EllipticCurvePrivateKey(curve=ec.SECP384R1()):
-            algorithm = "ECDSA_P384_SHA384"
-        case _:
-            raise click.ClickException(f"{file}: a key of {', '.join(_ALGORITHMS)} is needed")
-    public = private.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return private, algorithm, public
-
-
-def _signature(private: Any, algorithm: str, message: bytes) -> bytes:
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    if algorithm == "ED25519":
-        return bytes(private.sign(message))
-    digest = hashes.SHA256() if algorithm == "ECDSA_P256_SHA256" else hashes.SHA384()
-    return bytes(private.sign(message, ec.ECDSA(digest)))
+        return HeldKey.open(file.read_bytes(), _password(password_file))
+    except (StaffKeyFileError, AlgorithmUnavailable) as error:
+        raise click.ClickException(f"{file}: {error}") from error
 
 
 def _operator(system: str, person: str) -> Operator:

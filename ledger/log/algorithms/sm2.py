@@ -13,10 +13,9 @@ from __future__ import annotations
 
 from ledger.errors import NoteError
 from ledger.log.algorithms.named_key import NamedKey
-from ledger.log.algorithms.sm2_key import PUBLIC_BYTES, Sm2PrivateKey, gmssl
+from ledger.log.algorithms.sm2_key import IDENTIFIER, PUBLIC_BYTES, Sm2PrivateKey, gmssl
 
 TYPE = b"\xffgbt32918.2/sm2-sm3/v1\x00"
-IDENTIFIER = b"1234567812345678"
 _ORDER = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123
 
 
@@ -115,14 +114,11 @@ class Sm2Signer:
         self.name = name
         self.key_id = self.verifier.key_id
         self._key = key
-        probe = b"chengxin: does this key pair belong together?"
-        self.verifier.verify(probe, self.sign(probe))
+        key.require_pair()
 
     def sign(self, message: bytes) -> bytes:
         """Sign the text of a note: 64 bytes, r and s."""
-        library = gmssl()
         try:
-            der = library.sm2_sign(self._key.scalar, self._key.point, message, IDENTIFIER)
-        except library.GmsslInnerError:
-            raise NoteError(f"key {self.name!r} cannot sign") from None
-        return decode_der(der)
+            return decode_der(self._key.sign(message))
+        except NoteError as failure:
+            raise NoteError(f"key {self.name!r}: {failure}") from None

@@ -8,6 +8,8 @@ from typing import Any
 from ledger.errors import AlgorithmUnavailable, NoteError
 
 PUBLIC_BYTES = 65
+IDENTIFIER = b"1234567812345678"
+"""The signer's distinguishing identifier where none is agreed upon (GB/T 35276)."""
 _CURVE_OID = "1.2.156.10197.1.301"
 
 
@@ -82,6 +84,42 @@ class Sm2PrivateKey:
         if curve != _CURVE_OID or len(point) != PUBLIC_BYTES or point[:1] != b"\x04":
             raise NoteError("not a key on the SM2 curve with an uncompressed public key")
         return cls(scalar=scalar, point=point[1:])
+
+    def public_key_info(self) -> bytes:
+        """Write the public half as SubjectPublicKeyInfo (DER, RFC 5480); `point_of` reads it."""
+        keys, _ = _asn1crypto()
+        algorithm = {"algorithm": "ec", "parameters": keys.ECDomainParameters(("named", _CURVE_OID))}
+        encoded: bytes = keys.PublicKeyInfo({"algorithm": algorithm, "public_key": b"\x04" + self.point}).dump()
+        return encoded
+
+    def public_pem(self) -> bytes:
+        """Write the public half as PEM."""
+        _, pem = _asn1crypto()
+        text: bytes = pem.armor("PUBLIC KEY", self.public_key_info())
+        return text
+
+    def sign(self, message: bytes, identifier: bytes = IDENTIFIER) -> bytes:
+        """Sign a message as the signer of an identifier, with SM3; DER (GM/T 0009).
+
+        Raises:
+            NoteError: the key pair is not one.
+        """
+        library = gmssl()
+        try:
+            signature: bytes = library.sm2_sign(self.scalar, self.point, message, identifier)
+        except library.GmsslInnerError:
+            raise NoteError("an SM2 key that cannot sign") from None
+        return signature
+
+    def require_pair(self) -> None:
+        """Raise `NoteError` if the two halves do not belong together."""
+        library, probe = gmssl(), b"chengxin: does this key pair belong together?"
+        try:
+            good = library.sm2_verify(self.point, probe, self.sign(probe), IDENTIFIER)
+        except (library.GmsslInnerError, library.InvalidValueError):
+            good = False
+        if not good:
+            raise NoteError("the public key does not belong to the private one")
 
     def pem(self) -> bytes:
         """Write the content of a key file."""

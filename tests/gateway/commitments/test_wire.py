@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import uuid
@@ -14,7 +15,7 @@ from pathlib import Path
 import grpc
 import pytest
 from click.testing import CliRunner
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
@@ -23,6 +24,8 @@ from gateway.cli import cli
 from gateway.demo.people import Person
 from gateway.founding import SYSTEMS, House
 from gateway.pki import Authority, der
+from gateway.signatures import witness_statement
+from gateway.signatures.algorithms import read_public_key, verify_bytes
 from gateway.v1 import commitment_pb2 as pb
 from gateway.v1 import commitment_pb2_grpc, parties_pb2, staff_pb2, staff_pb2_grpc, verification_pb2
 from ledger import parse_vkey, verify_receipt
@@ -235,11 +238,13 @@ async def run(*arguments: str) -> tuple[int, str]:
     return await asyncio.to_thread(chengxin, *arguments)
 
 
-async def test_the_command_takes_a_clerks_key_from_making_it_to_its_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("algorithm", ["ECDSA_P256_SHA256", "SM2_SM3"])
+async def test_the_command_takes_a_clerks_key_from_making_it_to_its_end(tmp_path: Path, algorithm: str) -> None:
     key, password = tmp_path / "clerk.pem", tmp_path / "password"
     password.write_text("a long password")
     held = ("--key", str(key), "--password-file", str(password))
-    assert (await run("create", str(key), "--password-file", str(password)))[0] == 0
+    made = await run("create", str(key), "--algorithm", algorithm, "--password-file", str(password))
+    assert made[0] == 0, made[1]
     assert key.stat().st_mode & 0o777 == 0o600
     assert b"ENCRYPTED" in key.read_bytes()
     again = await run("create", str(key), "--password-file", str(password))
@@ -260,7 +265,7 @@ async def test_the_command_takes_a_clerks_key_from_making_it_to_its_end(tmp_path
 
         stub = staff_pb2_grpc.StaffKeyServiceStub(here.channel("clerk"))
         shown = (await stub.GetStaffKey(staff_pb2.GetStaffKeyRequest(record=record), timeout=TIMEOUT)).key
-        public = serialization.load_der_public_key(shown.public_key)
+        public = read_public_key(shown.public_key)
         (tmp_path / "document").write_bytes(b"the document")
         (tmp_path / "image.png").write_bytes(b"the image")
         status, told = await run(
@@ -268,9 +273,13 @@ async def test_the_command_takes_a_clerks_key_from_making_it_to_its_end(tmp_path
             "--clerk", "clerk-01", "--unit", shown.unit, "--staff-key", record,
         )  # fmt: skip
         assert status == 0, told
-        assert isinstance(public, ec.EllipticCurvePublicKey)
         witnessed = json.loads(told)
         assert witnessed["staffKey"] == record
+        statement = witness_statement(
+            document=b"the document", handwriting=b"the image", seen="本人当面签名", clerk="clerk-01", unit=shown.unit,
+            witnessed_at=datetime.fromisoformat(witnessed["witnessedAt"]),
+        )  # fmt: skip
+        verify_bytes(algorithm, public, base64.b64decode(witnessed["signature"]), statement)
 
         status, told = await run("revoke", *there, record, "--reason", "遗失", "--by", "officer-01")
         assert json.loads(told)["state"] == "STAFF_KEY_STATE_REVOKED"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from gateway.founding import SYSTEMS
 from gateway.signatures.evidence import WitnessedEvidence
 from gateway.v1 import commitment_pb2 as pb
 from gateway.v1 import staff_pb2, staff_pb2_grpc
-from tests.gateway.signatures.authorities import Key, p256, public_key_info, sign
+from tests.gateway.signatures.authorities import Key, Sm2Key, p256, public_key_info, sign
 from tests.gateway.signatures.test_witnessed import JPEG, png, witnessed
 
 from .conftest import TIMEOUT, Town, operator, run_town
@@ -26,7 +26,6 @@ from .test_evidence_pack import failed, follow_the_readme, prepare, unpacked
 from .test_signatures import record, refused
 
 UNIT = SYSTEMS["clerk"][0]
-ECDSA = pb.SIGNATURE_ALGORITHM_ECDSA_P256_SHA256
 
 
 @pytest.fixture
@@ -41,13 +40,12 @@ def keys_of(town: Town, system: str) -> staff_pb2_grpc.StaffKeyServiceAsyncStub:
 
 async def enrol(town: Town, key: Key, person: str = "clerk-01") -> str:
     """Have two people enrol a clerk's key; give its record."""
-    identity = uuid.uuid4()
-    info = public_key_info(key)
-    signed = enrolment(person=person, unit=UNIT, algorithm="ECDSA_P256_SHA256", public_key=info, request_id=identity)
+    identity, info, algorithm = uuid.uuid4(), public_key_info(key), algorithm_of(key)
+    signed = enrolment(person=person, unit=UNIT, algorithm=algorithm, public_key=info, request_id=identity)
     proposed = await keys_of(town, "officer").ProposeStaffKey(
         staff_pb2.ProposeStaffKeyRequest(
-            request_id=str(identity), operator=operator("officer"), person=person, algorithm=ECDSA, public_key=info,
-            possession=sign(key, signed)[1],
+            request_id=str(identity), operator=operator("officer"), person=person,
+            algorithm=number_of(algorithm), public_key=info, possession=sign(key, signed)[1],
         ),
         timeout=TIMEOUT,
     )  # fmt: skip
@@ -70,12 +68,20 @@ async def revoke(town: Town, key: str) -> None:
     )
 
 
+def algorithm_of(key: Key) -> str:
+    return sign(key, b"")[0]
+
+
+def number_of(algorithm: str) -> pb.SignatureAlgorithm.ValueType:
+    return pb.SignatureAlgorithm.Value(f"SIGNATURE_ALGORITHM_{algorithm}")
+
+
 def message(evidence: WitnessedEvidence, key: str) -> pb.WitnessedSignature:
     at = timestamp_pb2.Timestamp()
     at.FromDatetime(evidence.witnessed_at)
     return pb.WitnessedSignature(
-        handwriting=evidence.handwriting, seen=evidence.seen, staff_key=key, algorithm=ECDSA,
-        signature=evidence.signature, witnessed_at=at,
+        handwriting=evidence.handwriting, seen=evidence.seen, staff_key=key,
+        algorithm=number_of(evidence.algorithm), signature=evidence.signature, witnessed_at=at,
     )  # fmt: skip
 
 
@@ -86,8 +92,11 @@ def by_hand(
     return message(witnessed(key=key, document=document.document, image=image or png(), at=when), name)
 
 
-async def test_a_witnessed_commitment_is_recorded_and_its_pack_verifies(office: Town, tmp_path: Path) -> None:
-    key = p256()
+@pytest.mark.parametrize("make", [p256, Sm2Key], ids=["P-256", "SM2"])
+async def test_a_witnessed_commitment_is_recorded_and_its_pack_verifies(
+    office: Town, tmp_path: Path, make: Callable[[], Key]
+) -> None:
+    key = make()
     name = await enrol(office, key)
     document = await prepare(office, "办-1")
 
