@@ -2,20 +2,32 @@
 
 What a call needs is mostly shared with those beside it: one statement to a source, one commit, one wake-up of a thread
 cost the same for one call as for thirty. grpc.aio hands a server one new call in each turn of its loop, so a busy loop
-would see calls one by one and pay all of it for each. Here they wait for the group before them, and no longer than a
-few milliseconds; who comes to an idle gateway waits for nothing.
+would see calls one by one and pay all of it for each. Here they wait for the group before them; who comes to an idle
+gateway waits for nothing.
+
+A group that itself waits, for a source that answers slowly, is not waited for longer than a few milliseconds. How long
+it waits is told by the processor time that this process has not used meanwhile: while it computes, whoever went on
+would only hinder the group.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
+
+_MOST = 0.05
+"""Seconds that a group is waited for, however busy it is."""
 
 
 class Gathering:
-    """Lets one group of calls go on at a time; no call waits longer than `longest` seconds for the group before it."""
+    """Lets one group of calls go on at a time; no call waits for the group before it when that has been idle for
+    `longest` seconds, or under way for much longer. `busy` gives the processor seconds of this process.
+    """
 
-    def __init__(self, *, longest: float) -> None:
+    def __init__(self, *, longest: float, busy: Callable[[], float] = time.process_time) -> None:
         self._longest = longest
+        self._busy = busy
         self._waiting: list[asyncio.Future[int]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._newest = 0
@@ -23,15 +35,17 @@ class Gathering:
         self._inside = 0
         """How many of the newest group are not done."""
         self._began = float("-inf")
+        self._used = 0.0
+        """Processor seconds when it began."""
 
     async def enter(self) -> int:
         """Wait for the group before; returns the number to `leave` with."""
         loop = asyncio.get_running_loop()
-        if not self._waiting and (not self._inside or loop.time() >= self._began + self._longest):
+        if not self._waiting and (not self._inside or self._left() <= 0):
             self._begin(1)
             return self._newest
         if not self._waiting:
-            self._timer = loop.call_later(self._longest, self._release)
+            self._timer = loop.call_later(self._longest, self._look)
         turn: asyncio.Future[int] = loop.create_future()
         self._waiting.append(turn)
         try:
@@ -48,6 +62,19 @@ class Gathering:
             if not self._inside and self._waiting:
                 self._release()
 
+    def _left(self) -> float:
+        """Say for how many seconds the newest group is still waited for, if it waits itself from now on."""
+        passed = asyncio.get_running_loop().time() - self._began
+        idle = passed - (self._busy() - self._used)
+        return min(self._longest - idle, max(_MOST, self._longest) - passed)
+
+    def _look(self) -> None:
+        left = self._left()
+        if left <= 0:
+            self._release()
+        else:
+            self._timer = asyncio.get_running_loop().call_later(left, self._look)
+
     def _release(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -62,3 +89,4 @@ class Gathering:
         self._newest += 1
         self._inside = calls
         self._began = asyncio.get_running_loop().time()
+        self._used = self._busy()

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.rpc.gathering import Gathering
+from gateway.rpc.gathering import _MOST, Gathering
 
 _LONGEST = 0.05
 _NEVER = 3600.0
@@ -59,6 +59,26 @@ async def test_nobody_waits_longer_than_the_longest_for_a_slow_call() -> None:
     await gathering.enter()
     waiting = [asyncio.create_task(gathering.enter()) for _ in range(2)]
     await asyncio.wait_for(asyncio.gather(*waiting), 20 * _LONGEST)
+
+
+async def test_a_group_that_computes_is_waited_for_longer_but_not_without_end() -> None:
+    now = asyncio.get_running_loop().time
+    gathering = Gathering(longest=_MOST / 10, busy=now)
+    begun = now()
+    await gathering.enter()
+    await gathering.enter()
+    assert 0.9 * _MOST < now() - begun < 20 * _MOST
+
+
+async def test_once_a_group_has_computed_it_is_waited_for_as_long_as_any_that_waits() -> None:
+    used = 0.0
+    gathering = Gathering(longest=_MOST / 10, busy=lambda: used)
+    now = asyncio.get_running_loop().time
+    begun = now()
+    await gathering.enter()
+    used = _MOST / 5
+    await gathering.enter()
+    assert now() - begun > 0.29 * _MOST
 
 
 async def test_a_slow_call_delays_only_those_who_come_shortly_after_it() -> None:
