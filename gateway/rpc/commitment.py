@@ -99,10 +99,12 @@ class CommitmentServicer:
                     **evidence.body(),
                 ),
             )  # fmt: skip
-            recorded = await self._commitments.record(act, record, request.document_digest, evidence)
-            return pb.RecordCommitmentResponse(
-                commitment=await self._then(record, caller, recorded), receipt=translate.receipt(recorded)
-            )
+            done = await self._commitments.record(act, record, request.document_digest, evidence)
+            if done.commitment is None:
+                commitment = await self._then(record, caller, done.recorded)
+            else:
+                commitment = translate.commitment(done.commitment)
+            return pb.RecordCommitmentResponse(commitment=commitment, receipt=translate.receipt(done.recorded))
 
         return await self._door.unary(context, "CommitmentService/RecordCommitment", _CLERKS, handle)
 
@@ -282,8 +284,7 @@ class CommitmentServicer:
         return await self._message(row, recorded.first)
 
     async def _message(self, row: RecordRow, until: int | None) -> pb.Commitment:
-        read = await read_commitment(self._look_up, row, until=until)
-        return translate.commitment(read.life, read.document, erased=read.erased)
+        return translate.commitment(await read_commitment(self._look_up, row, until=until))
 
     def _asked(self, request: pb.PrepareCommitmentRequest, mistakes: Mistakes) -> Asked:
         verification = mistakes.record("verification", request.verification)

@@ -57,7 +57,7 @@ class CommitmentLists:
                 selection, caller, operator=operator, purpose=purpose, token=request.page_token, size=size
             )
             return pb.ListCommitmentsResponse(
-                commitments=[translate.commitment(one.life, one.document, erased=one.erased) for one in page.items],
+                commitments=[translate.commitment(one) for one in page.items],
                 next_page_token=page.token,
                 receipt=translate.receipt(page.recorded) if page.recorded else None,
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
@@ -14,6 +13,7 @@ from gateway.flows.explain import ExplainedFact
 from gateway.flows.list_answers import Listed
 from gateway.flows.look_up import Life
 from gateway.flows.once import Recorded
+from gateway.flows.read_commitments import CommitmentRead
 from gateway.flows.report import Pulled
 from gateway.flows.staff_keys import KeyTold
 from gateway.flows.verify import Answered
@@ -26,7 +26,7 @@ from gateway.signatures.algorithms import MOST_SIGNATURE_BYTES
 from gateway.signatures.platform import LONGEST as LONGEST_JWS
 from gateway.v1 import audit_pb2, commitment_pb2, credit_pb2, parties_pb2, staff_pb2, verification_pb2
 from ledger import HistoryLine
-from ledger.canonical import Json, canonical, microseconds
+from ledger.canonical import Json, microseconds
 from ledger.records.codec import record_of
 from ledger.v1 import ledger_pb2
 
@@ -291,24 +291,24 @@ def _signature_bytes(where: str, signature: bytes, mistakes: Mistakes) -> None:
         mistakes.add(f"{where}.signature", f"is longer than {MOST_SIGNATURE_BYTES} bytes", "签名过长。")
 
 
-def commitment(life: Life, document: Mapping[str, Json] | None, *, erased: bool) -> commitment_pb2.Commitment:
-    """Write a commitment as it stood; its document is None where none was handed out, or where it is erased."""
+def commitment(read: CommitmentRead) -> commitment_pb2.Commitment:
+    """Write a commitment as it stood."""
+    life, document = read.life, read.document
     row = life.row
     current, in_force = life.state == row.state, life.state == "IN_FORCE"
-    digest = b"" if document is None else hashlib.sha256(canonical(document)).digest()
     return commitment_pb2.Commitment(
         record=row.record.hex(),
         verification=(row.parent or b"").hex(),
         item=row.item or "",
         matter=row.matter or "",
         state=commitment_pb2.CommitmentState.Value(f"COMMITMENT_STATE_{life.state}"),
-        document_digest=digest,
+        document_digest=read.digest,
         changed_at=timestamp(life.changed_at),
         history=[_line(line) for line in life.history],
         audit_due_at=timestamp(row.due_at if in_force else None),
         publication=publication_scope(document),
         by_proxy=document is not None and "proxy" in document,
-        document_erased=erased,
+        document_erased=read.erased,
         due_at=timestamp(row.due_at if current and life.state in _ENDING else None),
     )
 

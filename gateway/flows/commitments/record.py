@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gateway.errors import (
@@ -15,23 +16,35 @@ from gateway.errors import (
 )
 from gateway.flows.commitments.contest import waived_of
 from gateway.flows.commitments.decision_clock import DecisionClock
-from gateway.flows.commitments.documents import TAKEN, claim_of, prepared_groups
+from gateway.flows.commitments.documents import PREPARED, TAKEN, claim_of, prepared_groups
 from gateway.flows.commitments.listings import kept_lists
 from gateway.flows.commitments.prepare import barred
 from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.commitments.signing import Signing
-from gateway.flows.look_up import LookUp
+from gateway.flows.look_up import Life, LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
+from gateway.flows.read_commitments import CommitmentRead
 from gateway.flows.stand import Stand
 from gateway.letters.document import DOCUMENT
 from gateway.rules.admission import subject_from_body
 from gateway.rules.eligibility import Barred
 from gateway.rules.kept import table
 from gateway.signatures import Evidence
-from ledger import AlreadyClaimed, Draft, RecordRow
+from ledger import AlreadyClaimed, Draft, HistoryLine, RecordRow
 from ledger.canonical import Json
+from ledger.records.lifecycle import state_after
 
 _RECORDED = "CommitmentRecorded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What came of a signed document: its entry, and the commitment as it stands then where nothing has to be read
+    for it; None where it is to be read.
+    """
+
+    recorded: Recorded
+    commitment: CommitmentRead | None = None
 
 
 class RecordSigned:
@@ -56,7 +69,7 @@ class RecordSigned:
         self._clock = clock
         self._now = now
 
-    async def __call__(self, request: Request, record: bytes, digest: bytes, evidence: Evidence) -> Recorded:
+    async def __call__(self, request: Request, record: bytes, digest: bytes, evidence: Evidence) -> Done:
         """Record a signed document; evidence, entry and projections in one transaction.
 
         Raises:
@@ -68,7 +81,7 @@ class RecordSigned:
             TransitionNotAllowed: it was never prepared.
         """
         if replayed := await self._once.replay(request):
-            return replayed
+            return Done(recorded=replayed)
         row = await self._refusals.own(request, "commitment", record)
         try:
             return await self._record(request, row, digest, evidence)
@@ -80,27 +93,31 @@ class RecordSigned:
             await self._refusals.record(request, refusal, row)
             raise
 
-    async def _record(self, request: Request, row: RecordRow, digest: bytes, evidence: Evidence) -> Recorded:
+    async def _record(self, request: Request, row: RecordRow, digest: bytes, evidence: Evidence) -> Done:
         at = self._now()
         kept = await self._require_prepared(row)
         evidenced = await self._signing.verify(
             table(kept[DOCUMENT]), digest, evidence, operator=request.operator, at=at
         )
         await self._require_eligible(row, kept)
+        due = self._clock.due(row.matter or "", at)
         draft = Draft(
             kind=_RECORDED,
             record=row.record,
             groups={REQUEST: request.body, "clerk": request.person, **evidenced},
-            facts={"due_at": self._clock.due(row.matter or "", at).isoformat()},
+            facts={"due_at": due.isoformat()},
         )
         try:
-            return await self._once.record(request, [draft], at=at, claims=[(claim_of(row), row.record)])
+            recorded = await self._once.record(request, [draft], at=at, claims=[(claim_of(row), row.record)])
         except AlreadyClaimed as error:
             raise CommitmentExists(error.record) from error
         except TransitionNotAllowed:
             # Signed twice at the same moment, or expired: the row says which.
             await self._require_prepared(await self._look_up.any("commitment", row.record))
             raise
+        if recorded.replayed or row.seq:
+            return Done(recorded=recorded)
+        return Done(recorded=recorded, commitment=_first_signed(row, kept, recorded.first, at=at, due=due))
 
     async def _require_prepared(self, row: RecordRow) -> Mapping[str, Json]:
         if row.state in TAKEN:
@@ -129,3 +146,17 @@ class RecordSigned:
                 await self._once.record(None, [Draft(kind="CommitmentExpired", record=row.record)], at=self._now())
             except TransitionNotAllowed:
                 return  # the sweep, or another clerk, was faster
+
+
+def _first_signed(
+    row: RecordRow, kept: Mapping[str, Json], index: int, *, at: datetime, due: datetime
+) -> CommitmentRead:
+    """Give a commitment whose only entries are its document, of `row`, and its signature."""
+    state = state_after(row.record, row.state, _RECORDED)
+    signed = replace(row, state=state, seq=row.seq + 1, last_idx=index, changed_at=at, due_at=due)
+    history = (
+        HistoryLine(idx=row.first_idx, kind=PREPARED, at=row.opened_at),
+        HistoryLine(idx=index, kind=_RECORDED, at=at),
+    )
+    life = Life(row=signed, history=history, state=state, changed_at=at)
+    return CommitmentRead(life=life, document=table(kept[DOCUMENT]), erased=False)

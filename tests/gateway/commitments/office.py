@@ -250,7 +250,8 @@ class Office:
             identity=identity,
             system=system,
         )
-        return await self.flows.commitments.record(request, target, digest or prepared.digest, evidence)
+        done = await self.flows.commitments.record(request, target, digest or prepared.digest, evidence)
+        return done.recorded
 
     async def committed(self, who: demo.Person, case: str, *, consent: Consent = Consent.NOT_SAID) -> bytes:
         """Take a commitment from the question to its record."""

@@ -65,8 +65,8 @@ async def test_a_repeated_request_is_recorded_once(tmp_path: Path) -> None:
         request = here.request("RecordCommitment", identity=identity, signature=evidence.signature.hex())
         record = here.flows.commitments.record
 
-        first = await record(request, document.record, document.digest, evidence)
-        again = await record(request, document.record, document.digest, evidence)
+        first = (await record(request, document.record, document.digest, evidence)).recorded
+        again = (await record(request, document.record, document.digest, evidence)).recorded
 
         assert (again.entries, again.receipts, again.replayed) == (first.entries, first.receipts, True)
         assert here.kinds(document.record) == ["CommitmentPrepared", "CommitmentRecorded"]

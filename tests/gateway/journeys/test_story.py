@@ -127,6 +127,10 @@ async def test_a_missing_fact_becomes_a_signed_commitment_with_a_receipt(town: T
 
         assert answer.commitment.state == commitment_pb2.COMMITMENT_STATE_RECORDED
         assert answer.SerializeToString(deterministic=True) == again.SerializeToString(deterministic=True)
+        read = await town.commitment().GetCommitment(
+            commitment_pb2.GetCommitmentRequest(record=made.record), timeout=TIMEOUT
+        )
+        assert read.commitment == answer.commitment, "what was told at once is what is read later"
         check(town, answer.receipt.proof, "CommitmentRecorded")
 
 
