@@ -240,7 +240,7 @@ def open_document(stored: _Stored, entry: Entry, vault: Vault | None) -> dict[st
         raise LedgerDamaged("the entry's document is missing, and was never erased")
     if vault is None or not isinstance(sealed, bytes):
         return None
-    groups = vault.open(entry.record, SealedDocument(key[0], key[1], sealed))
+    groups = vault.open(entry.record, SealedDocument(key[0], key[1], sealed), strictly=True)
     if {name: commit_group(name, group) for name, group in groups.items()} != dict(entry.commits):
         raise LedgerDamaged("the document is not what the entry commits to")
     return groups

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 
-from ledger.canonical import Json, canonical, parse_canonical
+from ledger.canonical import Json, canonical, parse_canonical, parse_own
 from ledger.errors import CanonicalError
 
 _COMMIT_DOMAIN = b"chengxin/ledger/v1/commit\x00"
@@ -163,13 +163,13 @@ def _encode_fields(group: str, salt: bytes, values: Mapping[str, Json], salts: b
     return commit_fields(group, salt, digests), opened
 
 
-def decode_document(document: bytes) -> dict[str, VaultGroup]:
-    """Decode the bytes of a document strictly.
+def decode_document(document: bytes, *, own: bool = False) -> dict[str, VaultGroup]:
+    """Decode the bytes of a document strictly; of `own` ones, which nobody else can have written, not the spelling.
 
     Raises:
         CanonicalError: they are not what `commit_groups` writes. The message never shows a value.
     """
-    value = parse_canonical(document)
+    value = parse_own(document) if own else parse_canonical(document)
     if not isinstance(value, dict):
         raise CanonicalError("not a document")
     return {name: _decode_group(name, group) for name, group in value.items()}

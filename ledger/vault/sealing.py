@@ -59,8 +59,9 @@ class Vault:
         sealed = nonce + cipher.under(key).encrypt(nonce, document, self._document_context + record)
         return SealedDocument(version, wrapped, sealed)
 
-    def open(self, record: bytes, stored: SealedDocument) -> dict[str, VaultGroup]:
-        """Decrypt a document into its groups.
+    def open(self, record: bytes, stored: SealedDocument, *, strictly: bool = False) -> dict[str, VaultGroup]:
+        """Decrypt a document into its groups; `strictly` looks at its spelling as well, whose choice only who holds
+        the keys could have had.
 
         Raises:
             VaultError: it is not what was sealed for the record, or its master key is not known.
@@ -68,7 +69,8 @@ class Vault:
         key = self._unwrap(record, stored.master_version, stored.wrapped)
         nonce, sealed = stored.sealed[:12], stored.sealed[12:]
         try:
-            return decode_document(cipher_of(key).under(key).decrypt(nonce, sealed, self._document_context + record))
+            document = cipher_of(key).under(key).decrypt(nonce, sealed, self._document_context + record)
+            return decode_document(document, own=not strictly)
         except (InvalidTag, ValueError, CanonicalError):
             raise VaultError(f"a document of record {record.hex()} cannot be opened") from None
 

@@ -43,6 +43,7 @@ def test_a_document_reads_back_and_commits_to_the_same(
     assert mistakes == []
     assert list(commits) == sorted([*groups, *fields])
     opened = decode_document(document)
+    assert decode_document(document, own=True) == opened
     assert {name: group.value for name, group in opened.items()} == {**groups, **fields}
     assert {name: commit_group(name, group) for name, group in opened.items()} == commits
     salts = [s for g in opened.values() for s in (g.salt, *(g.field_salts or {}).values())]
@@ -148,6 +149,12 @@ def test_what_is_accepted_at_the_greatest_depth_can_be_read_back(by_fields: bool
 def test_what_is_not_exactly_a_document_is_refused(document: bytes) -> None:
     with pytest.raises(CanonicalError):
         decode_document(document)
+
+
+@pytest.mark.parametrize("document", [b"", b"{", b"[]", b'{"g":1}', b'{"g":{"salt":"00","value":1}}'])
+def test_what_is_no_document_is_refused_among_our_own_too(document: bytes) -> None:
+    with pytest.raises(CanonicalError):
+        decode_document(document, own=True)
 
 
 def test_a_group_does_not_show_its_value_in_its_representation() -> None:
