@@ -5,9 +5,9 @@ cost the same for one call as for thirty. grpc.aio hands a server one new call i
 would see calls one by one and pay all of it for each. Here they wait for the group before them; who comes to an idle
 gateway waits for nothing.
 
-A group that itself waits, for a source that answers slowly, is not waited for longer than a few milliseconds. How long
-it waits is told by the processor time that this process has not used meanwhile: while it computes, whoever went on
-would only hinder the group.
+A group that itself waits, for a source that answers slowly, is not waited for longer than a few milliseconds. While it
+computes, whoever went on would only hinder it: that is told by the processor time of this process, until the first of
+the group is done. The others are nearly done then, but for those whose source is slow.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _MOST = 0.05
 
 class Gathering:
     """Lets one group of calls go on at a time; no call waits for the group before it when that has been idle for
-    `longest` seconds, or under way for much longer. `busy` gives the processor seconds of this process.
+    `longest` seconds, under way for much longer, or when none of it was done for half as long after another was.
+    `busy` gives the processor seconds of this process.
     """
 
     def __init__(self, *, longest: float, busy: Callable[[], float] = time.process_time) -> None:
@@ -37,6 +38,8 @@ class Gathering:
         self._began = float("-inf")
         self._used = 0.0
         """Processor seconds when it began."""
+        self._ended: float | None = None
+        """When the last call of it that is done was done."""
 
     async def enter(self) -> int:
         """Wait for the group before; returns the number to `leave` with."""
@@ -45,7 +48,7 @@ class Gathering:
             self._begin(1)
             return self._newest
         if not self._waiting:
-            self._timer = loop.call_later(self._longest, self._look)
+            self._timer = loop.call_later(self._longest / 4, self._look)
         turn: asyncio.Future[int] = loop.create_future()
         self._waiting.append(turn)
         try:
@@ -59,12 +62,16 @@ class Gathering:
         """Say that a call is done."""
         if group == self._newest:
             self._inside -= 1
+            self._ended = asyncio.get_running_loop().time()
             if not self._inside and self._waiting:
                 self._release()
 
     def _left(self) -> float:
-        """Say for how many seconds the newest group is still waited for, if it waits itself from now on."""
-        passed = asyncio.get_running_loop().time() - self._began
+        """Say for how many seconds the newest group is still waited for, if nothing happens."""
+        now = asyncio.get_running_loop().time()
+        if self._ended is not None:
+            return self._ended + self._longest / 2 - now
+        passed = now - self._began
         idle = passed - (self._busy() - self._used)
         return min(self._longest - idle, max(_MOST, self._longest) - passed)
 
@@ -73,7 +80,7 @@ class Gathering:
         if left <= 0:
             self._release()
         else:
-            self._timer = asyncio.get_running_loop().call_later(left, self._look)
+            self._timer = asyncio.get_running_loop().call_later(min(left, self._longest / 4), self._look)
 
     def _release(self) -> None:
         if self._timer is not None:
@@ -90,3 +97,4 @@ class Gathering:
         self._inside = calls
         self._began = asyncio.get_running_loop().time()
         self._used = self._busy()
+        self._ended = None

@@ -81,6 +81,23 @@ async def test_once_a_group_has_computed_it_is_waited_for_as_long_as_any_that_wa
     assert now() - begun > 0.29 * _MOST
 
 
+async def test_once_one_of_a_busy_group_is_done_the_others_are_not_waited_for_long() -> None:
+    now = asyncio.get_running_loop().time
+    gathering = Gathering(longest=_MOST / 10, busy=now)
+    group = await gathering.enter()
+    both = [asyncio.create_task(gathering.enter()) for _ in range(2)]
+    await _turns()
+    gathering.leave(group)
+    await _turns()
+    waiting = asyncio.create_task(gathering.enter())
+    await _turns()
+    gathering.leave(both[0].result())
+    late = asyncio.create_task(asyncio.sleep(_MOST / 2))
+    done, _ = await asyncio.wait({waiting, late}, return_when=asyncio.FIRST_COMPLETED)
+    assert waiting in done, "it was waited for as a busy one"
+    late.cancel()
+
+
 async def test_a_slow_call_delays_only_those_who_come_shortly_after_it() -> None:
     gathering = Gathering(longest=_LONGEST)
     await gathering.enter()
