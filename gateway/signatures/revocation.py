@@ -27,7 +27,6 @@ from gateway.errors import SignatureRefused
 from gateway.signatures.certificates import Certificate, parse_certificate
 from gateway.signatures.chain import Chain
 from gateway.signatures.issuing import NotIssued, verify_certificate_issued, verify_issued
-from ledger.log.algorithms.sm2 import Sm2PublicKey
 
 LONGEST_LIST = 2 << 20
 """Bytes of a revocation list; an authority with more revocations is asked by OCSP."""
@@ -273,18 +272,7 @@ def _single_answer(answer: ocsp.OCSPResponse, one: Certificate, issuer: Certific
 
 def question(one: Certificate, issuer: Certificate, algorithm: hashes.HashAlgorithm) -> ocsp.OCSPRequest:
     """Build the OCSP question about a certificate; `algorithm` hashes the issuer's name and key."""
-    builder, key = ocsp.OCSPRequestBuilder(), issuer.key
-    if not isinstance(key, Sm2PublicKey):
-        return builder.add_certificate(one.parsed, issuer.parsed, algorithm).build()
-    # The library cannot hash a key that it does not know; it is the point alone that is hashed (RFC 6960 4.1.1).
-    name_hash, key_hash = _hashed(issuer.subject, algorithm), _hashed(key.point, algorithm)
-    return builder.add_certificate_by_hash(name_hash, key_hash, one.parsed.serial_number, algorithm).build()
-
-
-def _hashed(content: bytes, algorithm: hashes.HashAlgorithm) -> bytes:
-    digest = hashes.Hash(algorithm)
-    digest.update(content)
-    return digest.finalize()
+    return ocsp.OCSPRequestBuilder().add_certificate(one.parsed, issuer.parsed, algorithm).build()
 
 
 def _answered_by(answer: ocsp.OCSPResponse, issuer: Certificate) -> bool:

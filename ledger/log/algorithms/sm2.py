@@ -70,17 +70,15 @@ class Sm2PublicKey:
         if len(public) != PUBLIC_BYTES or public[:1] != b"\x04":
             raise NoteError("an SM2 public key is an uncompressed point of 65 bytes")
         try:
-            self._normal: bytes = library.normalize_sm2_public_key(public)
+            self._point: bytes = library.normalize_sm2_public_key(public)
         except library.InvalidValueError:
             raise NoteError("an SM2 public key is not a point of the curve") from None
-        self.point = public
-        """As SEC1 writes it uncompressed: what a SubjectPublicKeyInfo holds."""
 
     def verify(self, message: bytes, signature: bytes, identifier: bytes = IDENTIFIER) -> None:
         """Verify r and s, 32 bytes each, over a message by the signer of this identifier; raises `NoteError`."""
         library = gmssl()
         try:
-            good = library.sm2_verify(self._normal, message, encode_der(signature), identifier)
+            good = library.sm2_verify(self._point, message, encode_der(signature), identifier)
         except library.GmsslInnerError:
             good = False
         if not good:
