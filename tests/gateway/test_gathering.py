@@ -19,6 +19,16 @@ async def _turns(count: int = 3) -> None:
         await asyncio.sleep(0)
 
 
+async def _two_inside(gathering: Gathering) -> list[asyncio.Task[int]]:
+    """Let two go on together behind one that is done."""
+    first = await gathering.enter()
+    both = [asyncio.create_task(gathering.enter()) for _ in range(2)]
+    await _turns()
+    gathering.leave(first)
+    await _turns()
+    return both
+
+
 async def test_who_comes_to_an_idle_gateway_waits_for_nothing() -> None:
     gathering = Gathering(longest=_NEVER)
     for _ in range(3):
@@ -40,11 +50,7 @@ async def test_those_who_come_while_another_is_served_go_on_together_once_it_is_
 
 async def test_the_next_group_waits_for_the_last_of_the_group_before() -> None:
     gathering = Gathering(longest=_NEVER)
-    first = await gathering.enter()
-    others = [asyncio.create_task(gathering.enter()) for _ in range(2)]
-    await _turns()
-    gathering.leave(first)
-    await _turns()
+    others = await _two_inside(gathering)
     late = asyncio.create_task(gathering.enter())
     await _turns()
     gathering.leave(others[0].result())
@@ -84,11 +90,7 @@ async def test_once_a_group_has_computed_it_is_waited_for_as_long_as_any_that_wa
 async def test_once_one_of_a_busy_group_is_done_the_others_are_not_waited_for_long() -> None:
     now = asyncio.get_running_loop().time
     gathering = Gathering(longest=_MOST / 10, busy=now)
-    group = await gathering.enter()
-    both = [asyncio.create_task(gathering.enter()) for _ in range(2)]
-    await _turns()
-    gathering.leave(group)
-    await _turns()
+    both = await _two_inside(gathering)
     waiting = asyncio.create_task(gathering.enter())
     await _turns()
     gathering.leave(both[0].result())

@@ -334,7 +334,11 @@ def _template() -> Path:
     """Found one house, of which each test gets a copy: keys and certificates take longer than a test."""
     home = Path(mkdtemp())
     atexit.register(shutil.rmtree, home)
-    return found(home / "var", now=START, sources=_NO_SOURCES, remedy_days=0).home
+    return _founded(home / "var").home
+
+
+def _founded(home: Path, url: str = "sqlite:///ledger.sqlite3") -> House:
+    return found(home, now=START, sources=_NO_SOURCES, remedy_days=0, url=url)
 
 
 @asynccontextmanager
@@ -358,7 +362,7 @@ async def office(
     if url is None:
         house = House(home=Path(shutil.copytree(_template(), folder / "var")))
     else:
-        house = found(folder / "var", now=START, sources=_NO_SOURCES, remedy_days=0, url=url)
+        house = _founded(folder / "var", url)
     written = house.config.read_text("utf-8").replace(_NO_SOURCES, sources)
     for before, after in {**(ASK_LISTS if lists else {}), **(tune or {})}.items():
         assert written.count(before) == 1, before
