@@ -6,6 +6,7 @@ applicants by common name and the serialNumber attribute holding their number, a
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -114,6 +115,13 @@ def pem(certificate: x509.Certificate) -> bytes:
 def der(certificate: x509.Certificate) -> bytes:
     """Encode a certificate as DER."""
     return certificate.public_bytes(serialization.Encoding.DER)
+
+
+def public_key_pem(info: bytes) -> bytes:
+    """Encode a public key of any algorithm, a SubjectPublicKeyInfo (DER), as PEM (RFC 7468)."""
+    encoded = base64.b64encode(info)
+    lines = [encoded[at : at + 64] for at in range(0, len(encoded), 64)]
+    return b"-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n" % b"\n".join(lines)
 
 
 def key_pem(key: PrivateKey) -> bytes:

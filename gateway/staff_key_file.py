@@ -16,12 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
+from gateway.pki import public_key_pem
+from gateway.signatures.algorithms import ECDSA_HASHES
 from gateway.signatures.evidence import ECDSA_P256_SHA256, ECDSA_P384_SHA384, ED25519, SM2_SM3
 from ledger.errors import NoteError
-from ledger.log.algorithms.sm2_key import Sm2PrivateKey
+from ledger.log.algorithms.sm2_key import Sm2PrivateKey, asn1crypto
 
 ALGORITHMS = (ED25519, ECDSA_P256_SHA256, ECDSA_P384_SHA384, SM2_SM3)
-_DIGESTS: dict[str, hashes.HashAlgorithm] = {ECDSA_P256_SHA256: hashes.SHA256(), ECDSA_P384_SHA384: hashes.SHA384()}
 _MADE: dict[str, Callable[[], Any]] = {
     ED25519: ed25519.Ed25519PrivateKey.generate,
     ECDSA_P256_SHA256: lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -100,15 +101,11 @@ class HeldKey:
     @property
     def public_pem(self) -> bytes:
         """The public half, PEM."""
-        if isinstance(self.private, Sm2PrivateKey):
-            return self.private.public_pem()
-        return serialization.load_der_public_key(self.public).public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        return public_key_pem(self.public)
 
     def sign(self, message: bytes) -> bytes:
         """Sign a message, as `gateway.signatures.algorithms.verify_bytes` has it."""
-        digest = _DIGESTS.get(self.algorithm)
+        digest = ECDSA_HASHES.get(self.algorithm)
         signature: bytes = (
             self.private.sign(message) if digest is None else self.private.sign(message, ec.ECDSA(digest))
         )
@@ -116,7 +113,8 @@ class HeldKey:
 
 
 def _encrypt_sm2(key: Sm2PrivateKey, password: bytes, entropy: Callable[[int], bytes]) -> bytes:
-    from asn1crypto import algos, keys, pem
+    keys, pem = asn1crypto()
+    from asn1crypto import algos
 
     _, _, plain = pem.unarmor(key.pem())
     salt, start = entropy(16), entropy(16)
@@ -146,8 +144,7 @@ def _encrypt_sm2(key: Sm2PrivateKey, password: bytes, entropy: Callable[[int], b
 
 def _open_sm2(content: bytes, password: bytes) -> Sm2PrivateKey:
     """Open what the other library has decrypted already, and found to be of a curve that it does not know."""
-    from asn1crypto import keys, pem
-
+    keys, pem = asn1crypto()
     try:
         _, _, der = pem.unarmor(content)
         info = keys.EncryptedPrivateKeyInfo.load(der, strict=True)

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from gateway.errors import DocumentErased, EvidenceMissing, RecordNotFound
 from gateway.evidence_pack.archive import write_archive
 from gateway.evidence_pack.recipe import readme, steps
+from gateway.pki import public_key_pem
 from gateway.rules.kept import rows, table, text
 from gateway.signatures.certificates import parse_certificate
 from gateway.signatures.evidence import HANDWRITING, SIGNATURE
@@ -171,7 +172,7 @@ def _files_by_type(signature: Mapping[str, Json], kept_list: Callable[[str], byt
             return {
                 "witness.json": text(signature["statement"]).encode(),
                 "signature.bin": bytes.fromhex(text(signature["signature"])),
-                "signer-key.pem": _pem("PUBLIC KEY", bytes.fromhex(text(signature["public_key"]))),
+                "signer-key.pem": public_key_pem(bytes.fromhex(text(signature["public_key"]))),
             }
         case "platform":
             jws = text(signature["jws"])
@@ -180,7 +181,7 @@ def _files_by_type(signature: Mapping[str, Json], kept_list: Callable[[str], byt
                 "assertion.jws": jws.encode(),
                 "assertion.txt": assertion.signed,
                 "signature.bin": signature_der(assertion, str(assertion.header["alg"])),
-                "signer-key.pem": _pem("PUBLIC KEY", bytes.fromhex(text(signature["public_key"]))),
+                "signer-key.pem": public_key_pem(bytes.fromhex(text(signature["public_key"]))),
             }
     raise EvidenceMissing("a kind of signature that this version knows")
 
@@ -220,7 +221,7 @@ def _certificate_files(signature: Mapping[str, Json], kept_list: Callable[[str],
     files = {
         "signature.bin": bytes.fromhex(text(signature["signature"])),
         "signer.pem": leaf.pem,
-        "signer-key.pem": _pem("PUBLIC KEY", leaf.public_key_info),
+        "signer-key.pem": public_key_pem(leaf.public_key_info),
         "anchor.pem": anchor.pem,
     }
     if intermediates:
@@ -248,9 +249,3 @@ def _roots_files(signature: Mapping[str, Json], roots: Path | None) -> dict[str,
         return {"tsa-roots.pem": (roots or Path()).read_bytes()}
     except OSError as error:
         raise EvidenceMissing("the root certificates of the time-stamping authority") from error
-
-
-def _pem(what: str, der: bytes) -> bytes:
-    encoded = base64.encodebytes(der).replace(b"\n", b"")
-    lines = [encoded[at : at + 64] for at in range(0, len(encoded), 64)]
-    return b"-----BEGIN %s-----\n%s\n-----END %s-----\n" % (what.encode(), b"\n".join(lines), what.encode())

@@ -106,7 +106,7 @@ def _certificate_steps(files: Collection[str], algorithm: str, epoch: int) -> li
         chinese = "当时所用的吊销列表(仅供阅读:openssl 不能核验国密签名的吊销列表)。"
         found.append(Step(command=f"openssl crl -in {lists[0]} -noout -text", english=english, chinese=chinese))
     answers = [name for name in sorted(files) if name.endswith(".ocsp")]
-    if algorithm == SM2_SM3:  # nor one that tells it the identifier of an answer
+    if algorithm == SM2_SM3:
         return found + [_answer_to_read(name) for name in answers]
     issuer = "intermediates.pem" if untrusted else "anchor.pem"
     return found + [_answer_step(name, issuer, epoch) for name in answers]

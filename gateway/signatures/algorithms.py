@@ -6,6 +6,7 @@ bytes (RFC 8017), keys of 3072 bits and more; SM2 hashes with SM3 and the defaul
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -21,7 +22,10 @@ MINIMUM_RSA_BITS = 3072
 MOST_SIGNATURE_BYTES = 1024
 """RSA with 8192 bits; every other algorithm has shorter ones."""
 _KEYS = 4096
-_ECDSA_HASHES = {"ECDSA_P256_SHA256": hashes.SHA256(), "ECDSA_P384_SHA384": hashes.SHA384()}
+ECDSA_HASHES: Mapping[str, hashes.HashAlgorithm] = {
+    "ECDSA_P256_SHA256": hashes.SHA256(),
+    "ECDSA_P384_SHA384": hashes.SHA384(),
+}
 
 VerifyingKey = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey | Sm2PublicKey
 """A public key that can verify signatures of documents."""
@@ -39,7 +43,7 @@ def verify_bytes(algorithm: str, key: VerifyingKey, signature: bytes, message: b
             case ed25519.Ed25519PublicKey():
                 key.verify(signature, message)
             case ec.EllipticCurvePublicKey():
-                key.verify(signature, message, ec.ECDSA(_ECDSA_HASHES[algorithm]))
+                key.verify(signature, message, ec.ECDSA(ECDSA_HASHES[algorithm]))
             case rsa.RSAPublicKey():
                 digest = hashes.SHA256()
                 key.verify(signature, message, padding.PSS(padding.MGF1(digest), digest.digest_size), digest)

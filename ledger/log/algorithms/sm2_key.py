@@ -22,13 +22,18 @@ def gmssl() -> Any:
     return gmssl_pyx
 
 
-def _asn1crypto() -> tuple[Any, Any]:
+def asn1crypto() -> tuple[Any, Any]:
+    """Import what reads and writes key files (`keys`, `pem`) of the extra `gm`; raises `AlgorithmUnavailable`."""
     try:
         from asn1crypto import keys, pem
     except ImportError:
         raise AlgorithmUnavailable("SM2 key files need the extra `gm`: pip install 'chengxin[gm]'") from None
     keys.NamedCurve.register("sm2p256v1", _CURVE_OID, 32)
     return keys, pem
+
+
+def _algorithm(keys: Any) -> dict[str, Any]:
+    return {"algorithm": "ec", "parameters": keys.ECDomainParameters(("named", _CURVE_OID))}
 
 
 def point_of(public_key_info: bytes) -> bytes | None:
@@ -38,7 +43,7 @@ def point_of(public_key_info: bytes) -> bytes | None:
         NoteError: it is no SubjectPublicKeyInfo.
         AlgorithmUnavailable: the extra `gm` is not installed.
     """
-    keys, _ = _asn1crypto()
+    keys, _ = asn1crypto()
     try:
         info = keys.PublicKeyInfo.load(public_key_info, strict=True)
         if info["algorithm"]["algorithm"].native != "ec" or info["algorithm"]["parameters"].name != "named":
@@ -71,7 +76,7 @@ class Sm2PrivateKey:
             NoteError: it is not one, or holds no public key.
             AlgorithmUnavailable: the extra `gm` is not installed.
         """
-        keys, pem = _asn1crypto()
+        keys, pem = asn1crypto()
         try:
             _, _, der = pem.unarmor(text)
             info = keys.PrivateKeyInfo.load(der, strict=True)
@@ -87,26 +92,20 @@ class Sm2PrivateKey:
 
     def public_key_info(self) -> bytes:
         """Write the public half as SubjectPublicKeyInfo (DER, RFC 5480); `point_of` reads it."""
-        keys, _ = _asn1crypto()
-        algorithm = {"algorithm": "ec", "parameters": keys.ECDomainParameters(("named", _CURVE_OID))}
-        encoded: bytes = keys.PublicKeyInfo({"algorithm": algorithm, "public_key": b"\x04" + self.point}).dump()
+        keys, _ = asn1crypto()
+        info = {"algorithm": _algorithm(keys), "public_key": b"\x04" + self.point}
+        encoded: bytes = keys.PublicKeyInfo(info).dump()
         return encoded
 
-    def public_pem(self) -> bytes:
-        """Write the public half as PEM."""
-        _, pem = _asn1crypto()
-        text: bytes = pem.armor("PUBLIC KEY", self.public_key_info())
-        return text
-
-    def sign(self, message: bytes, identifier: bytes = IDENTIFIER) -> bytes:
-        """Sign a message as the signer of an identifier, with SM3; DER (GM/T 0009).
+    def sign(self, message: bytes) -> bytes:
+        """Sign a message with SM3, as the signer of the default identifier; DER (GM/T 0009).
 
         Raises:
             NoteError: the key pair is not one.
         """
         library = gmssl()
         try:
-            signature: bytes = library.sm2_sign(self.scalar, self.point, message, identifier)
+            signature: bytes = library.sm2_sign(self.scalar, self.point, message, IDENTIFIER)
         except library.GmsslInnerError:
             raise NoteError("an SM2 key that cannot sign") from None
         return signature
@@ -123,13 +122,12 @@ class Sm2PrivateKey:
 
     def pem(self) -> bytes:
         """Write the content of a key file."""
-        keys, pem = _asn1crypto()
+        keys, pem = asn1crypto()
         pair = {
             "version": "ecPrivkeyVer1",
             "private_key": int.from_bytes(self.scalar, "big"),
             "public_key": b"\x04" + self.point,
         }
-        algorithm = {"algorithm": "ec", "parameters": keys.ECDomainParameters(("named", _CURVE_OID))}
-        info = {"version": 0, "private_key_algorithm": algorithm, "private_key": keys.ECPrivateKey(pair)}
+        info = {"version": 0, "private_key_algorithm": _algorithm(keys), "private_key": keys.ECPrivateKey(pair)}
         text: bytes = pem.armor("PRIVATE KEY", keys.PrivateKeyInfo(info).dump())
         return text

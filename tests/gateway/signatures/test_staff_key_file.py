@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from gateway.signatures.algorithms import read_public_key, verify_bytes
 from gateway.staff_key_commands import _ALGORITHMS
 from gateway.staff_key_file import ALGORITHMS, HeldKey, StaffKeyFileError
+from ledger import AlgorithmUnavailable
 
 PASSWORD = "a long password 密码".encode()
 
@@ -74,6 +76,13 @@ def test_other_keys_and_what_is_no_key_are_refused() -> None:
             HeldKey.open(content, password)
     with pytest.raises(StaffKeyFileError):
         HeldKey.open(by_scrypt, b"password")
+
+
+@pytest.mark.parametrize("missing", ["asn1crypto", "gmssl_pyx"])
+def test_without_the_extra_an_sm2_key_is_refused_by_its_name(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(AlgorithmUnavailable, match=r"chengxin\[gm\]"):
+        HeldKey.open(SM2_FILE, b"password")
 
 
 SM2_FILE = HeldKey.make("SM2_SM3").encrypted(b"password", os.urandom)
