@@ -140,16 +140,26 @@ def _start(here: Province, name: str, arguments: list[str]) -> int:
     return int(line[1])
 
 
+def end_in_order() -> None:
+    """Take SIGTERM as Ctrl-C from now on: a process that it ended at once would leave the province running."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def play(*, people: int, seed: int) -> int:
     """Play the story in a folder of its own; 0 only if every step came out as told."""
     from gateway.demo.story import tell
 
+    end_in_order()
     console = Console(highlight=False)
     home = Path(tempfile.mkdtemp(prefix="chengxin-demo-"))
     started = time.monotonic()
     try:
         with province(home, size=people, seed=seed, listen="127.0.0.1:0") as here:
             tell(here, console, seed=seed, size=people)
+    except KeyboardInterrupt:
+        console.print("stopped")
+        shutil.rmtree(home, ignore_errors=True)
+        return 1
     except DemoFailed as failure:
         console.print(f"[red]✗ {failure}[/red]")
         console.print(f"the folder is kept: {home}")
@@ -160,9 +170,10 @@ def play(*, people: int, seed: int) -> int:
 
 
 def stay(home: Path, *, people: int, seed: int) -> int:
-    """Run the province until Ctrl-C, and say what to type to try it."""
+    """Run the province until Ctrl-C or SIGTERM, and say what to type to try it."""
     from gateway.demo.people import cast
 
+    end_in_order()
     console = Console(highlight=False)
     try:
         with province(home, size=people, seed=seed, listen="127.0.0.1:8443") as here:
