@@ -52,7 +52,9 @@ class Load:
     context: QueryContext
     ends_at: float
     seats: list[Seat] = field(default_factory=list)
+    has_left: bool = False
     task: asyncio.Task[None] | None = None
+    """While it is under way."""
 
 
 class Bulkhead:
@@ -139,7 +141,7 @@ class Bulkhead:
                 continue
             self._idle -= 1
             self._flying.add(load)
-            seats = tuple(load.seats)
+            seats, load.has_left = tuple(load.seats), True
             load.task = asyncio.create_task(self._carry(seats, load))
             load.task.add_done_callback(partial(self._landed, load, seats))
 
@@ -152,6 +154,9 @@ class Bulkhead:
         # A callback and no `finally`: a task that is cancelled before its first step never enters its body.
         for seat in seats:
             seat.end(None)
+        # What knows each other would stay in memory until the garbage collector finds it, and that stops everybody.
+        load.seats.clear()
+        load.task = None
         self._flying.discard(load)
         self._idle += 1
         self._wake()

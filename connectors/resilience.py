@@ -194,7 +194,7 @@ class Resilient:
 
     def _landed(self, seat: Seat, claim: Claim, key: Hashable, context: QueryContext, asked_at: datetime) -> Evidence:
         if seat.answer is None:
-            attempts = 0 if seat.load.task is None else 1
+            attempts = 1 if seat.load.has_left else 0
             return self._call.told(claim, unavailable(Cause.TIMEOUT), asked_at, attempts=attempts)
         if self._cache is not None:
             self._cache.note(key, _purpose(context), seat.answer)
