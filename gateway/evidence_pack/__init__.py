@@ -9,7 +9,7 @@ public key, and names every check that fails. The same content gives the same by
     document.txt letter.pdf  the same for reading (the PDF where letters are made)
     signature.json           the evidence as it is kept in the vault
     signature.bin            the signature: by the signer, or by the clerk who witnessed
-    signer.pem intermediates.pem anchor.pem revocation-N.crl|ocsp          by certificate
+    signer.pem authority-N.pem anchor.pem revocation-N.crl|ocsp          by certificate
     handwriting.png|jpg witness.json signer-key.pem                        witnessed
     staff-key.disclosure.json staff-key-enrolled.tlog-proof staff-key-revoked.tlog-proof   the clerk's key in the ledger
     assertion.jws assertion.txt signer-key.pem                             by a real-name platform

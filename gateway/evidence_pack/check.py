@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Check, with Python's standard library alone, what openssl cannot: that this commitment is in the log, and of what.
+"""Check, with Python's standard library alone, what openssl cannot: that these files are of one act, and in the log.
 
 Run it in the folder of the unpacked evidence pack: python3 check.py. It recomputes the leaf hash and the Merkle proof
-of recorded.tlog-proof (RFC 9162) up to the root in checkpoint.txt, the salted commitments of both disclosures, and
-which document the witness or the platform spoke of. Signatures are checked with openssl: see README.md.
+of recorded.tlog-proof (RFC 9162) up to the root in checkpoint.txt and the salted commitments of the disclosures; it
+compares every file that openssl is asked about with what was recorded (signature.json), the signer with the person in
+document.json, and says which key of the log is to be compared with the published one. Signatures are checked with
+openssl: see README.md.
 """
 
 from __future__ import annotations
@@ -12,13 +14,27 @@ import base64
 import hashlib
 import json
 import sys
+import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+DOTS = "•‧∙⋅・･᛫●▪⸱⸳ꞏ﹒．‥"
+"""Written in names instead of the middle dot."""
+COMMON_NAME, SERIAL_NUMBER = b"\x55\x04\x03", b"\x55\x04\x05"
+TEXTS = {0x0C: "utf-8", 0x12: "ascii", 0x13: "ascii", 0x16: "ascii", 0x1E: "utf-16-be"}
+"""The types of text in a name (X.680), and how each is coded."""
+KEY_LIFE = {"enrolled": "StaffKeyEnrolled", "revoked": "StaffKeyRevoked"}
 
 
 def sha256(*parts: bytes) -> bytes:
     """Give the SHA-256 of the parts, joined."""
     return hashlib.sha256(b"".join(parts)).digest()
+
+
+def content(name: str) -> bytes:
+    """Read a file of the pack."""
+    return Path(name).read_bytes()
 
 
 def canonical(value: Any) -> bytes:
@@ -63,66 +79,255 @@ def root_of(entry: bytes, index: int, size: int, proof: list[bytes]) -> bytes:
     return computed
 
 
-def proved(text: str) -> tuple[Any, str]:
-    """Give the entry of a receipt, once its proof leads to the root of its checkpoint; and that checkpoint's text."""
+def proved(text: str) -> Any:
+    """Give the entry of a receipt, once its proof leads to the root in checkpoint.txt, which openssl checks."""
     entry, index, proof, checkpoint = read_receipt(text)
+    if checkpoint != content("checkpoint.txt").decode():
+        raise ValueError("a proof is of another checkpoint than checkpoint.txt")
     _origin, size, root = checkpoint.split("\n")[:3]
     if root_of(entry, index, int(size), proof) != base64.b64decode(root):
-        raise ValueError("the entry is not in the log of this checkpoint")
-    return json.loads(entry), checkpoint
+        raise ValueError("an entry is not in the log of checkpoint.txt")
+    return json.loads(entry)
 
 
-def disclosed(name: str) -> tuple[Any, Any, str]:
-    """Give the value of a disclosure, once its entry commits to it; and that entry and checkpoint."""
-    parts = json.loads(Path(name).read_text("utf-8"))
-    entry, checkpoint = proved(parts["receipt"])
+def disclosed(name: str) -> tuple[Any, Any]:
+    """Give the value of a disclosure, once its entry commits to it; and that entry."""
+    parts = json.loads(content(name))
+    entry = proved(parts["receipt"])
     group, salt = parts["group"], bytes.fromhex(parts["salt"])
     domain = b"chengxin/ledger/v1/commit\x00" + group.encode() + b"\x00"
     if sha256(domain, salt, canonical(parts["value"])).hex() != entry["commits"][group]:
         raise ValueError(f"{name}: the entry does not commit to this value")
-    return parts["value"], entry, checkpoint
+    return parts["value"], entry
 
 
 def digest_of(name: str) -> bytes:
     """Give the SHA-256 of a file."""
-    return sha256(Path(name).read_bytes())
+    return sha256(content(name))
 
 
-def spoken_of() -> dict[str, bool]:
-    """Check which document and which handwriting a witness spoke of, or which document a platform."""
-    checks: dict[str, bool] = {}
-    if Path("witness.json").exists():
-        said = json.loads(Path("witness.json").read_text("utf-8"))
-        image = next(Path().glob("handwriting.*")).name
-        checks["the clerk's statement is of document.json"] = (
-            said["document_digest"] == digest_of("document.json").hex()
-        )
-        checks[f"the clerk's statement is of {image}"] = said["handwriting_digest"] == digest_of(image).hex()
-    if Path("assertion.txt").exists():
-        claims = Path("assertion.txt").read_text("ascii").split(".")[1]
-        nonce = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["nonce"]
-        wanted = base64.urlsafe_b64encode(digest_of("document.json")).rstrip(b"=").decode()
-        checks["the platform's assertion is of document.json"] = nonce == wanted
+def of_pem(name: str) -> list[str]:
+    """Give what the blocks of a PEM file hold, each in hexadecimal."""
+    blocks = content(name).decode("ascii").split("-----BEGIN ")[1:]
+    bodies = [block.partition("-----\n")[2].partition("-----END ")[0] for block in blocks]
+    return [base64.b64decode(body).hex() for body in bodies]
+
+
+def from_url(text: str) -> bytes:
+    """Decode base64url without padding (RFC 7515)."""
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def to_url(value: bytes) -> str:
+    """Encode base64url without padding (RFC 7515)."""
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+def parts_of(der: bytes) -> Iterator[tuple[int, bytes]]:
+    """Give the tag and the content of each DER value, one after the other (X.690)."""
+    while der:
+        tag, length, start = der[0], der[1], 2
+        if length & 0x80:
+            start += length & 0x7F
+            length = int.from_bytes(der[2:start], "big")
+        if start + length > len(der):
+            raise ValueError("a DER value that is cut off")
+        yield tag, der[start : start + length]
+        der = der[start + length :]
+
+
+def named_in(certificate: bytes) -> tuple[list[str], list[str]]:
+    """Give the common names and the serial numbers (of persons) in the subject of a certificate (RFC 5280)."""
+    ((_, whole),) = parts_of(certificate)
+    _, signed = next(parts_of(whole))
+    fields = [body for tag, body in parts_of(signed) if tag != 0xA0]  # the version goes before the serial number
+    found: dict[bytes, list[str]] = {COMMON_NAME: [], SERIAL_NUMBER: []}
+    for _, alternatives in parts_of(fields[4]):
+        for _, attribute in parts_of(alternatives):
+            (_, kind), (tag, value) = parts_of(attribute)
+            found.setdefault(kind, []).append(value.decode(TEXTS[tag]) if tag in TEXTS else "")
+    return found[COMMON_NAME], found[SERIAL_NUMBER]
+
+
+def plain(text: str) -> str:
+    """Write a name or number as it is compared: without blanks, invisible characters and other ways of typing it."""
+    dotted = text.translate(dict.fromkeys(map(ord, DOTS), "·"))
+    folded = unicodedata.normalize("NFKC", dotted).translate(dict.fromkeys(map(ord, DOTS), "·"))
+    return "".join(one for one in folded if not one.isspace() and unicodedata.category(one) != "Cf")
+
+
+def same_number(one: str, other: str) -> bool:
+    """Compare numbers; an old one of 15 digits lacks the century and the check digit."""
+    one, other = plain(one).upper(), plain(other).upper()
+    return one == (other[:6] + other[8:17] if len(one) == 15 and len(other) == 18 else other)
+
+
+def vkey_of(origin: str, key: bytes) -> str:
+    """Write an Ed25519 key as logs publish theirs (C2SP signed-note)."""
+    typed = b"\x01" + key
+    number = sha256(origin.encode(), b"\n", typed).hex()[:8]
+    return f"{origin}+{number}+{base64.b64encode(typed).decode()}"
+
+
+def log_key() -> tuple[str, dict[str, bool]]:
+    """Give the key that signed the checkpoint as logs publish theirs, and check it against the history of keys."""
+    origin, size = content("checkpoint.txt").decode().split("\n")[:2]
+    (info,) = of_pem("log-key.pem")
+    vkey = vkey_of(origin, bytes.fromhex(info)[-32:])
+    head, keys = content("log.history").decode().split("\n\n")[:2]
+    lines = [line.split(" ", 1) for line in keys.split("\n")]
+    may_sign = [
+        key for ranges, key in lines
+        for first, _, last in [ranges.partition("-")]
+        if int(first) <= int(size) and (not last or int(size) <= int(last))
+    ]  # fmt: skip
+    return vkey, {
+        "log.history is of this log, and begins with log.vkey": (
+            head.split("\n")[1:] == [origin] and lines[0][1] == content("log.vkey").decode().strip()
+        ),
+        "log-key.pem is a key of log.history that may sign this checkpoint": vkey in may_sign,
+    }
+
+
+def same_files(signature: Any) -> dict[str, bool]:
+    """Compare each file that openssl is asked about with what was recorded."""
+    checks = {"certificate": of_certificate, "witnessed": of_witness, "platform": of_platform}[signature["type"]](
+        signature
+    )
+    stamp = signature["timestamp"]
+    if stamp is not None:
+        recorded = base64.b64decode(stamp["token"])
+        checks["timestamp.tsr is the stamp that was recorded"] = content("timestamp.tsr") == recorded
     return checks
 
 
-def main() -> int:
-    """Check everything; what is wrong raises, or is told and makes the exit status 1."""
-    entry, checkpoint = proved(Path("recorded.tlog-proof").read_text("utf-8"))
-    signature, recorded, first = disclosed("recorded.disclosure.json")
-    document, prepared, second = disclosed("prepared.disclosure.json")
-    checks = {
-        "the receipt's entry is entry.json": canonical(entry) == Path("entry.json").read_bytes(),
-        "all proofs are of checkpoint.txt": {checkpoint, first, second} == {Path("checkpoint.txt").read_text("utf-8")},
-        "the signature was recorded by this entry": recorded == entry and entry["kind"] == "CommitmentRecorded",
-        "the document is of the same commitment": prepared["record"] == entry["record"],
-        "the entry commits to signature.json": canonical(signature) == Path("signature.json").read_bytes(),
-        "the first entry commits to document.json": canonical(document) == Path("document.json").read_bytes(),
-        "the signature is of document.json": signature["document_digest"] == digest_of("document.json").hex(),
-        **spoken_of(),
+def of_certificate(signature: Any) -> dict[str, bool]:
+    """Compare the files of a signature by certificate, and whom the certificate names."""
+    between = sorted(Path().glob("authority-*.pem"), key=lambda one: int(one.stem.partition("-")[2]))
+    names = ["signer.pem", *(one.name for one in between), "anchor.pem"]
+    proofs = {}
+    for number, proof in enumerate(signature["revocation"], start=1):
+        if proof["kind"] == "crl":
+            (der,) = of_pem(f"revocation-{number}.crl.pem")
+            proofs[f"revocation-{number}.crl.pem"] = sha256(bytes.fromhex(der)).hex() == proof["sha256"]
+        else:
+            recorded = base64.b64decode(proof["content"])
+            proofs[f"revocation-{number}.ocsp"] = content(f"revocation-{number}.ocsp") == recorded
+    person = signer()
+    people, numbers = named_in(bytes.fromhex(signature["certificates"][0]))
+    return {
+        "signature.bin is the signature that was recorded": content("signature.bin").hex() == signature["signature"],
+        f"{', '.join(names)} are the certificates that were recorded": (
+            [der for name in names for der in of_pem(name)] == signature["certificates"]
+        ),
+        **{f"{name} is what was recorded": good for name, good in proofs.items()},
+        "the certificate names the person who must have signed document.json": (
+            [plain(one) for one in people] == [plain(person["name"])]
+            and len(numbers) == 1
+            and same_number(numbers[0], person["id_number"])
+        ),
     }
+
+
+def of_witness(signature: Any) -> dict[str, bool]:
+    """Compare the files of a clerk who witnessed a signature by hand, what the clerk spoke of, and whose key it is."""
+    said = json.loads(content("witness.json"))
+    image = next(Path().glob("handwriting.*")).name
+    key, proposed = disclosed("staff-key.disclosure.json")
+    life = {}
+    for what, kind in KEY_LIFE.items():
+        name = f"staff-key-{what}.tlog-proof"
+        if what == "enrolled" or Path(name).exists():
+            entry = proved(content(name).decode())
+            before = entry["at"] <= said["witnessed_at"]
+            life[f"the key was {'enrolled before' if what == 'enrolled' else 'not revoked before'} the statement"] = (
+                entry["kind"] == kind and entry["record"] == proposed["record"] and before == (what == "enrolled")
+            )
+    return {
+        "signature.bin is the signature that was recorded": content("signature.bin").hex() == signature["signature"],
+        "witness.json is the statement that was recorded": content("witness.json").decode() == signature["statement"],
+        "signer-key.pem is the key that was recorded": of_pem("signer-key.pem") == [signature["public_key"]],
+        "the clerk's statement is of document.json": said["document_digest"] == digest_of("document.json").hex(),
+        f"the clerk's statement is of {image}": said["handwriting_digest"] == digest_of(image).hex(),
+        "the key is enrolled as this clerk's": (
+            proposed["kind"] == "StaffKeyProposed"
+            and proposed["record"] == signature["staff_key"]
+            and key["public_key"] == signature["public_key"]
+            and (key["person"], key["unit"]) == (said["clerk"], said["unit"])
+        ),
+        **life,
+    }
+
+
+def of_platform(signature: Any) -> dict[str, bool]:
+    """Compare the files of a platform's assertion, and of which document and whom it is."""
+    jws = content("assertion.jws").decode("ascii")
+    head, body, signed = jws.split(".")
+    raw, claims = from_url(signed), json.loads(from_url(body))
+    if json.loads(from_url(head))["alg"] == "ES256":
+        raw = der_of(raw[:32], raw[32:])
+    person = signer()
+    return {
+        "assertion.jws is the assertion that was recorded": jws == signature["jws"],
+        "assertion.txt is what the assertion's signature covers": content("assertion.txt").decode() == f"{head}.{body}",
+        "signature.bin is the assertion's signature": content("signature.bin") == raw,
+        "signer-key.pem is the key that was recorded": of_pem("signer-key.pem") == [signature["public_key"]],
+        "the platform's assertion is of document.json": claims["nonce"] == to_url(digest_of("document.json")),
+        "the platform names the person who must have signed document.json": (
+            plain(claims["name"]) == plain(person["name"])
+            and claims["id_number_digest"] == to_url(sha256(person["id_number"].encode()))
+        ),
+    }
+
+
+def der_of(*numbers: bytes) -> bytes:
+    """Write the two numbers of an ECDSA signature as DER."""
+    values = [number.lstrip(b"\x00") or b"\x00" for number in numbers]
+    signed = [b"\x00" + value if value[0] & 0x80 else value for value in values]
+    body = b"".join(b"\x02" + bytes([len(value)]) + value for value in signed)
+    return b"\x30" + bytes([len(body)]) + body
+
+
+def signer() -> Any:
+    """Give who must have signed: the agent where one acts, else the applicant."""
+    document = json.loads(content("document.json"))
+    return document.get("proxy") or document["applicant"]
+
+
+def everything() -> tuple[dict[str, bool], str]:
+    """Check everything; give what holds and what does not, and the key of the log.
+
+    Raises:
+        ValueError, KeyError, OSError: a file is missing, malformed, or proves nothing.
+    """
+    entry = proved(content("recorded.tlog-proof").decode())
+    signature, recorded = disclosed("recorded.disclosure.json")
+    document, prepared = disclosed("prepared.disclosure.json")
+    vkey, of_log = log_key()
+    return {
+        "the receipt's entry is entry.json": canonical(entry) == content("entry.json"),
+        "the signature was recorded by this entry": recorded == entry and entry["kind"] == "CommitmentRecorded",
+        "the document is of the same commitment": (
+            prepared["record"] == entry["record"] and prepared["kind"] == "CommitmentPrepared"
+        ),
+        "the entry commits to signature.json": canonical(signature) == content("signature.json"),
+        "the first entry commits to document.json": canonical(document) == content("document.json"),
+        "the signature is of document.json": signature["document_digest"] == digest_of("document.json").hex(),
+        **same_files(signature),
+        **of_log,
+    }, vkey
+
+
+def main() -> int:
+    """Tell what was checked; the exit status is 1 if anything is wrong."""
+    try:
+        checks, vkey = everything()
+    except (ValueError, KeyError, IndexError, OSError) as error:
+        print("FAILED", f"{type(error).__name__}: {error}")
+        return 1
     for told, good in checks.items():
         print("ok    " if good else "FAILED", told)
+    print("Compare with the key that the log publishes (log.pub, or key-history where its key has changed):", vkey)
     return 0 if all(checks.values()) else 1
 
 

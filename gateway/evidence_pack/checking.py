@@ -2,7 +2,8 @@
 
 The anchor in the pack is believed unless other anchors are given; whoever relies on a pack compares its fingerprint,
 which the report tells, with the one that the authority publishes. So with the roots of time stamps, and the keys of
-clerks and platforms. What is only for reading (document.txt, letter.pdf, the READMEs) is covered by the MANIFEST alone.
+clerks and platforms. What is only for reading (document.txt, letter.pdf, check.py, the READMEs) proves nothing, and
+other versions write it otherwise: the report tells which of it is not as this version writes it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 
 from cryptography import x509
@@ -18,8 +19,18 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.errors import GatewayError
 from gateway.evidence_pack.archive import NotAPack, manifest_mistakes, read_archive
-from gateway.evidence_pack.collecting import DOCUMENT, KEY, STAFF_KEY_FILES, evidence_files, log_files
+from gateway.evidence_pack.collecting import (
+    CHECK,
+    DOCUMENT,
+    FOREVER,
+    KEY,
+    STAFF_KEY_FILES,
+    evidence_files,
+    log_files,
+    readmes,
+)
 from gateway.evidence_pack.recipe import stamped
+from gateway.letters.plain import text_to_sign
 from gateway.rules.kept import rows, table, text
 from gateway.signatures.algorithms import read_public_key
 from gateway.signatures.certificates import Certificate, parse_certificate
@@ -46,7 +57,6 @@ from ledger.disclosure import VerifiedDisclosure, verify_disclosure_by
 from ledger.errors import LedgerError
 from ledger.keyring.history import KeyHistory
 
-_FOREVER = timedelta(days=365_000)
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -94,7 +104,7 @@ def check_pack(content: bytes, believed: Believed) -> Report:
         return Report(checks=(Check(name="archive", failure=str(error)),))
     pack = _Pack(files, believed)
     checks = [Check(name="archive"), *(_checked(name, check) for name, check in pack.checks().items())]
-    return Report(checks=tuple(checks), told=pack.told)
+    return Report(checks=tuple(checks), told=pack.told | {"not checked": ", ".join(pack.not_checked())})
 
 
 def _checked(name: str, check: Callable[[], None]) -> Check:
@@ -136,6 +146,19 @@ class _Pack:
         if "timestamp.tsr" in self._files or self._claims_a_stamp():
             more["time stamp"] = self._timestamp
         return {**always, **more}
+
+    def not_checked(self) -> list[str]:
+        """Name the files for reading that are not, byte for byte, what this version writes of the others."""
+        try:
+            written = {
+                "check.py": CHECK.read_bytes(),
+                "document.txt": text_to_sign(self._document).encode(),
+                **readmes(self._files, self._kept),
+            }
+        except Exception:  # what they are written of is malformed, which its own check tells
+            written = {}
+        reading = ("README.md", "README.zh-CN.md", "check.py", "document.txt", "letter.pdf")
+        return [name for name in reading if name in self._files and self._files[name] != written.get(name)]
 
     @cached_property
     def _keys(self) -> KeyHistory:
@@ -243,7 +266,7 @@ class _Pack:
 
     def _trust(self) -> Trust:
         chains = Chains(self._anchors(), most_intermediates=MOST_CERTIFICATES)
-        witness = WitnessRules(tolerance=_FOREVER, most_image_bytes=len(self._handwriting()))
+        witness = WitnessRules(tolerance=FOREVER, most_image_bytes=len(self._handwriting()))
         return Trust(chains=chains, platforms=self._platforms(), witness=witness)
 
     def _certificates(self) -> tuple[bytes, ...]:
@@ -296,7 +319,8 @@ class _Pack:
         _require(proposed.group == KEY, "the disclosure of the key is of another group")
         told = table(proposed.value)
         _require(told["public_key"] == self._kept["public_key"], "another key was enrolled")
-        _require(told["person"] == self._clerk().person, "the key is another clerk's")
+        clerk = self._clerk()
+        _require((told["person"], told["unit"]) == (clerk.person, clerk.unit), "the key is another clerk's")
         _require(self._of_key("StaffKeyProposed", proposed.receipt) <= at, "the key was proposed after the signing")
         enrolled = self._keys.verify_receipt(self._files[STAFF_KEY_FILES["StaffKeyEnrolled"]])
         _require(self._of_key("StaffKeyEnrolled", enrolled) <= at, "the key was not enrolled before the signing")
@@ -328,7 +352,7 @@ class _Pack:
                 issuer=str(assertion.claims["iss"]),
                 audience=str(audience[0] if isinstance(audience, list) else audience),
                 keys=(key,),
-                longest_life=_FOREVER,
+                longest_life=FOREVER,
             ),
         )
 
@@ -340,14 +364,14 @@ class _Pack:
         at = self._verified_at
         lists = [read_revocation_list(one) for one in self._lists()]
         answers = [content for name, content in sorted(self._files.items()) if name.endswith(".ocsp")]
-        used = Revocations(lists, answers, rule=RevocationRule.REQUIRE, fresh=_FOREVER)
+        used = Revocations(lists, answers, rule=RevocationRule.REQUIRE, fresh=FOREVER)
         proofs, known = used.check(self._chain(), at=at, now=at)
         _require(len(proofs) == len(rows(self._kept["revocation"])), "what told that nothing was revoked does not hold")
         self.told["revocation"] = "known of every certificate" if known else f"{len(proofs)} proofs"
         for later in map(read_revocation_list, self._believed.lists):
-            Revocations([later], rule=RevocationRule.REQUIRE, fresh=_FOREVER).check(
-                self._chain(), at=at, now=later.parsed.last_update_utc
-            )
+            told = Revocations([later], rule=RevocationRule.REQUIRE, fresh=FOREVER)
+            proofs, _ = told.check(self._chain(), at=at, now=later.parsed.last_update_utc)
+            _require(bool(proofs), "a list that was given says nothing about the certificates of this pack")
 
     def _timestamp(self) -> None:
         roots = Roots(certificates=tuple(x509.load_pem_x509_certificates(self._files["tsa-roots.pem"])))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -14,13 +15,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.errors import DocumentErased, EvidenceMissing, RecordNotFound
 from gateway.evidence_pack.archive import write_archive
-from gateway.evidence_pack.recipe import readme, steps
+from gateway.evidence_pack.recipe import StatusProof, Subject, readme, steps
 from gateway.pki import public_key_pem
 from gateway.rules.kept import rows, table, text
 from gateway.signatures.certificates import parse_certificate
+from gateway.signatures.chain import Chain
 from gateway.signatures.evidence import HANDWRITING, SIGNATURE
 from gateway.signatures.image import PNG
 from gateway.signatures.platform import parse_assertion, signature_der
+from gateway.signatures.revocation import RevocationRule, Revocations, read_list
 from ledger import Erased, HistoryLine, KeyHistory, VaultGroup, disclose, format_key_history
 from ledger.canonical import Json, canonical, parse_time
 from ledger.log.algorithms.ed25519 import Ed25519Verifier
@@ -39,6 +42,8 @@ STAFF_KEY_FILES = {
 }
 """What proves the life of a clerk's key, by the kind of the entry."""
 CHECK = Path(__file__).with_name("check.py")
+FOREVER = timedelta(days=365_000)
+"""How old a list or an answer may be: whether it was fresh enough was decided when the signature was verified."""
 
 
 class RecordReader(Protocol):
@@ -100,7 +105,7 @@ def collect(reader: RecordReader, record: bytes, circumstances: Circumstances, *
     }
     if letter is not None:
         files["letter.pdf"] = letter
-    return write_archive({**files, **_readmes(files, signature)})
+    return write_archive({**files, **readmes(files, signature)})
 
 
 def _entry(history: Sequence[HistoryLine], kind: str) -> int:
@@ -116,14 +121,54 @@ def _opened(document: Mapping[str, VaultGroup] | Erased) -> Mapping[str, VaultGr
     return document
 
 
-def _readmes(files: Mapping[str, bytes], signature: Mapping[str, Json]) -> dict[str, bytes]:
-    found = steps(
-        files.keys(),
+def readmes(files: Mapping[str, bytes], signature: Mapping[str, Json]) -> dict[str, bytes]:
+    """Write the READMEs of a pack of these files."""
+    found = steps(_subject(files, signature), has_stamp="timestamp.tsr" in files)
+    return {"README.md": readme(found, chinese=False), "README.zh-CN.md": readme(found, chinese=True)}
+
+
+def _subject(files: Mapping[str, bytes], signature: Mapping[str, Json]) -> Subject:
+    subject = Subject(
         kind=text(signature["type"]),
         algorithm=text(signature["algorithm"]),
         verified_at=parse_time(text(signature["verified_at"])),
     )
-    return {"README.md": readme(found, chinese=False), "README.zh-CN.md": readme(found, chinese=True)}
+    if subject.kind != "certificate":
+        return subject
+    chain = chain_of(signature)
+    names = certificate_names(len(chain.certificates))
+    proofs = sorted((name for name in files if name.startswith("revocation-")), key=_number)
+    statuses = [one for name in proofs for one in _statuses(name, files[name], chain, names, subject.verified_at)]
+    return replace(subject, authorities=names[1:-1], statuses=statuses)
+
+
+def certificate_names(count: int) -> list[str]:
+    """Name the files of a chain of so many certificates, the signer's first."""
+    return ["signer.pem", *(f"authority-{number}.pem" for number in range(1, count - 1)), "anchor.pem"]
+
+
+def chain_of(signature: Mapping[str, Json]) -> Chain:
+    """Read the chain of a signature by certificate as it was kept."""
+    certificates = [parse_certificate(bytes.fromhex(text(one))) for one in rows(signature["certificates"])]
+    starts, ends = max(one.starts for one in certificates), min(one.ends for one in certificates)
+    return Chain(certificates=tuple(certificates), starts=starts, ends=ends)
+
+
+def _number(name: str) -> int:
+    return int(name.removeprefix("revocation-").partition(".")[0])
+
+
+def _statuses(name: str, content: bytes, chain: Chain, names: Sequence[str], at: datetime) -> Iterator[StatusProof]:
+    """Say of which certificates a proof tells; one that was dated ahead is read as of its date."""
+    if name.endswith(".ocsp"):
+        told, since = Revocations([], [content], rule=RevocationRule.REQUIRE, fresh=FOREVER), at
+    else:
+        one = read_list(content)
+        told, since = Revocations([one], rule=RevocationRule.REQUIRE, fresh=FOREVER), one.parsed.last_update_utc
+    unknown = [certificate.digest for certificate, _ in told.unknown(chain, at=at, now=at)]
+    for (certificate, _), own, above in zip(chain.links(), names, names[1:], strict=False):
+        if certificate.digest not in unknown:
+            yield StatusProof(file=name, certificate=own, issuer=above, at=max(at, since))
 
 
 def log_files(receipt: bytes, keys: KeyHistory) -> dict[str, bytes]:
@@ -216,16 +261,13 @@ def _staff_key_files(reader: RecordReader, entries: Mapping[str, int], receipts:
 
 
 def _certificate_files(signature: Mapping[str, Json], kept_list: Callable[[str], bytes | None]) -> dict[str, bytes]:
-    leaf, *others = (parse_certificate(bytes.fromhex(text(one))) for one in rows(signature["certificates"]))
-    *intermediates, anchor = others
+    chain = chain_of(signature)
     files = {
         "signature.bin": bytes.fromhex(text(signature["signature"])),
-        "signer.pem": leaf.pem,
-        "signer-key.pem": public_key_pem(leaf.public_key_info),
-        "anchor.pem": anchor.pem,
+        "signer-key.pem": public_key_pem(chain.leaf.public_key_info),
     }
-    if intermediates:
-        files["intermediates.pem"] = b"".join(one.pem for one in intermediates)
+    names = certificate_names(len(chain.certificates))
+    files |= {name: one.pem for name, one in zip(names, chain.certificates, strict=True)}
     for number, proof in enumerate(map(table, rows(signature["revocation"])), start=1):
         name, content = _proof_file(number, proof, kept_list)
         files[name] = content

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +20,10 @@ _RAW = "openssl pkeyutl -verify -rawin -pubin -inkey {key} -in {signed} -sigfile
 _BY_DIGEST = "openssl dgst -{digest}{options} -verify signer-key.pem -signature signature.bin {signed}"
 
 
+_ONLY = "-no-CApath -no-CAstore -partial_chain"
+"""Believe the certificate that is named, even if it is below another, and nobody else whom this machine may know."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One command, and what it shows, in English and Chinese."""
@@ -29,22 +33,48 @@ class Step:
     chinese: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusProof:
+    """A file that tells that a certificate was not revoked, and as of when it is to be read."""
+
+    file: str
+    certificate: str
+    """The file of the certificate."""
+    issuer: str
+    """The file of its issuer's."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a pack is of: the type of the evidence, its algorithm, when it was verified, and who vouches for the signer.
+
+    `authorities` are the files of the certificates between the signer's and the anchor's, from below.
+    """
+
+    kind: str
+    algorithm: str
+    verified_at: datetime
+    authorities: Sequence[str] = ()
+    statuses: Sequence[StatusProof] = ()
+
+
 def stamped(kind: str) -> str:
     """Name the file whose bytes a time stamp is of."""
     return "assertion.jws" if kind == "platform" else "signature.bin"
 
 
-def steps(files: Collection[str], *, kind: str, algorithm: str, verified_at: datetime) -> list[Step]:
-    """List the commands for a pack of these files; `kind` is the type of evidence, judged as of `verified_at`."""
-    epoch = int(verified_at.timestamp())
-    english, chinese = _SIGNED_WORDS[kind]
+def steps(of: Subject, *, has_stamp: bool) -> list[Step]:
+    """List the commands for a pack; what is judged is judged as of when it was verified."""
+    epoch = _epoch(of.verified_at)
+    english, chinese = _SIGNED_WORDS[of.kind]
     found = [
         Step(command="sha256sum -c MANIFEST", english="No file was altered.", chinese="各文件均未改动。"),
-        *(_certificate_steps(files, algorithm, epoch) if kind == "certificate" else ()),
-        Step(command=verify_command(algorithm, SIGNED[kind]), english=english, chinese=chinese),
+        *(_certificate_steps(of) if of.kind == "certificate" else ()),
+        Step(command=verify_command(of.algorithm, SIGNED[of.kind]), english=english, chinese=chinese),
     ]
-    if "timestamp.tsr" in files:
-        command = f"openssl ts -verify -in timestamp.tsr -data {stamped(kind)} -CAfile tsa-roots.pem -attime {epoch}"
+    if has_stamp:
+        command = f"openssl ts -verify -in timestamp.tsr -data {stamped(of.kind)} -CAfile tsa-roots.pem -attime {epoch}"
         english = (
             "The signature existed at the time in the stamp (`openssl ts -reply -in timestamp.tsr -text` shows it)."
         )
@@ -53,15 +83,25 @@ def steps(files: Collection[str], *, kind: str, algorithm: str, verified_at: dat
         *found,
         Step(
             command=_RAW.format(key="log-key.pem", signed="checkpoint.txt", signature="checkpoint.sig"),
-            english="The log signed this checkpoint. Compare log.vkey with the key that the log publishes.",
-            chinese="台账签署了该检查点;请将 log.vkey 与台账公布的公钥比对。",
+            english="The log signed this checkpoint.",
+            chinese="台账签署了该检查点。",
         ),
         Step(
             command="python3 check.py",
-            english="The commitment is in the log, and its entries commit to this document and this signature.",
-            chinese="承诺已载入台账,其条目所承诺的即本文书与本签名。",
+            english=(
+                "The commitment is in the log, the files above are those that were recorded, and the signer is the\n"
+                "# person in document.json. It prints the log's key: compare that with the key that the log publishes."
+            ),
+            chinese=(
+                "承诺已载入台账;上述各文件即当时所载;签名人即 document.json 所载之人。"
+                "\n# 末行为台账公钥,请与台账公布的公钥比对。"
+            ),
         ),
     ]
+
+
+def _epoch(at: datetime) -> int:
+    return -int(-at.timestamp() // 1)  # the second that is not before
 
 
 def verify_command(algorithm: str, signed: str) -> str:
@@ -77,14 +117,13 @@ def verify_command(algorithm: str, signed: str) -> str:
     }[algorithm]
 
 
-def _certificate_steps(files: Collection[str], algorithm: str, epoch: int) -> list[Step]:
-    untrusted = " -untrusted intermediates.pem" if "intermediates.pem" in files else ""
-    options = f"-attime {epoch} -CAfile anchor.pem{untrusted}"
-    if algorithm == SM2_SM3:
-        options += f" -vfyopt {_DISTINGUISHING_ID}"
-    found = [
+def _certificate_steps(of: Subject) -> list[Step]:
+    untrusted = "".join(f" -untrusted {name}" for name in of.authorities)
+    epoch = _epoch(of.verified_at)
+    by_id = f" -vfyopt {_DISTINGUISHING_ID}" if of.algorithm == SM2_SM3 else ""
+    return [
         Step(
-            command=f"openssl verify {options} signer.pem",
+            command=f"openssl verify {_ONLY} -attime {epoch} -CAfile anchor.pem{untrusted}{by_id} signer.pem",
             english="The certificate leads to anchor.pem (compare it with the authority's own) and was valid then.",
             chinese="证书链至 anchor.pem(请与签发机构公布的证书比对),且签署时有效。",
         ),
@@ -93,34 +132,39 @@ def _certificate_steps(files: Collection[str], algorithm: str, epoch: int) -> li
             english="signer-key.pem is the key of this certificate.",
             chinese="signer-key.pem 即该证书的公钥。",
         ),
+        *(_status_step(one, of.algorithm) for one in of.statuses),
     ]
-    lists = [name for name in sorted(files) if name.endswith(".crl.pem")]
-    if lists and algorithm != SM2_SM3:
-        english, chinese = "It was not revoked then, by the list that was used.", "依据当时的吊销列表,签署时未被吊销。"
-        named = " ".join(f"-CRLfile {name}" for name in lists)
-        found.append(
-            Step(command=f"openssl verify {options} -crl_check {named} signer.pem", english=english, chinese=chinese)
-        )
-    elif lists:  # openssl 3 has no option that tells it the signer's identifier of a list
-        english = "The list that was used, for reading: openssl verifies no SM2 signature of a list."
-        chinese = "当时所用的吊销列表(仅供阅读:openssl 不能核验国密签名的吊销列表)。"
-        found.append(Step(command=f"openssl crl -in {lists[0]} -noout -text", english=english, chinese=chinese))
-    answers = [name for name in sorted(files) if name.endswith(".ocsp")]
+
+
+def _status_step(proof: StatusProof, algorithm: str) -> Step:
+    is_list = proof.file.endswith(".crl.pem")
     if algorithm == SM2_SM3:
-        return found + [_answer_to_read(name) for name in answers]
-    issuer = "intermediates.pem" if untrusted else "anchor.pem"
-    return found + [_answer_step(name, issuer, epoch) for name in answers]
-
-
-def _answer_step(name: str, issuer: str, epoch: int) -> Step:
+        return _list_to_read(proof.file) if is_list else _answer_to_read(proof.file)
+    believed = f"{_ONLY} -attime {_epoch(proof.at)} -CAfile {proof.issuer}"
+    if is_list:
+        return Step(
+            command=f"openssl verify {believed} -crl_check -CRLfile {proof.file} {proof.certificate}",
+            english=f"{proof.certificate} was not revoked then, by the list that was used.",
+            chinese=f"依据当时的吊销列表,签署时 {proof.certificate} 未被吊销。",
+        )
+    # A revoked certificate and an answer about another one leave the exit status 0: what it says must be looked at.
     command = (
-        f"openssl ocsp -respin {name} -issuer {issuer} -cert signer.pem -CAfile anchor.pem -verify_other {issuer} "
-        f"-attime {epoch} -validity_period 3000000000"
+        f"openssl ocsp {believed} -respin {proof.file} -issuer {proof.issuer} -cert {proof.certificate} "
+        f"-verify_other {proof.issuer} -validity_period 3000000000 > {proof.file}.txt "
+        f"&& grep '^{proof.certificate}: good' {proof.file}.txt"
     )
     return Step(
         command=command,
-        english="It was not revoked then, by the OCSP answer that was used.",
-        chinese="依据当时的 OCSP 应答,签署时未被吊销。",
+        english=f"{proof.certificate} was not revoked then, by the OCSP answer that was used.",
+        chinese=f"依据当时的 OCSP 应答,签署时 {proof.certificate} 未被吊销。",
+    )
+
+
+def _list_to_read(name: str) -> Step:
+    return Step(  # openssl 3 has no option that tells it the signer's identifier of a list
+        command=f"openssl crl -in {name} -noout -text",
+        english="The list that was used, for reading: openssl verifies no SM2 signature of a list.",
+        chinese="当时所用的吊销列表(仅供阅读:openssl 不能核验国密签名的吊销列表)。",
     )
 
 
