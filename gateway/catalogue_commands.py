@@ -170,14 +170,14 @@ def reload(*, config: Path, server: str | None, system: str, person: str, valida
 
     from gateway.client import explain, open_blocking_channel
     from gateway.config import load_settings
-    from gateway.founding import SYSTEMS, House
+    from gateway.founding import House
     from gateway.v1 import catalogue_pb2, catalogue_pb2_grpc, parties_pb2
 
     house = House(home=config.parent)
     certificate, key = house.pair(system)
     request = catalogue_pb2.ReloadCatalogueRequest(
         request_id=str(uuid.uuid4()),
-        operator=parties_pb2.Operator(person=person, unit=SYSTEMS[system][0]),
+        operator=parties_pb2.Operator(person=person, unit=house.unit(system)),
         validate_only=validate_only,
     )
     address = server or load_settings(config).server.listen

@@ -275,7 +275,7 @@ def audit_requery(
 ) -> None:
     """Ask the sources again about commitments in force, through the running gateway."""
     from gateway.client import open_blocking_channel
-    from gateway.founding import SYSTEMS, House
+    from gateway.founding import House
     from gateway.v1 import audit_pb2, audit_pb2_grpc, parties_pb2
 
     settings = _settings(config)
@@ -283,7 +283,7 @@ def audit_requery(
     certificate, key = house.pair(system)
     address = server or settings.server.listen
     request = audit_pb2.RequeryCommitmentsRequest(
-        operator=parties_pb2.Operator(person=person, unit=SYSTEMS[system][0]), matter=matter, all_in_force=everything
+        operator=parties_pb2.Operator(person=person, unit=house.unit(system)), matter=matter, all_in_force=everything
     )
     counts: dict[str, int] = {}
     with (
@@ -333,12 +333,12 @@ def ask(
     from google.protobuf import text_format
 
     from gateway.client import explain, open_blocking_channel
-    from gateway.founding import SYSTEMS, House
+    from gateway.founding import House
     from gateway.v1 import parties_pb2, verification_pb2, verification_pb2_grpc
 
     house = House(home=config.parent)
     certificate, key = house.pair(system)
-    operator = parties_pb2.Operator(person=f"{system}-01", unit=SYSTEMS[system][0])
+    operator = parties_pb2.Operator(person=f"{system}-01", unit=house.unit(system))
     request = verification_pb2.VerifyRequest(
         request_id=str(uuid.uuid4()),
         context=parties_pb2.CaseContext(matter=matter, case_id=case_id, purpose=purpose, operator=operator),

@@ -66,7 +66,7 @@ def export(
     from gateway.cli import _progress
     from gateway.client import Acting, BlockingGatewayClient, CommitmentSelection, ExportIncomplete, GatewayRefusal
     from gateway.config import load_settings
-    from gateway.founding import SYSTEMS, House
+    from gateway.founding import House
 
     chosen = form or target.suffix.removeprefix(".").lower()
     if chosen not in ("csv", "xlsx", "jsonl"):
@@ -91,7 +91,7 @@ def export(
             open(part, "xb", opener=_private) as file,
         ):
             done = gateway.export_commitments(
-                selection, file, form=chosen, acting=Acting(person=person, unit=SYSTEMS[system][0]), purpose=purpose,
+                selection, file, form=chosen, acting=Acting(person=person, unit=house.unit(system)), purpose=purpose,
                 progress=advance,
             )  # fmt: skip
         part.rename(target)

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from gateway.errors import ConfigurationError
-from gateway.pki import Authority, write_pair, write_secret
-from gateway.rules.roles import Role
+from gateway.pki import Authority, uris_in, write_pair, write_secret
+from gateway.rules.roles import Role, unit_in
 from ledger import create_store, write_master_key, write_signing_key
 
 TRUST_DOMAIN = "chengxin.example"
@@ -55,6 +55,21 @@ class House:
     def pair(self, system: str) -> tuple[Path, Path]:
         """The certificate and key of a system, or of the `server`."""
         return self.home / "pki" / f"{system}.crt", self.home / "pki" / f"{system}.key"
+
+    def unit(self, system: str) -> str:
+        """Read for which unit (a unified social credit code) a system calls: its certificate says so.
+
+        Raises:
+            ConfigurationError: there is no such certificate, or it names no unit.
+        """
+        certificate, _ = self.pair(system)
+        try:
+            found = [unit for uri in uris_in(certificate.read_bytes()) if (unit := unit_in(uri)) is not None]
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(str(certificate), [f"no certificate ({type(error).__name__})"]) from error
+        if not found:
+            raise ConfigurationError(str(certificate), ["names no system: spiffe://DOMAIN/org/UNIT/SYSTEM"])
+        return found[0]
 
     def signers(self) -> tuple[Path, Path]:
         """The authority of personal signing certificates."""

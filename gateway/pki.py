@@ -117,6 +117,16 @@ def der(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.DER)
 
 
+def uris_in(certificate: bytes) -> list[str]:
+    """Give the URIs that a certificate (PEM) names as its subject's; raises ValueError if it does not parse."""
+    found = x509.load_pem_x509_certificate(certificate).extensions
+    try:
+        names = found.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return names.get_values_for_type(x509.UniformResourceIdentifier)
+
+
 def public_key_pem(info: bytes) -> bytes:
     """Encode a public key of any algorithm, a SubjectPublicKeyInfo (DER), as PEM (RFC 7468)."""
     encoded = base64.b64encode(info)

@@ -98,17 +98,17 @@ def propose(
 ) -> None:
     """Propose a key for a clerk, with the clerk's proof of holding it."""
     from gateway.flows.staff_keys import enrolment
-    from gateway.founding import SYSTEMS
+    from gateway.founding import House
     from gateway.v1 import commitment_pb2, staff_pb2
 
     held = _open_key(key, password_file)
-    identity, unit, public = uuid.uuid4(), SYSTEMS[system][0], held.public
+    identity, unit, public = uuid.uuid4(), House(home=config.parent).unit(system), held.public
     signed = enrolment(person=person, unit=unit, algorithm=held.algorithm, public_key=public, request_id=identity)
     with _service(config, server, system) as stub:
         answer = stub.ProposeStaffKey(
             staff_pb2.ProposeStaffKeyRequest(
                 request_id=str(identity),
-                operator=_operator(system, by),
+                operator=_operator(config, system, by),
                 person=person,
                 algorithm=commitment_pb2.SignatureAlgorithm.Value(f"SIGNATURE_ALGORITHM_{held.algorithm}"),
                 public_key=public,
@@ -133,7 +133,7 @@ def decide(*, config: Path, server: str | None, record: str, enrol: bool, by: st
 
     decision = staff_pb2.STAFF_KEY_DECISION_ENROL if enrol else staff_pb2.STAFF_KEY_DECISION_REJECT
     request = staff_pb2.DecideStaffKeyRequest(
-        request_id=str(uuid.uuid4()), operator=_operator(system, by), record=record, decision=decision
+        request_id=str(uuid.uuid4()), operator=_operator(config, system, by), record=record, decision=decision
     )
     with _service(config, server, system) as stub:
         _tell(stub.DecideStaffKey(request, timeout=_TIMEOUT).key)
@@ -151,7 +151,7 @@ def revoke(*, config: Path, server: str | None, record: str, reason: str, by: st
     from gateway.v1 import staff_pb2
 
     request = staff_pb2.RevokeStaffKeyRequest(
-        request_id=str(uuid.uuid4()), operator=_operator(system, by), record=record, reason=reason
+        request_id=str(uuid.uuid4()), operator=_operator(config, system, by), record=record, reason=reason
     )
     with _service(config, server, system) as stub:
         _tell(stub.RevokeStaffKey(request, timeout=_TIMEOUT).key)
@@ -244,11 +244,11 @@ def _open_key(file: Path, password_file: Path | None) -> HeldKey:
         raise click.ClickException(f"{file}: {error}") from error
 
 
-def _operator(system: str, person: str) -> Operator:
-    from gateway.founding import SYSTEMS
+def _operator(config: Path, system: str, person: str) -> Operator:
+    from gateway.founding import House
     from gateway.v1 import parties_pb2
 
-    return parties_pb2.Operator(person=person, unit=SYSTEMS[system][0])
+    return parties_pb2.Operator(person=person, unit=House(home=config.parent).unit(system))
 
 
 @contextmanager

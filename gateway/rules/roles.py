@@ -48,3 +48,9 @@ def unit_of(uri: str, trust_domain: str) -> str | None:
     """Give the unit (a unified social credit code) that a caller's SPIFFE ID names, or None if it is none of ours."""
     parts = _SPIFFE.fullmatch(uri)
     return parts["unit"] if parts and parts["domain"] == trust_domain else None
+
+
+def unit_in(uri: str) -> str | None:
+    """Give the unit that a SPIFFE ID of any trust domain names, or None if it is no system's."""
+    parts = _SPIFFE.fullmatch(uri)
+    return parts["unit"] if parts else None
