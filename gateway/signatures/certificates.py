@@ -68,6 +68,8 @@ class Certificate:
     usage: x509.KeyUsage | None
     purposes: frozenset[x509.ObjectIdentifier] | None
     policies: frozenset[str]
+    distribution_points: tuple[x509.DistributionPoint, ...] = field(repr=False)
+    """Where the revocation lists that are of it are published."""
     unhandled: bool
     """Whether it says something critical that is not understood here."""
 
@@ -106,6 +108,7 @@ def _read(der: bytes, parsed: x509.Certificate) -> Certificate:
     found = {type(one.value): one.value for one in extensions}
     basic, usage = found.get(x509.BasicConstraints), found.get(x509.KeyUsage)
     purposes, policies = found.get(x509.ExtendedKeyUsage), found.get(x509.CertificatePolicies)
+    points = found.get(x509.CRLDistributionPoints)
     return Certificate(
         der=der,
         parsed=parsed,
@@ -120,6 +123,7 @@ def _read(der: bytes, parsed: x509.Certificate) -> Certificate:
         usage=usage if isinstance(usage, x509.KeyUsage) else None,
         purposes=frozenset(purposes) if isinstance(purposes, x509.ExtendedKeyUsage) else None,
         policies=_named(policies) if isinstance(policies, x509.CertificatePolicies) else frozenset(),
+        distribution_points=tuple(points) if isinstance(points, x509.CRLDistributionPoints) else (),
         unhandled=any(one.oid in _NARROWING or (one.critical and one.oid not in _HANDLED) for one in extensions),
     )
 

@@ -1,7 +1,9 @@
 """Whether a certificate was revoked before it signed: revocation lists (RFC 5280 section 5) and OCSP (RFC 6960).
 
 Revoked before the signing is refused; revoked after it stands. What is stale, of another issuer, indirect, partial by
-reason or a delta says nothing. Who says nothing leaves the status unknown, and the configured rule decides:
+reason or a delta says nothing; a list of another distribution point than the certificate names (`scope`) tells of the
+certificates in it, and nothing by its silence. Who says nothing leaves the status unknown, and the configured rule
+decides:
 
     require         unknown is refused
     if-available    unknown is accepted
@@ -12,7 +14,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -27,6 +29,7 @@ from gateway.errors import SignatureRefused
 from gateway.signatures.certificates import Certificate, parse_certificate
 from gateway.signatures.chain import Chain
 from gateway.signatures.issuing import NotIssued, verify_certificate_issued, verify_issued
+from gateway.signatures.scope import OutOfScope, Scope, scope_of
 
 LONGEST_LIST = 2 << 20
 """Bytes of a revocation list; an authority with more revocations is asked by OCSP."""
@@ -63,8 +66,7 @@ class RevocationList:
     parsed: x509.CertificateRevocationList = field(repr=False)
     issuer: bytes = field(repr=False)
     revoked: Mapping[int, datetime] = field(repr=False)
-    of_people: bool
-    of_authorities: bool
+    scope: Scope = field(repr=False)
     verified: dict[bytes, bool] = field(default_factory=dict, repr=False)
     """By digest of an issuer's certificate: whether the list is signed by it."""
 
@@ -113,34 +115,21 @@ def read_list(content: bytes) -> RevocationList:
         encoded = parsed.public_bytes(Encoding.DER)
         if not encoded.endswith(b"\x00" + parsed.signature):  # unused bits: a second spelling
             raise UnusableStatus("a list that is not spelled as DER is")
-        people, authorities = _scope(parsed.extensions)
+        scope = scope_of(parsed.issuer, parsed.extensions)
         revoked = {one.serial_number: _since(one) for one in parsed}
         return RevocationList(
             content=encoded,
             parsed=parsed,
             issuer=parsed.issuer.public_bytes(),
             revoked=revoked,
-            of_people=people,
-            of_authorities=authorities,
+            scope=scope,
         )
     except UnusableStatus:
         raise
+    except OutOfScope as error:
+        raise UnusableStatus(str(error)) from error
     except Exception as error:  # the parser raises whatever it likes on hostile bytes: none of them is a list
         raise UnusableStatus(f"not a usable revocation list ({type(error).__name__})") from error
-
-
-def _scope(extensions: x509.Extensions) -> tuple[bool, bool]:
-    """Tell whether a list is of people's and of authorities' certificates."""
-    people = authorities = True
-    for one in extensions:
-        if isinstance(one.value, x509.IssuingDistributionPoint):
-            point = one.value
-            if point.indirect_crl or point.only_some_reasons or point.only_contains_attribute_certs:
-                raise UnusableStatus("an indirect or partial list")
-            people, authorities = not point.only_contains_ca_certs, not point.only_contains_user_certs
-        elif one.critical:
-            raise UnusableStatus("a list with a critical extension that is not understood")
-    return people, authorities
 
 
 def _since(one: x509.RevokedCertificate) -> datetime:
@@ -207,12 +196,10 @@ class Revocations:
     def _status(self, one: Certificate, issuer: Certificate, at: datetime, now: datetime) -> Proof | None:
         """Find what tells of one certificate; every usable source is heard, for one may know of a revocation first."""
         told: Proof | None = None
-        for crl in self._lists:
-            covers = crl.of_authorities if one.authority else crl.of_people
-            if not covers or not self._is_fresh(crl.parsed.last_update_utc, crl.parsed.next_update_utc, now):
-                continue
-            if crl.is_of(issuer):
-                _require_not_revoked(crl.revoked.get(one.parsed.serial_number), at)
+        for crl in self._lists_of(issuer, now):
+            # A serial number is of one certificate of the issuer, whatever the list is of: only silence has limits.
+            _require_not_revoked(crl.revoked.get(one.parsed.serial_number), at)
+            if crl.scope.covers(one):
                 told = told or Proof(kind="crl", content=crl.content)
         for answer in self._answers.get(one.parsed.serial_number, ()):
             single = _single_answer(answer, one, issuer)
@@ -223,6 +210,12 @@ class Revocations:
             _require_not_revoked(single.revocation_time_utc, at)
             told = told or Proof(kind="ocsp", content=answer.public_bytes(Encoding.DER))
         return told
+
+    def _lists_of(self, issuer: Certificate, now: datetime) -> Iterator[RevocationList]:
+        """Give the lists that an authority issued and that are still to be believed."""
+        for crl in self._lists:
+            if self._is_fresh(crl.parsed.last_update_utc, crl.parsed.next_update_utc, now) and crl.is_of(issuer):
+                yield crl
 
     def _is_fresh(self, since: datetime, until: datetime | None, now: datetime) -> bool:
         return since <= now + _SKEW and now - since <= self._fresh and (until is None or now <= until)

@@ -27,7 +27,7 @@ from gateway.signatures.revocation import (
     read_list,
     require_known,
 )
-from tests.gateway.signatures.authorities import NOW, Issuer, Key, Sm2Key, p256, root, usage
+from tests.gateway.signatures.authorities import NOW, Extension, Issuer, Key, Sm2Key, p256, root, usage
 
 HOUR = timedelta(hours=1)
 SERIAL = 4711
@@ -41,8 +41,8 @@ KEYS: dict[str, Callable[[], Key]] = {
 ROOT = root()
 
 
-def chain_of(above: Issuer, serial: int = SERIAL) -> Chain:
-    leaf = above.issue(p256(), serial=serial)
+def chain_of(above: Issuer, serial: int = SERIAL, extensions: Sequence[Extension] = ()) -> Chain:
+    leaf = above.issue(p256(), serial=serial, extensions=extensions)
     return Chains([parse_certificate(above.certificate)]).find([leaf], NOW)
 
 
@@ -155,11 +155,76 @@ def test_a_list_of_an_authority_that_may_not_sign_lists_says_nothing() -> None:
         (scope(only_contains_attribute_certs=True), True),
         (scope(only_some_reasons=frozenset({x509.ReasonFlags.key_compromise})), True),
         (x509.DeltaCRLIndicator(3), True),
+        (x509.DeltaCRLIndicator(3), False),
     ],
 )
 def test_delta_indirect_and_partial_lists_are_not_usable(extension: Any) -> None:
     with pytest.raises(UnusableStatus):
         read_list(ROOT.list_revoked({}, extensions=[extension]))
+
+
+ONE, TWO, LDAP = (
+    x509.UniformResourceIdentifier(url)
+    for url in ("http://ca.example/1.crl", "http://ca.example/2.crl", "ldap://ca.example/cn=1")
+)
+NAMED = x509.RelativeDistinguishedName([x509.NameAttribute(NameOID.COMMON_NAME, "list 1")])
+ENTRY = x509.DirectoryName(x509.Name([*ROOT.parsed.subject.rdns, NAMED]))
+OURS, THEIRS = x509.DirectoryName(ROOT.parsed.subject), x509.DirectoryName(root(name="other").parsed.subject)
+
+
+def point(*names: x509.GeneralName, **more: Any) -> x509.DistributionPoint:
+    options = {"full_name": names or None, "relative_name": None, "reasons": None, "crl_issuer": None}
+    return x509.DistributionPoint(**{**options, **more})
+
+
+POINTS: dict[str, tuple[dict[str, Any], list[x509.DistributionPoint], str]] = {
+    "a whole list, without points": ({}, [], "good"),
+    "a whole list, of a certificate with one": ({}, [point(TWO)], "good"),
+    "a list of its point": ({"full_name": [ONE]}, [point(ONE)], "good"),
+    "a list of one of its points": ({"full_name": [ONE]}, [point(TWO), point(ONE)], "good"),
+    "one name in common": ({"full_name": [LDAP, ONE]}, [point(ONE, TWO)], "good"),
+    "a relative name and the whole one": ({"relative_name": NAMED}, [point(ENTRY)], "good"),
+    "the whole name and a relative one": ({"full_name": [ENTRY]}, [point(relative_name=NAMED)], "good"),
+    "both relative": ({"relative_name": NAMED}, [point(relative_name=NAMED)], "good"),
+    "a point that names the issuer only": ({"full_name": [OURS]}, [point(crl_issuer=[OURS])], "good"),
+    "a list of another point": ({"full_name": [ONE]}, [point(TWO)], "REVOCATION_UNKNOWN"),
+    "a list of a point, without points": ({"full_name": [ONE]}, [], "REVOCATION_UNKNOWN"),
+    "a name in another case": (
+        {"full_name": [ONE]}, [point(x509.UniformResourceIdentifier(ONE.value.upper()))], "REVOCATION_UNKNOWN"
+    ),
+    "another relative name": ({"relative_name": NAMED}, [point(ONE), point(OURS)], "REVOCATION_UNKNOWN"),
+    "a point of some reasons": (
+        {"full_name": [ONE]}, [point(ONE, reasons=frozenset({x509.ReasonFlags.key_compromise}))], "REVOCATION_UNKNOWN"
+    ),
+    "a point of another authority": ({"full_name": [ONE]}, [point(ONE, crl_issuer=[THEIRS])], "REVOCATION_UNKNOWN"),
+    "a point that names the issuer only, and another list": (
+        {"full_name": [ONE]}, [point(crl_issuer=[OURS])], "REVOCATION_UNKNOWN"
+    ),
+    "its point, but of authorities": (
+        {"full_name": [ONE], "only_contains_ca_certs": True}, [point(ONE)], "REVOCATION_UNKNOWN"
+    ),
+    "its point, of people": ({"full_name": [ONE], "only_contains_user_certs": True}, [point(ONE)], "good"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", POINTS)
+def test_the_silence_of_a_list_counts_at_the_distribution_point_that_the_certificate_names(case: str) -> None:
+    of_list, of_certificate, expected = POINTS[case]
+    chain = chain_of(ROOT, extensions=[(x509.CRLDistributionPoints(of_certificate), False)] if of_certificate else ())
+    extensions = [(scope(**of_list), True)] if of_list else []
+    silent, telling = (ROOT.list_revoked(one, extensions=extensions) for one in ({}, {SERIAL: NOW - HOUR}))
+
+    assert told(known(silent), chain) == expected
+    assert told(known(silent, ROOT.list_revoked({}, at=NOW - 8 * HOUR)), chain) == expected
+    assert told(known(telling), chain) == "CERTIFICATE_REVOKED"
+    assert told(known(telling, rule=RevocationRule.IF_AVAILABLE), chain) == "CERTIFICATE_REVOKED"
+
+
+def test_the_scope_of_a_list_counts_whether_critical_or_not() -> None:
+    chain = chain_of(ROOT, extensions=[(x509.CRLDistributionPoints([point(TWO)]), False)])
+    for critical in (True, False):
+        other = ROOT.list_revoked({}, extensions=[(scope(full_name=[ONE]), critical)])
+        assert told(known(other), chain) == "REVOCATION_UNKNOWN"
 
 
 @settings(max_examples=60, deadline=None)
