@@ -205,11 +205,25 @@ class Revocations:
             single = _single_answer(answer, one, issuer)
             if single is None or not self._is_fresh(single.this_update_utc, single.next_update_utc, now):
                 continue
-            if single.certificate_status is ocsp.OCSPCertStatus.UNKNOWN or not _answered_by(answer, issuer):
+            if single.certificate_status is ocsp.OCSPCertStatus.UNKNOWN or not self._is_believed(answer, issuer, now):
                 continue
             _require_not_revoked(single.revocation_time_utc, at)
             told = told or Proof(kind="ocsp", content=answer.public_bytes(Encoding.DER))
         return told
+
+    def _is_believed(self, answer: ocsp.OCSPResponse, issuer: Certificate, now: datetime) -> bool:
+        """Tell whether the issuer signed an answer, or a responder of its own that no list at hand names as revoked."""
+        if _is_signed_by(answer, issuer):
+            return True
+        return any(
+            _is_signed_by(answer, one) and not self._is_revoked_responder(one, issuer, now)
+            for one in _responders(answer, issuer)
+        )
+
+    def _is_revoked_responder(self, responder: Certificate, issuer: Certificate, now: datetime) -> bool:
+        # Since when it is revoked does not matter: whoever holds a lost key dates its answers back.
+        serial = responder.parsed.serial_number
+        return not _is_never_looked_up(responder) and any(serial in crl.revoked for crl in self._lists_of(issuer, now))
 
     def _lists_of(self, issuer: Certificate, now: datetime) -> Iterator[RevocationList]:
         """Give the lists that an authority issued and that are still to be believed."""
@@ -268,28 +282,34 @@ def question(one: Certificate, issuer: Certificate, algorithm: hashes.HashAlgori
     return ocsp.OCSPRequestBuilder().add_certificate(one.parsed, issuer.parsed, algorithm).build()
 
 
-def _answered_by(answer: ocsp.OCSPResponse, issuer: Certificate) -> bool:
-    """Tell whether the issuer, or a responder that it certified for this alone, signed an answer (RFC 6960 4.2.2.2)."""
-    keys = [issuer.key]
+def _responders(answer: ocsp.OCSPResponse, issuer: Certificate) -> Iterator[Certificate]:
+    """Give the responders in an answer that its issuer certified for this alone (RFC 6960 4.2.2.2)."""
     for given in answer.certificates:
         try:
             responder = parse_certificate(given.public_bytes(Encoding.DER))
             verify_certificate_issued(responder.parsed, issuer.key)
         except (SignatureRefused, NotIssued):
             continue
-        named = responder.purposes is not None and ExtendedKeyUsageOID.OCSP_SIGNING in responder.purposes
         in_time = responder.starts <= answer.produced_at_utc <= responder.ends
-        if named and in_time and responder.issuer == issuer.subject and not _critical_beyond(responder):
-            keys.append(responder.key)
-    for key in keys:
-        try:
-            verify_issued(key, answer.signature_algorithm_oid, answer.signature, answer.tbs_response_bytes)
-        except NotIssued:
-            continue
-        return True
-    return False
+        if _may_answer(responder) and in_time and responder.issuer == issuer.subject:
+            yield responder
 
 
-def _critical_beyond(responder: Certificate) -> bool:
+def _may_answer(responder: Certificate) -> bool:
+    named = responder.purposes is not None and ExtendedKeyUsageOID.OCSP_SIGNING in responder.purposes
+    signs = responder.usage is None or responder.usage.digital_signature
     allowed = {ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE, ExtensionOID.EXTENDED_KEY_USAGE}
-    return any(one.critical and one.oid not in allowed for one in responder.parsed.extensions)
+    return named and signs and all(one.oid in allowed for one in responder.parsed.extensions if one.critical)
+
+
+def _is_never_looked_up(responder: Certificate) -> bool:
+    """Tell whether its issuer says that a responder is believed for as long as it is valid (RFC 6960 4.2.2.2.1)."""
+    return any(one.oid == ExtensionOID.OCSP_NO_CHECK for one in responder.parsed.extensions)
+
+
+def _is_signed_by(answer: ocsp.OCSPResponse, signer: Certificate) -> bool:
+    try:
+        verify_issued(signer.key, answer.signature_algorithm_oid, answer.signature, answer.tbs_response_bytes)
+    except NotIssued:
+        return False
+    return True

@@ -298,11 +298,12 @@ def public_key_bits(issuer: Certificate) -> bytes:
 GOOD, REVOKED, UNKNOWN = ocsp.OCSPCertStatus.GOOD, ocsp.OCSPCertStatus.REVOKED, ocsp.OCSPCertStatus.UNKNOWN
 
 
-def responder(above: Issuer, *purposes: x509.ObjectIdentifier) -> Issuer:
+def responder(above: Issuer, *purposes: x509.ObjectIdentifier, no_check: bool = False, **options: Any) -> Issuer:
     key = Sm2Key() if isinstance(above.key, Sm2Key) else p256()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "responder")])
-    extensions = [(x509.ExtendedKeyUsage(purposes), False)] if purposes else []
-    return Issuer(certificate=above.issue(key, subject=name, extensions=extensions), key=key)
+    extensions: list[Extension] = [(x509.ExtendedKeyUsage(purposes), False)] if purposes else []
+    extensions += [(x509.OCSPNoCheck(), False)] if no_check else []
+    return Issuer(certificate=above.issue(key, subject=name, extensions=extensions, **options), key=key)
 
 
 @pytest.mark.parametrize("kind", KEYS)
@@ -328,6 +329,48 @@ def test_a_responder_that_the_authority_certified_for_this_is_heard_and_no_other
         responder(root(KEYS[kind]()), ExtendedKeyUsageOID.OCSP_SIGNING),
     ):
         assert told(known(answers=[answer(above, chain, GOOD, responder=other)]), chain) == "REVOCATION_UNKNOWN"
+
+
+@pytest.mark.parametrize(
+    ("key_usage", "expected"),
+    [
+        (None, "good"),
+        (usage(signs=True), "good"),
+        (usage(), "REVOCATION_UNKNOWN"),
+        (usage(authority=True), "REVOCATION_UNKNOWN"),
+    ],
+)
+def test_a_responder_whose_key_may_not_sign_is_not_heard(key_usage: x509.KeyUsage | None, expected: str) -> None:
+    ours = responder(ROOT, ExtendedKeyUsageOID.OCSP_SIGNING, key_usage=key_usage)
+    assert told(known(answers=[answer(ROOT, CHAIN, GOOD, responder=ours)])) == expected
+
+
+def test_a_responder_that_was_revoked_itself_is_not_heard() -> None:
+    ours = responder(ROOT, ExtendedKeyUsageOID.OCSP_SIGNING, serial=99)
+    good = [answer(ROOT, CHAIN, GOOD, responder=ours)]
+    elsewhere = [(scope(only_contains_ca_certs=True), True)]
+
+    for since in (NOW - HOUR, NOW + HOUR):
+        assert told(known(ROOT.list_revoked({99: since}, extensions=elsewhere), answers=good)) == "REVOCATION_UNKNOWN"
+    for other in (
+        ROOT.list_revoked({98: NOW - HOUR}, extensions=elsewhere),
+        ROOT.list_revoked({99: NOW - HOUR}, at=NOW - 8 * HOUR),
+        root().list_revoked({99: NOW - HOUR}),
+    ):
+        assert told(known(other, answers=good)) == "good"
+
+
+def test_what_a_revoked_responder_says_of_a_revocation_is_not_heard_either() -> None:
+    ours = responder(ROOT, ExtendedKeyUsageOID.OCSP_SIGNING, serial=99)
+    said = answer(ROOT, CHAIN, REVOKED, since=NOW - HOUR, responder=ours)
+    assert told(known(answers=[said])) == "CERTIFICATE_REVOKED"
+    assert told(known(ROOT.list_revoked({99: NOW - HOUR}), answers=[said])) == "good"
+
+
+def test_a_responder_that_its_issuer_says_never_to_look_up_is_heard() -> None:
+    ours = responder(ROOT, ExtendedKeyUsageOID.OCSP_SIGNING, serial=99, no_check=True)
+    revoked = ROOT.list_revoked({99: NOW - HOUR}, extensions=[(scope(only_contains_ca_certs=True), True)])
+    assert told(known(revoked, answers=[answer(ROOT, CHAIN, GOOD, responder=ours)])) == "good"
 
 
 def test_an_answer_about_another_certificate_or_time_or_without_knowledge_says_nothing() -> None:
