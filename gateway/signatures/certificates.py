@@ -22,6 +22,7 @@ from gateway.signatures.algorithms import (
     require_strong,
     unavailable,
 )
+from gateway.signatures.issuing import algorithms_named
 
 _CERTIFICATES = 4096
 _LONGEST = 32 << 10
@@ -103,6 +104,9 @@ def parse_certificate(der: bytes) -> Certificate:
 
 def _read(der: bytes, parsed: x509.Certificate) -> Certificate:
     if parsed.serial_number <= 0 or not der.endswith(b"\x00" + parsed.signature):  # unused bits: a second spelling
+        raise malformed()
+    inner, outer = algorithms_named(der)
+    if inner != outer:
         raise malformed()
     extensions = parsed.extensions
     found = {type(one.value): one.value for one in extensions}

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509.oid import SignatureAlgorithmOID as Algorithm
 
 from gateway.signatures.algorithms import VerifyingKey
+from ledger.der import SEQUENCE, elements
 from ledger.errors import NoteError
 from ledger.log.algorithms.sm2 import Sm2PublicKey, decode_der
 
@@ -90,3 +91,15 @@ def verify_certificate_issued(child: x509.Certificate, key: VerifyingKey) -> Non
         found = child.signature_algorithm_parameters
         parameters = found if isinstance(found, padding.PSS) else None
     verify_issued(key, algorithm, child.signature, child.tbs_certificate_bytes, parameters)
+
+
+def algorithms_named(whole: bytes) -> tuple[bytes, bytes]:
+    """Give the AlgorithmIdentifier within what is signed, and the one beside it, of a certificate or a list (DER).
+
+    They must be the same (RFC 5280, 4.1.1.2 and 5.1.1.2): only the inner one is covered by the signature.
+
+    Raises:
+        ValueError: it is not built like these.
+    """
+    (_, signed), (_, outer), _ = elements(whole)
+    return next(each for tag, each in elements(signed) if tag == SEQUENCE), outer

@@ -28,7 +28,7 @@ from cryptography.x509.oid import CRLEntryExtensionOID, ExtendedKeyUsageOID, Ext
 from gateway.errors import SignatureRefused
 from gateway.signatures.certificates import Certificate, parse_certificate
 from gateway.signatures.chain import Chain
-from gateway.signatures.issuing import NotIssued, verify_certificate_issued, verify_issued
+from gateway.signatures.issuing import NotIssued, algorithms_named, verify_certificate_issued, verify_issued
 from gateway.signatures.scope import OutOfScope, Scope, scope_of
 
 LONGEST_LIST = 2 << 20
@@ -115,6 +115,9 @@ def read_list(content: bytes) -> RevocationList:
         encoded = parsed.public_bytes(Encoding.DER)
         if not encoded.endswith(b"\x00" + parsed.signature):  # unused bits: a second spelling
             raise UnusableStatus("a list that is not spelled as DER is")
+        inner, outer = algorithms_named(encoded)
+        if inner != outer:
+            raise UnusableStatus("a list that names two algorithms")
         scope = scope_of(parsed.issuer, parsed.extensions)
         revoked = {one.serial_number: _since(one) for one in parsed}
         return RevocationList(

@@ -203,6 +203,24 @@ def root(key: Key | None = None, *, name: str = "root", path_length: int | None 
     return Issuer(certificate=_sign(builder, own, own, None), key=own)
 
 
+OTHER_ALGORITHMS: dict[str, dict[str, Any]] = {
+    "another hash": {"algorithm": "sha384_ecdsa"},
+    "another kind": {"algorithm": "sha256_rsa"},
+    "with parameters": {"algorithm": "sha256_ecdsa", "parameters": core.Null()},
+    "SM2": {"algorithm": SM2_SM3},
+}
+"""What is not ecdsa-with-SHA256 exactly as an authority with P-256 writes it."""
+
+
+def naming_within(issuer: Issuer, outline: Any, algorithm: dict[str, Any]) -> bytes:
+    """Name another algorithm within a certificate or a list of `asn1crypto` than beside it, and sign it again (DER)."""
+    signed, _, signature = outline
+    outline[signed]["signature"] = algorithm
+    outline[signature] = core.OctetBitString(sign(issuer.key, outline[signed].dump(force=True))[1])
+    encoded: bytes = outline.dump(force=True)
+    return encoded
+
+
 def _digest(key: Key) -> hashes.HashAlgorithm | None:
     return None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
 

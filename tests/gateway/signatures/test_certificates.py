@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
@@ -28,9 +29,11 @@ from tests.gateway.signatures.authorities import (
     NAME,
     NOW,
     NUMBER,
+    OTHER_ALGORITHMS,
     Issuer,
     Key,
     Sm2Key,
+    naming_within,
     p256,
     person,
     root,
@@ -259,6 +262,19 @@ def test_what_is_critical_and_not_understood_refuses_the_chain() -> None:
     for critical in (True, False):
         between = ROOT.authority(p256(), extensions=[(CONSTRAINTS, critical)])
         assert refused(evidence(key, between.issue(key), between.certificate)) == "CERTIFICATE_NOT_TRUSTED"
+
+
+@pytest.mark.parametrize("other", OTHER_ALGORITHMS)
+def test_a_certificate_that_names_two_algorithms_is_refused(other: str) -> None:
+    key, between = p256(), ROOT.authority(p256())
+    leaf = between.issue(key)
+    of_person = naming_within(between, asn1.Certificate.load(leaf), OTHER_ALGORITHMS[other])
+    of_authority = naming_within(ROOT, asn1.Certificate.load(between.certificate), OTHER_ALGORITHMS[other])
+
+    assert refused(evidence(key, of_person, between.certificate)) == "CERTIFICATE_MALFORMED"
+    assert refused(evidence(key, leaf, of_authority)) == "CERTIFICATE_MALFORMED"
+    same = naming_within(between, asn1.Certificate.load(leaf), {"algorithm": "sha256_ecdsa"})
+    verified(evidence(key, same, between.certificate), trusting())
 
 
 def under(*policies: str) -> tuple[x509.ExtensionType, bool]:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from asn1crypto import crl
 from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -27,7 +28,18 @@ from gateway.signatures.revocation import (
     read_list,
     require_known,
 )
-from tests.gateway.signatures.authorities import NOW, Extension, Issuer, Key, Sm2Key, p256, root, usage
+from tests.gateway.signatures.authorities import (
+    NOW,
+    OTHER_ALGORITHMS,
+    Extension,
+    Issuer,
+    Key,
+    Sm2Key,
+    naming_within,
+    p256,
+    root,
+    usage,
+)
 
 HOUR = timedelta(hours=1)
 SERIAL = 4711
@@ -251,11 +263,18 @@ def with_unused_bit(make: Callable[[], bytes], signature_of: Callable[[bytes], b
 
 
 def test_a_second_spelling_of_a_list_or_an_answer_says_nothing() -> None:
-    crl = with_unused_bit(lambda: ROOT.list_revoked({}), lambda one: x509.load_der_x509_crl(one).signature)
+    listed = with_unused_bit(lambda: ROOT.list_revoked({}), lambda one: x509.load_der_x509_crl(one).signature)
     with pytest.raises(UnusableStatus):
-        read_list(crl)
+        read_list(listed)
     said = with_unused_bit(lambda: answer(ROOT, CHAIN, GOOD), lambda one: ocsp.load_der_ocsp_response(one).signature)
     assert told(known(answers=[said])) == "REVOCATION_UNKNOWN"
+
+
+@pytest.mark.parametrize("other", OTHER_ALGORITHMS)
+def test_a_list_that_names_two_algorithms_is_not_usable(other: str) -> None:
+    with pytest.raises(UnusableStatus):
+        read_list(naming_within(ROOT, crl.CertificateList.load(LIST), OTHER_ALGORITHMS[other]))
+    assert told(known(naming_within(ROOT, crl.CertificateList.load(LIST), {"algorithm": "sha256_ecdsa"}))) == "good"
 
 
 def test_a_list_is_read_as_pem_too_and_kept_as_der() -> None:
