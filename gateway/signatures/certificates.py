@@ -71,8 +71,8 @@ class Certificate:
     policies: frozenset[str]
     distribution_points: tuple[x509.DistributionPoint, ...] = field(repr=False)
     """Where the revocation lists that are of it are published."""
-    unhandled: bool
-    """Whether it says something critical that is not understood here."""
+    unhandled: tuple[str, ...]
+    """Its extensions that are not followed here and may not be passed over, by object identifier."""
 
     @property
     def public_key_info(self) -> bytes:
@@ -128,7 +128,11 @@ def _read(der: bytes, parsed: x509.Certificate) -> Certificate:
         purposes=frozenset(purposes) if isinstance(purposes, x509.ExtendedKeyUsage) else None,
         policies=_named(policies) if isinstance(policies, x509.CertificatePolicies) else frozenset(),
         distribution_points=tuple(points) if isinstance(points, x509.CRLDistributionPoints) else (),
-        unhandled=any(one.oid in _NARROWING or (one.critical and one.oid not in _HANDLED) for one in extensions),
+        unhandled=tuple(
+            one.oid.dotted_string
+            for one in extensions
+            if one.oid in _NARROWING or (one.critical and one.oid not in _HANDLED)
+        ),
     )
 
 
@@ -201,19 +205,36 @@ def load_anchors(paths: Iterable[Path]) -> tuple[Certificate, ...]:
     """Read the PEM certificates of the authorities whose personal certificates are accepted.
 
     Raises:
-        ConfigurationError: names every file that cannot be read or holds no usable certificate of an authority.
+        ConfigurationError: names every file that cannot be read or holds no certificates, and every certificate that
+            is no authority's or restricts what it issues in a way that is not followed here.
     """
     anchors: list[Certificate] = []
     mistakes: list[str] = []
     for path in paths:
         try:
             loaded = x509.load_pem_x509_certificates(path.read_bytes())
-            found = [parse_certificate(one.public_bytes(serialization.Encoding.DER)) for one in loaded]
-        except (OSError, ValueError, SignatureRefused) as error:
+        except (OSError, ValueError) as error:
             mistakes.append(f"{path}: holds no certificates that can be used ({type(error).__name__})")
             continue
-        mistakes += [f"{path}: a certificate is not an authority's" for one in found if not one.authority]
-        anchors += found
+        for number, one in enumerate(loaded, start=1):
+            try:
+                anchors.append(_anchor(one))
+            except ValueError as error:
+                mistakes.append(f"{path}: certificate {number}: {error}")
     if mistakes:
         raise ConfigurationError("signatures.anchors_files", mistakes)
     return tuple(anchors)
+
+
+def _anchor(loaded: x509.Certificate) -> Certificate:
+    """Read a certificate as an anchor; raises `ValueError`, which names the subject of authorities only."""
+    try:
+        found = parse_certificate(loaded.public_bytes(serialization.Encoding.DER))
+    except SignatureRefused as error:
+        raise ValueError(str(error)) from error
+    if not found.authority:
+        raise ValueError("is not an authority's")
+    if found.unhandled:
+        named = found.parsed.subject.rfc4514_string()
+        raise ValueError(f"{named} has extensions that are not followed here: {', '.join(found.unhandled)}")
+    return found

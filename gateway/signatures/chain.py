@@ -3,7 +3,8 @@
 One set of rules for every algorithm, SM2 included (the verifier of `cryptography` knows neither SM2 nor Ed25519
 authorities; the tests compare the two on what both know). Accounted for: names, signatures, validity of every
 certificate at the time of signing, basic constraints, path length, key usage of authorities, required certificate
-policies. Whatever else a certificate says critically refuses the chain, and so do name constraints and policy mappings.
+policies. Whatever else a certificate says critically refuses the chain, and so do name constraints and policy mappings,
+the anchor's too: RFC 5280 leaves them to whoever trusts it, and OpenSSL follows them.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class Chains:
         return True
 
     def _judge(self, path: Sequence[Certificate], at: datetime) -> None:
-        if any(one.unhandled for one in path[:-1]):
+        if any(one.unhandled for one in path):
             raise _not_trusted("a certificate says something critical that is not understood")
         for below, authority in enumerate(path[1:]):
             _require_authority(authority, below)

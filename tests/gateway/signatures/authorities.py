@@ -200,6 +200,8 @@ def root(key: Key | None = None, *, name: str = "root", path_length: int | None 
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
         .add_extension(usage(authority=True), critical=True)
     )
+    for value, critical in options.get("extensions", ()):
+        builder = builder.add_extension(value, critical=critical)
     return Issuer(certificate=_sign(builder, own, own, None), key=own)
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asn1crypto import x509 as asn1
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp
 
@@ -27,12 +29,13 @@ from gateway.signatures.revocation import RevocationRule
 from gateway.signatures.statuses import StatusSources
 from ledger.anchors.authority import TimestampAuthority
 from ledger.anchors.token import load_roots, verify_anchor
-from tests.gateway.signatures.authorities import NOW, Issuer, p256, root
+from tests.gateway.signatures.authorities import NAME, NOW, OTHER_ALGORITHMS, Issuer, naming_within, p256, root
 from tests.gateway.signatures.test_certificates import CLERK, DOCUMENT, SIGNATORY, evidence
 from tests.gateway.signatures.test_witnessed import RECORD, staff_key, witnessed
 from tests.ledger.anchors.tsa import OPENSSL, found_authority, granting, serving
 
 HOUR = timedelta(hours=1)
+PEM = serialization.Encoding.PEM
 ROOT = root()
 
 
@@ -260,6 +263,40 @@ def test_files_of_anchors_that_cannot_be_used_are_all_named(tmp_path: Path) -> N
     with pytest.raises(ConfigurationError) as caught:
         load_anchors([tmp_path / name for name in (*contents, "none.pem")])
     assert len(caught.value.mistakes) == 3
+    assert NAME not in str(caught.value)
+
+
+def test_every_anchor_that_restricts_what_it_issues_is_named(tmp_path: Path) -> None:
+    """Name constraints are not followed, so an anchor that has some would be believed further than it says."""
+    people = x509.NameConstraints(permitted_subtrees=[x509.DirectoryName(ROOT.parsed.subject)], excluded_subtrees=None)
+    unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
+    other = OTHER_ALGORITHMS["another hash"]
+    anchors = [
+        root(name="critical", extensions=[(people, True)]),
+        ROOT,
+        root(name="not critical", extensions=[(people, False), (unknown, True)]),
+        root(name="harmless", extensions=[(unknown, False)]),
+        Issuer(certificate=naming_within(ROOT, asn1.Certificate.load(ROOT.certificate), other), key=ROOT.key),
+    ]
+    (tmp_path / "roots.pem").write_bytes(b"".join(one.parsed.public_bytes(PEM) for one in anchors))
+    (tmp_path / "more.pem").write_bytes(anchors[0].parsed.public_bytes(PEM))
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_anchors([tmp_path / "roots.pem", tmp_path / "more.pem"])
+
+    told = caught.value.mistakes
+    assert len(told) == 4
+    for one, parts in zip(
+        told,
+        [
+            ("roots.pem: certificate 1", "CN=critical", "2.5.29.30"),
+            ("roots.pem: certificate 3", "CN=not critical", "2.5.29.30, 1.2.3.4.5"),
+            ("roots.pem: certificate 5", "CERTIFICATE_MALFORMED"),
+            ("more.pem: certificate 1", "CN=critical"),
+        ],
+        strict=True,
+    ):
+        assert all(part in one for part in parts), one
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -262,6 +262,10 @@ def test_what_is_critical_and_not_understood_refuses_the_chain() -> None:
     for critical in (True, False):
         between = ROOT.authority(p256(), extensions=[(CONSTRAINTS, critical)])
         assert refused(evidence(key, between.issue(key), between.certificate)) == "CERTIFICATE_NOT_TRUSTED"
+        above = root(extensions=[(CONSTRAINTS, critical)])
+        assert refused(evidence(key, above.issue(key)), trusting(above)) == "CERTIFICATE_NOT_TRUSTED"
+    above = root(extensions=[(UNKNOWN, True)])
+    assert refused(evidence(key, above.issue(key)), trusting(above)) == "CERTIFICATE_NOT_TRUSTED"
 
 
 @pytest.mark.parametrize("other", OTHER_ALGORITHMS)
