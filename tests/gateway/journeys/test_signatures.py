@@ -31,8 +31,8 @@ from tests.gateway.signatures.authorities import (
     sign,
     usage,
 )
+from tests.gateway.signatures.images import JPEG, png
 from tests.gateway.signatures.test_platform import jws_signature
-from tests.gateway.signatures.test_witnessed import JPEG, png
 
 from .conftest import NAME, NUMBER, TIMEOUT, Town, operator, run_town
 from .test_refusals import prepared, refusal, size

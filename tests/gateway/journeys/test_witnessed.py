@@ -19,7 +19,8 @@ from gateway.signatures.evidence import WitnessedEvidence
 from gateway.v1 import commitment_pb2 as pb
 from gateway.v1 import staff_pb2, staff_pb2_grpc
 from tests.gateway.signatures.authorities import Key, Sm2Key, p256, public_key_info, sign
-from tests.gateway.signatures.test_witnessed import JPEG, png, witnessed
+from tests.gateway.signatures.images import JPEG, png
+from tests.gateway.signatures.test_witnessed import witnessed
 
 from .conftest import TIMEOUT, Town, operator, run_town
 from .test_evidence_pack import failed, follow_the_readme, prepare, unpacked

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +18,7 @@ from gateway.signatures.verification import Act, Trust, Verified, verify_act
 from gateway.signatures.witnessed import WitnessRules
 from ledger.canonical import parse_canonical
 from tests.gateway.signatures.authorities import NAME, NOW, NUMBER, Key, Sm2Key, p256, public_key_info, sign
+from tests.gateway.signatures.images import JPEG, png
 
 DOCUMENT = '{"statement":"以上属实"}'.encode()
 CLERK = Clerk(person="clerk-01", unit="11230000000000101E")
@@ -26,20 +26,6 @@ SIGNATORY = Signatory(id_type="resident-id", id_number=NUMBER, name=NAME)
 RECORD = bytes(range(16))
 KEY = p256()
 TRUST = Trust(chains=Chains([]), witness=WitnessRules(tolerance=timedelta(minutes=15), most_image_bytes=4096))
-
-
-def png(width: int = 2, height: int = 2) -> bytes:
-    """Draw a small PNG."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
-
-    head = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x00\x00\x00\x00"
-    rows = b"".join(b"\x00" + bytes(width) for _ in range(height))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
-JPEG = b"\xff\xd8\xff\xe0" + bytes(64) + b"\xff\xd9"
 
 
 def staff_key(key: Key = KEY, **changes: Any) -> StaffKey:
@@ -153,19 +139,5 @@ def test_an_image_that_is_too_large_is_refused_before_anything_else_is_looked_at
     assert refused(witnessed(image=large), staff_key(revoked_at=NOW - timedelta(days=1))) == "HANDWRITING_TOO_LARGE"
 
 
-@pytest.mark.parametrize(
-    "image",
-    [
-        b"GIF89a" + bytes(50),
-        b"%PDF-1.7",
-        png()[:-1],
-        png()[8:],
-        png(0, 2),
-        png(2, 0),
-        JPEG[:-2],
-        b"\xff\xd8\xff",
-        png() + b"x",
-    ],
-)
-def test_what_is_no_whole_image_is_refused(image: bytes) -> None:
-    assert refused(witnessed(image=image)) == "HANDWRITING_MALFORMED"
+def test_what_is_no_whole_image_is_refused() -> None:
+    assert refused(witnessed(image=b"\xff\xd8\xff\xd9")) == "HANDWRITING_MALFORMED"
