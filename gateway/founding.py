@@ -263,7 +263,7 @@ revocation_fresh = "7d"                        # what is older says nothing
 revocation_every = "10m"                       # how often folder and addresses are read again
 revocation_timeout = "5s"                      # for one address
 kept_lists_folder = "signers/kept"             # every list read, by its SHA-256: evidence packs need them; never delete
-witness_tolerance = "15m"                      # how far the time of a witnessed signature may lie from now
+witness_tolerance = "15m"                      # how long ago a signing that a clerk witnessed may be
 handwriting_max_bytes = 262144                 # of the image of a signature by hand
 
 # [[signatures.platforms]]                     # real-name platforms whose assertions count as signatures

@@ -2,18 +2,25 @@
 
 The clerk's key was enrolled by two people (`StaffKeyService`) and names person and unit. A key revoked before the time
 that the statement gives is refused; one revoked later stands. That time is the clerk's word, so it must lie close to
-our clock: the tolerance bounds how far a key that was lost can be dated back.
+our clock: the tolerance bounds how far a key that was lost can be dated back. And nobody signs a document that is not
+there yet, or no longer open to signatures: `verify_witnessed_in_time`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gateway.errors import SignatureRefused
+from gateway.rules.kept import moment
 from gateway.signatures.algorithms import read_public_key, verify_bytes
 from gateway.signatures.evidence import Clerk, StaffKey, WitnessedEvidence, witness_statement
 from gateway.signatures.image import media_type
+from ledger.canonical import Json
+
+_AHEAD = timedelta(minutes=1)
+"""How far the clock of a clerk's machine may be ahead of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +67,32 @@ def verify_witnessed(
         evidence.algorithm, read_public_key(key.public_key), evidence.signature, statement_of(document, evidence, clerk)
     )
     return kind
+
+
+def verify_witnessed_in_time(document: Mapping[str, Json], witnessed_at: datetime, *, at: datetime) -> None:
+    """Verify that the time of signing which a clerk states could be, for a document that came signed `at` this time.
+
+    It lies between the document's `prepared_at` and its `expires_at`, and at most a minute ahead of `at`.
+
+    Raises:
+        SignatureRefused: it does not.
+        TypeError, ValueError: the document gives times that are no times.
+    """
+    prepared_at, expires_at = moment(document["prepared_at"]), moment(document["expires_at"])
+    if prepared_at is None or witnessed_at < prepared_at:
+        raise SignatureRefused(
+            "WITNESSED_BEFORE_PREPARED",
+            "the document was prepared after this signing",
+            "见证签署的时间早于文书出具时间。",
+        )
+    if witnessed_at > at + _AHEAD:
+        raise SignatureRefused(
+            "WITNESSED_IN_FUTURE", "the time of signing is yet to come", "见证签署的时间晚于当前时间。"
+        )
+    if expires_at is None or witnessed_at > expires_at:
+        raise SignatureRefused(
+            "WITNESSED_AFTER_EXPIRY", "the document could no longer be signed then", "见证签署的时间晚于文书签署期限。"
+        )
 
 
 def statement_of(document: bytes, evidence: WitnessedEvidence, clerk: Clerk) -> bytes:

@@ -10,7 +10,9 @@ from gateway.errors import DocumentExpired, InvalidRequest, Violation
 from gateway.rules.admission import Operator
 from gateway.rules.kept import moment
 from gateway.signatures import Clerk, Evidence, Signatures
+from gateway.signatures.evidence import WitnessedEvidence
 from gateway.signatures.signatory import signatory_of
+from gateway.signatures.witnessed import verify_witnessed_in_time
 from ledger.canonical import Json, canonical
 
 
@@ -45,6 +47,8 @@ class Signing:
         expires_at = moment(document["expires_at"])
         if expires_at is None or at > expires_at:
             raise DocumentExpired
+        if isinstance(evidence, WitnessedEvidence):
+            verify_witnessed_in_time(document, evidence.witnessed_at, at=at)
         clerk = Clerk(person=operator.person, unit=operator.unit)
         accepted = await self._signatures.accept(
             content, evidence, signatory=signatory_of(document), clerk=clerk, at=at

@@ -147,12 +147,9 @@ async def test_every_witness_that_does_not_count_is_refused(office: Town) -> Non
         "another clerk's key": (by_hand(document, other, of_other_clerk), "STAFF_KEY_OF_ANOTHER"),
         "no such key": (by_hand(document, key, "0" * 32), "STAFF_KEY_UNKNOWN"),
         "a record that is no key": (by_hand(document, key, document.record), "STAFF_KEY_UNKNOWN"),
-        "before the enrolment": (
-            by_hand(document, key, name, at=before - timedelta(seconds=1)),
-            "STAFF_KEY_NOT_ENROLLED",
-        ),
-        "an hour ago": (by_hand(document, key, name, at=before - timedelta(hours=1)), "WITNESS_TIME_OFF"),
-        "an hour hence": (by_hand(document, key, name, at=before + timedelta(hours=1)), "WITNESS_TIME_OFF"),
+        "before the document": (by_hand(document, key, name, at=before), "WITNESSED_BEFORE_PREPARED"),
+        "two minutes hence": (by_hand(document, key, name, at=before + timedelta(minutes=2)), "WITNESSED_IN_FUTURE"),
+        "four bytes of a JPEG": (by_hand(document, key, name, image=b"\xff\xd8\xff\xd9"), "HANDWRITING_MALFORMED"),
         "too large an image": (by_hand(document, key, name, image=large), "HANDWRITING_TOO_LARGE"),
     }
 
@@ -160,6 +157,15 @@ async def test_every_witness_that_does_not_count_is_refused(office: Town) -> Non
 
     assert found == {what: code for what, (_, code) in cases.items()}
     assert (await record(office, document, good)).commitment.state == pb.COMMITMENT_STATE_RECORDED
+
+
+async def test_a_key_that_was_enrolled_after_the_signing_is_refused(office: Town) -> None:
+    document = await prepare(office, "办-1")
+    at = datetime.now(UTC)
+    key = p256()
+    name = await enrol(office, key)
+
+    assert await refused(office, document, by_hand(document, key, name, at=at)) == "STAFF_KEY_NOT_ENROLLED"
 
 
 async def test_a_pack_whose_witness_was_altered_is_refused_by_name(office: Town) -> None:

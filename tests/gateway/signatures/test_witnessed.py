@@ -15,8 +15,8 @@ from gateway.errors import SignatureRefused
 from gateway.signatures.chain import Chains
 from gateway.signatures.evidence import Clerk, Signatory, StaffKey, WitnessedEvidence, witness_statement
 from gateway.signatures.verification import Act, Trust, Verified, verify_act
-from gateway.signatures.witnessed import WitnessRules
-from ledger.canonical import parse_canonical
+from gateway.signatures.witnessed import WitnessRules, verify_witnessed_in_time
+from ledger.canonical import Json, parse_canonical
 from tests.gateway.signatures.authorities import NAME, NOW, NUMBER, Key, Sm2Key, p256, public_key_info, sign
 from tests.gateway.signatures.images import JPEG, png
 
@@ -128,6 +128,51 @@ def test_a_key_that_was_enrolled_after_the_signing_is_refused() -> None:
 @pytest.mark.parametrize("minutes", [-16, 16, 60 * 24 * 365])
 def test_a_time_of_signing_far_from_now_is_refused(minutes: int) -> None:
     assert refused(witnessed(at=NOW + timedelta(minutes=minutes))) == "WITNESS_TIME_OFF"
+
+
+HOUR = timedelta(hours=1)
+TIMES: dict[str, Json] = {"prepared_at": (NOW - HOUR).isoformat(), "expires_at": (NOW + HOUR).isoformat()}
+
+
+def untimely(witnessed_at: datetime, at: datetime) -> str:
+    with pytest.raises(SignatureRefused) as caught:
+        verify_witnessed_in_time(TIMES, witnessed_at, at=at)
+    assert caught.value.chinese
+    return caught.value.code
+
+
+@given(st.integers(0, 3600), st.integers(0, 3600))
+def test_between_the_document_and_now_any_time_of_signing_will_do(signed_s: int, later_s: int) -> None:
+    witnessed_at = NOW - HOUR + timedelta(seconds=signed_s)
+    verify_witnessed_in_time(TIMES, witnessed_at, at=witnessed_at + timedelta(seconds=later_s))
+
+
+def test_the_first_and_the_last_moment_count() -> None:
+    verify_witnessed_in_time(TIMES, NOW - HOUR, at=NOW)
+    verify_witnessed_in_time(TIMES, NOW + timedelta(minutes=1), at=NOW)
+    verify_witnessed_in_time(TIMES, NOW + HOUR, at=NOW + HOUR)
+
+
+def test_nobody_signs_before_the_document_is_there() -> None:
+    before = NOW - HOUR - timedelta(microseconds=1)
+    assert untimely(before, before) == "WITNESSED_BEFORE_PREPARED"
+    assert untimely(before, NOW) == "WITNESSED_BEFORE_PREPARED"
+
+
+def test_nobody_signs_in_the_future() -> None:
+    assert untimely(NOW + timedelta(minutes=1, microseconds=1), NOW) == "WITNESSED_IN_FUTURE"
+    assert untimely(NOW + 2 * HOUR, NOW) == "WITNESSED_IN_FUTURE"
+
+
+def test_nobody_signs_a_document_that_is_closed_to_signatures_though_a_clock_is_ahead() -> None:
+    assert untimely(NOW + HOUR + timedelta(microseconds=1), NOW + HOUR) == "WITNESSED_AFTER_EXPIRY"
+    assert untimely(NOW + HOUR + timedelta(days=1), NOW + timedelta(days=2)) == "WITNESSED_AFTER_EXPIRY"
+
+
+@pytest.mark.parametrize("missing", ["prepared_at", "expires_at"])
+def test_a_document_that_names_no_time_has_no_time_of_signing(missing: str) -> None:
+    with pytest.raises(SignatureRefused):
+        verify_witnessed_in_time({**TIMES, missing: None}, NOW, at=NOW)
 
 
 def test_another_algorithm_than_the_enrolled_one_is_refused() -> None:
