@@ -163,6 +163,7 @@ def _object(content: bytes) -> dict[str, object]:
     value = json.loads(content.decode("utf-8"), object_pairs_hook=once)
     if not isinstance(value, dict):
         raise ValueError("not an object")
+    json.dumps(value, ensure_ascii=False).encode()  # an escape in JSON can spell half a character, which is no text
     return value
 
 
@@ -191,9 +192,14 @@ def _require_audience(audience: object, ours: str) -> None:
 
 def _require_time(claims: Mapping[str, object], platform: Platform, at: datetime) -> None:
     issued, expires = _time(claims["iat"]), _time(claims["exp"])
+    begins = max(issued, _time(claims.get("nbf", claims["iat"])))
+    if expires <= begins:
+        raise SignatureRefused(
+            "ASSERTION_NEVER_VALID", "it ends before it begins", "认证结果的失效时间不晚于生效时间。"
+        )
     if at > expires + platform.leeway:
         raise SignatureRefused("ASSERTION_EXPIRED", "it has expired", "认证结果已过期。")
-    if at < max(issued, _time(claims.get("nbf", claims["iat"]))) - platform.leeway:
+    if at < begins - platform.leeway:
         raise SignatureRefused("ASSERTION_NOT_YET_VALID", "it is not valid yet", "认证结果尚未生效。")
     if expires - issued > platform.longest_life:
         raise SignatureRefused("ASSERTION_TOO_LONG_LIVED", "it is valid for too long", "认证结果有效期过长。")

@@ -205,6 +205,7 @@ async def test_every_bad_signature_is_refused_recorded_and_changes_nothing(
         "assertion for another document": (asserted(b"another"), "ASSERTION_NONCE"),
         "assertion for somebody else": (asserted(content, aud="x"), "ASSERTION_AUDIENCE"),
         "assertion expired": (asserted(content, iat=0, exp=300), "ASSERTION_EXPIRED"),
+        "assertion with half a character": (asserted(content, nonce="\ud800"), "ASSERTION_MALFORMED"),
         "assertion of another person": (asserted(content, name="示例乙"), "SIGNER_NOT_APPLICANT"),
     }  # fmt: skip
     assert b'"version":1' in content

@@ -132,7 +132,9 @@ def test_a_claim_that_does_not_hold_is_refused_by_its_own_code(changes: dict[str
 def test_an_assertion_holds_only_in_its_time(issued_s: int, life_s: int, nbf_s: int | None) -> None:
     now = int(NOW.timestamp())
     jws = token(claims(iat=now + issued_s, exp=now + issued_s + life_s, nbf=None if nbf_s is None else now + nbf_s))
-    if issued_s + life_s + 60 < 0:
+    if nbf_s is not None and nbf_s >= issued_s + life_s:
+        assert refused(jws) == "ASSERTION_NEVER_VALID"
+    elif issued_s + life_s + 60 < 0:
         assert refused(jws) == "ASSERTION_EXPIRED"
     elif max(issued_s, nbf_s or issued_s) - 60 > 0:
         assert refused(jws) == "ASSERTION_NOT_YET_VALID"
@@ -140,6 +142,38 @@ def test_an_assertion_holds_only_in_its_time(issued_s: int, life_s: int, nbf_s: 
         assert refused(jws) == "ASSERTION_TOO_LONG_LIVED"
     else:
         verified(jws)
+
+
+@pytest.mark.parametrize("life_s", [0, -1, -50])
+def test_an_assertion_that_ends_before_it_begins_is_refused_however_near(life_s: int) -> None:
+    now = int(NOW.timestamp())
+    assert refused(token(claims(iat=now, exp=now + life_s))) == "ASSERTION_NEVER_VALID"
+    assert refused(token(claims(iat=now - 60, nbf=now, exp=now + life_s))) == "ASSERTION_NEVER_VALID"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"nonce": "\ud800"},
+        {"name": f"{NAME}\udc00"},
+        {"id_number_digest": "\udfff"},
+        {"iss": "\ud800"},
+        {"aud": [AUDIENCE, "\ud800"]},
+        {"more": {"deep": ["\udbff"]}},
+        {"\ud800": 1},
+    ],
+)
+def test_half_a_character_anywhere_is_no_assertion(changes: dict[str, Any]) -> None:
+    assert refused(token(claims(**changes))) == "ASSERTION_MALFORMED"
+
+
+def test_half_a_character_in_the_header_is_no_assertion() -> None:
+    assert refused(token(header={"alg": "ES256", "kid": "ES256\ud800"})) == "ASSERTION_MALFORMED"
+    assert refused(token(header={"alg": "ES256", "kid": "ES256", "typ": "\ud800"})) == "ASSERTION_MALFORMED"
+
+
+def test_two_halves_of_a_character_are_one() -> None:
+    verified(token(claims(device="\U00020087")))  # json.dumps writes it as two escapes
 
 
 def test_the_audience_may_be_one_of_a_list() -> None:
