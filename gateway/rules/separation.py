@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ledger.spelling import one_spelling
+
 
 class SecondOfficerRequired(ValueError):
     """The act needs a person who has not acted in the matter before; `act` names what was refused."""
@@ -17,12 +19,12 @@ class SecondOfficerRequired(ValueError):
 def verify_second_officer(act: str, officer: str, earlier: Iterable[str]) -> None:
     """Refuse an officer who acted before in the same matter.
 
-    Officers are compared without regard to case and surrounding spaces, so that one person with two spellings of
-    an account does not count as two.
+    Officers are compared by `ledger.spelling`, so that one person with two spellings of an account does not count as
+    two.
 
     Raises:
         SecondOfficerRequired: the officer is unnamed or among the earlier ones.
     """
-    name = officer.strip().casefold()
-    if not name or name in {other.strip().casefold() for other in earlier}:
+    name = one_spelling(officer)
+    if not name or name in map(one_spelling, earlier):
         raise SecondOfficerRequired(act)

@@ -6,7 +6,6 @@ lies on a shared machine), the public key is registered in the configuration. Ed
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from ledger.canonical import Json, canonical
 from ledger.errors import ErasureRefused, KeyFileError
 from ledger.secret_file import read_secret, write_secret
+from ledger.spelling import one_spelling
 
 _LONGEST_TEXT = 1000
 
@@ -31,7 +31,8 @@ class Officer:
 
     def is_same(self, other: Officer) -> bool:
         """Say whether two are one person, however they are written: the same number or the same name."""
-        return _plain(self.number) == _plain(other.number) or _plain(self.name) == _plain(other.name)
+        pairs = (self.number, other.number), (self.name, other.name)
+        return any(one_spelling(ours) == one_spelling(theirs) for ours, theirs in pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +145,3 @@ def wrong_texts(texts: Iterable[tuple[str, str]]) -> list[str]:
             if not 0 < len(text.strip()) <= _LONGEST_TEXT
         )
     )
-
-
-def _plain(text: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", text).casefold().split())

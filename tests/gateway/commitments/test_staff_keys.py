@@ -140,7 +140,7 @@ async def test_a_predecessor_that_was_revoked_meanwhile_hinders_nothing(tmp_path
         assert (here.state(first), here.state(second)) == ("KEY_REVOKED", "KEY_ENROLLED")
 
 
-@pytest.mark.parametrize("by", [CLERK, " c-07 "])
+@pytest.mark.parametrize("by", [CLERK, " c-07 ", "Ｃ-07", "c\u201007"])
 async def test_nobody_proposes_a_key_of_their_own(tmp_path: Path, by: str) -> None:
     async with office(tmp_path) as here:
         size = here.ledger.size()
@@ -148,7 +148,9 @@ async def test_nobody_proposes_a_key_of_their_own(tmp_path: Path, by: str) -> No
         assert here.ledger.size() == size
 
 
-@pytest.mark.parametrize("by", ["officer-01", "OFFICER-01", CLERK])
+@pytest.mark.parametrize(
+    "by", ["officer-01", "OFFICER-01", "ｏｆｆｉｃｅｒ-01", "officer\u201001", CLERK, "c\u200b-07"]
+)
 async def test_neither_who_proposed_nor_the_holder_decides(tmp_path: Path, by: str) -> None:
     async with office(tmp_path) as here:
         record = await propose(here)

@@ -300,6 +300,8 @@ def test_what_is_no_proposal_is_not_read_as_one(opened: Ledger) -> None:
     [
         [(Officer(number=FIRST.number, name="李四"), b"\x01" * 32)],
         [(Officer(number="２３０１００-０７ ", name="李四"), b"\x01" * 32)],
+        [(Officer(number="230100\u201007", name="李四"), b"\x01" * 32)],
+        [(Officer(number="230100-\u200b07", name="李四"), b"\x01" * 32)],
         [(Officer(number="230100-99", name=" 张 三"), b"\x01" * 32)],
         [(SECOND, b"\x00" * 32)],
     ],
