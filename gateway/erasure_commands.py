@@ -212,8 +212,8 @@ def place(
     document_number: str,
     as_json: bool,
 ) -> None:
-    """Hold a record, or everything of a person. Prints the hold and its receipt."""
-    from ledger.vault.holds import HoldOrder, place_hold
+    """Hold a record, or everything of a person. Prints the hold, how many documents it keeps, and its receipt."""
+    from ledger.vault.holds import HoldOrder, count_held, place_hold
 
     settings = _settings(config).ledger
     if bool(record) == bool(subject_file):
@@ -223,8 +223,10 @@ def place(
     subject = _subject(settings, subject_file) if subject_file else None
     made = os.urandom(16)
     order = HoldOrder(basis=basis, document_number=document_number, person=person)
-    submission = place_hold(order, record=made, at=datetime.now(UTC), held=held, subject=subject)
-    _told(_append(settings, submission), {"hold": made.hex()}, as_json)
+    done = _append(settings, place_hold(order, record=made, at=datetime.now(UTC), held=held, subject=subject))
+    with open_vault(settings) as store:  # after the append: what was erased before it, it cannot keep
+        documents = count_held(store, made)
+    _told(done, {"hold": made.hex(), "documents": documents}, as_json)
 
 
 @hold.command("release")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gateway.rules.retention import Bundle, Kept, RetentionRules, judge, years_before
-from ledger import Appended, Draft, RecordRow, Register, Submission, new_record
+from ledger import AlreadyClaimed, Appended, Draft, ErasureRefused, RecordRow, Register, Submission, new_record
 from ledger.canonical import Json
 from ledger.vault.erasure import claim_of
 from ledger.vault.holds import Holds, read_holds
@@ -22,6 +22,7 @@ _ROOTS = ("commitment", "finding", "report", "verification", "operation")
 """Families in the order in which their records are taken as roots: what hangs on another goes with it."""
 _PAGE = 200
 _BATCH = 500
+_TRIES = 3
 REASON = "RETENTION"
 
 
@@ -103,7 +104,7 @@ class Retain:
         `append` is `Ledger.append_blocking`.
 
         Raises:
-            AlreadyClaimed: an order erased some of it at the same moment; run it again.
+            ErasureRefused, AlreadyClaimed: others kept changing what is due; run it again.
         """
         report, waiting = RetentionReport(), list[Bundle]()
         for bundle, reason in self._judged(progress):
@@ -125,15 +126,23 @@ class Retain:
         append: Callable[[Submission], Appended],
         report: RetentionReport,
     ) -> None:
-        holds, now = read_holds(self._register), self._now()
-        # What was placed or began while the batch was gathered counts: everything is read and judged again.
-        fresh = [(bundle, self._judge(bundle, holds, now)) for bundle in self._again(bundles)]
-        due = [bundle for bundle, reason in fresh if reason is None]
-        if due:
-            done = append(self._submission(due, person, now))
-            report.entries.append(done.entries[0].index)
-        for bundle, reason in fresh:
-            report.note(bundle, reason)
+        # What was placed or began while the batch was gathered counts: everything is read and judged again, and once
+        # more where the ledger refuses what changed between that and the append.
+        for tries in range(1, _TRIES + 1):
+            holds, now = read_holds(self._register), self._now()
+            fresh = [(bundle, self._judge(bundle, holds, now)) for bundle in self._again(bundles)]
+            due = [bundle for bundle, reason in fresh if reason is None]
+            try:
+                if due:
+                    done = append(self._submission(due, person, now))
+                    report.entries.append(done.entries[0].index)
+            except (ErasureRefused, AlreadyClaimed):
+                if tries == _TRIES:
+                    raise
+                continue
+            for bundle, reason in fresh:
+                report.note(bundle, reason)
+            return
 
     def _submission(self, bundles: Sequence[Bundle], person: str, now: datetime) -> Submission:
         rows = sorted(
@@ -159,7 +168,7 @@ class Retain:
             drafts=(draft,),
             at=now,
             claim_keys=tuple((claim_of(row.record, row.last_idx), record) for row in rows),
-            erase=tuple(row.record for row in rows),
+            erase=tuple((row.record, row.last_idx) for row in rows),
         )
 
     def _again(self, bundles: Sequence[Bundle]) -> list[Bundle]:

@@ -54,7 +54,7 @@ class Admitted(NamedTuple):
     """The idempotency key and the digest of the body."""
     claim_keys: tuple[tuple[bytes, bytes], ...]
     release_keys: tuple[bytes, ...]
-    erase: tuple[bytes, ...]
+    erase: tuple[tuple[bytes, int], ...]
 
 
 def admit(submission: Submission, vault: Vault, entropy: Callable[[int], bytes]) -> Admitted:
@@ -107,7 +107,8 @@ def _wrong_claims(submission: Submission) -> list[str]:
     keys = (*(key for key, _ in submission.claim_keys), *submission.release_keys)
     if not all(0 < len(key) <= 64 for key in keys):
         mistakes.append("a uniqueness key is not 1 to 64 bytes")
-    if not all(len(record) == 16 for record in (*(r for _, r in submission.claim_keys), *submission.erase)):
+    records = (*(record for _, record in submission.claim_keys), *(record for record, _ in submission.erase))
+    if not all(len(record) == 16 for record in records):
         mistakes.append("a record id is not 16 bytes")
     return mistakes
 

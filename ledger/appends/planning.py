@@ -5,18 +5,21 @@ A submission that is refused leaves no trace in the plan; one that is accepted i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec import Struct
 
 from ledger.appends.admission import Admitted, AdmittedDraft
 from ledger.appends.values import Replay, Sequenced
-from ledger.errors import AlreadyClaimed, IdempotencyConflict, TransitionRefused
+from ledger.errors import AlreadyClaimed, ErasureRefused, IdempotencyConflict, TransitionRefused
 from ledger.merkle import hash_leaf
 from ledger.records.codec import later_entry
-from ledger.records.lifecycle import STATE_NAMES
+from ledger.records.lifecycle import STATE_NAMES, STATE_NUMBERS
 from ledger.records.projections import StoredRow, fold, forget, open_row
+
+HELD = STATE_NUMBERS["HELD"]
+"""The state of a legal hold in force."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,6 +31,8 @@ class Known:
     hashes: dict[bytes, bytes] = field(default_factory=dict)
     """The leaf hash of each such record's newest entry."""
     claims: dict[bytes, bytes] = field(default_factory=dict)
+    holds: dict[bytes, StoredRow] = field(default_factory=dict)
+    """The legal holds in force upon what is to be erased, or upon its persons, by their own records."""
     replays: dict[bytes, Replay] = field(default_factory=dict)
 
 
@@ -66,6 +71,7 @@ class Plan:
             IdempotencyConflict: its key was used for another body.
             TransitionRefused: a record's state does not allow one of its drafts.
             AlreadyClaimed: it claims what another record holds.
+            ErasureRefused: what it erases went on since, or is held.
         """
         if admitted.once is not None:
             replay = self._replay(admitted.once)
@@ -80,6 +86,8 @@ class Plan:
             sequenced, row = self._place(draft, admitted.at, index, row, placed)
             changed[record] = row
             placed.append((sequenced, draft, row))
+        if admitted.erase:
+            self._require_erasable(admitted.erase, changed)
         return self._accept(admitted, placed, claims)
 
     def _replay(self, once: tuple[bytes, bytes]) -> Replay | None:
@@ -101,6 +109,26 @@ class Plan:
 
     def _holder(self, key: bytes) -> bytes | None:
         return self.claims[key] if key in self.claims else self._known.claims.get(key)
+
+    def _require_erasable(self, erase: Sequence[tuple[bytes, int]], changed: Mapping[bytes, StoredRow]) -> None:
+        """Require that records are as they were when it was decided to erase them, and that nobody holds them.
+
+        Holds and erasures are appended like everything else, one after the other: of two that come at one moment, the
+        second is judged by what the first made of the log.
+        """
+        rows = {**self._known.rows, **self.rows, **changed}
+        holds = [row for row in {**self._known.holds, **rows}.values() if row.state == HELD]
+        held = {row.record for row in holds} | {row.parent for row in holds}
+        persons = {row.subject for row in holds} - {None}
+        mistakes = []
+        for record, last_idx in erase:
+            row = rows.get(record)
+            if row is None or row.last_idx != last_idx:
+                mistakes.append(f"record {record.hex()} went on meanwhile")
+            if record in held or (row is not None and row.subject in persons):
+                mistakes.append(f"record {record.hex()} is under a legal hold")
+        if mistakes:
+            raise ErasureRefused(mistakes)
 
     def _place(
         self, draft: AdmittedDraft, at: int, index: int, row: StoredRow | None, before: Sequence[_Placed]
@@ -145,9 +173,7 @@ class Plan:
             self.used[key] = (key, digest, first, len(placed))
         return Planned(first, len(placed))
 
-    def _forget(self, records: Iterable[bytes]) -> None:
-        for record in records:
+    def _forget(self, erase: Sequence[tuple[bytes, int]]) -> None:
+        for record, _ in erase:
             self.erase.append(record)
-            row = self.rows.get(record) or self._known.rows.get(record)
-            if row is not None:
-                self.rows[record] = forget(row)
+            self.rows[record] = forget(self.rows.get(record) or self._known.rows[record])

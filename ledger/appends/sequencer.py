@@ -12,14 +12,14 @@ from sqlalchemy.exc import DBAPIError
 from ledger.appends.admission import Admitted
 from ledger.appends.freshness import Fresh
 from ledger.appends.identity import Identity
-from ledger.appends.planning import Known, Plan, Planned
+from ledger.appends.planning import HELD, Known, Plan, Planned
 from ledger.appends.receipts import batch_paths
 from ledger.appends.values import Accepted, Replay
 from ledger.canonical import format_time
 from ledger.errors import AppendRefused, LedgerDamaged, LedgerUnavailable
 from ledger.log import schema
 from ledger.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from ledger.log.databases import Done, Writes, upsert_clause
+from ledger.log.databases import Database, Done, Writes, upsert_clause
 from ledger.log.remembered import require_prefix
 from ledger.log.store import Head, Store, lock_head, read_tile
 from ledger.log.tiles import ExpandedTile, TileTree
@@ -144,10 +144,12 @@ class Sequencer(Generic[Told]):
         records = self._records.old({draft.record for one in batch for draft in one.drafts})
         once = self._keys.old({one.once[0] for one in batch if one.once is not None})
         keys: set[bytes] = set()
+        doomed: set[bytes] = set()
         for admitted in batch:
             if admitted.erase or admitted.claim_keys:
-                records.update(admitted.erase)
+                doomed.update([record for record, _ in admitted.erase])
                 keys.update([key for key, _ in admitted.claim_keys])
+        records |= doomed
         known = Known(size=size)
         if records:
             rows = database.select_many(connection, schema.record, "record", list(records))
@@ -159,6 +161,10 @@ class Sequencer(Generic[Told]):
             known.hashes = {newest[idx]: hash_leaf(bytes(leaf)) for idx, _, leaf in entries}
             if len(known.hashes) != len(known.rows):
                 raise LedgerDamaged("the newest entry of a record is missing")
+        if doomed:
+            known.holds = _read_holds(
+                database, connection, [row for row in known.rows.values() if row.record in doomed]
+            )
         if once:
             known.replays = read_replays(database.select_many(connection, schema.idempotency, "key", list(once)))
         if keys:
@@ -248,6 +254,19 @@ def load_tree(connection: Connection, head: Head, identity: Identity) -> TileTre
     if published != checkpoint.root:
         raise LedgerDamaged(f"the stored tiles lead to another root than the checkpoint of size {checkpoint.size}")
     return tree
+
+
+def _read_holds(database: Database, connection: Connection, rows: Sequence[StoredRow]) -> dict[bytes, StoredRow]:
+    """Read the legal holds upon some records and upon the persons that they are about."""
+    records, persons = [row.record for row in rows], {row.subject for row in rows if row.subject is not None}
+    named = (("parent", records), ("subject", list(persons)))
+    found = [
+        stored_row(columns)
+        for column, values in named
+        if values
+        for columns in database.select_many(connection, schema.record, column, values)
+    ]
+    return {row.record: row for row in found if row.state == HELD}
 
 
 def read_replays(rows: Iterable[Sequence[Any]]) -> dict[bytes, Replay]:

@@ -60,8 +60,9 @@ class Submission(NamedTuple):
     """Things that may exist once: a key (1 to 64 bytes) and the record that claims it."""
     release_keys: tuple[bytes, ...] = ()
     """Claims to give up, before new ones are made."""
-    erase: tuple[bytes, ...] = ()
-    """Records whose documents, those of this submission included, are destroyed in the same transaction."""
+    erase: tuple[tuple[bytes, int], ...] = ()
+    """Records whose documents are destroyed in the same transaction, each with the index of what was its newest entry
+    when that was decided: nothing is destroyed if one went on since, or is under a legal hold."""
 
 
 class Level(enum.Enum):

@@ -22,6 +22,7 @@ from ledger.appends.values import Accepted, Replay, Sequenced
 from ledger.errors import (
     AlreadyClaimed,
     AppendRefused,
+    ErasureRefused,
     IdempotencyConflict,
     LedgerDamaged,
     LedgerError,
@@ -30,9 +31,9 @@ from ledger.errors import (
     TransitionRefused,
 )
 
-VERSION = 2
+VERSION = 3
 _LONGEST = 256 << 20
-_OPENED, _ACCEPTED, _REPLAY, _CONFLICT, _TRANSITION, _CLAIMED, _UNAVAILABLE, _DAMAGED, _OVERLOADED = range(9)
+_OPENED, _ACCEPTED, _REPLAY, _CONFLICT, _TRANSITION, _CLAIMED, _UNAVAILABLE, _DAMAGED, _OVERLOADED, _KEPT = range(10)
 
 Outcome = Accepted | Replay | AppendRefused | LedgerError
 Packed = tuple[Any, ...]
@@ -134,6 +135,8 @@ def _pack(admitted: Admitted, outcome: Outcome) -> Packed:
         return (_TRANSITION, outcome.record, outcome.state, outcome.kind)
     if isinstance(outcome, AlreadyClaimed):
         return (_CLAIMED, outcome.record)
+    if isinstance(outcome, ErasureRefused):
+        return (_KEPT, outcome.mistakes)
     kind = {LedgerDamaged: _DAMAGED, LedgerOverloaded: _OVERLOADED}.get(type(outcome), _UNAVAILABLE)
     return (kind, str(outcome))
 
@@ -163,4 +166,5 @@ _MAKERS: dict[int, Any] = {
     _UNAVAILABLE: LedgerUnavailable,
     _DAMAGED: LedgerDamaged,
     _OVERLOADED: LedgerOverloaded,
+    _KEPT: ErasureRefused,
 }

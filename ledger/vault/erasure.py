@@ -150,7 +150,8 @@ def approve_erasure(
 ) -> Submission:
     """Make what is appended to carry a proposal out: the entry, and the destruction in the same transaction.
 
-    Each record is claimed as it is now, so that of two orders for the same documents one is refused (`AlreadyClaimed`).
+    Each record is erased and claimed as it was proposed: appending it is refused if one went on or is held by then
+    (`ErasureRefused`), and of two orders for the same documents one is (`AlreadyClaimed`).
 
     Raises:
         ErasureRefused: a signature does not hold, the two officers are one person, or a record went on since.
@@ -189,8 +190,8 @@ def approve_erasure(
             "officer": _kept(signed),
         },
     )
-    claims = tuple((claim_of(one.record, one.last_idx), proposal.record) for one in doomed)
-    return Submission(drafts=(draft,), at=at, claim_keys=claims, erase=tuple(one.record for one in doomed))
+    claims = tuple((claim_of(*one), proposal.record) for one in proposal.newest.items())
+    return Submission(drafts=(draft,), at=at, claim_keys=claims, erase=tuple(proposal.newest.items()))
 
 
 def reject_erasure(

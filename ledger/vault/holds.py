@@ -1,5 +1,8 @@
 """Legal holds: what a court, an inquiry or a dispute needs is not erased, neither by order nor at the end of retention.
 
+The holds that are read here tell beforehand what will be refused. What refuses it is the append that erases: it sees
+every hold that stands in the log before it (`ledger.appends.planning`). A hold in force is held itself.
+
 A hold is a record of its own: `LegalHoldPlaced` on a record, or on a person by blind index, until `LegalHoldReleased`.
 Basis, document number and who placed it are the document.
 """
@@ -11,8 +14,10 @@ from datetime import datetime
 
 from ledger.appends.values import Draft, Submission
 from ledger.errors import ErasureRefused
+from ledger.log.store import Store
 from ledger.records.projections import RecordRow
 from ledger.records.register import Register
+from ledger.vault.documents import count_documents
 from ledger.vault.officers import wrong_texts
 
 FAMILY, HELD = "operation", "HELD"
@@ -36,7 +41,7 @@ class HoldOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holds:
-    """Everything that is held now: records, and people by blind index."""
+    """Everything that is held now: records, the holds themselves among them, and people by blind index."""
 
     records: frozenset[bytes]
     subjects: frozenset[bytes]
@@ -50,7 +55,7 @@ def read_holds(register: Register) -> Holds:
     """Read the holds in force."""
     rows = held_rows(register)
     return Holds(
-        records=frozenset(row.parent for row in rows if row.parent is not None),
+        records=frozenset(record for row in rows for record in (row.record, row.parent) if record is not None),
         subjects=frozenset(row.subject for row in rows if row.subject is not None),
     )
 
@@ -61,6 +66,19 @@ def held_rows(register: Register) -> list[RecordRow]:
     while page := register.in_state(FAMILY, (HELD,), after_idx=rows[-1].first_idx if rows else -1, limit=_PAGE):
         rows += page
     return rows
+
+
+def count_held(store: Store, hold: bytes) -> int:
+    """Count the documents that a hold keeps: once it stands in the log, none of them is erased before its release."""
+    register = Register(store)
+    row = register.get(hold)
+    if row is None or row.state != HELD:
+        return 0
+    records = [row.parent] if row.parent is not None else []
+    if row.subject is not None:
+        records += [one.record for one in register.by_subject(row.subject) if one.record != hold]
+    with store.reading() as connection:
+        return sum(count_documents(connection, record) for record in records)
 
 
 def place_hold(

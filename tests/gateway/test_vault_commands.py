@@ -203,10 +203,12 @@ def test_what_is_held_is_listed_and_not_erased_before_its_release(house: House, 
     subject = tmp_path / "subject.json"
     subject.write_text(json.dumps({"id_type": "resident-id", "id_number": NUMBER}), "utf-8")
     person = ("--person", "07", *ORDER, "--json")
-    holds = [
-        json.loads(well(run(house, "vault", "hold", "place", *what, *person)))["hold"]
+    placed = [
+        json.loads(well(run(house, "vault", "hold", "place", *what, *person)))
         for what in (("--record", record.hex()), ("--subject-file", str(subject)))
     ]
+    holds = [one["hold"] for one in placed]
+    assert [one["documents"] for one in placed] == [1, 1]
     listed = [json.loads(line) for line in well(run(house, "vault", "hold", "list", "--json")).splitlines()]
     assert [(one["hold"], one["record"], one["person"]) for one in listed] == [
         (holds[0], record.hex(), False), (holds[1], None, True),

@@ -100,6 +100,12 @@ def answered(record: bytes | None = None, **groups: Json) -> Draft:
     return Draft(kind="VerificationAnswered", record=record or new_record(), groups=groups)
 
 
+def as_now(ledger: Ledger, *records: bytes) -> tuple[tuple[bytes, int], ...]:
+    """What is given to erase some records as they are now."""
+    rows = ledger.register().many(records)
+    return tuple((record, rows[record].last_idx) for record in records)
+
+
 def submission(*drafts: Draft, key: bytes | None = None, body: bytes = b"body", **more: object) -> Submission:
     once = None if key is None else Idempotency(key=key, body_digest=hashlib.sha256(body).digest())
     return Submission(drafts=drafts or (answered(),), at=START, idempotency=once, **more)  # type: ignore[arg-type]

@@ -10,11 +10,11 @@ import pytest
 
 from gateway.flows.retain import Retain
 from gateway.rules.retention import Kept, Periods, RetentionRules
-from ledger import Draft, Erased, Ledger, Submission, verify_receipt
+from ledger import Appended, Draft, Erased, ErasureRefused, Ledger, Submission, verify_receipt
 from ledger.commands import fsck, rebuild
 from ledger.vault.holds import HoldOrder, place_hold, release_hold
 from ledger.vault.remnants import clear_remnants
-from tests.ledger.house import ORIGIN, START, House, build
+from tests.ledger.house import ORIGIN, START, House, as_now, build
 from tests.ledger.vault.recorded import files_of, holds, secret
 
 NOW = START.replace(year=START.year + 6)
@@ -241,11 +241,44 @@ def test_what_happens_while_a_batch_is_gathered_counts(house: House) -> None:
         assert cases[1].erased()
 
 
+def test_what_happens_between_the_last_look_and_the_append_counts(house: House) -> None:
+    """The ledger refuses the batch; it is judged once more, and what is still due is erased."""
+    with house.open() as ledger:
+        held, due = (Case(ledger, number).confirmed() for number in range(2))
+        went_on = Case(ledger, 2).broken(effect=START)
+        asked = list[Submission]()
+
+        def append(submission: Submission) -> Appended:
+            if not asked:
+                ledger.append_blocking(place_hold(HOLD, record=os.urandom(16), at=NOW, subject=held.subject))
+                went_on.append("commitment", "CommitmentRepaired", at=NOW)
+            asked.append(submission)
+            return ledger.append_blocking(submission)
+
+        report = retain(ledger).run("07", append, quiet)
+        assert len(asked) == 2
+        assert (held.erased(), went_on.erased(), due.erased()) == (False, False, True)
+        assert report.tallies["m", "commitment"].kept == {Kept.LEGAL_HOLD: 1, Kept.PERIOD_RUNNING: 1}
+        assert report.entries == [ledger.size() - 1]
+
+
+def test_a_run_that_others_never_leave_alone_is_refused_and_erases_nothing(house: House) -> None:
+    with house.open() as ledger:
+        case = Case(ledger, 1).confirmed()
+
+        def append(submission: Submission) -> Appended:
+            raise ErasureRefused(["record went on meanwhile"])
+
+        with pytest.raises(ErasureRefused):
+            retain(ledger).run("07", append, quiet)
+        assert not case.erased()
+
+
 def test_a_finding_whose_commitment_was_erased_alone_still_ends(house: House) -> None:
     with house.open() as ledger:
         case = Case(ledger, 1).broken(effect=START)
         order = Draft(kind="DocumentErased", record=os.urandom(16), groups={"erased": []})
-        ledger.append_blocking(Submission((order,), START, erase=(case.records["commitment"],)))
+        ledger.append_blocking(Submission((order,), START, erase=as_now(ledger, case.records["commitment"])))
         report = retain(ledger).run("07", ledger.append_blocking, quiet)
         assert case.erased()
         assert {family for _, family in report.tallies} == {"finding", "verification"}

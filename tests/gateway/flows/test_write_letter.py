@@ -23,6 +23,7 @@ from ledger import Draft, Ledger, Submission, new_record
 from ledger.canonical import Json, canonical
 from tests.gateway.letters.making import CIVIL, document
 from tests.gateway.letters.test_commands import SOURCES
+from tests.ledger.house import as_now
 
 CLERK = Caller(id="spiffe://chengxin.example/org/112300000000002027/clerk", unit=CIVIL, roles=frozenset({Role.CLERK}))
 AUDITOR = Caller(id="x", unit="y", roles=frozenset({Role.AUDITOR}))
@@ -37,13 +38,12 @@ class Desk:
     write: WriteLetter
     record: bytes
 
-    async def append(self, *kinds: str, erase: bool = False, **groups: Json) -> None:
+    async def append(self, *kinds: str, **groups: Json) -> None:
         drafts = tuple(
             Draft(kind=kind, record=self.record, groups=groups, facts={"unit": CIVIL, "item": "kinship"})
             for kind in kinds
         )
-        erased = (self.record,) if erase else ()
-        await self.ledger.append(Submission(drafts, datetime.now(UTC), erase=erased))
+        await self.ledger.append(Submission(drafts, datetime.now(UTC)))
 
     async def text(self) -> str:
         return (await self.write(self.record, CLERK, Form.TEXT)).content.decode()
@@ -75,7 +75,7 @@ async def test_an_erased_commitment_has_no_letter_in_any_form(desk: Desk) -> Non
     await desk.append("CommitmentRecorded", signature=dict(CERTIFICATE))
     assert await desk.text()
     order = Draft(kind="DocumentErased", record=new_record(datetime.now(UTC), os.urandom))
-    await desk.ledger.append(Submission((order,), datetime.now(UTC), erase=(desk.record,)))
+    await desk.ledger.append(Submission((order,), datetime.now(UTC), erase=as_now(desk.ledger, desk.record)))
 
     for form in Form:
         with pytest.raises(DocumentErased):

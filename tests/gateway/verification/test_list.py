@@ -19,6 +19,7 @@ from gateway.flows.selecting import Selection as Selected
 from gateway.founding import SYSTEMS
 from gateway.v1 import verification_pb2 as pb
 from ledger import Draft, Submission, new_record, parse_vkey, verify_receipt
+from tests.ledger.house import as_now
 
 from .test_batch import CLERK
 from .village import TIMEOUT, Village, case, inside, marital, person, serving, settle
@@ -196,7 +197,7 @@ async def test_of_an_erased_answer_only_that_it_was_given_is_left(tmp_path: Path
     async with inside(house) as here:
         at = datetime.now(UTC)
         order = Draft(kind="DocumentErased", record=new_record(at, os.urandom))
-        await here.ledger.append(Submission((order,), at, erase=(bytes.fromhex(erased.record),)))
+        await here.ledger.append(Submission((order,), at, erase=as_now(here.ledger, bytes.fromhex(erased.record))))
     async with serving(house) as village:
         own = await listed(village, Selection())
         every = await listed(village, Selection(all_units=True), system="auditor")

@@ -17,7 +17,7 @@ from ledger.commands import fsck, rebuild
 from ledger.fsck import FsckReport
 from ledger.log import schema
 from ledger.vault import FileMasterKeys, write_master_key
-from tests.ledger.house import ORIGIN, START, House, answered, new_record, submission
+from tests.ledger.house import ORIGIN, START, House, answered, as_now, new_record, submission
 from tests.ledger.tampering import alter, flip, run, tampering
 
 
@@ -95,7 +95,9 @@ def test_a_copy_on_read_only_media_is_checked_with_the_public_key_alone(sqlite_h
 def test_a_damaged_projection_is_computed_again_and_nothing_else_is_repaired(house: House) -> None:
     with house.open() as ledger:
         records = fill(ledger)
-        ledger.append_blocking(submission(Draft(kind="DocumentErased", record=new_record()), erase=(records[3],)))
+        ledger.append_blocking(
+            submission(Draft(kind="DocumentErased", record=new_record()), erase=as_now(ledger, records[3]))
+        )
         ledger.append_blocking(submission(Draft(kind="CommitmentWithdrawn", record=records[3], facts={"unit": "z"})))
         ledger.commit_index(START)
     with tampering(house.url) as connection:

@@ -16,7 +16,7 @@ from ledger.log.store import open_store
 from ledger.vault import Cipher, Vault
 from ledger.vault.master_keys import rotate_master_key
 from ledger.vault.rewrapping import rewrap_keys
-from tests.ledger.house import ORIGIN, House, submission
+from tests.ledger.house import ORIGIN, House, as_now, submission
 from tests.ledger.vault.recorded import fill, indices, name_of
 
 
@@ -40,7 +40,7 @@ def test_an_entry_without_a_document_has_none(opened: Ledger) -> None:
 def test_erasing_takes_every_document_of_its_records_and_no_other(house: House, opened: Ledger) -> None:
     one, other = fill(opened, 2)
     operation = Draft(kind="DocumentErased", record=os.urandom(16), groups={"why": 1})
-    opened.append_blocking(submission(operation, erase=(one,)))
+    opened.append_blocking(submission(operation, erase=as_now(opened, one)))
     assert all(isinstance(opened.document(idx), Erased) for idx in indices(opened, one))
     assert not any(isinstance(opened.document(idx), Erased) for idx in indices(opened, other))
     store = open_store(house.url, readers=1)
@@ -57,7 +57,7 @@ def test_erasing_takes_every_document_of_its_records_and_no_other(house: House, 
 def test_a_document_after_an_erasure_is_legible_and_the_time_of_the_erasure_stays(opened: Ledger) -> None:
     (record,) = fill(opened, 1)
     operation = Draft(kind="DocumentErased", record=os.urandom(16))
-    opened.append_blocking(submission(operation, erase=(record,)))
+    opened.append_blocking(submission(operation, erase=as_now(opened, record)))
     opened.append_blocking(submission(Draft(kind="CommitmentRequeried", record=record, groups={"again": "新"})))
     first, last = indices(opened, record)[0], indices(opened, record)[-1]
     document, erased = opened.document(last), opened.document(first)
@@ -84,7 +84,9 @@ def test_every_mistake_in_groups_and_fields_is_told_before_anything_is_written(o
 def test_the_check_of_a_whole_ledger_knows_fields_erasures_and_new_keys(house: House) -> None:
     with house.open() as ledger:
         gone, *_ = fill(ledger, 3)
-        ledger.append_blocking(submission(Draft(kind="DocumentErased", record=os.urandom(16)), erase=(gone,)))
+        ledger.append_blocking(
+            submission(Draft(kind="DocumentErased", record=os.urandom(16)), erase=as_now(ledger, gone))
+        )
     master = house.directory / "master.keys"
     rotate_master_key(master, os.urandom, cipher=Cipher.SM4_GCM)
     keys = FileMasterKeys(master)

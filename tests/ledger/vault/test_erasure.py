@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from contextlib import closing
@@ -40,10 +41,10 @@ from ledger.vault.erasure import (
     reject_erasure,
     related_records,
 )
-from ledger.vault.holds import HoldOrder, place_hold, release_hold
+from ledger.vault.holds import HoldOrder, count_held, place_hold, release_hold
 from ledger.vault.officers import Officer, Officers, OfficerSigner, read_public_key, write_officer_key
 from ledger.vault.remnants import clear_remnants
-from tests.ledger.house import ORIGIN, START, House, build, submission
+from tests.ledger.house import ORIGIN, START, House, as_now, build, new_record, submission
 from tests.ledger.vault.recorded import (
     FIRST,
     FIRST_SIGNER,
@@ -365,6 +366,137 @@ def test_a_hold_placed_after_the_proposal_still_keeps_the_documents(house: House
     opened.append_blocking(place_hold(HOLD, record=os.urandom(16), at=START, held=record))
     with pytest.raises(ErasureRefused, match="legal hold"):
         examine(house, order(record))
+
+
+def hold_on(record: bytes, subject: bytes | None, *, hold: bytes | None = None) -> Submission:
+    held = {"held": record} if subject is None else {"subject": subject}
+    return place_hold(HOLD, record=hold or new_record(), at=START, **held)
+
+
+def approved(house: House, ledger: Ledger, subject: bytes | None) -> tuple[bytes, Submission]:
+    """A record of a person, and what is appended to erase it, as the second officer sees it when asked for a yes."""
+    record = new_record()
+    facts = {} if subject is None else {"subject": subject.hex()}
+    ledger.append_blocking(
+        submission(Draft(kind="CommitmentPrepared", record=record, groups={"a": "旧"}, facts=facts))  # type: ignore[arg-type]
+    )
+    doomed = examine(house, order(record))
+    return record, approval(propose(ledger, order(record), doomed), doomed)
+
+
+def test_what_came_after_the_officer_looked_is_not_erased(house: House, opened: Ledger) -> None:
+    record, carried_out = approved(house, opened, None)
+    opened.append_blocking(submission(Draft(kind="CommitmentRecorded", record=record, groups={"signed": "新"})))
+    with pytest.raises(ErasureRefused) as caught:
+        opened.append_blocking(carried_out)
+    assert caught.value.mistakes == [f"record {record.hex()} went on meanwhile"]
+    assert not any(isinstance(opened.document(idx), Erased) for idx in range(opened.size()))
+
+
+HELD = pytest.mark.parametrize("subject", [None, b"\x01" * 33], ids=["record", "person"])
+
+
+@HELD
+def test_a_hold_placed_after_the_officer_looked_keeps_the_documents(
+    house: House, opened: Ledger, store: Store, subject: bytes | None
+) -> None:
+    record, carried_out = approved(house, opened, subject)
+    hold = new_record()
+    opened.append_blocking(hold_on(record, subject, hold=hold))
+    with pytest.raises(ErasureRefused) as caught:
+        opened.append_blocking(carried_out)
+    assert caught.value.mistakes == [f"record {record.hex()} is under a legal hold"]
+    assert not isinstance(opened.document(0), Erased)
+    assert count_held(store, hold) == 1
+    opened.append_blocking(release_hold(HOLD, hold, START))
+    assert count_held(store, hold) == 0
+    store.close()
+    opened.append_blocking(carried_out)
+    assert isinstance(opened.document(0), Erased)
+
+
+@HELD
+def test_a_hold_placed_after_the_erasure_tells_that_it_keeps_nothing(
+    house: House, opened: Ledger, store: Store, subject: bytes | None
+) -> None:
+    record, carried_out = approved(house, opened, subject)
+    opened.append_blocking(carried_out)
+    hold = new_record()
+    opened.append_blocking(hold_on(record, subject, hold=hold))
+    assert count_held(store, hold) == 0
+    store.close()
+    assert isinstance(opened.document(0), Erased)
+
+
+@HELD
+@pytest.mark.parametrize("first", ["hold", "erasure"])
+async def test_of_a_hold_and_an_erasure_at_one_moment_the_first_is_seen_by_the_second(
+    house: House, opened: Ledger, store: Store, subject: bytes | None, first: str
+) -> None:
+    record, carried_out = approved(house, opened, subject)
+    hold = new_record()
+    held = hold_on(record, subject, hold=hold)
+    both = (held, carried_out) if first == "hold" else (carried_out, held)
+    answers = await asyncio.gather(*(opened.append(one) for one in both), return_exceptions=True)
+    assert isinstance(opened.document(0), Erased) == (first == "erasure")
+    assert isinstance(answers[1], ErasureRefused) == (first == "hold")
+    assert count_held(store, hold) == (1 if first == "hold" else 0)
+    store.close()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("first", ["hold", "erasure"])
+def test_a_hold_and_an_erasure_from_two_processes_see_each_other(postgres_url: str, tmp_path: Path, first: str) -> None:
+    house = build(postgres_url, tmp_path)
+    with house.open() as gateway, house.open() as officer:
+        record, carried_out = approved(house, officer, None)
+        if first == "hold":
+            gateway.append_blocking(hold_on(record, None))
+            with pytest.raises(ErasureRefused, match="legal hold"):
+                officer.append_blocking(carried_out)
+        else:
+            officer.append_blocking(carried_out)
+            gateway.append_blocking(hold_on(record, None))
+        assert isinstance(gateway.document(0), Erased) == (first == "erasure")
+
+
+async def test_a_release_in_the_same_batch_frees_what_was_held(house: House, opened: Ledger) -> None:
+    record, carried_out = approved(house, opened, None)
+    hold = new_record()
+    opened.append_blocking(hold_on(record, None, hold=hold))
+    await asyncio.gather(opened.append(release_hold(HOLD, hold, START)), opened.append(carried_out))
+    assert isinstance(opened.document(0), Erased)
+
+
+def test_the_document_of_a_hold_in_force_is_held_itself(house: House, opened: Ledger) -> None:
+    record, _ = approved(house, opened, None)
+    hold = new_record()
+    opened.append_blocking(hold_on(record, None, hold=hold))
+    with pytest.raises(ErasureRefused, match="legal hold"):
+        examine(house, order(hold))
+    with pytest.raises(ErasureRefused, match="legal hold"):
+        opened.append_blocking(submission(erase=as_now(opened, hold)))
+
+
+def test_a_submission_cannot_erase_what_it_appends_to_or_what_is_not_there(house: House, opened: Ledger) -> None:
+    record, absent = new_record(), new_record()
+    opened.append_blocking(submission(Draft(kind="CommitmentPrepared", record=record, groups={"a": 1})))
+    draft = Draft(kind="CommitmentRecorded", record=record, groups={"b": 1})
+    with pytest.raises(ErasureRefused) as caught:
+        opened.append_blocking(submission(draft, erase=(*as_now(opened, record), (absent, 0))))
+    assert caught.value.mistakes == [f"record {one.hex()} went on meanwhile" for one in (record, absent)]
+    assert opened.size() == 1
+
+
+def test_who_shares_the_ledger_is_told_every_reason_too(sqlite_house: House) -> None:
+    with sqlite_house.shared() as ledger:
+        record, carried_out = approved(sqlite_house, ledger, None)
+        ledger.append_blocking(submission(Draft(kind="CommitmentRecorded", record=record)))
+        ledger.append_blocking(hold_on(record, None))
+        with pytest.raises(ErasureRefused) as caught:
+            ledger.append_blocking(carried_out)
+        assert len(caught.value.mistakes) == 2
+        assert not isinstance(ledger.document(0), Erased)
 
 
 def test_a_hold_without_a_ground_is_refused_with_every_mistake() -> None:
