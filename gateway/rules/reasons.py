@@ -20,6 +20,7 @@ class ReasonKind(enum.Enum):
     NOT_ASKED = "NOT_ASKED"
     AMBIGUOUS = "AMBIGUOUS"
     CONFLICT = "CONFLICT"
+    UNCONFIRMED = "UNCONFIRMED"
     SUBJECT_INACTIVE = "SUBJECT_INACTIVE"
     NO_RECORD = "NO_RECORD"
     NOT_COVERED = "NOT_COVERED"
@@ -45,13 +46,15 @@ STRENGTH: Mapping[ReasonKind, Strength] = {
     ReasonKind.NOT_ASKED: Strength.TEMPORARY,
     ReasonKind.AMBIGUOUS: Strength.UNCLEAR,
     ReasonKind.CONFLICT: Strength.UNCLEAR,
+    ReasonKind.UNCONFIRMED: Strength.UNCLEAR,
     ReasonKind.SUBJECT_INACTIVE: Strength.UNCLEAR,
     ReasonKind.NO_RECORD: Strength.MISSING,
     ReasonKind.NOT_COVERED: Strength.MISSING,
     ReasonKind.NOT_HELD: Strength.MISSING,
     ReasonKind.REFUSED: Strength.MISSING,
 }
-"""NOT_ASKED is temporary: a question that was cut short can be asked again, and proves nothing missing."""
+"""NOT_ASKED is temporary: a question that was cut short can be asked again, and proves nothing missing. UNCONFIRMED is
+unclear: a source decided and too few others did, so the data are not missing, whatever the others say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,7 @@ class Reason:
 
 NOT_ASKED = Reason(kind=ReasonKind.NOT_ASKED)
 CONFLICT = Reason(kind=ReasonKind.CONFLICT)
+UNCONFIRMED = Reason(kind=ReasonKind.UNCONFIRMED)
 
 _SAME_NAME = {
     Kind.NO_RECORD: ReasonKind.NO_RECORD,

@@ -14,7 +14,7 @@ from connectors.outcome import Evidence, Kind, Outcome
 from gateway.catalogue.model import SourcePolicy
 from gateway.catalogue.words import SourcePolicyKind
 from gateway.rules.plan import AllOf, AnyOf, FactCheck, Leaf, Node, NotOf, Plan
-from gateway.rules.reasons import CONFLICT, NOT_ASKED, Reason, ReasonKind, reason_of
+from gateway.rules.reasons import CONFLICT, NOT_ASKED, UNCONFIRMED, Reason, ReasonKind, reason_of
 from gateway.rules.truth import Truth, all_of, any_of, not_
 
 
@@ -77,8 +77,9 @@ def judge_sources(
     """Weigh what the sources of one fact said.
 
     `evidences` stand in the order of the configured sources; `sources` is how many are configured (None: as many
-    as answered). Two sources that decide differently are a CONFLICT under every policy. A policy that wants more
-    sources than there are leaves the fact open.
+    as answered). Two sources that decide differently are a CONFLICT under every policy. Where a source decides and
+    fewer do than the policy wants, the fact is open and UNCONFIRMED: what that source said is never forgotten over the
+    silence of the others.
     """
     truths = [truth_of(e.outcome, absence_conclusive=absence_conclusive) for e in evidences]
     if Truth.TRUE in truths and Truth.FALSE in truths:
@@ -120,8 +121,10 @@ def _needed(policy: SourcePolicy, sources: int) -> int:
 
 
 def _open_reasons(evidences: Sequence[Evidence], truths: Sequence[Truth]) -> frozenset[Reason]:
-    """NOT_ASKED stands in where no source gave a reason: too few were asked, so nothing is proved missing."""
+    """NOT_ASKED stands in where no source was asked, so that nothing is proved missing."""
     found = {reason_of(e.outcome) for e, truth in zip(evidences, truths, strict=True) if truth is Truth.UNKNOWN}
+    if any(truth is not Truth.UNKNOWN for truth in truths):
+        found.add(UNCONFIRMED)
     return frozenset(found or {NOT_ASKED})
 
 

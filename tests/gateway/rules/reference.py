@@ -16,7 +16,7 @@ Said = Sequence[str]
 Key = tuple[object, ...]
 
 MISSING = {"NO_RECORD", "NOT_COVERED", "NOT_HELD", "REFUSED"}
-UNCLEAR = {"AMBIGUOUS", "CONFLICT", "SUBJECT_INACTIVE"}
+UNCLEAR = {"AMBIGUOUS", "CONFLICT", "UNCONFIRMED", "SUBJECT_INACTIVE"}
 TEMPORARY = {"UNAVAILABLE", "STALE", "NOT_ASKED"}
 
 
@@ -92,7 +92,9 @@ def fact_truth(said: Said, fact: Tree) -> tuple[float, frozenset[str]]:
     needed = policy["k"] if policy["policy"] == "quorum" else max(policy.get("k", 1), len(said))
     if known and len(known) >= needed:
         return known[0], frozenset()
-    return 0.5, frozenset(outcome for outcome in said if truth(outcome) == 0.5) or frozenset({"NOT_ASKED"})
+    # What one source knows is not silenced by those that know nothing: too few know it, and that is unclear.
+    silent = frozenset(outcome for outcome in said if truth(outcome) == 0.5)
+    return 0.5, silent | {"UNCONFIRMED"} if known else silent or frozenset({"NOT_ASKED"})
 
 
 class Reference:

@@ -92,6 +92,37 @@ def test_two_sources_that_disagree_are_a_conflict_under_every_policy() -> None:
         assert {reason.kind for reason in found.reasons} == {ReasonKind.CONFLICT}
 
 
+def test_what_one_source_knows_is_never_committed_away_over_the_silence_of_the_others() -> None:
+    """Counted out: a source that decides beside up to two that do not, in each place, under every policy and ladder."""
+    silent = [kind for kind in Kind if kind not in (Kind.MATCH, Kind.MISMATCH)]
+    policies = [SourcePolicy(kind=kind, k=k) for kind in SourcePolicyKind for k in (1, 2, 3, 4)]
+    modes = [
+        FallbackSettings(
+            ladder=(Rung.COMMITMENT,),
+            commitment_mode=mode,
+            commitment_open=True,
+            patience=timedelta(0),
+            retry_after=timedelta(0),
+        )
+        for mode in CommitmentMode
+    ]
+    for policy, decisive, count in itertools.product(policies, (Kind.MATCH, Kind.MISMATCH), (0, 1, 2)):
+        for others, place, conclusive in itertools.product(
+            itertools.product(silent, repeat=count), range(count + 1), (True, False)
+        ):
+            kinds = [*others[:place], decisive, *others[place:]]
+            found = judge_sources(policy, [evidence(kind) for kind in kinds], absence_conclusive=conclusive)
+            for settings_ in modes if found.truth is Truth.UNKNOWN else ():
+                given_ = FallbackInput(
+                    verdict=Verdict.UNDETERMINED,
+                    reasons=found.reasons,
+                    settings=settings_,
+                    attempted=frozenset(Rung),
+                    patience_passed=True,
+                )
+                assert next_step(given_).kind is not StepKind.COMMITMENT, (policy, kinds)
+
+
 @given(st.sampled_from(list(Kind)), st.booleans())
 def test_every_outcome_of_one_source_has_one_truth(kind: Kind, conclusive: bool) -> None:
     found = judge_sources(SourcePolicy(), [evidence(kind)], absence_conclusive=conclusive)

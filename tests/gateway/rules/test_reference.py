@@ -222,6 +222,7 @@ def test_no_path_leads_from_unavailable_or_contradicted_to_a_commitment(
         assert judged.verdict is Verdict.UNDETERMINED
         assert judged.reasons
         assert {reason.kind for reason in judged.reasons} <= {ReasonKind(kind.value) for kind in MISSING}
+        assert set(undecided) <= MISSING, "what a source said was forgotten over the silence of others"
         assert item.commitment.allowed is not CommitmentAllowance.NEVER
         assert item.state is not ItemState.BANNED
         assert not matter.items[item.code].excluded_from_commitment
