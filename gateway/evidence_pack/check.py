@@ -16,6 +16,7 @@ import json
 import sys
 import unicodedata
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,7 @@ def of_witness(signature: Any) -> dict[str, bool]:
     """Compare the files of a clerk who witnessed a signature by hand, what the clerk spoke of, and whose key it is."""
     said = json.loads(content("witness.json"))
     image = next(Path().glob("handwriting.*")).name
+    document = json.loads(content("document.json"))
     key, proposed = disclosed("staff-key.disclosure.json")
     life = {}
     for what, kind in KEY_LIFE.items():
@@ -249,6 +251,9 @@ def of_witness(signature: Any) -> dict[str, bool]:
         "signer-key.pem is the key that was recorded": of_pem("signer-key.pem") == [signature["public_key"]],
         "the clerk's statement is of document.json": said["document_digest"] == digest_of("document.json").hex(),
         f"the clerk's statement is of {image}": said["handwriting_digest"] == digest_of(image).hex(),
+        "the clerk witnessed while document.json could be signed": (
+            moment(document["prepared_at"]) <= moment(said["witnessed_at"]) <= moment(document["expires_at"])
+        ),
         "the key is enrolled as this clerk's": (
             proposed["kind"] == "StaffKeyProposed"
             and proposed["record"] == signature["staff_key"]
@@ -278,6 +283,11 @@ def of_platform(signature: Any) -> dict[str, bool]:
             and claims["id_number_digest"] == to_url(sha256(person["id_number"].encode()))
         ),
     }
+
+
+def moment(text: str) -> datetime:
+    """Read a time with its zone (RFC 3339)."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def der_of(*numbers: bytes) -> bytes:

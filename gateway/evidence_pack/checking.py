@@ -49,7 +49,7 @@ from gateway.signatures.revocation import RevocationRule, Revocations
 from gateway.signatures.revocation import read_list as read_revocation_list
 from gateway.signatures.signatory import signatory_of
 from gateway.signatures.verification import Act, Trust, verify_act
-from gateway.signatures.witnessed import WitnessRules
+from gateway.signatures.witnessed import WitnessRules, verify_witnessed_in_time
 from ledger import VerifiedReceipt, parse_vkey, verify_key_history
 from ledger.anchors.token import Roots, verify_anchor
 from ledger.canonical import Json, canonical, parse_canonical, parse_time
@@ -240,6 +240,8 @@ class _Pack:
             staff_key=self._staff_key(),
         )
         verify_act(act, self._trust(), at=self._verified_at)
+        if isinstance(act.evidence, WitnessedEvidence):
+            verify_witnessed_in_time(self._document, act.evidence.witnessed_at, at=self._verified_at)
 
     def _evidence(self) -> Evidence:
         kept = self._kept

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import gateway.signatures
-from gateway.evidence_pack.recipe import steps
+from gateway.evidence_pack.recipe import StatusProof, Subject, steps
 from gateway.signatures.evidence import witness_statement
 from ledger.canonical import parse_canonical
 
@@ -33,10 +33,11 @@ def test_every_code_has_a_test() -> None:
 
 
 def test_the_commands_of_the_page_are_those_of_a_pack() -> None:
-    files = ["revocation-1.crl.pem", "timestamp.tsr"]
     at = datetime(2026, 11, 24, 8, 0, 0, tzinfo=UTC)
-    found = [one.command for one in steps(files, kind="certificate", algorithm="ECDSA_P256_SHA256", verified_at=at)]
-    block = re.findall(r"```sh\n(.*?)```", PAGE, re.S)[-1]
+    status = StatusProof(file="revocation-1.crl.pem", certificate="signer.pem", issuer="anchor.pem", at=at)
+    subject = Subject(kind="certificate", algorithm="ECDSA_P256_SHA256", verified_at=at, statuses=[status])
+    found = [one.command for one in steps(subject, has_stamp=True)]
+    block = re.findall(r"```sh\n(.*?)```", PAGE, re.S)[-1].replace("\\\n", "")
     assert [shlex.split(line) for line in block.splitlines()] == [shlex.split(line) for line in found]
 
 
