@@ -23,6 +23,7 @@ from gateway.signatures.evidence import (
     witness_statement,
 )
 from gateway.signatures.signatures import FindStaffKey, RevocationSettings, Signatures
+from gateway.signatures.timestamps import stamped
 from gateway.signatures.verification import Trust
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Trust",
     "WitnessedEvidence",
     "read_public_key",
+    "stamped",
     "verify_bytes",
     "witness_statement",
 ]

@@ -27,6 +27,7 @@ from gateway.signatures.evidence import (
 )
 from gateway.signatures.revocation import Proof, RevocationRule, Revocations, require_known
 from gateway.signatures.statuses import StatusSources
+from gateway.signatures.timestamps import stamped
 from gateway.signatures.verification import Act, Trust, Verified, verify_act
 from ledger.anchors.authority import Stamp, TimestampAuthority
 from ledger.canonical import Json, format_time
@@ -92,7 +93,7 @@ class Signatures:
         act = Act(document=document, evidence=evidence, signatory=signatory, clerk=clerk, staff_key=key)
         verified = await self._checks.run(lambda: verify_act(act, self._trust, at=at))
         proofs = await self._not_revoked(verified.chain, at) if verified.chain else ()
-        stamp = await self._stamp(verified.signature)
+        stamp = await self._stamp(stamped(document, verified.signature))
         return Accepted(groups=_kept(document, verified, proofs, stamp, at))
 
     def close(self) -> None:
@@ -144,12 +145,12 @@ class Signatures:
             self._answers.update((hashlib.sha256(one).digest(), one) for one in new)
             self._known = self._known.with_answers(new)
 
-    async def _stamp(self, signature: bytes) -> Stamp | None:
+    async def _stamp(self, content: bytes) -> Stamp | None:
         authority = self._timestamps
         if authority is None:
             return None
         try:
-            return await self._outsider(lambda: authority.stamp(signature))
+            return await self._outsider(lambda: authority.stamp(content))
         except (AnchorError, AnchorUnavailable) as error:
             _log.warning("no time stamp of a signature", error=type(error).__name__)
             if self._timestamps_required:

@@ -43,7 +43,7 @@ class Verified:
     kept: dict[str, Json] = field(repr=False)
     """What must be kept of it."""
     signature: bytes = field(repr=False)
-    """What a time stamp is made of: the bytes of the signature, or the JWS."""
+    """What a time stamp is of, after the document: the bytes of the signature, or the JWS."""
     chain: Chain | None = None
     """The certificates whose revocation is still to be looked at."""
     handwriting: dict[str, Json] | None = field(default=None, repr=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -20,10 +22,11 @@ from cryptography.x509 import ocsp
 
 from gateway.errors import ConfigurationError, SignatureRefused, TimestampUnavailable
 from gateway.rules.kept import rows, table, text
-from gateway.signatures import RevocationSettings, Signatures, Trust
+from gateway.signatures import RevocationSettings, Signatures, Trust, stamped
 from gateway.signatures.certificates import load_anchors, parse_certificate
 from gateway.signatures.chain import Chains
-from gateway.signatures.evidence import CertificateEvidence, StaffKey
+from gateway.signatures.evidence import CertificateEvidence, PlatformEvidence, StaffKey
+from gateway.signatures.platform import encode
 from gateway.signatures.remembered import Remembered
 from gateway.signatures.revocation import RevocationRule
 from gateway.signatures.statuses import StatusSources
@@ -31,6 +34,8 @@ from ledger.anchors.authority import TimestampAuthority
 from ledger.anchors.token import load_roots, verify_anchor
 from tests.gateway.signatures.authorities import NAME, NOW, OTHER_ALGORITHMS, Issuer, naming_within, p256, root
 from tests.gateway.signatures.test_certificates import CLERK, DOCUMENT, SIGNATORY, evidence
+from tests.gateway.signatures.test_platform import TRUST as PLATFORMS
+from tests.gateway.signatures.test_platform import claims, token
 from tests.gateway.signatures.test_witnessed import RECORD, staff_key, witnessed
 from tests.ledger.anchors.tsa import OPENSSL, found_authority, granting, serving
 
@@ -44,9 +49,9 @@ async def find_staff_key(record: bytes) -> StaffKey | None:
 
 
 @asynccontextmanager
-async def accepting(above: Issuer = ROOT, **options: Any) -> AsyncIterator[Signatures]:
-    trust = Trust(chains=Chains([parse_certificate(above.certificate)]))
-    signatures = Signatures(trust, staff_keys=find_staff_key, **options)
+async def accepting(above: Issuer = ROOT, *, trust: Trust | None = None, **options: Any) -> AsyncIterator[Signatures]:
+    own = Trust(chains=Chains([parse_certificate(above.certificate)]))
+    signatures = Signatures(trust or own, staff_keys=find_staff_key, **options)
     try:
         yield signatures
     finally:
@@ -213,11 +218,18 @@ async def test_a_responder_that_fails_or_answers_something_else_leaves_the_statu
                 assert await outcome(signatures, by_person()) == "REVOCATION_UNKNOWN"
 
 
+def test_what_is_stamped_is_what_cat_makes_of_the_two_files(tmp_path: Path) -> None:
+    (tmp_path / "document.json").write_bytes(DOCUMENT)
+    (tmp_path / "signature.bin").write_bytes(b"\x30\x00")
+    done = subprocess.run(["cat", "document.json", "signature.bin"], cwd=tmp_path, capture_output=True, check=True)
+    assert stamped(DOCUMENT, b"\x30\x00") == done.stdout
+
+
 @pytest.mark.skipif(OPENSSL is None, reason="the openssl command is not installed")
 class TestTimeStamps:
     """A real authority: `openssl ts` behind HTTP."""
 
-    async def test_the_signature_is_stamped_and_the_stamp_verified_and_kept(self, tmp_path: Path) -> None:
+    async def test_document_and_signature_are_stamped_and_the_stamp_verified_and_kept(self, tmp_path: Path) -> None:
         authority = found_authority(tmp_path / "tsa")
         roots = load_roots(authority.root)
         made = by_person()
@@ -225,8 +237,19 @@ class TestTimeStamps:
             async with accepting(timestamps=TimestampAuthority(url, roots)) as signatures:
                 accepted = await signatures.accept(DOCUMENT, made, signatory=SIGNATORY, clerk=CLERK, at=NOW)
         stamp = table(table(accepted.groups["signature"])["timestamp"])
-        at = verify_anchor(base64.b64decode(text(stamp["token"])), made.signature, roots)
+        at = verify_anchor(base64.b64decode(text(stamp["token"])), DOCUMENT + made.signature, roots)
         assert abs(at - datetime.now(UTC)) < HOUR
+
+    async def test_of_a_platform_the_document_and_the_assertion_are_stamped(self, tmp_path: Path) -> None:
+        authority = found_authority(tmp_path / "tsa")
+        roots, now = load_roots(authority.root), datetime.now(UTC)
+        life = {"iat": int(now.timestamp()) - 30, "exp": int(now.timestamp()) + 300}
+        made = PlatformEvidence(jws=token(claims(**life, nonce=encode(hashlib.sha256(DOCUMENT).digest()))))
+        with serving(granting(authority)) as url:
+            async with accepting(trust=PLATFORMS, timestamps=TimestampAuthority(url, roots)) as signatures:
+                accepted = await signatures.accept(DOCUMENT, made, signatory=SIGNATORY, clerk=CLERK, at=now)
+        stamp = table(table(accepted.groups["signature"])["timestamp"])
+        verify_anchor(base64.b64decode(text(stamp["token"])), DOCUMENT + made.jws.encode(), roots)
 
     async def test_a_required_stamp_that_cannot_be_had_refuses_for_now(self, tmp_path: Path) -> None:
         authority, other = found_authority(tmp_path / "tsa"), found_authority(tmp_path / "other")
