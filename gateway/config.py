@@ -204,6 +204,7 @@ class TimestampSettings:
     tsa_root_file: Path
     tsa_policy: str
     timeout: timedelta
+    tolerance: timedelta
     required: bool
 
 
@@ -595,6 +596,7 @@ def _timestamps(part: Stanza, home: Path) -> TimestampSettings:
         tsa_root_file=home / part.text("tsa_root_file"),
         tsa_policy=part.text("tsa_policy", ""),
         timeout=part.duration("timeout", "5s"),
+        tolerance=part.duration("tolerance", "5m"),
         required=part.flag("required", True),
     )
 

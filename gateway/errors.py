@@ -38,6 +38,7 @@
     ├── CatalogueRefused          the catalogue files are wrong; the catalogue in force stays
     ├── SignatureRefused          a signature or its certificate does not hold
     ├── TimestampUnavailable      a signature must be time-stamped, and no authority gives a stamp now
+    │   └── TimestampOff          the time in the stamp is too far from our clock
     ├── EvidenceMissing           a part of the evidence of a commitment is not here
     └── ConfigurationError        settings or the house they describe are not as they must be
 
@@ -519,8 +520,18 @@ class TimestampUnavailable(GatewayError):
     reason: ClassVar[str] = "TIMESTAMP_UNAVAILABLE"
     chinese = "时间戳服务暂不可用,签名未被受理,请稍后重试。"
 
+    def __init__(self, detail: str = "the signature cannot be time-stamped now; ask again") -> None:
+        super().__init__(detail)
+
+
+class TimestampOff(TimestampUnavailable):
+    """The time in the stamp of a signature is too far from our clock: one of the two clocks is wrong."""
+
+    reason: ClassVar[str] = "TIMESTAMP_OFF"
+    chinese = "时间戳所载时间与系统时间相差过大,签名未被受理,请联系系统管理员核对系统时钟。"
+
     def __init__(self) -> None:
-        super().__init__("the signature cannot be time-stamped now; ask again")
+        super().__init__("the time stamp of the signature is too far from our clock")
 
 
 class EvidenceMissing(GatewayError):

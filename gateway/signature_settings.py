@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from gateway.signatures.chain import Chains
 from gateway.signatures.platform import ALGORITHMS, Platform, PlatformKey
 from gateway.signatures.revocation import RevocationRule
 from gateway.signatures.statuses import StatusSources
+from gateway.signatures.timestamps import MOST_TOLERANCE, StampRules
 from gateway.signatures.witnessed import WitnessRules
 from ledger.anchors.authority import TimestampAuthority
 from ledger.anchors.token import load_roots
@@ -41,6 +43,8 @@ def open_signatures(settings: SignatureSettings, staff_keys: FindStaffKey = no_s
     platforms = [_platform(one, mistakes) for one in settings.platforms]
     stamps = settings.timestamps
     authority = None if stamps is None else _noting(mistakes, lambda: _authority(stamps))
+    if stamps is not None and stamps.tolerance > MOST_TOLERANCE:
+        mistakes.append(f"signatures.timestamps.tolerance: at most {MOST_TOLERANCE // timedelta(minutes=1)}m")
     if mistakes:
         raise ConfigurationError("signatures", mistakes)
     return Signatures(
@@ -53,7 +57,7 @@ def open_signatures(settings: SignatureSettings, staff_keys: FindStaffKey = no_s
             sources=status_sources(settings),
         ),
         timestamps=authority,
-        timestamps_required=stamps is None or stamps.required,
+        stamp_rules=None if stamps is None else StampRules(required=stamps.required, tolerance=stamps.tolerance),
     )
 
 

@@ -23,7 +23,7 @@ from gateway.signatures.evidence import (
     witness_statement,
 )
 from gateway.signatures.signatures import FindStaffKey, RevocationSettings, Signatures
-from gateway.signatures.timestamps import stamped
+from gateway.signatures.timestamps import StampRules, stamped
 from gateway.signatures.verification import Trust
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Signatory",
     "Signatures",
     "StaffKey",
+    "StampRules",
     "Trust",
     "WitnessedEvidence",
     "read_public_key",

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import structlog
 
-from gateway.errors import TimestampUnavailable
+from gateway.errors import TimestampOff, TimestampUnavailable
 from gateway.signatures.chain import Chain
 from gateway.signatures.evidence import (
     HANDWRITING,
@@ -27,7 +27,7 @@ from gateway.signatures.evidence import (
 )
 from gateway.signatures.revocation import Proof, RevocationRule, Revocations, require_known
 from gateway.signatures.statuses import StatusSources
-from gateway.signatures.timestamps import stamped
+from gateway.signatures.timestamps import StampRules, require_in_time, stamped
 from gateway.signatures.verification import Act, Trust, Verified, verify_act
 from ledger.anchors.authority import Stamp, TimestampAuthority
 from ledger.canonical import Json, format_time
@@ -66,13 +66,13 @@ class Signatures:
         staff_keys: FindStaffKey,
         revocation: RevocationSettings | None = None,
         timestamps: TimestampAuthority | None = None,
-        timestamps_required: bool = True,
+        stamp_rules: StampRules | None = None,
     ) -> None:
         self._trust = trust
         self._staff_keys = staff_keys
         self._revocation = revocation or RevocationSettings()
         self._timestamps = timestamps
-        self._timestamps_required = timestamps_required
+        self._stamp_rules = stamp_rules or StampRules()
         self._checks = Checks(threads=1, at_hand=1, most=_TOGETHER)
         self._outside = ThreadPoolExecutor(_READERS, thread_name_prefix="statuses")
         self._known: Revocations | None = None
@@ -87,13 +87,13 @@ class Signatures:
 
         Raises:
             SignatureRefused: the code says which rule is broken.
-            TimestampUnavailable: a time stamp is required and cannot be had.
+            TimestampUnavailable: a time stamp is required and cannot be had, or the one that was given is off.
         """
         key = await self._staff_keys(evidence.staff_key) if isinstance(evidence, WitnessedEvidence) else None
         act = Act(document=document, evidence=evidence, signatory=signatory, clerk=clerk, staff_key=key)
         verified = await self._checks.run(lambda: verify_act(act, self._trust, at=at))
         proofs = await self._not_revoked(verified.chain, at) if verified.chain else ()
-        stamp = await self._stamp(stamped(document, verified.signature))
+        stamp = await self._stamp(stamped(document, verified.signature), at)
         return Accepted(groups=_kept(document, verified, proofs, stamp, at))
 
     def close(self) -> None:
@@ -145,17 +145,23 @@ class Signatures:
             self._answers.update((hashlib.sha256(one).digest(), one) for one in new)
             self._known = self._known.with_answers(new)
 
-    async def _stamp(self, content: bytes) -> Stamp | None:
-        authority = self._timestamps
+    async def _stamp(self, content: bytes, at: datetime) -> Stamp | None:
+        authority, rules = self._timestamps, self._stamp_rules
         if authority is None:
             return None
         try:
-            return await self._outsider(lambda: authority.stamp(content))
+            stamp = await self._outsider(lambda: authority.stamp(content))
         except (AnchorError, AnchorUnavailable) as error:
             _log.warning("no time stamp of a signature", error=type(error).__name__)
-            if self._timestamps_required:
+            if rules.required:
                 raise TimestampUnavailable from error
             return None
+        try:
+            require_in_time(stamp.at, at, rules.tolerance)
+        except TimestampOff:
+            _log.error("our clock is not that of the time stamps", stamp_ahead=(stamp.at - at).total_seconds())
+            raise
+        return stamp
 
     async def _outsider(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._outside, work)

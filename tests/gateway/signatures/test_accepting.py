@@ -19,25 +19,30 @@ from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.errors import ConfigurationError, SignatureRefused, TimestampUnavailable
+from gateway.errors import ConfigurationError, SignatureRefused, TimestampOff, TimestampUnavailable
 from gateway.rules.kept import rows, table, text
-from gateway.signatures import RevocationSettings, Signatures, Trust, stamped
+from gateway.signatures import RevocationSettings, Signatures, StampRules, Trust, stamped
 from gateway.signatures.certificates import load_anchors, parse_certificate
 from gateway.signatures.chain import Chains
-from gateway.signatures.evidence import CertificateEvidence, PlatformEvidence, StaffKey
+from gateway.signatures.evidence import CertificateEvidence, Evidence, PlatformEvidence, StaffKey
 from gateway.signatures.platform import encode
 from gateway.signatures.remembered import Remembered
 from gateway.signatures.revocation import RevocationRule
 from gateway.signatures.statuses import StatusSources
+from gateway.signatures.timestamps import require_in_time
 from ledger.anchors.authority import TimestampAuthority
 from ledger.anchors.token import load_roots, verify_anchor
-from tests.gateway.signatures.authorities import NAME, NOW, OTHER_ALGORITHMS, Issuer, naming_within, p256, root
+from ledger.canonical import Json, format_time
+from ledger.errors import AnchorError
+from tests.gateway.signatures.authorities import NAME, NOW, NUMBER, OTHER_ALGORITHMS, Issuer, naming_within, p256, root
 from tests.gateway.signatures.test_certificates import CLERK, DOCUMENT, SIGNATORY, evidence
 from tests.gateway.signatures.test_platform import TRUST as PLATFORMS
 from tests.gateway.signatures.test_platform import claims, token
 from tests.gateway.signatures.test_witnessed import RECORD, staff_key, witnessed
-from tests.ledger.anchors.tsa import OPENSSL, found_authority, granting, serving
+from tests.ledger.anchors.tsa import OPENSSL, Authority, found_authority, granting, serving
 
 HOUR = timedelta(hours=1)
 PEM = serialization.Encoding.PEM
@@ -218,6 +223,22 @@ async def test_a_responder_that_fails_or_answers_something_else_leaves_the_statu
                 assert await outcome(signatures, by_person()) == "REVOCATION_UNKNOWN"
 
 
+def by_person_now(off: timedelta = timedelta(0)) -> tuple[CertificateEvidence, datetime]:
+    """Give evidence that holds when a clock that is so far off says now, and that time."""
+    key, now = p256(), datetime.now(UTC) + off
+    return evidence(key, ROOT.issue(key, starts=now - HOUR, ends=now + HOUR)), now
+
+
+@given(st.integers(-3600, 3600), st.integers(0, 3600))
+def test_the_tolerance_bounds_how_far_a_stamp_lies_from_our_clock_either_way(off: int, tolerance: int) -> None:
+    stamp_at, allowed = NOW + timedelta(seconds=off), timedelta(seconds=tolerance)
+    if abs(off) <= tolerance:
+        require_in_time(stamp_at, NOW, allowed)
+    else:
+        with pytest.raises(TimestampOff):
+            require_in_time(stamp_at, NOW, allowed)
+
+
 def test_what_is_stamped_is_what_cat_makes_of_the_two_files(tmp_path: Path) -> None:
     (tmp_path / "document.json").write_bytes(DOCUMENT)
     (tmp_path / "signature.bin").write_bytes(b"\x30\x00")
@@ -229,39 +250,74 @@ def test_what_is_stamped_is_what_cat_makes_of_the_two_files(tmp_path: Path) -> N
 class TestTimeStamps:
     """A real authority: `openssl ts` behind HTTP."""
 
-    async def test_document_and_signature_are_stamped_and_the_stamp_verified_and_kept(self, tmp_path: Path) -> None:
-        authority = found_authority(tmp_path / "tsa")
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+        return found_authority(tmp_path_factory.mktemp("stamps") / "tsa")
+
+    @staticmethod
+    async def stamped_at(signatures: Signatures, made: Evidence, at: datetime) -> dict[str, Json] | None:
+        """Give what was kept of the time stamp, when our clock says `at`."""
+        accepted = await signatures.accept(DOCUMENT, made, signatory=SIGNATORY, clerk=CLERK, at=at)
+        stamp = table(accepted.groups["signature"])["timestamp"]
+        return None if stamp is None else dict(table(stamp))
+
+    async def test_document_and_signature_are_stamped_and_the_stamp_verified_and_kept(
+        self, authority: Authority
+    ) -> None:
         roots = load_roots(authority.root)
-        made = by_person()
+        made, now = by_person_now()
         with serving(granting(authority)) as url:
             async with accepting(timestamps=TimestampAuthority(url, roots)) as signatures:
-                accepted = await signatures.accept(DOCUMENT, made, signatory=SIGNATORY, clerk=CLERK, at=NOW)
-        stamp = table(table(accepted.groups["signature"])["timestamp"])
-        at = verify_anchor(base64.b64decode(text(stamp["token"])), DOCUMENT + made.signature, roots)
-        assert abs(at - datetime.now(UTC)) < HOUR
+                stamp = await self.stamped_at(signatures, made, now)
+        assert stamp is not None
+        response = base64.b64decode(text(stamp["token"]))
+        at = verify_anchor(response, DOCUMENT + made.signature, roots)
+        assert stamp["at"] == format_time(at)
+        assert abs(at - now) < timedelta(minutes=5)
+        for other in (made.signature, DOCUMENT, made.signature + DOCUMENT, DOCUMENT + b" " + made.signature):
+            with pytest.raises(AnchorError):
+                verify_anchor(response, other, roots)
 
-    async def test_of_a_platform_the_document_and_the_assertion_are_stamped(self, tmp_path: Path) -> None:
-        authority = found_authority(tmp_path / "tsa")
+    async def test_of_a_platform_the_document_and_the_assertion_are_stamped(self, authority: Authority) -> None:
         roots, now = load_roots(authority.root), datetime.now(UTC)
         life = {"iat": int(now.timestamp()) - 30, "exp": int(now.timestamp()) + 300}
         made = PlatformEvidence(jws=token(claims(**life, nonce=encode(hashlib.sha256(DOCUMENT).digest()))))
         with serving(granting(authority)) as url:
             async with accepting(trust=PLATFORMS, timestamps=TimestampAuthority(url, roots)) as signatures:
-                accepted = await signatures.accept(DOCUMENT, made, signatory=SIGNATORY, clerk=CLERK, at=now)
-        stamp = table(table(accepted.groups["signature"])["timestamp"])
+                stamp = await self.stamped_at(signatures, made, now)
+        assert stamp is not None
         verify_anchor(base64.b64decode(text(stamp["token"])), DOCUMENT + made.jws.encode(), roots)
 
-    async def test_a_required_stamp_that_cannot_be_had_refuses_for_now(self, tmp_path: Path) -> None:
-        authority, other = found_authority(tmp_path / "tsa"), found_authority(tmp_path / "other")
+    async def test_a_required_stamp_that_cannot_be_had_refuses_for_now(
+        self, authority: Authority, tmp_path: Path
+    ) -> None:
+        other = found_authority(tmp_path / "other")
+        made, now = by_person_now()
         with serving(granting(other)) as url:
             for address in (url, "http://127.0.0.1:1/tsa"):
                 stamps = TimestampAuthority(address, load_roots(authority.root), timeout=2)
                 async with accepting(timestamps=stamps) as signatures:
                     with pytest.raises(TimestampUnavailable):
-                        await signatures.accept(DOCUMENT, by_person(), signatory=SIGNATORY, clerk=CLERK, at=NOW)
-                async with accepting(timestamps=stamps, timestamps_required=False) as signatures:
-                    accepted = await signatures.accept(DOCUMENT, by_person(), signatory=SIGNATORY, clerk=CLERK, at=NOW)
-                assert table(accepted.groups["signature"])["timestamp"] is None
+                        await self.stamped_at(signatures, made, now)
+                async with accepting(timestamps=stamps, stamp_rules=StampRules(required=False)) as signatures:
+                    assert await self.stamped_at(signatures, made, now) is None
+
+    @pytest.mark.parametrize("required", [True, False])
+    @pytest.mark.parametrize("off", [timedelta(days=-200), -HOUR, HOUR, timedelta(days=200)])
+    async def test_a_stamp_of_another_time_than_our_clocks_refuses_required_or_not(
+        self, authority: Authority, off: timedelta, required: bool
+    ) -> None:
+        made, now = by_person_now(off)
+        with serving(granting(authority)) as url:
+            stamps = TimestampAuthority(url, load_roots(authority.root))
+            async with accepting(timestamps=stamps, stamp_rules=StampRules(required=required)) as signatures:
+                with pytest.raises(TimestampOff) as caught:
+                    await self.stamped_at(signatures, made, now)
+            assert (caught.value.reason, NUMBER in str(caught.value)) == ("TIMESTAMP_OFF", False)
+            wider = StampRules(required=required, tolerance=abs(off) + HOUR)
+            async with accepting(timestamps=stamps, stamp_rules=wider) as signatures:
+                assert await self.stamped_at(signatures, made, now) is not None
 
     async def test_a_refused_signature_is_not_stamped(self, tmp_path: Path) -> None:
         def never(_query: bytes) -> tuple[int, str, bytes]:

@@ -79,12 +79,30 @@ def test_every_wrong_key_of_the_section_is_named(house: House) -> None:
 def test_every_file_that_cannot_be_used_is_named(house: House) -> None:
     (house.home / "platform.pem").write_bytes(b"junk")
     (house.home / "junk.pem").write_bytes(b"junk")
-    stamps = '[signatures.timestamps]\ntsa_url = "http://127.0.0.1:1"\ntsa_root_file = "none.pem"\ntsa_policy = "x"\n'
+    stamps = f'{STAMPS}tsa_policy = "x"\n'
     rewrite(house, ('["signers/ca.crt"]', '["junk.pem", "none.pem"]'), more=PLATFORM + stamps)
     told = mistakes(house)
     assert len(told) == 4
     for name in ("junk.pem", "none.pem", "platform.pem", "policy"):
         assert any(name in one for one in told), name
+
+
+STAMPS = '[signatures.timestamps]\ntsa_url = "http://127.0.0.1:1"\ntsa_root_file = "none.pem"\n'
+
+
+@pytest.mark.parametrize("tolerance", ['"0s"', '"soon"', "5"])
+def test_what_is_no_tolerance_of_time_stamps_is_named(house: House, tolerance: str) -> None:
+    rewrite(house, more=f"{STAMPS}tolerance = {tolerance}\n")
+    (told,) = mistakes(house)
+    assert "signatures.timestamps.tolerance" in told
+
+
+def test_a_tolerance_of_time_stamps_that_tolerates_anything_is_named_beside_other_mistakes(house: House) -> None:
+    rewrite(house, ('["signers/ca.crt"]', '["junk.pem"]'), more=f'{STAMPS}tolerance = "61m"\n')
+    told = mistakes(house)
+    assert len(told) == 3
+    for part in ("junk.pem", "none.pem", "signatures.timestamps.tolerance: at most 60m"):
+        assert any(part in one for one in told), part
 
 
 def test_a_platforms_key_is_of_the_algorithm_it_is_configured_with(house: House) -> None:
