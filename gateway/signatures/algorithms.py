@@ -27,6 +27,13 @@ ECDSA_HASHES: Mapping[str, hashes.HashAlgorithm] = {
     "ECDSA_P384_SHA384": hashes.SHA384(),
 }
 
+_FIELD = 2**255 - 19
+_ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_SMALL_ORDER = frozenset({1, _FIELD - 1, 0, _ORDER_8, _FIELD - _ORDER_8})
+"""The y of the eight points of Ed25519 of order 1, 2, 4 or 8 (Chalkias, Garillot, Nikolaenko: Taming the many EdDSAs,
+2020). Under such a key signatures that nobody made verify; under that of order 1 one verifies over every message.
+"""
+
 VerifyingKey = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey | Sm2PublicKey
 """A public key that can verify signatures of documents."""
 
@@ -97,10 +104,18 @@ def read_public_key(public_key_info: bytes) -> VerifyingKey:
 
 
 def require_accepted(key: object) -> VerifyingKey:
-    """Refuse a key of a kind that signs no documents here; raises `SignatureRefused`."""
+    """Refuse a key of a kind that signs no documents here, or that anybody can sign with; raises `SignatureRefused`."""
     if not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
         raise SignatureRefused("ALGORITHM_UNKNOWN", "keys of this kind are not accepted", "不支持该密钥类型。")
+    if isinstance(key, ed25519.Ed25519PublicKey) and _is_of_small_order(key):
+        raise SignatureRefused("KEY_TOO_WEAK", "the Ed25519 key is a point of small order", "签名密钥强度不足。")
     return key
+
+
+def _is_of_small_order(key: ed25519.Ed25519PublicKey) -> bool:
+    # The sign of x is not part of y, and a y that is not reduced is read as its remainder.
+    y = int.from_bytes(key.public_bytes_raw(), "little") & ((1 << 255) - 1)
+    return y % _FIELD in _SMALL_ORDER
 
 
 def _read_sm2(public_key_info: bytes) -> Sm2PublicKey:

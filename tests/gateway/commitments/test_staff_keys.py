@@ -212,6 +212,15 @@ async def test_what_is_no_public_key_is_named(tmp_path: Path) -> None:
         await refused(propose(here, public_key=b"not a key"), InvalidRequest)
 
 
+async def test_a_key_that_anybody_can_sign_with_is_not_proposed(tmp_path: Path) -> None:
+    neutral_point = ed25519.Ed25519PublicKey.from_public_bytes(b"\x01" + bytes(31))
+    information = neutral_point.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )  # fmt: skip
+    async with office(tmp_path) as here:
+        await refused(propose(here, public_key=information), InvalidRequest)
+
+
 async def test_a_key_is_proposed_once_whoever_claims_it(tmp_path: Path) -> None:
     async with office(tmp_path) as here:
         key = ec.generate_private_key(ec.SECP256R1())
