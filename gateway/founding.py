@@ -281,7 +281,7 @@ handwriting_max_bytes = 262144                 # of the image of a signature by 
 # tsa_root_file = "keys/tsa-roots.pem"
 # tsa_policy = "1.2.3.4"                       # the policy its stamps must name; any if absent
 # timeout = "5s"
-# tolerance = "5m"                             # how far its clock may lie from ours, at most 1h; beyond it is refused
+# tolerance = "5m"                             # a stamp further from our clock refuses the signature; at most "1h"
 # required = true                              # false: where no stamp can be had, a signature is taken without
 
 [findings]
