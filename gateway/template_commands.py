@@ -92,7 +92,8 @@ def show(name: str, files: tuple[Path, ...], config: Path | None, as_json: bool)
         return
     click.echo(f"{template.title}\n{template.name} {template.digest}")
     for part, heading in worded_names().items():
-        click.echo(f"{part} {heading}: {template.texts[part]}")
+        if part in template.texts:  # an older version need not have what later ones must
+            click.echo(f"{part} {heading}: {template.texts[part]}")
 
 
 def _told(template: Template) -> dict[str, object]:

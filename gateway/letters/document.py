@@ -18,6 +18,7 @@ from gateway.letters.parts import FACT, LIABILITY
 from gateway.letters.template import Template
 from gateway.rules.admission import Question, argument_words, subject_body
 from gateway.rules.kept import rows, table, text
+from gateway.rules.withdrawal import withdrawal_words
 from ledger.canonical import Json
 
 DOCUMENT = "document"
@@ -84,6 +85,7 @@ def compose(
         "purpose": question.context.purpose,
         "basis": "；".join(basis.text for basis in item.legal_basis),
         "guide": item.guide,
+        "withdrawal": withdrawal_words(item.commitment.withdrawal, matter.closing_date),
         "self": "本单位" if question.subject.id_type == "uscc" else "本人",
         "authority": authority["name"],
         "contact": occasion.contact,

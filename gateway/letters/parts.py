@@ -37,6 +37,7 @@ NOTICE: tuple[Part, ...] = (
     _part("content", "证明的内容和条件"),
     _part("manner", "承诺的方式"),
     _part("effect", "承诺的效力"),
+    _part("withdrawal", "承诺的撤回"),
     _part("liability.civil", _LIABILITY, "民事责任"),
     _part("liability.administrative", _LIABILITY, "行政责任"),
     _part("liability.criminal", _LIABILITY, "刑事责任"),
@@ -91,11 +92,15 @@ PLACEHOLDERS: Mapping[str, str] = {
     "purpose": "the purpose of the verification",
     "basis": "the legal basis of the item, from the catalogue",
     "guide": "how the item is checked, from the catalogue",
+    "withdrawal": "until when the commitment can be withdrawn and what follows, as the item's rules say",
     "self": "how the applicant calls himself: 本人, or 本单位 for an organisation",
     "authority": "the name of the unit that handles the case",
     "contact": "how to reach that unit, from `[commitments.contacts]`",
 }
 """What a wording may refer to as `{name}`, beside `{fact.NAME}`: a required parameter of the item, in Chinese."""
+
+NEEDED: Mapping[str, str] = {"notice.withdrawal": "withdrawal"}
+"""Parts that must have a placeholder: a rule of the catalogue, which a wording of its own would tell wrongly."""
 
 LIABILITY = "liability."
 """How the parts begin that are reported to the credit platform too: no fact may be in them."""

@@ -26,16 +26,21 @@ class Worded:
 
     @classmethod
     def of(cls, wording: Mapping[str, Wording], scope: Publication) -> Worded:
-        """Choose the wordings for a scope."""
-        notice = tuple((part, wording[f"notice.{worded_name(part, scope)}"]) for part in NOTICE)
-        statement = tuple((part, wording[f"statement.{part.name}"]) for part in STATEMENT)
+        """Choose the wordings for a scope; a part that is not worded is left out."""
+        notice = tuple(
+            (part, wording[name]) for part in NOTICE if (name := f"notice.{worded_name(part, scope)}") in wording
+        )
+        statement = tuple((part, wording[name]) for part in STATEMENT if (name := f"statement.{part.name}") in wording)
         used = frozenset[str]().union(*(one.placeholders for _, one in (*notice, *statement)))
         return cls(notice=notice, statement=statement, placeholders=used)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """One version of a template; `texts` and `wording` have every name of `parts.worded_names`.
+    """One version of a template.
+
+    `texts` and `wording` have every name of `parts.worded_names`; of a version that a newer one replaced, those that a
+    notice had to have when it was in force.
 
     `items` and `matters` say for what it is chosen by itself; empty for one that is only chosen by its name. A shipped
     one may be for items that a house does not have. `digest` is the SHA-256 (hex) of the canonical JSON (RFC 8785) of

@@ -10,7 +10,7 @@ from pathlib import Path
 from gateway.catalogue.fields import Fields
 from gateway.catalogue.mistakes import Mistake, Mistakes
 from gateway.catalogue.nodes import Entries, Node, Scalar, overlay, read_nodes
-from gateway.letters.parts import FACT, LIABILITY, PLACEHOLDERS, worded_names
+from gateway.letters.parts import FACT, LIABILITY, NEEDED, PLACEHOLDERS, worded_names
 from gateway.letters.template import Template
 from gateway.letters.wording import Wording, WordingMalformed, parse_wording
 
@@ -65,8 +65,6 @@ class TemplateReader:
         texts = self._texts(Fields(merged, fields.what, self.mistakes))
         title = texts.pop("title", "")
         wording = {where: self._wording(fields, where, text) for where, text in texts.items()}
-        if not worded_names().keys() <= wording.keys():
-            return None
         return Template(
             id=code,
             version=version,
@@ -104,9 +102,6 @@ class TemplateReader:
         known = worded_names()
         for name in texts.keys() - known.keys() - {"title"}:
             fields.mistake(f"has a part {name!r}, which no notice and no statement has")
-        for name, heading in known.items():
-            if name not in texts:
-                fields.mistake(f"lacks {name} ({heading})")
         return texts
 
     def _flat(self, fields: Fields, name: str, node: Node) -> Iterator[tuple[str, str]]:
@@ -127,6 +122,9 @@ class TemplateReader:
         except WordingMalformed as error:
             fields.mistake(f"{where}: {error}")
             return Wording(())
+        needed = NEEDED.get(where)
+        if needed is not None and needed not in wording.placeholders:
+            fields.mistake(f"{where} must have {{{needed}}}, {PLACEHOLDERS[needed]}")
         for name in sorted(wording.placeholders):
             if name.startswith(FACT) and where.startswith(f"notice.{LIABILITY}"):
                 fields.mistake(f"{where} has {{{name}}}: it is reported to the credit platform, which learns no facts")

@@ -8,7 +8,7 @@ from pathlib import Path
 from gateway.catalogue.mistakes import Mistake, Mistakes, Place
 from gateway.catalogue.model import Catalogue, Item, Matter
 from gateway.catalogue.words import CommitmentAllowance
-from gateway.letters.parts import FACT
+from gateway.letters.parts import FACT, worded_names
 from gateway.letters.template import GENERAL, Template
 from gateway.letters.template_file import TemplateReader, TemplatesRefused, template_files
 
@@ -62,6 +62,16 @@ class Templates:
             found = self._newest.get(named)
         return found or self._scoped.get((item.code, "")) or self._newest[GENERAL]
 
+    def lacks(self, mistakes: Mistakes) -> None:
+        """Note every part that a template lacks.
+
+        An older version is exempt: nobody gets it any more, and it said what a notice had to say in its time.
+        """
+        for template in self._newest.values():
+            for name, heading in worded_names().items():
+                if name not in template.texts:
+                    mistakes.add(template.place, f"template {template.name!r}: lacks {name} ({heading})")
+
     def clashes(self, mistakes: Mistakes) -> None:
         """Note every two templates of one house that are for the same item and matter."""
         taken: dict[tuple[bool, str, str], Template] = {}
@@ -103,9 +113,8 @@ def load_templates(paths: Sequence[Path] = ()) -> Templates:
     reader = TemplateReader()
     read = [one for path in template_files() for one in reader.read(path, shipped=True)]
     read += [one for path in paths for one in reader.read(path, shipped=False)]
-    if reader.mistakes.found:
-        raise TemplatesRefused(sorted(reader.mistakes.found))
     templates = Templates(read)
+    templates.lacks(reader.mistakes)
     templates.clashes(reader.mistakes)
     if reader.mistakes.found:
         raise TemplatesRefused(sorted(reader.mistakes.found))

@@ -1,4 +1,4 @@
-"""Until when a commitment may be withdrawn. Pure.
+"""Until when a commitment may be withdrawn, and how the applicant is told. Pure.
 
 Sources: before the case is concluded (深圳经济特区社会信用条例 §62; 国办发〔2020〕42号); in examinations before the fee
 is paid, or before registration closes. A withdrawal is no misconduct.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import enum
 from datetime import date
 
-from gateway.catalogue.words import WithdrawalUntil
+from gateway.catalogue.model import Withdrawal
+from gateway.catalogue.words import WithdrawalEffect, WithdrawalUntil
 
 
 class Milestone(enum.Enum):
@@ -23,6 +24,10 @@ _CLOSED_BY = {
     WithdrawalUntil.DECISION: None,
     WithdrawalUntil.FEE_PAYMENT: Milestone.FEE_PAID,
     WithdrawalUntil.CLOSING_DATE: Milestone.REGISTRATION_CLOSED,
+}
+_EFFECTS = {
+    WithdrawalEffect.NONE: "撤回后按一般程序办理",
+    WithdrawalEffect.BARRED_THIS_YEAR: "撤回后按一般程序办理，撤回当年（至12月31日止）再办理本事项的，不适用告知承诺",
 }
 
 
@@ -41,3 +46,24 @@ def is_window_closed(until: WithdrawalUntil, *, passed: bool, closing_date: date
     if passed:
         return True
     return until is WithdrawalUntil.CLOSING_DATE and closing_date is not None and today > closing_date
+
+
+def withdrawal_words(rules: Withdrawal, closing_date: date | None) -> str:
+    """Tell an applicant until when a commitment can be withdrawn, and what follows; whole sentences in Chinese.
+
+    `closing_date` is the matter's last day of registration, on which it can still be withdrawn.
+    """
+    return f"{_window(rules.until, closing_date)}{_EFFECTS[rules.after_effect]}；撤回本身不作为失信行为。"
+
+
+def _window(until: WithdrawalUntil, closing_date: date | None) -> str:
+    match until:
+        case WithdrawalUntil.DECISION:
+            return "办结前有合理理由的，可以申请撤回承诺；办结后不能撤回。"
+        case WithdrawalUntil.FEE_PAYMENT:
+            return "办结前且尚未缴费，有合理理由的，可以申请撤回承诺；缴费后或者办结后不能撤回。"
+        case WithdrawalUntil.CLOSING_DATE:
+            last = ""
+            if closing_date is not None:
+                last = f"（截止日为{closing_date.year}年{closing_date.month}月{closing_date.day}日，当日可以撤回）"
+            return f"办结前且报名尚未截止{last}，有合理理由的，可以申请撤回承诺；报名截止后或者办结后不能撤回。"

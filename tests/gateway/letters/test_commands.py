@@ -21,7 +21,7 @@ from tests.gateway.letters.making import shipped, write
 SOURCES = (
     '[sources.civil]\nkind = "dropbox"\ndepartment = "示例"\nfolder = "/nowhere"\n[sources.civil.facts.x]\nkey = "a"\n'
 )
-GOOD = "templates:\n  - {id: own, version: 1, extends: general@1, title: 样式, items: [alive]}\n"
+GOOD = "templates:\n  - {id: own, version: 1, extends: general@2, title: 样式, items: [alive]}\n"
 BAD = GOOD.replace("[alive]", "[unicorn]") + "  - {id: two, version: 1, title: 样式}\n"
 
 
@@ -52,16 +52,25 @@ def test_the_shipped_templates_are_listed_with_their_digests() -> None:
 def test_a_template_is_shown_with_every_part_and_its_heading() -> None:
     told = run("show", "kinship")
 
-    assert told.output.startswith("亲属关系证明事项告知承诺书\nkinship@1 ")
+    assert told.output.startswith("亲属关系证明事项告知承诺书\nkinship@2 ")
     assert "statement.true_intent 意思表示真实: 上述承诺是{self}真实的意思表示。" in told.output
+    assert "notice.withdrawal 承诺的撤回: {withdrawal}" in told.output
     assert json.loads(run("show", "kinship@1", "--json").output)["texts"]["notice.item"] == "{item}"
+
+
+def test_an_older_version_is_shown_with_the_parts_that_it_had() -> None:
+    told = run("show", "kinship@1")
+
+    assert told.exit_code == 0
+    assert "notice.effect 承诺的效力: " in told.output
+    assert "notice.withdrawal" not in told.output
 
 
 def test_showing_what_there_is_not_names_what_there_is() -> None:
     told = run("show", "kinship@9")
 
     assert told.exit_code == 1
-    assert "no template 'kinship@9'; there are alive@1, business-premises@1" in told.output
+    assert "no template 'kinship@9'; there are alive@1, alive@2, business-premises@1" in told.output
 
 
 def test_check_tells_that_all_is_well(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,14 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.catalogue.words import Publication
+from gateway.catalogue.model import Withdrawal
+from gateway.catalogue.words import Publication, WithdrawalEffect, WithdrawalUntil
 from gateway.errors import TemplateUnfilled
 from gateway.letters.document import Consent, Proxy, liability_of
 from gateway.letters.parts import NOTICE, STATEMENT
 from gateway.letters.templates import load_templates
 from gateway.rules.kept import rows, table, text
+from gateway.rules.withdrawal import withdrawal_words
 from ledger.canonical import Json, canonical
 from tests.gateway.letters.making import (
     APPLICANT,
@@ -52,9 +55,9 @@ def test_a_document_has_every_part_of_notice_and_statement_worded(item: str) -> 
 
 def test_a_document_names_its_template_its_parties_and_its_case() -> None:
     made = document(contact="社会救助科 0451-00000000")
-    template = shipped().get("kinship@1")
+    template = shipped().get("kinship")
 
-    assert made["template"] == {"id": "kinship", "version": 1, "digest": template.digest}
+    assert made["template"] == {"id": "kinship", "version": 2, "digest": template.digest}
     assert made["title"] == template.title
     assert made["applicant"] == {"id_type": "resident-id", "id_number": "230199198001010072", "name": "示例甲"}
     assert made["authority"] == {"unit": CIVIL, "name": "示例民政局", "contact": "社会救助科 0451-00000000"}
@@ -90,9 +93,27 @@ def test_publication_is_worded_for_its_scope_and_consent_is_kept(scope: Publicat
     made = document(consent=consent, at=replace(lists, items={**lists.items, "kinship": changed}))
 
     assert made["publication"] == {"scope": scope.value, "consent": consent.value}
-    texts = shipped().get("kinship@1").texts
+    texts = shipped().get("kinship").texts
     assert noticed(made)["publication.scope"] == texts[f"notice.publication.{scope.value}.scope"]
     assert noticed(made)["publication.term"] == texts[f"notice.publication.{scope.value}.term"]
+
+
+@pytest.mark.parametrize("until", list(WithdrawalUntil))
+@pytest.mark.parametrize("effect", list(WithdrawalEffect))
+@pytest.mark.parametrize("item", ["kinship", "alive", "business-premises"])
+def test_the_notice_tells_of_withdrawal_what_the_rules_of_the_item_say(
+    until: WithdrawalUntil, effect: WithdrawalEffect, item: str
+) -> None:
+    lists, matter = catalogue(), _MATTERS.get(item, "230000-CIV-002")
+    rules = Withdrawal(until=until, after_effect=effect)
+    whole = lists.item(item)
+    changed = replace(whole, commitment=replace(whole.commitment, withdrawal=rules))
+    closing = replace(lists.matter(matter), closing_date=date(2026, 5, 1))
+    at = replace(lists, items={**lists.items, item: changed}, matters={**lists.matters, matter: closing})
+    made = noticed(document(question(item, matter), at=at))
+
+    assert made.pop("withdrawal") == withdrawal_words(rules, date(2026, 5, 1))
+    assert not any("撤回承诺" in words for words in made.values()), "said once, as the rules are"
 
 
 def test_what_is_signed_is_canonical_json_by_another_implementation_too() -> None:
@@ -105,7 +126,7 @@ def test_what_is_signed_is_canonical_json_by_another_implementation_too() -> Non
 def test_a_document_is_not_made_while_its_wording_needs_what_is_not_there(tmp_path: Path) -> None:
     own = write(
         tmp_path,
-        "templates:\n  - {id: own, version: 1, extends: general@1, title: 样式, items: [marital-status], "
+        "templates:\n  - {id: own, version: 1, extends: general@2, title: 样式, items: [marital-status], "
         "notice: {use: '联系{contact}', content: '{fact.spouse}'}, statement: {true_intent: '{fact.spouse}{contact}'}}",
     )
 
@@ -119,7 +140,7 @@ def test_a_document_is_not_made_while_its_wording_needs_what_is_not_there(tmp_pa
 def test_a_refusal_of_a_wording_holds_no_value(tmp_path: Path) -> None:
     own = write(
         tmp_path,
-        "templates:\n  - {id: own, version: 1, extends: general@1, title: 样式, items: [kinship], "
+        "templates:\n  - {id: own, version: 1, extends: general@2, title: 样式, items: [kinship], "
         "notice: {use: '{contact}{fact.relative}'}}",
     )
 

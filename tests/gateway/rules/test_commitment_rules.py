@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from connectors.connector import Subject
 from connectors.outcome import Cause, Evidence, Kind, Outcome, unavailable
-from gateway.catalogue.model import FactType, SourcePolicy
+from gateway.catalogue.model import FactType, SourcePolicy, Withdrawal
 from gateway.catalogue.words import (
     Absence,
     Sensitivity,
@@ -31,7 +31,7 @@ from gateway.rules.eligibility import (
 )
 from gateway.rules.listing import Listing, listing_plan, weigh_listing
 from gateway.rules.standing_query import Askings, Rhythm, is_due
-from gateway.rules.withdrawal import Milestone, closing_milestone, is_window_closed
+from gateway.rules.withdrawal import Milestone, closing_milestone, is_window_closed, withdrawal_words
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SUBJECT = Subject(id_type="resident-id", id_number="230199198001010072", name="示例甲")
@@ -193,6 +193,37 @@ def test_each_milestone_ends_one_window() -> None:
     ended = [closing_milestone(until) for until in WithdrawalUntil]
 
     assert sorted(one.value for one in ended if one) == sorted(one.value for one in Milestone)
+
+
+def told(until: WithdrawalUntil, effect: WithdrawalEffect, closing: date | None = None) -> str:
+    return withdrawal_words(Withdrawal(until=until, after_effect=effect), closing)
+
+
+_ORDINARY = "撤回后按一般程序办理；撤回本身不作为失信行为。"
+_BARRED = "撤回后按一般程序办理，撤回当年（至12月31日止）再办理本事项的，不适用告知承诺；撤回本身不作为失信行为。"
+
+
+def test_each_rule_of_withdrawal_is_told_in_its_own_words() -> None:
+    decision = "办结前有合理理由的，可以申请撤回承诺；办结后不能撤回。"
+    fee = "办结前且尚未缴费，有合理理由的，可以申请撤回承诺；缴费后或者办结后不能撤回。"
+    closing = "办结前且报名尚未截止，有合理理由的，可以申请撤回承诺；报名截止后或者办结后不能撤回。"
+    dated = closing.replace("，有", "（截止日为2026年5月1日，当日可以撤回），有", 1)
+    for effect, after in ((WithdrawalEffect.NONE, _ORDINARY), (WithdrawalEffect.BARRED_THIS_YEAR, _BARRED)):
+        assert told(WithdrawalUntil.DECISION, effect) == decision + after
+        assert told(WithdrawalUntil.FEE_PAYMENT, effect) == fee + after
+        assert told(WithdrawalUntil.CLOSING_DATE, effect) == closing + after
+        assert told(WithdrawalUntil.CLOSING_DATE, effect, date(2026, 5, 1)) == dated + after
+
+
+@given(st.sampled_from(WithdrawalUntil), st.sampled_from(WithdrawalEffect), st.one_of(st.none(), days))
+def test_a_date_is_told_only_where_it_ends_the_window_and_a_bar_only_where_there_is_one(
+    until: WithdrawalUntil, effect: WithdrawalEffect, closing: date | None
+) -> None:
+    words = told(until, effect, closing)
+
+    assert ("截止日为" in words) == (until is WithdrawalUntil.CLOSING_DATE and closing is not None)
+    assert ("撤回当年" in words) == (effect is WithdrawalEffect.BARRED_THIS_YEAR)
+    assert words.endswith("撤回本身不作为失信行为。")
 
 
 waits = st.timedeltas(timedelta(seconds=1), timedelta(days=60))
