@@ -78,7 +78,7 @@ from gateway.rpc.log import LedgerServicer
 from gateway.rpc.server import GrpcServer, Service, Tls
 from gateway.rpc.staff import StaffKeyServicer
 from gateway.rpc.verification import VerificationFlows, VerificationServicer
-from gateway.rules.clocks import WorkCalendar, provisional_table, year_table
+from gateway.rules.clocks import WorkCalendar, legal_day, provisional_table, year_table
 from gateway.signature_settings import open_signatures, status_sources
 from gateway.signatures import Signatures
 from gateway.v1 import (
@@ -446,7 +446,7 @@ def build_flows(
     book, once, look_up = Book(catalogue), Once(ledger), LookUp(ledger)
     templates = open_templates(settings)
     ask = Ask(sources, now=now)
-    calendar = work_calendar(settings.calendar, today=now().date())
+    calendar = work_calendar(settings.calendar, today=legal_day(now()))
     stand = Stand(ledger=ledger, book=book, index=index, now=now)
     stopping = asyncio.Event()
     guesses = GuessBudget(

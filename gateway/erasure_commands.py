@@ -355,11 +355,12 @@ def _records(
 
 def _subject(settings: LedgerSettings, subject_file: Path) -> bytes:
     from gateway.bootstrap import open_index
+    from gateway.rules.clocks import legal_day
     from gateway.rules.identifiers import IdentifierRefused, parse_identifier
 
     try:
         about = jsonlib.loads(subject_file.read_text("utf-8"))
-        subject = parse_identifier(about["id_type"], about["id_number"], today=datetime.now(UTC).date())
+        subject = parse_identifier(about["id_type"], about["id_number"], today=legal_day(datetime.now(UTC)))
     except IdentifierRefused as refusal:
         raise click.ClickException(f"the subject file: {refusal}") from None
     except (OSError, ValueError, TypeError, KeyError):

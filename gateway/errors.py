@@ -49,7 +49,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import ClassVar
 
 
@@ -467,9 +467,9 @@ class PeriodRunning(StepRefused):
 
     reason: ClassVar[str] = "PERIOD_RUNNING"
 
-    def __init__(self, period: str, until: datetime) -> None:
-        super().__init__(f"the {period} period runs until {until.isoformat()}")
-        self.chinese = f"期限尚未届满,至 {until.date().isoformat()} 止。"
+    def __init__(self, period: str, until: date) -> None:
+        super().__init__(f"the {period} period runs until the end of {until.isoformat()}")
+        self.chinese = f"期限尚未届满,至 {until.isoformat()} 止。"
 
 
 class ExportFormatMissing(StepRefused):

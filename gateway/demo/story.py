@@ -21,6 +21,7 @@ from gateway.demo.people import Person, cast
 from gateway.demo.province import DemoFailed, Province, start_police
 from gateway.founding import SYSTEMS, TRUST_DOMAIN
 from gateway.pki import Authority, der
+from gateway.rules.clocks import legal_day
 from gateway.v1 import (
     audit_pb2,
     audit_pb2_grpc,
@@ -195,7 +196,7 @@ def _conclude(teller: Teller, finding: str) -> None:
     audits.ProposeFalse(proposal, timeout=_TIMEOUT)
     notice = audit_pb2.NotifyFindingRequest(request_id=new_id(), record=finding, operator=by)
     notice.manner = "直接送达"
-    due = audits.NotifyFinding(notice, timeout=_TIMEOUT).finding.due_at.ToDatetime().date()
+    due = legal_day(audits.NotifyFinding(notice, timeout=_TIMEOUT).finding.due_at.ToDatetime(UTC))
     defence = audit_pb2.HearDefenceRequest(request_id=new_id(), record=finding, operator=by)
     defence.statement = "当事人陈述:承认所填地址有误"
     audits.HearDefence(defence, timeout=_TIMEOUT)

@@ -17,7 +17,7 @@ from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.report import Report
 from gateway.flows.second_officer import require_second
 from gateway.rules.admission import Operator
-from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day
+from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day
 from ledger import Draft, RecordRow
 from ledger.canonical import Json
 
@@ -94,7 +94,7 @@ class Find:
     async def notify(self, request: Request, record: bytes, manner: str) -> Recorded:
         """Record that the person was notified; the defence period starts."""
         now = self._now()
-        due = end_of_day(add_working_days(now.date(), self._defence_working_days, self._calendar), now)
+        due = end_of_day(add_working_days(legal_day(now), self._defence_working_days, self._calendar))
         facts = {"due_at": due.isoformat()}
         return await self._act(request, record, "FindingNotified", {"manner": manner}, facts)
 
@@ -131,7 +131,7 @@ class Find:
             "reasons": decision.reasons,
         }
         if decision.broken:
-            ends = end_of_day((now + timedelta(days=self._remedy_days)).date(), now) if self._remedy_days else now
+            ends = _days_after(now, timedelta(days=self._remedy_days)) if self._remedy_days else now
             facts = {"grade": decision.grade, "due_at": ends.isoformat()}
             drafts = [self._draft(request, row, "FindingDecided", content, facts)]
         else:
@@ -153,7 +153,7 @@ class Find:
         if row.state == "DECIDED":
             self._require_passed("remedy", row)
         decided = await self._when(row, "FindingDecided")
-        effect_ends = decided + GRADES[row.grade or "SERIOUS"]
+        effect_ends = _days_after(decided, GRADES[row.grade or "SERIOUS"])
         drafts = [
             self._draft(request, row, "FindingFinalised", {}, {"due_at": effect_ends.isoformat()}),
             Draft(kind="CommitmentBroken", record=_commitment(row)),
@@ -204,7 +204,7 @@ class Find:
 
     def _require_passed(self, period: str, row: RecordRow) -> None:
         if row.due_at is not None and self._now() < row.due_at:
-            raise PeriodRunning(period, row.due_at)
+            raise PeriodRunning(period, legal_day(row.due_at))
 
     async def _require_second(self, row: RecordRow, operator: Operator) -> None:
         await require_second(self._look_up, row, "deciding", operator, besides=("DiscrepancyFound",))
@@ -213,6 +213,11 @@ class Find:
         life = await self._look_up.life(row)
         found = [line.at for line in life.history if line.kind == kind]
         return found[-1] if found else self._now()
+
+
+def _days_after(at: datetime, days: timedelta) -> datetime:
+    """Give the end of a period of days that begins the day after a moment."""
+    return end_of_day(legal_day(at) + days)
 
 
 def _commitment(row: RecordRow) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 
 from gateway.catalogue.book import Book
@@ -21,6 +21,7 @@ from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.letters import fulfilment
 from gateway.letters.document import DOCUMENT
+from gateway.rules.clocks import legal_day
 from gateway.rules.kept import table, text
 from ledger import AlreadyClaimed, Draft, Erased, Ledger, RecordRow, new_record
 from ledger.canonical import Json, canonical
@@ -200,22 +201,22 @@ class Report:
 
         return await self._ledger.read(read)
 
-    async def _content(self, finding: RecordRow, decided: datetime) -> tuple[dict[str, Json], datetime]:
+    async def _content(self, finding: RecordRow, decided: datetime) -> tuple[dict[str, Json], date]:
         commitment = await self._look_up.any("commitment", finding.parent or b"")
         document = table((await prepared_groups(self._look_up, commitment))[DOCUMENT])
         decision = table((await self._look_up.document_of(finding, "FindingDecided"))["act"])
         made = await self._look_up.life(commitment)
-        made_on = next(line.at for line in made.history if line.kind == "CommitmentRecorded")
+        made_on = legal_day(next(line.at for line in made.history if line.kind == "CommitmentRecorded"))
         item = self._book.catalogue.item(finding.item or "")
-        return self._layout(item, document, decision, made_on, decided), made_on
+        return self._layout(item, document, decision, made_on, legal_day(decided)), made_on
 
     def _layout(
         self,
         item: Item,
         document: Mapping[str, Json],
         decision: Mapping[str, Json],
-        made_on: datetime,
-        decided: datetime,
+        made_on: date,
+        decided_on: date,
     ) -> dict[str, Json]:
         applicant, authority = table(document["applicant"]), table(document["authority"])
         sensitive = item.sensitivity is Sensitivity.SENSITIVE
@@ -228,12 +229,12 @@ class Report:
             "reason": fulfilment.reason(document),
             "content": content,
             "liability": fulfilment.liability(document),
-            "commitment_date": made_on.date().isoformat(),
+            "commitment_date": made_on.isoformat(),
             "valid_until": "",
             "fulfilment": "全部未履行",
             "unperformed": item.title if sensitive else content,
             "consequence": f"依据{text(decision['document_number'])}处理",
-            "determined_on": decided.date().isoformat(),
+            "determined_on": decided_on.isoformat(),
             "determined_by": self._authority[0],
             "determined_by_code": self._authority[1],
             "accepted_by": authority["name"],

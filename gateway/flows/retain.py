@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from gateway.rules.clocks import legal_day
 from gateway.rules.retention import Bundle, Kept, RetentionRules, judge, years_before
 from ledger import AlreadyClaimed, Appended, Draft, ErasureRefused, RecordRow, Register, Submission, new_record
 from ledger.canonical import Json
@@ -38,7 +39,7 @@ class Tally:
     @property
     def oldest_day(self) -> str:
         """The day of the oldest end."""
-        return "" if self.oldest is None else self.oldest.date().isoformat()
+        return "" if self.oldest is None else legal_day(self.oldest).isoformat()
 
     @property
     def reasons(self) -> list[tuple[Kept, int]]:

@@ -10,6 +10,7 @@ from connectors.connector import Subject
 from gateway.catalogue.book import Book
 from gateway.catalogue.words import SilentCredit, WithdrawalEffect
 from gateway.flows.commitments.listings import NOTHING_ASKED, Lists
+from gateway.rules.clocks import legal_day
 from gateway.rules.eligibility import (
     BarCode,
     Barred,
@@ -70,6 +71,7 @@ class Stand:
         key = self._index.of(subject.id_type, subject.id_number)
         rows = await self._by_subject.one(key) or []
         now = self._now()
+        today = legal_day(now)
         catalogue = self._book.catalogue
         known = catalogue.matters.get(matter)
         asked = known.items.get(item) if known else None
@@ -77,11 +79,11 @@ class Stand:
         return eligibility(
             EligibilityInput(
                 matter=matter,
-                today=now.date(),
+                today=today,
                 earlier=[earlier for row in rows if (earlier := _earlier(row, now))],
                 excluded_by_matter=asked is None or asked.excluded_from_commitment,
                 withdrawal_effect=rules.withdrawal.after_effect if rules else WithdrawalEffect.NONE,
-                full_capacity=has_full_capacity(subject, now.date()),
+                full_capacity=has_full_capacity(subject, today),
                 credit=lists.credit,
                 credit_silent=known.credit_silent if known else SilentCredit.REFUSE_TEMPORARILY,
                 incapacity=lists.incapacity,
@@ -121,4 +123,4 @@ def _earlier(row: RecordRow, now: datetime) -> EarlierCommitment | None:
     if history is History.BROKEN and row.due_at is not None and row.due_at < now:
         # A final finding carries the end of its effect as its due date; past it, even we may no longer use it.
         history = History.BROKEN_EXPIRED
-    return EarlierCommitment(matter=row.matter or "", history=history, on=row.changed_at.date())
+    return EarlierCommitment(matter=row.matter or "", history=history, on=legal_day(row.changed_at))

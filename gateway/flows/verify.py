@@ -29,6 +29,7 @@ from gateway.flows.look_up import ANSWER, LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.patience import Patience
 from gateway.rules.admission import Question, RawQuestion, admit, question_body
+from gateway.rules.clocks import legal_day
 from gateway.rules.fallback import FallbackInput, NextStep, Situation, next_step, situation
 from gateway.rules.kept import table
 from gateway.rules.plan import Plan, plan
@@ -101,7 +102,7 @@ class Verify:
             ledger.LedgerUnavailable: what was found could not be recorded in time, so it is not told.
         """
         catalogue = self._book.catalogue
-        request_id, question = admit(raw, caller, catalogue, today=self._now().date())
+        request_id, question = admit(raw, caller, catalogue, today=legal_day(self._now()))
         operator = question.context.operator
         request = Request(caller=caller, operator=operator, request_id=request_id, body=question_body(question))
         left = deadline - asyncio.get_running_loop().time()
@@ -136,13 +137,13 @@ class Verify:
     def check(self, raw: RawQuestion, caller: Caller) -> None:
         """Check a question without asking it or recording anything."""
         catalogue = self._book.catalogue
-        _, question = admit(raw, caller, catalogue, today=self._now().date())
+        _, question = admit(raw, caller, catalogue, today=legal_day(self._now()))
         require_entitled(caller, catalogue.item(question.item), catalogue.matter(question.context.matter))
 
     def plan(self, question: Question, catalogue: Catalogue) -> Plan:
         """Say what must be checked to answer an admitted question."""
         item = catalogue.item(question.item)
-        today = self._now().date()
+        today = legal_day(self._now())
         return plan(item, question.parameters, question.subject, catalogue.fact_types, today=today)
 
     async def ask(

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from gateway.letters.document import Consent
 from gateway.letters.reference import Reference
+from gateway.rules.clocks import CHINA, legal_day
 from gateway.rules.kept import moment, rows, table, text
 from ledger.canonical import Json
 
-_ZONE = ZoneInfo("Asia/Shanghai")
 _ID_TYPES: Mapping[str, str] = {
     "resident-id": "居民身份证",
     "permit": "居住证或者永久居留证",
@@ -232,13 +231,13 @@ def moment_of(value: Json) -> datetime:
 
 
 def _time(at: datetime) -> str:
-    here = at.astimezone(_ZONE)
+    here = at.astimezone(CHINA)
     return f"{_date(here)}{here.hour:02}:{here.minute:02}"
 
 
 def _day(at: datetime) -> str:
-    return _date(at.astimezone(_ZONE))
+    return _date(legal_day(at))
 
 
-def _date(here: datetime) -> str:
+def _date(here: date) -> str:
     return f"{here.year}年{here.month}月{here.day}日"

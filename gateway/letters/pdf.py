@@ -15,17 +15,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from gateway.errors import LettersWaiting, LetterUnprintable
 from gateway.letters.layout import HEADINGS, Layout
+from gateway.rules.clocks import legal_day
 
 if TYPE_CHECKING:
     import typst
 
 _SOURCE = Path(__file__).parent / "data" / "letter.typ"
 _STANDARDS: list[typst.PDFStandard] = ["a-3a"]
-_ZONE = ZoneInfo("Asia/Shanghai")
 _MOST_WAITING = 64
 _RETRY = timedelta(seconds=1)
 _UNSHOWN = ("could not be displayed", "disallowed codepoint")
@@ -121,7 +120,7 @@ def _compiled(compiler: typst.Compiler, data: str, made_at: datetime) -> bytes:
 
 
 def _data(sheet: Sheet) -> Mapping[str, object]:
-    day = sheet.made_at.astimezone(_ZONE)
+    day = legal_day(sheet.made_at)
     return {
         "layout": _named(sheet.layout),
         "headings": HEADINGS,

@@ -18,6 +18,7 @@ from gateway.rpc import translate
 from gateway.rpc.commitment_lists import CommitmentLists
 from gateway.rpc.door import Context, Door
 from gateway.rules.admission import Mistakes, subject_body
+from gateway.rules.clocks import legal_day
 from gateway.rules.roles import Caller, Role
 from gateway.v1 import commitment_pb2 as pb
 from gateway.v1 import parties_pb2
@@ -288,7 +289,7 @@ class CommitmentServicer:
 
     def _asked(self, request: pb.PrepareCommitmentRequest, mistakes: Mistakes) -> Asked:
         verification = mistakes.record("verification", request.verification)
-        today = self._now().date()
+        today = legal_day(self._now())
         return Asked(
             verification=verification,
             consent=translate.consent(request.publication_consent),

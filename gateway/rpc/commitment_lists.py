@@ -12,6 +12,7 @@ from gateway.flows.selecting import Selection
 from gateway.rpc import translate
 from gateway.rpc.door import Context, Door
 from gateway.rules.admission import Mistakes
+from gateway.rules.clocks import legal_day
 from gateway.rules.roles import Caller, Role
 from gateway.v1 import commitment_pb2 as pb
 
@@ -91,7 +92,7 @@ class CommitmentLists:
         subject = None
         if chosen.HasField("subject"):
             raw = translate.raw_subject(chosen.subject)
-            subject = mistakes.subject(f"{where}.subject", raw, today=self._now().date())
+            subject = mistakes.subject(f"{where}.subject", raw, today=legal_day(self._now()))
         if chosen.all_units and chosen.unit:
             mistakes.add(f"{where}.unit", "goes without all_units", "不得同时指定单位和全部单位。")
         if chosen.all_units and chosen.case_id:

@@ -12,6 +12,7 @@ from gateway.rpc import translate
 from gateway.rpc.commitment import acting
 from gateway.rpc.door import Context, Door
 from gateway.rules.admission import Mistakes
+from gateway.rules.clocks import legal_day
 from gateway.rules.eligibility import Barred
 from gateway.rules.roles import Caller, Role
 from gateway.v1 import credit_pb2 as pb
@@ -103,7 +104,7 @@ class CreditServicer:
             mistakes = Mistakes()
             now = self._now()
             mistakes.operator("operator", request.operator.person, request.operator.unit, caller)
-            subject = mistakes.subject("subject", translate.raw_subject(request.subject), today=now.date())
+            subject = mistakes.subject("subject", translate.raw_subject(request.subject), today=legal_day(now))
             catalogue = self._book.catalogue
             if request.matter not in catalogue.matters:
                 mistakes.add("matter", "is not in the catalogue", "办理事项不在目录中。", reason="UNKNOWN_MATTER")

@@ -23,6 +23,7 @@ from gateway.rpc import translate
 from gateway.rpc.door import Context, Door
 from gateway.rpc.status import code_of, reason_of, status_of
 from gateway.rules.admission import Mistakes
+from gateway.rules.clocks import legal_day
 from gateway.rules.kept import table
 from gateway.rules.roles import Caller, Role
 from gateway.v1 import verification_pb2 as pb
@@ -163,7 +164,7 @@ class VerificationServicer:
         subject = None
         if request.HasField("subject"):
             raw = translate.raw_subject(request.subject)
-            subject = mistakes.subject("subject", raw, today=self._now().date())
+            subject = mistakes.subject("subject", raw, today=legal_day(self._now()))
         if request.all_units and request.unit:
             mistakes.add("unit", "goes without all_units", "不得同时指定单位和全部单位。")
         if request.all_units and request.case_id:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, timezone
 from functools import lru_cache
 
-_CHINA = timezone(timedelta(hours=8))
+CHINA = timezone(timedelta(hours=8))
+"""The one zone in which days of the law are counted: all of China keeps Beijing time (UTC+8) and no summer time. It is
+no setting: the law is the same wherever a machine stands and however its clock is set."""
 
 
 class CalendarUnknown(LookupError):
@@ -99,14 +101,14 @@ def add_working_days(start: date, days: int, calendar: WorkCalendar) -> date:
     return day
 
 
-def end_of_day(day: date, at: datetime) -> datetime:
-    """Give the end of a day in the zone of `at`: a period that ends on a day ends with it."""
-    return datetime.combine(day, time(23, 59, 59), tzinfo=at.tzinfo)
+def end_of_day(day: date) -> datetime:
+    """Give the end of a day in China: a period that ends on a day ends with it (Civil Code, article 203)."""
+    return datetime.combine(day, time(23, 59, 59), tzinfo=CHINA)
 
 
 def legal_day(at: datetime) -> date:
-    """Give the day that a moment falls on in China, where one zone holds (UTC+8) and days of the law are counted."""
-    return at.astimezone(_CHINA).date()
+    """Give the day that a moment falls on in China, by which the law counts."""
+    return at.astimezone(CHINA).date()
 
 
 def working_days_between(start: date, end: date, calendar: WorkCalendar) -> int:

@@ -20,6 +20,7 @@ from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.second_officer import require_second
 from gateway.flows.stand import age_of
 from gateway.rules.admission import question_from_body
+from gateway.rules.clocks import legal_day
 from gateway.rules.eligibility import BarCode, is_liftable
 from gateway.rules.kept import rows, table, text
 from ledger import Draft, RecordRow
@@ -102,7 +103,7 @@ class Contest:
         question = question_from_body(
             table((await self._look_up.document(verification.record, verification.first_idx))[REQUEST])
         )
-        age = age_of(question.subject, self._now().date())
+        age = age_of(question.subject, legal_day(self._now()))
         if not all(is_liftable(code, age) for code in await self._waived(row)):
             raise _not_about_the_person()
 

@@ -13,7 +13,7 @@ from gateway.flows.commitments.documents import UNDECIDED
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.requery import Requery
-from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day
+from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day
 from ledger import Draft, RecordRow
 
 _ASKED_AGAIN = "CommitmentRequeried"
@@ -58,7 +58,8 @@ class Decide:
         at = self._now()
         due = None
         if audit.timing is AuditTiming.AFTER:
-            due = end_of_day(add_working_days(at.date(), audit.due_working_days, self._calendar), at).isoformat()
+            last = add_working_days(legal_day(at), audit.due_working_days, self._calendar)
+            due = end_of_day(last).isoformat()
         draft = Draft(
             kind="DecisionRecorded",
             record=row.record,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from gateway.catalogue.book import Book
-from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day
+from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day
 
 
 class DecisionClock:
@@ -22,4 +22,4 @@ class DecisionClock:
         days = known.decision_working_days if known else None
         if days is None:
             return at + self._within
-        return end_of_day(add_working_days(at.date(), days, self._calendar), at)
+        return end_of_day(add_working_days(legal_day(at), days, self._calendar))

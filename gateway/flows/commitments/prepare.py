@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Catalogue, Item, Matter
@@ -38,6 +38,7 @@ from gateway.flows.stand import Stand, has_full_capacity
 from gateway.letters.document import DOCUMENT, Consent, Occasion, Proxy, compose
 from gateway.letters.templates import Templates
 from gateway.rules.admission import Question, question_from_body
+from gateway.rules.clocks import legal_day
 from gateway.rules.eligibility import Barred
 from gateway.rules.fallback import StepKind, settings_for
 from gateway.rules.kept import moment, table, text
@@ -134,7 +135,7 @@ class Prepare:
         lists = Lists()
         try:
             case = self._require_open(row, kept)
-            require_proxy(case.item, case.question, asked.proxy, now=self._now())
+            require_proxy(case.item, case.question, asked.proxy, today=legal_day(self._now()))
             require_publication(case.item.commitment.publication, asked.consent)
             lifted = await self._contest.lifted(request, asked.lifted, row)
             await self._require_free(row)
@@ -223,7 +224,7 @@ def _prepared(record: bytes, document: Mapping[str, Json], recorded: Recorded) -
     )
 
 
-def require_proxy(item: Item, question: Question, proxy: Proxy | None, *, now: datetime) -> None:
+def require_proxy(item: Item, question: Question, proxy: Proxy | None, *, today: date) -> None:
     """Check that this agent may act for the applicant of a question, where one is named.
 
     Raises:
@@ -238,7 +239,7 @@ def require_proxy(item: Item, question: Question, proxy: Proxy | None, *, now: d
         raise ProxyRefused("AGENT_IS_APPLICANT", "the agent is the applicant", "代理人不能是申请人本人。")
     if agent.id_type == "uscc":
         raise ProxyRefused("AGENT_NOT_A_PERSON", "an agent is a natural person", "代理人须为自然人。")
-    if not has_full_capacity(agent, now.date()):
+    if not has_full_capacity(agent, today):
         raise ProxyRefused("AGENT_CAPACITY", "the agent is not of full age", "代理人须具有完全民事行为能力。")
 
 
