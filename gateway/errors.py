@@ -289,14 +289,18 @@ class CommitmentBarred(StepRefused):
 
 
 class ProxyRefused(StepRefused):
-    """Nobody, or not this person, may act for the applicant; `code` says which rule it breaks."""
+    """Nobody, or not this person, may act for the applicant; `code` says which rule it breaks.
+
+    `retry_after` is given where it passes by itself.
+    """
 
     reason: ClassVar[str] = "PROXY_REFUSED"
 
-    def __init__(self, code: str, detail: str, chinese: str) -> None:
+    def __init__(self, code: str, detail: str, chinese: str, retry_after: timedelta | None = None) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.chinese = chinese
+        self.retry_after = retry_after
 
 
 class PublicationDeclined(StepRefused):

@@ -234,7 +234,7 @@ decision_within = "90d"                       # without a decision it lapses; a 
 sweep_every = "1m"                            # how often what ran out of time is ended
 credit_fact = ""                              # such as "serious-distrust-listing": the credit platform, asked like any
                                                # source of this fact type before each commitment; empty: not asked
-capacity_fact = ""                            # such as "declared-incapacity"; empty: age alone tells
+capacity_fact = ""                            # such as "declared-incapacity", also of agents; empty: age alone tells
 
 [commitments.standing]                         # each commitment is asked about again
 every = "1m"                                   # how long a round is: the sources are probed, and what is due is asked

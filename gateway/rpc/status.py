@@ -116,7 +116,7 @@ def reason_of(error: BaseException) -> str:
 
 def _wait(error: errors.GatewayError) -> timedelta | None:
     """Give how long to wait where what is refused now may be had later."""
-    if isinstance(error, errors.LimitReached | errors.CommitmentBarred | errors.NotChecked):
+    if isinstance(error, errors.LimitReached | errors.CommitmentBarred | errors.ProxyRefused | errors.NotChecked):
         return error.retry_after
     return _RETRY if isinstance(error, errors.Draining | errors.TimestampUnavailable) else None
 

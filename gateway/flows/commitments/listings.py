@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from connectors.connector import QueryContext
+from connectors.connector import QueryContext, Subject
 from connectors.outcome import NOT_COVERED, Evidence
 from gateway.catalogue.book import Book
 from gateway.flows.ask import NO_SOURCE, Ask
@@ -66,13 +66,29 @@ class Listings:
     ) -> None:
         self._book = book
         self._ask = ask
-        self._facts = (credit_fact, capacity_fact)
+        self._credit_fact = credit_fact
+        self._capacity_fact = capacity_fact
         self._reserve = reserve
         self._now = now
 
     async def __call__(self, question: Question, operator: Operator, deadline: float) -> Lists:
         """Ask about the subject of a question, both lists at once, by a loop time; always answers."""
-        if not any(self._facts):
+        return await self._about(
+            question.subject, (self._credit_fact, self._capacity_fact), question, operator, deadline
+        )
+
+    async def of_agent(self, agent: Subject, question: Question, operator: Operator, deadline: float) -> Lists:
+        """Ask about who acts for the subject of a question; always answers.
+
+        Only the register of incapacity is asked: the commitment, and the credit it is made upon, are the subject's.
+        """
+        return await self._about(agent, ("", self._capacity_fact), question, operator, deadline)
+
+    async def _about(
+        self, subject: Subject, facts: tuple[str, str], question: Question, operator: Operator, deadline: float
+    ) -> Lists:
+        """Ask the credit platform and the register, of which either may be empty for none, about a person."""
+        if not any(facts):
             return NOTHING_ASKED
         left = max(0.0, deadline - asyncio.get_running_loop().time())
         context = QueryContext(
@@ -85,7 +101,7 @@ class Listings:
             deadline=deadline - min(self._reserve, left / 2),
         )
         (credit, first), (incapacity, second) = await asyncio.gather(
-            *(self._one(fact, question, context) for fact in self._facts)
+            *(self._one(fact, subject, context) for fact in facts)
         )
         return Lists(
             credit=credit.listing,
@@ -94,7 +110,7 @@ class Listings:
             reasons=tuple(sorted({str(reason) for one in (credit, incapacity) for reason in one.reasons})),
         )
 
-    async def _one(self, fact: str, question: Question, context: QueryContext) -> tuple[Listed, Sequence[Evidence]]:
+    async def _one(self, fact: str, subject: Subject, context: QueryContext) -> tuple[Listed, Sequence[Evidence]]:
         if not fact:
             return Listed(listing=Listing.NOT_ASKED), ()
         declared = self._book.catalogue.fact_types.get(fact)
@@ -104,7 +120,7 @@ class Listings:
                 source=NO_SOURCE, fact_type=fact, outcome=NOT_COVERED, asked_at=now, answered_at=now, attempts=0
             )
             return Listed(listing=Listing.UNKNOWN), (evidence,)
-        plan = listing_plan(declared, question.subject)
+        plan = listing_plan(declared, subject)
         asked = await self._ask(plan, context)
         sources = len(self._ask.sources_for(fact))
         return weigh_listing(plan, asked.evidence, sources=sources), asked.evidence

@@ -3,12 +3,14 @@
 1. a repeated request gets its first answer;
 2. the verification must lead to a commitment now: its answer, its age, the catalogue in force;
 3. who acts, and what is published, must be as the item allows;
-4. the person must be eligible: by our own ledger and by the configured lists, which are asked like any source;
+4. the person must be eligible: by our own ledger and by the configured lists, which are asked like any source, and who
+   acts for the person must not be on that of declared incapacity;
 5. the document is recorded before it is handed out, and so is a refusal, with its reasons.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +32,7 @@ from gateway.errors import (
 )
 from gateway.flows.commitments.contest import Contest, Lifted
 from gateway.flows.commitments.documents import ELIGIBILITY, PREPARED, TAKEN, case_facts
-from gateway.flows.commitments.listings import Listings, Lists
+from gateway.flows.commitments.listings import NOTHING_ASKED, Listings, Lists
 from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.look_up import ANSWER, LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
@@ -42,6 +44,7 @@ from gateway.rules.clocks import legal_day
 from gateway.rules.eligibility import Barred
 from gateway.rules.fallback import StepKind, settings_for
 from gateway.rules.kept import moment, table, text
+from gateway.rules.listing import Listing
 from ledger import Draft, RecordRow, new_record
 from ledger.canonical import Json, canonical
 
@@ -132,19 +135,20 @@ class Prepare:
             return await self._first(replayed)
         row = await self._refusals.own(request, "verification", asked.verification)
         kept = await self._look_up.document(row.record, row.first_idx)
-        lists = Lists()
+        lists, of_agent = NOTHING_ASKED, NOTHING_ASKED
         try:
             case = self._require_open(row, kept)
             require_proxy(case.item, case.question, asked.proxy, today=legal_day(self._now()))
             require_publication(case.item.commitment.publication, asked.consent)
             lifted = await self._contest.lifted(request, asked.lifted, row)
             await self._require_free(row)
-            lists = await self._listings(case.question, request.operator, deadline)
+            lists, of_agent = await self._ask_lists(request, case, asked.proxy, deadline)
             await self._require_eligible(case, lists, lifted)
+            require_capable(of_agent.incapacity, case.matter.retry_after)
         except StepRefused as refusal:
-            await self._refusals.record(request, refusal, row, {ELIGIBILITY: _eligibility(lists, None)})
+            await self._refusals.record(request, refusal, row, {ELIGIBILITY: _eligibility(lists, of_agent, None)})
             raise
-        return await self._record(request, asked, case, lists, lifted)
+        return await self._record(request, asked, case, _eligibility(lists, of_agent, lifted), lifted)
 
     def _require_open(self, row: RecordRow, kept: Mapping[str, Json]) -> _Case:
         """Check that this verification leads to a commitment now: the answer, its age, the catalogue."""
@@ -166,6 +170,16 @@ class Prepare:
             if taken is not None:
                 raise CommitmentExists(taken)
 
+    async def _ask_lists(
+        self, request: Request, case: _Case, proxy: Proxy | None, deadline: float
+    ) -> tuple[Lists, Lists]:
+        """Ask about the applicant and, at the same time, about who acts for the applicant, if anybody does."""
+        asking = self._listings(case.question, request.operator, deadline)
+        if proxy is None:
+            return await asking, NOTHING_ASKED
+        agent = self._listings.of_agent(proxy.agent, case.question, request.operator, deadline)
+        return await asyncio.gather(asking, agent)
+
     async def _require_eligible(self, case: _Case, lists: Lists, lifted: Lifted | None) -> None:
         waived = lifted.waived if lifted else frozenset()
         found = await self._stand.eligibility(
@@ -175,7 +189,7 @@ class Prepare:
             raise barred(found, case.matter.retry_after)
 
     async def _record(
-        self, request: Request, asked: Asked, case: _Case, lists: Lists, lifted: Lifted | None
+        self, request: Request, asked: Asked, case: _Case, eligibility: dict[str, Json], lifted: Lifted | None
     ) -> Prepared:
         at = self._now()
         record = lifted.record if lifted else new_record(at, self._entropy)
@@ -187,7 +201,7 @@ class Prepare:
             groups={
                 REQUEST: request.body,
                 DOCUMENT: document,
-                ELIGIBILITY: _eligibility(lists, lifted),
+                ELIGIBILITY: eligibility,
                 "clerk": request.person,
             },
             facts={**case_facts(case.row, parent=asked.verification), "due_at": expires_at.isoformat()},
@@ -243,6 +257,27 @@ def require_proxy(item: Item, question: Question, proxy: Proxy | None, *, today:
         raise ProxyRefused("AGENT_CAPACITY", "the agent is not of full age", "代理人须具有完全民事行为能力。")
 
 
+def require_capable(listing: Listing, retry_after: timedelta) -> None:
+    """Check what the register of declared incapacity says of an agent; what leaves it open is never "not declared".
+
+    Raises:
+        ProxyRefused: a court declared the agent to be without full civil capacity, or the register does not answer.
+    """
+    if listing is Listing.LISTED:
+        raise ProxyRefused(
+            "AGENT_CAPACITY_DECLARED",
+            "a court declared the agent to be without full civil capacity",
+            "代理人经法院宣告为无或者限制民事行为能力人,不能代为承诺。",
+        )
+    if listing is Listing.UNKNOWN:
+        raise ProxyRefused(
+            "AGENT_CAPACITY_SILENT",
+            "the register of declared incapacity gives no usable answer about the agent",
+            "代理人的民事行为能力信息暂时无法查询,请稍后重试。",
+            retry_after,
+        )
+
+
 def require_publication(scope: Publication, consent: Consent) -> None:
     """Check what the applicant said to publication against what the item demands.
 
@@ -276,8 +311,8 @@ def _known(catalogue: Catalogue, row: RecordRow) -> tuple[Item | None, Matter | 
     return (item, matter) if item and matter and item.code in matter.items else (None, None)
 
 
-def _eligibility(lists: Lists, lifted: Lifted | None) -> dict[str, Json]:
+def _eligibility(lists: Lists, of_agent: Lists, lifted: Lifted | None) -> dict[str, Json]:
     waived: list[Json] = []
     if lifted is not None:
         waived += sorted(code.value for code in lifted.waived)
-    return {"lists": lists.body(), "waived": waived}
+    return {"lists": lists.body(), "agent_lists": of_agent.body(), "waived": waived}

@@ -307,6 +307,54 @@ async def test_an_agent_must_be_another_person_of_full_age(tmp_path: Path, acts:
         assert str(refusal).startswith(code)
 
 
+@pytest.mark.parametrize(
+    ("names", "code", "passes"),
+    [
+        ([OTHER.name], "AGENT_CAPACITY_DECLARED", False),
+        (["另一名"], "AGENT_CAPACITY_SILENT", True),
+        (["另一名", "又一名"], "AGENT_CAPACITY_SILENT", True),
+    ],
+)
+async def test_who_is_declared_incapable_or_may_be_is_nobodys_agent(
+    tmp_path: Path, names: list[str], code: str, passes: bool
+) -> None:
+    async with office(tmp_path, BY_PROXY, lists=True) as here:
+        for name in names:
+            here.list_("incapacity", OTHER, name=name)
+
+        refusal = await refused(here, here.prepare(await here.verify(WHO, "办-1"), proxy=agent(OTHER)), ProxyRefused)
+
+        assert isinstance(refusal, ProxyRefused)
+        assert refusal.code == code
+        assert (refusal.retry_after is not None) == passes
+        assert OTHER.id_number not in str(refusal) + refusal.chinese
+        assert refusal.recording is not None
+        kept = said(said(here.document(refusal.recording.index), "eligibility"), "agent_lists")
+        assert kept["incapacity"] == ("UNKNOWN" if passes else "LISTED")
+
+
+async def test_while_the_register_of_incapacity_is_away_nobody_acts_for_anybody(tmp_path: Path) -> None:
+    async with office(tmp_path, BY_PROXY, lists=True) as here:
+        verification = await here.verify(WHO, "办-1")
+        execute(here.lists, "ALTER TABLE incapacity RENAME TO gone")
+
+        await refused(here, here.prepare(verification, proxy=agent(OTHER)), CommitmentBarred)
+
+        execute(here.lists, "ALTER TABLE gone RENAME TO incapacity")
+        assert (await here.prepare(verification, proxy=agent(OTHER))).document
+
+
+async def test_an_agent_is_asked_about_at_the_register_of_incapacity_and_nowhere_else(tmp_path: Path) -> None:
+    async with office(tmp_path, BY_PROXY, lists=True) as here:
+        here.list_("distrust", OTHER)
+
+        prepared = await here.prepare(await here.verify(WHO, "办-1"), proxy=agent(OTHER))
+
+        kept = said(said(here.last(prepared.record), "eligibility"), "agent_lists")
+        assert (kept["credit"], kept["incapacity"]) == ("NOT_ASKED", "NOT_LISTED")
+        assert [table(fact)["fact_type"] for fact in rows(kept["facts"])] == ["declared-incapacity"]
+
+
 async def test_an_organisation_is_nobodys_agent(tmp_path: Path) -> None:
     async with office(tmp_path, BY_PROXY) as here:
         proxy = agent(OTHER)
