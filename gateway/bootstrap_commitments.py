@@ -70,7 +70,7 @@ def build_commitments(settings: Settings, parts: Parts) -> Commitments:
     require_lists(own, parts.book.catalogue, parts.ask)
     once, look_up, now = parts.once, parts.look_up, parts.now
     refusals = Refusals(once=once, look_up=look_up, now=now, entropy=parts.entropy)
-    contest = Contest(once=once, look_up=look_up, now=now)
+    contest = Contest(once=once, look_up=look_up, refusals=refusals, now=now)
     listings = Listings(
         book=parts.book, ask=parts.ask, credit_fact=own.credit_fact, capacity_fact=own.capacity_fact,
         reserve=settings.server.ledger_reserve.total_seconds(), now=now,
@@ -86,9 +86,10 @@ def build_commitments(settings: Settings, parts: Parts) -> Commitments:
             once=once, look_up=look_up, stand=parts.stand, signing=Signing(parts.signatures),
             refusals=refusals, clock=parts.clock, now=now,
         ),
-        withdraw=Withdraw(book=parts.book, once=once, look_up=look_up, now=now),
+        withdraw=Withdraw(book=parts.book, once=once, look_up=look_up, refusals=refusals, now=now),
         decide=Decide(
-            book=parts.book, once=once, look_up=look_up, requery=parts.requery, calendar=parts.calendar, now=now
+            book=parts.book, once=once, look_up=look_up, requery=parts.requery, refusals=refusals,
+            calendar=parts.calendar, now=now,
         ),
         contest=contest,
         sweep=Sweep(ledger=parts.ledger, once=once, stopping=parts.stopping, now=now),

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from gateway.errors import CommitmentBarred, RefusalStands
 from gateway.flows.commitments.documents import ELIGIBILITY
-from gateway.flows.commitments.refusals import REFUSAL
+from gateway.flows.commitments.refusals import REFUSAL, Refusals
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.second_officer import require_second
@@ -40,9 +40,10 @@ class Lifted:
 class Contest:
     """Takes refusals through their review."""
 
-    def __init__(self, *, once: Once, look_up: LookUp, now: Callable[[], datetime]) -> None:
+    def __init__(self, *, once: Once, look_up: LookUp, refusals: Refusals, now: Callable[[], datetime]) -> None:
         self._once = once
         self._look_up = look_up
+        self._refusals = refusals
         self._now = now
 
     async def contest(self, request: Request, record: bytes, statement: str) -> Recorded:
@@ -51,8 +52,14 @@ class Contest:
         Raises:
             RecordNotFound: no such refusal of the caller's unit.
             TransitionNotAllowed: it is contested, or decided, already.
+            All of them are recorded as refused.
         """
-        return await self._act(request, record, "RefusalContested", "clerk", {"contest": {"statement": statement}})
+        if replayed := await self._once.replay(request):
+            return replayed
+        row = await self._refusals.own(request, "commitment", record)
+        async with self._refusals.of(request, row):
+            content: dict[str, Json] = {"contest": {"statement": statement}, "clerk": request.person}
+            return await self._act(request, row, "RefusalContested", content)
 
     async def review(self, request: Request, record: bytes, *, lift: bool, reason: str) -> Recorded:
         """Record what a reviewer decided, who took no part before.
@@ -62,16 +69,18 @@ class Contest:
             SameOfficer: the reviewer took part in the refusal or in contesting it.
             RefusalStands: it cannot be lifted, because it does not judge about the person.
             TransitionNotAllowed: it is not contested, or decided already.
+            All of them are recorded as refused.
         """
         if replayed := await self._once.replay(request):
             return replayed
-        row = await self._look_up.own("commitment", record, request.caller)
-        if row.state == "CONTESTED":
-            await require_second(self._look_up, row, "reviewing", request.operator)
-            if lift:
-                await self._require_liftable(row)
-        kind = "RefusalLifted" if lift else "RefusalUpheld"
-        return await self._act(request, record, kind, "officer", {"review": {"reason": reason}})
+        row = await self._refusals.own(request, "commitment", record)
+        async with self._refusals.of(request, row):
+            if row.state == "CONTESTED":
+                await require_second(self._look_up, row, "reviewing", request.operator)
+                if lift:
+                    await self._require_liftable(row)
+            content: dict[str, Json] = {"review": {"reason": reason}, "officer": request.person}
+            return await self._act(request, row, "RefusalLifted" if lift else "RefusalUpheld", content)
 
     async def lifted(self, request: Request, record: bytes | None, verification: RecordRow) -> Lifted | None:
         """Return what was lifted, for a verification of the same person, case and item.
@@ -82,7 +91,7 @@ class Contest:
         """
         if record is None:
             return None
-        row = await self._look_up.own("commitment", record, request.caller)
+        row = await self._refusals.own(request, "commitment", record)
         if row.state != "REFUSAL_LIFTED":
             raise RefusalStands(
                 f"the refusal is {row.state}, not lifted", "该不予适用的决定未经复核撤销,或已办理告知。"
@@ -111,11 +120,8 @@ class Contest:
         refusal = table((await self._look_up.document(row.record, row.first_idx))[REFUSAL])
         return frozenset(BarCode(text(code)) for code in rows(refusal["codes"]))
 
-    async def _act(self, request: Request, record: bytes, kind: str, by: str, content: dict[str, Json]) -> Recorded:
-        if replayed := await self._once.replay(request):
-            return replayed
-        row = await self._look_up.own("commitment", record, request.caller)
-        draft = Draft(kind=kind, record=row.record, groups={REQUEST: request.body, by: request.person, **content})
+    async def _act(self, request: Request, row: RecordRow, kind: str, content: Mapping[str, Json]) -> Recorded:
+        draft = Draft(kind=kind, record=row.record, groups={REQUEST: request.body, **content})
         return await self._once.record(request, [draft], at=self._now())
 
 

@@ -10,6 +10,7 @@ from gateway.catalogue.model import AuditRules
 from gateway.catalogue.words import AuditTiming
 from gateway.errors import DiscrepancyFound, NotChecked
 from gateway.flows.commitments.documents import UNDECIDED
+from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.requery import Requery
@@ -29,6 +30,7 @@ class Decide:
         once: Once,
         look_up: LookUp,
         requery: Requery,
+        refusals: Refusals,
         calendar: WorkCalendar,
         now: Callable[[], datetime],
     ) -> None:
@@ -36,6 +38,7 @@ class Decide:
         self._once = once
         self._look_up = look_up
         self._requery = requery
+        self._refusals = refusals
         self._calendar = calendar
         self._now = now
 
@@ -47,14 +50,19 @@ class Decide:
             NotChecked: it must be checked before the decision, and no source answered.
             DiscrepancyFound: data contradict it; people look into that first.
             TransitionNotAllowed: it was decided, withdrawn, lapsed or never signed.
+            All of them are recorded as refused.
         """
         if replayed := await self._once.replay(request):
             return replayed
-        row = await self._look_up.own("commitment", record, request.caller)
+        row = await self._refusals.own(request, "commitment", record)
+        async with self._refusals.of(request, row):
+            return await self._decide(request, row, document_number, deadline)
+
+    async def _decide(self, request: Request, row: RecordRow, document_number: str, deadline: float) -> Recorded:
         audit = self._audit(row)
         if audit.timing is AuditTiming.DURING and row.state in UNDECIDED:
             await self._require_checked(row, request, deadline)
-        await self._require_unquestioned(record)
+        await self._require_unquestioned(row.record)
         at = self._now()
         due = None
         if audit.timing is AuditTiming.AFTER:

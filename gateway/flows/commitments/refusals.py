@@ -1,20 +1,22 @@
-"""Refusals on the way to a commitment: who was refused, and why, must be provable later, and can be contested.
+"""Refusals of acts upon commitments: who was refused, and why, must be provable later, and can be contested.
 
 A refusal is recorded once for each request and rule, and takes no idempotency key of the request: what was refused may
-be asked again when things have changed. Nothing else changes with it.
+be asked again when things have changed. Nothing else changes with it. How many a caller can make is bounded by the
+caller's limits (`[limits]`), as all that it does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 from msgspec.structs import replace
 
-from gateway.errors import GatewayError, InvalidRequest, Recording, RecordNotFound, TransitionNotAllowed
+from gateway.errors import GatewayError, InvalidRequest, Recording, RecordNotFound, StepRefused, TransitionNotAllowed
 from gateway.flows.commitments.documents import case_facts
 from gateway.flows.look_up import LookUp
-from gateway.flows.once import REQUEST, Once, Recorded, Request
+from gateway.flows.once import REQUEST, Once, Request
 from ledger import Draft, RecordRow, new_record
 from ledger.canonical import Json
 
@@ -35,7 +37,12 @@ class Refusals:
         self._entropy = entropy
 
     async def own(self, request: Request, family: str, record: bytes) -> RecordRow:
-        """Return a record of the caller's own unit; that another unit asked for it is recorded, and not told.
+        """Return a record of the caller's own unit; that there is none is recorded.
+
+        The refusal is the caller's unit's, and the id of a record stands in the published log and on every letter: so
+        the entry is the same whether another unit has such a record or nobody, and no list and no count tells that it
+        exists or whom it concerns. What was sought stands in the document alone, which auditors open, and of the
+        request nothing else: a person in it has no key here under which it could be erased.
 
         Raises:
             RecordNotFound: there is none, or it is another unit's; the two are not told apart.
@@ -43,14 +50,26 @@ class Refusals:
         try:
             return await self._look_up.own(family, record, request.caller)
         except RecordNotFound as refusal:
-            row = await self._look_up.find(record)
-            if row is not None and row.family == family:
-                facts: dict[str, Json] = {
-                    "subject": row.subject.hex() if row.subject else None,
-                    "unit": request.caller.unit,
-                    "parent": record.hex(),
-                }
-                await self._append(request, refusal, None, facts, {})
+            sought: dict[str, Json] = {
+                "method": request.body["method"],
+                "family": family,
+                "record": record.hex(),
+                "operator": request.person,
+            }
+            await self._append(replace(request, body=sought), refusal, None, {"unit": request.caller.unit}, {})
+            raise
+
+    @asynccontextmanager
+    async def of(self, request: Request, about: RecordRow) -> AsyncIterator[None]:
+        """Record what is refused while something is done with a record, because the state of things does not allow it.
+
+        Raises:
+            StepRefused: what was refused, with its proof.
+        """
+        try:
+            yield
+        except StepRefused as refusal:
+            await self.record(request, refusal, about)
             raise
 
     async def record(
@@ -65,20 +84,12 @@ class Refusals:
         It goes to the record of a document that still waits to be signed, else to a record of its own whose parent is
         what it is about (the verification, or the commitment).
         """
-        facts, kept = case_facts(about, parent=about.record), content or {}
-        recorded = None
+        kept = content or {}
         if about.family == "commitment" and about.state == "PREPARED":
-            try:
-                recorded = await self._append(request, refusal, about.record, {}, kept)
-            except TransitionNotAllowed:
-                recorded = None  # it was signed, or expired, at the same moment
-        recorded = recorded or await self._append(request, refusal, None, facts, kept)
-        refusal.recording = Recording(
-            proof=recorded.receipts[0],
-            index=recorded.first,
-            size=recorded.size,
-            record=recorded.record,
-        )
+            with suppress(TransitionNotAllowed):  # it was signed, or expired, at the same moment
+                await self._append(request, refusal, about.record, {}, kept)
+                return
+        await self._append(request, refusal, None, case_facts(about, parent=about.record), kept)
 
     async def _append(
         self,
@@ -87,7 +98,7 @@ class Refusals:
         record: bytes | None,
         facts: Mapping[str, Json],
         content: Mapping[str, Json],
-    ) -> Recorded:
+    ) -> None:
         at = self._now()
         codes = codes_of(refusal)
         draft = Draft(
@@ -106,7 +117,13 @@ class Refusals:
             },
             facts=facts,
         )
-        return await self._once.record(replace(request, refusal=f"{refusal.reason}: {codes}"), [draft], at=at)
+        recorded = await self._once.record(replace(request, refusal=f"{refusal.reason}: {codes}"), [draft], at=at)
+        refusal.recording = Recording(
+            proof=recorded.receipts[0],
+            index=recorded.first,
+            size=recorded.size,
+            record=recorded.record,
+        )
 
 
 def codes_of(refusal: GatewayError) -> tuple[str, ...]:

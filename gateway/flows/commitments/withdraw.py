@@ -8,6 +8,7 @@ from datetime import datetime
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Withdrawal
 from gateway.errors import MilestoneIrrelevant, WithdrawalClosed
+from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.rules.clocks import legal_day
@@ -20,10 +21,13 @@ _PASSED = "MilestonePassed"
 class Withdraw:
     """Takes commitments back."""
 
-    def __init__(self, *, book: Book, once: Once, look_up: LookUp, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, *, book: Book, once: Once, look_up: LookUp, refusals: Refusals, now: Callable[[], datetime]
+    ) -> None:
         self._book = book
         self._once = once
         self._look_up = look_up
+        self._refusals = refusals
         self._now = now
 
     async def withdraw(self, request: Request, record: bytes, reason: str) -> Recorded:
@@ -33,10 +37,30 @@ class Withdraw:
             RecordNotFound: no such commitment of the caller's unit.
             WithdrawalClosed: the window of the item is over.
             TransitionNotAllowed: the case was decided, a finding is open, or it is withdrawn already.
+            All of them are recorded as refused.
         """
         if replayed := await self._once.replay(request):
             return replayed
-        row = await self._look_up.own("commitment", record, request.caller)
+        row = await self._refusals.own(request, "commitment", record)
+        async with self._refusals.of(request, row):
+            return await self._withdraw(request, row, reason)
+
+    async def pass_milestone(self, request: Request, record: bytes, milestone: Milestone) -> Recorded:
+        """Record that a case passed a milestone: from then on the commitment binds.
+
+        Raises:
+            RecordNotFound: no such commitment of the caller's unit.
+            MilestoneIrrelevant: the item's window does not end with it.
+            TransitionNotAllowed: it binds already, was withdrawn, or the case was decided.
+            All of them are recorded as refused.
+        """
+        if replayed := await self._once.replay(request):
+            return replayed
+        row = await self._refusals.own(request, "commitment", record)
+        async with self._refusals.of(request, row):
+            return await self._pass(request, row, milestone)
+
+    async def _withdraw(self, request: Request, row: RecordRow, reason: str) -> Recorded:
         rules = self._rules(row)
         at = self._now()
         if row.state in ("RECORDED", "BINDING"):
@@ -53,17 +77,7 @@ class Withdraw:
         )
         return await self._once.record(request, [draft], at=at)
 
-    async def pass_milestone(self, request: Request, record: bytes, milestone: Milestone) -> Recorded:
-        """Record that a case passed a milestone: from then on the commitment binds.
-
-        Raises:
-            RecordNotFound: no such commitment of the caller's unit.
-            MilestoneIrrelevant: the item's window does not end with it.
-            TransitionNotAllowed: it binds already, was withdrawn, or the case was decided.
-        """
-        if replayed := await self._once.replay(request):
-            return replayed
-        row = await self._look_up.own("commitment", record, request.caller)
+    async def _pass(self, request: Request, row: RecordRow, milestone: Milestone) -> Recorded:
         until = self._rules(row).until
         if closing_milestone(until) is not milestone:
             raise MilestoneIrrelevant(until.value)

@@ -164,8 +164,10 @@ async def test_what_nobody_contested_is_not_reviewed(tmp_path: Path) -> None:
     async with office(tmp_path, lists=True) as here:
         _, refusal = await listed(here)
 
-        with pytest.raises(TransitionNotAllowed):
+        with pytest.raises(TransitionNotAllowed) as caught:
             await review(here, refusal)
+        assert caught.value.recording is not None
+        assert here.row(caught.value.recording.record).parent == refusal
 
 
 async def test_another_department_neither_contests_nor_uses_it(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from gateway.errors import (
     NotACommitmentStep,
     ProxyRefused,
     PublicationDeclined,
-    RecordNotFound,
     RequestIdReused,
     VerificationOutdated,
 )
@@ -145,23 +144,6 @@ async def test_the_same_refused_request_is_recorded_once(tmp_path: Path) -> None
 
         assert here.ledger.size() == size
         assert caught.value.recording == first.recording
-
-
-async def test_a_clerk_of_another_department_learns_nothing_and_is_recorded(tmp_path: Path) -> None:
-    async with office(tmp_path) as here:
-        verification = await here.verify(WHO, "办-1")
-        size = here.ledger.size()
-
-        with pytest.raises(RecordNotFound) as caught:
-            await here.prepare(verification, system="civil-clerk")
-        with pytest.raises(RecordNotFound) as unknown:
-            await here.prepare(bytes(16), system="civil-clerk")
-
-        assert str(caught.value) == str(unknown.value)
-        assert (caught.value.recording, unknown.value.recording) == (None, None)
-        assert here.ledger.size() == size + 1
-        (trace,) = here.ledger.register().by_parent(verification, "commitment")
-        assert (trace.state, trace.unit) == ("REFUSED", "112300000000002027")
 
 
 async def test_a_case_gets_no_second_document_once_it_has_a_commitment(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from gateway.errors import (
     DocumentExpired,
     GatewayError,
     InvalidRequest,
-    RecordNotFound,
     RequestIdReused,
     SignatureRefused,
     TransitionNotAllowed,
@@ -198,19 +197,6 @@ async def test_a_document_can_be_signed_to_its_last_second(tmp_path: Path) -> No
         await here.record(document, WHO)
 
         assert here.state(document.record) == "RECORDED"
-
-
-async def test_a_clerk_of_another_department_learns_nothing_and_is_recorded(tmp_path: Path) -> None:
-    async with office(tmp_path) as here:
-        document = await prepared(here)
-
-        with pytest.raises(RecordNotFound) as caught:
-            await here.record(document, WHO, system="civil-clerk")
-
-        assert caught.value.recording is None
-        (trace,) = here.ledger.register().by_parent(document.record, "commitment")
-        assert (trace.state, trace.unit) == ("REFUSED", "112300000000002027")
-        assert here.kinds(document.record) == ["CommitmentPrepared"]
 
 
 async def test_who_became_barred_between_notice_and_signature_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Awaitable
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,15 +15,16 @@ from gateway.errors import (
     DiscrepancyFound,
     MilestoneIrrelevant,
     NotChecked,
-    RecordNotFound,
+    StepRefused,
     TransitionNotAllowed,
     WithdrawalClosed,
 )
 from gateway.flows.once import Recorded
 from gateway.rules.eligibility import Eligible
 from gateway.rules.withdrawal import Milestone
+from ledger import parse_vkey, verify_receipt
 
-from .office import ITEM, MATTER, PEOPLE, START, Office, execute, of_item, of_matter, office, said
+from .office import ITEM, MATTER, PEOPLE, START, Office, deadline, execute, of_item, of_matter, office, said
 
 WHO = PEOPLE[12]
 UNTIL_FEE = of_item(ITEM, ("until: DECISION", "until: FEE_PAYMENT"))
@@ -119,13 +121,92 @@ async def test_the_closing_date_of_the_matter_ends_the_window_by_itself(tmp_path
         assert here.state(late) == "RECORDED"
 
 
-async def test_another_departments_commitment_is_not_found(tmp_path: Path) -> None:
+async def refused(here: Office, act: Awaitable[object], kind: type[StepRefused], record: bytes) -> StepRefused:
+    """Check that a refusal is recorded, provable and in Chinese, in a record of its own, and that nothing changed."""
+    before, size = here.row(record), here.ledger.size()
+    with pytest.raises(kind) as caught:
+        await act
+    refusal = caught.value
+    assert (here.row(record), here.ledger.size()) == (before, size + 1)
+    assert refusal.recording is not None
+    verifier = parse_vkey(here.house.vkey.read_text())
+    proven = verify_receipt(refusal.recording.proof, [verifier], verifier.name)
+    assert proven.entry.kind == "CommitmentRefused"
+    trace = here.row(proven.entry.record)
+    assert (trace.state, trace.parent, trace.unit, trace.subject) == ("REFUSED", record, before.unit, before.subject)
+    kept = said(here.document(proven.index), "refusal")
+    assert (kept["reason"], kept["explanation"]) == (refusal.reason, refusal.chinese)
+    return refusal
+
+
+async def test_what_is_refused_of_a_withdrawn_commitment_is_recorded(tmp_path: Path) -> None:
     async with office(tmp_path) as here:
         record = await here.committed(WHO, "办-1")
-        request = here.request("WithdrawCommitment", system="civil-clerk", record=record.hex())
+        await here.withdraw(record)
 
-        with pytest.raises(RecordNotFound):
-            await here.flows.commitments.withdraw.withdraw(request, record, "x")
+        for act in (here.decide, here.withdraw):
+            await refused(here, act(record), TransitionNotAllowed, record)
+        await refused(here, pass_(here, record, Milestone.FEE_PAID), MilestoneIrrelevant, record)
+
+
+async def test_a_withdrawal_while_people_look_into_a_contradiction_is_refused_and_recorded(tmp_path: Path) -> None:
+    async with office(tmp_path, DURING) as here:
+        record = await here.committed(WHO, "办-1")
+        here.contradict(WHO)
+        with pytest.raises(DiscrepancyFound):
+            await here.decide(record)
+
+        await refused(here, here.withdraw(record), TransitionNotAllowed, record)
+        await refused(here, here.decide(record), DiscrepancyFound, record)
+
+
+async def test_a_withdrawal_after_its_window_is_recorded_as_refused(tmp_path: Path) -> None:
+    async with office(tmp_path, UNTIL_FEE) as here:
+        record = await here.committed(WHO, "办-1")
+        await pass_(here, record, Milestone.FEE_PAID)
+
+        await refused(here, here.withdraw(record), WithdrawalClosed, record)
+
+
+async def test_a_decision_without_a_check_is_recorded_as_refused(tmp_path: Path) -> None:
+    async with office(tmp_path, DURING) as here:
+        record = await here.committed(WHO, "办-1")
+        execute(here.leases, "DROP TABLE lease")
+        with pytest.raises(NotChecked) as caught:
+            await here.decide(record)
+
+        assert caught.value.recording is not None
+        assert here.row(caught.value.recording.record).parent == record
+
+
+async def test_what_is_refused_of_an_unsigned_document_stands_in_its_record(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        prepared = await here.prepare(await here.verify(WHO, "办-1"))
+        for act in (here.withdraw, here.decide):
+            with pytest.raises(TransitionNotAllowed):
+                await act(prepared.record)
+
+        assert here.kinds(prepared.record) == ["CommitmentPrepared", "CommitmentRefused", "CommitmentRefused"]
+        await here.record(prepared, WHO)
+        assert here.state(prepared.record) == "RECORDED"
+
+
+async def test_a_repeated_request_is_recorded_as_refused_once_and_open_when_the_rule_fell_away(tmp_path: Path) -> None:
+    async with office(tmp_path, DURING) as here:
+        record = await here.committed(WHO, "办-1")
+        request = here.request("RecordDecision", record=record.hex())
+        execute(here.leases, "ALTER TABLE lease RENAME TO gone")
+        sizes = []
+        for _ in range(2):
+            with pytest.raises(NotChecked):
+                await here.flows.commitments.decide(request, record, "x", deadline())
+            sizes.append(len(here.ledger.register().by_parent(record, "commitment")))
+        execute(here.leases, "ALTER TABLE gone RENAME TO lease")
+        here.clock.pass_(seconds=40)
+
+        await here.flows.commitments.decide(request, record, "x", deadline())
+
+        assert (sizes, here.state(record)) == ([1, 1], "IN_FORCE")
 
 
 async def test_a_decision_starts_the_clock_of_the_audit_after_it(tmp_path: Path) -> None:
