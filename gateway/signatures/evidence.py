@@ -2,7 +2,8 @@
 
 Three kinds: an X.509 certificate vouches for the signature; a clerk witnessed a signature by hand and signs that; a
 real-name platform asserts who signed. Whatever the kind, it covers exactly the document's bytes, names its algorithm,
-and identity never derives from signature bytes: an ECDSA twin (r, n-s) is the same act.
+and identity never derives from signature bytes: an ECDSA twin (r, n-s) is the same act. So what a repeated request is
+compared by (`body`) holds everything but the value of the signature: which document, how it was signed, and by whom.
 """
 
 from __future__ import annotations
@@ -40,7 +41,6 @@ class CertificateEvidence:
         """Give what tells this evidence from other evidence in the body of a request."""
         return {
             "algorithm": self.algorithm,
-            "signature": self.signature.hex(),
             "certificates": [certificate.hex() for certificate in self.certificates],
         }
 
@@ -65,7 +65,6 @@ class WitnessedEvidence:
             "seen": self.seen,
             "staff_key": self.staff_key.hex(),
             "algorithm": self.algorithm,
-            "signature": self.signature.hex(),
             "witnessed_at": format_time(self.witnessed_at),
         }
 
@@ -77,8 +76,9 @@ class PlatformEvidence:
     jws: str = field(repr=False)
 
     def body(self) -> dict[str, Json]:
-        """Give what tells this evidence from other evidence in the body of a request."""
-        return {"jws_digest": hashlib.sha256(self.jws.encode()).hexdigest()}
+        """Give what tells this evidence from other evidence in the body of a request: header and claims, digested."""
+        signed = self.jws.rpartition(".")[0]
+        return {"assertion_digest": hashlib.sha256(signed.encode()).hexdigest()}
 
 
 Evidence = CertificateEvidence | WitnessedEvidence | PlatformEvidence

@@ -357,7 +357,7 @@ class WitnessedSignature(_message.Message):
     """The clerk's signature over the witness statement."""
     @_builtins.property
     def witnessed_at(self) -> _timestamp_pb2.Timestamp:
-        """When the applicant signed."""
+        """When the applicant signed: while the document could be signed, and at most a minute ahead of the gateway's clock."""
 
     def __init__(
         self,
@@ -613,7 +613,9 @@ class RecordCommitmentRequest(_message.Message):
     WITNESSED_FIELD_NUMBER: _builtins.int
     PLATFORM_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """A UUID chosen by the caller; repeating it is safe."""
+    """A UUID chosen by the caller; repeating it is safe. The value of the signature does not tell one request from
+    another: the same act signed anew, or an ECDSA signature turned from s to n-s, gets the first outcome.
+    """
     record: _builtins.str
     """The record of the commitment, from PrepareCommitment."""
     document_digest: _builtins.bytes

@@ -39,6 +39,8 @@ from .test_refusals import prepared, refusal, size
 
 DAY = timedelta(days=1)
 REVOKED_SERIAL = 666
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""Of the group of P-256."""
 PLATFORM, PLATFORM_KEY = "https://identity.example", p256()
 
 
@@ -237,11 +239,7 @@ async def test_a_platform_signs_for_a_person(signing_town: Town) -> None:
 async def test_an_ecdsa_twin_is_the_same_act_and_recorded_once(signing_town: Town, signing: Signing) -> None:
     document, key = await prepared(signing_town), p256()
     first = by_certificate(key, document.document, signing.certificate(key))
-    r, s = decode_dss_signature(first.signature)
-    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-    twin = pb.CertificateSignature()
-    twin.CopyFrom(first)
-    twin.signature = encode_dss_signature(r, order - s)
+    twin = turned(first)
     key.public_key().verify(twin.signature, document.document, ec.ECDSA(hashes.SHA256()))
     await record(signing_town, document, twin)
 
@@ -249,6 +247,85 @@ async def test_an_ecdsa_twin_is_the_same_act_and_recorded_once(signing_town: Tow
 
     assert answer[:2] == (grpc.StatusCode.ALREADY_EXISTS, "COMMITMENT_EXISTS")
     assert await history(signing_town, document) == ["CommitmentPrepared", "CommitmentRecorded"]
+
+
+def turned(signature: pb.CertificateSignature) -> pb.CertificateSignature:
+    """Turn s of an ECDSA P-256 signature to n - s, which holds as well."""
+    r, s = decode_dss_signature(signature.signature)
+    twin = pb.CertificateSignature()
+    twin.CopyFrom(signature)
+    twin.signature = encode_dss_signature(r, ORDER - s)
+    return twin
+
+
+async def repeated(
+    town: Town, document: pb.PrepareCommitmentResponse, evidence: Evidence, request_id: str
+) -> pb.RecordCommitmentResponse:
+    """Send evidence under the request_id of a request that was answered."""
+    again = request(document, evidence)
+    again.request_id = request_id
+    return await town.commitment().RecordCommitment(again, timeout=TIMEOUT)
+
+
+async def test_another_signature_of_the_same_act_under_its_request_id_gets_the_first_outcome(
+    signing_town: Town, signing: Signing
+) -> None:
+    document, key = await prepared(signing_town), p256()
+    content, certificate = document.document, signing.certificate(key)
+    asked = request(document, by_certificate(key, content, certificate))
+    first = await signing_town.commitment().RecordCommitment(asked, timeout=TIMEOUT)
+    entries = await size(signing_town)
+
+    twin = await repeated(signing_town, document, turned(asked.certificate), asked.request_id)
+    signed_anew = by_certificate(key, content, certificate)
+    anew = await repeated(signing_town, document, signed_anew, asked.request_id)
+
+    assert signed_anew.signature != asked.certificate.signature
+    assert twin.SerializeToString(deterministic=True) == first.SerializeToString(deterministic=True)
+    assert anew.SerializeToString(deterministic=True) == first.SerializeToString(deterministic=True)
+    assert await size(signing_town) == entries
+
+
+async def test_the_same_assertion_signed_again_under_its_request_id_gets_the_first_outcome(signing_town: Town) -> None:
+    document = await prepared(signing_town)
+    asked = request(document, asserted(document.document))
+    first = await signing_town.commitment().RecordCommitment(asked, timeout=TIMEOUT)
+    signed, _, _ = asked.platform.jws.rpartition(".")
+    anew = pb.PlatformAssertion(jws=f"{signed}.{encode(jws_signature(PLATFORM_KEY, signed.encode()))}")
+
+    again = await repeated(signing_town, document, anew, asked.request_id)
+
+    assert anew.jws != asked.platform.jws
+    assert again.SerializeToString(deterministic=True) == first.SerializeToString(deterministic=True)
+
+
+async def test_another_act_under_the_same_request_id_is_refused_and_says_what_differs(
+    signing_town: Town, signing: Signing
+) -> None:
+    document, other = await prepared(signing_town), await prepared(signing_town)
+    key = p256()
+    certificate = signing.certificate(key)
+    asked = request(document, by_certificate(key, document.document, certificate))
+    await signing_town.commitment().RecordCommitment(asked, timeout=TIMEOUT)
+    entries = await size(signing_town)
+    content, another = document.document, signing.certificate(key)
+    cases: dict[str, tuple[pb.PrepareCommitmentResponse, Evidence, set[str]]] = {
+        "another document": (
+            other, by_certificate(key, other.document, certificate), {"document_digest", "record"},
+        ),
+        "another certificate": (document, by_certificate(key, content, another), {"certificates"}),
+        "another algorithm": (
+            document, by_certificate(key, content, certificate, algorithm="SM2_SM3"), {"algorithm"},
+        ),
+        "another method": (document, asserted(content), {"algorithm", "assertion_digest", "certificates"}),
+    }  # fmt: skip
+    for what, (of, evidence, fields) in cases.items():
+        with pytest.raises(aio.AioRpcError) as caught:
+            await repeated(signing_town, of, evidence, asked.request_id)
+        assert caught.value.code() is grpc.StatusCode.ALREADY_EXISTS, what
+        told = (caught.value.details() or "").partition("differing fields: ")[2]
+        assert set(told.split(", ")) == fields, what
+    assert await size(signing_town) == entries
 
 
 async def test_every_mistake_of_form_is_named_at_once_and_nothing_recorded(signing_town: Town) -> None:

@@ -199,3 +199,11 @@ def test_what_tells_one_witnessed_signature_from_another_holds_no_image() -> Non
     assert body["handwriting_digest"] == hashlib.sha256(evidence.handwriting).hexdigest()
     assert len(str(body)) < 1000
     assert replace(evidence, handwriting=png(3, 3)).body() != body
+
+
+def test_a_statement_that_was_signed_again_is_the_same_act() -> None:
+    evidence = witnessed()
+    assert replace(evidence, signature=b"another").body() == evidence.body()
+    assert replace(evidence, seen="没有看见").body() != evidence.body()
+    assert replace(evidence, algorithm="ED25519").body() != evidence.body()
+    assert replace(evidence, witnessed_at=evidence.witnessed_at + timedelta(seconds=1)).body() != evidence.body()
