@@ -68,7 +68,7 @@ from gateway.metrics import Metrics, uncounted
 from gateway.rpc.audit import AuditServicer
 from gateway.rpc.caller import Callers
 from gateway.rpc.catalogue import CatalogueServicer
-from gateway.rpc.commitment import CommitmentServicer
+from gateway.rpc.commitment import CommitmentServicer, handwriting_bytes
 from gateway.rpc.commitment_lists import CommitmentLists
 from gateway.rpc.credit import CreditServicer
 from gateway.rpc.door import Door
@@ -76,6 +76,7 @@ from gateway.rpc.gathering import Gathering
 from gateway.rpc.limits import CallerLimits, Limits
 from gateway.rpc.log import LedgerServicer
 from gateway.rpc.server import GrpcServer, Service, Tls
+from gateway.rpc.sizes import Sizes
 from gateway.rpc.staff import StaffKeyServicer
 from gateway.rpc.verification import VerificationFlows, VerificationServicer
 from gateway.rules.clocks import WorkCalendar, legal_day, provisional_table, year_table
@@ -608,11 +609,13 @@ def services(
         (subject_pb2, "SubjectService", Unserved(), subject_pb2_grpc),
         (correction_pb2, "CorrectionService", Unserved(), correction_pb2_grpc),
     )
+    beside = {"CommitmentService/RecordCommitment": handwriting_bytes}
+    sizes = Sizes(most=server.max_message_bytes, beside=beside, refuse=door.refuse)
     return [
         Service(
             descriptor=messages.DESCRIPTOR.services_by_name[name],
             servicer=servicer,
-            add=getattr(stubs, f"add_{name}Servicer_to_server"),
+            add=sizes.bound(getattr(stubs, f"add_{name}Servicer_to_server")),
         )
         for messages, name, servicer, stubs in served
     ]
@@ -729,6 +732,7 @@ class Gateway:
             address=self._settings.server.listen,
             tls=tls,
             max_message_bytes=self._settings.server.max_message_bytes,
+            max_beside_bytes=self._settings.server.max_image_bytes,
             reflect=self._settings.server.reflection,
             shared=self._part is not Part.ALONE,
         )

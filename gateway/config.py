@@ -37,6 +37,7 @@ class ServerSettings:
     client_authority_file: Path
     reflection: bool
     max_message_bytes: int
+    max_image_bytes: int
     deadline_cap: timedelta
     gather: timedelta
     cap_missing_deadline: bool
@@ -373,6 +374,7 @@ def _server(part: Stanza, home: Path) -> ServerSettings:
         client_authority_file=home / files["client_authority_file"],
         reflection=part.flag("reflection", False),
         max_message_bytes=part.number("max_message_bytes", 1 << 20, least=1024, most=1 << 26),
+        max_image_bytes=part.number("max_image_bytes", 8 << 20, least=0, most=1 << 26),
         deadline_cap=part.duration("deadline_cap", "10s"),
         gather=part.duration("gather", "10ms"),
         cap_missing_deadline=part.choice("missing_deadline", ("refuse", "cap"), "refuse") == "cap",

@@ -215,6 +215,16 @@ class TooManyItems(GatewayError):
         super().__init__(f"one message may carry {most} questions; this one stands beyond")
 
 
+class MessageTooLarge(GatewayError):
+    """The message has more bytes than its method takes; nothing of it was looked at."""
+
+    reason: ClassVar[str] = "MESSAGE_TOO_LARGE"
+    chinese = "请求内容过大,未予受理,请减少内容后重试。"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"a message of this method may have {most} bytes")
+
+
 class Draining(GatewayError):
     """The gateway stops; what it did not take will be answered by another process, or by this one later."""
 

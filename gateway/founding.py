@@ -157,7 +157,10 @@ key_file = "pki/server.key"
 client_authority_file = "pki/ca.crt"          # whose certificates callers must show
 plaintext = false                              # true: no TLS, exactly one caller; for a trusted proxy only
 reflection = false                             # gRPC server reflection
-max_message_bytes = 1048576
+max_message_bytes = 1048576                    # of one message; a larger one is refused (MESSAGE_TOO_LARGE)
+max_image_bytes = 8388608                      # beside that, of the image of a signature by hand: so that a photograph
+                                               # taken with a telephone is refused for its size, and recorded so. Costs
+                                               # memory: any call may bring both, before method and caller are known
 deadline_cap = "10s"                          # the most that a call may take
 gather = "10ms"                               # a call waits for those before it, unless they wait longer than this
 missing_deadline = "refuse"                   # or "cap": a call without a deadline gets the cap

@@ -37,6 +37,11 @@ _FORMS = {
 }
 
 
+def handwriting_bytes(request: pb.RecordCommitmentRequest) -> int:
+    """Say how much of a message is the image of a signature by hand, which may be large: see `gateway.rpc.sizes`."""
+    return len(request.witnessed.handwriting)
+
+
 class CommitmentServicer:
     """Serves the life of a commitment up to the decision, and the review of refusals."""
 

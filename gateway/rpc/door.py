@@ -146,6 +146,10 @@ class Door:
         """Wait until the caller's rate admits so many questions of a stream."""
         await self._limits.pace(caller, count)
 
+    async def refuse(self, context: Context, method: str, error: Exception) -> None:
+        """End a call that comes no further, and tell of it."""
+        await self._refuse(context, method, error, time.perf_counter())
+
     def _deadline(self, context: Context) -> float:
         remaining: float | None = context.time_remaining()
         if remaining is None and not self._cap_missing:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 import structlog
@@ -19,6 +19,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from gateway.errors import ConfigurationError
+from gateway.rpc.sizes import AddServicer
 
 _log = structlog.get_logger()
 
@@ -35,17 +36,9 @@ class Tls:
     client_authority: bytes
 
 
-class AddServicer(Protocol):
-    """The generated `add_XServicer_to_server`."""
-
-    def __call__(self, servicer: Any, server: Any, /) -> None:
-        """Register the servicer's methods."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One service: its descriptor, its servicer and the generated function that registers it."""
+    """One service: its descriptor, its servicer, and the function that registers it: generated, and then bounded."""
 
     descriptor: ServiceDescriptor
     servicer: object
@@ -57,6 +50,9 @@ class GrpcServer:
 
     A server of grpc.aio takes one new call in each turn of its loop, so that calls wait at the door of a busy one.
     Therefore several listen at the address, among which the system shares out the connections.
+
+    No message of more than `max_message_bytes` and `max_beside_bytes` together comes in, whatever the method
+    (`gateway.rpc.sizes` bounds each), and none of more than `max_message_bytes` goes out.
     """
 
     def __init__(
@@ -66,6 +62,7 @@ class GrpcServer:
         address: str,
         tls: Tls | None,
         max_message_bytes: int,
+        max_beside_bytes: int = 0,
         reflect: bool,
         shared: bool = False,
     ) -> None:
@@ -77,7 +74,8 @@ class GrpcServer:
         for service in services:
             _answer_unserved(service)
         count = 1 if address.startswith("unix") else _LISTENERS  # a socket file belongs to one
-        self._servers = [aio.server(options=_options(max_message_bytes, shared=True)) for _ in range(count)]
+        options = _options(max_message_bytes + max_beside_bytes, max_message_bytes, shared=True)
+        self._servers = [aio.server(options=options) for _ in range(count)]
         for server in self._servers:
             for service in services:
                 service.add(service.servicer, server)
@@ -106,7 +104,7 @@ class GrpcServer:
 
     async def _require_free(self) -> None:
         """Bind once for oneself alone: where the listeners share an address, a stranger could share it as well."""
-        alone = aio.server(options=_options(0, shared=False))
+        alone = aio.server(options=_options(0, 0, shared=False))
         self._bind(alone, self._address)
         await alone.start()
         await alone.stop(None)
@@ -134,10 +132,10 @@ class GrpcServer:
         await asyncio.gather(*(server.wait_for_termination() for server in self._servers))
 
 
-def _options(max_message_bytes: int, *, shared: bool) -> list[tuple[str, int]]:
+def _options(most_in: int, most_out: int, *, shared: bool) -> list[tuple[str, int]]:
     return [
-        ("grpc.max_receive_message_length", max_message_bytes),
-        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.max_receive_message_length", most_in),
+        ("grpc.max_send_message_length", most_out),
         ("grpc.so_reuseport", int(shared)),
         ("grpc.max_concurrent_streams", 1024),
     ]

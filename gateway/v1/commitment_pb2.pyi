@@ -346,7 +346,10 @@ class WitnessedSignature(_message.Message):
     SIGNATURE_FIELD_NUMBER: _builtins.int
     WITNESSED_AT_FIELD_NUMBER: _builtins.int
     handwriting: _builtins.bytes
-    """The image of the handwriting (PNG or JPEG); it stays in the vault, its digest is what is signed."""
+    """The image of the handwriting, a whole PNG or JPEG of 256 KiB at most (signatures.handwriting_max_bytes); it stays in
+    the vault, its digest is what is signed. A larger one is refused (HANDWRITING_TOO_LARGE) and recorded so, up to
+    8 MiB (server.max_image_bytes) beside the rest of the message.
+    """
     seen: _builtins.str
     """What the clerk saw, in Chinese."""
     staff_key: _builtins.str
