@@ -444,7 +444,7 @@ def build_flows(
     metrics: Metrics | None = None,
 ) -> Flows:
     """Put the flows together; `reloaded` is called when an operator's call has put a catalogue in force here."""
-    book, once, look_up = Book(catalogue), Once(ledger), LookUp(ledger)
+    book, once, look_up = Book(catalogue), Once(ledger, index), LookUp(ledger)
     templates = open_templates(settings)
     ask = Ask(sources, now=now)
     calendar = work_calendar(settings.calendar, today=legal_day(now()))

@@ -147,7 +147,7 @@ class SubmissionError(AppendRefused):
 
 
 class IdempotencyConflict(AppendRefused):
-    """The idempotency key was used for another body, whose first entry is `first_idx`."""
+    """The idempotency key was used for another body, whose first entry is `first_idx`, or for one that is erased."""
 
     def __init__(self, first_idx: int) -> None:
         super().__init__(f"the idempotency key was used for another body (entry {first_idx})")

@@ -1,12 +1,13 @@
 """Do what a request asks once, however often it comes; and never answer what is not recorded.
 
 The same request_id with the same body gives the first outcome again, byte for byte; with another body
-`RequestIdReused` names the fields that differ. Refusals of the ledger become refusals of the gateway here.
+`RequestIdReused` names the fields that differ. A body names people by numbers that can be guessed, so what is stored to
+compare bodies is a keyed digest, which goes when the body's document is erased: a repeat is then answered with that.
+Refusals of the ledger become refusals of the gateway here.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
@@ -15,12 +16,13 @@ from uuid import UUID
 from msgspec import Struct
 
 from connectors.veiled import Veiled
-from gateway.errors import RequestIdReused, TransitionNotAllowed
+from gateway.errors import DocumentErased, RequestIdReused, TransitionNotAllowed
 from gateway.rules.admission import Operator
 from gateway.rules.request_key import differing_fields, request_key
 from gateway.rules.roles import Caller
 from ledger import (
     Appended,
+    BlindIndex,
     Draft,
     Erased,
     Idempotency,
@@ -62,11 +64,6 @@ class Request(Veiled, frozen=True, kw_only=True):
         """Who acts, as it is kept."""
         return {"person": self.operator.person, "unit": self.operator.unit}
 
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 of the canonical body."""
-        return hashlib.sha256(canonical(self.body)).digest()
-
 
 class Recorded(Struct, frozen=True, kw_only=True):
     """Entries that one request made: the first index, the bytes of each, and its receipt (a tlog-proof text)."""
@@ -86,22 +83,29 @@ class Recorded(Struct, frozen=True, kw_only=True):
 class Once:
     """Records requests, each once."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, index: BlindIndex) -> None:
         self._ledger = ledger
+        self._index = index
 
     async def replay(self, request: Request) -> Recorded | None:
         """Return what the request came to before, or None when it is new.
 
         Raises:
             RequestIdReused: the request_id came with another body.
+            DocumentErased: its document was erased, and whether the body is the same cannot be told any more.
         """
         seen = await self._ledger.find(request.key)
         return None if seen is None else await self._ledger.look(lambda: self._replay(request, seen))
 
     def _replay(self, request: Request, seen: Replay) -> Recorded:
-        if seen.body_digest != request.digest:
+        if not seen.body_digest:
+            raise DocumentErased
+        if seen.body_digest != self._digest(request):
             raise self._reused(request, seen.first_idx)
         return _recorded(self._ledger.replay(seen))
+
+    def _digest(self, request: Request) -> bytes:
+        return self._index.digest(canonical(request.body))
 
     async def record(
         self,
@@ -124,7 +128,7 @@ class Once:
                 Submission(
                     drafts=tuple(drafts),
                     at=at,
-                    idempotency=Idempotency(key=request.key, body_digest=request.digest) if request else None,
+                    idempotency=Idempotency(key=request.key, body_digest=self._digest(request)) if request else None,
                     claim_keys=tuple(claims),
                     release_keys=tuple(releases),
                 )

@@ -6,7 +6,6 @@ and however large the log; a page may therefore be short, or empty, although mor
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,10 +59,6 @@ class Selection:
             "due_before": _when(self.due_before),
             "subject": None if self.subject is None else subject_body(self.subject),
         }
-
-    def digest(self) -> str:
-        """Tell this selection from others, so that a page token is of use for its own list only."""
-        return hashlib.sha256(canonical(self.body())).hexdigest()[:16]
 
 
 class Select:
@@ -153,6 +148,33 @@ class Select:
             facts["subject"] = self._index.of(selection.subject.id_type, selection.subject.id_number)
         return facts
 
+    def token_of(self, following: int, selection: Selection) -> str:
+        """Give the token of the next page; empty where there is none."""
+        return f"{following}.{self._mark(selection)}" if following else ""
+
+    def position_of(self, token: str, selection: Selection) -> int:
+        """Read a page token.
+
+        Raises:
+            InvalidRequest: it is not one that this list gave out.
+        """
+        if not token:
+            return END
+        position, _, mark = token.partition(".")
+        if not position.isascii() or not position.isdigit() or len(position) > 18 or mark != self._mark(selection):
+            raise InvalidRequest(
+                [
+                    Violation(
+                        field="page_token", description="is not one that this list gave out", chinese="翻页标记有误。"
+                    )
+                ]
+            )
+        return int(position)
+
+    def _mark(self, selection: Selection) -> str:
+        """Tell a selection from others, so that a page token is of use for its own list only, and names nobody."""
+        return self._index.digest(canonical(selection.body()))[:8].hex()
+
     async def record_look(self, selection: Selection, operator: Operator | None, purpose: str) -> Recorded | None:
         """Record that a person is looked up: who, by whom and why; nothing where the selection names nobody."""
         if selection.subject is None or operator is None:
@@ -209,7 +231,7 @@ class ListSelected(Generic[Item]):
             InvalidRequest: the page token is not one that this list gave out.
         """
         require_may_select(selection, caller)
-        before = position_of(token, selection)
+        before = self._select.position_of(token, selection)
         recorded = await self._select.record_look(selection, operator, purpose)
 
         def read() -> tuple[list[Item], int]:
@@ -217,7 +239,7 @@ class ListSelected(Generic[Item]):
             return self._read(self._ledger, rows), following
 
         items, following = await self._ledger.read(read)
-        return Page(items=items, token=token_of(following, selection), recorded=recorded)
+        return Page(items=items, token=self._select.token_of(following, selection), recorded=recorded)
 
 
 def require_may_select(selection: Selection, caller: Caller) -> None:
@@ -230,24 +252,3 @@ def require_may_select(selection: Selection, caller: Caller) -> None:
         raise NotEntitled("the records of other units are for auditors", "只有审计人员可以查看其他单位的记录。")
     if selection.subject is not None and not caller.roles & {Role.OFFICER, Role.AUDITOR}:
         raise NotEntitled("records are listed by person for officers and auditors only", "该系统无权按人员查询记录。")
-
-
-def token_of(following: int, selection: Selection) -> str:
-    """Give the token of the next page; empty where there is none."""
-    return f"{following}.{selection.digest()}" if following else ""
-
-
-def position_of(token: str, selection: Selection) -> int:
-    """Read a page token.
-
-    Raises:
-        InvalidRequest: it is not one that this list gave out.
-    """
-    if not token:
-        return END
-    position, _, digest = token.partition(".")
-    if not position.isascii() or not position.isdigit() or len(position) > 18 or digest != selection.digest():
-        raise InvalidRequest(
-            [Violation(field="page_token", description="is not one that this list gave out", chinese="翻页标记有误。")]
-        )
-    return int(position)

@@ -41,9 +41,10 @@ class Draft(NamedTuple):
 
 
 class Idempotency(NamedTuple):
-    """A caller's key and the SHA-256 of what it asked for.
+    """A caller's key and a digest of 32 bytes of what it asked for.
 
-    The key has 7 to 32 bytes and begins with its time, 48 bits of milliseconds since 1970, as UUIDv7 does.
+    The key has 7 to 32 bytes and begins with its time, 48 bits of milliseconds since 1970, as UUIDv7 does. The digest
+    of what names a person must be keyed (`BlindIndex.digest`), or whoever reads the database finds it by guessing.
     """
 
     key: bytes
@@ -110,7 +111,7 @@ class Accepted(Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Replay:
-    """What an idempotency key was used for."""
+    """What an idempotency key was used for; the digest is empty once the document of the first entry is erased."""
 
     body_digest: bytes
     first_idx: int

@@ -111,7 +111,8 @@ idempotency = Table(
     **_ROWLESS,
 )
 """What request keys were used for. A key begins with its time (48 bits of milliseconds, as UUIDv7): the index grows at
-its right edge, and keys older than the retry window are dropped as a range."""
+its right edge, and keys older than the retry window are dropped as a range. `body_digest` is emptied when the document
+of entry `first_idx` is erased."""
 
 record = Table(
     "record",

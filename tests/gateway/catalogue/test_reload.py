@@ -281,12 +281,12 @@ async def test_a_running_call_finishes_with_the_version_it_began_with(unserved_o
 
 
 def reload_of(office: Office, ledger: object, book: Book, read: Callable[[], Catalogue]) -> Reload:
-    from ledger import Ledger
+    from ledger import BlindIndex, Ledger
 
     assert isinstance(ledger, Ledger)
     return Reload(
         book=book,
-        once=Once(ledger),
+        once=Once(ledger, BlindIndex(key=bytes(32), version=1)),
         look_up=LookUp(ledger),
         read=read,
         now=lambda: datetime.now(UTC),

@@ -11,6 +11,7 @@ import pytest
 from gateway.errors import TransitionNotAllowed
 from gateway.flows.commitments.sweep import Sweep, Swept
 from gateway.flows.once import Once
+from ledger import BlindIndex
 
 from .office import MATTER, PEOPLE, Office, of_matter, office
 
@@ -43,7 +44,8 @@ async def test_more_than_a_page_is_swept_at_once(tmp_path: Path) -> None:
         await asyncio.gather(*(here.prepare(verification) for _ in range(20)))
         here.clock.pass_(hours=1)
         small = Sweep(
-            ledger=here.ledger, once=Once(here.ledger), stopping=here.flows.stopping, now=here.clock, page=8
+            ledger=here.ledger, once=Once(here.ledger, BlindIndex(key=bytes(32), version=1)),
+            stopping=here.flows.stopping, now=here.clock, page=8,
         )  # fmt: skip
 
         assert await small() == Swept(expired=20, lapsed=0)

@@ -51,8 +51,8 @@ def commit(ledger: Ledger, item: str) -> None:
 
 
 def exporter(ledger: Ledger, *, stopping: asyncio.Event | None = None, page: int = 2) -> ExportCommitments:
-    once = Once(ledger)
     index = BlindIndex(key=bytes(32), version=1)
+    once = Once(ledger, index)
     select = Select(ledger=ledger, once=once, index=index, now=lambda: START, entropy=os.urandom, span=3)
     return ExportCommitments(
         ledger=ledger, select=select, once=once, book=BOOK, masking=MaskRules(), stopping=stopping or asyncio.Event(),

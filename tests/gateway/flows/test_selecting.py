@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +19,10 @@ from connectors.connector import Subject
 from gateway.errors import InvalidRequest, NotEntitled
 from gateway.flows.list_commitments import FAMILY, STATES
 from gateway.flows.once import Once
-from gateway.flows.selecting import END, Select, Selection, position_of, require_may_select, token_of
+from gateway.flows.selecting import END, Select, Selection, require_may_select
 from gateway.rules.roles import Caller, Role
 from ledger import BlindIndex, Draft, Ledger, Submission
+from ledger.canonical import canonical
 from tests.ledger.house import START, build
 
 UNIT, OTHER = "11230000000000101E", "112300000000002027"
@@ -60,7 +62,7 @@ def append(ledger: Ledger, *, unit: str = UNIT, item: str = "a", noise: int = 0,
 
 def select(ledger: Ledger, span: int) -> Select:
     return Select(
-        ledger=ledger, once=Once(ledger), index=INDEX, now=lambda: START, entropy=os.urandom, span=span
+        ledger=ledger, once=Once(ledger, INDEX), index=INDEX, now=lambda: START, entropy=os.urandom, span=span
     )  # fmt: skip
 
 
@@ -106,9 +108,9 @@ def test_all_pages_together_are_the_list_at_their_beginning(
         assert pages.count(selection, END) == len(whole) or selection.start is not None
         waiting, found, token = iter(during), [], ""
         while True:
-            rows, following = pages.page(selection, position_of(token, selection), size)
+            rows, following = pages.page(selection, pages.position_of(token, selection), size)
             found += rows
-            token = token_of(following, selection)
+            token = pages.token_of(following, selection)
             if not token:
                 break
             if (new := next(waiting, None)) is not None:
@@ -139,23 +141,40 @@ def test_histories_of_a_page_are_those_of_its_records() -> None:
         assert ledger.register().histories([]) == {}
 
 
-@pytest.mark.parametrize(
-    "token", ["7", "7.", f"²{ALL.digest()}", f"-1.{ALL.digest()}", "9" * 19 + f".{ALL.digest()}", f".{ALL.digest()}"]
-)
-def test_a_token_that_no_list_gave_out_is_refused(token: str) -> None:
-    with pytest.raises(InvalidRequest):
-        position_of(token, ALL)
+@pytest.fixture
+def lists() -> Iterator[Select]:
+    with opened() as ledger:
+        yield select(ledger, 10)
 
 
-def test_a_token_belongs_to_one_selection() -> None:
-    token = token_of(7, ALL)
-    assert position_of(token, ALL) == 7
+@pytest.mark.parametrize("position", ["²", "-1", "9" * 19, "", "+7", " 7"])
+def test_a_token_that_no_list_gave_out_is_refused(lists: Select, position: str) -> None:
+    mark = lists.token_of(7, ALL).partition(".")[2]
+    for token in (f"{position}.{mark}", "7", "7.", f"7.{mark[:-1]}", f"7.{mark}0"):
+        with pytest.raises(InvalidRequest):
+            lists.position_of(token, ALL)
+
+
+def test_a_token_tells_nobody_whose_records_were_listed(lists: Select) -> None:
+    """A caller's logs may hold tokens: without the key of the index nobody finds the person by trying numbers."""
+    about = replace(ALL, subject=PERSON)
+    mark = lists.token_of(7, about).partition(".")[2]
+    assert not hashlib.sha256(canonical(about.body())).hexdigest().startswith(mark)
+    elsewhere = Select(
+        ledger=None, once=None, index=BlindIndex(key=b"k" * 32, version=1), now=lambda: START, entropy=os.urandom  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert elsewhere.token_of(7, about) != lists.token_of(7, about)
+
+
+def test_a_token_belongs_to_one_selection(lists: Select) -> None:
+    token = lists.token_of(7, ALL)
+    assert lists.position_of(token, ALL) == 7
     for other in (
         replace(ALL, unit=None), replace(ALL, states=frozenset({"RECORDED"})), replace(ALL, due_before=START),
         replace(ALL, subject=PERSON), replace(ALL, case_id="x"), replace(ALL, family="verification"),
     ):  # fmt: skip
         with pytest.raises(InvalidRequest):
-            position_of(token, other)
+            lists.position_of(token, other)
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.AUDITOR])

@@ -18,13 +18,14 @@ from gateway.flows.selecting import Select
 from gateway.flows.selecting import Selection as Selected
 from gateway.founding import SYSTEMS
 from gateway.v1 import verification_pb2 as pb
-from ledger import Draft, Submission, new_record, parse_vkey, verify_receipt
+from ledger import BlindIndex, Draft, Submission, new_record, parse_vkey, verify_receipt
 from tests.ledger.house import as_now
 
 from .test_batch import CLERK
 from .village import TIMEOUT, Village, case, inside, marital, person, serving, settle
 
 UNIT = SYSTEMS["clerk"][0]
+INDEX = BlindIndex(key=bytes(32), version=1)
 LOOKING = Selection(subject=person(3), operator="officer-07", unit=UNIT, purpose="信访核查")
 
 
@@ -170,7 +171,7 @@ async def test_a_page_costs_a_bounded_part_of_the_log_and_says_that_more_follows
         house = village.house
     async with inside(house) as here:
         select = Select(
-            ledger=here.ledger, once=Once(here.ledger), index=None,  # type: ignore[arg-type]
+            ledger=here.ledger, once=Once(here.ledger, INDEX), index=INDEX,
             now=lambda: None, entropy=bytes, span=5,  # type: ignore[arg-type,return-value]
         )  # fmt: skip
         lists = ListAnswers(ledger=here.ledger, select=select)
