@@ -148,7 +148,7 @@ function parseLine(line) {
 }
 
 async function parseVkey(line) {
-  const found = /^([^+]*)\+([^+]*)\+(.*)$/.exec(line.trim());
+  const found = /^([^+]*)\+([^+]*)\+([^\n]*)\n?$/.exec(line);
   if (found === null) throw new Refusal("NoteError", "a verifier key has the form name+id+base64");
   const [, name, id, encoded] = found;
   requireKeyName(name);

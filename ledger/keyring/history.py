@@ -190,4 +190,4 @@ def _key(vkey: str, origin: str, *, first: int) -> KeyRange:
         raise KeyHistoryError(f"not a verifier key: {failure}") from None
     if verifier.name != origin:
         raise KeyHistoryError(f"the key is named {verifier.name!r}; a key of this log is named {origin!r}")
-    return KeyRange(vkey=vkey, verifier=verifier, first=first)
+    return KeyRange(vkey=verifier.vkey, verifier=verifier, first=first)

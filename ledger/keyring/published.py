@@ -47,7 +47,7 @@ def verify_key_history(text: str, first_vkey: str, origin: str) -> KeyHistory:
         KeyHistoryError: it is malformed, of another log, does not begin with the key, or a step is not proved.
     """
     keys, events = _split(text, origin)
-    history = KeyHistory.beginning(first_vkey.strip(), origin)
+    history = KeyHistory.beginning(first_vkey, origin)
     if keys[0][2] != history.keys[0].vkey:
         raise KeyHistoryError("the history begins with another key than the one given")
     for act, number, encoded in events:

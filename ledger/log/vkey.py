@@ -25,13 +25,15 @@ class PublicKey(Verifier, Protocol):
 
 
 def parse_vkey(line: str) -> PublicKey:
-    """Read a verifier key line of any algorithm that is known here.
+    """Read a verifier key line of any algorithm that is known here, with or without the newline that ends it.
+
+    Nothing else may stand around it: what is white space differs from language to language, and a key has one spelling.
 
     Raises:
         NoteError: the line is malformed, of an unknown algorithm, or its key id is not that of its key.
         AlgorithmUnavailable: its algorithm needs a library that is not installed.
     """
-    parts = line.strip().split("+", 2)
+    parts = line.removesuffix("\n").split("+", 2)
     if len(parts) != 3:
         raise NoteError("a verifier key has the form name+id+base64")
     name, key_id, encoded = parts
@@ -63,8 +65,8 @@ def parse_vkeys(text: str) -> Sequence[PublicKey]:
     """
     found: list[PublicKey] = []
     mistakes: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.strip().startswith("#"):
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line or line.startswith("#"):
             continue
         try:
             found.append(parse_vkey(line))

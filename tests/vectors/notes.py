@@ -57,7 +57,7 @@ def opening(size: int, root: bytes) -> Iterator[NoteCase]:
     longest = line("鑰" * 85, b"abcd", b"signature")
     yield NoteCase(why="a key name of 255 bytes", note=sign(text, more=longest))
     yield NoteCase(why="extension lines", note=sign(text + "extension one\nдва 二\n"))
-    yield NoteCase(why="a vkey with white space around it", note=sign(text), vkeys=(f"  {VKEY}\n",))
+    yield NoteCase(why="a vkey with the newline that ends its line", note=sign(text), vkeys=(f"{VKEY}\n",))
 
 
 def refused(size: int, root: bytes) -> Iterator[NoteCase]:
@@ -192,6 +192,14 @@ def _wrong_keys(text: str) -> Iterator[NoteCase]:
     other = b"\x7f" + base64.b64decode(encoded)[1:]
     yield case("of an algorithm that nobody knows", f"{name}+{key_id}+{base64.b64encode(other).decode()}")
     yield case("in base64 with padding that it must not have", f"{name}+{key_id}+{encoded}=")
+    yield case("with two newlines after it", f"{VKEY}\n\n")
+    yield case("twice", f"{VKEY}\n{VKEY}")
+    for space in " \t\r\n\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u180e\u200b\u2028\u2029\u3000\ufeff\0":
+        yield case(f"with U+{ord(space):04X} before it", space + VKEY)
+        yield case(f"with U+{ord(space):04X} in its name", f"vectors{space}.example/log+{key_id}+{encoded}")
+        if space != "\n":
+            yield case(f"with U+{ord(space):04X} after it", VKEY + space)
+            yield case(f"with U+{ord(space):04X} before its newline", f"{VKEY}{space}\n")
 
 
 def other_numbers(value: int) -> Iterator[tuple[str, str]]:
