@@ -6,7 +6,7 @@ judged here, so that "no record", "empty", "two records" and "unreadable" mean t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -42,7 +42,8 @@ class Shape:
     `number`, where old 15-digit numbers are held, reads the number a record stands under. `values` are code tables by
     attribute. `inactive` reads a state and names those in which the subject is dead,
     cancelled or merged. `latest` reads the value by which the newest of several records is picked; `narrow` those by
-    which several are told apart if the claim gives them.
+    which a record is known for the one that the claim means, if the claim gives them. `sent` are the inputs that the
+    source itself was told, and finds the record by.
     """
 
     attributes: Mapping[str, Reader]
@@ -53,6 +54,7 @@ class Shape:
     as_of: Reader | None = None
     latest: Reader | None = None
     narrow: Mapping[str, Reader] = field(default_factory=dict)
+    sent: frozenset[str] = frozenset()
     zone: ZoneInfo
     freshness: timedelta | None = None
 
@@ -64,6 +66,7 @@ def judge(
 
     `as_of` is the date of the whole holding, where known. With a promised freshness and no date at all the data count
     as STALE: a promise that cannot be checked is not kept. A record of the same number and another name is MISMATCH.
+    A claim that gives more than the source can find a record by is NOT_HELD: the record may be another one.
     """
     try:
         outcome, found = _found(claim, records, shape)
@@ -78,29 +81,45 @@ def judge(
 
 
 def _found(claim: Claim, records: Sequence[Record], shape: Shape) -> tuple[Outcome, Record | None]:
-    if not records:
-        return NO_RECORD, None
-    if len(records) == 1:
-        return MATCH, records[0]
-    left = _narrowed(claim, records, shape)
+    meant = [(_is_meant(claim, record, shape), record) for record in records]
+    left = [record for outcome, record in meant if outcome is MATCH]
+    if not left:
+        # A record that disagrees with what was given is another one; of one that leaves it open nobody knows.
+        return (NOT_HELD if any(outcome is NOT_HELD for outcome, _ in meant) else NO_RECORD), None
     if len(left) == 1:
         return MATCH, left[0]
-    if shape.latest is not None and left and _is_one_name(left, shape):
+    if shape.latest is not None and _is_one_name(left, shape):
         newest = _newest(left, shape.latest, shape.zone)
         return (AMBIGUOUS, None) if newest is None else (MATCH, newest)
     for attribute in shape.narrow:
-        if attribute not in claim.given and left:
+        if attribute not in claim.given:
             return Outcome(kind=Kind.NEEDS_ATTRIBUTE, attribute=attribute), None
     return AMBIGUOUS, None
 
 
-def _narrowed(claim: Claim, records: Sequence[Record], shape: Shape) -> list[Record]:
-    told = [(read, claim.given[name]) for name, read in shape.narrow.items() if name in claim.given]
-    return [
-        record
-        for record in records
-        if all(not is_empty(held := read(record)) and agrees(value, held) for read, value in told)
+def _is_meant(claim: Claim, record: Record, shape: Shape) -> Outcome:
+    """Say whether a record is the one that the claim gives: MATCH, MISMATCH, or NOT_HELD where the record is silent."""
+    said = [
+        NOT_HELD if is_empty(held := read(record)) else MATCH if agrees(claim.given[name], held) else MISMATCH
+        for name, read in shape.narrow.items()
+        if name in claim.given
     ]
+    return next((outcome for outcome in (MISMATCH, NOT_HELD) if outcome in said), MATCH)
+
+
+def finds_by(known: Collection[str], given: Collection[str]) -> bool:
+    """Say whether all that a claim gives is among what a source finds, or tells apart, its records by.
+
+    A person given (`<name>_id_number`, `<name>_name` and `<name>_id_type`) is found by the number.
+    """
+    return all(name in known or (_number_of(name) in known and _number_of(name) in given) for name in given)
+
+
+def _number_of(part: str) -> str:
+    for suffix in ("_name", "_id_type"):
+        if part.endswith(suffix):
+            return part.removesuffix(suffix) + "_id_number"
+    return ""
 
 
 def _is_one_name(records: Sequence[Record], shape: Shape) -> bool:
@@ -136,6 +155,8 @@ def _compared(claim: Claim, record: Record, shape: Shape) -> Outcome:
             return SUBJECT_INACTIVE
     # Every attribute is read before any is judged: one unreadable value makes the record unfit to contradict anybody.
     found = [_attribute(expected, name, record, shape) for name, expected in claim.expected.items()]
+    if not finds_by(shape.narrow.keys() | shape.sent, claim.given):
+        return NOT_HELD
     if MISMATCH in found:
         return MISMATCH
     return NOT_HELD if NOT_HELD in found else MATCH
@@ -224,10 +245,12 @@ def read_shape(
     zone: ZoneInfo,
     freshness: timedelta | None,
     number: Reader | None = None,
+    sent: frozenset[str] = frozenset(),
 ) -> Shape:
     """Read a record's shape: `attributes`, `values`, `name`, `old_numbers`, `inactive`, `as_of`, `pick` and `narrow`.
 
-    `field_reader(stanza, key, spec)` makes a reader of what a stanza's key says (a column, a JMESPath expression).
+    `field_reader(stanza, key, spec)` makes a reader of what a stanza's key says (a column, a JMESPath expression);
+    `sent` are the inputs that the source is told.
     """
 
     def optional(key: str) -> Reader | None:
@@ -249,6 +272,7 @@ def read_shape(
         as_of=optional("as_of"),
         latest=_read_pick(stanza, field_reader),
         narrow=table("narrow"),
+        sent=sent,
         zone=zone,
         freshness=freshness,
     )

@@ -26,7 +26,8 @@ _EXPLAINED: Mapping[str, str] = {
     "MATCH": "The source's record agrees with everything that was claimed.",
     "MISMATCH": "The source holds a record under this number, and it contradicts the claim (or bears another name).",
     "NO_RECORD": "The source answered, is declared complete for this place and period, and holds no record.",
-    "NOT_HELD": "There is a record, and an attribute that was claimed is empty in it or is not in the stanza.",
+    "NOT_HELD": "There is a record, and an attribute that was claimed, or what was given, is empty in it or is not in"
+    " the stanza.",
     "AMBIGUOUS": "Several records fit. Declare `pick` or `narrow`, if one of them can be told apart.",
     "SUBJECT_INACTIVE": "The source says by the state declared in `inactive` that the person is dead or cancelled.",
     "NOT_COVERED": "The stanza's `coverage` leaves out this place or period, or the source does not have this fact.",

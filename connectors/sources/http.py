@@ -34,7 +34,7 @@ from connectors.outcome import (
     Outcome,
     unavailable,
 )
-from connectors.record import GARBLED, Reader, Shape, judge, moment, read_shape, read_zone
+from connectors.record import GARBLED, Reader, Shape, finds_by, judge, moment, read_shape, read_zone
 from connectors.signs import Sign, path, read_signs
 from connectors.stanza import Stanza
 from connectors.template import PERSONAL, MissingAttribute, check, fill, placeholders, values
@@ -206,6 +206,8 @@ class HttpSource:
             return GARBLED, as_of
         if shape.inactive is not None and _code(shape.inactive[0](record)) in shape.inactive[1]:
             return SUBJECT_INACTIVE, as_of
+        if not finds_by(shape.sent, claim.given) and MISMATCH not in said[: len(codes.subject)]:
+            return NOT_HELD, as_of
         if MISMATCH in said:
             return MISMATCH, as_of
         is_whole = all(name in codes.attributes for name in claim.expected)
@@ -326,7 +328,12 @@ def _read_fact(
     if not any(space in PERSONAL for space, _ in sent):
         part.mistake("json", "the request names nobody")
     echo = path(part, "subject_echo", part.text("subject_echo")) if "subject_echo" in part else None
-    shape = read_shape(part, field_reader=path, attributes="attributes", zone=zone, freshness=freshness, number=echo)
+    given = frozenset(name for space, name in sent | placeholders({**headers, **own}) if space == "given")
+    shape = read_shape(
+        part, field_reader=path, attributes="attributes", zone=zone, freshness=freshness, number=echo, sent=given
+    )
+    if mode == "match" and shape.narrow:
+        part.mistake("narrow", "belongs to the mode query: verdict codes are of the record that the request names")
     if freshness is not None and shape.as_of is None:
         part.mistake("as_of", "a promised freshness needs the date of the data")
     if mode == "query" and echo is None:
