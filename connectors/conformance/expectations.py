@@ -31,6 +31,7 @@ EXPECTED: Mapping[Misbehaviour, Outcome] = {
     Misbehaviour.PERSONAL_DATA_IN_500: _OUTAGE,
     Misbehaviour.DIES_MID_BODY: _OUTAGE,
     Misbehaviour.ENDLESS: _GARBLED,
+    Misbehaviour.BOMB: _GARBLED,
     Misbehaviour.TOO_MANY: unavailable(Cause.OVERLOAD),
     Misbehaviour.UNAUTHORISED: Outcome(kind=Kind.REFUSED, rule="HTTP 401"),
 }

@@ -29,6 +29,7 @@ _NAMES = {
     Misbehaviour.PERSONAL_DATA_IN_500: "personal data in a 5xx body",
     Misbehaviour.DIES_MID_BODY: "dies in the middle of the body",
     Misbehaviour.ENDLESS: "a body without end",
+    Misbehaviour.BOMB: "a compressed bomb",
     Misbehaviour.TOO_MANY: "too many requests",
     Misbehaviour.UNAUTHORISED: "does not know us",
     Misbehaviour.FLAPPING: "flaps",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import functools
+import gzip
 import json
 import ssl
 from collections.abc import Callable, Mapping
@@ -36,6 +38,7 @@ class Misbehaviour(enum.Enum):
     PERSONAL_DATA_IN_500 = "HTTP 500 whose body tells the person's data"
     DIES_MID_BODY = "connection closed in the middle of the body"
     ENDLESS = "a body without end"
+    BOMB = "sixteen megabytes in a few bytes, compressed twice"
     TOO_MANY = "HTTP 429"
     UNAUTHORISED = "HTTP 401"
     FLAPPING = "every second connection reset"
@@ -140,10 +143,16 @@ class FaultServer:
             Misbehaviour.NOT_FOUND: _http(404, b"not found", kind="text/plain"),
             Misbehaviour.PERSONAL_DATA_IN_500: _http(500, f"NullPointerException: {name} {number}".encode()),
             Misbehaviour.DIES_MID_BODY: _http(200, good.encode())[:-5],
+            Misbehaviour.BOMB: _http(200, _bomb(), "Content-Encoding: gzip, gzip\r\n"),
             Misbehaviour.TOO_MANY: _http(429, b""),
             Misbehaviour.UNAUTHORISED: _http(401, b""),
         }
         return texts[misbehaviour]
+
+
+@functools.cache
+def _bomb() -> bytes:
+    return gzip.compress(gzip.compress(bytes(2**24)))
 
 
 def _json(tree: object) -> bytes:

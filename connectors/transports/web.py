@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -46,6 +47,7 @@ class WebClient:
             trust_env=False,  # a proxy from the environment would see what is asked about whom
             follow_redirects=False,
             timeout=httpx.Timeout(self._timeout, connect=min(self._timeout, 3.0)),
+            headers={"Accept-Encoding": "identity"},
         )
 
     async def send(self, method: str, where: str, headers: Mapping[str, str], **body: Any) -> Answer:
@@ -73,12 +75,29 @@ class WebClient:
             raise self._fault(Cause.OUTAGE, type(error).__name__) from None
 
     async def _read(self, response: httpx.Response) -> bytes:
+        coding = response.headers.get("content-encoding", "identity").strip().lower()
+        if coding not in ("identity", "gzip"):
+            raise self._fault(Cause.GARBLED, "an answer encoded otherwise than asked for")
         read = bytearray()
-        async for part in response.aiter_bytes():
+        # As it comes: httpx would unpack every layer that the head names before anybody could look at the size.
+        async for part in response.aiter_raw():
             read += part
             if len(read) > self._most_bytes:
                 raise self._fault(Cause.GARBLED, f"an answer of more than {self._most_bytes} bytes")
-        return bytes(read)
+        return self._unpacked(bytes(read)) if coding == "gzip" and read else bytes(read)
+
+    def _unpacked(self, read: bytes) -> bytes:
+        """Unpack one layer of gzip, within the bound: some gateways compress whatever they are asked for."""
+        unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            unpacked = unpacking.decompress(read, self._most_bytes + 1)
+        except zlib.error:
+            raise self._fault(Cause.GARBLED, "an answer that is no gzip") from None
+        if len(unpacked) > self._most_bytes:
+            raise self._fault(Cause.GARBLED, f"an answer of more than {self._most_bytes} bytes")
+        if not unpacking.eof or unpacking.unused_data:
+            raise self._fault(Cause.GARBLED, "an answer that is not one whole gzip member")
+        return unpacked
 
     def _check(self, response: httpx.Response) -> None:
         status = response.status_code

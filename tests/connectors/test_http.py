@@ -1,5 +1,10 @@
+import asyncio
+import gzip
 import json
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +19,23 @@ from connectors.outcome import Cause, Kind
 from tests.connectors.people import GOOD, LI, NOBODY, ZHANG, claim, http_stanza, now, question
 
 RECORD: dict[str, object] = GOOD["data"]["result"][0]  # type: ignore[index]
+_GOOD = json.dumps(GOOD, ensure_ascii=False).encode()
+
+
+@asynccontextmanager
+async def raw_service(head: str, body: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Serve one answer, byte for byte; gives where, and the requests that came."""
+    requests: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        length = int(request.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        requests.append(request + await reader.readexactly(length))
+        writer.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", requests
 
 
 @pytest.fixture
@@ -205,3 +227,49 @@ def test_a_wrong_stanza_is_refused(more: dict[str, object], said: str) -> None:
     with pytest.raises(StanzaError) as refused:
         connect("s", http_stanza("https://example.invalid", **more), now=now)
     assert any(said in mistake for mistake in refused.value.mistakes), refused.value.mistakes
+
+
+def _packed(octets: bytes, times: int) -> bytes:
+    return octets if not times else gzip.compress(_packed(octets, times - 1))
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "expected"),
+    [
+        ("identity", _packed(_GOOD, 0), "MATCH"),
+        ("gzip", _packed(_GOOD, 1), "MATCH"),
+        ("GZIP", _packed(_GOOD, 1), "MATCH"),
+        ("gzip", _packed(_GOOD + bytes(4096 - len(_GOOD) + 1), 1), "UNAVAILABLE(GARBLED)"),
+        ("gzip", _packed(bytes(2**24), 1), "UNAVAILABLE(GARBLED)"),
+        ("gzip", _packed(_GOOD, 1)[:-1], "UNAVAILABLE(GARBLED)"),
+        ("gzip", _packed(_GOOD, 1) + _packed(_GOOD, 1), "UNAVAILABLE(GARBLED)"),
+        ("gzip", _packed(_GOOD, 2), "UNAVAILABLE(GARBLED)"),
+        ("gzip", _GOOD, "UNAVAILABLE(GARBLED)"),
+        ("gzip, gzip", _packed(_GOOD, 2), "UNAVAILABLE(GARBLED)"),
+        ("gzip\r\nContent-Encoding: gzip", _packed(_GOOD, 2), "UNAVAILABLE(GARBLED)"),
+        ("deflate", zlib.compress(_GOOD), "UNAVAILABLE(GARBLED)"),
+        ("br", _GOOD, "UNAVAILABLE(GARBLED)"),
+    ],
+)
+async def test_a_compressed_answer_is_unpacked_once_and_within_the_bound(
+    coding: str, body: bytes, expected: str
+) -> None:
+    async with raw_service(f"HTTP/1.1 200 X\r\nContent-Encoding: {coding}\r\n", body) as (url, requests):
+        source = connect("civil-affairs", http_stanza(url), now=now)
+        [found] = await source.check_many([claim(status="married")], question())
+        await source.aclose()
+    cause = found.outcome.cause
+    assert (found.outcome.kind.value if cause is None else f"UNAVAILABLE({cause.value})") == expected
+    assert b"accept-encoding: identity\r\n" in requests[0].lower()
+
+
+async def test_a_bomb_costs_neither_time_nor_memory(server: FaultServer) -> None:
+    """Unpacked, the answer has sixteen megabytes; what is reserved stays below half of that."""
+    server.misbehave(Misbehaviour.BOMB)
+    assert await outcome(server, claim(status="married")) == "UNAVAILABLE(GARBLED)"
+    tracemalloc.start()
+    try:
+        assert await outcome(server, claim(status="married")) == "UNAVAILABLE(GARBLED)"
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    finally:
+        tracemalloc.stop()
