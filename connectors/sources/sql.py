@@ -46,6 +46,15 @@ class SqlFact:
     columns: frozenset[str]
     shape: Shape
 
+    def spellings(self, keys: Sequence[str]) -> list[str]:
+        """List what to ask by: each key, the old number that a row may stand under instead, and both in small letters.
+
+        Databases compare by case, and registers write the check character X, and the letters of other numbers, in
+        either; rows are told apart by the number itself, whatever its case.
+        """
+        asked = [*keys, *self.old_numbers(keys)]
+        return [*asked, *(small for key in asked if (small := key.lower()) != key)]
+
     def old_numbers(self, keys: Sequence[str]) -> dict[str, str]:
         """Give the key to each old number under which a row may stand, if rows may."""
         if self.shape.number is None:
@@ -153,8 +162,7 @@ class SqlSource:
     def _executed(self, connection: Connection, fact: SqlFact, keys: Sequence[str]) -> tuple[set[str], Any, Any]:
         # The date first: data newer than their date are safe, data older than it are not.
         dated: Any = None if fact.as_of_statement is None else connection.execute(fact.as_of_statement).all()
-        asked = [*keys, *fact.old_numbers(keys)]
-        result = connection.execute(fact.statement, {"keys": asked})
+        result = connection.execute(fact.statement, {"keys": fact.spellings(keys)})
         return set(result.keys()), result.mappings().fetchmany(self._most_rows + 1), dated
 
     def _grouped(
