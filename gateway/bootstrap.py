@@ -11,7 +11,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -104,6 +104,7 @@ from gateway.v1 import (
     verification_pb2,
     verification_pb2_grpc,
 )
+from gateway.witnesses import ask_witnesses, open_witnesses
 from ledger import (
     BlindIndex,
     FileMasterKeys,
@@ -116,7 +117,7 @@ from ledger.anchors.authority import TimestampAuthority
 from ledger.anchors.register import AnchorRegister
 from ledger.anchors.token import Roots, load_roots
 from ledger.appends.identity import Identity
-from ledger.appends.publishing import NoCosigners, Publishing
+from ledger.appends.publishing import Cosigners, NoCosigners, Publishing
 from ledger.errors import LedgerError
 from ledger.keyring.files import KeyFiles, open_keyring, require_same_log
 from ledger.keyring.published import format_key_history
@@ -127,7 +128,6 @@ from ledger.v1 import ledger_pb2, ledger_pb2_grpc
 from ledger.vault.master_keys import Plain, Wrapping
 from ledger.vault.pkcs11 import Pkcs11Wrapping
 from ledger.witness.client import WitnessCosigners
-from ledger.witness.policy_file import load_policy
 
 _log = structlog.get_logger()
 _INDEX_KEY_VERSION = 1
@@ -227,18 +227,24 @@ def open_ledger(settings: LedgerSettings, *, now: Callable[[], datetime] = now_u
     """
     identity = open_identity(settings, now=now)
     signer, *others = identity.signers
-    return Ledger.open(
-        settings.url,
-        origin=settings.origin,
-        signer=signer,
-        verifiers=identity.verifiers,
-        cosigners=others,
-        master_keys=open_master_keys(settings),
-        publishing=open_publishing(settings),
-        now=now,
-        capacity=settings.queue,
-        seen=_remembered(settings),
-    )
+    with ExitStack() as opened:
+        witnesses = open_witnesses(settings, key_history(settings))
+        if witnesses is not None:
+            opened.enter_context(witnesses)
+        ledger = Ledger.open(
+            settings.url,
+            origin=settings.origin,
+            signer=signer,
+            verifiers=identity.verifiers,
+            cosigners=others,
+            master_keys=open_master_keys(settings),
+            publishing=_publishing(settings, witnesses),
+            now=now,
+            capacity=settings.queue,
+            seen=_remembered(settings, witnesses),
+        )
+        opened.pop_all()  # the ledger closes them
+    return ledger
 
 
 def join_ledger(settings: LedgerSettings) -> Ledger:
@@ -253,7 +259,7 @@ def join_ledger(settings: LedgerSettings) -> Ledger:
         origin=settings.origin,
         verifiers=key_history(settings).verifiers,
         master_keys=open_master_keys(settings),
-        publishing=open_publishing(settings, ask=False),
+        publishing=_publishing(settings, None if settings.witness_policy_file is None else NoCosigners()),
         capacity=settings.queue,
         seen=_remembered(settings),
     )
@@ -266,16 +272,22 @@ def owning_ledger(settings: LedgerSettings, *, now: Callable[[], datetime] = now
     Raises:
         ledger.LedgerError: as `open_ledger`.
     """
-    with open_owner(
-        settings.url,
-        settings.owner_socket,
-        identity=open_identity(settings, now=now),
-        publishing=open_publishing(settings),
-        now=now,
-        capacity=settings.queue,
-        seen=_remembered(settings),
-    ) as owner:
-        yield owner
+    identity = open_identity(settings, now=now)
+    with ExitStack() as opened:
+        witnesses = open_witnesses(settings, key_history(settings))
+        if witnesses is not None:
+            opened.enter_context(witnesses)
+        yield opened.enter_context(
+            open_owner(
+                settings.url,
+                settings.owner_socket,
+                identity=identity,
+                publishing=_publishing(settings, witnesses),
+                now=now,
+                capacity=settings.queue,
+                seen=_remembered(settings, witnesses),
+            )
+        )
 
 
 def open_identity(settings: LedgerSettings, *, now: Callable[[], datetime] = now_utc) -> Identity:
@@ -288,16 +300,7 @@ def open_identity(settings: LedgerSettings, *, now: Callable[[], datetime] = now
     )
 
 
-def open_publishing(settings: LedgerSettings, *, ask: bool = True) -> Publishing:
-    """Say how checkpoints are published; with `ask`, with the witnesses that the policy names.
-
-    Raises:
-        ledger.WitnessError, ledger.PolicyError: the policy cannot be used; every mistake is named.
-    """
-    cosigners: WitnessCosigners | NoCosigners | None = None
-    if settings.witness_policy_file is not None:
-        policy = load_policy(settings.witness_policy_file)
-        cosigners = WitnessCosigners(policy, timeout=settings.witness_timeout) if ask else NoCosigners()
+def _publishing(settings: LedgerSettings, cosigners: Cosigners | None) -> Publishing:
     return Publishing(
         signing=settings.signing,
         sign_after=settings.sign_after,
@@ -341,11 +344,13 @@ def key_history(settings: LedgerSettings) -> KeyHistory:
     return open_keyring(key_files(settings)).history
 
 
-def _remembered(settings: LedgerSettings) -> Remembered:
+def _remembered(settings: LedgerSettings, witnesses: WitnessCosigners | None = None) -> Remembered:
+    """Say what is known of the log outside its database; `witnesses` are asked what they hold."""
     elsewhere = ask_elsewhere(settings.ask_published)
     for address in elsewhere.unreachable:
         _log.warning("no checkpoint to compare with", address=address)
-    seen = Remembered(settings.seen_checkpoint_file, elsewhere.notes)
+    shown = {} if witnesses is None else ask_witnesses(witnesses, settings.origin)
+    seen = Remembered(settings.seen_checkpoint_file, {**elsewhere.notes, **shown})
     if seen.recall() is None:
         _log.warning("no checkpoint is remembered: a restored database would go unnoticed", file=seen.path.name)
     return seen

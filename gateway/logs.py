@@ -19,7 +19,7 @@ ALLOWED = frozenset(
         "count", "deadline_ms", "done", "duration_ms", "entry", "error", "event", "fact_type", "file", "index", "item",
         "level", "matter", "method", "origin", "outcome", "peer", "pid", "policy", "reason", "record", "result",
         "role", "service", "signal", "size", "source", "state", "step", "timestamp", "total", "unit", "url", "verdict",
-        "version",
+        "version", "witness",
     }
 )  # fmt: skip
 

@@ -189,15 +189,19 @@ class QuorumMissing(LedgerError):
 
 
 class SplitView(LedgerError):
-    """Witnesses hold a history of this log that ours does not extend: the log forked, or was rolled back.
+    """Witnesses say that there is a history of this log that ours does not extend: it forked, or was rolled back.
 
-    `witnesses` names them as the policy does; `lines` are the cosignatures that other witnesses gave all the same.
+    `witnesses` names them as the policy does, with what each says; `proofs` are the checkpoints, signed by the log, by
+    which some of them prove it; `lines` are the cosignatures that other witnesses gave all the same.
     """
 
-    def __init__(self, witnesses: Mapping[str, str], lines: Sequence[str]) -> None:
+    def __init__(
+        self, witnesses: Mapping[str, str], lines: Sequence[str], proofs: Mapping[str, bytes] | None = None
+    ) -> None:
         told = "; ".join(f"{name}: {reason}" for name, reason in witnesses.items())
         super().__init__(f"SPLIT VIEW: witnesses hold another history of this log ({told})")
         self.witnesses = witnesses
+        self.proofs = dict(proofs or {})
         self.lines = tuple(lines)
 
 

@@ -170,11 +170,16 @@ class Ledger:
         inline = publishing.signing is Signing.INLINE
         sequencer = Sequencer(self._store, self._identity, now, self._tiles.put_all, complete, inline=inline)
         appender = self._appender = Appender(sequencer.commit, capacity)
+
+        def stop(damage: LedgerDamaged) -> None:
+            appender.stop(damage)
+            self._stop_waiting(damage)
+
         if publishing.needs_publisher:
             self._progress = Publisher(
                 self._store, self._reader, self._identity, publishing,
                 commit=transactions(self._store, appender.run), published=self._published.tell,
-                witnessed=self._witnessed.tell, failed=self._stop_waiting, now=now,
+                witnessed=self._witnessed.tell, failed=stop, now=now,
             )  # fmt: skip
             self._progress.start()
 

@@ -108,6 +108,14 @@ class Appender:
             self._changed.notify()
         done.result()
 
+    def stop(self, damage: LedgerDamaged) -> None:
+        """Append nothing more: who waits, or comes later, is told of the damage."""
+        with self._changed:
+            self._damage = damage
+            left = list(self._queue)
+            self._queue.clear()
+        _resolve(left, [damage] * len(left))
+
     def close(self) -> None:
         """Commit what waits, then stop; whoever comes later gets `LedgerClosed`."""
         with self._changed:
@@ -169,7 +177,7 @@ class Appender:
         try:
             committed = self._commit(batch)
         except LedgerDamaged as damage:
-            self._stop(damage)
+            self.stop(damage)
             return [damage] * len(batch)
         except LedgerError as failure:
             return [failure] * len(batch)
@@ -178,13 +186,6 @@ class Appender:
             unavailable.__cause__ = failure
             return [unavailable] * len(batch)
         return committed.outcomes
-
-    def _stop(self, damage: LedgerDamaged) -> None:
-        with self._changed:
-            self._damage = damage
-            left = list(self._queue)
-            self._queue.clear()
-        _resolve(left, [damage] * len(left))
 
 
 def _run_job(job: Callable[[], None], done: Future[None]) -> None:

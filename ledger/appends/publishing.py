@@ -20,10 +20,11 @@ from sqlalchemy.exc import DBAPIError
 
 from ledger.appends.identity import Identity
 from ledger.canonical import format_time
-from ledger.errors import LedgerDamaged, LedgerError, LedgerUnavailable, SplitView, StoreError
+from ledger.errors import LedgerDamaged, LedgerError, LedgerUnavailable, NoteError, SplitView, StoreError
 from ledger.log import schema
 from ledger.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.log.reader import LogReader
+from ledger.log.remembered import require_prefix
 from ledger.log.store import Head, Store, read_head
 from ledger.merkle import prove_consistency, verify_consistency
 
@@ -56,7 +57,7 @@ class Cosigners(Protocol):
     """Witnesses, as the publisher sees them (`ledger.witness`)."""
 
     def collect(self, note: bytes, size: int, prove: Callable[[int, int], list[bytes]]) -> list[str]:
-        """Return verified signature lines for the checkpoint `note`; raises if a witness has seen another history."""
+        """Return verified signature lines for the checkpoint `note`; raises `SplitView` as `ledger.witness` does."""
         ...
 
     def satisfied(self, lines: Sequence[str]) -> bool:
@@ -179,7 +180,7 @@ class Publisher:
             try:
                 self.round()
             except LedgerDamaged as damage:
-                _log.error("publication stopped", error=str(damage))
+                _log.critical("the ledger is stopped", error=str(damage))
                 self._failed(damage)
                 return
             except LedgerError as failure:
@@ -190,7 +191,8 @@ class Publisher:
         """Publish what is new, ask the witnesses, and wake who waits for either.
 
         Raises:
-            LedgerDamaged: the log contradicts what it published; nothing is signed any more.
+            LedgerDamaged: the log contradicts what it published, or what a witness proves that it signed: nothing may
+                be signed any more.
             LedgerUnavailable: the database or the standby did not answer in time.
         """
         with self._store.reading() as connection:
@@ -275,13 +277,29 @@ class Publisher:
         try:
             lines = cosigners.collect(note, size, self._reader.consistency)
         except SplitView as split:
-            # One witness cannot stop the log, but somebody must look: either it lies, or this log has a second history.
-            _log.critical("a witness holds another history of this log", error=str(split), size=size)
+            self._require_one_history(split)
+            # A witness's word cannot stop the log, but somebody must look: either it lies, or hides what it holds.
+            _log.critical("a witness says that this log has another history", error=str(split), size=size)
             lines = list(split.lines)
         if cosigners.satisfied(lines):
             return sorted(lines)
-        _log.warning("too few witnesses", size=size, cosignatures=len(lines))
+        _log.warning("too few witnesses", size=size, count=len(lines))
         return []
+
+    def _require_one_history(self, split: SplitView) -> None:
+        """Require that the log continues what it signed itself, whoever shows that; what it did not sign says nothing.
+
+        Raises:
+            LogShrunk, LedgerDamaged: it does not. Going on would sign a second history.
+        """
+        with self._store.reading() as connection:
+            head = read_head(connection)
+        for name, note in split.proofs.items():
+            try:
+                signed = open_checkpoint(note, self._identity.verifiers, self._identity.origin)
+            except NoteError:
+                continue
+            require_prefix(signed, f"witness {name}", head.size, head.root, self._reader.node)
 
 
 def _stored_note(connection: Connection, checkpoint: Checkpoint) -> bytes | None:

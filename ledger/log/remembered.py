@@ -32,7 +32,9 @@ def require_prefix(seen: Checkpoint, where: str, size: int, root: bytes, node: N
         LedgerDamaged: it begins differently, or the tiles do not prove how it begins.
     """
     if size < seen.size:
-        raise LogShrunk(f"the database holds {size} entries, but {where} has a checkpoint of {seen.size} signed by it")
+        raise LogShrunk(
+            f"the database holds {size} entries, but it signed the checkpoint of {seen.size} that {where} has"
+        )
     try:
         proof = prove_consistency(seen.size, size, node)
         verify_consistency(seen.size, size, proof, seen.root, root)

@@ -137,8 +137,9 @@ def _pack(admitted: Admitted, outcome: Outcome) -> Packed:
         return (_CLAIMED, outcome.record)
     if isinstance(outcome, ErasureRefused):
         return (_KEPT, outcome.mistakes)
-    kind = {LedgerDamaged: _DAMAGED, LedgerOverloaded: _OVERLOADED}.get(type(outcome), _UNAVAILABLE)
-    return (kind, str(outcome))
+    if isinstance(outcome, LedgerDamaged):
+        return (_DAMAGED, str(outcome))
+    return (_OVERLOADED if isinstance(outcome, LedgerOverloaded) else _UNAVAILABLE, str(outcome))
 
 
 def unpack(admitted: Admitted, packed: Packed) -> Outcome:

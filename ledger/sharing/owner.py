@@ -85,6 +85,11 @@ class Owner:
         self._wake()
         done.result()
 
+    def fail(self, damage: LedgerDamaged) -> None:
+        """Append nothing more, and tell everybody who asks, or waits, of the damage."""
+        self._damage = damage
+        self._wake()
+
     def stop(self) -> None:
         """Commit what has arrived, answer it, and let `serve` return."""
         self._stopping.set()
@@ -197,6 +202,8 @@ class Owner:
             self._send(peer, answers(note, told))
 
     def _outcomes(self, batch: Sequence[_Waiting]) -> tuple[bytes, Sequence[Outcome]]:
+        if self._damage is not None:
+            return b"", [self._damage] * len(batch)
         try:
             committed = self._commit([waiting.admitted for waiting in batch])
         except LedgerDamaged as damage:
@@ -298,7 +305,7 @@ def open_owner(
             reader = LogReader(store, TileCache())
             publisher = Publisher(
                 store, reader, identity, publishing, commit=transactions(store, owner.run),
-                published=_ignore, witnessed=_ignore, failed=_ignore, now=now,
+                published=_ignore, witnessed=_ignore, failed=owner.fail, now=now,
             )  # fmt: skip
             publisher.start()
         yield owner

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 import httpx
 
-from ledger.errors import LedgerError, NoteError, WitnessError
-from ledger.log.checkpoint import Checkpoint, open_checkpoint, read_checkpoint
-from ledger.log.note import Verifier, join_note, split_note
-from ledger.witness.outcomes import Ahead, Contradicts, CosignedBy, Forgetful, Outcome, RefusedBy, Unproven, Unreachable
+from ledger.errors import EntryMissing, LedgerError, NoteError, ProofError, WitnessError
+from ledger.log.checkpoint import Checkpoint, read_checkpoint
+from ledger.log.note import join_note, split_note
+from ledger.merkle import verify_consistency
+from ledger.witness.outcomes import (
+    Ahead,
+    Contradicts,
+    CosignedBy,
+    Forgetful,
+    Outcome,
+    RefusedBy,
+    Shows,
+    Unproven,
+    Unreachable,
+)
 from ledger.witness.policy import PolicyWitness, open_cosignatures
 from ledger.witness.protocol import (
     ADD_CHECKPOINT,
@@ -26,7 +37,9 @@ from ledger.witness.protocol import (
 )
 
 Prove = Callable[[int, int], list[bytes]]
-"""`(old, new)` to the consistency proof between two sizes of our log."""
+"""`(old, new)` to the consistency proof between two sizes of our log; `EntryMissing` if it has fewer than `new`."""
+OpenOurs = Callable[[bytes], Checkpoint]
+"""Verifies a note with the keys that may sign our log at its size, and reads it; raises `NoteError`."""
 _TRIES = 3
 _LONGEST_REASON = 200
 
@@ -65,6 +78,7 @@ class WitnessCaller:
         url: str,
         client: httpx.Client,
         *,
+        open_ours: OpenOurs,
         patience: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -74,11 +88,25 @@ class WitnessCaller:
         self._witness = witness
         self._url = url
         self._client = client
+        self._open_ours = open_ours
         self._patience = patience
         self._clock = clock
 
     def submit(self, asked: Asked) -> Outcome:
-        """Ask for a cosignature; never raises for what the witness or the network does."""
+        """Ask for a cosignature; never raises for what the witness or the network does.
+
+        A witness that says that it holds more than our log, or something else, is asked to show it: only a checkpoint
+        that the log itself signed proves that, so that a witness that lies can do no more than be named.
+        """
+        outcome = self._ask(asked)
+        if isinstance(outcome, Ahead | Contradicts):
+            shown = self.newest(asked.checkpoint.origin)
+            if isinstance(shown, Shows) and _is_against(asked, shown.checkpoint):
+                reason = f"it shows that this log signed another history, of size {shown.checkpoint.size}"
+                return Contradicts(witness=self.name, reason=reason, proof=shown.note)
+        return outcome
+
+    def _ask(self, asked: Asked) -> Outcome:
         for _ in range(_TRIES):
             # A witness whose size is larger than our checkpoint's is asked all the same: only its answer counts.
             old = min(self.size, asked.checkpoint.size)
@@ -135,19 +163,22 @@ class WitnessCaller:
         self.size = told
         return Ahead(witness=self.name, size=told) if told > asked.checkpoint.size else None
 
-    def newest(self, origin: str, verifiers: Sequence[Verifier]) -> bytes | None:
-        """Fetch the newest checkpoint it cosigned, if it serves one that log and witness signed."""
+    def newest(self, origin: str) -> Shows | Unreachable | RefusedBy:
+        """Fetch the newest checkpoint of our log that it serves. Who cosigned it does not matter: the log signed it."""
         try:
             answer = self._request("GET", f"{origin_hash(origin)}/checkpoint")
             if answer.status != 200:
-                return None
-            checkpoint = open_checkpoint(answer.body, verifiers, origin)
-            if not open_cosignatures(answer.body, [self._witness.key]):
-                return None
-        except (httpx.HTTPError, NoteError):
-            return None
+                reason = f"status {answer.status}{_told(answer)}"
+                return RefusedBy(witness=self.name, status=answer.status, reason=reason)
+            checkpoint = self._open_ours(answer.body)
+        except httpx.HTTPError as failure:
+            return Unreachable(witness=self.name, reason=type(failure).__name__)
+        except NoteError as failure:
+            return RefusedBy(witness=self.name, status=200, reason=f"it shows no checkpoint of this log: {failure}")
+        if checkpoint.origin != origin:
+            return RefusedBy(witness=self.name, status=200, reason="it shows a checkpoint of another log")
         self.size = max(self.size, checkpoint.size)
-        return answer.body
+        return Shows(witness=self.name, note=answer.body, checkpoint=checkpoint)
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> _Answer:
         """Send a request and read a short answer within the witness's time, however slowly it drips."""
@@ -162,6 +193,23 @@ class WitnessCaller:
                 if self._clock() > until:
                     raise httpx.ReadTimeout("the answer came too slowly")
         return _Answer(status=response.status_code, kind=response.headers.get("content-type", ""), body=bytes(received))
+
+
+def _is_against(asked: Asked, shown: Checkpoint) -> bool:
+    """Tell whether a checkpoint that our log signed cannot be of the same history as the one to be cosigned."""
+    ours = asked.checkpoint
+    old, new = (ours, shown) if ours.size < shown.size else (shown, ours)
+    try:
+        proof = asked.prove(old.size, new.size)
+    except EntryMissing:
+        return shown.size > ours.size  # our log has fewer entries than it signed
+    except LedgerError:
+        return False  # that we cannot prove it now says nothing
+    try:
+        verify_consistency(old.size, new.size, proof, old.root, new.root)
+    except ProofError:
+        return True
+    return False
 
 
 def _told(answer: _Answer) -> str:

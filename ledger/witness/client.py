@@ -9,16 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import httpx
 
 from ledger.errors import PolicyError, SplitView
-from ledger.log.note import Verifier
-from ledger.witness.asking import Asked, Prove, WitnessCaller
-from ledger.witness.outcomes import Contradicts, CosignedBy, Outcome, Unreachable
+from ledger.log.checkpoint import Checkpoint, open_checkpoint, read_checkpoint
+from ledger.witness.asking import Asked, OpenOurs, Prove, WitnessCaller
+from ledger.witness.outcomes import Contradicts, CosignedBy, Outcome, RefusedBy, Shows, Unreachable
 from ledger.witness.policy import Policy
 
+Answer = TypeVar("Answer")
 _MOST_WITNESSES = 64
 
 
@@ -31,7 +32,7 @@ class Cosigners(Protocol):
         `prove(old, new)` makes consistency proofs; it is called from several threads.
 
         Raises:
-            SplitView: somebody holds another history of this log.
+            SplitView: somebody says that there is another history of this log, or proves it.
         """
         ...
 
@@ -45,7 +46,9 @@ class WitnessCosigners:
 
     `urls` gives submission prefixes by the names of the policy, and goes before those the policy gives; `timeout` is
     the longest that `collect` waits for one witness; `tls` verifies https witnesses of a private authority; `told`
-    gets what each witness did. What size each witness has is kept in memory: after a start, the first answer tells.
+    gets what each witness did. `open_ours` verifies checkpoints of our own log, which prove what a witness says of
+    another history: `KeyHistory.open`, or, by default, with the keys of logs that the policy lists. What size each
+    witness has is kept in memory: after a start, the first answer tells.
 
     Raises:
         PolicyError: `urls` names a witness that the policy does not, or the quorum cannot be reached through URLs.
@@ -57,6 +60,7 @@ class WitnessCosigners:
         urls: Mapping[str, str] | None = None,
         timeout: timedelta = timedelta(seconds=10),
         *,
+        open_ours: OpenOurs | None = None,
         tls: ssl.SSLContext | None = None,
         told: Callable[[Outcome], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -67,12 +71,19 @@ class WitnessCosigners:
         self._client = httpx.Client(timeout=self._patience, verify=True if tls is None else tls)
         found = _addresses(policy, urls or {})
         self._callers = [
-            WitnessCaller(witness, found[witness.name], self._client, patience=self._patience, clock=clock)
+            WitnessCaller(
+                witness,
+                found[witness.name],
+                self._client,
+                open_ours=open_ours or _open_listed(policy),
+                patience=self._patience,
+                clock=clock,
+            )
             for witness in policy.witnesses
             if witness.name in found
         ]
         self._pool = ThreadPoolExecutor(max(1, len(self._callers)), thread_name_prefix="witness")
-        self._running: dict[str, Future[Outcome]] = {}
+        self._running: dict[str, Future[Any]] = {}
         self._guard = threading.Lock()
 
     def collect(self, note: bytes, size: int, prove: Prove) -> list[str]:
@@ -82,27 +93,37 @@ class WitnessCosigners:
 
         Raises:
             NoteError: `note` is no checkpoint, or not of `size`.
-            SplitView: a witness holds another history of this log; it carries the lines of the others.
+            SplitView: a witness says that it holds another history of this log; it carries the proofs that were shown,
+                and the lines of the others.
         """
         asked = Asked.read(note, size, prove)
         with self._guard:
-            calls = [(caller.name, self._call(caller, asked)) for caller in self._callers]
-            wait([call for _, call in calls if call is not None], timeout=self._patience)
-            outcomes = [_outcome(name, call) for name, call in calls]
+            outcomes = self._at_once(lambda caller: caller.submit(asked))
         for outcome in outcomes:
             if self._told is not None:
                 self._told(outcome)
         lines = [line for outcome in outcomes if isinstance(outcome, CosignedBy) for line in outcome.lines]
-        against = {one.witness: one.reason for one in outcomes if isinstance(one, Contradicts)}
+        against = [one for one in outcomes if isinstance(one, Contradicts)]
         if against:
-            raise SplitView(against, lines)
+            proofs = {one.witness: one.proof for one in against if one.proof is not None}
+            raise SplitView({one.witness: one.reason for one in against}, lines, proofs)
         return lines
 
-    def _call(self, caller: WitnessCaller, asked: Asked) -> Future[Outcome] | None:
+    def _at_once(self, ask: Callable[[WitnessCaller], Answer]) -> list[Answer | Unreachable]:
+        """Ask every witness, and wait until all have answered or their time is over."""
+        calls = [(caller.name, self._call(caller, ask)) for caller in self._callers]
+        wait([call for _, call in calls if call is not None], timeout=self._patience)
+        answers: list[Answer | Unreachable] = []
+        for name, call in calls:
+            answer = _outcome(name, call)
+            answers.append(answer)
+        return answers
+
+    def _call(self, caller: WitnessCaller, ask: Callable[[WitnessCaller], Answer]) -> Future[Answer] | None:
         running = self._running.get(caller.name)
         if running is not None and not running.done():
             return None
-        call = self._pool.submit(caller.submit, asked)
+        call = self._pool.submit(ask, caller)
         self._running[caller.name] = call
         return call
 
@@ -114,17 +135,14 @@ class WitnessCosigners:
         """Return the size each witness is known to have cosigned, by name; 0 where nothing is known."""
         return {caller.name: caller.size for caller in self._callers}
 
-    def newest(self, origin: str, verifiers: Sequence[Verifier]) -> dict[str, bytes]:
-        """Ask every witness for the newest checkpoint it cosigned, and return the notes, by the names of witnesses.
+    def newest(self, origin: str) -> list[Shows | Unreachable | RefusedBy]:
+        """Ask every witness to show the newest checkpoint it holds of the log `origin`; one answer for each.
 
-        A note is returned only if the log `origin` signed it and the witness cosigned it; witnesses that serve none,
-        or do not answer in time, are left out. On a start this tells whether the log was rolled back.
+        What is shown was signed by a key of the log for its size: on a start it tells whether the log was rolled back
+        (`Remembered`). Returns when all have answered or their time is over.
         """
         with self._guard:
-            calls = {caller.name: self._pool.submit(caller.newest, origin, verifiers) for caller in self._callers}
-            wait(calls.values(), timeout=self._patience)
-        found = {name: call.result() for name, call in calls.items() if call.done()}
-        return {name: note for name, note in found.items() if note is not None}
+            return self._at_once(lambda caller: caller.newest(origin))
 
     def close(self) -> None:
         """Give up running calls and close every connection."""
@@ -140,7 +158,15 @@ class WitnessCosigners:
         self.close()
 
 
-def _outcome(name: str, call: Future[Outcome] | None) -> Outcome:
+def _open_listed(policy: Policy) -> OpenOurs:
+    def opened(note: bytes) -> Checkpoint:
+        origin = read_checkpoint(note).origin
+        return open_checkpoint(note, [log.key for log in policy.logs if log.key.name == origin], origin)
+
+    return opened
+
+
+def _outcome(name: str, call: Future[Answer] | None) -> Answer | Unreachable:
     if call is None:
         return Unreachable(witness=name, reason="it has not answered an earlier call yet")
     if not call.done():

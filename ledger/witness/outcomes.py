@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from ledger.log.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +19,8 @@ class CosignedBy:
 class Ahead:
     """It cosigned a larger checkpoint of this log already.
 
-    Harmless where another publisher of the same log was faster; where this checkpoint is the newest there is, the log
-    was rolled back, for instance to a backup, and must not be continued.
+    Harmless where another publisher of the same log was faster, and no more than its word. If it shows a checkpoint
+    that our log does not continue, it is `Contradicts` instead.
     """
 
     witness: str
@@ -52,10 +54,15 @@ class Unproven:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contradicts:
-    """It holds another history of this log than ours: another root for a size, or one that ours does not extend."""
+    """It says that it holds another history of this log than ours, or one that ours does not reach.
+
+    With `proof` that is so, whoever the witness is: a checkpoint that a key of the log signed for its size, and that
+    our log does not continue: the log forked, or was rolled back, and must not be continued. Without, it is its word.
+    """
 
     witness: str
     reason: str
+    proof: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +72,15 @@ class Forgetful:
     witness: str
     cosigned: int
     size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shows:
+    """It showed the newest checkpoint it holds of the log: `note`, which a key of the log signed for its size."""
+
+    witness: str
+    note: bytes = field(repr=False)
+    checkpoint: Checkpoint
 
 
 Outcome = CosignedBy | Ahead | Forgetful | Unreachable | RefusedBy | Unproven | Contradicts

@@ -64,25 +64,26 @@ class House:
         )
 
     @contextmanager
-    def shared(self) -> Iterator[Ledger]:
+    def shared(self, publishing: Publishing | None = None) -> Iterator[Ledger]:
         """Open it through an owner on another thread."""
         socket = self.directory / "owner.sock"
         identity = Identity(origin=ORIGIN, signers=(self.signer,), verifiers=(self.signer.verifier,))
-        with open_owner(self.url, socket, identity=identity, now=Clock()) as owner:
+        with open_owner(self.url, socket, identity=identity, now=Clock(), publishing=publishing) as owner:
             thread = threading.Thread(target=owner.serve)
             thread.start()
             try:
-                with self.join(socket) as ledger:
+                with self.join(socket, publishing) as ledger:
                     yield ledger
             finally:
                 owner.stop()
                 thread.join()
 
-    def join(self, socket: Path) -> Ledger:
+    def join(self, socket: Path, publishing: Publishing | None = None) -> Ledger:
         """Open it through whoever listens at `socket`."""
         return Ledger.join(
-            self.url, socket, origin=ORIGIN, verifiers=[self.signer.verifier], master_keys=self.master_keys
-        )
+            self.url, socket, origin=ORIGIN, verifiers=[self.signer.verifier], master_keys=self.master_keys,
+            publishing=publishing,
+        )  # fmt: skip
 
 
 def build(url: str, directory: Path) -> House:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ledger import Level, verify_receipt
 from ledger.appends.admission import Admitted, admit
 from ledger.appends.values import Accepted, Sequenced
-from ledger.errors import LedgerError, LedgerUnavailable, TransitionRefused
+from ledger.errors import LedgerDamaged, LedgerError, LedgerUnavailable, LogShrunk, TransitionRefused
 from ledger.sharing.frames import FrameError, Frames, answers, greeting, read_answers, submissions, unpack
 from ledger.vault import Vault
 from tests.ledger.house import ORIGIN, House, answered, new_record, submission
@@ -52,6 +52,14 @@ def test_a_refusal_arrives_as_itself(sqlite_house: House) -> None:
     refused = travel(asked, TransitionRefused(bytes(16), "RECORDED", "CommitmentWithdrawn"))
     assert isinstance(refused, TransitionRefused)
     assert refused.state == "RECORDED"
+
+
+def test_damage_of_every_kind_arrives_as_damage(sqlite_house: House) -> None:
+    asked = admitted(sqlite_house, answered())
+    for damage in (LedgerDamaged("the head moved"), LogShrunk("entries are missing")):
+        told = travel(asked, damage)
+        assert isinstance(told, LedgerDamaged)
+        assert str(told) == str(damage)
 
 
 def test_what_the_owner_appended_is_what_the_sharer_is_told(sqlite_house: House) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ledger.errors import EntryMissing
 from ledger.log.algorithms.ed25519 import Ed25519Signer
 from ledger.log.checkpoint import Checkpoint, sign_checkpoint
 from ledger.log.key_file import KeyedSigner, load_cosigner, write_cosigner_key, write_signing_key
@@ -58,6 +59,8 @@ class Log:
         return sign_checkpoint(self.checkpoint(size), [self.signer])
 
     def prove(self, old: int, new: int) -> list[bytes]:
+        if new > self.size:
+            raise EntryMissing(f"the log has {self.size} entries, not {new}")
         return prove_consistency(old, new, self.node)
 
     def request(self, old: int, size: int | None = None) -> bytes:

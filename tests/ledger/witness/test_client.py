@@ -17,13 +17,23 @@ from pathlib import Path
 import pytest
 
 from gateway.pki import Authority, write_pair
-from ledger import Ledger, LedgerUnavailable, NoteError, PolicyError, SplitView
-from ledger.log.checkpoint import open_checkpoint, read_checkpoint
+from ledger import KeyHistory, Ledger, LedgerUnavailable, NoteError, PolicyError, SplitView
+from ledger.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.log.key_file import KeyedSigner, write_cosigner_key
 from ledger.log.note import add_lines, format_line, split_note
 from ledger.log.vkey import PublicKey
 from ledger.witness.client import WitnessCosigners
-from ledger.witness.outcomes import Ahead, Contradicts, CosignedBy, Forgetful, Outcome, RefusedBy, Unproven, Unreachable
+from ledger.witness.outcomes import (
+    Ahead,
+    Contradicts,
+    CosignedBy,
+    Forgetful,
+    Outcome,
+    RefusedBy,
+    Shows,
+    Unproven,
+    Unreachable,
+)
 from ledger.witness.policy import Policy, verify_witnessed
 from ledger.witness.policy_file import parse_policy
 from tests.ledger.house import ORIGIN as HOUSE_ORIGIN
@@ -184,7 +194,7 @@ def test_a_fork_is_caught_also_by_a_client_that_was_not_restarted(
             cosign(cosigners, ledger)
 
 
-def test_a_ledger_restored_from_an_old_backup_is_told_that_witnesses_are_ahead(
+def test_a_ledger_restored_from_an_old_backup_is_shown_what_it_signed(
     guarded: tuple[Served, Policy], house: House, tmp_path: Path
 ) -> None:
     served, policy = guarded
@@ -193,15 +203,31 @@ def test_a_ledger_restored_from_an_old_backup_is_told_that_witnesses_are_ahead(
     record(house, 2)
     with asking(policy) as (cosigners, _), house.open() as ledger:
         cosign(cosigners, ledger)
-    with asking(policy) as (cosigners, outcomes), backup.open() as ledger:
-        newest = cosigners.newest(HOUSE_ORIGIN, [house.signer.verifier])
-        assert read_checkpoint(newest["w1"]).size == 5 > ledger.size()
-        assert cosign(cosigners, ledger) == []
-        assert outcomes == [Ahead(witness="w1", size=5)]
-        assert cosign(cosigners, ledger) == []
-        assert outcomes[1:] == [Ahead(witness="w1", size=5)]
-    assert open_checkpoint(newest["w1"], [house.signer.verifier], HOUSE_ORIGIN).size == 5
+    with asking(policy) as (cosigners, _), backup.open() as ledger:
+        (newest,) = cosigners.newest(HOUSE_ORIGIN)
+        assert isinstance(newest, Shows)
+        assert newest.checkpoint.size == 5 > ledger.size()
+        for _ in range(2):
+            with pytest.raises(SplitView) as caught:
+                cosign(cosigners, ledger)
+            assert caught.value.proofs == {"w1": newest.note}
+    assert open_checkpoint(newest.note, [house.signer.verifier], HOUSE_ORIGIN).size == 5
     assert served.process.poll() is None
+
+
+def test_a_publisher_that_was_overtaken_by_another_of_the_same_log_holds_no_second_history(
+    guarded: tuple[Served, Policy], house: House
+) -> None:
+    _, policy = guarded
+    record(house, 3)
+    with house.open() as ledger:
+        old, size = ledger.checkpoint(), ledger.size()
+        ledger.append_blocking(submission())
+        with asking(policy) as (cosigners, _):
+            cosign(cosigners, ledger)
+        with asking(policy) as (cosigners, outcomes):
+            assert cosigners.collect(old, size, ledger.consistency) == []
+    assert outcomes == [Ahead(witness="w1", size=4)]
 
 
 def test_a_split_view_carries_the_lines_of_the_witnesses_that_agree(tmp_path: Path, log: Log) -> None:
@@ -226,10 +252,17 @@ Answer = Callable[[bytes, int], tuple[int, dict[str, str], bytes]]
 
 
 @contextmanager
-def scripted(answer: Answer) -> Iterator[str]:
+def scripted(answer: Answer, *, shows: bytes | None = None) -> Iterator[str]:
+    """A witness that answers as the test says, and shows `shows` as its newest checkpoint."""
     numbers = iter(range(10**6))
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(404 if shows is None else 200)
+            self.send_header("Content-Length", str(len(shows or b"")))
+            self.end_headers()
+            self.wfile.write(shows or b"")
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             status, headers, content = answer(body, next(numbers))
@@ -318,6 +351,100 @@ def test_each_status_means_one_thing(log: Log, key: KeyedSigner, status: int, ki
 def test_a_proof_that_does_not_convince_a_witness_is_a_split_view(log: Log, key: KeyedSigner) -> None:
     sizes = {0: (409, {"Content-Type": "text/x.tlog.size"}, b"3\n"), 1: (422, {}, b"no")}
     assert isinstance(outcome_of(log, key, lambda _, number: sizes[number]), Contradicts)
+
+
+SIZE = {"Content-Type": "text/x.tlog.size"}
+
+
+def ahead(_body: bytes, _number: int) -> tuple[int, dict[str, str], bytes]:
+    return 409, SIZE, b"9\n"
+
+
+def contradicting(_body: bytes, number: int) -> tuple[int, dict[str, str], bytes]:
+    return (409, SIZE, b"5\n") if number == 0 else (422, {}, b"no")
+
+
+def test_a_witness_that_only_says_that_it_holds_another_history_proves_nothing(
+    log: Log, key: KeyedSigner, tmp_path: Path
+) -> None:
+    stranger = Log(signer=new_log(tmp_path, "elsewhere.example").signer, entries=log.entries)
+    fork = log.copy().grow(4, "false")
+    unsigned = sign_checkpoint(fork.checkpoint(), [stranger.signer])
+    forged = fork.note()[:-8] + b"AAAAAA=\n"
+    cosigned = sign_checkpoint(fork.checkpoint(), [key])
+    elsewhere = new_log(tmp_path, "log.example/b").grow(9).note()
+    ours = log.note(3)
+    for shown in (None, b"", b"junk", unsigned, forged, cosigned, elsewhere, ours):
+        for answer, kind in ((ahead, Ahead), (contradicting, Contradicts)):
+            with (
+                scripted(answer, shows=shown) as url,
+                asking(policy_of(log.signer.verifier, (key.verifier, url))) as (cosigners, outcomes),
+                contextlib.suppress(SplitView),
+            ):
+                collect(cosigners, log)
+            assert [type(one) for one in outcomes] == [kind], shown
+            assert getattr(outcomes[0], "proof", None) is None
+
+
+def test_what_the_log_signed_proves_a_second_history_whoever_shows_it(log: Log, key: KeyedSigner) -> None:
+    fork = log.copy()
+    fork.entries[-1] = "false"
+    larger, same, smaller = fork.copy().grow(4).note(), fork.note(), log.copy()
+    smaller.entries[0] = "false"
+    longer = log.copy().grow(4).note()
+    for shown in (larger, same, smaller.note(2), longer):
+        for answer in (ahead, contradicting):
+            with (
+                scripted(answer, shows=shown) as url,
+                asking(policy_of(log.signer.verifier, (key.verifier, url))) as (cosigners, outcomes),
+                pytest.raises(SplitView) as caught,
+            ):
+                collect(cosigners, log)
+            assert caught.value.proofs == {"w1": shown}
+            assert outcomes == [Contradicts(witness="w1", reason=caught.value.witnesses["w1"], proof=shown)]
+
+
+def test_a_key_that_may_not_sign_any_more_proves_nothing(log: Log, key: KeyedSigner, tmp_path: Path) -> None:
+    thief = Log(signer=log.signer, entries=[*log.entries, "false"])
+    (tmp_path / "next").mkdir()
+    history = KeyHistory.beginning(new_log(tmp_path / "next").signer.verifier.vkey, ORIGIN)
+    with (
+        scripted(ahead, shows=thief.note()) as url,
+        asking(policy_of(log.signer.verifier, (key.verifier, url)), open_ours=history.open) as (cosigners, outcomes),
+    ):
+        assert collect(cosigners, log) == []
+        (shown,) = cosigners.newest(ORIGIN)
+    assert outcomes == [Ahead(witness="w1", size=9)]
+    assert isinstance(shown, RefusedBy)
+
+
+def test_a_second_history_is_not_seen_in_what_we_cannot_prove_ourselves(log: Log, key: KeyedSigner) -> None:
+    def broken(_old: int, _new: int) -> list[bytes]:
+        raise LedgerUnavailable("the store cannot be read")
+
+    with (
+        scripted(ahead, shows=log.copy().grow(4).note()) as url,
+        asking(policy_of(log.signer.verifier, (key.verifier, url))) as (cosigners, outcomes),
+    ):
+        assert cosigners.collect(log.note(), log.size, broken) == []
+    assert outcomes == [Ahead(witness="w1", size=9)]
+
+
+def test_each_witness_answers_what_it_shows_or_why_it_does_not(served: Served, log: Log, key: KeyedSigner) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as unused:
+        dead = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    other = sign_checkpoint(Checkpoint(origin="log.example/b", size=5, root=bytes(32)), [log.signer])
+    with scripted(ahead, shows=other) as lying:
+        policy = policy_of(
+            log.signer.verifier, (served.ed25519, served.url), (key.verifier, dead), (served.mldsa, lying), needed=1
+        )
+        with asking(policy) as (cosigners, _):
+            assert [type(one) for one in cosigners.newest(ORIGIN)] == [RefusedBy, Unreachable, RefusedBy]
+            collect(cosigners, log)
+            first, *others = cosigners.newest(ORIGIN)
+    assert isinstance(first, Shows)
+    assert (first.witness, first.checkpoint) == ("w1", log.checkpoint())
+    assert [type(one) for one in others] == [Unreachable, RefusedBy]
 
 
 def test_another_root_for_our_size_is_a_split_view_also_by_the_older_protocol(log: Log, key: KeyedSigner) -> None:
@@ -481,17 +608,19 @@ def test_witnesses_of_a_private_authority_are_reached_over_tls(tmp_path: Path, l
         assert outcomes == [Unreachable(witness="w1", reason="ConnectError")]
 
 
-def test_what_monitors_fetch_is_believed_only_with_both_signatures(served: Served, log: Log, key: KeyedSigner) -> None:
-    policy = policy_of(log.signer.verifier, (served.ed25519, served.url))
-    with asking(policy) as (cosigners, _):
-        assert cosigners.newest(ORIGIN, [log.signer.verifier]) == {}
-        collect(cosigners, log)
-        found = cosigners.newest(ORIGIN, [log.signer.verifier])
-        assert read_checkpoint(found["w1"]) == log.checkpoint()
-        assert cosigners.newest(ORIGIN, [key.verifier]) == {}
+def test_what_a_witness_shows_is_believed_by_the_signature_of_the_log_alone(
+    served: Served, log: Log, key: KeyedSigner, tmp_path: Path
+) -> None:
     wrong = policy_of(log.signer.verifier, (key.verifier, served.url))
+    with asking(policy_of(log.signer.verifier, (served.ed25519, served.url))) as (cosigners, _):
+        assert [type(one) for one in cosigners.newest(ORIGIN)] == [RefusedBy]
+        collect(cosigners, log)
     with asking(wrong) as (cosigners, _):
-        assert cosigners.newest(ORIGIN, [log.signer.verifier]) == {}
+        assert [type(one) for one in cosigners.newest(ORIGIN)] == [Shows]
+    (tmp_path / "other").mkdir()
+    foreign = policy_of(new_log(tmp_path / "other").signer.verifier, (served.ed25519, served.url))
+    with asking(foreign) as (cosigners, _):
+        assert [type(one) for one in cosigners.newest(ORIGIN)] == [RefusedBy]
 
 
 def test_an_auditor_verifies_a_witnessed_receipt_offline(

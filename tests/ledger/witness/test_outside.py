@@ -20,7 +20,7 @@ from ledger import SplitView, parse_vkey
 from ledger.log.note import add_lines
 from ledger.log.vkey import PublicKey
 from ledger.witness.client import WitnessCosigners
-from ledger.witness.outcomes import Outcome, RefusedBy
+from ledger.witness.outcomes import Outcome, RefusedBy, Shows
 from ledger.witness.policy import verify_witnessed
 from ledger.witness.policy_file import parse_policy
 from tests.ledger.witness.house import ORIGIN, Log, Served, init, serving
@@ -104,8 +104,9 @@ def test_their_witness_cosigns_our_log_and_refuses_our_fork(aics: list[str], log
                 lines = collect(cosigners, log.grow(growth))
                 assert cosigners.satisfied(lines)
                 assert verify_witnessed(add_lines(log.note(), lines), policy, ORIGIN) == log.checkpoint()
-            newest = cosigners.newest(ORIGIN, [log.signer.verifier])
-            assert newest["w"].startswith(log.checkpoint().text().encode())
+            (newest,) = cosigners.newest(ORIGIN)
+            assert isinstance(newest, Shows)
+            assert newest.checkpoint == log.checkpoint()
         fork.grow(log.size - fork.size, "false")
         with WitnessCosigners(policy) as cosigners, pytest.raises(SplitView):
             collect(cosigners, fork)
