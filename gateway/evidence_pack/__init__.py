@@ -13,7 +13,7 @@ public key, and names every check that fails. The same content gives the same by
     handwriting.png|jpg witness.json signer-key.pem                        witnessed
     staff-key.disclosure.json staff-key-enrolled.tlog-proof staff-key-revoked.tlog-proof   the clerk's key in the ledger
     assertion.jws assertion.txt signer-key.pem                             by a real-name platform
-    timestamp.tsr tsa-roots.pem     a time stamp of the signature (RFC 3161), where one was made
+    timestamp.tsr tsa-roots.pem     a time stamp of document and signature (RFC 3161), where one was made
     entry.json recorded.tlog-proof  the entry in the ledger and its receipt (C2SP tlog-proof)
     checkpoint.txt checkpoint.sig log-key.pem log.vkey log.history         the log's signature over the receipt's root
     recorded.disclosure.json prepared.disclosure.json   that the entries commit to signature.json and document.json

@@ -29,7 +29,7 @@ from gateway.evidence_pack.collecting import (
     log_files,
     readmes,
 )
-from gateway.evidence_pack.recipe import stamped
+from gateway.evidence_pack.recipe import signature_file
 from gateway.letters.plain import text_to_sign
 from gateway.rules.kept import rows, table, text
 from gateway.signatures.algorithms import read_public_key
@@ -48,6 +48,7 @@ from gateway.signatures.platform import Platform, PlatformKey, parse_assertion
 from gateway.signatures.revocation import RevocationRule, Revocations
 from gateway.signatures.revocation import read_list as read_revocation_list
 from gateway.signatures.signatory import signatory_of
+from gateway.signatures.timestamps import MOST_TOLERANCE, require_in_time, stamped
 from gateway.signatures.verification import Act, Trust, verify_act
 from gateway.signatures.witnessed import WitnessRules, verify_witnessed_in_time
 from ledger import VerifiedReceipt, parse_vkey, verify_key_history
@@ -377,10 +378,11 @@ class _Pack:
 
     def _timestamp(self) -> None:
         roots = Roots(certificates=tuple(x509.load_pem_x509_certificates(self._files["tsa-roots.pem"])))
-        signed = self._files[stamped(text(self._kept["type"]))]
-        at = verify_anchor(self._files["timestamp.tsr"], signed, roots)
+        signature = self._files[signature_file(text(self._kept["type"]))]
+        at = verify_anchor(self._files["timestamp.tsr"], stamped(self._files["document.json"], signature), roots)
         said = table(self._kept["timestamp"])
         _require(parse_time(text(said["at"])) == at, "another time was recorded than the time stamp says")
+        require_in_time(at, self._verified_at, MOST_TOLERANCE)
         self.told["stamped_at"] = at.isoformat()
 
 

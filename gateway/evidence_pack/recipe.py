@@ -59,8 +59,8 @@ class Subject:
     statuses: Sequence[StatusProof] = ()
 
 
-def stamped(kind: str) -> str:
-    """Name the file whose bytes a time stamp is of."""
+def signature_file(kind: str) -> str:
+    """Name the file whose bytes a time stamp is of, after those of document.json."""
     return "assertion.jws" if kind == "platform" else "signature.bin"
 
 
@@ -74,11 +74,15 @@ def steps(of: Subject, *, has_stamp: bool) -> list[Step]:
         Step(command=verify_command(of.algorithm, SIGNED[of.kind]), english=english, chinese=chinese),
     ]
     if has_stamp:
-        command = f"openssl ts -verify -in timestamp.tsr -data {stamped(of.kind)} -CAfile tsa-roots.pem -attime {epoch}"
-        english = (
-            "The signature existed at the time in the stamp (`openssl ts -reply -in timestamp.tsr -text` shows it)."
+        command = (
+            f"cat document.json {signature_file(of.kind)} > stamped.bin && openssl ts -verify -in timestamp.tsr "
+            f"-data stamped.bin -CAfile tsa-roots.pem -attime {epoch}"
         )
-        found.append(Step(command=command, english=english, chinese="签名在时间戳所载时间已存在。"))
+        english = (
+            "Document and signature existed at the time in the stamp (`openssl ts -reply -in timestamp.tsr -text` "
+            "shows it)."
+        )
+        found.append(Step(command=command, english=english, chinese="文书和签名在时间戳所载时间已存在。"))
     return [
         *found,
         Step(

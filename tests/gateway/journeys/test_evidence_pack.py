@@ -131,7 +131,7 @@ async def test_a_pack_of_every_algorithm_verifies_by_us_and_by_following_its_rea
         commands = follow_the_readme(tmp_path / case, pack)
         assert [command.split()[:2] for command in commands] == [
             ["sha256sum", "-c"], ["openssl", "verify"], ["openssl", "x509"], ["openssl", "verify"],
-            ["openssl", "pkeyutl" if case == "Ed25519" else "dgst"], ["openssl", "ts"], ["openssl", "pkeyutl"],
+            ["openssl", "pkeyutl" if case == "Ed25519" else "dgst"], ["cat", "document.json"], ["openssl", "pkeyutl"],
             ["python3", "check.py"],
         ]  # fmt: skip
     follow_the_readme(tmp_path / "chinese", pack, "README.zh-CN.md")
@@ -195,7 +195,7 @@ async def test_every_altered_part_is_named(stamped_town: Town, signing: Signing,
     )
     files, others = unpacked(pack), unpacked(pack_of_other)
     of_each = {
-        "document.json": {"recorded document", "document", "signature"},
+        "document.json": {"recorded document", "document", "signature", "time stamp"},
         "signature.json": {
             "receipt",
             "recorded evidence",
