@@ -79,7 +79,10 @@ class NotPossible(GatewayRefusal):
 
 
 class NotNow(GatewayRefusal):
-    """A limit is reached (calls, guesses about a person, the ledger's queue); `retry_after` says when it ends."""
+    """A limit is reached (calls, guesses about a person, the ledger's queue); `retry_after` says when it ends.
+
+    None where waiting does not help: a message that is too large.
+    """
 
     codes = ("RESOURCE_EXHAUSTED",)
 
