@@ -1,18 +1,23 @@
 // Verifies receipts of the ledger in a browser or in Node (18.4 or newer), without any dependency.
 //
-//     import { verifyReceipt } from "./receipt.mjs";
-//     const { entry, index, size } = await verifyReceipt(bytes, [vkey], origin);
+//     import { verifyKeyHistory, verifyReceipt } from "./receipt.mjs";
+//     const keys = await verifyKeyHistory(history, firstVkey, origin); // `key-history`, published beside the log
+//     const { entry, index, size } = await verifyReceipt(bytes, keys, origin);
 //
 // A receipt is a C2SP tlog-proof whose extra line carries the entry. What is verified, in this order: its form, the
-// signatures of its checkpoint (a signed note), the checkpoint's origin, the inclusion proof of RFC 6962, and that what
-// is proved is an entry of this ledger in its one spelling. Anything else throws a `Refusal`, whose `name` tells what
-// is wrong: ReceiptError, NoteError, WrongKey, WrongOrigin, ProofError, EntryError. Written anew from the formats, not
-// translated from the Python verifier; both must agree on every vector.
+// signatures of its checkpoint (a signed note), the checkpoint's origin, that one of the keys that signed was in force at
+// its size, the inclusion proof of RFC 6962, and that what is proved is an entry of this ledger in its one spelling.
+// Anything else throws a `Refusal`, whose `name` tells what is wrong: KeyHistoryError, ReceiptError, NoteError, WrongKey,
+// WrongOrigin, KeyNotInForce, ProofError, EntryError. Written anew from the formats, not translated from the Python
+// verifier; both must agree on every vector.
 
 import KINDS from "./kinds.mjs";
 
+const HISTORY = "chengxin key history v1";
+const CHANGES = { added: "LogKeyAdded", retired: "LogKeyRetired" };
 const HEADER = "c2sp.org/tlog-proof@v1";
 const LONGEST = 1 << 20; // bytes of a receipt, and of a note
+const LONGEST_HISTORY = 64 << 20;
 const LONGEST_ENTRY = 65535;
 const LONGEST_NAME = 255; // bytes, as tlog-cosignature has it
 const MOST_SIGNATURES = 64;
@@ -40,19 +45,27 @@ export class Refusal extends Error {
 }
 
 /**
+ * A key of the log, and the sizes of checkpoints that it may sign; `last` is null while it is in force. A key without its
+ * sizes is worth nothing: whoever has a private key that was retired could sign whatever it likes.
+ *
+ * @typedef {{vkey: string, first: bigint, last: bigint | null}} KeyRange
+ */
+
+/**
  * Verify a receipt offline.
  *
  * @param {Uint8Array} receipt the receipt's bytes
- * @param {string[]} vkeys the log's own keys, one C2SP verifier key line each: all that it has had
+ * @param {KeyRange[] | string} keys what `verifyKeyHistory` returned; or, of a log that has never had another key, that
+ *   key as a C2SP verifier key line
  * @param {string} origin the log's origin
  * @returns {Promise<{entry: object, leaf: Uint8Array, index: bigint, size: bigint, root: Uint8Array,
  *   signedBy: string[]}>} what the receipt proves: `entry` is at `index` of the log whose first `size` entries have
- *   this `root`; `signedBy` are the given keys that signed, as `name+id`
+ *   this `root`; `signedBy` are the keys in force that signed, as `name+id`
  * @throws {Refusal}
  */
-export async function verifyReceipt(receipt, vkeys, origin) {
+export async function verifyReceipt(receipt, keys, origin) {
   const parsed = parseReceipt(receipt);
-  const checkpoint = await openCheckpoint(parsed.note, vkeys, origin);
+  const checkpoint = await openCheckpoint(parsed.note, keys, origin);
   const leafHash = await sha256(Uint8Array.of(0), parsed.leaf);
   await verifyInclusion(leafHash, parsed.index, checkpoint.size, parsed.proof, checkpoint.root);
   return {
@@ -66,14 +79,14 @@ export async function verifyReceipt(receipt, vkeys, origin) {
 }
 
 /**
- * Verify a checkpoint of the log `origin` with the log's own keys.
+ * Verify a checkpoint of the log `origin` with the keys as `verifyReceipt` takes them.
  *
  * @param {Uint8Array} note
  * @returns {Promise<{size: bigint, root: Uint8Array, signedBy: string[]}>}
  * @throws {Refusal}
  */
-export async function openCheckpoint(note, vkeys, origin) {
-  const { text, signedBy } = await openNote(note, vkeys);
+export async function openCheckpoint(note, keys, origin) {
+  const { text, signers } = await openNote(note, typeof keys === "string" ? [forEver(keys)] : keys);
   const lines = text.split("\n");
   if (lines.length < 4 || lines.pop() !== "" || lines.includes("")) {
     throw new Refusal("NoteError", "a checkpoint has three or more non-empty lines");
@@ -82,7 +95,77 @@ export async function openCheckpoint(note, vkeys, origin) {
   const root = base64(lines[2], "NoteError");
   if (root.length !== 32) throw new Refusal("NoteError", "the root of a checkpoint is not 32 bytes long");
   if (lines[0] !== origin) throw new Refusal("WrongOrigin", "the checkpoint is of another log");
-  return { size, root, signedBy };
+  const inForce = signers.filter(({ first, last }) => first <= size && (last === null || size <= last));
+  if (inForce.length === 0) {
+    throw new Refusal("KeyNotInForce", `no key that was in force at size ${size} signed the checkpoint of this size`);
+  }
+  return { size, root, signedBy: inForce.map(({ label }) => label) };
+}
+
+/**
+ * Verify a published key history from the log's first key onwards, offline. It cannot tell whether it is the newest: take
+ * it from where the log is published.
+ *
+ * @param {Uint8Array} history the bytes of `key-history`
+ * @param {string} firstVkey the key the log began with, a C2SP verifier key line
+ * @param {string} origin the log's origin
+ * @returns {Promise<KeyRange[]>} every key the log has had
+ * @throws {Refusal} KeyHistoryError
+ */
+export async function verifyKeyHistory(history, firstVkey, origin) {
+  try {
+    return await followHistory(history, firstVkey, origin);
+  } catch (error) {
+    throw error instanceof Refusal ? new Refusal("KeyHistoryError", error.message) : error;
+  }
+}
+
+// What the receipts prove is written again in the one spelling, and must be the text: so its ranges prove nothing.
+async function followHistory(history, firstVkey, origin) {
+  if (history.length > LONGEST_HISTORY) throw new Refusal("KeyHistoryError", "the key history is too long");
+  const text = utf8(history, "KeyHistoryError");
+  const [, named = "", told = ""] = text.split("\n\n");
+  const vkeys = named.split("\n").map((line) => line.slice(line.indexOf(" ") + 1));
+  const keys = [await logKey(firstVkey.replace(/\n$/, ""), origin)];
+  let [seen, events] = [0n, ""];
+  for (const line of told.split("\n").slice(0, -1)) {
+    const [act, number, encoded = ""] = line.split(" ");
+    const key = act === "added" ? await logKey(vkeys[keys.length], origin) : keys[number];
+    const signers = keys.filter((one) => one.last === null && one !== key).map(({ label }) => label);
+    if (act === "added" ? keys.some(({ label }) => label === key.label) : act !== "retired" || key?.last !== null) {
+      throw new Refusal("KeyHistoryError", "a key cannot be added twice, or retired when it is not in force");
+    }
+    const { entry, index, size, signedBy } = await verifyReceipt(base64(encoded, "ReceiptError"), keys, origin);
+    const right = entry.kind === CHANGES[act] && entry.commits.public === (await commitKey(key.vkey));
+    if (!right || index < seen || !signedBy.some((label) => signers.includes(label))) {
+      throw new Refusal("KeyHistoryError", "a receipt does not prove the change of a key");
+    }
+    if (act === "added") keys.push({ ...key, first: index + 1n });
+    else key.last = index;
+    events += `${act} ${act === "added" ? keys.length - 1 : number} ${encoded}\n`;
+    seen = size;
+  }
+  const ranges = keys.map(({ first, last, vkey }) => `${first}-${last ?? ""} ${vkey}\n`).join("");
+  if (`${HISTORY}\n${origin}\n\n${ranges}\n${events}` !== text) {
+    throw new Refusal("KeyHistoryError", "the receipts prove other keys or ranges, or the text is not in canonical form");
+  }
+  return keys.map(({ vkey, first, last }) => ({ vkey, first, last }));
+}
+
+function forEver(vkey) {
+  return { vkey, first: 0n, last: null };
+}
+
+async function logKey(vkey, origin) {
+  const { label } = await parseVkey(vkey);
+  if (!label.startsWith(`${origin}+`)) throw new Refusal("KeyHistoryError", "a key is not named as the log is");
+  return { ...forEver(vkey), label };
+}
+
+async function commitKey(vkey) {
+  const salt = new Uint8Array(32); // public: there is nothing to hide in a key of the log
+  const bytes = (text) => new TextEncoder().encode(text);
+  return hex(await sha256(bytes("chengxin/ledger/v1/commit\0public\0"), salt, bytes(canonical({ vkey }, 0))));
 }
 
 function parseReceipt(receipt) {
@@ -107,23 +190,24 @@ function parseReceipt(receipt) {
 
 // --- signed notes (https://c2sp.org/signed-note) --------------------------------------------------------------------
 
-async function openNote(note, vkeys) {
+async function openNote(note, keys) {
   const { text, lines } = splitNote(note);
-  const keys = new Map((await Promise.all(vkeys.map(parseVkey))).map((key) => [key.label, key]));
+  const parsed = await Promise.all(keys.map(async (key) => ({ ...key, ...(await parseVkey(key.vkey)) })));
+  const known = new Map(parsed.map((key) => [key.label, key]));
   const message = new TextEncoder().encode(text);
-  const signedBy = new Set();
+  const signers = new Set();
   for (const line of lines) {
     const { label, signature } = parseLine(line);
-    const key = keys.get(label);
+    const key = known.get(label);
     // Lines of keys that were not given are ignored, whatever their algorithm; one bad line of a given key is fatal.
     if (key === undefined) continue;
     if (!(await verifyEd25519(key.bytes, signature, message))) {
       throw new Refusal("NoteError", `bad signature of key ${label}`);
     }
-    signedBy.add(label);
+    signers.add(key);
   }
-  if (signedBy.size === 0) throw new Refusal("WrongKey", "no signature of the note is by a known key");
-  return { text, signedBy: [...signedBy] };
+  if (signers.size === 0) throw new Refusal("WrongKey", "no signature of the note is by a known key");
+  return { text, signers: [...signers] };
 }
 
 function splitNote(note) {

@@ -9,14 +9,16 @@ from pathlib import Path
 
 from ledger.canonical import Json, format_time
 from ledger.errors import LedgerError
+from ledger.keyring.published import verify_key_history
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.vkey import parse_vkey
 from ledger.merkle import hash_leaf
 from ledger.publication.bundle import format_bundle
 from ledger.publication.paths import TilePath, implied
-from ledger.receipt import verify_receipt
+from ledger.receipt import VerifiedReceipt, verify_receipt
 from ledger.records.lifecycle import FAMILY_OF
 from tests.vectors.entries import written
+from tests.vectors.histories import HistoryCase, histories
 from tests.vectors.keys import OLD_VKEY, ORIGIN, VKEY, fixed
 from tests.vectors.notes import NoteCase, opening, refused
 from tests.vectors.receipts import ReceiptCase, grown, receipts
@@ -90,15 +92,29 @@ def _receipt(case: ReceiptCase) -> Json:
     }  # fmt: skip
     if case.error is not None:
         return {**told, "error": case.error}
-    proved = verify_receipt(case.receipt, [parse_vkey(vkey) for vkey in case.vkeys], case.origin)
+    return {**told, **_proved(verify_receipt(case.receipt, [parse_vkey(vkey) for vkey in case.vkeys], case.origin))}
+
+
+def _proved(proved: VerifiedReceipt) -> dict[str, Json]:
     return {
-        **told,
         "index": proved.index,
         "size": proved.size,
         "root": proved.root.hex(),
         "kind": proved.entry.kind,
         "record": proved.entry.record.hex(),
     }
+
+
+def _history(case: HistoryCase) -> Json:
+    told: dict[str, Json] = {
+        "why": case.why, "history": case.history, "vkey": case.vkey, "origin": case.origin,
+        "receipt": encoded(case.receipt),
+    }  # fmt: skip
+    if case.error is not None:
+        return {**told, "error": case.error}
+    history = verify_key_history(case.history, case.vkey, case.origin)
+    ranges: list[Json] = [[key.vkey, key.first, key.last] for key in history.keys]
+    return {**told, "ranges": ranges, **_proved(history.verify_receipt(case.receipt))}
 
 
 _RIGHT_PATHS = (
@@ -168,6 +184,7 @@ def files() -> dict[Path, str]:
         "tree.json": _tree(),
         "checkpoints.json": [_note(case) for case in _notes()],
         "receipts.json": [_receipt(case) for case in receipts()],
+        "histories.json": [_history(case) for case in histories()],
         "paths.json": _paths(),
         "bundles.json": _bundles(),
         "keys.json": {"origin": ORIGIN, "vkey": VKEY, "old_vkey": OLD_VKEY},

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ledger import LedgerError, parse_vkey, verify_receipt
+from ledger import LedgerError, parse_vkey, verify_key_history, verify_receipt
 from ledger.canonical import canonical, parse_time
 from ledger.log.checkpoint import open_checkpoint
 from ledger.merkle import hash_leaf, tree_root
@@ -53,6 +53,22 @@ def test_receipt(case: Any) -> None:
         proved = verify_receipt(decoded(case["receipt"]), keys, case["origin"])
         kind, record = proved.entry.kind, proved.entry.record.hex()
         return {"index": proved.index, "size": proved.size, "root": proved.root.hex(), "kind": kind, "record": record}
+
+    if "error" in case:
+        with pytest.raises(LedgerError) as refusal:
+            verify()
+        assert type(refusal.value).__name__ == case["error"]
+    else:
+        assert verify().items() <= case.items()
+
+
+@pytest.mark.parametrize("case", cases("histories.json"))
+def test_history(case: Any) -> None:
+    def verify() -> dict[str, object]:
+        history = verify_key_history(case["history"], case["vkey"], case["origin"])
+        proved = history.verify_receipt(decoded(case["receipt"]))
+        ranges = [[key.vkey, key.first, key.last] for key in history.keys]
+        return {"ranges": ranges, "index": proved.index, "size": proved.size, "root": proved.root.hex()}
 
     if "error" in case:
         with pytest.raises(LedgerError) as refusal:

@@ -33,3 +33,7 @@ def ask(questions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def receipt_question(receipt: bytes, vkeys: Sequence[str], origin: str) -> dict[str, Any]:
     return {"ask": "receipt", "data": receipt, "vkeys": list(vkeys), "origin": origin}
+
+
+def history_question(history: bytes, receipt: bytes, vkey: str, origin: str) -> dict[str, Any]:
+    return {"ask": "history", "data": receipt, "history": history, "vkey": vkey, "origin": origin}

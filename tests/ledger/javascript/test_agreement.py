@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from ledger import LedgerError, parse_vkey, verify_receipt
+from ledger import LedgerError, VerifiedReceipt, parse_vkey, verify_key_history, verify_receipt
 from ledger.records.lifecycle import FAMILY_OF
-from tests.ledger.javascript.node import NODE, ask, needs_node, receipt_question
+from tests.ledger.javascript.node import NODE, ask, history_question, needs_node, receipt_question
 from tests.vectors.entries import mistaken
 from tests.vectors.generate import KINDS_FILE, decoded
+from tests.vectors.histories import histories
 from tests.vectors.keys import OLD_VKEY, ORIGIN, VKEY
 from tests.vectors.receipts import Tree, grown
 from tests.vectors.test_vectors import load
@@ -50,6 +51,23 @@ def test_javascript_agrees_on_every_receipt() -> None:
 
 
 @needs_node
+def test_javascript_agrees_on_every_history() -> None:
+    cases = load("histories.json")
+    questions = [
+        history_question(case["history"].encode(), decoded(case["receipt"]), case["vkey"], case["origin"])
+        for case in cases
+    ]
+    require_agreement(cases, ask(questions))
+
+
+@needs_node
+def test_one_key_alone_is_taken_for_the_only_one_there_was() -> None:
+    receipt, stranger = grown().receipt(3, 23), {"error": "WrongKey"}
+    for vkey, told in ((VKEY, judge(receipt, (VKEY,))), (f"{VKEY}\n", judge(receipt, (VKEY,))), (OLD_VKEY, stranger)):
+        assert ask([{"ask": "only", "data": receipt, "vkey": vkey, "origin": ORIGIN}]) == [told]
+
+
+@needs_node
 def test_javascript_agrees_on_every_path() -> None:
     cases = load("paths.json")
     require_agreement(cases, ask({"ask": "path", "path": case["path"]} for case in cases))
@@ -68,6 +86,10 @@ def judge(receipt: bytes, vkeys: tuple[str, ...]) -> dict[str, str]:
         proved = verify_receipt(receipt, [parse_vkey(vkey) for vkey in vkeys], ORIGIN)
     except LedgerError as refusal:
         return {"error": type(refusal).__name__}
+    return told_of(proved)
+
+
+def told_of(proved: VerifiedReceipt) -> dict[str, str]:
     entry = proved.entry
     return {
         "index": str(proved.index),
@@ -127,6 +149,43 @@ def test_javascript_agrees_on_receipts_that_chance_has_changed(seed: int) -> Non
     assert kinds >= {"accepted", "ReceiptError", "NoteError", "WrongKey", "ProofError"}
 
 
+def judge_history(history: bytes, receipt: bytes) -> dict[str, Any]:
+    """What Python says of a history and of a receipt verified with it, in the words of `run.mjs`."""
+    try:
+        verified = verify_key_history(history.decode("utf-8"), OLD_VKEY, ORIGIN)
+        proved = verified.verify_receipt(receipt)
+    except UnicodeDecodeError:
+        return {"error": "KeyHistoryError"}
+    except LedgerError as refusal:
+        return {"error": type(refusal).__name__}
+    return {"ranges": [[key.vkey, key.first, key.last] for key in verified.keys], **told_of(proved)}
+
+
+def rewritten(chance: random.Random, history: bytes) -> bytes:
+    """Change a history a little, or one receipt in it."""
+    if chance.randrange(2):
+        return mutated(chance, [history])
+    lines = history.split(b"\n")
+    at = chance.choice([n for n, line in enumerate(lines) if line.startswith((b"added", b"retired"))])
+    act, number, receipt = lines[at].split(b" ")
+    changed = base64.b64encode(mutated(chance, [base64.b64decode(receipt)]))
+    lines[at] = b" ".join((act, number, changed))
+    return b"\n".join(lines)
+
+
+@needs_node
+@pytest.mark.parametrize("seed", range(3))
+def test_javascript_agrees_on_histories_that_chance_has_changed(seed: int) -> None:
+    chance = random.Random(seed)
+    pool = [case for case in histories() if case.error is None and "added" in case.history]
+    chosen = [chance.choice(pool) for _ in range(400)]
+    asked = [(rewritten(chance, case.history.encode()), case.receipt) for case in chosen]
+    expected = [judge_history(*one) for one in asked]
+    answers = ask(history_question(*one, OLD_VKEY, ORIGIN) for one in asked)
+    assert [pair for pair in zip(asked, expected, answers, strict=True) if pair[1] != pair[2]] == []
+    assert {answer.get("error", "accepted") for answer in expected} >= {"accepted", "KeyHistoryError"}
+
+
 @needs_node
 @pytest.mark.parametrize("seed", range(2))
 def test_javascript_agrees_on_entries_that_chance_has_changed(seed: int) -> None:
@@ -163,14 +222,14 @@ def test_the_kinds_of_the_javascript_verifier_are_those_of_the_lifecycle() -> No
 
 def test_the_javascript_verifier_depends_on_nothing() -> None:
     allowed = {"./receipt.mjs", "./kinds.mjs", "node:crypto", "node:fs/promises", "node:util"}
-    lines = 0
     for script in SCRIPTS.glob("*.mjs"):
-        text = script.read_text("utf-8")
-        lines += 0 if script == KINDS_FILE else len(text.splitlines())
-        for line in text.splitlines():
+        for line in script.read_text("utf-8").splitlines():
             if not line.startswith("//") and ("import(" in line or line.startswith("import ")):
                 assert line.split('"')[1] in allowed, line
-    assert 0 < lines < 400
+
+
+def test_what_checks_receipts_is_short_enough_to_be_read() -> None:
+    assert len((SCRIPTS / "receipt.mjs").read_text("utf-8").splitlines()) < 400
 
 
 def verify_with_node(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -186,17 +245,38 @@ def test_the_command_verifies_refuses_and_explains_itself(tmp_path: Path) -> Non
     (tmp_path / "log.pub").write_text(VKEY + "\n")
     (tmp_path / "old.pub").write_text(OLD_VKEY + "\n")
     key = ["--key", str(tmp_path / "log.pub")]
-    done = verify_with_node(str(tmp_path / "receipt"), *key, "--key", str(tmp_path / "old.pub"))
+    done = verify_with_node(str(tmp_path / "receipt"), *key)
     assert (done.returncode, done.stderr) == (0, "")
     assert "index 3, size 23" in done.stdout
-    (tmp_path / "all.pub").write_text(f"# every key of the log\n{OLD_VKEY}\n\n{VKEY}\n{ML_DSA_VKEY}\n")
-    history = verify_with_node(str(tmp_path / "receipt"), "--key", str(tmp_path / "all.pub"))
-    assert (history.returncode, "passed over" in history.stderr) == (0, True)
+    (tmp_path / "all.pub").write_text(f"# every line of the log\n\n{VKEY}\n{ML_DSA_VKEY}\n")
+    further = verify_with_node(str(tmp_path / "receipt"), "--key", str(tmp_path / "all.pub"))
+    assert (further.returncode, "passed over" in further.stderr) == (0, True)
     refused = verify_with_node(str(tmp_path / "receipt"), "--key", str(tmp_path / "old.pub"))
     assert refused.returncode == 1
     assert "WrongKey" in refused.stderr
     other = verify_with_node(str(tmp_path / "receipt"), *key, "--origin", "other.example")
     assert (other.returncode, "WrongOrigin" in other.stderr) == (1, True)
+    (tmp_path / "both.pub").write_text(f"{OLD_VKEY}\n{VKEY}\n")
+    for several in (["--key", str(tmp_path / "both.pub")], [*key, "--key", str(tmp_path / "old.pub")]):
+        ranges = verify_with_node(str(tmp_path / "receipt"), *several)
+        assert (ranges.returncode, "a key history proves" in ranges.stderr) == (2, True)
     for wrong in ([], [str(tmp_path / "receipt")], [str(tmp_path / "missing"), *key], ["--bogus"]):
         used = verify_with_node(*wrong)
         assert (used.returncode, "use: node verify.mjs" in used.stderr) == (2, True)
+
+
+@needs_node
+def test_the_command_follows_the_key_history_and_refuses_a_retired_key(tmp_path: Path) -> None:
+    cases = {case.why: case for case in histories()}
+    forged = cases["a checkpoint of a log that the retired first key forged"]
+    true = cases["a checkpoint of size 20 by the third key, in its range"]
+    (tmp_path / "log.pub").write_text(OLD_VKEY + "\n")
+    (tmp_path / "key-history").write_bytes(true.history.encode())
+    given = ["--key", str(tmp_path / "log.pub"), "--history", str(tmp_path / "key-history")]
+    for case, status, told in ((true, 0, "size 20"), (forged, 1, "KeyNotInForce")):
+        (tmp_path / "receipt").write_bytes(case.receipt)
+        done = verify_with_node(str(tmp_path / "receipt"), *given)
+        assert (done.returncode, told in done.stdout + done.stderr) == (status, True)
+    (tmp_path / "key-history").write_bytes(true.history.replace("0-8 ", "0-48 ").encode())
+    refused = verify_with_node(str(tmp_path / "receipt"), *given)
+    assert (refused.returncode, "KeyHistoryError" in refused.stderr) == (1, True)
