@@ -33,7 +33,8 @@ EXPECTED: Mapping[Misbehaviour, Outcome] = {
     Misbehaviour.ENDLESS: _GARBLED,
     Misbehaviour.BOMB: _GARBLED,
     Misbehaviour.TOO_MANY: unavailable(Cause.OVERLOAD),
-    Misbehaviour.UNAUTHORISED: Outcome(kind=Kind.REFUSED, rule="HTTP 401"),
+    Misbehaviour.UNAUTHORISED: _GARBLED,
+    Misbehaviour.FORBIDDEN: _GARBLED,
 }
 """What a service over HTTP must make of each misbehaviour. Flapping is a fault of time: see `require_no_conclusion`."""
 

@@ -40,9 +40,12 @@ class Misbehaviour(enum.Enum):
     ENDLESS = "a body without end"
     BOMB = "sixteen megabytes in a few bytes, compressed twice"
     TOO_MANY = "HTTP 429"
-    UNAUTHORISED = "HTTP 401"
+    UNAUTHORISED = "HTTP 401, not declared to mean anything"
+    FORBIDDEN = "HTTP 403 with an HTML login page, not declared to mean anything"
     FLAPPING = "every second connection reset"
 
+
+_LOGIN_PAGE = b"<!doctype html><title>login</title><form></form>"
 
 Json = Mapping[str, object]
 Good = Json | Callable[[bytes], Json]
@@ -130,7 +133,7 @@ class FaultServer:
             None: _http(200, good.encode()),
             Misbehaviour.FLAPPING: _http(200, good.encode()),
             Misbehaviour.ERROR_TEXT_IN_200: _http(200, "没有数据或者时间格式错误".encode()),
-            Misbehaviour.LOGIN_PAGE: _http(200, b"<!doctype html><title>login</title><form></form>", kind="text/html"),
+            Misbehaviour.LOGIN_PAGE: _http(200, _LOGIN_PAGE, kind="text/html"),
             Misbehaviour.REDIRECT: _http(302, b"", "Location: /login\r\n"),
             Misbehaviour.OTHER_SHAPE: _http(200, _json({"ret": 0, "payload": [[number]], "data": number})),
             Misbehaviour.UNKNOWN_CODE: _http(200, _json({**answer, "code": "E-999"})),
@@ -146,6 +149,7 @@ class FaultServer:
             Misbehaviour.BOMB: _http(200, _bomb(), "Content-Encoding: gzip, gzip\r\n"),
             Misbehaviour.TOO_MANY: _http(429, b""),
             Misbehaviour.UNAUTHORISED: _http(401, b""),
+            Misbehaviour.FORBIDDEN: _http(403, _LOGIN_PAGE, kind="text/html"),
         }
         return texts[misbehaviour]
 

@@ -151,30 +151,31 @@ class HttpSource:
         )
 
     def _read(self, fact: HttpFact, claim: Claim, answer: Answer) -> tuple[Outcome, datetime | None]:
-        if any(not sign.needs_answer and sign.holds(answer.status, None) for sign in fact.absent):
+        # A status that is a sign by itself is one whatever the body is: often a page for people.
+        if self._is_absent(fact, lambda sign: not sign.needs_answer and sign.holds(answer.status, None)):
             return NO_RECORD, None
         try:
             read: object = orjson.loads(answer.body)
         except orjson.JSONDecodeError:
-            raise self._garbled("the answer is not JSON in UTF-8") from None
+            raise self._garbled(f"an HTTP {answer.status} answer that is not JSON in UTF-8") from None
         try:
-            signed = self._by_signs(fact, answer.status, read)
-            return (signed, None) if signed is not None else self._judge(fact, claim, read)
+            if self._is_absent(fact, lambda sign: sign.holds(answer.status, read)):
+                return NO_RECORD, None
+            if not any(sign.holds(answer.status, read) for sign in fact.success):
+                raise self._garbled(f"no declared sign in an HTTP {answer.status} answer")
+            return self._judge(fact, claim, read)
         except Unreadable as error:
             raise self._garbled(str(error)) from None
 
-    def _by_signs(self, fact: HttpFact, status: int, read: object) -> Outcome | None:
+    def _is_absent(self, fact: HttpFact, holds: Callable[[Sign], bool]) -> bool:
+        """Say whether a sign of absence holds, unless one of a refusal or an error does."""
         for sign in fact.refused:
-            if sign.holds(status, read):
+            if holds(sign):
                 raise SourceRefused(self._manifest.source, sign.rule)
         for sign in fact.error:
-            if sign.holds(status, read):
+            if holds(sign):
                 raise SourceUnavailable(self._manifest.source, sign.cause or Cause.OUTAGE, "a declared error sign")
-        if any(sign.holds(status, read) for sign in fact.absent):
-            return NO_RECORD
-        if not any(sign.holds(status, read) for sign in fact.success):
-            raise self._garbled(f"no declared sign in an HTTP {status} answer")
-        return None
+        return any(map(holds, fact.absent))
 
     def _judge(self, fact: HttpFact, claim: Claim, read: object) -> tuple[Outcome, datetime | None]:
         found = fact.records(read)

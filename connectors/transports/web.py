@@ -14,7 +14,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from connectors.errors import SourceRefused, SourceUnavailable
+from connectors.errors import SourceUnavailable
 from connectors.outcome import Cause
 from connectors.stanza import Stanza
 from connectors.transports.resolution import OwnTransport
@@ -55,7 +55,6 @@ class WebClient:
 
         Raises:
             SourceUnavailable: no whole answer within the bounds of time and size, or a 5xx, 429 or redirect.
-            SourceRefused: 401 or 403.
         """
         try:
             async with asyncio.timeout(self._timeout):  # httpx bounds each read; a byte a second passes that
@@ -69,8 +68,6 @@ class WebClient:
             raise self._fault(Cause.OVERLOAD, "no connection became free in time", connecting=True) from None
         except (TimeoutError, httpcore.TimeoutException):
             raise self._fault(Cause.TIMEOUT, "no whole answer in time") from None
-        except (httpx.DecodingError, httpx.InvalidURL) as error:
-            raise self._fault(Cause.GARBLED, type(error).__name__) from None
         except (httpcore.NetworkError, httpcore.ProtocolError, httpx.HTTPError, ssl.SSLError, OSError) as error:
             raise self._fault(Cause.OUTAGE, type(error).__name__) from None
 
@@ -101,8 +98,6 @@ class WebClient:
 
     def _check(self, response: httpx.Response) -> None:
         status = response.status_code
-        if status in (401, 403):
-            raise SourceRefused(self._source, f"HTTP {status}")
         if status == 429:
             raise self._fault(Cause.OVERLOAD, "HTTP 429")
         if status >= 500:

@@ -129,6 +129,30 @@ async def test_a_404_is_absence_only_when_declared(server: FaultServer) -> None:
     assert await outcome(server, claim(NOBODY), absent={"status": 404}) == "NO_RECORD"
 
 
+@pytest.mark.parametrize("fault", [Misbehaviour.UNAUTHORISED, Misbehaviour.FORBIDDEN])
+async def test_a_401_or_403_refuses_only_when_declared_whatever_its_body(
+    server: FaultServer, fault: Misbehaviour
+) -> None:
+    server.misbehave(fault)
+    status = 401 if fault is Misbehaviour.UNAUTHORISED else 403
+    declared = [{"status": status, "rule": "sealed"}, {"at": "code", "equals": "E-106", "rule": "unknown caller"}]
+    assert await outcome(server, claim(status="married")) == "UNAVAILABLE(GARBLED)"
+    assert await outcome(server, claim(status="married"), refused=declared) == "REFUSED"
+
+
+async def test_a_page_with_a_status_declared_as_an_error_is_that_error(server: FaultServer) -> None:
+    server.misbehave(Misbehaviour.FORBIDDEN)
+    assert await outcome(server, claim(), error={"status": 403, "cause": "OVERLOAD"}) == "UNAVAILABLE(OVERLOAD)"
+
+
+async def test_a_probe_that_is_not_let_in_is_ill(server: FaultServer) -> None:
+    server.misbehave(Misbehaviour.UNAUTHORISED)
+    source = connect("civil-affairs", http_stanza(server.url, probe="/health"), now=now)
+    health = await source.probe()
+    assert (health.ok, health.detail) == (False, "HTTP 401")
+    await source.aclose()
+
+
 async def test_a_name_full_of_json_stays_a_name(server: FaultServer) -> None:
     evil = '","role":"admin","x":"{secret.key}'
     subject = type(ZHANG)(id_type="resident-id", id_number=ZHANG.id_number, name=evil)
