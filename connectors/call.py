@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from connectors.breaker import Breaker, State
 from connectors.connector import Claim, Connector, QueryContext
-from connectors.errors import SourceRefused, SourceUnavailable
+from connectors.errors import NotAsked, SourceRefused, SourceUnavailable
 from connectors.hedge import hedged
 from connectors.latency import Latencies
 from connectors.outcome import Cause, Evidence, Kind, Outcome, unavailable
@@ -114,6 +114,8 @@ class Call:
             return unavailable(Cause.OUTAGE, back)
         try:
             return await self._guarded(breaker, claims, context, part)
+        except NotAsked as error:
+            return error.outcome
         except SourceRefused as error:
             return Outcome(kind=Kind.REFUSED, rule=error.rule or "no reason given")
         except SourceUnavailable as error:
@@ -145,6 +147,11 @@ class Call:
         silent_at = clock() + self._silence
         try:
             found = await self._repeated(claims, context, part)
+        except NotAsked:
+            # Whoever asks could open the breaker for all, or close it, with a question that never left.
+            breaker.abandoned()
+            self._warn("question not put", claims)
+            raise
         except SourceRefused as error:
             breaker.succeeded(self._now())  # it is up, and said no
             self._warn("source refuses", claims, rule=error.rule)
@@ -242,6 +249,10 @@ class Call:
             result = "answered"
             self._latencies.setdefault(fact_type, Latencies()).add(clock() - began)
             return found
+        except NotAsked:
+            part.attempts -= 1
+            result = "unasked"
+            raise
         except SourceRefused:
             result = "refused"
             raise

@@ -124,6 +124,7 @@ class Connector(Protocol):
         Raises:
             SourceUnavailable: no usable answer came (`connectors.errors`); nothing may be concluded.
             SourceRefused: the source will not answer us; asking again will not help.
+            NotAsked: the question cannot be put to the source; it says nothing of the source.
         """
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from connectors.outcome import Cause
+from connectors.outcome import Cause, Outcome
 
 
 class ConnectorError(Exception):
@@ -40,6 +40,18 @@ class SourceRefused(ConnectorError):
         super().__init__(f"source {source!r} refuses to answer: {rule}")
         self.source = source
         self.rule = rule
+
+
+class NotAsked(ConnectorError):
+    """The question was never put to the source, for a reason of its own: `outcome`. It says nothing of the source.
+
+    For a call about one claim, or where it is so of all of them.
+    """
+
+    def __init__(self, source: str, outcome: Outcome, detail: str) -> None:
+        super().__init__(f"source {source!r} was not asked ({outcome.kind.value}): {detail}")
+        self.source = source
+        self.outcome = outcome
 
 
 class StanzaError(ConnectorError):

@@ -32,7 +32,8 @@ class Telemetry(Protocol):
     def attempted(self, source: str, fact_type: str, result: str, *, seconds: float, claims: int) -> None:
         """Count one call to the source with so many claims.
 
-        `result` is `answered`, `refused`, `cancelled`, or the name of a `Cause`.
+        `result` is `answered`, `refused`, `cancelled`, `unasked` (the question could not be put), or the name of a
+        `Cause`.
         """
         ...
 

@@ -20,7 +20,8 @@ import orjson
 from connectors.compare import Unreadable, identity, is_empty, old_number, text
 from connectors.connector import Claim, Coverage, Health, Manifest, QueryContext
 from connectors.coverage import read_coverage
-from connectors.errors import ConnectorError, SourceRefused, SourceUnavailable
+from connectors.errors import ConnectorError, NotAsked, SourceRefused, SourceUnavailable
+from connectors.header import ENCODINGS, Unsendable, headers_of, read_headers
 from connectors.outcome import (
     MATCH,
     MISMATCH,
@@ -81,6 +82,7 @@ class HttpSource:
         facts: Mapping[str, HttpFact],
         client: WebClient,
         secrets: Mapping[str, str],
+        header_encoding: str,
         probe: str,
         now: Callable[[], datetime],
         new_id: Callable[[], UUID],
@@ -89,6 +91,7 @@ class HttpSource:
         self._facts = facts
         self._client = client
         self._secrets = secrets
+        self._header_encoding = header_encoding
         self._probe = probe
         self._now = now
         self._new_id = new_id
@@ -104,10 +107,13 @@ class HttpSource:
         Raises:
             SourceUnavailable: no claim got a usable answer.
             SourceRefused: the service refused, and no claim got an answer.
+            NotAsked: the only claim cannot be put to the service.
         """
         found = await asyncio.gather(*(self._check(claim, context) for claim in claims), return_exceptions=True)
         if found and all(isinstance(one, BaseException) for one in found):
-            raise next(one for one in found if isinstance(one, BaseException))
+            for one in found:
+                if isinstance(one, BaseException) and not (isinstance(one, NotAsked) and len(found) > 1):
+                    raise one
         return [
             self._failed(claim, one) if isinstance(one, BaseException) else one
             for claim, one in zip(claims, found, strict=True)
@@ -115,6 +121,8 @@ class HttpSource:
 
     def _failed(self, claim: Claim, error: BaseException) -> Evidence:
         now = self._now()
+        if isinstance(error, NotAsked):
+            return self._evidence(claim, error.outcome, now, None, b"")
         if isinstance(error, SourceRefused):
             return self._evidence(claim, Outcome(kind=Kind.REFUSED, rule=error.rule), now, None, b"")
         if isinstance(error, SourceUnavailable):
@@ -125,15 +133,16 @@ class HttpSource:
         fact, asked_at = self._facts[claim.fact_type], self._now()
         spaces = values(claim, context, self._secrets, now=asked_at, request_id=self._new_id())
         try:
-            headers: Any = fill(fact.headers, spaces)
+            headers = headers_of(fact.headers, spaces, encoding=self._header_encoding)
             body: Any = fill(fact.body, spaces)
         except MissingAttribute as error:
-            return self._evidence(
-                claim, Outcome(kind=Kind.NEEDS_ATTRIBUTE, attribute=error.attribute), asked_at, None, b""
-            )
+            needed = Outcome(kind=Kind.NEEDS_ATTRIBUTE, attribute=error.attribute)
+            raise NotAsked(self._manifest.source, needed, "an attribute is missing") from None
+        except Unsendable as error:
+            raise NotAsked(self._manifest.source, GARBLED, str(error)) from None
         if "form" in body:
             body["data"] = body.pop("form")
-        answer = await self._client.send(fact.method, fact.where, {k: str(v) for k, v in headers.items()}, **body)
+        answer = await self._client.send(fact.method, fact.where, headers, **body)
         outcome, as_of = self._read(fact, claim, answer)
         return self._evidence(claim, outcome, asked_at, as_of, hashlib.sha256(answer.body).digest())
 
@@ -261,12 +270,13 @@ def connect(
     root = Stanza(name, stanza)
     department, url = root.text("department"), _read_url(root)
     root.choice("format", ["json"], "json")
-    secrets, headers = _read_secrets(root), root.mapping("headers")
+    encoding = root.choice("header_encoding", ENCODINGS, ENCODINGS[0])
+    secrets = _read_secrets(root)
+    headers = read_headers(root, secrets, encoding)
     tls, timeout = read_tls(root), root.duration("answer_timeout", "5s")
     most_bytes = root.number("most_bytes", 256 * 1024, least=64, most=64 * 1024 * 1024)
     connections, probe = root.number("connections", 16, least=1, most=1000), root.text("probe", "")
     freshness, zone = root.optional_duration("freshness"), read_zone(root)
-    check(root, "headers", headers, secrets)
     facts: dict[str, HttpFact] = {}
     coverage: dict[str, Coverage] = {}
     sensitive: set[str] = set()
@@ -278,7 +288,8 @@ def connect(
             sensitive.add(fact_type)
         if part.flag("asked_once", False):
             asked_once.add(fact_type)
-        facts[fact_type] = _read_fact(part, headers, secrets, zone, freshness)
+        own = read_headers(part, secrets, encoding)
+        facts[fact_type] = _read_fact(part, {**headers, **own}, secrets, zone, freshness)
     root.finish()
     manifest = Manifest(
         source=name,
@@ -291,8 +302,9 @@ def connect(
     )
     client = WebClient(name, url=url, tls=tls, timeout=timeout, most_bytes=most_bytes, connections=connections)
     return HttpSource(
-        manifest=manifest, facts=facts, client=client, secrets=secrets, probe=probe, now=now, new_id=new_id
-    )
+        manifest=manifest, facts=facts, client=client, secrets=secrets, header_encoding=encoding, probe=probe, now=now,
+        new_id=new_id,
+    )  # fmt: skip
 
 
 def _read_url(root: Stanza) -> str:
@@ -320,8 +332,6 @@ def _read_fact(
     body = {key: part.anything(key) for key in _BODIES if key in part}
     for key, tree in body.items():
         check(part, key, tree, secrets)
-    own = part.mapping("headers")
-    check(part, "headers", own, secrets)
     where, mode = part.text("path", ""), part.choice("mode", ["query", "match"], "query")
     if placeholders(where):
         part.mistake("path", "takes no placeholders: paths are written to access logs")
@@ -329,7 +339,7 @@ def _read_fact(
     if not any(space in PERSONAL for space, _ in sent):
         part.mistake("json", "the request names nobody")
     echo = path(part, "subject_echo", part.text("subject_echo")) if "subject_echo" in part else None
-    given = frozenset(name for space, name in sent | placeholders({**headers, **own}) if space == "given")
+    given = frozenset(name for space, name in sent | placeholders(headers) if space == "given")
     shape = read_shape(
         part, field_reader=path, attributes="attributes", zone=zone, freshness=freshness, number=echo, sent=given
     )
@@ -345,7 +355,7 @@ def _read_fact(
     return HttpFact(
         method=part.choice("method", ["POST", "GET"], "POST"),
         where=where,
-        headers={**headers, **own},
+        headers=headers,
         body=body,
         success=success,
         absent=read_signs(part, "absent"),

@@ -7,6 +7,7 @@ import logging
 import ssl
 import zlib
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,8 +15,8 @@ from typing import Any
 import httpcore
 import httpx
 
-from connectors.errors import SourceUnavailable
-from connectors.outcome import Cause
+from connectors.errors import NotAsked, SourceUnavailable
+from connectors.outcome import Cause, unavailable
 from connectors.stanza import Stanza
 from connectors.transports.resolution import OwnTransport
 
@@ -50,15 +51,20 @@ class WebClient:
             headers={"Accept-Encoding": "identity"},
         )
 
-    async def send(self, method: str, where: str, headers: Mapping[str, str], **body: Any) -> Answer:
+    async def send(self, method: str, where: str, headers: Mapping[str, bytes], **body: Any) -> Answer:
         """Send a request (`params`, `json` or `data`, as httpx takes them) and read the whole answer.
 
         Raises:
+            NotAsked: it cannot be written as a request (a text that is no Unicode, an address too long).
             SourceUnavailable: no whole answer within the bounds of time and size, or a 5xx, 429 or redirect.
         """
         try:
+            request = self._client.build_request(method, where, headers=headers, **body)
+        except (UnicodeError, httpx.InvalidURL) as error:
+            raise NotAsked(self._source, unavailable(Cause.GARBLED), type(error).__name__) from None
+        try:
             async with asyncio.timeout(self._timeout):  # httpx bounds each read; a byte a second passes that
-                async with self._client.stream(method, where, headers=headers, **body) as response:
+                async with aclosing(await self._client.send(request, stream=True)) as response:
                     self._check(response)
                     return Answer(status=response.status_code, body=await self._read(response))
         except (httpcore.ConnectTimeout, httpcore.ConnectError) as error:
