@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from gateway.client.refusals import refusal_of_status
+from gateway.errors import ProxyRefused
 from gateway.rpc.status import code_of, status_of
 from ledger import LedgerDamaged, LedgerOverloaded, LedgerUnavailable
 
@@ -32,11 +33,16 @@ def test_a_failure_of_ours_has_a_code_a_reason_and_words_for_the_window(
     assert "张小明" not in str(status)
 
 
-@pytest.mark.parametrize("error", [LedgerUnavailable("x"), LedgerOverloaded("x")])
+_SOON = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    "error", [LedgerUnavailable("x"), LedgerOverloaded("x"), ProxyRefused("CODE", "x", "请稍后重试。", _SOON)]
+)
 def test_what_passes_by_itself_says_when_to_come_again(error: Exception) -> None:
-    assert refusal_of_status(status_of(error)).retry_after == timedelta(seconds=1)
+    assert refusal_of_status(status_of(error)).retry_after == _SOON
 
 
-@pytest.mark.parametrize("error", [LedgerDamaged("x"), KeyError(), TimeoutError()])
+@pytest.mark.parametrize("error", [LedgerDamaged("x"), KeyError(), TimeoutError(), ProxyRefused("C", "x", "y")])
 def test_what_does_not_pass_by_itself_promises_no_time(error: Exception) -> None:
     assert refusal_of_status(status_of(error)).retry_after is None
