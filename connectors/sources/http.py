@@ -209,19 +209,22 @@ class HttpSource:
         as_of = None if shape.as_of is None else moment(shape.as_of(record), shape.zone)
         if shape.freshness is not None and (as_of is None or self._now() - as_of > shape.freshness):
             return STALE, as_of
-        needed = [codes.subject[name] for name in codes.subject]
-        needed += [codes.attributes[name] for name in claim.expected if name in codes.attributes]
-        said = [codes.meaning.get(_code(read(record)), GARBLED) for read in needed]
-        if GARBLED in said:
+
+        def said(reader: Reader) -> Outcome:
+            return codes.meaning.get(_code(reader(record)), GARBLED)
+
+        subject = _together([said(read) for read in codes.subject.values()])
+        attributes = _together([said(codes.attributes[name]) for name in claim.expected if name in codes.attributes])
+        if GARBLED in (subject, attributes):
             return GARBLED, as_of
+        if subject is not MATCH:
+            return subject, as_of
         if shape.inactive is not None and _code(shape.inactive[0](record)) in shape.inactive[1]:
             return SUBJECT_INACTIVE, as_of
-        if not finds_by(shape.sent, claim.given) and MISMATCH not in said[: len(codes.subject)]:
+        if not finds_by(shape.sent, claim.given):
             return NOT_HELD, as_of
-        if MISMATCH in said:
-            return MISMATCH, as_of
         is_whole = all(name in codes.attributes for name in claim.expected)
-        return (MATCH if is_whole and NOT_HELD not in said else NOT_HELD), as_of
+        return (NOT_HELD if attributes is MATCH and not is_whole else attributes), as_of
 
     def _garbled(self, detail: str) -> SourceUnavailable:
         return SourceUnavailable(self._manifest.source, Cause.GARBLED, detail)
@@ -249,6 +252,11 @@ def _numbers(claim: Claim, shape: Shape) -> set[str]:
 
 def _is_about(numbers: set[str], echoed: object) -> bool:
     return not is_empty(echoed) and identity(text(echoed)) in numbers
+
+
+def _together(said: Sequence[Outcome]) -> Outcome:
+    """Sum codes up: unreadable as soon as one is, else contradicted, else not held."""
+    return next((outcome for outcome in (GARBLED, MISMATCH, NOT_HELD) if outcome in said), MATCH)
 
 
 def _code(held: object) -> str:
