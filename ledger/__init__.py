@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from ledger.records.codec import canonical as canonical
     from ledger.records.codec import decode_entry as decode_entry
     from ledger.records.codec import parse_canonical as parse_canonical
+    from ledger.records.commitments import Opening as Opening
     from ledger.records.identity import new_record as new_record
     from ledger.records.projections import RecordRow as RecordRow
     from ledger.records.register import HistoryLine as HistoryLine
@@ -101,6 +102,7 @@ _HOME = {
     **dict.fromkeys(["VerifiedReceipt", "verify_receipt"], "ledger.receipt"),
     **dict.fromkeys(["create_store", "open_store"], "ledger.log.store"),
     **dict.fromkeys(["Entry", "Json", "canonical", "decode_entry", "parse_canonical"], "ledger.records.codec"),
+    "Opening": "ledger.records.commitments",
     "RecordRow": "ledger.records.projections",
     "new_record": "ledger.records.identity",
     **dict.fromkeys(["HistoryLine", "Register"], "ledger.records.register"),

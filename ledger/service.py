@@ -192,8 +192,9 @@ class Ledger:
             LedgerUnavailable: not known to be durable; ask again with the same idempotency key.
             LedgerDamaged: stored data contradict each other; nothing more is appended.
         """
-        answer = await self._appender.submit(admit(submission, self._vault, self._entropy))
-        appended = await self._replayed(answer) if isinstance(answer, Replay) else answer
+        admitted, openings = admit(submission, self._vault, self._entropy)
+        answer = await self._appender.submit(admitted)
+        appended = await self._replayed(answer) if isinstance(answer, Replay) else replace(answer, openings=openings)
         if self._is_at(appended, level):
             return appended
         await self._milestone(level).wait(_end(appended))
@@ -201,8 +202,9 @@ class Ledger:
 
     def append_blocking(self, submission: Submission, level: Level = Level.PUBLISHED) -> Appended:
         """Append as `append` does, blocking this thread."""
-        answer = self._appender.append_blocking(admit(submission, self._vault, self._entropy))
-        appended = self.replay(answer) if isinstance(answer, Replay) else answer
+        admitted, openings = admit(submission, self._vault, self._entropy)
+        answer = self._appender.append_blocking(admitted)
+        appended = self.replay(answer) if isinstance(answer, Replay) else replace(answer, openings=openings)
         if self._is_at(appended, level):
             return appended
         self._milestone(level).wait_blocking(_end(appended))
@@ -224,7 +226,8 @@ class Ledger:
     def _covered(self, appended: Appended, level: Level) -> Appended:
         first, count = appended.entries[0].index, len(appended.entries)
         witnessed = level is Level.WITNESSED or self._always_witnessed
-        return replace(self._proved(first, count, witnessed=witnessed), replayed=appended.replayed)
+        proved = self._proved(first, count, witnessed=witnessed)
+        return replace(proved, replayed=appended.replayed, openings=appended.openings)
 
     def _stop_waiting(self, damage: LedgerDamaged) -> None:
         self._published.fail(damage)

@@ -13,7 +13,7 @@ from ledger.appends.values import Draft, Submission
 from ledger.canonical import stamp
 from ledger.errors import SubmissionError
 from ledger.records.codec import entry_parts, is_policy
-from ledger.records.commitments import PUBLIC_GROUP, commit_groups
+from ledger.records.commitments import PUBLIC_GROUP, Opening, commit_groups
 from ledger.records.lifecycle import FAMILY_OF, OPENS, PUBLIC_KINDS
 from ledger.records.projections import FACTS_GROUP, Facts, normalise_facts, read_facts
 from ledger.vault import SealedDocument, Vault
@@ -21,6 +21,7 @@ from ledger.vault import SealedDocument, Vault
 _MOST_DRAFTS = 1024
 _NO_FACTS: Facts = {}
 _NO_COMMITS: Mapping[str, str] = {}
+_NO_OPENINGS: Mapping[str, Opening] = {}
 _NOTHING_WRONG: list[str] = []
 """Never changed: what is found wrong is added to a new list."""
 
@@ -57,8 +58,13 @@ class Admitted(NamedTuple):
     erase: tuple[tuple[bytes, int], ...]
 
 
-def admit(submission: Submission, vault: Vault, entropy: Callable[[int], bytes]) -> Admitted:
+def admit(
+    submission: Submission, vault: Vault, entropy: Callable[[int], bytes]
+) -> tuple[Admitted, tuple[Mapping[str, Opening], ...]]:
     """Check a submission, commit to its documents under fresh salts, and seal them.
+
+    Returns also what opens the groups of each draft, apart from what is admitted: the salts concern nobody but the
+    caller, and do not travel to the owner of a shared ledger.
 
     Raises:
         SubmissionError: naming every mistake, by field and never by value.
@@ -67,16 +73,18 @@ def admit(submission: Submission, vault: Vault, entropy: Callable[[int], bytes])
     once = submission.idempotency
     at, at_text = (0, "") if mistakes else stamp(submission.at)
     drafts: list[AdmittedDraft] = []
+    openings: list[Mapping[str, Opening]] = []
     for number, draft in enumerate(submission.drafts):
         wrong = _wrong_draft(draft)
         if not wrong:
-            admitted, wrong = _admit_draft(draft, at_text, vault, entropy)
+            admitted, wrong, opened = _admit_draft(draft, at_text, vault, entropy)
             drafts.append(admitted)
+            openings.append(opened)
         if wrong:
             mistakes = mistakes + [f"draft {number}: {mistake}" for mistake in wrong]
     if mistakes:
         raise SubmissionError(mistakes)
-    return Admitted(
+    admission = Admitted(
         tuple(drafts),
         at,
         None if once is None else (once.key, once.body_digest),
@@ -84,6 +92,7 @@ def admit(submission: Submission, vault: Vault, entropy: Callable[[int], bytes])
         submission.release_keys,
         submission.erase,
     )
+    return admission, tuple(openings)
 
 
 def _wrong_submission(submission: Submission) -> list[str]:
@@ -142,16 +151,16 @@ def _wrong_draft(draft: Draft) -> list[str]:
 
 def _admit_draft(
     draft: Draft, at: str, vault: Vault, entropy: Callable[[int], bytes]
-) -> tuple[AdmittedDraft, list[str]]:
+) -> tuple[AdmittedDraft, list[str], Mapping[str, Opening]]:
     kind, record = draft.kind, draft.record
     facts, mistakes, groups = _NO_FACTS, _NOTHING_WRONG, draft.groups
     if draft.facts:
         stored, mistakes = normalise_facts(draft.facts)
         groups = {**groups, FACTS_GROUP: stored}
         facts = _NO_FACTS if mistakes else read_facts(stored)
-    commits, sealed = _NO_COMMITS, None
+    commits, sealed, openings = _NO_COMMITS, None, _NO_OPENINGS
     if groups or draft.fields:
-        commits, document, wrong = commit_groups(groups, draft.fields, entropy)
+        commits, document, wrong, openings = commit_groups(groups, draft.fields, entropy)
         mistakes = mistakes + wrong
         if not mistakes:
             sealed = vault.seal(record, document)
@@ -161,4 +170,5 @@ def _admit_draft(
         first = b'%snull%s0,"v":1}' % (before, between)
         first_hash = sha256(b"\x00" + first).digest()
     expect = draft.expect_state
-    return AdmittedDraft(kind, record, expect, facts, before, between, opens, first, first_hash, sealed), mistakes
+    admitted = AdmittedDraft(kind, record, expect, facts, before, between, opens, first, first_hash, sealed)
+    return admitted, mistakes, openings

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from ledger.canonical import Json
+from ledger.records.commitments import Opening
 
 _NOTHING: Mapping[str, Json] = MappingProxyType({})
 
@@ -96,6 +97,8 @@ class Appended(Struct, frozen=True, gc=False):
     receipts: tuple[bytes, ...]
     replayed: bool
     """True if the same submission was appended before, and this is its first answer again, byte for byte."""
+    openings: tuple[Mapping[str, Opening], ...] = ()
+    """What opens the whole groups of each entry, as they were just made; empty if `replayed`: the vault has them."""
 
 
 class Accepted(Struct, frozen=True, gc=False):

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
+from typing import NamedTuple
 
 from ledger.canonical import Json, canonical, parse_canonical, parse_own
 from ledger.errors import CanonicalError
@@ -40,6 +41,17 @@ PUBLIC_SALT = bytes(32)
 """Salt of the public group: whoever holds the value can check the commitment. Never a salt for anything personal."""
 
 
+class Opening(NamedTuple):
+    """What opens the commitment to a whole group: its salt, and the canonical bytes of its value."""
+
+    salt: bytes
+    encoded: bytes
+
+    def __repr__(self) -> str:
+        """Tell nothing; the value is personal data."""
+        return "Opening()"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VaultGroup:
     """One group of a document: the value its entry commits to, and the salts that open the commitment."""
@@ -49,6 +61,11 @@ class VaultGroup:
     """For a group given by fields: an object of them."""
     field_salts: Mapping[str, bytes] | None = field(default=None, repr=False)
     """The salt of each field; None if the group is committed to as a whole."""
+
+    @property
+    def opening(self) -> Opening:
+        """What opens a group that is committed to as a whole: the same bytes as when it was made."""
+        return Opening(self.salt, canonical(self.value))
 
 
 @lru_cache(1024)
@@ -90,21 +107,23 @@ def commit_group(name: str, group: VaultGroup) -> str:
 
 def commit_groups(
     groups: Mapping[str, Json], fields: Mapping[str, Mapping[str, Json]], entropy: Callable[[int], bytes]
-) -> tuple[dict[str, str], bytes, list[str]]:
+) -> tuple[dict[str, str], bytes, list[str], dict[str, Opening]]:
     """Commit to the groups of a document under fresh salts, and encode the document.
 
     `groups` are committed to as a whole, `fields` field by field.
 
     Returns:
-        The commitments in the order of their names, the document's canonical bytes, and the mistakes found, which name
-        groups and fields and never values. With mistakes, the rest is not usable.
+        The commitments in the order of their names, the document's canonical bytes, the mistakes found, which name
+        groups and fields and never values, and what opens the groups that are committed to as a whole. With mistakes,
+        the rest is not usable.
     """
     names = sorted([*groups, *fields]) if fields else sorted(groups)
     mistakes = _wrong_names(groups, fields)
     if mistakes:
-        return {}, b"", mistakes
+        return {}, b"", mistakes, {}
     commits: dict[str, str] = {}
     parts: list[bytes] = []
+    openings: dict[str, Opening] = {}
     salts = entropy(32 * (len(groups) + sum([1 + len(values) for values in fields.values()])))
     at = 0
     for name in names:
@@ -117,6 +136,7 @@ def commit_groups(
             else:
                 encoded = canonical(groups[name], _AROUND_VALUE)
                 commits[name] = commit_value(name, salt, encoded)
+                openings[name] = Opening(salt, encoded)
                 part = b'"%s":{"salt":"%s","value":%s}' % (name.encode(), salt.hex().encode(), encoded)
             parts.append(part)
         except CanonicalError as failure:
@@ -125,7 +145,7 @@ def commit_groups(
     document = b"{" + b",".join(parts) + b"}"
     if len(document) > LONGEST_DOCUMENT:
         mistakes.append("the document is larger than 16 MiB")
-    return commits, document, mistakes
+    return commits, document, mistakes, openings
 
 
 def _wrong_names(groups: Mapping[str, Json], fields: Mapping[str, Mapping[str, Json]]) -> list[str]:

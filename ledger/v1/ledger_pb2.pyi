@@ -31,6 +31,7 @@ class Receipt(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     RECORD_FIELD_NUMBER: _builtins.int
+    OPENINGS_FIELD_NUMBER: _builtins.int
     proof: _builtins.bytes
     """A C2SP tlog-proof text whose extra line carries the entry: everything needed, in one file."""
     index: _builtins.int
@@ -39,6 +40,12 @@ class Receipt(_message.Message):
     """The size of the log that the checkpoint within the proof signs."""
     record: _builtins.str
     """The record (32 lower-case hexadecimal digits) whose life the entry belongs to."""
+    @_builtins.property
+    def openings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Opening]:
+        """What opens those commitments of the entry whose content the receiver may know: it proves that exactly this content
+        was recorded, and not only that something was. Keep it with the proof.
+        """
+
     def __init__(
         self,
         *,
@@ -46,14 +53,47 @@ class Receipt(_message.Message):
         index: _builtins.int = ...,
         size: _builtins.int = ...,
         record: _builtins.str = ...,
+        openings: _abc.Iterable[Global___Opening] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "proof", b"proof", "record", b"record", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "openings", b"openings", "proof", b"proof", "record", b"record", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
+
+@_typing.final
+class Opening(_message.Message):
+    """Opening opens one of an entry's salted commitments. SHA-256("chengxin/ledger/v1/commit" || 0x00 || group || 0x00 ||
+    salt || canonical), in hexadecimal digits, is what the entry has under the group's name among its "commits".
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
+    CANONICAL_FIELD_NUMBER: _builtins.int
+    group: _builtins.str
+    """The group of the entry's document."""
+    salt: _builtins.bytes
+    """The salt of the commitment, 32 bytes."""
+    canonical: _builtins.bytes
+    """The content: canonical JSON (RFC 8785), exactly the bytes that were committed to."""
+    def __init__(
+        self,
+        *,
+        group: _builtins.str = ...,
+        salt: _builtins.bytes = ...,
+        canonical: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["canonical", b"canonical", "group", b"group", "salt", b"salt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Opening: _TypeAlias = Opening  # noqa: Y015
 
 @_typing.final
 class GetCheckpointRequest(_message.Message):

@@ -21,7 +21,7 @@ from tests.ledger.house import ORIGIN, House, answered, new_record, submission
 
 
 def admitted(house: House, *drafts: Any) -> Admitted:
-    return admit(submission(*drafts), Vault(house.master_keys, ORIGIN, os.urandom), os.urandom)
+    return admit(submission(*drafts), Vault(house.master_keys, ORIGIN, os.urandom), os.urandom)[0]
 
 
 def travel(asked: Admitted, outcome: Any) -> Any:

@@ -39,7 +39,7 @@ def test_a_document_reads_back_and_commits_to_the_same(
     groups: dict[str, Json], fields: dict[str, dict[str, Json]]
 ) -> None:
     groups = {name: value for name, value in groups.items() if name not in fields}
-    commits, document, mistakes = commit_groups(groups, fields, stream())
+    commits, document, mistakes, _ = commit_groups(groups, fields, stream())
     assert mistakes == []
     assert list(commits) == sorted([*groups, *fields])
     opened = decode_document(document)
@@ -51,7 +51,7 @@ def test_a_document_reads_back_and_commits_to_the_same(
 
 
 def test_the_commitments_are_what_the_documentation_says() -> None:
-    commits, document, _ = commit_groups({"whole": {"a": [1, "甲"]}}, {"by-field": {"B": None, "a": 2}}, stream())
+    commits, document, _, _ = commit_groups({"whole": {"a": [1, "甲"]}}, {"by-field": {"B": None, "a": 2}}, stream())
     opened = decode_document(document)
     whole, fields = opened["whole"], opened["by-field"]
     sha256, encode = hashlib.sha256, rfc8785.dumps
@@ -69,7 +69,7 @@ def test_the_commitments_are_what_the_documentation_says() -> None:
 
 
 def test_frozen_commitments_do_not_change() -> None:
-    commits, document, _ = commit_groups({"g": {"a": 1}}, {"h": {"x": "y", "z": None}}, bytes)
+    commits, document, _, _ = commit_groups({"g": {"a": 1}}, {"h": {"x": "y", "z": None}}, bytes)
     assert commits == {
         "g": "5b457647fdddfd8e137674cd62799dc7861b8f06e616961e828bf0e11cbbe668",
         "h": "5e07c435f69b394f4879a1cc24744088032e04ec114f84c779992adf9751868e",
@@ -79,13 +79,13 @@ def test_frozen_commitments_do_not_change() -> None:
 
 def test_a_group_by_fields_and_the_same_group_whole_have_different_commitments() -> None:
     value: dict[str, Json] = {"a": 1}
-    by_fields, _, _ = commit_groups({}, {"g": value}, bytes)
-    whole, _, _ = commit_groups({"g": value}, {}, bytes)
+    by_fields, _, _, _ = commit_groups({}, {"g": value}, bytes)
+    whole, _, _, _ = commit_groups({"g": value}, {}, bytes)
     assert by_fields != whole
 
 
 def test_every_mistake_in_names_is_told_at_once_and_no_value() -> None:
-    _, _, mistakes = commit_groups(
+    _, _, mistakes, _ = commit_groups(
         {"Bad": 1, "both": 2}, {"both": {"a b": "secret"}, "none": {}, "x": {"": 1}}, stream()
     )
     assert mistakes == [
@@ -98,7 +98,7 @@ def test_every_mistake_in_names_is_told_at_once_and_no_value() -> None:
 
 
 def test_every_group_outside_the_profile_is_told_and_no_value() -> None:
-    _, _, mistakes = commit_groups({"a": 1.5, "b": 1}, {"c": {"d": 2**60}}, stream())  # type: ignore[dict-item]
+    _, _, mistakes, _ = commit_groups({"a": 1.5, "b": 1}, {"c": {"d": 2**60}}, stream())  # type: ignore[dict-item]
     assert mistakes == [
         "group 'a': a float has no canonical form",
         "group 'c': field 'd': an integer is not below 2^53 in magnitude",
@@ -106,7 +106,7 @@ def test_every_group_outside_the_profile_is_told_and_no_value() -> None:
 
 
 def test_a_document_over_the_limit_is_told() -> None:
-    _, _, mistakes = commit_groups({"big": "x" * (16 << 20)}, {}, stream())
+    _, _, mistakes, _ = commit_groups({"big": "x" * (16 << 20)}, {}, stream())
     assert mistakes == ["the document is larger than 16 MiB"]
 
 
@@ -121,7 +121,7 @@ def test_what_is_accepted_at_the_greatest_depth_can_be_read_back(by_fields: bool
     accepted = []
     for depth in range(55, 70):
         value = nested(depth)
-        _, document, mistakes = commit_groups(
+        _, document, mistakes, _ = commit_groups(
             {} if by_fields else {"g": value}, {"g": {"f": value}} if by_fields else {}, stream()
         )
         if not mistakes:

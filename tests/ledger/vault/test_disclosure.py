@@ -47,7 +47,7 @@ class Recorded:
 
 def record(signer: Ed25519Signer) -> Recorded:
     """A log of one entry, signed."""
-    commits, document, mistakes = commit_groups({"verdict": VERDICT}, {"person": PERSON}, os.urandom)
+    commits, document, mistakes, _ = commit_groups({"verdict": VERDICT}, {"person": PERSON}, os.urandom)
     assert mistakes == []
     at = datetime(2026, 11, 23, tzinfo=UTC)
     entry = Entry(
