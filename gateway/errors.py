@@ -52,15 +52,20 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import ClassVar
 
+from ledger.records.commitments import Opening
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """The proof that a refusal was recorded: a tlog-proof text, the entry's index, the tree size, and the record."""
+    """The proof that a refusal was recorded: a tlog-proof text, the entry's index, the tree size, and the record; and
+    what opens the group of the entry that says why, where that is told."""
 
     proof: bytes
     index: int
     size: int
     record: bytes
+    group: str = ""
+    opening: Opening | None = None
 
 
 class GatewayError(Exception):

@@ -19,7 +19,7 @@ from gateway.client.commitments import (
     LifeStep,
 )
 from gateway.client.listing import Selection
-from gateway.client.proofs import LogKeys, ProvenEntry, ReceiptRefused
+from gateway.client.proofs import LogKeys, OpenedGroup, ProvenEntry, ReceiptRefused
 from gateway.client.refusals import (
     AlreadyUsed,
     DeadlinePassed,
@@ -74,6 +74,7 @@ __all__ = [
     "NotFound",
     "NotNow",
     "NotPossible",
+    "OpenedGroup",
     "Person",
     "PlanExplained",
     "PlannedFact",

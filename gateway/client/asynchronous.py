@@ -62,7 +62,7 @@ class GatewayClient:
         """Ask a question; asked again where the gateway was unavailable, always with the same request_id."""
         request = messages.question_message(question)
         response = await self._call(lambda left: self._stub.Verify(request, timeout=left), timeout)
-        return messages.answer(response.verification, response.receipt, self._keys)
+        return messages.answer(response.verification, response.receipt, self._keys, question)
 
     async def get(self, record: str) -> Answer:
         """Return an earlier answer, with a receipt against the newest checkpoint."""

@@ -149,7 +149,7 @@ class Batches:
         """Read a result; None when the question is asked again."""
         if result.WhichOneof("result") == "response":
             response = result.response
-            answer = messages.answer(response.verification, response.receipt, self._keys)
+            answer = messages.answer(response.verification, response.receipt, self._keys, asked.question)
             return BatchOutcome(question=asked.question, answer=answer)
         error = result.error
         status = status_pb2.Status(code=error.code, message=error.message, details=error.details)

@@ -55,7 +55,7 @@ class BlockingGatewayClient:
         """Ask a question; asked again where the gateway was unavailable, always with the same request_id."""
         request = messages.question_message(question)
         response = self._call(lambda left: self._stub.Verify(request, timeout=left), timeout)
-        return messages.answer(response.verification, response.receipt, self._keys)
+        return messages.answer(response.verification, response.receipt, self._keys, question)
 
     def get(self, record: str) -> Answer:
         """Return an earlier answer, with a receipt against the newest checkpoint."""

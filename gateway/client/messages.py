@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from google.protobuf import timestamp_pb2
 
 from gateway.client.proofs import LogKeys, ReceiptRefused
+from gateway.client.recorded import require_recorded
 from gateway.client.values import (
     Answer,
     Argument,
@@ -77,8 +78,14 @@ def _argument(value: Argument) -> parties_pb2.Value:
             return parties_pb2.Value(text=value)
 
 
-def answer(message: verification_pb2.Verification, receipt: ledger_pb2.Receipt, keys: LogKeys) -> Answer:
-    """Read an answer and verify its receipt, and that the receipt is of this very answer.
+def answer(
+    message: verification_pb2.Verification,
+    receipt: ledger_pb2.Receipt,
+    keys: LogKeys,
+    question: Question | None = None,
+) -> Answer:
+    """Read an answer and verify its receipt, and that the entry commits to everything that this very answer says; with
+    the `question`, also that it answers it.
 
     Raises:
         ReceiptRefused: it is not; nothing of the answer may be believed.
@@ -87,6 +94,7 @@ def answer(message: verification_pb2.Verification, receipt: ledger_pb2.Receipt, 
     proven = keys.verify(receipt, kinds=ANSWERED, record=read.record)
     if (proven.policy, proven.at) != (read.policy_version, read.answered_at):
         raise ReceiptRefused(f"entry {proven.index} was made at another time or under other rules than the answer says")
+    require_recorded(read, proven, question)
     return Answer(verification=read, receipt=proven)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from ledger.canonical import Json, parse_canonical
 from ledger.errors import LedgerError
 from ledger.keyring.history import KeyHistory
 from ledger.keyring.published import verify_key_history
@@ -17,9 +18,11 @@ from ledger.log.vkey import parse_vkeys
 from ledger.merkle import hash_leaf, verify_inclusion
 from ledger.receipt import parse_receipt
 from ledger.records.codec import Entry, decode_entry
+from ledger.records.commitments import commit_value, is_group
 from ledger.v1 import ledger_pb2
 
 _REMEMBERED = 256
+_SALT_BYTES = 32
 
 
 class ReceiptRefused(Exception):
@@ -27,10 +30,20 @@ class ReceiptRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedGroup:
+    """A part of what was recorded, proven: its value, and the salt and bytes (`canonical`) that prove it again."""
+
+    value: Mapping[str, Json] = field(repr=False)
+    salt: bytes = field(repr=False)
+    canonical: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProvenEntry:
     """What a receipt proves: the entry is in the log, at this index, under the checkpoint of this size.
 
-    `proof` is the receipt itself (C2SP tlog-proof): keep it; it proves the same to anybody, without us.
+    `proof` is the receipt itself (C2SP tlog-proof): keep it; it proves the same to anybody, without us. `opened` are
+    the parts of what was recorded that came with it, by group: keep them too, for the entry shows nothing of them.
     """
 
     kind: str
@@ -40,6 +53,7 @@ class ProvenEntry:
     index: int
     size: int
     proof: bytes
+    opened: Mapping[str, OpenedGroup] = field(default_factory=dict)
 
 
 class LogKeys:
@@ -83,13 +97,15 @@ class LogKeys:
         return cls(proven.verifiers, proven.origin, history=proven)
 
     def verify(self, receipt: ledger_pb2.Receipt, *, kinds: Sequence[str], record: str = "") -> ProvenEntry:
-        """Verify a receipt, and that it is of an entry of one of the kinds (and of the record, where one is given).
+        """Verify a receipt, what it opens, and that it is of an entry of one of the kinds (and of the record, where one
+        is given).
 
         Raises:
             ReceiptRefused: says what does not hold.
         """
         try:
             entry, index, size = self._proven(receipt.proof)
+            opened = {one.group: _opened(one, entry) for one in receipt.openings}
         except LedgerError as failure:
             raise ReceiptRefused(f"the receipt does not verify: {failure}") from failure
         found = entry.record.hex()
@@ -104,6 +120,7 @@ class LogKeys:
             index=index,
             size=size,
             proof=receipt.proof,
+            opened=opened,
         )
 
     def _proven(self, proof: bytes) -> tuple[Entry, int, int]:
@@ -124,3 +141,17 @@ class LogKeys:
         if self._history is not None:
             return self._history.open(note)
         return open_checkpoint(note, self._verifiers, self.origin)
+
+
+def _opened(opening: ledger_pb2.Opening, entry: Entry) -> OpenedGroup:
+    group, salt, canonical = opening.group, opening.salt, opening.canonical
+    if (
+        not is_group(group)
+        or len(salt) != _SALT_BYTES
+        or commit_value(group, salt, canonical) != entry.commits.get(group)
+    ):
+        raise ReceiptRefused("the receipt's entry does not commit to what came with it")
+    value = parse_canonical(canonical)
+    if not isinstance(value, dict):
+        raise ReceiptRefused("what came with the receipt is not of a form that this version knows")
+    return OpenedGroup(value=value, salt=salt, canonical=canonical)

@@ -11,7 +11,7 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
-from gateway.client.proofs import LogKeys, ProvenEntry
+from gateway.client.proofs import LogKeys, ProvenEntry, ReceiptRefused
 from ledger.v1 import ledger_pb2
 
 _DETAILS = "grpc-status-details-bin"
@@ -30,6 +30,7 @@ class GatewayRefusal(Exception):
     """The gateway refused, or could not be reached.
 
     `code` is the gRPC code's name, `reason` a stable upper-case word (empty if the answer is not the gateway's),
+    `message` what is wrong in English,
     `chinese` what the person at the window may read, `metadata` what ErrorInfo adds, `retry_after` when the gateway
     asks to come again, `receipt` the refusal's receipt as it came, if it was recorded, and `proven` what that proves.
     """
@@ -41,6 +42,7 @@ class GatewayRefusal(Exception):
         super().__init__(f"{status.code} {status.reason}: {status.message}".strip())
         self.code = status.code
         self.reason = status.reason
+        self.message = status.message
         self.chinese = status.chinese
         self.metadata = status.metadata
         self.retry_after = status.retry_after
@@ -175,7 +177,11 @@ def verified(refusal: GatewayRefusal, keys: LogKeys) -> GatewayRefusal:
         ReceiptRefused: it does not prove that the refusal was recorded.
     """
     if refusal.receipt is not None and refusal.receipt.proof:
-        refusal.proven = keys.verify(refusal.receipt, kinds=("VerificationRefused",))
+        proven = keys.verify(refusal.receipt, kinds=("VerificationRefused",), record=refusal.metadata.get("record", ""))
+        kept = proven.opened.get("refusal")
+        if kept is None or (kept.value.get("reason"), kept.value.get("rule")) != (refusal.reason, refusal.message):
+            raise ReceiptRefused(f"entry {proven.index} is not of this very refusal")
+        refusal.proven = proven
     return refusal
 
 

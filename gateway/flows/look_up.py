@@ -6,16 +6,20 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from gateway.catalogue.words import Disclosure
 from gateway.errors import DocumentErased, RecordNotFound
 from gateway.flows.once import Recorded
 from gateway.rules.kept import table, text
 from gateway.rules.roles import Caller, Role
-from ledger import EntryMissing, Erased, HistoryLine, Ledger, RecordRow, VaultGroup
+from ledger import EntryMissing, Erased, HistoryLine, Ledger, Opening, RecordRow, VaultGroup
 from ledger.canonical import Json
 from ledger.records.lifecycle import state_after
 
 ANSWER = "answer"
 """The group of a verification's document that holds the answer, from which every response is built."""
+EVIDENCE = "evidence"
+"""The group of its own for what each source said, where the matter discloses the verdict only: so that the answer can
+be opened, and proved, without it."""
 _Place = tuple[int, bytes]
 """An entry by its index, and the record it belongs to."""
 _PEOPLE = ("clerk", "officer", "operator")
@@ -123,8 +127,8 @@ class LookUp:
         """Return what is kept behind an entry of a record, that it is erased, or None if nothing ever was."""
         return await self._documents.one((index, record))
 
-    async def document(self, record: bytes, index: int) -> Mapping[str, Json]:
-        """Return what is kept behind an entry of a record, by group.
+    async def groups(self, record: bytes, index: int) -> Mapping[str, VaultGroup]:
+        """Return what is kept behind an entry of a record, by group, with what opens its commitments.
 
         Raises:
             DocumentErased: it was erased by order or at the end of its retention.
@@ -135,7 +139,11 @@ class LookUp:
             raise EntryMissing(f"entry {index} has no document")
         if isinstance(document, Erased):
             raise DocumentErased
-        return {group: kept.value for group, kept in document.items()}
+        return document
+
+    async def document(self, record: bytes, index: int) -> Mapping[str, Json]:
+        """Return what is kept behind an entry of a record, by group; raises as `groups` does."""
+        return {group: kept.value for group, kept in (await self.groups(record, index)).items()}
 
     async def first_document(self, recorded: Recorded) -> Mapping[str, Json]:
         """Return what is kept behind the first entry that a request made.
@@ -178,6 +186,13 @@ class LookUp:
             return self._ledger.receipt(index, size), size
 
         return await self._ledger.look(read)
+
+
+def opened_answer(kept: VaultGroup) -> dict[str, Opening]:
+    """Open an answer for whoever may read it; nothing where it holds what the matter does not disclose."""
+    answer = table(kept.value)
+    withheld = answer["disclosure"] != Disclosure.PER_FACT.value and answer["facts"]
+    return {} if withheld else {ANSWER: kept.opening}
 
 
 def life_of(row: RecordRow, history: Sequence[HistoryLine], *, until: int | None = None) -> Life:

@@ -8,7 +8,7 @@ Refusals of the ledger become refusals of the gateway here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
@@ -28,6 +28,7 @@ from ledger import (
     Idempotency,
     IdempotencyConflict,
     Ledger,
+    Opening,
     Replay,
     Submission,
     TransitionRefused,
@@ -73,6 +74,8 @@ class Recorded(Struct, frozen=True, kw_only=True):
     receipts: tuple[bytes, ...]
     size: int
     replayed: bool
+    openings: tuple[Mapping[str, Opening], ...] = ()
+    """What opens the groups of each entry that was just made; of a replayed one the vault has it."""
 
     @property
     def record(self) -> bytes:
@@ -157,4 +160,5 @@ def _recorded(appended: Appended) -> Recorded:
         receipts=appended.receipts,
         size=appended.size,
         replayed=appended.replayed,
+        openings=appended.openings,
     )

@@ -21,11 +21,11 @@ from connectors.connector import QueryContext
 from connectors.outcome import Evidence
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Catalogue, Item, Matter
-from gateway.catalogue.words import ItemState
+from gateway.catalogue.words import Disclosure, ItemState
 from gateway.errors import GatewayError, GuessBudgetSpent, ItemBanned, NotEntitled, Recording
 from gateway.flows.ask import Ask, Asked
 from gateway.flows.guess import GuessBudget
-from gateway.flows.look_up import ANSWER, LookUp
+from gateway.flows.look_up import ANSWER, EVIDENCE, LookUp, opened_answer
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.patience import Patience
 from gateway.rules.admission import Question, RawQuestion, admit, question_body
@@ -35,20 +35,23 @@ from gateway.rules.kept import table
 from gateway.rules.plan import Plan, plan
 from gateway.rules.roles import Caller
 from gateway.rules.terms import Terms, TermsOf
-from ledger import AlreadyClaimed, BlindIndex, Draft, LedgerUnavailable, new_record
+from ledger import AlreadyClaimed, BlindIndex, Draft, LedgerUnavailable, Opening, new_record
 from ledger.canonical import Json
 
+REFUSAL = "refusal"
+"""The group of a refusal's document that says by which rule."""
 _TRIES = 8
 _LAST_PART = 0.2
 """The part of the time kept for recording that stays for telling the caller that the ledger did not answer."""
 
 
 class Answered(Struct, frozen=True, kw_only=True):
-    """An answer as it was recorded: the kept question and answer, and the proof."""
+    """An answer as it was recorded: the kept question and answer, the proof, and what opens both in the entry."""
 
     question: Mapping[str, Json]
     answer: Mapping[str, Json]
     recorded: Recorded
+    openings: Mapping[str, Opening]
 
 
 class _Asking(Struct, frozen=True, kw_only=True):
@@ -207,12 +210,15 @@ class Verify:
         parent: bytes | None = None,
     ) -> Draft:
         """Make the entry of an answer: question and answer go to the vault, digests to the log."""
-        record = new_record(at, self._entropy)
+        facts: list[Json] = [fact_body(evidence) for evidence in asked.evidence]
+        told = terms.disclosure is Disclosure.PER_FACT
+        answer = _answer(question.item, asked, step, terms, at, facts=facts if told else [])
+        groups: dict[str, Json] = {REQUEST: question_body(question), ANSWER: answer}
         return Draft(
             kind="VerificationAnswered",
-            record=record,
+            record=new_record(at, self._entropy),
             policy=terms.policy,
-            groups={REQUEST: question_body(question), ANSWER: _answer(record, asked, step, terms, at)},
+            groups=groups if told else {**groups, EVIDENCE: facts},
             facts=self._facts(question, parent),
         )
 
@@ -233,8 +239,12 @@ class Verify:
             if recorded.replayed:
                 return await self._first_answer(recorded)
             self._count(asked.judgement.verdict.value, step.kind.value)
-            kept, answer = table(draft.groups[REQUEST]), table(draft.groups[ANSWER])
-            return Answered(question=kept, answer=answer, recorded=recorded)
+            return Answered(
+                question=table(draft.groups[REQUEST]),
+                answer=table(draft.groups[ANSWER]),
+                recorded=recorded,
+                openings={group: recorded.openings[0][group] for group in (REQUEST, ANSWER)},
+            )
         raise LedgerUnavailable("guesses about the subject were counted by others all the time")
 
     async def _record_refusal(self, asking: _Asking, refusal: GatewayError) -> None:
@@ -246,7 +256,7 @@ class Verify:
             record=new_record(at, self._entropy),
             groups={
                 REQUEST: asking.request.body,
-                "refusal": {"reason": reason, "rule": rule, "catalogue_version": asking.catalogue.version},
+                REFUSAL: {"reason": reason, "rule": rule, "catalogue_version": asking.catalogue.version},
             },
             facts=self._facts(asking.question, None),
         )
@@ -257,7 +267,14 @@ class Verify:
             index=recorded.first,
             size=recorded.size,
             record=recorded.record,
+            group=REFUSAL,
+            opening=await self._opened_refusal(recorded),
         )
+
+    async def _opened_refusal(self, recorded: Recorded) -> Opening:
+        if not recorded.replayed:
+            return recorded.openings[0][REFUSAL]
+        return (await self._look_up.groups(recorded.record, recorded.first))[REFUSAL].opening
 
     def _keys(self, question: Question) -> tuple[bytes, bytes]:
         """Give the keyed indexes of the person and of the case."""
@@ -280,8 +297,14 @@ class Verify:
         }
 
     async def _first_answer(self, recorded: Recorded) -> Answered:
-        document = await self._look_up.first_document(recorded)
-        return Answered(question=table(document[REQUEST]), answer=table(document[ANSWER]), recorded=recorded)
+        groups = await self._look_up.groups(recorded.record, recorded.first)
+        question, answer = groups[REQUEST], groups[ANSWER]
+        return Answered(
+            question=table(question.value),
+            answer=table(answer.value),
+            recorded=recorded,
+            openings={REQUEST: question.opening, **opened_answer(answer)},
+        )
 
 
 def require_entitled(caller: Caller, item: Item, matter: Matter) -> None:
@@ -304,13 +327,15 @@ def require_entitled(caller: Caller, item: Item, matter: Matter) -> None:
         )
 
 
-def _answer(record: bytes, asked: Asked, step: NextStep, terms: Terms, at: datetime) -> dict[str, Json]:
+def _answer(
+    item: str, asked: Asked, step: NextStep, terms: Terms, at: datetime, *, facts: list[Json]
+) -> dict[str, Json]:
     return {
-        "record": record.hex(),
+        "item": item,
         "verdict": asked.judgement.verdict.value,
         "reasons": [str(reason) for reason in sorted(asked.judgement.reasons, key=str)],
         "next_step": _step(step),
-        "facts": [fact_body(evidence) for evidence in asked.evidence],
+        "facts": facts,
         "disclosure": terms.disclosure.value,
         "catalogue_version": terms.catalogue_version,
         "policy_version": terms.policy,

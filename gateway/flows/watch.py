@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from gateway.errors import DocumentErased, Draining
-from gateway.flows.look_up import ANSWER, LookUp
+from gateway.flows.look_up import ANSWER, LookUp, opened_answer
 from gateway.flows.once import REQUEST
 from gateway.rules.kept import table, text
-from ledger import Erased, Ledger, LedgerError, RecordRow
+from ledger import Erased, Ledger, LedgerError, Opening, RecordRow
 from ledger.canonical import Json
 
 _AWAITED = frozenset({"WAIT", "RETRY_AFTER", "ASK_APPLICANT", "ASSISTANCE", "OWN_OR_COMMISSIONED_CHECK"})
@@ -26,12 +26,13 @@ _AWAITED = frozenset({"WAIT", "RETRY_AFTER", "ASK_APPLICANT", "ASSISTANCE", "OWN
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How a verification stands by one entry: the kept question and answer, and whether it is final."""
+    """How a verification stands by one entry: the kept question and answer, what opens it, and whether it is final."""
 
     record: bytes
     index: int
     question: Mapping[str, Json]
     answer: Mapping[str, Json]
+    openings: Mapping[str, Opening]
     final: bool
 
 
@@ -134,7 +135,14 @@ class Watch:
         answer = table(document[ANSWER].value)
         step = text(table(answer["next_step"])["kind"])
         question = table(document[REQUEST].value)
-        return Standing(record=row.record, index=index, question=question, answer=answer, final=step not in _AWAITED)
+        return Standing(
+            record=row.record,
+            index=index,
+            question=question,
+            answer=answer,
+            openings=opened_answer(document[ANSWER]),
+            final=step not in _AWAITED,
+        )
 
 
 def _asks_again(one: RecordRow, first: RecordRow) -> bool:

@@ -58,7 +58,8 @@ _OWN_REASONS = {
 }
 _RETRY = timedelta(seconds=1)
 _LONGEST_PROOF = 4000
-"""Bytes of a receipt's proof in the details, which travel as a header: gRPC clients refuse headers beyond 8 KiB."""
+"""Bytes of a receipt's proof and of what it opens, in the details, which travel as a header: gRPC clients refuse
+headers beyond 8 KiB."""
 _MOST_TOLD = 3000
 """Bytes of mistakes in the details, which travel as a header: gRPC clients refuse headers beyond 8 KiB."""
 
@@ -161,8 +162,13 @@ def _retry(delay: timedelta) -> error_details_pb2.RetryInfo:
 
 
 def _receipt(recording: errors.Recording) -> ledger_pb2.Receipt:
-    proof = recording.proof if len(recording.proof) <= _LONGEST_PROOF else b""
-    return ledger_pb2.Receipt(proof=proof, index=recording.index, size=recording.size, record=recording.record.hex())
+    receipt = ledger_pb2.Receipt(index=recording.index, size=recording.size, record=recording.record.hex())
+    opening = recording.opening
+    if len(recording.proof) + (len(opening.encoded) if opening is not None else 0) <= _LONGEST_PROOF:
+        receipt.proof = recording.proof
+        if opening is not None:
+            receipt.openings.add(group=recording.group, salt=opening.salt, canonical=opening.encoded)
+    return receipt
 
 
 def _unmet(mistakes: Sequence[str]) -> error_details_pb2.PreconditionFailure:

@@ -25,7 +25,7 @@ from gateway.signatures import ALGORITHMS, CertificateEvidence, Evidence, Platfo
 from gateway.signatures.algorithms import MOST_SIGNATURE_BYTES
 from gateway.signatures.platform import LONGEST as LONGEST_JWS
 from gateway.v1 import audit_pb2, commitment_pb2, credit_pb2, parties_pb2, staff_pb2, verification_pb2
-from ledger import HistoryLine
+from ledger import HistoryLine, Opening
 from ledger.canonical import Json, microseconds
 from ledger.records.codec import record_of
 from ledger.v1 import ledger_pb2
@@ -106,18 +106,26 @@ def _write_receipt(message: ledger_pb2.Receipt, recorded: Recorded, position: in
     message.record = record_of(recorded.entries[position])
 
 
-def verification(question: Mapping[str, Json], answer: Mapping[str, Json]) -> verification_pb2.Verification:
+def write_openings(message: ledger_pb2.Receipt, openings: Mapping[str, Opening]) -> None:
+    """Write what opens commitments of the receipt's entry."""
+    for group, opening in openings.items():
+        message.openings.add(group=group, salt=opening.salt, canonical=opening.encoded)
+
+
+def verification(
+    record: bytes, question: Mapping[str, Json], answer: Mapping[str, Json]
+) -> verification_pb2.Verification:
     """Write an answer from what was kept of it, so that a repeat is the same to the byte."""
     message = verification_pb2.Verification()
-    _write_verification(message, question, answer)
+    _write_verification(message, record.hex(), question, answer)
     return message
 
 
 def _write_verification(
-    message: verification_pb2.Verification, question: Mapping[str, Json], answer: Mapping[str, Json]
+    message: verification_pb2.Verification, record: str, question: Mapping[str, Json], answer: Mapping[str, Json]
 ) -> None:
     # Into the message and not made apart: a message that is made apart is copied once for each one around it.
-    message.record = text(answer["record"])
+    message.record = record
     message.item = text(question["item"])
     _write_context(message.context, table(question["context"]))
     message.verdict = _VERDICTS[text(answer["verdict"])]
@@ -141,13 +149,14 @@ def answered(answered: Answered) -> verification_pb2.VerifyResponse:
 def write_answered(response: verification_pb2.VerifyResponse, answered: Answered) -> None:
     """Write what Verify answers into a message."""
     _write_receipt(response.receipt, answered.recorded)
-    _write_verification(response.verification, answered.question, answered.answer)
+    write_openings(response.receipt, answered.openings)
+    _write_verification(response.verification, response.receipt.record, answered.question, answered.answer)
 
 
 def listed(one: Listed) -> verification_pb2.Verification:
     """Write one answer of a list; of an erased one only what its row still says."""
     if one.question is not None and one.answer is not None:
-        return verification(one.question, one.answer)
+        return verification(one.row.record, one.question, one.answer)
     return verification_pb2.Verification(
         record=one.row.record.hex(),
         item=one.row.item or "",

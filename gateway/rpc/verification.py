@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from gateway.flows.ask import Ask
 from gateway.flows.batch import Batch, Message, Result
 from gateway.flows.explain import explain_plan
 from gateway.flows.list_answers import ANSWERED, FAMILY, ListAnswers
-from gateway.flows.look_up import ANSWER, LookUp
+from gateway.flows.look_up import ANSWER, LookUp, opened_answer
 from gateway.flows.once import REQUEST
 from gateway.flows.selecting import Selection
 from gateway.flows.verify import Verify
@@ -27,6 +27,7 @@ from gateway.rules.clocks import legal_day
 from gateway.rules.kept import table
 from gateway.rules.roles import Caller, Role
 from gateway.v1 import verification_pb2 as pb
+from ledger import Opening
 from ledger.v1 import ledger_pb2
 
 _ASKERS = (Role.CLERK, Role.OFFICER)
@@ -124,10 +125,11 @@ class VerificationServicer:
             row = await look_up.visible("verification", record, caller)
             if row.state != "ANSWERED":
                 raise RecordNotFound("verification")
-            kept = await look_up.document(row.record, row.first_idx)
+            kept = await look_up.groups(row.record, row.first_idx)
+            question, answer = table(kept[REQUEST].value), table(kept[ANSWER].value)
             return pb.GetVerificationResponse(
-                verification=translate.verification(table(kept[REQUEST]), table(kept[ANSWER])),
-                receipt=await self._receipt(row.first_idx, row.record),
+                verification=translate.verification(row.record, question, answer),
+                receipt=await self._receipt(row.first_idx, row.record, opened_answer(kept[ANSWER])),
             )
 
         return await self._door.unary(context, "VerificationService/GetVerification", _READERS, handle)
@@ -198,8 +200,8 @@ class VerificationServicer:
                 raise RecordNotFound("verification")
             async for standing in self._flows.watch(row, int(cursor)):
                 yield pb.WatchVerificationResponse(
-                    verification=translate.verification(standing.question, standing.answer),
-                    receipt=await self._receipt(standing.index, standing.record),
+                    verification=translate.verification(standing.record, standing.question, standing.answer),
+                    receipt=await self._receipt(standing.index, standing.record, standing.openings),
                     cursor=str(standing.index),
                     final=standing.final,
                 )
@@ -239,9 +241,11 @@ class VerificationServicer:
 
         return await self._door.unary(context, "VerificationService/ExplainPlan", tuple(Role), handle)
 
-    async def _receipt(self, index: int, record: bytes) -> ledger_pb2.Receipt:
+    async def _receipt(self, index: int, record: bytes, openings: Mapping[str, Opening]) -> ledger_pb2.Receipt:
         proof, size = await self._flows.look_up.receipt(index)
-        return ledger_pb2.Receipt(proof=proof, index=index, size=size, record=record.hex())
+        receipt = ledger_pb2.Receipt(proof=proof, index=index, size=size, record=record.hex())
+        translate.write_openings(receipt, openings)
+        return receipt
 
     def _write_result(self, message: pb.BatchVerifyResult, result: Result) -> None:
         if result.answered is not None:

@@ -37,8 +37,12 @@ class VerificationServiceStub:
     """Verify asks the departments that know and answers with a verdict, the next step and a receipt.
     The answer is recorded before it leaves. The same request_id with the same body returns the identical
     bytes; with another body ALREADY_EXISTS. INVALID_ARGUMENT names every mistake of the request at once.
-    A refusal is recorded too: its status carries a ledger.v1.Receipt among the details (without the proof where
-    that would be too long for a header; LedgerService.GetReceipt gives it). RESOURCE_EXHAUSTED with RetryInfo and
+    The receipt opens the entry's groups "request" (the question as it was understood) and "answer" (everything that
+    the answer says but its record, and the facts only as far as they are disclosed): believe no answer before both
+    were compared with it.
+    A refusal is recorded too: its status carries a ledger.v1.Receipt among the details, which opens the group
+    "refusal" (reason and rule, the status's own message); without proof and opening where they would be too long for a
+    header; LedgerService.GetReceipt gives the proof. RESOURCE_EXHAUSTED with RetryInfo and
     the reason GUESS_BUDGET_SPENT: too many different claims about this fact of this person were contradicted.
     """
     BatchVerify: _grpc.StreamStreamMultiCallable[_verification_pb2.BatchVerifyRequest, _verification_pb2.BatchVerifyResponse]
@@ -48,7 +52,9 @@ class VerificationServiceStub:
     what it read and ends the stream with UNAVAILABLE: questions without a result are sent again, unchanged.
     """
     GetVerification: _grpc.UnaryUnaryMultiCallable[_verification_pb2.GetVerificationRequest, _verification_pb2.GetVerificationResponse]
-    """GetVerification returns an earlier answer with its receipt."""
+    """GetVerification returns an earlier answer with its receipt, which opens the group "answer"; the question holds the
+    person's number and name, and is opened to whoever asked it only.
+    """
     ListVerifications: _grpc.UnaryUnaryMultiCallable[_verification_pb2.ListVerificationsRequest, _verification_pb2.ListVerificationsResponse]
     """ListVerifications lists the answers given to the caller's own unit, newest first; auditors may list any unit's.
     Listing by person needs the role of an officer or an auditor, a purpose, and is itself recorded.
@@ -72,8 +78,12 @@ class VerificationServiceAsyncStub(VerificationServiceStub):
     """Verify asks the departments that know and answers with a verdict, the next step and a receipt.
     The answer is recorded before it leaves. The same request_id with the same body returns the identical
     bytes; with another body ALREADY_EXISTS. INVALID_ARGUMENT names every mistake of the request at once.
-    A refusal is recorded too: its status carries a ledger.v1.Receipt among the details (without the proof where
-    that would be too long for a header; LedgerService.GetReceipt gives it). RESOURCE_EXHAUSTED with RetryInfo and
+    The receipt opens the entry's groups "request" (the question as it was understood) and "answer" (everything that
+    the answer says but its record, and the facts only as far as they are disclosed): believe no answer before both
+    were compared with it.
+    A refusal is recorded too: its status carries a ledger.v1.Receipt among the details, which opens the group
+    "refusal" (reason and rule, the status's own message); without proof and opening where they would be too long for a
+    header; LedgerService.GetReceipt gives the proof. RESOURCE_EXHAUSTED with RetryInfo and
     the reason GUESS_BUDGET_SPENT: too many different claims about this fact of this person were contradicted.
     """
     BatchVerify: _aio.StreamStreamMultiCallable[_verification_pb2.BatchVerifyRequest, _verification_pb2.BatchVerifyResponse]  # type: ignore[assignment]
@@ -83,7 +93,9 @@ class VerificationServiceAsyncStub(VerificationServiceStub):
     what it read and ends the stream with UNAVAILABLE: questions without a result are sent again, unchanged.
     """
     GetVerification: _aio.UnaryUnaryMultiCallable[_verification_pb2.GetVerificationRequest, _verification_pb2.GetVerificationResponse]  # type: ignore[assignment]
-    """GetVerification returns an earlier answer with its receipt."""
+    """GetVerification returns an earlier answer with its receipt, which opens the group "answer"; the question holds the
+    person's number and name, and is opened to whoever asked it only.
+    """
     ListVerifications: _aio.UnaryUnaryMultiCallable[_verification_pb2.ListVerificationsRequest, _verification_pb2.ListVerificationsResponse]  # type: ignore[assignment]
     """ListVerifications lists the answers given to the caller's own unit, newest first; auditors may list any unit's.
     Listing by person needs the role of an officer or an auditor, a purpose, and is itself recorded.
@@ -110,8 +122,12 @@ class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Verify asks the departments that know and answers with a verdict, the next step and a receipt.
         The answer is recorded before it leaves. The same request_id with the same body returns the identical
         bytes; with another body ALREADY_EXISTS. INVALID_ARGUMENT names every mistake of the request at once.
-        A refusal is recorded too: its status carries a ledger.v1.Receipt among the details (without the proof where
-        that would be too long for a header; LedgerService.GetReceipt gives it). RESOURCE_EXHAUSTED with RetryInfo and
+        The receipt opens the entry's groups "request" (the question as it was understood) and "answer" (everything that
+        the answer says but its record, and the facts only as far as they are disclosed): believe no answer before both
+        were compared with it.
+        A refusal is recorded too: its status carries a ledger.v1.Receipt among the details, which opens the group
+        "refusal" (reason and rule, the status's own message); without proof and opening where they would be too long for a
+        header; LedgerService.GetReceipt gives the proof. RESOURCE_EXHAUSTED with RetryInfo and
         the reason GUESS_BUDGET_SPENT: too many different claims about this fact of this person were contradicted.
         """
 
@@ -133,7 +149,9 @@ class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _verification_pb2.GetVerificationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_verification_pb2.GetVerificationResponse, _abc.Awaitable[_verification_pb2.GetVerificationResponse]]:
-        """GetVerification returns an earlier answer with its receipt."""
+        """GetVerification returns an earlier answer with its receipt, which opens the group "answer"; the question holds the
+        person's number and name, and is opened to whoever asked it only.
+        """
 
     @_abc_1.abstractmethod
     def ListVerifications(

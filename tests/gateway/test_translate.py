@@ -28,6 +28,7 @@ def test_no_time_is_no_message() -> None:
     assert timestamp(None) is None
 
 
+RECORD = bytes.fromhex("ab" * 16)
 KEPT_QUESTION: dict[str, Any] = {
     "item": "i",
     "context": {"matter": "m", "case_id": "c", "purpose": "p", "operator": {"person": "o", "unit": "u"}},
@@ -37,7 +38,7 @@ FACT: dict[str, Any] = {
     "answered_at": "2026-11-24T04:00:00.000001+00:00", "as_of": None, "attempts": 2, "cached": True, "raw_digest": "ab",
 }  # fmt: skip
 KEPT_ANSWER: dict[str, Any] = {
-    "record": "r", "verdict": "UNDETERMINED", "reasons": ["a", "b"], "facts": [FACT], "disclosure": "PER_FACT",
+    "item": "i", "verdict": "UNDETERMINED", "reasons": ["a", "b"], "facts": [FACT], "disclosure": "PER_FACT",
     "next_step": {
         "explanation": "e",
         "kind": "RETRY_AFTER", "until": None, "retry_after_s": 0, "attribute": "", "attempts": ["x"],
@@ -47,8 +48,8 @@ KEPT_ANSWER: dict[str, Any] = {
 
 
 def test_an_answer_is_written_whole() -> None:
-    assert verification(KEPT_QUESTION, KEPT_ANSWER) == pb.Verification(
-        record="r",
+    assert verification(RECORD, KEPT_QUESTION, KEPT_ANSWER) == pb.Verification(
+        record="ab" * 16,
         item="i",
         context=parties_pb2.CaseContext(
             matter="m", case_id="c", purpose="p", operator=parties_pb2.Operator(person="o", unit="u")
@@ -82,13 +83,17 @@ def test_an_answer_is_written_whole() -> None:
 @pytest.mark.parametrize("part", ["context", "item"])
 def test_a_question_that_lacks_a_part_is_not_written(part: str) -> None:
     with pytest.raises(KeyError):
-        verification({name: value for name, value in KEPT_QUESTION.items() if name != part}, KEPT_ANSWER)
+        verification(RECORD, {name: value for name, value in KEPT_QUESTION.items() if name != part}, KEPT_ANSWER)
+
+
+UNWRITTEN = ("disclosure", "cached", "item")
+"""Only compared, or kept for the proof: an answer's item is written from its question."""
 
 
 def of_another_shape(kept: Any) -> Iterator[Any]:
     """Give what was kept with one value at a time, at any depth, of another type."""
     if isinstance(kept, dict):
-        told = {name: value for name, value in kept.items() if name not in ("disclosure", "cached")}  # only compared
+        told = {name: value for name, value in kept.items() if name not in UNWRITTEN}
         for name, value in told.items():
             yield from (kept | {name: other} for other in of_another_shape(value))
     elif isinstance(kept, list):
@@ -104,16 +109,18 @@ def of_another_shape(kept: Any) -> Iterator[Any]:
 @pytest.mark.parametrize("kept", list(of_another_shape(KEPT_ANSWER)))
 def test_an_answer_of_another_shape_is_not_written(kept: dict[str, Any]) -> None:
     with pytest.raises((TypeError, KeyError)):
-        verification(KEPT_QUESTION, kept)
+        verification(RECORD, KEPT_QUESTION, kept)
 
 
-@pytest.mark.parametrize("kept", list(of_another_shape(KEPT_QUESTION)))
+@pytest.mark.parametrize(
+    "kept", [{"item": 5, **{k: v for k, v in KEPT_QUESTION.items() if k != "item"}}, *of_another_shape(KEPT_QUESTION)]
+)
 def test_a_question_of_another_shape_is_not_written(kept: dict[str, Any]) -> None:
     with pytest.raises(TypeError):
-        verification(kept, KEPT_ANSWER)
+        verification(RECORD, kept, KEPT_ANSWER)
 
 
-@pytest.mark.parametrize("part", ["record", "catalogue_version", "policy_version", "verdict"])
+@pytest.mark.parametrize("part", ["catalogue_version", "policy_version", "verdict"])
 def test_an_answer_that_lacks_a_text_is_not_written(part: str) -> None:
     with pytest.raises((TypeError, KeyError)):
-        verification(KEPT_QUESTION, KEPT_ANSWER | {part: None})
+        verification(RECORD, KEPT_QUESTION, KEPT_ANSWER | {part: None})

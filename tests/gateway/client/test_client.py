@@ -10,6 +10,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,12 @@ from gateway.client import (
     BatchOutcome,
     BlockingGatewayClient,
     DeadlinePassed,
+    Forbidden,
     GatewayClient,
     GatewayRefusal,
     InvalidQuestion,
     LogKeys,
+    Person,
     Question,
     ReceiptRefused,
     Retries,
@@ -40,14 +43,16 @@ from gateway.client import (
     Verdict,
     open_blocking_channel,
 )
-from gateway.client.messages import question_message
+from gateway.client.messages import answer, question_message
 from gateway.client.refusals import refusal_of_status
 from gateway.v1 import verification_pb2 as pb
 from gateway.v1 import verification_pb2_grpc
 from ledger.log.algorithms.ed25519 import Ed25519Signer
-from tests.gateway.verification.village import PERSONAL, TIMEOUT, Village, marital, serving, settle
+from ledger.v1 import ledger_pb2
+from tests.gateway.verification.village import PERSONAL, TIMEOUT, Village, case, marital, person, serving, settle
 
 ROOT = Path(gateway.__file__).parent.parent
+FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 
 
 @pytest.fixture
@@ -239,9 +244,113 @@ def a_shortened_signature(response: pb.VerifyResponse) -> None:
     response.receipt.proof = response.receipt.proof[:-8] + b"\n"
 
 
+def another_verdict(response: pb.VerifyResponse) -> None:
+    response.verification.verdict = pb.VERDICT_CONTRADICTED
+
+
+def a_verdict_of_tomorrow(response: pb.VerifyResponse) -> None:
+    response.verification.verdict = pb.Verdict.ValueType(99)
+
+
+def another_reason(response: pb.VerifyResponse) -> None:
+    response.verification.reasons.append("NO_RECORD")
+
+
+def another_step(response: pb.VerifyResponse) -> None:
+    response.verification.next_step.kind = pb.NEXT_STEP_KIND_COMMITMENT
+
+
+def another_explanation(response: pb.VerifyResponse) -> None:
+    response.verification.next_step.explanation += "。"
+
+
+def another_end_of_waiting(response: pb.VerifyResponse) -> None:
+    response.verification.next_step.until.seconds = 1
+
+
+def no_facts(response: pb.VerifyResponse) -> None:
+    response.verification.ClearField("facts")
+
+
+def another_outcome_of_a_fact(response: pb.VerifyResponse) -> None:
+    response.verification.facts[0].outcome = "MISMATCH"
+
+
+def another_digest_of_a_fact(response: pb.VerifyResponse) -> None:
+    response.verification.facts[0].raw_digest = bytes(32)
+
+
+def another_item(response: pb.VerifyResponse) -> None:
+    response.verification.item = "kinship"
+
+
+def another_case(response: pb.VerifyResponse) -> None:
+    response.verification.context.case_id += "x"
+
+
+def another_catalogue(response: pb.VerifyResponse) -> None:
+    response.verification.catalogue_version = "0" * 64
+
+
+def said_to_be_erased(response: pb.VerifyResponse) -> None:
+    response.verification.erased = True
+
+
+def nothing_opened(response: pb.VerifyResponse) -> None:
+    response.receipt.ClearField("openings")
+
+
+def only_the_question_opened(response: pb.VerifyResponse) -> None:
+    del response.receipt.openings[1]
+
+
+def only_the_answer_opened(response: pb.VerifyResponse) -> None:
+    del response.receipt.openings[0]
+
+
+def another_salt(response: pb.VerifyResponse) -> None:
+    response.receipt.openings[1].salt = bytes(32)
+
+
+def a_salt_that_begins_the_content(response: pb.VerifyResponse) -> None:
+    opening = response.receipt.openings[1]
+    opening.salt, opening.canonical = opening.salt[:-1], opening.salt[-1:] + opening.canonical
+
+
+def another_group(response: pb.VerifyResponse) -> None:
+    response.receipt.openings[1].group = "request"
+
+
+def everything_changed_alike(response: pb.VerifyResponse) -> None:
+    response.verification.verdict = pb.VERDICT_CONTRADICTED
+    opening = response.receipt.openings[1]
+    assert b"ESTABLISHED" in opening.canonical
+    opening.canonical = opening.canonical.replace(b"ESTABLISHED", b"CONTRADICTED")
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        another_verdict,
+        a_verdict_of_tomorrow,
+        another_reason,
+        another_step,
+        another_explanation,
+        another_end_of_waiting,
+        no_facts,
+        another_outcome_of_a_fact,
+        another_digest_of_a_fact,
+        another_item,
+        another_case,
+        another_catalogue,
+        said_to_be_erased,
+        nothing_opened,
+        only_the_question_opened,
+        only_the_answer_opened,
+        another_salt,
+        a_salt_that_begins_the_content,
+        another_group,
+        everything_changed_alike,
         no_receipt,
         another_record,
         another_record_everywhere,
@@ -268,6 +377,89 @@ async def test_the_receipt_of_another_answer_is_not_taken_for_this_one(village: 
         servicer.change = lambda response: response.receipt.CopyFrom(first.receipt)
         with pytest.raises(ReceiptRefused):
             await client.verify(marital(1))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"subject": person(1)},
+        {"parameters": {"status": "DIVORCED"}},
+        {"parameters": {}},
+        {"item": "alive"},
+        {"case": case("另案")},
+    ],
+)
+async def test_the_answer_to_another_question_is_not_taken_for_this_ones(
+    village: Village, changed: dict[str, Any]
+) -> None:
+    question = marital(0)
+    response = await village.stub().Verify(question_message(question), timeout=TIMEOUT)
+    keys = LogKeys.read(village.house.vkey)
+    asked = replace(question, **changed)
+
+    assert answer(response.verification, response.receipt, keys, question).verification.item == "marital-status"
+    with pytest.raises(ReceiptRefused):
+        answer(response.verification, response.receipt, keys, asked)
+
+
+async def test_a_question_is_known_again_however_its_number_was_typed(village: Village) -> None:
+    number = person(0).id_number
+    typed = [number.lower(), f" {number[:6]} {number[6:]}", f"{number[:6]}-{number[6:]}", number.translate(FULL_WIDTH)]
+    spoken = [replace(marital(0), subject=Person(id_number=one, name=person(0).name)) for one in typed]
+
+    answers = [await village.client().verify(question) for question in spoken]
+
+    assert {one.verification.verdict for one in answers} == {Verdict.ESTABLISHED}
+
+
+async def test_what_proves_an_answer_comes_with_it_and_proves_it_again(village: Village) -> None:
+    client, question = village.client(), marital(0)
+    first = await client.verify(question)
+    again = await client.verify(question)
+    [found] = [one async for one in client.verify_many([question])]
+    opened = await client.get(first.verification.record)
+    [watched] = [one async for one in client.watch(first.verification.record)]
+
+    assert found.answer is not None
+    assert first.receipt.opened == again.receipt.opened == found.answer.receipt.opened
+    assert first.receipt.opened.keys() == {"request", "answer"}
+    assert opened.receipt.opened.keys() == watched.answer.receipt.opened.keys() == {"answer"}, "nobody is named to them"
+    assert opened.receipt.opened["answer"] == first.receipt.opened["answer"] == watched.answer.receipt.opened["answer"]
+    assert number_of(question) in first.receipt.opened["request"].canonical.decode()
+    assert number_of(question) not in repr(first)
+
+
+def number_of(question: Question) -> str:
+    return question.subject.id_number
+
+
+@pytest.mark.parametrize("change", ["message", "reason", "opening", "record"])
+async def test_a_refusal_that_its_receipt_does_not_prove_is_not_believed(village: Village, change: str) -> None:
+    refused = marital(0, in_case=case(matter="230000-MSA-001", purpose="办理行政许可"))
+    with pytest.raises(Forbidden) as caught:
+        await village.client().verify(refused)
+    assert caught.value.proven is not None
+    assert caught.value.proven.opened["refusal"].value["rule"] == caught.value.message
+    with pytest.raises(aio.AioRpcError) as raised:
+        await village.stub().Verify(question_message(refused), timeout=TIMEOUT)
+    [told] = [value for key, value in raised.value.trailing_metadata() or () if key == "grpc-status-details-bin"]
+    assert isinstance(told, bytes)
+    forged = status_pb2.Status.FromString(told)
+    info, receipt = error_details_pb2.ErrorInfo(), ledger_pb2.Receipt()
+    for detail in forged.details:
+        if detail.Unpack(info):
+            info.reason = "GUESS_BUDGET_SPENT" if change == "reason" else info.reason
+            info.metadata["record"] = "0" * 32 if change == "record" else info.metadata["record"]
+            detail.Pack(info)
+        if detail.Unpack(receipt):
+            if change == "opening":
+                receipt.ClearField("openings")
+            detail.Pack(receipt)
+    forged.message = "for another reason" if change == "message" else forged.message
+    async with between(village) as (servicer, client):
+        servicer.refusals = [forged]
+        with pytest.raises(ReceiptRefused):
+            await client.verify(refused)
 
 
 async def test_a_log_with_another_key_is_not_believed_and_an_old_key_beside_it_does_no_harm(village: Village) -> None:

@@ -36,7 +36,7 @@ from gateway.founding import SYSTEMS, House, caller_id, found
 from gateway.letters.document import Consent, Proxy
 from gateway.pki import Authority, der
 from gateway.rules.admission import Operator, RawQuestion, RawSubject
-from gateway.rules.kept import table, text
+from gateway.rules.kept import table
 from gateway.rules.roles import Caller
 from gateway.signatures import CertificateEvidence
 from ledger import Erased, Ledger, RecordRow
@@ -195,7 +195,7 @@ class Office:
         )  # fmt: skip
         caller = Caller(id=caller_id(system), unit=unit, roles=frozenset(roles))
         answered = await self.flows.verify(raw, caller, deadline())
-        return bytes.fromhex(text(answered.answer["record"]))
+        return answered.recorded.record
 
     async def prepare(
         self,

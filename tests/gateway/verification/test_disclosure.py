@@ -43,6 +43,11 @@ async def test_where_the_verdict_only_is_disclosed_no_door_tells_a_fact(tmp_path
     for one in told:
         assert (one.verdict, one.facts) == (Verdict.ESTABLISHED, ())
         assert one.next_step.explanation
+    for proof in (answer, many.answer, opened, watched.answer):
+        kept = proof.receipt.opened["answer"]
+        assert (kept.value["verdict"], kept.value["facts"]) == ("ESTABLISHED", [])
+        assert b"civil-affairs" not in kept.canonical
+        assert proof.receipt.opened.keys() <= {"request", "answer"}
 
 
 async def test_elsewhere_each_source_is_told_with_its_outcome(tmp_path: Path) -> None:
