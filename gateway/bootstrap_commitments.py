@@ -20,6 +20,7 @@ from gateway.flows.commitments.decide import Decide
 from gateway.flows.commitments.decision_clock import DecisionClock
 from gateway.flows.commitments.life import Commitments
 from gateway.flows.commitments.listings import Listings
+from gateway.flows.commitments.newest import Newest
 from gateway.flows.commitments.prepare import Prepare
 from gateway.flows.commitments.record import RecordSigned
 from gateway.flows.commitments.refusals import Refusals
@@ -71,19 +72,20 @@ def build_commitments(settings: Settings, parts: Parts) -> Commitments:
     once, look_up, now = parts.once, parts.look_up, parts.now
     refusals = Refusals(once=once, look_up=look_up, now=now, entropy=parts.entropy)
     contest = Contest(once=once, look_up=look_up, refusals=refusals, now=now)
+    newest = Newest(stand=parts.stand, look_up=look_up)
     listings = Listings(
         book=parts.book, ask=parts.ask, credit_fact=own.credit_fact, capacity_fact=own.capacity_fact,
         reserve=settings.server.ledger_reserve.total_seconds(), now=now,
     )  # fmt: skip
     return Commitments(
         prepare=Prepare(
-            book=parts.book, once=once, look_up=look_up, stand=parts.stand, listings=listings, refusals=refusals,
-            contest=contest, templates=parts.templates, contacts=own.contacts,
+            book=parts.book, once=once, look_up=look_up, stand=parts.stand, newest=newest, listings=listings,
+            refusals=refusals, contest=contest, templates=parts.templates, contacts=own.contacts,
             verification_valid=own.verification_valid, document_valid=own.document_valid, now=now,
             entropy=parts.entropy,
         ),
         record=RecordSigned(
-            once=once, look_up=look_up, stand=parts.stand, signing=Signing(parts.signatures),
+            once=once, look_up=look_up, stand=parts.stand, newest=newest, signing=Signing(parts.signatures),
             refusals=refusals, clock=parts.clock, now=now,
         ),
         withdraw=Withdraw(book=parts.book, once=once, look_up=look_up, refusals=refusals, now=now),

@@ -97,6 +97,21 @@ class Stand:
         signed = (row for row in rows if row.family == "commitment" and row.item == item)
         return next((row.record for row in signed if row.state in states), None)
 
+    async def verifications(self, case: RecordRow) -> list[RecordRow]:
+        """Return the answers that were given about the item and person of a record in its case, oldest first.
+
+        What was asked again about a commitment has it as its parent: that belongs to its audit and not to the case.
+        """
+        rows = await self._by_case.one(case.case_key) if case.case_key is not None else None
+        return [
+            row
+            for row in rows or ()
+            if row.family == "verification"
+            and row.state == "ANSWERED"
+            and row.parent is None
+            and (row.item, row.subject) == (case.item, case.subject)
+        ]
+
 
 def has_full_capacity(subject: Subject, today: date) -> bool:
     """Say whether a person has full civil capacity by age, as far as the number tells (Civil Code, articles 17 and 18).

@@ -33,6 +33,7 @@ from gateway.errors import (
 from gateway.flows.commitments.contest import Contest, Lifted
 from gateway.flows.commitments.documents import ELIGIBILITY, PREPARED, TAKEN, case_facts
 from gateway.flows.commitments.listings import NOTHING_ASKED, Listings, Lists
+from gateway.flows.commitments.newest import Newest
 from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.look_up import ANSWER, LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
@@ -98,6 +99,7 @@ class Prepare:
         once: Once,
         look_up: LookUp,
         stand: Stand,
+        newest: Newest,
         listings: Listings,
         refusals: Refusals,
         contest: Contest,
@@ -112,6 +114,7 @@ class Prepare:
         self._once = once
         self._look_up = look_up
         self._stand = stand
+        self._newest = newest
         self._listings = listings
         self._refusals = refusals
         self._contest = contest
@@ -138,6 +141,7 @@ class Prepare:
         lists, of_agent = NOTHING_ASKED, NOTHING_ASKED
         try:
             case = self._require_open(row, kept)
+            await self._newest.require(row, row.record)
             require_proxy(case.item, case.question, asked.proxy, today=legal_day(self._now()))
             require_publication(case.item.commitment.publication, asked.consent)
             lifted = await self._contest.lifted(request, asked.lifted, row)

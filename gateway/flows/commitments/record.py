@@ -18,6 +18,7 @@ from gateway.flows.commitments.contest import waived_of
 from gateway.flows.commitments.decision_clock import DecisionClock
 from gateway.flows.commitments.documents import PREPARED, TAKEN, claim_of, prepared_groups
 from gateway.flows.commitments.listings import kept_lists
+from gateway.flows.commitments.newest import Newest
 from gateway.flows.commitments.prepare import barred
 from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.commitments.signing import Signing
@@ -28,7 +29,7 @@ from gateway.flows.stand import Stand
 from gateway.letters.document import DOCUMENT
 from gateway.rules.admission import subject_from_body
 from gateway.rules.eligibility import Barred
-from gateway.rules.kept import table
+from gateway.rules.kept import table, text
 from gateway.signatures import Evidence
 from ledger import AlreadyClaimed, Draft, HistoryLine, RecordRow
 from ledger.canonical import Json
@@ -56,6 +57,7 @@ class RecordSigned:
         once: Once,
         look_up: LookUp,
         stand: Stand,
+        newest: Newest,
         signing: Signing,
         refusals: Refusals,
         clock: DecisionClock,
@@ -64,6 +66,7 @@ class RecordSigned:
         self._once = once
         self._look_up = look_up
         self._stand = stand
+        self._newest = newest
         self._signing = signing
         self._refusals = refusals
         self._clock = clock
@@ -75,7 +78,7 @@ class RecordSigned:
         Raises:
             RecordNotFound: no such commitment of the caller's unit.
             InvalidRequest: the digest is not the document's; the refusal is recorded.
-            DocumentExpired, SignatureRefused, CommitmentBarred: refused, and recorded so.
+            DocumentExpired, SignatureRefused, NotACommitmentStep, CommitmentBarred: refused, and recorded so.
             TimestampUnavailable: the signature cannot be time-stamped now, and must be; nothing is recorded.
             CommitmentExists: it is recorded already, or the case has another for the item; recorded as refused.
             TransitionNotAllowed: it was never prepared.
@@ -99,6 +102,7 @@ class RecordSigned:
         evidenced = await self._signing.verify(
             table(kept[DOCUMENT]), digest, evidence, operator=request.operator, at=at
         )
+        await self._newest.require(row, bytes.fromhex(text(table(kept[DOCUMENT])["verification"])))
         await self._require_eligible(row, kept)
         due = self._clock.due(row.matter or "", at)
         draft = Draft(
