@@ -1,7 +1,7 @@
 """Newest: data that came since may show what a commitment would stand in for, or that it is not so.
 
-A commitment is open only while the newest answer to the very claim in its case says so: an older answer is no way around
-one that contradicts.
+A commitment is open only while the newest answer to the very claim in its case says so: an older answer is no way
+around one that contradicts.
 """
 
 from __future__ import annotations
