@@ -6,13 +6,13 @@ Source of the first part: the template 信用承诺及履行 of a county credit 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from gateway.flows.read_commitments import CommitmentRead
 from gateway.letters import fulfilment
-from gateway.rules.kept import table, text
-from gateway.rules.masking import MaskRules, mask_name, mask_number, mask_words
+from gateway.rules.kept import rows, table, text
+from gateway.rules.masking import MaskRules, Person, mask_code, mask_name, mask_number, mask_words, people_in
 from ledger.canonical import Json
 
 _ZONE = ZoneInfo("Asia/Shanghai")
@@ -92,11 +92,12 @@ def row_of(read: CommitmentRead, rules: MaskRules, *, sensitive: bool) -> dict[s
         "entry": str(row.last_idx),
     }
     if read.document is not None:
-        cells |= _said(read.document, rules, sensitive=sensitive)
+        cells |= _said(read.document, rules, sensitive=sensitive, on=row.opened_at.astimezone(_ZONE).date())
     return cells
 
 
-def _said(document: Mapping[str, Json], rules: MaskRules, *, sensitive: bool) -> dict[str, str]:
+def _said(document: Mapping[str, Json], rules: MaskRules, *, sensitive: bool, on: date) -> dict[str, str]:
+    people = _people(document)
     applicant, authority = table(document["applicant"]), table(document["authority"])
     id_type = text(applicant["id_type"])
     return {
@@ -105,13 +106,23 @@ def _said(document: Mapping[str, Json], rules: MaskRules, *, sensitive: bool) ->
         "subject_code": mask_number(text(applicant["id_number"]), id_type, rules),
         "commitment_type": fulfilment.KIND,
         "reason": fulfilment.reason(document),
-        "content": mask_words(fulfilment.content(document, sensitive=sensitive), rules),
+        "content": mask_words(fulfilment.content(document, sensitive=sensitive), rules, people),
         "liability": fulfilment.liability(document),
         "accepted_by": text(authority["name"]),
         "accepted_by_code": text(authority["unit"]),
         "publication": fulfilment.publication(document),
-        "case_id": text(document["case"]),
+        "case_id": mask_code(text(document["case"]), rules, people, on=on),
     }
+
+
+def _people(document: Mapping[str, Json]) -> list[Person]:
+    """Give whom a document names: the applicant, who acts for them, and whom the facts are about."""
+    parties = [table(document[one]) for one in ("applicant", "proxy") if one in document]
+    return [
+        Person(name=text(party["name"]), number=text(party["id_number"]))
+        for party in parties
+        if text(party["id_type"]) != "uscc"
+    ] + [person for row in rows(document["facts"]) for person in people_in(text(table(row)["value"]))]
 
 
 def _moment(at: datetime | None) -> str:

@@ -4,26 +4,71 @@ A rule keeps so many characters at the head and so many at the tail, as director
 (`desensitization` with `[keepHead, keepTail]`); what is between becomes `*`, one for one. Characters are what a reader
 counts, never bytes, and a character with its variation selector is one. A value that is shorter than its rule expects
 still loses a third of itself: nothing is ever shown whole.
+
+In texts, numbers are found however they were typed. Two kinds of texts: in prose whatever may be somebody's number is
+masked; of a code (the number of a case), by which people find what they look for, only what is surely a person's.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 _FILL = "*"
 _LEAST_HIDDEN = 3
 """At least every third character of a value is hidden, however long the rule's ends are."""
 
-_NUMBER = r"(?<![0-9A-Za-z])(?:[0-9]{17}[0-9Xx]|[0-9]{15}|[0-9A-Z]{18})(?![0-9A-Za-z])"
-_PHONE = r"(?<![0-9A-Za-z])(?:\+?86[- ]?)?1[3-9][0-9]{9}(?![0-9A-Za-z])"
-_STOPS = r"\s()\uff08\uff09\u3001,;:\uff0c\uff1b\uff1a"
-"""Where a name ends: spaces, brackets and punctuation, half and full width."""
-_PERSON = re.compile(rf"(?P<name>[^{_STOPS}]+)(?P<open>[(\uff08])(?P<number>{_NUMBER})(?=[)\uff09])")
-_NUMBERS = re.compile(_NUMBER)
-_PHONES = re.compile(_PHONE)
+_TYPED: Mapping[int, int | str] = {
+    **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},
+    **dict.fromkeys(map(ord, "\u00d7\u2169"), "X"),
+    **dict.fromkeys(map(ord, "\u00ad\u02d7\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d"), "-"),
+    **dict.fromkeys((*range(0x09, 0x0E), *range(0x2000, 0x200E)), " "),
+    **dict.fromkeys(map(ord, "\u0085\u00a0\u1680\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"), " "),
+}
+"""One spelling of how numbers are typed, character for character: full width, blanks and dashes of all kinds, any X."""
+_BETWEEN = str.maketrans("", "", " -")
+_GAP = "[ -]{0,2}"
+"""What people put between the parts of a number."""
+_ALONE, _END = r"(?<![0-9A-Za-z])", r"(?![0-9A-Za-z])"
+_APART, _PARTED = rf"{_ALONE}(?<![0-9A-Za-z]-)", rf"{_END}(?!-[0-9A-Za-z])"
+"""Around what may have hyphens in it: it is no part of a code with hyphens, such as a UUID."""
+
+_NUMBER = rf"{_ALONE}(?:[0-9]{{17}}[0-9Xx]|[0-9]{{15}}|[0-9A-Z]{{18}}){_END}"
+_RESIDENT = rf"(?<![0-9])[0-9](?:{_GAP}[0-9]){{16}}{_GAP}[0-9Xx](?![0-9])"
+_OLD_RESIDENT = rf"{_ALONE}[0-9]{{6}}{_GAP}[0-9]{{6}}{_GAP}[0-9]{{3}}{_END}"
+_FIRST_YEAR = 1910
+"""Nobody alive was born before; what has an earlier date in it is another number."""
+_MOBILE = rf"{_ALONE}(?:\+?86[- ]?)?1[3-9][0-9]{{9}}{_END}"
+_MOBILE_IN_PARTS = rf"{_APART}(?:\+?86{_GAP})?1[3-9](?:" + "|".join(
+    rf"[0-9]{{{first}}}{_GAP}[0-9]{{{second}}}{_GAP}[0-9]{{{third}}}"
+    for first, second, third in ((1, 4, 4), (2, 3, 4), (1, 3, 5), (3, 3, 3), (2, 4, 3))
+) + rf"){_PARTED}"  # fmt: skip
+_AREA = r"(?:10|2[0-9]|[3-9][0-9]{2})"
+_LANDLINE = (
+    rf"{_APART}(?:\(0{_AREA}\)|0{_AREA}|\+?86{_GAP}0?{_AREA}){_GAP}[2-9][0-9]{{2,3}}{_GAP}[0-9]{{4}}"
+    rf"(?:-[0-9]{{1,6}})?{_PARTED}"
+)
+_LANDLINE_IN_PARTS = rf"{_APART}(?:\(0{_AREA}\){_GAP}|0{_AREA}[ -]{{1,2}})(?!20)[2-9][0-9]{{6,7}}{_PARTED}"
+"""In a code: 045182345678 may be a serial number, and 0451-20260001 one of this year."""
+_STOPS = r"\s()\u3001,;:"
+"""Where a name ends: spaces, brackets and punctuation."""
+_PERSON = rf"(?<![^{_STOPS}])(?P<name>[^{_STOPS}]+)[(](?P<number>{_NUMBER}|{_RESIDENT})[)]"
+
+_Pattern = re.Pattern[str]
+_PERSONS, _NUMBERS, _RESIDENTS, _OLD_RESIDENTS = map(re.compile, (_PERSON, _NUMBER, _RESIDENT, _OLD_RESIDENT))
+_MOBILES = (re.compile(_MOBILE), re.compile(_MOBILE_IN_PARTS))
+_LANDLINES, _LANDLINES_IN_PARTS = re.compile(_LANDLINE), re.compile(_LANDLINE_IN_PARTS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A person whom a text may name: the name, and the number, both without gaps."""
+
+    name: str = field(repr=False)
+    number: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +106,39 @@ def mask(text: str, rule: MaskRule) -> str:
     return "".join([*characters[:head], *_FILL * hidden, *(characters[-tail:] if tail else ())])
 
 
-def mask_words(text: str, rules: MaskRules) -> str:
-    """Mask what a text says of people: numbers and telephones in it, and the name before a number in brackets."""
-    text = _PERSON.sub(lambda found: f"{mask(found['name'], rules.name)}{found['open']}{found['number']}", text)
-    text = _NUMBERS.sub(lambda found: mask(found[0], rules.id_number), text)
-    return _PHONES.sub(lambda found: mask(found[0], rules.phone), text)
+def mask_words(text: str, rules: MaskRules, people: Iterable[Person] = ()) -> str:
+    """Mask what a text says of people: numbers, telephones, the name before a number in brackets, and who is known."""
+    text = _masked(text, _PERSONS, rules.name, group="name")
+    text = _without(text, people, rules)
+    for pattern in (_RESIDENTS, _OLD_RESIDENTS):
+        text = _masked(text, pattern, rules.id_number, counts=lambda number: _birth_year(number) > 0)
+    text = _masked(text, _NUMBERS, rules.id_number)
+    for pattern in (*_MOBILES, _LANDLINES):
+        text = _masked(text, pattern, rules.phone)
+    return text
+
+
+def mask_code(code: str, rules: MaskRules, people: Iterable[Person] = (), *, on: date) -> str:
+    """Mask in a code given about a day what is surely a person's: who is known, numbers with a birthday, telephones.
+
+    A date of that year or the year before is that of the case, and no birthday.
+    """
+    code = _without(code, people, rules)
+    years = (on.year - 1, on.year)
+    for pattern in (_RESIDENTS, _OLD_RESIDENTS):
+        code = _masked(code, pattern, rules.id_number, counts=lambda number: _is_birthday(number, years))
+    for pattern in (*_MOBILES, _LANDLINES_IN_PARTS):
+        code = _masked(code, pattern, rules.phone)
+    return code
+
+
+def people_in(text: str) -> list[Person]:
+    """Find the people of whom a text gives the name, and after it in brackets the number."""
+    typed = text.translate(_TYPED)
+    return [
+        Person(name=text[slice(*found.span("name"))], number=found["number"].translate(_BETWEEN).upper())
+        for found in _PERSONS.finditer(typed)
+    ]
 
 
 def mask_name(name: str, id_type: str, rules: MaskRules) -> str:
@@ -97,3 +170,59 @@ def _characters(text: str) -> list[str]:
         else:
             found.append(one)
     return found
+
+
+def _masked(
+    text: str, pattern: _Pattern, rule: MaskRule, *, group: str | int = 0, counts: Callable[[str], bool] = bool
+) -> str:
+    """Mask each place of a text that a pattern finds, if what stands there without its gaps counts."""
+    typed = text.translate(_TYPED)
+    parts: list[str] = []
+    done = at = 0
+    while found := pattern.search(typed, at):
+        if counts(found[group].translate(_BETWEEN)):
+            start, end = found.span(group)
+            parts += (text[done:start], mask(text[start:end], rule))
+            done = at = max(end, found.start() + 1)
+        else:
+            at = found.start() + 1
+    return "".join((*parts, text[done:]))
+
+
+def _without(text: str, people: Iterable[Person], rules: MaskRules) -> str:
+    """Mask names and numbers that are known, wherever and however they stand; a name of one character is any word."""
+    for person in people:
+        for number in _numbers_of(person):
+            text = _masked_known(text, number, rules.id_number)
+        if len(person.name) > 1:
+            text = _masked_known(text, person.name, rules.name)
+    return text
+
+
+def _numbers_of(person: Person) -> tuple[str, ...]:
+    """Give the number, and the one of 15 digits that people born in the 1900s had before."""
+    number = person.number
+    return (number, number[:6] + number[8:17]) if len(number) == 18 and number[6:8] == "19" else (number,)
+
+
+def _masked_known(text: str, known: str, rule: MaskRule) -> str:
+    sought = known.translate(_TYPED).translate(_BETWEEN).casefold()
+    if not sought or sought not in text.translate(_TYPED).translate(_BETWEEN).casefold():
+        return text  # as nearly always, and a pattern of its own costs more than all the rest
+    return _masked(text, re.compile(_GAP.join(map(re.escape, sought)), re.IGNORECASE), rule)
+
+
+def _birth_year(number: str) -> int:
+    """Give the year of the date that a number of 15 or 18 has in it; 0 if nobody alive was born on such a date."""
+    day = number[6:14] if len(number) == 18 else f"19{number[6:12]}"
+    try:
+        born = date(int(day[:4]), int(day[4:6]), int(day[6:]))
+    except ValueError:
+        return 0
+    return born.year if born.year >= _FIRST_YEAR else 0
+
+
+def _is_birthday(number: str, years: tuple[int, int]) -> bool:
+    """Say whether the date in a number is somebody's birthday, where a case may have one of these years in its code."""
+    year = _birth_year(number)
+    return 0 < year < years[0] and (len(number) == 18 or year + 100 not in years)

@@ -214,6 +214,17 @@ async def test_an_export_is_masked_in_every_form_and_tells_how_far_it_is(town: T
     assert NUMBER not in everything
 
 
+async def test_a_case_that_is_named_by_a_person_is_masked_and_any_other_stays(town: Town) -> None:
+    for case in (f"{NUMBER} {NAME}", "230199 19800101 0072", "CASE-2026-000123"):
+        await prepared(town, case)
+
+    lines = [json.loads(line) for line in (await exported(town, "jsonl")).splitlines()]
+
+    assert [line["case_id"] for line in lines] == [
+        "CASE-2026-000123", "230*************0072", "230***********0072 示**",
+    ]  # fmt: skip
+
+
 async def test_who_exports_what_and_why_is_recorded_before_a_byte_leaves(town: Town) -> None:
     await prepared(town)
     request = pb.ExportCommitmentsRequest(

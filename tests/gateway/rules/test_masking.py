@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import date
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.rules.masking import MaskRule, MaskRules, mask, mask_name, mask_number, mask_words, read_rule
+from gateway.rules.masking import (
+    MaskRule,
+    MaskRules,
+    Person,
+    mask,
+    mask_code,
+    mask_name,
+    mask_number,
+    mask_words,
+    people_in,
+    read_rule,
+)
 
 RULES = MaskRules()
 NUMBER = "230199198001010072"
+HIM = Person(name="示例甲", number=NUMBER)
+DAY = date(2026, 11, 29)
 texts = st.text(st.characters(exclude_categories=("Cs", "Mn", "Me", "Cf"), exclude_characters="*"), max_size=40)
 rules = st.builds(MaskRule, head=st.integers(0, 20), tail=st.integers(0, 20))
 
@@ -44,6 +60,121 @@ def test_what_a_text_says_of_people_is_masked_where_it_stands() -> None:
 
 def test_a_longer_run_of_digits_is_no_identity_number() -> None:
     assert mask_words("文号20260001234567890123号", RULES) == "文号20260001234567890123号"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "230199 19800101 0072", "230199-19800101-0072", "230199 1980 0101 0072", "2301 9919 8001 0100 72",
+        "230199\u201019800101\u20100072", "230199\u3000\u300019800101\u30000072", "230199\u200b198001010072",
+        "２３０１９９１９８００１０１００７２", "２３０１９９ １９８００１０１ ００７２",
+        "23019919800101007x", "23019919800101007×",
+        "ID230199198001010072", "身份证230199 19800101 0072号", "2026-230199-19800101-0072", "230199198001010072 1",
+        "230199800101007", "230199 800101 007",
+    ],
+)  # fmt: skip
+def test_a_number_is_masked_however_it_was_typed(typed: str) -> None:
+    for shown in (mask_words(f"户主 {typed} 等", RULES), mask_code(typed, RULES, on=DAY)):
+        assert "19800101" not in (plain := "".join(c for c in shown if c.isalnum()))
+        assert "800101" not in plain
+        assert "１９８００１０１" not in plain
+        assert shown.count("*") >= 8
+
+
+@pytest.mark.parametrize(
+    ("typed", "hidden"),
+    [
+        ("13800138000", "0013"), ("138 0013 8000", "0013"), ("138-0013-8000", "0013"), ("1380 013 8000", "013"),
+        ("+86 138-0013-8000", "0013"), ("１３８００１３８０００", "００１３"), ("0451-82345678", "8234"),
+        ("045182345678", "8234"), ("0451 8234 5678", "8234"), ("(0451)82345678", "8234"),
+        ("\uff080451\uff098234-5678", "8234"), ("010-62345678", "6234"), ("+86 451 8234 5678", "8234"),
+        ("0451\u20148234567-801", "8234"), ("0451-8234567", "8234"),
+    ],
+)  # fmt: skip
+def test_a_telephone_is_masked_however_it_was_typed(typed: str, hidden: str) -> None:
+    shown = mask_words(f"联系电话:{typed},住址:示例路82号", RULES)
+    assert hidden not in shown
+    assert "***" in shown
+    assert shown.endswith(",住址:示例路82号")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "示例路1号3单元502室,面积138.5平方米", "国办发〔2020〕42号", "2026-11-29 16:03:21", "建筑面积 1380 平方米",
+        "第2301号,共18页,20260001", "01a2280b-f282-097c-c17d-c655955d933c", "00000000-1391-2345-6780-045182345678",
+        "01a2280bf282097cc17dc655955d933c",
+    ],
+)  # fmt: skip
+def test_what_is_nobodys_number_stays_in_a_text(text: str) -> None:
+    assert mask_words(text, RULES) == text
+
+
+CODES = [
+    "CASE-2026-000123", "办2026-0001", "2026000123", "BJ-20261129-00017", "11230000MB0123456X", "91230199000000001X",
+    "2301022026112900017", "230102202611290001", "230102202501310001", "230102261129001", "202600010001234",
+    "0451-20260001", "045182345678", "HRB/2026/0451/000123", "CASE20260001234567", "2026-1391-2345-678",
+    "01a2280b-f282-097c-c17d-c655955d933c", "00000000-1391-2345-6780-045182345678",
+    "01a2280bf282097cc17dc655955d933c",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_number_of_a_case_stays_as_people_look_for_it(code: str) -> None:
+    assert mask_code(code, RULES, [HIM], on=DAY) == code
+
+
+@given(st.uuids())
+def test_no_uuid_is_changed(identity: UUID) -> None:
+    assert mask_code(str(identity), RULES, [HIM], on=DAY) == str(identity)
+    assert mask_code(identity.hex, RULES, [HIM], on=DAY) == identity.hex
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        (f"{NUMBER} 示例甲", "230***********0072 示**"),
+        (f"2026{NUMBER}", "2026230***********0072"),
+        ("CASE-230199-19800101-0072", "CASE-230*************0072"),
+        ("230199800101007-示 例 甲", "230********1007-示****"),
+        ("示例甲的住所", "示**的住所"),
+        ("办-230102198511290001", "办-230***********0001"),
+        ("办 13912345678", "办 139****5678"),
+        ("办 (0451)82345678", "办 (04*******5678"),
+        ("0451-82345678", "045******5678"),
+    ],
+)
+def test_what_is_surely_a_persons_is_masked_in_the_number_of_a_case(code: str, shown: str) -> None:
+    assert mask_code(code, RULES, [HIM], on=DAY) == shown
+
+
+def test_a_date_of_this_year_or_the_last_is_that_of_the_case() -> None:
+    assert mask_code("230102202412310001", RULES, on=DAY) != "230102202412310001"
+    assert mask_code("230102202501010001", RULES, on=DAY) == "230102202501010001"
+    assert mask_code("230102202501010001", RULES, on=date(2027, 1, 1)) != "230102202501010001"
+
+
+def test_whom_the_document_names_is_masked_wherever_named() -> None:
+    text = "户主示例甲(又名李四光),配偶ZHANG San"
+    people = [HIM, Person(name="zhang san", number=NUMBER), Person(name="又", number="1")]
+    assert mask_words(text, RULES, people) == "户主示**(又名李四光),配偶Z********"
+
+
+def test_those_whom_a_text_names_with_their_numbers_are_found() -> None:
+    found = people_in("李小四\uff08230199 19800101 0072\uff09,王五(23019919800101007x),赵六(无)")
+    assert [(one.name, one.number) for one in found] == [("李小四", NUMBER), ("王五", "23019919800101007X")]
+    assert NUMBER not in repr(found)
+
+
+@given(
+    st.text(max_size=60),
+    st.text(max_size=60),
+    st.lists(st.sampled_from(["", " ", "-", "\u3000"]), min_size=17, max_size=17),
+)
+def test_no_known_number_survives_in_any_surroundings(before: str, after: str, gaps: list[str]) -> None:
+    typed = "".join(digit + gap for digit, gap in zip(NUMBER, [*gaps, ""], strict=True))
+    assert typed not in mask_code(f"{before}{typed}{after}", RULES, [HIM], on=DAY)
+    assert typed not in mask_words(f"{before}{typed}{after}", RULES, [HIM])
 
 
 @given(texts, rules)
