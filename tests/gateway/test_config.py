@@ -44,15 +44,22 @@ def test_unknown_keys_and_wrong_values_are_all_named_at_once(house: House) -> No
     text = house.config.read_text()
     text = text.replace("[server]", "[server]\nbogus = 1", 1).replace('division = "230100"', 'division = "23"')
     text = text.replace('roles = ["clerk"]', 'roles = ["king"]', 1).replace('drain = "10s"', 'drain = "soon"')
+    text = text.replace("max_image_bytes = 8388608", "max_image_bytes = -1")
     house.config.write_text(text)
 
     with pytest.raises(ConfigurationError) as caught:
         load_settings(house.config)
 
     told = "\n".join(caught.value.mistakes)
-    for part in ("server.bogus: is not known", "credit.division", "'king' is not a role", "server.drain"):
+    for part in (
+        "server.bogus: is not known",
+        "credit.division",
+        "'king' is not a role",
+        "server.drain",
+        "server.max_image_bytes",
+    ):
         assert part in told
-    assert len(caught.value.mistakes) == 4
+    assert len(caught.value.mistakes) == 5
 
 
 def test_wrong_settings_of_commitments_and_staff_keys_are_all_named_at_once(house: House) -> None:
