@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import random as randomness
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Protocol, cast
 
-from connectors.connector import Connector
+from connectors.connector import Connector, Manifest
 from connectors.errors import ConnectorError, StanzaError
 from connectors.policy import read_policy
 from connectors.resilience import Resilient
@@ -98,8 +98,11 @@ def connect_all(
     now: Callable[[], datetime],
     random: Callable[[], float] = randomness.random,
     telemetry: Telemetry = SILENCE,
+    misfits: Callable[[Manifest], Sequence[str]] = lambda manifest: (),
 ) -> dict[str, Resilient]:
     """Make the connectors of all sources (the table `[sources]`), by name.
+
+    `misfits` lists what of a source, by its manifest, is wrong for whoever will ask it.
 
     Raises:
         SourcesMisconfigured: stanzas are wrong; every mistake of every source is listed.
@@ -112,6 +115,7 @@ def connect_all(
             continue
         try:
             found[name] = connect(name, stanza, now=now, random=random, telemetry=telemetry)
+            mistakes += [f"{name}: {mistake}" for mistake in misfits(found[name].manifest)]
         except StanzaError as error:
             mistakes += [f"{name}: {mistake}" for mistake in error.mistakes]
     if mistakes:

@@ -78,6 +78,18 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What a source declares of one fact type beside its code, for whoever asks to compare with what is asked."""
+
+    attributes: frozenset[str] = frozenset()
+    """Those that it compares."""
+    given: frozenset[str] = frozenset()
+    """What a claim gives by which it finds a record, or tells it apart."""
+    words: Mapping[str, frozenset[Value]] = field(default_factory=dict)
+    """By attribute: what its codes stand for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What a source declares of itself; the gateway trusts no more than this."""
 
@@ -86,6 +98,8 @@ class Manifest:
     fact_types: frozenset[str]
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
     """By fact type; a fact type not named is covered everywhere and always."""
+    declared: Mapping[str, Declared] = field(default_factory=dict)
+    """By fact type; of one not named nothing is known before it is asked."""
     freshness: timedelta | None = None
     sensitive: frozenset[str] = frozenset()
     batch: int = 1

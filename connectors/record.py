@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connectors.compare import Unreadable, agrees, identity, is_empty, normalise, same_name, text
-from connectors.connector import Claim, Value
+from connectors.connector import Claim, Declared, Value
 from connectors.names import normal_name
 from connectors.outcome import (
     AMBIGUOUS,
@@ -57,6 +57,16 @@ class Shape:
     sent: frozenset[str] = frozenset()
     zone: ZoneInfo
     freshness: timedelta | None = None
+
+    @property
+    def finds_by(self) -> frozenset[str]:
+        """What a claim may give for a record to be known by."""
+        return self.sent | self.narrow.keys()
+
+    def declared(self, *more: str) -> Declared:
+        """Say what this shape compares, with further attributes that the source compares itself."""
+        words = {name: frozenset(table.values()) for name, table in self.values.items()}
+        return Declared(attributes=frozenset((*self.attributes, *more)), given=self.finds_by, words=words)
 
 
 def judge(
@@ -155,7 +165,7 @@ def _compared(claim: Claim, record: Record, shape: Shape) -> Outcome:
             return SUBJECT_INACTIVE
     # Every attribute is read before any is judged: one unreadable value makes the record unfit to contradict anybody.
     found = [_attribute(expected, name, record, shape) for name, expected in claim.expected.items()]
-    if not finds_by(shape.narrow.keys() | shape.sent, claim.given):
+    if not finds_by(shape.finds_by, claim.given):
         return NOT_HELD
     if MISMATCH in found:
         return MISMATCH

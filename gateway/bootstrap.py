@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -22,8 +22,9 @@ from connectors.connector import Connector
 from connectors.telemetry import SILENCE
 from gateway.bootstrap_commitments import Parts, build_commitments, commitment_chores
 from gateway.catalogue.book import Book
+from gateway.catalogue.fitting import misfits, shortages
 from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
-from gateway.catalogue.mistakes import CatalogueError
+from gateway.catalogue.mistakes import CatalogueError, Mistake
 from gateway.catalogue.model import Catalogue
 from gateway.chores import Chore, Chores
 from gateway.config import (
@@ -183,14 +184,21 @@ def open_catalogue(settings: Settings) -> Catalogue:
         raise ConfigurationError("catalogue", [str(mistake) for mistake in error.mistakes]) from error
 
 
-def read_catalogue(settings: Settings, templates: Templates) -> Catalogue:
-    """Read the configured catalogue files, or the shipped ones, for which there must be templates.
+def read_catalogue(
+    settings: Settings, templates: Templates, sources: Mapping[str, Connector] | None = None
+) -> Catalogue:
+    """Read the configured catalogue files, or the shipped ones, for which there must be templates; with sources that
+    are connected already, they must fit too.
 
     Raises:
         CatalogueError: names every mistake.
     """
     catalogue = load_catalogue(list(settings.catalogue_files) or shipped_catalogue_files())
-    if mistakes := templates.check_against(catalogue):
+    manifests = [source.manifest for source in (sources or {}).values()]
+    unfit = [f"{one.source}: {mistake}" for one in manifests for mistake in misfits(catalogue, one)]
+    unfit += shortages(catalogue, Counter(fact for one in manifests for fact in one.fact_types))
+    mistakes = [*templates.check_against(catalogue), *(Mistake(file="(sources)", line=0, text=one) for one in unfit)]
+    if mistakes:
         raise CatalogueError(mistakes)
     return catalogue
 
@@ -408,17 +416,31 @@ def open_index(settings: LedgerSettings) -> BlindIndex:
 
 
 def open_sources(
-    settings: Settings, *, now: Callable[[], datetime] = now_utc, metrics: Metrics | None = None
+    settings: Settings,
+    catalogue: Catalogue,
+    *,
+    now: Callable[[], datetime] = now_utc,
+    metrics: Metrics | None = None,
 ) -> Mapping[str, Connector]:
-    """Connect every configured source; `metrics` counts what they are asked and answer.
+    """Connect every configured source, which must fit the catalogue; `metrics` counts what they are asked and answer.
 
     Raises:
         ConfigurationError: names every mistake of every stanza.
     """
+    facts = [stanza.get("facts") for stanza in settings.sources.values()]
+    mistakes = shortages(catalogue, Counter(fact for table in facts if isinstance(table, Mapping) for fact in table))
     try:
-        return connect_all(settings.sources, now=now, telemetry=metrics or SILENCE)
+        sources = connect_all(
+            settings.sources,
+            now=now,
+            telemetry=metrics or SILENCE,
+            misfits=lambda manifest: misfits(catalogue, manifest),
+        )
     except SourcesMisconfigured as error:
-        raise ConfigurationError("sources", error.mistakes) from error
+        raise ConfigurationError("sources", [*error.mistakes, *mistakes]) from error
+    if mistakes:
+        raise ConfigurationError("sources", mistakes)
+    return sources
 
 
 def work_calendar(settings: CalendarSettings, *, today: date) -> WorkCalendar:
@@ -504,8 +526,8 @@ def build_flows(
         ),
     )  # fmt: skip
     reload = Reload(
-        book=book, once=once, look_up=look_up, read=lambda: read_catalogue(settings, templates), reloaded=reloaded,
-        now=now, entropy=entropy,
+        book=book, once=once, look_up=look_up, read=lambda: read_catalogue(settings, templates, sources),
+        reloaded=reloaded, now=now, entropy=entropy,
     )  # fmt: skip
     select = Select(ledger=ledger, once=once, index=index, now=now, entropy=entropy)
     write_letter = WriteLetter(
@@ -677,7 +699,7 @@ class Gateway:
         index = open_index(settings.ledger)
         tls = _tls(settings)
         metrics = None if settings.metrics is None else Metrics()
-        sources = open_sources(settings, now=self._now, metrics=metrics)
+        sources = open_sources(settings, catalogue, now=self._now, metrics=metrics)
         try:
             with self._open_ledger() as ledger:
                 # Whatever a process puts in force is recorded first, by each process for itself: a part that is started

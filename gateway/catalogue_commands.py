@@ -245,7 +245,7 @@ def _opened(files: Sequence[Path], config: Path | None) -> Iterator[tuple[Catalo
 
     settings = load_settings(config)
     loaded = _loaded(files) if files else open_catalogue(settings)
-    sources = open_sources(settings)
+    sources = open_sources(settings, loaded)
     try:
         yield loaded, Ask(sources, now=lambda: datetime.now(UTC)).sources_for
     finally:

@@ -67,7 +67,9 @@ def init(home: Path, sources: Path | None, url: str, listen: str) -> None:
 @cli.command("check-config")
 @_CONFIG
 def check_config(config: Path) -> None:
-    """Read the configuration, the catalogue, the master keys and the sources' stanzas, and name every mistake."""
+    """Read the configuration, the catalogue, the master keys and the sources' stanzas, which must fit the catalogue,
+    and name every mistake.
+    """
     from gateway.bootstrap import now_utc, open_catalogue, open_master_keys, open_printer, open_roots, open_sources
     from gateway.bootstrap_commitments import require_lists
     from gateway.flows.ask import Ask
@@ -80,7 +82,7 @@ def check_config(config: Path) -> None:
     open_signatures(settings.signatures).close()
     open_printer(settings.commitments)
     catalogue = open_catalogue(settings)
-    sources = open_sources(settings)
+    sources = open_sources(settings, catalogue)
     require_lists(settings.commitments, catalogue, Ask(sources, now=now_utc))
     click.echo(f"ok: {len(catalogue.items)} items, {len(catalogue.matters)} matters, {len(sources)} sources")
 

@@ -1,4 +1,4 @@
-"""`chengxin connectors …`: try a stanza against its department, without a gateway, a catalogue or a ledger."""
+"""`chengxin connectors …`: try a stanza against the catalogue and its department, without a gateway or a ledger."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from connectors.outcome import Evidence
     from connectors.resilience import Resilient
     from connectors.telemetry import Counts
+    from gateway.catalogue.model import Catalogue
 
 _NOBODY = "000000190001010009"
 """A well-formed number of nobody: there is no division 000000."""
@@ -76,6 +77,13 @@ class _Tried:
 @click.option("--expect", multiple=True, metavar="NAME=VALUE", help="An attribute claimed; repeatable.")
 @click.option("--give", multiple=True, metavar="NAME=VALUE", help="A further input that the source needs; repeatable.")
 @click.option("--place", default="", help="Where the fact lies: six digits of a division.")
+@click.option(
+    "--catalogue",
+    "catalogue_files",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="A list of the catalogue whose facts the stanza answers, and each above it; by default the shipped ones.",
+)
 @click.option("--timeout", "seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(
@@ -89,18 +97,20 @@ def check(
     expect: tuple[str, ...],
     give: tuple[str, ...],
     place: str,
+    catalogue_files: tuple[Path, ...],
     seconds: float,
     as_json: bool,
 ) -> None:
-    """Read a stanza, probe its source, ask it about one claim, and explain what came.
+    """Read a stanza, compare it with the catalogue, probe its source, ask it about one claim, and explain what came.
 
     The exit status is 0 if the source is well and gave an answer of its own (about nobody: NO_RECORD), 1 if it did
-    not, 2 if the stanza is wrong. By default the claim is about nobody; with a real person's number the department
-    logs a query about that person, and so it must: have their consent.
+    not, 2 if the stanza is wrong or does not fit the catalogue. By default the claim is about nobody; with a real
+    person's number the department logs a query about that person, and so it must: have their consent.
     """
     from connectors.connector import Claim, Subject
 
     named, stanza = _stanza(stanza_file, source)
+    catalogue = _catalogue(catalogue_files)
     claim = None
     if fact_type is not None:
         claim = Claim(
@@ -110,7 +120,7 @@ def check(
             given=_values(give),
             place=place,
         )
-    tried = asyncio.run(_try(named, stanza, claim, seconds))
+    tried = asyncio.run(_try(named, stanza, catalogue, claim, seconds))
     click.echo(jsonlib.dumps(_as_json(tried), ensure_ascii=False) if as_json else "\n".join(_in_words(tried)))
     if not _is_well(tried):
         sys.exit(1)
@@ -134,6 +144,16 @@ def _stanza(path: Path, wanted: str | None) -> tuple[str, Mapping[str, object]]:
     if not isinstance(stanza, Mapping):
         raise _Wrong(f"there is no [sources.{name}] in {path.name}")
     return name, stanza
+
+
+def _catalogue(files: tuple[Path, ...]) -> Catalogue:
+    from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
+    from gateway.catalogue.mistakes import CatalogueError
+
+    try:
+        return load_catalogue(files or shipped_catalogue_files())
+    except CatalogueError as error:
+        raise _Wrong(str(error)) from error
 
 
 class _Wrong(click.ClickException):
@@ -164,16 +184,23 @@ def _value(text: str) -> Value:
         return text
 
 
-async def _try(name: str, stanza: Mapping[str, object], claim: Claim | None, seconds: float) -> _Tried:
-    from connectors.catalog import connect
+async def _try(
+    name: str, stanza: Mapping[str, object], catalogue: Catalogue, claim: Claim | None, seconds: float
+) -> _Tried:
+    from connectors.catalog import SourcesMisconfigured, connect_all
     from connectors.connector import QueryContext
-    from connectors.errors import StanzaError
     from connectors.telemetry import Counts
+    from gateway.catalogue.fitting import misfits
 
     counts = Counts()
     try:
-        source = connect(name, stanza, now=lambda: datetime.now(UTC), telemetry=counts)
-    except StanzaError as error:
+        [source] = connect_all(
+            {name: stanza},
+            now=lambda: datetime.now(UTC),
+            telemetry=counts,
+            misfits=lambda manifest: misfits(catalogue, manifest),
+        ).values()
+    except SourcesMisconfigured as error:
         raise _Wrong("the stanza is wrong:\n" + "\n".join(f"  {mistake}" for mistake in error.mistakes)) from error
     try:
         health, evidence = await source.probe(), None

@@ -242,6 +242,7 @@ def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], dateti
         source=name,
         department=department,
         fact_types=frozenset(facts),
+        declared={fact_type: fact.shape.declared() for fact_type, fact in facts.items()},
         freshness=freshness,
         sensitive=frozenset(sensitive),
         batch=_BATCH,

@@ -70,6 +70,8 @@ class HttpFact:
     echo: Reader | None
     shape: Shape
     codes: Codes | None
+    compared: frozenset[str]
+    """The attributes that the service compares itself: those that are sent, and those with a code."""
 
 
 class HttpSource:
@@ -221,7 +223,7 @@ class HttpSource:
             return subject, as_of
         if shape.inactive is not None and _code(shape.inactive[0](record)) in shape.inactive[1]:
             return SUBJECT_INACTIVE, as_of
-        if not finds_by(shape.sent, claim.given):
+        if not finds_by(shape.finds_by, claim.given):
             return NOT_HELD, as_of
         is_whole = all(name in codes.attributes for name in claim.expected)
         return (NOT_HELD if attributes is MATCH and not is_whole else attributes), as_of
@@ -304,6 +306,7 @@ def connect(
         department=department,
         fact_types=frozenset(facts),
         coverage=coverage,
+        declared={fact_type: fact.shape.declared(*fact.compared) for fact_type, fact in facts.items()},
         freshness=freshness,
         sensitive=frozenset(sensitive),
         asked_once=frozenset(asked_once),
@@ -360,6 +363,8 @@ def _read_fact(
     success = read_signs(part, "success")
     if not success:
         part.mistake("success", "is missing: nothing tells an answer from an error")
+    codes = _read_codes(part, sent) if mode == "match" else None
+    compared = {name for space, name in sent if space == "expected"} | (codes.attributes.keys() if codes else set())
     return HttpFact(
         method=part.choice("method", ["POST", "GET"], "POST"),
         where=where,
@@ -373,7 +378,8 @@ def _read_fact(
         empty_is_absent=part.flag("empty_is_absent", False),
         echo=echo,
         shape=shape,
-        codes=_read_codes(part, sent) if mode == "match" else None,
+        codes=codes,
+        compared=frozenset(compared),
     )
 
 

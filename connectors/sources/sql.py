@@ -248,6 +248,7 @@ def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], dateti
         department=department,
         fact_types=frozenset(facts),
         coverage=coverage,
+        declared={fact_type: fact.shape.declared() for fact_type, fact in facts.items()},
         freshness=freshness,
         sensitive=frozenset(sensitive),
         batch=batch,

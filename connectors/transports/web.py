@@ -59,7 +59,8 @@ class WebClient:
             SourceUnavailable: no whole answer within the bounds of time and size, or a 5xx, 429 or redirect.
         """
         try:
-            request = self._client.build_request(method, where, headers=headers, **body)
+            written = [(name.encode(), value) for name, value in headers.items()]
+            request = self._client.build_request(method, where, headers=written, **body)
         except (UnicodeError, httpx.InvalidURL) as error:
             raise NotAsked(self._source, unavailable(Cause.GARBLED), type(error).__name__) from None
         try:

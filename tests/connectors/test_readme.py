@@ -11,6 +11,8 @@ import connectors
 from connectors.catalog import connect, find_kind
 from connectors.policy import read_policy
 from connectors.stanza import Stanza
+from gateway.catalogue.fitting import misfits
+from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
 from tests.connectors.people import now
 
 README = (Path(connectors.__file__).parent / "README.md").read_text("utf-8")
@@ -75,6 +77,14 @@ class Watched(Mapping[str, object]):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_the_examples_of_the_readme_fit_the_shipped_catalogue(tmp_path: Path, kind: str) -> None:
+    source = connect(KINDS[kind][0], stanza_of(kind, tmp_path), now=now)
+    assert misfits(load_catalogue(shipped_catalogue_files()), source.manifest) == []
+    assert source.manifest.declared.keys() == source.manifest.fact_types
+    await source.aclose()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_key_that_a_kind_reads_is_in_the_readme(tmp_path: Path, kind: str) -> None:
     asked: set[str] = set()
     stanza = {key: value for key, value in stanza_of(kind, tmp_path).items() if key != "kind"}
@@ -119,12 +129,12 @@ def test_a_newcomer_gets_an_answer_from_the_stanza_of_the_tutorial(tmp_path: Pat
     stanza = tmp_path / "marriages.toml"
     stanza.write_text(re.sub(r"^   ", "", tutorial, flags=re.MULTILINE).replace("/data/marriages.db", str(database)))
     base = ["connectors", "check", str(stanza), "--ask", "marriage-registration", "--expect"]
-    nobody = CliRunner().invoke(cli, [*base, "status=married"])
+    nobody = CliRunner().invoke(cli, [*base, "status=MARRIED"])
     assert (nobody.exit_code, "NO_RECORD" in nobody.output) == (0, True)
     console = README.split("```console")[1]
     assert [line for line in nobody.output.splitlines()[:6] if line.strip() not in console] == []
     person = ["--id", "230103198507041236", "--name", "张小明"]
-    for status, expected in (("married", "MATCH"), ("divorced", "MISMATCH")):
+    for status, expected in (("MARRIED", "MATCH"), ("DIVORCED", "MISMATCH")):
         found = CliRunner().invoke(cli, [*base, f"status={status}", *person])
         assert (found.exit_code, f"outcome   {expected}\n" in found.output) == (0, True)
         assert "张小明" not in found.output
