@@ -20,11 +20,12 @@ from ledger.fsck.snapshot import Snapshot, snapshot_at
 from ledger.merkle import hash_leaf
 from ledger.records.chains import facts_of
 from ledger.records.codec import Entry, decode_entry
-from ledger.records.commitments import VaultGroup, commit_group
+from ledger.records.commitments import VaultGroup
 from ledger.records.lifecycle import opening
 from ledger.records.projections import StoredRow, fold, forget, open_row
 from ledger.records.rows import stored_row
 from ledger.vault import MasterKeys, SealedDocument, Vault
+from ledger.vault.opening import Stored, examine, open_committed
 
 _MOST_DAMAGES = 1000
 
@@ -55,10 +56,7 @@ class _Stored(NamedTuple):
 
     idx: int
     leaf: bytes
-    key: tuple[int, bytes | None, str | None] | None
-    """Master version, wrapped data key, when it was destroyed."""
-    sealed: bytes | bool | None
-    """The sealed document; without master keys, only whether there is one."""
+    beside: Stored
 
 
 def split_records(
@@ -185,8 +183,7 @@ _VAULT = "LEFT JOIN vault_key k ON k.idx = e.idx LEFT JOIN vault_document d ON d
 
 def _stored(values: tuple[Any, ...]) -> _Stored:
     idx, leaf, version, wrapped, destroyed_at, sealed = values
-    key = None if version is None else (version, wrapped, destroyed_at)
-    return _Stored(idx, bytes(leaf), key, sealed or None)
+    return _Stored(idx, bytes(leaf), Stored(version, wrapped, destroyed_at, None if sealed in (0, None) else sealed))
 
 
 class _Chain:
@@ -212,7 +209,7 @@ class _Chain:
         row, at = self.row, microseconds(entry.at)
         if (entry.seq, entry.prev) != (0 if row is None else row.seq + 1, self._newest):
             raise LedgerDamaged("the entry does not continue the chain of its record")
-        facts = facts_of(open_document(stored, entry, self._vault))
+        facts = facts_of(open_document(stored.beside, entry, self._vault))
         if row is None:
             self.row = open_row(entry.record, opening(entry.record, entry.kind), stored.idx, at, facts)
         else:
@@ -220,30 +217,17 @@ class _Chain:
         self._newest = hash_leaf(stored.leaf)
 
 
-def open_document(stored: _Stored, entry: Entry, vault: Vault | None) -> dict[str, VaultGroup] | None:
+def open_document(stored: Stored, entry: Entry, vault: Vault | None) -> dict[str, VaultGroup] | None:
     """Check the document beside an entry, as far as the vault can be opened; None if it is not.
 
     Raises:
         LedgerDamaged: it is missing without having been erased, is there though it was, or is another.
         VaultError: it cannot be opened.
     """
-    key, sealed = stored.key, stored.sealed
-    if not entry.commits:
-        if key is not None or sealed is not None:
-            raise LedgerDamaged("the vault holds a document that the entry does not commit to")
+    found = examine(stored, entry.commits)
+    if vault is None or not isinstance(found, SealedDocument):
         return None
-    if key is not None and key[2] is not None:
-        if key[1] is not None or sealed is not None:
-            raise LedgerDamaged("the entry's document was erased, but not all of it is gone")
-        return None
-    if key is None or key[1] is None or sealed is None:
-        raise LedgerDamaged("the entry's document is missing, and was never erased")
-    if vault is None or not isinstance(sealed, bytes):
-        return None
-    groups = vault.open(entry.record, SealedDocument(key[0], key[1], sealed), strictly=True)
-    if {name: commit_group(name, group) for name, group in groups.items()} != dict(entry.commits):
-        raise LedgerDamaged("the document is not what the entry commits to")
-    return groups
+    return open_committed(vault, entry.record, found, dict(entry.commits), strictly=True)
 
 
 def find_unprojected(view: Snapshot, size: int) -> list[Damage]:

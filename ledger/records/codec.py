@@ -23,6 +23,7 @@ __all__ = [
     "commit_value",
     "decode_entry",
     "encode_entry",
+    "entry_commits",
     "entry_parts",
     "is_group",
     "is_policy",
@@ -87,6 +88,22 @@ def record_of(leaf: bytes) -> str:
     # The last such name is the entry's own: only "seq" and "v" come after it.
     at = leaf.rindex(_RECORD_NAME) + len(_RECORD_NAME)
     return leaf[at : at + 32].decode("ascii")
+
+
+def entry_commits(leaf: bytes) -> tuple[bytes, dict[str, str]]:
+    """Read the record and the commitments out of an entry that this program encoded, without judging the rest.
+
+    Raises:
+        EntryError: it has none.
+    """
+    try:
+        value = orjson.loads(leaf)
+        commits = value["commits"]
+        if not isinstance(commits, dict):
+            raise TypeError
+        return bytes.fromhex(value["record"]), commits
+    except (ValueError, KeyError, TypeError):
+        raise EntryError(["no record and commitments"]) from None
 
 
 def encode_entry(entry: Entry) -> bytes:

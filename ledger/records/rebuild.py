@@ -17,30 +17,43 @@ from ledger.log.store import Store, lock_head
 from ledger.merkle import hash_leaf
 from ledger.records.chains import facts_of
 from ledger.records.codec import Entry, decode_entry
+from ledger.records.commitments import VaultGroup
 from ledger.records.lifecycle import opening
-from ledger.records.projections import Facts, StoredRow, fold, forget, open_row
+from ledger.records.projections import StoredRow, fold, forget, open_row
 from ledger.records.rows import stored_row
-from ledger.vault import SealedDocument, Vault
+from ledger.vault import Erased, SealedDocument, Vault
+from ledger.vault.opening import Stored, examine, open_committed
 
 _PAGE = 1000
 _RECORDS = upsert_clause(schema.record)
+
+
+Groups = dict[str, VaultGroup]
 
 
 class _Read(NamedTuple):
     idx: int
     entry: Entry
     leaf_hash: bytes
-    facts: Facts
+    groups: Groups | None
+    """The document; None if there never was one, or it is erased."""
     erased: bool
 
 
-def rebuild_projections(store: Store, vault: Vault, progress: Callable[[int, int], None] | None = None) -> int:
+def rebuild_projections(
+    store: Store,
+    vault: Vault,
+    progress: Callable[[int, int], None] | None = None,
+    notice: Callable[[Entry, Groups], None] | None = None,
+) -> int:
     """Replace the table `record` by a fold of the whole log, in one transaction; returns how many records there are.
 
     The head row is locked meanwhile, so that nothing is appended that the fold would miss. Memory is bounded by a page.
+    `notice` is given each entry that has a document, with its document.
 
     Raises:
-        LedgerDamaged: an entry is missing, or does not continue its record's chain; nothing is changed.
+        LedgerDamaged: an entry is missing, or does not continue its record's chain, or its document is missing without
+            having been erased, or is another than it commits to; nothing is changed.
         VaultError: a document cannot be opened.
         LedgerUnavailable: the database refused.
     """
@@ -51,7 +64,12 @@ def rebuild_projections(store: Store, vault: Vault, progress: Callable[[int, int
             connection.execute(schema.record.delete())
             for first in range(0, size, _PAGE):
                 end = min(size, first + _PAGE)
-                count += _fold_page(store.database, connection, _read_page(connection, vault, first, end))
+                page = _read_page(connection, vault, first, end)
+                count += _fold_page(store.database, connection, page)
+                if notice is not None:
+                    for read in page:
+                        if read.groups is not None:
+                            notice(read.entry, read.groups)
                 if progress is not None:
                     progress(end, size)
     except (DBAPIError, store.database.errors) as failure:
@@ -80,11 +98,11 @@ def _fold_page(database: Database, connection: Connection, page: list[_Read]) ->
 
 
 def _follow(row: StoredRow | None, read: _Read) -> StoredRow:
-    at = microseconds(read.entry.at)
+    at, facts = microseconds(read.entry.at), facts_of(read.groups)
     try:
         if row is None:
-            return open_row(read.entry.record, opening(read.entry.record, read.entry.kind), read.idx, at, read.facts)
-        return fold(row, read.entry.kind, read.idx, at, read.facts)
+            return open_row(read.entry.record, opening(read.entry.record, read.entry.kind), read.idx, at, facts)
+        return fold(row, read.entry.kind, read.idx, at, facts)
     except TransitionRefused as refusal:
         raise LedgerDamaged(f"entry {read.idx}: {refusal}") from refusal
 
@@ -110,8 +128,16 @@ def _read(vault: Vault, row: Any) -> _Read:
         entry = decode_entry(bytes(row.leaf))
     except EntryError as failure:
         raise LedgerDamaged(f"entry {row.idx} cannot be read") from failure
-    groups = None
-    if row.wrapped is not None and row.sealed is not None:
-        sealed = SealedDocument(row.master_version, bytes(row.wrapped), bytes(row.sealed))
-        groups = vault.open(entry.record, sealed)
-    return _Read(row.idx, entry, hash_leaf(bytes(row.leaf)), facts_of(groups), row.destroyed_at is not None)
+    stored = Stored(row.master_version, _bytes(row.wrapped), row.destroyed_at, _bytes(row.sealed))
+    try:
+        found = examine(stored, entry.commits)
+        groups = None
+        if isinstance(found, SealedDocument):
+            groups = open_committed(vault, entry.record, found, dict(entry.commits))
+    except LedgerDamaged as damage:
+        raise LedgerDamaged(f"entry {row.idx}: {damage}") from damage
+    return _Read(row.idx, entry, hash_leaf(bytes(row.leaf)), groups, isinstance(found, Erased))
+
+
+def _bytes(value: Any) -> bytes | None:
+    return None if value is None else bytes(value)

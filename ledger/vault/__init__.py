@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from ledger.records.commitments import VaultGroup
 from ledger.vault.ciphers import Cipher
-from ledger.vault.documents import Erased, erase_documents, read_document, read_documents
+from ledger.vault.documents import erase_documents, read_document, read_documents
 from ledger.vault.master_keys import FileMasterKeys, MasterKey, MasterKeys, write_master_key
+from ledger.vault.opening import Erased
 from ledger.vault.sealing import SealedDocument, Vault
 
 __all__ = [

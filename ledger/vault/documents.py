@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, ScalarSelect, func, select, union_all
 
-from ledger.canonical import parse_time
-from ledger.errors import EntryMissing, VaultError
+from ledger.errors import EntryError, EntryMissing, LedgerDamaged, VaultError
 from ledger.log import schema
 from ledger.log.databases import select_by_key
+from ledger.records.codec import entry_commits
 from ledger.records.commitments import VaultGroup
+from ledger.vault.opening import Erased, Stored, examine, open_committed
 from ledger.vault.sealing import SealedDocument, Vault
 
 _MOST_AT_ONCE = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Erased:
-    """What is left of a document: that it was destroyed, and when."""
-
-    at: datetime
-
-
 def read_document(connection: Connection, vault: Vault, idx: int, record: bytes) -> dict[str, VaultGroup] | Erased:
-    """Read and decrypt the document of one entry.
+    """Read and decrypt the document of one entry, which must be what the entry commits to.
 
     Raises:
-        EntryMissing: the entry never had a document.
-        VaultError: it cannot be decrypted, or is gone without having been erased.
+        EntryMissing: there is no such entry, or it never had a document.
+        LedgerDamaged: it is another document, or is gone without having been erased.
+        VaultError: it cannot be decrypted, or the entry is of another record.
     """
     found = read_documents(connection, vault, {idx: record})
     if idx not in found:
@@ -44,24 +36,36 @@ def read_documents(
 ) -> dict[int, dict[str, VaultGroup] | Erased]:
     """Read and decrypt the documents of some entries, given with their records; an entry without one is left out.
 
+    Each is compared with what its entry commits to.
+
     Raises:
-        VaultError: one cannot be decrypted, or is gone without having been erased.
+        LedgerDamaged: one is not what its entry commits to, or is gone without having been erased.
+        VaultError: one cannot be decrypted, or its entry is of another record.
     """
     indices = list(wanted)
+    keys = {row[0]: row[1:] for row in select_by_key(connection, schema.vault_key, "idx", indices)}
     sealed = dict(select_by_key(connection, schema.vault_document, "idx", indices))
-    return {
-        row[0]: _open(vault, row, sealed.get(row[0]), wanted[row[0]])
-        for row in select_by_key(connection, schema.vault_key, "idx", indices)
-    }
+    read: dict[int, dict[str, VaultGroup] | Erased] = {}
+    for idx, _, leaf in select_by_key(connection, schema.entry, "idx", indices):
+        version, wrapped, destroyed_at = keys.get(idx, _NO_KEY)
+        document = _open(vault, bytes(leaf), wanted[idx], Stored(version, wrapped, destroyed_at, sealed.get(idx)), idx)
+        if document is not None:
+            read[idx] = document
+    return read
 
 
-def _open(vault: Vault, row: Any, sealed: bytes | None, record: bytes) -> dict[str, VaultGroup] | Erased:
-    idx, master_version, wrapped, destroyed_at = row
-    if destroyed_at is not None:
-        return Erased(at=parse_time(destroyed_at))
-    if wrapped is None or sealed is None:
-        raise VaultError(f"the document of entry {idx} is incomplete, and was never erased")
-    return vault.open(record, SealedDocument(master_version, bytes(wrapped), bytes(sealed)))
+def _open(vault: Vault, leaf: bytes, record: bytes, stored: Stored, idx: int) -> dict[str, VaultGroup] | Erased | None:
+    try:
+        of, commits = entry_commits(leaf)
+        found = examine(stored, commits)
+        if of != record:
+            raise VaultError(f"entry {idx} is not of record {record.hex()}")
+        return open_committed(vault, record, found, commits) if isinstance(found, SealedDocument) else found
+    except (EntryError, LedgerDamaged) as damage:
+        raise LedgerDamaged(f"entry {idx}: {damage}") from damage
+
+
+_NO_KEY = (None, None, None)
 
 
 def erase_documents(connection: Connection, records: Iterable[bytes], at: str) -> int:

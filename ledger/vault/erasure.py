@@ -24,9 +24,10 @@ from ledger.log import schema
 from ledger.log.store import Store
 from ledger.records.commitments import VaultGroup
 from ledger.records.register import Register
-from ledger.vault.documents import Erased, count_documents
+from ledger.vault.documents import count_documents
 from ledger.vault.holds import read_holds
 from ledger.vault.officers import Officer, Officers, OfficerSigner, Signed, wrong_texts
+from ledger.vault.opening import Erased
 
 _MOST_RECORDS = 1000
 _CLAIM = b"erased\x00"

@@ -5,18 +5,32 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import select
 
-from ledger import Draft, EntryMissing, Erased, FileMasterKeys, Ledger, SubmissionError, disclose, verify_disclosure
-from ledger.commands import fsck
+from ledger import (
+    Draft,
+    EntryMissing,
+    Erased,
+    FileMasterKeys,
+    Ledger,
+    LedgerDamaged,
+    SubmissionError,
+    VaultError,
+    decode_entry,
+    disclose,
+    verify_disclosure,
+)
+from ledger.commands import RecordReader, disclose_entry, fsck, rebuild, show
 from ledger.log import schema
 from ledger.log.store import open_store
 from ledger.vault import Cipher, Vault
 from ledger.vault.master_keys import rotate_master_key
 from ledger.vault.rewrapping import rewrap_keys
 from tests.ledger.house import ORIGIN, House, as_now, submission
+from tests.ledger.tampering import run
 from tests.ledger.vault.recorded import fill, indices, name_of
 
 
@@ -101,14 +115,71 @@ def test_the_check_of_a_whole_ledger_knows_fields_erasures_and_new_keys(house: H
 
     assert damages() == []
     # The documents of two entries of one record change places: each opens, and neither is what its entry commits to.
-    store = open_store(house.url, readers=1)
-    store.start_writing()
-    with store.writing() as connection:
-        for table in (schema.vault_key, schema.vault_document):
-            for old, new in ((3, 99), (4, 3), (99, 4)):
-                connection.execute(table.update().where(table.c.idx == old).values(idx=new))
-    store.close()
+    for table in ("vault_key", "vault_document"):
+        for old, new in ((3, 99), (4, 3), (99, 4)):
+            run(house.url, f"UPDATE {table} SET idx = {new} WHERE idx = {old}")
     assert 3 in {index for index, _ in damages()}
+
+
+def opens(house: House) -> tuple[Callable[[], object], ...]:
+    """Every way in which the document of entry 0 is opened for somebody."""
+    given = {"origin": ORIGIN, "master_keys": house.master_keys}
+
+    def by_ledger() -> object:
+        with house.open() as ledger:
+            return ledger.document(0)
+
+    def many() -> object:
+        with house.open() as ledger:
+            return ledger.documents({0: decode_entry(ledger.entry(0)).record, 1: decode_entry(ledger.entry(1)).record})
+
+    def by_reader() -> object:
+        with RecordReader(house.url, **given) as reader:
+            return reader.document(0)
+
+    return (
+        by_ledger, many, by_reader,
+        lambda: show(house.url, 0, **given),
+        lambda: disclose_entry(house.url, 0, "person", **given),
+    )  # fmt: skip
+
+
+def moved(table: str) -> tuple[str, ...]:
+    """Let the rows of the first two entries change places."""
+    return tuple(f"UPDATE {table} SET idx = {new} WHERE idx = {old}" for old, new in ((0, 99), (1, 0), (99, 1)))
+
+
+_GONE = "DELETE FROM vault_document WHERE idx = 0"
+_AT = "UPDATE vault_key SET wrapped = NULL, destroyed_at = '{}' WHERE idx = 0"
+HARMS: dict[str, tuple[str, ...]] = {
+    "swapped": (*moved("vault_key"), *moved("vault_document")),
+    "no document": (_GONE,),
+    "no key": ("DELETE FROM vault_key WHERE idx = 0",),
+    "neither": (_GONE, "DELETE FROM vault_key WHERE idx = 0"),
+    "half destroyed": (_AT.format("2026-11-23T08:00:00.000000Z"),),
+    "at no time": (_AT.format("yesterday"), _GONE),
+}
+
+
+@pytest.mark.parametrize("harm", list(HARMS))
+def test_no_other_document_than_the_entry_commits_to_is_handed_out_or_computed_from(house: House, harm: str) -> None:
+    with house.open() as ledger:
+        fill(ledger, 1)
+    for ask in opens(house):
+        ask()
+    for statement in HARMS[harm]:
+        run(house.url, statement)
+    for ask in opens(house):
+        with pytest.raises(LedgerDamaged, match="entry 0"):
+            ask()
+    with pytest.raises(LedgerDamaged, match="entry 0"):
+        rebuild(house.url, origin=ORIGIN, master_keys=house.master_keys)
+
+
+def test_a_document_is_not_read_as_another_record_s(opened: Ledger) -> None:
+    one, other = fill(opened, 2)
+    with pytest.raises(VaultError, match="not of record"):
+        opened.documents({indices(opened, one)[0]: other})
 
 
 def test_a_disclosure_is_verified_without_loading_a_database_driver() -> None:

@@ -216,13 +216,13 @@ def test_what_was_wrapped_before_a_rotation_is_gone_from_the_sqlite_files_too(sq
 
 def test_an_unknown_old_master_key_wraps_nothing_and_loses_nothing(house: House) -> None:
     with house.open() as ledger:
-        fill(ledger, 1)
+        (record,) = fill(ledger, 1)
     rotate_master_key(master_file(house), os.urandom)
     retire_master_key(master_file(house), 1)
     assert rewrap(house) == Rewrapped(done=0, left=3, failed=(0, 1, 2))
     store = open_store(house.url, readers=1)
     with store.reading() as connection, pytest.raises(VaultError, match="version 1 is not known"):
-        read_document(connection, vault_of(house), 0, bytes(16))
+        read_document(connection, vault_of(house), 0, record)
     store.close()
 
 
