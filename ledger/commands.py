@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from ledger.canonical import Json
-from ledger.completeness.index import CHUNK, RecordIndex, read_state
+from ledger.completeness.index import CHUNK, CommittedRoots, RecordIndex
 from ledger.completeness.prover import prove_completeness
 from ledger.disclosure import disclose
 from ledger.errors import DisclosureError, EntryMissing
@@ -227,7 +227,7 @@ def follow_published(place: str, key: PublicKey, origin: str, *, progress: Progr
 
 
 def rebuild(url: str, *, origin: str, master_keys: MasterKeys, progress: Progress | None = None) -> int:
-    """Compute the projection and the pages of the index again from the log, and count the records.
+    """Compute the projection and the index again from the log, and count the records.
 
     Raises:
         LedgerLocked: the SQLite file has a writer; there may be none meanwhile.
@@ -236,11 +236,9 @@ def rebuild(url: str, *, origin: str, master_keys: MasterKeys, progress: Progres
     store = open_store(url, readers=2)
     try:
         store.start_writing()
-        records = rebuild_projections(store, Vault(master_keys, origin, os.urandom), progress)
-        with store.reading() as connection:
-            indexed = read_state(connection) is not None
-        if indexed:
-            RecordIndex(store, CHUNK, pause=0.0).rebuild(progress)
+        roots = CommittedRoots()
+        records = rebuild_projections(store, Vault(master_keys, origin, os.urandom), progress, roots.notice)
+        RecordIndex(store, CHUNK, pause=0.0).rebuild(roots.found, progress)
         return records
     finally:
         store.close()

@@ -6,6 +6,7 @@ told root and size checks them against the entry with nothing else.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from ledger.appends.values import Draft, Submission
@@ -14,6 +15,7 @@ from ledger.records.codec import Entry
 from ledger.records.commitments import PUBLIC_GROUP, PUBLIC_SALT, commit_value
 
 INDEX_KIND = "IndexCommitted"
+_ROOT = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _CLAIM = b"chengxin/ledger/v1/index\x00"
 
 
@@ -30,6 +32,17 @@ def index_commit(size: int, root: bytes) -> str:
 def commits_to_index(entry: Entry, size: int, root: bytes) -> bool:
     """Tell whether an entry is the one that commits to this index, and to nothing else."""
     return entry.kind == INDEX_KIND and dict(entry.commits) == {PUBLIC_GROUP: index_commit(size, root)}
+
+
+def read_index(entry: Entry, public: Json) -> tuple[int, bytes] | None:
+    """Read the size and root an entry commits to from the value it commits to; None if it commits to no index."""
+    if not isinstance(public, dict):
+        return None
+    size, root = public.get("size"), public.get("root")
+    if type(size) is not int or not 0 <= size < 1 << 63 or not isinstance(root, str) or _ROOT.fullmatch(root) is None:
+        return None
+    found = size, bytes.fromhex(root)
+    return found if commits_to_index(entry, *found) else None
 
 
 def index_claim(size: int) -> bytes:

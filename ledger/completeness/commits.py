@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 from ledger.appends.values import Appended, Submission
 from ledger.completeness.commitment import index_submission
-from ledger.completeness.index import IndexState, RecordIndex, read_state
-from ledger.completeness.prover import read_committed
+from ledger.completeness.index import RecordIndex, read_state
+from ledger.completeness.trust import CommittedTree, IndexState, find_commitment
 from ledger.errors import AlreadyClaimed, LedgerUnavailable
 from ledger.log.reader import read_entry
-from ledger.log.store import Store, read_head
+from ledger.log.store import Store
 from ledger.records.codec import decode_entry
 from ledger.records.identity import new_record
 
@@ -68,18 +68,21 @@ class IndexCommitter:
     def _standing(self, at: datetime, not_within: timedelta | None) -> CommittedIndex | None:
         with self._store.reading() as connection:
             state = read_state(connection)
-            index = None if state is None else read_committed(connection, state.size)
-            if state is None or index is None:
+            if state is None:
                 return None
-            unchanged = index == state.size and read_head(connection).size == index + 1
+            tree = CommittedTree(connection)
+            index = find_commitment(tree, state)
+            if index is None:
+                return None
             made = decode_entry(read_entry(connection, index)).at
+        unchanged = index == state.size and tree.size == index + 1
         if unchanged or (not_within is not None and at - made < not_within):
             return CommittedIndex(index=index, size=state.size, root=state.root, appended=False)
         return None
 
     def _found(self, state: IndexState) -> CommittedIndex:
         with self._store.reading() as connection:
-            index = read_committed(connection, state.size)
+            index = find_commitment(CommittedTree(connection), state)
         if index is None:
             raise LedgerUnavailable("another process is committing to the index; ask again")
         return CommittedIndex(index=index, size=state.size, root=state.root, appended=False)

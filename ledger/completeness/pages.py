@@ -6,7 +6,7 @@ A page stands at a path: the first half-bytes of the keys below it, one a byte, 
     0x01, then 16 children of 33 bytes: tag || subtree hash                an inner page, four levels of the tree
 
 where the tag is 0 for an empty subtree, 1 for one key, 2 for more. A bucket that grows beyond 32 pairs becomes an inner
-page. Keys are never removed.
+page. A key is removed only to see what the tree was before; pages are stored for trees that grow.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from ledger.completeness.smt import EMPTY, MapProof, Pair, hash_node, prove_with
 from ledger.errors import LedgerDamaged
 
 LARGEST_BUCKET = 32
+NOTHING = b"\x00"
+"""A bucket whose keys were all removed: no stored page is one."""
 _FANOUT = 16
 _BITS = 4
 _BUCKET, _INNER = 0, 1
@@ -45,6 +47,13 @@ class Pages(Protocol):
 class _Bucket:
     pairs: dict[bytes, bytes]
 
+    def set(self, changes: Mapping[bytes, bytes | None]) -> None:
+        for key, value in changes.items():
+            if value is None:
+                self.pairs.pop(key, None)
+            else:
+                self.pairs[key] = value
+
     def node(self, depth: int) -> Node:
         pairs = sorted(self.pairs.items())
         return (min(len(pairs), _MANY), subtree_hash(pairs, depth * _BITS))
@@ -67,13 +76,16 @@ class _Inner:
 _Page = _Bucket | _Inner
 
 
-def update_pages(pages: Pages, changes: Mapping[bytes, bytes]) -> bytes:
-    """Set some keys to values and return the new root; memory is a small multiple of the changes.
+def update_pages(pages: Pages, changes: Mapping[bytes, bytes | None], root: bytes | None = None) -> bytes:
+    """Set keys to values, or remove them (None), and return the new root; memory is a small multiple of the changes.
+
+    With `root`, the pages must be those of the tree with that root: each one that is read is compared with what the one
+    above it says, so that nothing is built upon a page that somebody altered. Without, whoever calls answers for them.
 
     Raises:
-        LedgerDamaged: a stored page is malformed.
+        LedgerDamaged: a stored page is malformed, or is not of the tree with `root`; nothing is written.
     """
-    levels = _descend(pages, changes)
+    levels = _descend(pages, changes, root)
     nodes: dict[bytes, Node] = {}
     saved: dict[bytes, bytes] = {}
     for depth in range(len(levels) - 1, -1, -1):
@@ -86,43 +98,58 @@ def update_pages(pages: Pages, changes: Mapping[bytes, bytes]) -> bytes:
             nodes[path] = page.node(depth)
             saved[path] = page.encode()
     if not saved:
-        return read_root(pages)
+        return read_root(pages, root)
     pages.save(saved)
     return nodes[b""][1]
 
 
-def _descend(pages: Pages, changes: Mapping[bytes, bytes]) -> list[dict[bytes, _Page]]:
+def _descend(pages: Pages, changes: Mapping[bytes, bytes | None], root: bytes | None) -> list[dict[bytes, _Page]]:
     """Bring each change into its bucket; returns the touched pages by depth."""
     levels: list[dict[bytes, _Page]] = []
-    waiting: dict[bytes, dict[bytes, bytes]] = {b"": dict(changes)} if changes else {}
+    waiting: dict[bytes, dict[bytes, bytes | None]] = {b"": dict(changes)} if changes else {}
     fresh: set[bytes] = set()
+    told: dict[bytes, Node] = {}
     while waiting:
         depth = len(levels)
         stored = pages.load([path for path in waiting if path not in fresh])
         here: dict[bytes, _Page] = {}
-        below: dict[bytes, dict[bytes, bytes]] = {}
-        fresh = set()
+        below: dict[bytes, dict[bytes, bytes | None]] = {}
+        split, above = set[bytes](), dict[bytes, Node]()
         for path, pairs in waiting.items():
             page: _Page = _decode(path, stored[path]) if path in stored else _Bucket({})
-            lower = pairs
+            if root is not None and path not in fresh:
+                _require(path, page.node(depth), told.get(path), root)
+            lower: Mapping[bytes, bytes | None] = pairs
             if isinstance(page, _Bucket):
-                page.pairs.update(pairs)
+                page.set(pairs)
                 lower = {}
                 if len(page.pairs) > LARGEST_BUCKET:
                     lower, page = page.pairs, _Inner([_EMPTY_NODE] * _FANOUT)
-                    fresh.update(path + bytes([nibble]) for nibble in range(_FANOUT))
+                    split.update(path + bytes([nibble]) for nibble in range(_FANOUT))
             here[path] = page
             for key, value in lower.items():
-                below.setdefault(path + bytes([_nibble(key, depth)]), {})[key] = value
+                nibble = _nibble(key, depth)
+                below.setdefault(path + bytes([nibble]), {})[key] = value
+                if isinstance(page, _Inner):
+                    above[path + bytes([nibble])] = page.children[nibble]
         levels.append(here)
-        waiting = below
+        waiting, fresh, told = below, split, above
     return levels
 
 
-def read_root(pages: Pages) -> bytes:
-    """Return the root of the stored tree."""
+def _require(path: bytes, found: Node, told: Node | None, root: bytes) -> None:
+    """Require that a page is the one that the page above it, or the root, tells of."""
+    if found[1] != root if told is None else found != told:
+        raise LedgerDamaged(f"{_name(path)} is not what the index of its root has there")
+
+
+def read_root(pages: Pages, root: bytes | None = None) -> bytes:
+    """Return the root of the stored tree; raises `LedgerDamaged` if it should be `root` and is not."""
     data = pages.load([b""]).get(b"")
-    return EMPTY if data is None else _decode(b"", data).node(0)[1]
+    node = _EMPTY_NODE if data is None else _decode(b"", data).node(0)
+    if root is not None:
+        _require(b"", node, None, root)
+    return node[1]
 
 
 def prove_key(pages: Pages, key: bytes) -> MapProof:
@@ -135,7 +162,7 @@ def prove_key(pages: Pages, key: bytes) -> MapProof:
     while True:
         data = pages.load([path]).get(path)
         if data is None and path:
-            raise LedgerDamaged("a page of the index is missing")
+            raise LedgerDamaged(f"{_name(path)} is missing")
         page = _Bucket({}) if data is None else _decode(path, data)
         if isinstance(page, _Bucket):
             rest = prove_within(sorted(page.pairs.items()), key, len(path) * _BITS)
@@ -179,10 +206,28 @@ def _nibble(key: bytes, depth: int) -> int:
 def _decode(path: bytes, data: bytes) -> _Page:
     body = data[1:]
     if data[:1] == bytes([_BUCKET]) and body and len(body) % 64 == 0:
-        return _Bucket(dict(_pairs(body)))
+        pairs = dict(_pairs(body))
+        keys = list(pairs)
+        if (
+            64 * len(keys) == len(body)
+            and keys == sorted(keys)
+            and _is_below(path, keys[0])
+            and _is_below(path, keys[-1])
+        ):
+            return _Bucket(pairs)
     if data[:1] == bytes([_INNER]) and len(body) == 33 * _FANOUT:
-        return _Inner([(body[at], body[at + 1 : at + 33]) for at in range(0, len(body), 33)])
-    raise LedgerDamaged(f"the page of the index at {path.hex() or 'the root'} is malformed")
+        children = [(body[at], body[at + 1 : at + 33]) for at in range(0, len(body), 33)]
+        if all(tag <= _MANY and (tag == _NONE) == (value == EMPTY) for tag, value in children):
+            return _Inner(children)
+    raise LedgerDamaged(f"{_name(path)} is malformed")
+
+
+def _is_below(path: bytes, key: bytes) -> bool:
+    return all(_nibble(key, depth) == nibble for depth, nibble in enumerate(path))
+
+
+def _name(path: bytes) -> str:
+    return f"the page of the index at {path.hex() or 'the root'}"
 
 
 def _pairs(body: bytes) -> Iterable[Pair]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from ledger.completeness.commitment import index_claim
 from ledger.completeness.index import prove_record, read_state
 from ledger.completeness.proof import CompletenessProof, format_completeness, verify_completeness
+from ledger.completeness.trust import read_committed
 from ledger.errors import IndexMissing, LedgerDamaged, LedgerError
-from ledger.log import schema
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.note import Verifier
 from ledger.log.reader import LogReader, read_entry
@@ -55,14 +54,6 @@ def _verified(proof: CompletenessProof, verifiers: Sequence[Verifier], origin: s
     except LedgerError as failure:
         raise LedgerDamaged(f"what is stored does not prove record {proof.record.hex()}: {failure}") from failure
     return data
-
-
-def read_committed(connection: Connection, size: int) -> int | None:
-    """Return the index of the entry that committed to the index of a size, or None."""
-    record, claim = schema.record, schema.uniqueness
-    question = select(record.c.first_idx).join(claim, claim.c.record == record.c.record)
-    found: int | None = connection.execute(question.where(claim.c.key == index_claim(size))).scalar()
-    return found
 
 
 def _receipt(store: Store, connection: Connection, index: int, verifiers: Sequence[Verifier], origin: str) -> bytes:

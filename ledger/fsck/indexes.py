@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 
 from ledger.completeness.changes import read_changes
 from ledger.completeness.commitment import index_commit
 from ledger.completeness.index import CHUNK, read_state
 from ledger.completeness.pages import read_root, update_pages
+from ledger.completeness.scratch import ScratchPages
 from ledger.errors import LedgerDamaged
 from ledger.fsck.findings import Findings, Progress
 from ledger.fsck.snapshot import Snapshot
@@ -16,36 +16,6 @@ from ledger.records.commitments import PUBLIC_GROUP
 
 _QUESTION = 200
 """Pages a question."""
-
-
-class ScratchPages:
-    """Pages in a database of this process alone, which leaves memory for a temporary file as it grows."""
-
-    def __init__(self) -> None:
-        self._driver = sqlite3.connect("")
-        self._driver.execute("CREATE TABLE page (path BLOB PRIMARY KEY, data BLOB NOT NULL)")
-
-    def load(self, paths: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Read pages."""
-        found: dict[bytes, bytes] = {}
-        for start in range(0, len(paths), _QUESTION):
-            some = paths[start : start + _QUESTION]
-            marks = ",".join("?" * len(some))
-            found.update(self._driver.execute(f"SELECT path, data FROM page WHERE path IN ({marks})", some))  # noqa: S608
-        return found
-
-    def save(self, pages: Mapping[bytes, bytes]) -> None:
-        """Write pages."""
-        self._driver.executemany("INSERT OR REPLACE INTO page VALUES (?, ?)", pages.items())
-
-    def count(self) -> int:
-        """Count the pages."""
-        ((count,),) = self._driver.execute("SELECT count(*) FROM page")
-        return int(count)
-
-    def close(self) -> None:
-        """Forget everything."""
-        self._driver.close()
 
 
 class IndexPass:
@@ -65,20 +35,18 @@ class IndexPass:
 
     def run(self, progress: Progress, done: int, total: int) -> None:
         """Compute the index step by step and compare it wherever there is something to compare with."""
-        pages = ScratchPages()
-        try:
-            at = 0
-            for target in self._targets:
-                while at < target:
-                    end = min(target, at + CHUNK)
-                    update_pages(pages, read_changes(self._view.connection, at, end))
-                    at = end
-                    progress(done + at, total)
-                self._compare(target, pages)
-        except LedgerDamaged as damage:
-            self._findings.add(None, f"the index cannot be computed any further: {damage}")
-        finally:
-            pages.close()
+        with ScratchPages() as pages:
+            try:
+                at = 0
+                for target in self._targets:
+                    while at < target:
+                        end = min(target, at + CHUNK)
+                        update_pages(pages, read_changes(self._view.connection, at, end))
+                        at = end
+                        progress(done + at, total)
+                    self._compare(target, pages)
+            except LedgerDamaged as damage:
+                self._findings.add(None, f"the index cannot be computed any further: {damage}")
 
     def _match(self, entries: Sequence[tuple[int, Mapping[str, str]]]) -> dict[int, list[int | None]]:
         """Find which entries commit to the index of which size."""

@@ -13,18 +13,22 @@ from ledger.log.store import open_store
 
 @contextmanager
 def tampering(url: str) -> Iterator[Connection]:
-    """Lend a connection to which nothing is append-only."""
+    """Lend a connection to which nothing is append-only; afterwards everything is as if nobody had been there."""
     store = open_store(url)
     engine = store.database.writer()
     try:
         with engine.begin() as connection:
+            triggers: list[str] = []
             if connection.dialect.name == "postgresql":
                 connection.exec_driver_sql("SET session_replication_role = replica")
             else:
                 found = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").all()
-                for name, _ in found:
+                for name, made in found:
                     connection.exec_driver_sql(f"DROP TRIGGER {name}")
+                    triggers.append(made)
             yield connection
+            for made in triggers:
+                connection.exec_driver_sql(made)
     finally:
         engine.dispose()
         store.close()

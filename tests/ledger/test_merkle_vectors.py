@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import ProofError
-from ledger.merkle import hash_children, hash_leaf, verify_consistency, verify_inclusion
+from ledger.merkle import (
+    complete_root,
+    hash_children,
+    hash_leaf,
+    root_around,
+    verify_consistency,
+    verify_inclusion,
+)
 
 LEAVES = [
     bytes.fromhex(text)
@@ -117,3 +124,26 @@ def test_consistency_verification_never_raises_anything_else(
     except ProofError:
         return
     assert (old, proof) == (0, []) or (old == new and before == after and not proof)
+
+
+@given(st.integers(1, 70), st.data())
+def test_the_root_around_some_leaves_is_the_root_of_the_tree_for_no_other_leaves(
+    size: int, data: st.DataObject
+) -> None:
+    hashes = [hash_leaf(bytes([n])) for n in range(size)]
+    root = reference_root([bytes([n]) for n in range(size)])
+
+    def node(level: int, index: int) -> bytes:
+        return complete_root(b"".join(hashes[index << level : (index + 1) << level]))
+
+    first = data.draw(st.integers(0, size - 1))
+    given_ = b"".join(hashes[first : data.draw(st.integers(first, size))])
+    assert root_around(given_, first, size, node) == root
+    if given_:
+        at = data.draw(st.integers(0, len(given_) - 1))
+        altered = given_[:at] + bytes([given_[at] ^ 1]) + given_[at + 1 :]
+        assert root_around(altered, first, size, node) != root
+
+
+def test_the_root_around_no_leaves_of_no_tree_is_the_empty_one() -> None:
+    assert root_around(b"", 0, 0, lambda level, index: b"") == hashlib.sha256(b"").digest()

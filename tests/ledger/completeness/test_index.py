@@ -22,16 +22,17 @@ from ledger import (
 )
 from ledger.canonical import Json, canonical, parse_canonical
 from ledger.completeness.changes import index_key
-from ledger.completeness.index import RecordIndex
+from ledger.completeness.index import CommittedRoot, RecordIndex
 from ledger.completeness.proof import CompleteHistory
+from ledger.completeness.trust import IndexState
 from ledger.errors import ReceiptError, WrongKey, WrongOrigin
 from ledger.log import schema
 from ledger.log.key_file import write_signing_key
-from ledger.log.store import open_store
 from ledger.merkle import hash_leaf
 from ledger.records.codec import decode_entry
 from tests.ledger.completeness import naive
 from tests.ledger.house import ORIGIN, START, House, answered, new_record, submission
+from tests.ledger.tampering import alter, run
 
 
 def prepared(record: bytes) -> Draft:
@@ -214,10 +215,13 @@ def test_two_processes_take_turns_on_one_database(postgres_url: str, tmp_path: P
 
 def test_a_rebuilt_index_is_the_same(house: House, opened: Ledger) -> None:
     records = grow(opened, 50)
-    opened.commit_index(START)
-    index = RecordIndex(opened._store)
-    grown = (index.advance(), stored_pages(opened))
-    assert (index.rebuild(), stored_pages(opened)) == grown
+    committed = opened.commit_index(START)
+    grown = stored_pages(opened)
+    state = IndexState(size=committed.size, root=committed.root)
+    record = decode_entry(opened.entry(committed.index)).record
+    assert RecordIndex(opened._store).rebuild([CommittedRoot(state, record)]) == state
+    assert stored_pages(opened) == grown
+    opened.append_blocking(submission())
     assert opened.commit_index(START).appended
     assert check(house, opened.prove_completeness(records[0])).entries
 
@@ -230,7 +234,7 @@ def stored_pages(ledger: Ledger) -> dict[bytes, bytes]:
 def test_no_index_is_made_of_an_altered_entry(house: House) -> None:
     with house.open() as ledger:
         grow(ledger, 5)
-    tamper(house, "UPDATE entry SET leaf = CAST(replace(CAST(leaf AS TEXT), '2026', '2025') AS BLOB) WHERE idx = 3")
+    alter(house.url, schema.entry, "leaf", {"idx": 3}, lambda leaf: leaf.replace(b"2026", b"2025"))
     with house.open() as ledger, pytest.raises(LedgerDamaged, match="entry 3"):
         ledger.commit_index(START)
 
@@ -240,7 +244,7 @@ def test_an_altered_page_proves_nothing(sqlite_house: House) -> None:
     with house.open() as ledger:
         records = grow(ledger, 5)
         ledger.commit_index(START)
-    tamper(house, "UPDATE index_page SET data = zeroblob(length(data))")
+    run(house.url, "UPDATE index_page SET data = zeroblob(length(data))")
     with house.open() as ledger, pytest.raises(LedgerDamaged):
         ledger.prove_completeness(records[0])
 
@@ -249,28 +253,9 @@ def test_a_lost_projection_proves_nothing(house: House) -> None:
     with house.open() as ledger:
         records = grow(ledger, 5)
         ledger.commit_index(START)
-    tamper(house, "DELETE FROM record WHERE first_idx = 0")
+    run(house.url, "DELETE FROM record WHERE first_idx = 0")
     with house.open() as ledger, pytest.raises(LedgerDamaged):
         ledger.prove_completeness(records[0])
-
-
-def tamper(house: House, statement: str) -> None:
-    """Change the database behind the ledger's back, past the triggers."""
-    store = open_store(house.url)
-    engine = store.database.writer()
-    try:
-        with engine.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql("SET session_replication_role = replica")
-                statement = statement.replace("CAST(replace(CAST(leaf AS TEXT)", "(replace(convert_from(leaf, 'UTF8')")
-                statement = statement.replace(" AS BLOB)", ")::bytea")
-            else:
-                for name in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type='trigger'").all():
-                    connection.exec_driver_sql(f"DROP TRIGGER {name[0]}")
-            connection.exec_driver_sql(statement)
-    finally:
-        engine.dispose()
-        store.close()
 
 
 # --- what a proof must not survive ------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.completeness.pages import LARGEST_BUCKET, prove_key, read_root, update_pages
+from ledger.completeness.scratch import OverlaidPages, ScratchPages
 from ledger.completeness.smt import EMPTY, MapProof, map_root, prove_within, verify_absent, verify_member
 from ledger.errors import LedgerDamaged, ProofError
 from tests.ledger.completeness import naive
@@ -139,6 +140,67 @@ def test_pages_grown_step_by_step_hold_the_same_tree(steps: list[dict[bytes, byt
         assert update_pages(pages, changes) == read_root(pages) == map_root(whole)
     for asked in (key, *sorted(whole)[::9]):
         assert prove_key(pages, asked) == prove_within(sorted(whole.items()), asked, 0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(maps, min_size=1, max_size=4))
+def test_what_was_set_can_be_taken_back_without_touching_the_stored_pages(steps: list[dict[bytes, bytes]]) -> None:
+    pages, whole, roots, formers = MemoryPages(), dict[bytes, bytes](), [EMPTY], list[dict[bytes, bytes | None]]()
+    for changes in steps:
+        formers.append({key: whole.get(key) for key in changes})
+        whole.update(changes)
+        roots.append(update_pages(pages, changes, roots[-1]))
+    stored = dict(pages.rows)
+    with ScratchPages() as scratch:
+        overlaid, root = OverlaidPages(pages, scratch), roots[-1]
+        for former, before in zip(reversed(formers), reversed(roots[:-1]), strict=True):
+            root = update_pages(overlaid, former, root)
+            assert root == before
+    assert pages.rows == stored
+
+
+def test_no_page_on_the_way_of_a_change_can_be_altered_unnoticed() -> None:
+    pages, whole = MemoryPages(), spread(400)
+    root = update_pages(pages, whole)
+    changes = dict.fromkeys(list(whole)[:3], b"\t" * 32)
+    touched = [p for p in pages.rows if any(k.hex().startswith("".join(f"{n:x}" for n in p)) for k in changes)]
+    assert len(touched) > 3
+    for path in touched:
+        for altered in altered_pages(pages.rows[path], [t[-1] for t in touched if t and t[:-1] == path]):
+            other = MemoryPages()
+            other.rows = {**pages.rows, path: altered}
+            before = dict(other.rows)
+            with pytest.raises(LedgerDamaged):
+                update_pages(other, changes, root)
+            assert other.rows == before
+    for wrong in (EMPTY, b"\x01" * 32):
+        with pytest.raises(LedgerDamaged):
+            update_pages(pages, changes, wrong)
+        with pytest.raises(LedgerDamaged):
+            update_pages(pages, {}, wrong)
+
+
+def altered_pages(data: bytes, below: Sequence[int]) -> list[bytes]:
+    """Other pages than one: a bit in each part, the tags of what is read below, and what is of another tree."""
+    made = [data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :] for at in range(0, len(data), 7)]
+    if data[0] == 1:
+        made += [data[:at] + bytes([3 - data[at]]) + data[at + 1 :] for at in [1 + 33 * child for child in below]]
+        made.append(data[:1] + b"\x00" + bytes(32) + data[34:])
+    else:
+        made += [data[:-64], data + data[-64:], b"\x00" + b"\xff" * 64]
+    return [one for one in made if one != data]
+
+
+def test_a_page_left_over_where_nothing_stands_is_not_taken_in() -> None:
+    pages, whole = (
+        MemoryPages(),
+        {bytes([top]) + bytes([low]) + bytes(30): b"\x05" * 32 for top in (0, 1) for low in range(40)},
+    )
+    root = update_pages(pages, whole)
+    late = b"\x70" + bytes(31)
+    pages.rows[b"\x07"] = b"\x00" + b"\x71" + bytes(31) + b"\x06" * 32
+    with pytest.raises(LedgerDamaged):
+        update_pages(pages, {late: b"\x05" * 32}, root)
 
 
 def test_pages_do_not_depend_on_the_order_of_changes() -> None:
