@@ -12,13 +12,13 @@ from ledger.canonical import Json
 from ledger.completeness.index import CHUNK, CommittedRoots, RecordIndex
 from ledger.completeness.prover import prove_completeness
 from ledger.disclosure import disclose
-from ledger.errors import DisclosureError, EntryMissing
+from ledger.errors import DisclosureError
 from ledger.fsck import Progress, fsck
 from ledger.keyring.published import first_key, verify_key_history
 from ledger.log.checkpoint import read_checkpoint
 from ledger.log.note import Verifier
 from ledger.log.reader import LogReader, read_entry
-from ledger.log.store import open_store, read_checkpoint_note, read_head
+from ledger.log.store import Store, open_store, read_receipt_note
 from ledger.log.tiles import TileCache
 from ledger.log.vkey import PublicKey
 from ledger.merkle import hash_leaf, prove_inclusion, verify_inclusion
@@ -57,26 +57,33 @@ class ShownEntry:
 
 
 def prove(url: str, index: int, size: int | None = None) -> bytes:
-    """Return the receipt of an entry against the newest checkpoint, or the one signed at `size`.
+    """Return the receipt of an entry against the published checkpoint of `size`, cosignatures included.
+
+    By default that is the newest one that is witnessed, if one covers the entry, else the newest.
 
     Raises:
-        EntryMissing: there is no such entry or checkpoint, or the entry came after the checkpoint.
+        EntryMissing: there is no such entry or published checkpoint, or the entry came after the checkpoint.
         ProofError: the stored tiles do not prove the entry (`fsck` tells more).
     """
     store = open_store(url, readers=1)
     try:
-        with store.reading() as connection:
-            note = read_head(connection).note if size is None else read_checkpoint_note(connection, size)
-            checkpoint = read_checkpoint(note)
-            leaf = read_entry(connection, index)
-            if index >= checkpoint.size:
-                raise EntryMissing(f"entry {index} came after the checkpoint of size {checkpoint.size}")
-            nodes = LogReader(store, TileCache()).node
-            proof = prove_inclusion(index, checkpoint.size, nodes)
-        verify_inclusion(hash_leaf(leaf), index, checkpoint.size, proof, checkpoint.root)
-        return format_receipt(leaf, index, proof, note)
+        return _receipts(store, [index], size)[0]
     finally:
         store.close()
+
+
+def _receipts(store: Store, indices: Sequence[int], size: int | None = None) -> list[bytes]:
+    nodes = LogReader(store, TileCache()).node
+    receipts = []
+    with store.reading() as connection:
+        note = read_receipt_note(connection, max(indices) + 1, size)
+        checkpoint = read_checkpoint(note)
+        for index in indices:
+            leaf = read_entry(connection, index)
+            proof = prove_inclusion(index, checkpoint.size, nodes)
+            verify_inclusion(hash_leaf(leaf), index, checkpoint.size, proof, checkpoint.root)
+            receipts.append(format_receipt(leaf, index, proof, note))
+    return receipts
 
 
 def disclose_entry(
@@ -137,18 +144,8 @@ class RecordReader:
             return read_document(connection, self._vault, index, record)
 
     def receipts(self, indices: Sequence[int]) -> list[bytes]:
-        """Return the receipts of entries, all against the newest checkpoint; raises `ProofError`."""
-        with self._store.reading() as connection:
-            note = read_head(connection).note
-            checkpoint = read_checkpoint(note)
-            nodes = LogReader(self._store, TileCache()).node
-            receipts = []
-            for index in indices:
-                leaf = read_entry(connection, index)
-                proof = prove_inclusion(index, checkpoint.size, nodes)
-                verify_inclusion(hash_leaf(leaf), index, checkpoint.size, proof, checkpoint.root)
-                receipts.append(format_receipt(leaf, index, proof, note))
-            return receipts
+        """Return the receipts of entries, all against one checkpoint, chosen and refused as by `prove`."""
+        return _receipts(self._store, indices) if indices else []
 
 
 def show(url: str, index: int, *, origin: str = "", master_keys: MasterKeys | None = None) -> ShownEntry:

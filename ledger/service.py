@@ -31,7 +31,7 @@ from ledger.log.checkpoint import open_checkpoint
 from ledger.log.note import Signer, Verifier
 from ledger.log.reader import LogReader, read_entry
 from ledger.log.remembered import Remembered
-from ledger.log.store import Store, open_store, read_checkpoint_note, read_covering_note, read_head
+from ledger.log.store import Store, open_store, read_covering_note, read_head, read_receipt_note
 from ledger.log.tiles import TileCache
 from ledger.lookups import Key, Lookups, Value
 from ledger.merkle import hash_leaf, verify_inclusion
@@ -311,19 +311,31 @@ class Ledger:
         return Appended(tuple(entries), checkpoint.size, tuple(receipts), True)
 
     def receipt(self, index: int, size: int | None = None) -> bytes:
-        """Return the receipt of an entry against the newest checkpoint, or the one signed at `size`.
+        """Return the receipt of an entry against the published checkpoint of `size`, cosignatures included.
+
+        By default that is the newest one that is witnessed, if one covers the entry, else the newest.
 
         Raises:
-            EntryMissing: there is no such entry, or no checkpoint was signed at that size.
+            EntryMissing: there is no such entry, or no such published checkpoint that covers it.
             LedgerDamaged: the proof made from the stored tiles does not verify; it does not leave.
         """
+        return self._receipts([index], size)[0]
+
+    def receipts(self, indices: Sequence[int]) -> list[bytes]:
+        """Return the receipts of some entries, all against one checkpoint, chosen and refused as by `receipt`."""
+        return self._receipts(indices, None) if indices else []
+
+    def _receipts(self, indices: Sequence[int], size: int | None) -> list[bytes]:
+        receipts = []
         with self._store.reading() as connection:
-            note = read_head(connection).note if size is None else read_checkpoint_note(connection, size)
-            leaf = read_entry(connection, index)
+            note = read_receipt_note(connection, max(indices) + 1, size)
             checkpoint = open_checkpoint(note, self._identity.verifiers, self._identity.origin)
-            proof = self._reader.prove(index, checkpoint.size)
-        _require_sound(leaf, index, checkpoint.size, proof, checkpoint.root)
-        return format_receipt(leaf, index, proof, note)
+            for index in indices:
+                leaf = read_entry(connection, index)
+                proof = self._reader.prove(index, checkpoint.size)
+                _require_sound(leaf, index, checkpoint.size, proof, checkpoint.root)
+                receipts.append(format_receipt(leaf, index, proof, note))
+        return receipts
 
     def entry(self, index: int) -> bytes:
         """Return the bytes of an entry; raises `EntryMissing`."""
@@ -354,7 +366,7 @@ class Ledger:
         return self._reader.consistency(old, new)
 
     def checkpoint(self, size: int | None = None) -> bytes:
-        """Return the newest signed checkpoint, or the one signed at `size`."""
+        """Return the newest published checkpoint, or the one of `size`, with the cosignatures it has by now."""
         return self._reader.checkpoint(size)
 
     def size(self) -> int:

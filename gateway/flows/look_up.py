@@ -179,13 +179,9 @@ class LookUp:
         return found
 
     async def receipt(self, index: int) -> tuple[bytes, int]:
-        """Return the receipt of an entry against the newest checkpoint, and that checkpoint's size."""
-
-        def read() -> tuple[bytes, int]:
-            size = checkpoint_size(self._ledger.checkpoint())
-            return self._ledger.receipt(index, size), size
-
-        return await self._ledger.look(read)
+        """Return the receipt of an entry against the newest checkpoint there is for it, and that checkpoint's size."""
+        receipt = await self._ledger.look(lambda: self._ledger.receipt(index))
+        return receipt, receipt_size(receipt)
 
 
 def opened_answer(kept: VaultGroup) -> dict[str, Opening]:
@@ -208,6 +204,11 @@ def life_of(row: RecordRow, history: Sequence[HistoryLine], *, until: int | None
     if state is None:
         raise RecordNotFound(row.family)
     return Life(row=row, history=lived, state=state, changed_at=lived[-1].at)
+
+
+def receipt_size(receipt: bytes) -> int:
+    """Read the tree size of the checkpoint of a receipt of our own."""
+    return checkpoint_size(receipt.partition(b"\n\n")[2])
 
 
 def checkpoint_size(note: bytes) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from gateway.errors import LetterMissing, LetterUnprintable
 from gateway.evidence_pack.collecting import Circumstances, collect
-from gateway.flows.look_up import LookUp, checkpoint_size
+from gateway.flows.look_up import LookUp
 from gateway.flows.write_letter import Form, WriteLetter
 from gateway.rules.roles import Caller
 from ledger import Erased, HistoryLine, Ledger, VaultGroup
@@ -58,5 +58,4 @@ class _Open:
         return self._ledger.document(index)
 
     def receipts(self, indices: Sequence[int]) -> list[bytes]:
-        size = checkpoint_size(self._ledger.checkpoint())
-        return [self._ledger.receipt(index, size) for index in indices]
+        return self._ledger.receipts(indices)

@@ -17,7 +17,7 @@ from gateway.catalogue.model import Item
 from gateway.catalogue.words import Sensitivity
 from gateway.errors import RecordNotFound, StepRefused
 from gateway.flows.commitments.documents import prepared_groups
-from gateway.flows.look_up import LookUp
+from gateway.flows.look_up import LookUp, receipt_size
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.letters import fulfilment
 from gateway.letters.document import DOCUMENT
@@ -187,7 +187,7 @@ class Report:
             if isinstance(document, Erased):
                 raise RecordNotFound("report")
             kept = document[REPORT]
-            size = int(self._ledger.checkpoint().split(b"\n", 2)[1])
+            receipt = self._ledger.receipt(row.last_idx)
             return Pulled(
                 cursor=row.last_idx,
                 record=row.record,
@@ -195,8 +195,8 @@ class Report:
                 content=table(kept.value),
                 salt=kept.salt,
                 canonical=canonical(kept.value),
-                receipt=self._ledger.receipt(row.last_idx, size),
-                size=size,
+                receipt=receipt,
+                size=receipt_size(receipt),
             )
 
         return await self._ledger.read(read)

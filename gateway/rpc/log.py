@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from gateway.errors import InvalidRequest, RecordNotFound, Violation
-from gateway.flows.look_up import checkpoint_size
+from gateway.flows.look_up import checkpoint_size, receipt_size
 from gateway.rpc import translate
 from gateway.rpc.door import Context, Door
 from gateway.rules.admission import Mistakes
@@ -100,11 +100,11 @@ class LedgerServicer:
         return await self._door.unary(context, "LedgerService/GetRecordHistory", _ANYBODY, handle)
 
     def _receipt(self, index: int, size: int) -> pb.Receipt:
-        against = size or checkpoint_size(self._ledger.checkpoint())
+        receipt = self._ledger.receipt(index, size or None)
         return pb.Receipt(
-            proof=self._ledger.receipt(index, against),
+            proof=receipt,
             index=index,
-            size=against,
+            size=receipt_size(receipt),
             record=decode_entry(self._ledger.entry(index)).record.hex(),
         )
 

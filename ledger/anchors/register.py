@@ -17,7 +17,7 @@ from ledger.canonical import format_time, parse_time
 from ledger.errors import AnchorError, LedgerUnavailable
 from ledger.log import schema
 from ledger.log.checkpoint import read_checkpoint
-from ledger.log.store import Store, open_store, read_checkpoint_note, read_head
+from ledger.log.store import Store, open_store, read_bare_note, read_head
 
 RFC3161 = "rfc3161"
 _PAGE = 100
@@ -57,7 +57,7 @@ class AnchorRegister:
         with self._store.reading() as connection:
             note = read_head(connection).note
             size = read_checkpoint(note).size
-            note = read_checkpoint_note(connection, size)
+            note = read_bare_note(connection, size)
             known = select(schema.anchor.c.at).where(schema.anchor.c.size == size, schema.anchor.c.kind == RFC3161)
             if connection.execute(known.limit(1)).first() is not None:
                 return None

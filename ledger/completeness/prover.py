@@ -9,11 +9,11 @@ from sqlalchemy import Connection
 from ledger.completeness.index import prove_record, read_state
 from ledger.completeness.proof import CompletenessProof, format_completeness, verify_completeness
 from ledger.completeness.trust import read_committed
-from ledger.errors import IndexMissing, LedgerDamaged, LedgerError
+from ledger.errors import EntryMissing, IndexMissing, LedgerDamaged, LedgerError
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.note import Verifier
 from ledger.log.reader import LogReader, read_entry
-from ledger.log.store import Store, read_head
+from ledger.log.store import Store, read_receipt_note
 from ledger.log.tiles import TileCache
 from ledger.merkle import prove_inclusion
 from ledger.receipt import format_receipt
@@ -57,9 +57,10 @@ def _verified(proof: CompletenessProof, verifiers: Sequence[Verifier], origin: s
 
 
 def _receipt(store: Store, connection: Connection, index: int, verifiers: Sequence[Verifier], origin: str) -> bytes:
-    note = read_head(connection).note
+    try:
+        note = read_receipt_note(connection, index + 1)
+    except EntryMissing:
+        raise IndexMissing("the newest index is not covered by a published checkpoint yet") from None
     checkpoint = open_checkpoint(note, verifiers, origin)
-    if index >= checkpoint.size:
-        raise IndexMissing("the newest index is not covered by a published checkpoint yet")
     proof = prove_inclusion(index, checkpoint.size, LogReader(store, TileCache()).node)
     return format_receipt(read_entry(connection, index), index, proof, note)

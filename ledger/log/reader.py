@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, func, select
 from ledger.errors import EntryMissing, LedgerDamaged
 from ledger.log import schema
 from ledger.log.databases import run_prepared
-from ledger.log.store import Store, read_checkpoint_note, read_head, read_node_tile
+from ledger.log.store import Store, read_head, read_node_tile, read_published_note
 from ledger.log.tiles import EdgeRoots, ExpandedTile, PackedTile, TileCache, prove_in_tiles
 from ledger.merkle import prove_consistency
 
@@ -29,9 +29,9 @@ class LogReader:
             return read_head(connection).size
 
     def checkpoint(self, size: int | None = None) -> bytes:
-        """Return the newest signed checkpoint, or that of a size; raises `EntryMissing` if none was signed there."""
+        """Return the newest published checkpoint, or that of a size, cosignatures included; raises `EntryMissing`."""
         with self._store.reading() as connection:
-            return read_head(connection).note if size is None else read_checkpoint_note(connection, size)
+            return read_published_note(connection, size)
 
     def entry(self, index: int) -> bytes:
         """Return the bytes of one entry; raises `EntryMissing`."""

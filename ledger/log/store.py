@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ClauseElement, Connection, Engine, Table, bindparam, inspect, literal_column, select
+from sqlalchemy import ClauseElement, Connection, Engine, Table, bindparam, func, inspect, literal_column, select
 from sqlalchemy.exc import DBAPIError
 
 from ledger.canonical import format_time
@@ -276,12 +276,77 @@ def read_node_tile(store: Store, level: int, n: int) -> ExpandedTile | PackedTil
     return ExpandedTile(bytes(data)) if inner is None else PackedTile(bytes(data), bytes(inner))
 
 
-def read_checkpoint_note(connection: Connection, size: int) -> bytes:
-    """Read the signed checkpoint of exactly this size; raises `EntryMissing` if none was signed."""
-    note = connection.execute(select(schema.checkpoint.c.note).where(schema.checkpoint.c.size == size)).scalar()
-    if note is None:
-        raise EntryMissing(f"no checkpoint of size {size}")
-    return bytes(note)
+_PUBLISHED = select(schema.head.c.published).where(schema.head.c.id == literal_column("1")).scalar_subquery()
+_COSIGNED = (
+    select(schema.checkpoint.c.size, schema.checkpoint.c.note, schema.cosignature.c.line)
+    .select_from(schema.checkpoint.outerjoin(schema.cosignature, schema.cosignature.c.size == schema.checkpoint.c.size))
+    .order_by(schema.cosignature.c.line)
+)
+_COSIGNED_AT = _COSIGNED.where(schema.checkpoint.c.size == bindparam("size"), schema.checkpoint.c.size <= _PUBLISHED)
+_COSIGNED_NEWEST = _COSIGNED.where(schema.checkpoint.c.size == _PUBLISHED)
+_NEWEST_WITNESSED = (
+    select(func.max(schema.cosignature.c.size))
+    .where(schema.cosignature.c.size >= bindparam("end"), schema.cosignature.c.size <= _PUBLISHED)
+    .scalar_subquery()
+)
+_COSIGNED_OVER = _COSIGNED.where(schema.checkpoint.c.size == func.coalesce(_NEWEST_WITNESSED, _PUBLISHED))
+
+
+def read_published_note(connection: Connection, size: int | None = None) -> bytes:
+    """Read the newest published checkpoint, or that of exactly this size, with the cosignatures it has by now.
+
+    A checkpoint that was signed and may not leave yet is not there.
+
+    Raises:
+        EntryMissing: none of this size was signed, or it is not published.
+        LedgerDamaged: the published checkpoint is not kept.
+    """
+    if size is None:
+        rows = run_prepared(connection, _COSIGNED_NEWEST, {}).fetchall()
+    else:
+        rows = run_prepared(connection, _COSIGNED_AT, {"size": size}).fetchall()
+        if not rows:
+            raise EntryMissing(f"no checkpoint of size {size} is published")
+    return _cosigned(rows)[1]
+
+
+def read_receipt_note(connection: Connection, end: int, size: int | None = None) -> bytes:
+    """Read the published checkpoint against which receipts of the first `end` entries are made, with cosignatures.
+
+    That is the one of `size`; by default the newest one that witnesses cosigned, if one covers these entries, else the
+    newest.
+
+    Raises:
+        EntryMissing: no such checkpoint is published, or the entries came after it.
+        LedgerDamaged: the published checkpoint is not kept.
+    """
+    if size is None:
+        found, note = _cosigned(run_prepared(connection, _COSIGNED_OVER, {"end": end}).fetchall())
+    else:
+        found, note = size, read_published_note(connection, size)
+    if found < end:
+        raise EntryMissing(f"entry {end - 1} came after the published checkpoint of size {found}")
+    return note
+
+
+def _cosigned(rows: Sequence[Any]) -> tuple[int, bytes]:
+    """Put a checkpoint and its lines together; returns its size as well."""
+    if not rows:
+        raise LedgerDamaged("the published checkpoint is not kept")
+    size, note, _ = rows[0]
+    return size, bytes(note) + "".join([f"{line}\n" for _, _, line in rows if line is not None]).encode()
+
+
+def read_bare_note(connection: Connection, size: int) -> bytes:
+    """Read the published checkpoint of exactly this size as the log alone signed it, which never changes.
+
+    Raises:
+        EntryMissing: none of this size was signed, or it is not published.
+    """
+    rows = run_prepared(connection, _COSIGNED_AT, {"size": size}).fetchall()
+    if not rows:
+        raise EntryMissing(f"no checkpoint of size {size} is published")
+    return bytes(rows[0][1])
 
 
 def read_covering_note(connection: Connection, size: int, *, witnessed: bool = False) -> bytes:
@@ -306,12 +371,6 @@ def read_covering_note(connection: Connection, size: int, *, witnessed: bool = F
     if not witnessed:
         return bytes(row.note)
     return bytes(row.note) + _read_cosignatures(connection, row.size)
-
-
-def read_published_note(connection: Connection) -> bytes:
-    """Read the newest published checkpoint with the cosignatures it has by now; raises `LedgerDamaged` without head."""
-    head = read_head(connection)
-    return head.note + _read_cosignatures(connection, head.published)
 
 
 def _read_cosignatures(connection: Connection, size: int) -> bytes:

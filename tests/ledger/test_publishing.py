@@ -7,9 +7,22 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from ledger import LedgerClosed, Level, Publishing, SignAfter, Signing, StoreError, verify_receipt
+from ledger import (
+    EntryMissing,
+    Ledger,
+    LedgerClosed,
+    Level,
+    Publishing,
+    SignAfter,
+    Signing,
+    StoreError,
+    WrongKey,
+    verify_receipt,
+)
+from ledger.commands import RecordReader, prove
+from ledger.completeness.proof import parse_completeness
 from ledger.log.checkpoint import open_checkpoint
-from tests.ledger.house import ORIGIN, House, answered, submission
+from tests.ledger.house import ORIGIN, START, House, answered, new_record, submission
 
 SLOWLY = Publishing(signing=Signing.INTERVAL, interval=0.05)
 NEVER = Publishing(signing=Signing.INTERVAL, interval=3600)
@@ -125,6 +138,84 @@ async def test_a_checkpoint_signed_but_never_published_is_the_one_published_afte
         assert done.size >= 2
         assert signed == {1}
         assert verify_receipt(done.receipts[0], [house.signer.verifier], ORIGIN).size == done.size
+
+
+def cosigned(witness: OneWitness, receipt: bytes) -> bool:
+    """Tell whether a receipt carries a good cosignature of the witness."""
+    try:
+        open_checkpoint(receipt.split(b"\n\n", 1)[1], [witness.signer.verifier], ORIGIN)
+    except WrongKey:
+        return False
+    return True
+
+
+def proofs(house: House, ledger: Ledger, index: int, size: int | None = None) -> list[bytes]:
+    """Every way to the receipt of an entry."""
+    receipts = [ledger.receipt(index, size), prove(house.url, index, size)]
+    if size is None:
+        with RecordReader(house.url, origin=ORIGIN, master_keys=house.master_keys) as reader:
+            receipts += [*ledger.receipts([index]), *reader.receipts([index])]
+    return receipts
+
+
+async def test_a_receipt_carries_the_cosignatures_of_its_checkpoint_whoever_asks_for_it(house: House) -> None:
+    witness = OneWitness(house)
+    with house.open(publishing=Publishing(interval=0.02, cosigners=witness)) as ledger:
+        done = await ledger.append(submission(answered()), Level.WITNESSED)
+        witness.willing = False
+        later = await ledger.append(submission(answered()))
+        assert later.size > done.size
+        for receipt in [*proofs(house, ledger, 0), *proofs(house, ledger, 0, done.size)]:
+            assert verify_receipt(receipt, [house.signer.verifier], ORIGIN).size == done.size
+            assert cosigned(witness, receipt)
+        # What no witnessed checkpoint covers is proved against the newest; and a size that is asked for is that size.
+        for receipt in [*proofs(house, ledger, 1), *proofs(house, ledger, 0, later.size)]:
+            assert verify_receipt(receipt, [house.signer.verifier], ORIGIN).size == later.size
+            assert not cosigned(witness, receipt)
+        both = ledger.receipts([0, 1])
+        assert {verify_receipt(one, [house.signer.verifier], ORIGIN).size for one in both} == {later.size}
+        assert ledger.receipts([]) == []
+        open_checkpoint(ledger.checkpoint(done.size), [witness.signer.verifier], ORIGIN)
+        witness.willing = True
+        await ledger.append(submission(answered()), Level.WITNESSED)
+        open_checkpoint(ledger.checkpoint(), [witness.signer.verifier], ORIGIN)
+
+
+async def test_a_completeness_proof_carries_the_cosignatures_of_its_checkpoint(house: House) -> None:
+    witness = OneWitness(house)
+    record = new_record()
+    with house.open(publishing=Publishing(interval=0.02, cosigners=witness)) as ledger:
+        await ledger.append(submission(answered(record)))
+        await asyncio.to_thread(ledger.commit_index, START)
+        await ledger.append(submission(answered()), Level.WITNESSED)
+        proof = ledger.prove_completeness(record)
+    assert cosigned(witness, parse_completeness(proof).receipt)
+
+
+async def test_what_is_signed_and_may_not_leave_yet_leaves_in_no_receipt(house: House) -> None:
+    witness = OneWitness(house)
+    publishing = Publishing(
+        signing=Signing.INTERVAL, sign_after=SignAfter.WITNESS, interval=0.02, cosigners=witness
+    )  # fmt: skip
+    with house.open(publishing=publishing) as ledger:
+        await ledger.append(submission(answered()))
+        witness.willing, asked = False, len(witness.asked)
+        await ledger.append(submission(answered()), Level.SEQUENCED)
+        while len(witness.asked) < asked + 2:
+            await asyncio.sleep(0.01)
+        for refused in (
+            lambda: ledger.checkpoint(2),
+            lambda: ledger.receipt(0, 2),
+            lambda: ledger.receipt(1, 2),
+            lambda: ledger.receipt(1),
+            lambda: prove(house.url, 0, 2),
+            lambda: prove(house.url, 1),
+            lambda: ledger.receipts([0, 1]),
+        ):
+            with pytest.raises(EntryMissing):
+                refused()
+        assert verify_receipt(ledger.receipt(0), [house.signer.verifier], ORIGIN).size == 1
+        assert cosigned(witness, ledger.receipt(0, 1))
 
 
 def test_a_promise_that_cannot_be_kept_is_refused() -> None:

@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import Ledger
+from ledger import Ledger, Level, Publishing
 from ledger.anchors.authority import TimestampAuthority
 from ledger.anchors.register import AnchorRegister, verify_stored
 from ledger.anchors.token import load_roots, verify_anchor
@@ -34,6 +34,7 @@ from tests.ledger.anchors.tsa import (
     sign_again,
 )
 from tests.ledger.house import House, submission
+from tests.ledger.test_publishing import OneWitness
 
 pytestmark = pytest.mark.skipif(OPENSSL is None, reason="no openssl command: no authority can be made")
 NOTE = b"example.gov.cn/ledger\n7\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n"
@@ -255,3 +256,18 @@ def test_openssl_verifies_an_anchor_by_itself(
     (tmp_path / "0.note").write_bytes(anchor.note + b"\n")
     with pytest.raises(subprocess.CalledProcessError):
         openssl(*recipe)
+
+
+def test_a_witnessed_checkpoint_is_stamped_as_the_log_alone_signed_it(
+    sqlite_house: House, address: str, authority: Authority
+) -> None:
+    witness = OneWitness(sqlite_house)
+    with sqlite_house.open(publishing=Publishing(interval=0.02, cosigners=witness)) as ledger:
+        ledger.append_blocking(submission(), Level.WITNESSED)
+        with AnchorRegister.open(sqlite_house.url) as register:
+            anchor = register.anchor(client(address, authority))
+            assert anchor is not None
+            assert ledger.checkpoint().startswith(anchor.note)
+            assert ledger.checkpoint() != anchor.note
+            (stored,) = register.anchors()
+    assert verify_stored(stored, load_roots(authority.root)) == anchor.at
