@@ -12,8 +12,10 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gateway.config import LedgerSettings
     from ledger import KeyHistory, MasterKeys, Verifier
     from ledger.fsck import FsckReport
+    from ledger.log.vkey import PublicKey
 
 
 def add_to(group: click.Group) -> None:
@@ -25,6 +27,8 @@ class _Log(NamedTuple):
     url: str
     origin: str
     verifiers: Sequence[Verifier] | KeyHistory
+    further: Sequence[PublicKey]
+    """The configured keys of further lines, and of witnesses."""
 
 
 @click.command()
@@ -36,6 +40,14 @@ class _Log(NamedTuple):
     help="The log's public key file; with --url, no configuration and no secret is needed then.",
 )
 @click.option("--history", type=click.Path(path_type=Path, exists=True), help="With --key: the published key history.")
+@click.option(
+    "--witness-key",
+    "witness_keys",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="A file of verifier keys, one a line: of witnesses, or of the log's further lines; repeatable. With the "
+    "configuration, its keys of further lines and of the witness policy are known already.",
+)
 @click.option("--without-vault", is_flag=True, help="Do not open documents (no master key needed).")
 @click.option("--leaves-from-tiles", is_flag=True, help="Check hashes and signatures only; no entry is read.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes (as many as cores by default).")
@@ -56,6 +68,7 @@ def fsck(
     url: str | None,
     key: Path | None,
     history: Path | None,
+    witness_keys: tuple[Path, ...],
     without_vault: bool,
     leaves_from_tiles: bool,
     workers: int | None,
@@ -65,9 +78,11 @@ def fsck(
 ) -> None:
     """Recompute everything from the entries and name the first bad one; the exit status is 1 if anything is wrong."""
     from gateway.cli import _progress
+    from ledger import parse_vkeys
     from ledger.commands import fsck as check
     from ledger.commands import rebuild
 
+    given = [one for path in witness_keys for one in parse_vkeys(path.read_text("utf-8"))]
     log = _log(config, url, key, history)
     keys = None if without_vault or key is not None else _master_keys(config)
     if rebuild_projections:
@@ -81,6 +96,7 @@ def fsck(
             verifiers=log.verifiers,
             origin=log.origin,
             master_keys=keys,
+            witnesses=[*log.further, *given],
             progress=advance,
             workers=workers,
             resume=resume,
@@ -99,15 +115,26 @@ def _log(config: Path, url: str | None, key: Path | None, history: Path | None) 
             raise click.UsageError("--key goes with --url")
         verifier = parse_vkey(key.read_text("utf-8"))
         if history is None:
-            return _Log(url, verifier.name, [verifier])
-        return _Log(url, verifier.name, verify_key_history(history.read_text("utf-8"), verifier.vkey, verifier.name))
+            return _Log(url, verifier.name, [verifier], [])
+        keys = verify_key_history(history.read_text("utf-8"), verifier.vkey, verifier.name)
+        return _Log(url, verifier.name, keys, [])
     if history is not None:
         raise click.UsageError("--history goes with --key")
     from gateway.bootstrap import key_history
     from gateway.config import load_settings
 
     settings = load_settings(config).ledger
-    return _Log(url or settings.url, settings.origin, key_history(settings))
+    return _Log(url or settings.url, settings.origin, key_history(settings), _further_keys(settings))
+
+
+def _further_keys(settings: LedgerSettings) -> list[PublicKey]:
+    from gateway.bootstrap import now_utc
+    from ledger import load_further_signer
+    from ledger.witness.policy_file import load_policy
+
+    paths, policy = settings.cosigner_key_files, settings.witness_policy_file
+    own = [load_further_signer(path, settings.origin, now=now_utc).verifier for path in paths]
+    return own if policy is None else [*own, *(witness.key for witness in load_policy(policy).witnesses)]
 
 
 def _master_keys(config: Path) -> MasterKeys:
@@ -125,6 +152,7 @@ def _tell(report: FsckReport, *, as_json: bool) -> None:
         "records": report.records,
         "indexes": report.indexes,
         "skipped": report.skipped,
+        "unverified": report.unverified,
     }
     if as_json:
         click.echo(jsonlib.dumps({"ok": report.sound, **counts, "damages": damages}, ensure_ascii=False))
@@ -132,6 +160,10 @@ def _tell(report: FsckReport, *, as_json: bool) -> None:
     for damage in report.damages:
         where = f"entry {damage.index}" if damage.index is not None else "ledger"
         click.echo(f"{where}: {damage.what}")
-    checked = ", ".join(f"{count} {name}" for name, count in counts.items() if name != "size" and count)
+    checked = ", ".join(
+        f"{count} {name}" for name, count in counts.items() if name not in ("size", "unverified") and count
+    )
     click.echo(f"{report.size} entries" + (f" ({checked})" if checked else ""))
+    if report.unverified:
+        click.echo(f"{report.unverified} signature lines of unknown keys were not verified: give them by --witness-key")
     click.echo("the ledger is sound" if report.sound else f"{len(report.damages)} damages")

@@ -39,7 +39,8 @@ def fsck(
 ) -> FsckReport:
     """Check a whole ledger, also one that is being appended to, or a copy on read-only media.
 
-    `verifiers` are the log's keys, or their history; `witnesses` the keys by which cosignatures are verified.
+    `verifiers` are the log's keys, or their history; `witnesses` the keys by which further lines and cosignatures are
+    verified. Lines of other keys are counted.
     `workers` is the number of processes (None: as many as cores, or none beside this one for a small log). With
     `resume`, what an earlier run verified of the same log is skipped, and how far this one comes is kept in that file.
     With `leaves_from_tiles` only hashes are read, from the tiles: roots and signatures are checked, entries are not.
@@ -98,6 +99,7 @@ class _Check:
             if self._hashed:
                 self._check_records(pool, head, progress, total)
         progress(total, total)
+        self._findings.unverified = self._signatures.unverified
         return self._findings.report(head.size)
 
     def _index_reach(self, size: int) -> int:

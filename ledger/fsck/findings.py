@@ -30,6 +30,8 @@ class FsckReport:
     """Entries that commit to an index, each with its root computed again."""
     skipped: int = 0
     """Entries of the log that an earlier run had verified and this one did not read again."""
+    unverified: int = 0
+    """Lines of checkpoints and of witnesses that only look like signatures: their keys were not given."""
 
     @property
     def sound(self) -> bool:
@@ -47,6 +49,7 @@ class Findings:
     records: int = 0
     indexes: int = 0
     skipped: int = 0
+    unverified: int = 0
 
     def add(self, index: int | None, what: str) -> None:
         """Note a damage, unless another was noted for the same entry."""
@@ -71,5 +74,6 @@ class Findings:
             records=self.records,
             indexes=self.indexes,
             skipped=self.skipped,
+            unverified=self.unverified,
             damages=tuple(ordered),
         )

@@ -18,8 +18,10 @@ from gateway.cli import cli
 from gateway.config import LedgerSettings, load_settings
 from gateway.errors import ConfigurationError
 from gateway.founding import House, found
-from ledger import Draft, IndexMissing, LedgerLocked, ProofError, Submission
+from ledger import Draft, IndexMissing, LedgerLocked, NoteError, ProofError, Submission, write_key
 from ledger.errors import CompletenessError
+from ledger.log.key_file import write_cosigner_key
+from ledger.log.note import format_line, join_note, split_note
 from tests.gateway.test_vault_commands import SOURCES
 from tests.ledger.tampering import run as tamper
 
@@ -97,6 +99,65 @@ def test_fsck_finds_a_house_sound_and_names_the_first_bad_entry(house: House, tm
     assert found_bad.stdout.startswith("entry 1: ")
     damages = json.loads(run(*anywhere, "--json").stdout)["damages"]
     assert damages[0]["index"] == 1
+
+
+def test_fsck_verifies_every_line_whose_key_it_has_and_counts_the_others(house: House, tmp_path: Path) -> None:
+    keys = house.home / "keys"
+    origin, url = settings(house).origin, settings(house).url
+    further = write_key(keys / "log.ml-dsa-44.key", origin, "ml-dsa-44", now=lambda: datetime.now(UTC))
+    witness = write_cosigner_key(tmp_path / "w.key", "witness.example/w1", "ed25519")
+    (tmp_path / "further.vkeys").write_text(further.verifier.vkey + "\n")
+    (tmp_path / "witnesses.vkeys").write_text(f"# those we trust\n\n{witness.verifier.vkey}\n")
+
+    plain = house.config.read_text("utf-8")
+    signing = plain.replace("cosigner_key_files = []", 'cosigner_key_files = ["keys/log.ml-dsa-44.key"]')
+    house.config.write_text(signing, "utf-8")
+    commitment(house, "CommitmentPrepared", "CommitmentRecorded")
+    with open_ledger(settings(house)) as ledger:
+        note = ledger.checkpoint()
+    text = split_note(note)[0]
+    line = format_line(witness.name, witness.key_id, witness.sign(text.encode()))
+    tamper(url, "INSERT INTO cosignature VALUES (2, :line)", line=line)
+
+    (keys / "w.policy").write_text(f"witness w1 {witness.verifier.vkey} http://127.0.0.1:9\nquorum w1\n")
+    whole = signing.replace('# witness_policy_file = "keys/witnesses.policy"', 'witness_policy_file = "keys/w.policy"')
+    house.config.write_text(whole, "utf-8")
+    assert json.loads(well(run("fsck", "--config", house.config, "--json")))["unverified"] == 0
+    assert "not verified" not in well(run("fsck", "--config", house.config))
+    anywhere = ("fsck", "--url", url, "--key", house.vkey, "--config", tmp_path / "none.toml")
+    assert "2 signature lines of unknown keys were not verified" in well(run(*anywhere))
+    given = ("--witness-key", tmp_path / "witnesses.vkeys", "--witness-key", tmp_path / "further.vkeys")
+    assert json.loads(well(run(*anywhere, *given[:2], "--json")))["unverified"] == 1
+    assert json.loads(well(run(*anywhere, *given, "--json")))["unverified"] == 0
+
+    def bent(line: str) -> str:
+        return line[:100] + ("A" if line[100] != "A" else "B") + line[101:]
+
+    own, added = split_note(note)[1]
+    for table, where, named in (
+        ("checkpoint", "size = 2", "the checkpoint of size 2: "),
+        ("head", "id = 1", "the head's checkpoint: "),
+    ):
+        tamper(url, f"UPDATE {table} SET note = :note WHERE {where}", note=join_note(text, [own, bent(added)]))
+        for known in (("fsck", "--config", house.config), (*anywhere, *given)):
+            told = run(*known)
+            assert told.exit_code == 1
+            assert named in told.stdout
+        assert "the ledger is sound" in well(run(*anywhere))
+        tamper(url, f"UPDATE {table} SET note = :note WHERE {where}", note=note)
+    tamper(url, "UPDATE cosignature SET line = :line", line=bent(line))
+    for known in (("fsck", "--config", house.config), (*anywhere, *given)):
+        told = run(*known)
+        assert told.exit_code == 1
+        assert "a cosignature of the checkpoint of size 2: " in told.stdout
+    assert "the ledger is sound" in well(run(*anywhere))
+
+
+def test_fsck_names_a_file_of_keys_that_holds_none(house: House, tmp_path: Path) -> None:
+    (tmp_path / "bad.vkeys").write_text("not a key\n")
+    refused = run("fsck", "--config", house.config, "--witness-key", tmp_path / "bad.vkeys")
+    assert isinstance(refused.exception, NoteError)
+    assert "line 1" in str(refused.exception)
 
 
 def test_fsck_rebuilds_projections_where_it_is_told_to_and_only_then(house: House) -> None:
