@@ -197,7 +197,7 @@ class Verify:
         if situation(asked.judgement.verdict, asked.judgement.reasons) is not Situation.TEMPORARY:
             return None
         now, (subject, case_key) = self._now(), self._keys(question)
-        return await self._patience.since(case_key=case_key, item=question.item, subject=subject) or now
+        return await self._patience.since(question, case_key=case_key, subject=subject) or now
 
     def draft(
         self,

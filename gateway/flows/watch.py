@@ -1,14 +1,14 @@
 """Watch: how a verification stands, and each change until nothing further is awaited.
 
 A change is a further entry of the verification's own record that carries an answer (people have answered), or a later
-verification of the same item about the same person in the same case (it was asked again). Both are found in the ledger,
-so a watch may be resumed on any process, and sees what any process recorded.
+verification of the same claim about the same person in the same case (it was asked again). Both are found in the
+ledger, so a watch may be resumed on any process, and sees what any process recorded.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ from gateway.errors import DocumentErased, Draining
 from gateway.flows.look_up import ANSWER, LookUp, opened_answer
 from gateway.flows.once import REQUEST
 from gateway.rules.kept import table, text
+from gateway.rules.same_claim import asks_again
 from ledger import Erased, Ledger, LedgerError, Opening, RecordRow
 from ledger.canonical import Json
 
@@ -115,18 +116,23 @@ class Watch:
             stopping.cancel()
 
     def _standings(self, row: RecordRow, after: int) -> list[Standing]:
-        register = self._ledger.register()
-        rows = {row.record: row}
-        if row.case_key is not None:
-            later = register.by_case(row.case_key, row.item)
-            rows |= {one.record: one for one in later if _asks_again(one, row)}
-        found = []
-        for one in rows.values():
-            indices = [one.first_idx]
-            if one.seq:
-                indices = [line.idx for line in register.history(one.record)]
-            found += [standing for index in indices if index > after and (standing := self._standing(one, index))]
+        found = list(self._of_record(row, after))
+        first = self._standing(row, row.first_idx)
+        if first is not None and row.case_key is not None:
+            step = text(table(first.answer["next_step"])["kind"])
+            for later in self._ledger.register().by_case(row.case_key, row.item):
+                if _is_later(later, row):
+                    told = self._of_record(later, after)
+                    found += [one for one in told if asks_again(first.question, step, one.question)]
         return sorted(found, key=lambda standing: standing.index)
+
+    def _of_record(self, row: RecordRow, after: int) -> Iterator[Standing]:
+        indices = [row.first_idx]
+        if row.seq:
+            indices = [line.idx for line in self._ledger.register().history(row.record)]
+        for index in indices:
+            if index > after and (standing := self._standing(row, index)):
+                yield standing
 
     def _standing(self, row: RecordRow, index: int) -> Standing | None:
         document = self._ledger.document(index)
@@ -145,7 +151,7 @@ class Watch:
         )
 
 
-def _asks_again(one: RecordRow, first: RecordRow) -> bool:
+def _is_later(one: RecordRow, first: RecordRow) -> bool:
     return (
         one.family == "verification"
         and one.state == "ANSWERED"

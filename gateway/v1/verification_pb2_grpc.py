@@ -121,7 +121,7 @@ class VerificationServiceServicer(object):
 
     def WatchVerification(self, request, context):
         """WatchVerification tells how a verification stands now and then each change, until it is final or its client goes:
-        answers of people, and later askings of the same item about the same person in the same case. Each message
+        answers of people, and later askings of the same claim about the same person in the same case. Each message
         carries a cursor from which the watch can be resumed, on any gateway of the same ledger.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -61,7 +61,7 @@ class VerificationServiceStub:
     """
     WatchVerification: _grpc.UnaryStreamMultiCallable[_verification_pb2.WatchVerificationRequest, _verification_pb2.WatchVerificationResponse]
     """WatchVerification tells how a verification stands now and then each change, until it is final or its client goes:
-    answers of people, and later askings of the same item about the same person in the same case. Each message
+    answers of people, and later askings of the same claim about the same person in the same case. Each message
     carries a cursor from which the watch can be resumed, on any gateway of the same ledger.
     """
     ExplainPlan: _grpc.UnaryUnaryMultiCallable[_verification_pb2.ExplainPlanRequest, _verification_pb2.ExplainPlanResponse]
@@ -102,7 +102,7 @@ class VerificationServiceAsyncStub(VerificationServiceStub):
     """
     WatchVerification: _aio.UnaryStreamMultiCallable[_verification_pb2.WatchVerificationRequest, _verification_pb2.WatchVerificationResponse]  # type: ignore[assignment]
     """WatchVerification tells how a verification stands now and then each change, until it is final or its client goes:
-    answers of people, and later askings of the same item about the same person in the same case. Each message
+    answers of people, and later askings of the same claim about the same person in the same case. Each message
     carries a cursor from which the watch can be resumed, on any gateway of the same ledger.
     """
     ExplainPlan: _aio.UnaryUnaryMultiCallable[_verification_pb2.ExplainPlanRequest, _verification_pb2.ExplainPlanResponse]  # type: ignore[assignment]
@@ -170,7 +170,7 @@ class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_verification_pb2.WatchVerificationResponse], _abc.AsyncIterator[_verification_pb2.WatchVerificationResponse]]:
         """WatchVerification tells how a verification stands now and then each change, until it is final or its client goes:
-        answers of people, and later askings of the same item about the same person in the same case. Each message
+        answers of people, and later askings of the same claim about the same person in the same case. Each message
         carries a cursor from which the watch can be resumed, on any gateway of the same ledger.
         """
 

@@ -83,6 +83,26 @@ async def test_each_case_and_each_person_is_waited_for_anew(tmp_path: Path, nobo
     assert same.verification.next_step.kind is Step.ASSISTANCE
 
 
+async def test_each_claim_is_waited_for_by_itself(tmp_path: Path, nobody: int) -> None:
+    clock, steps = Clock(), []
+    async with serving(settle(tmp_path, sources=slow_source(nobody)), now=clock) as village:
+        for address in (RIGHT, "别处", RIGHT, "别处"):
+            answer = await village.client().verify(
+                premises(0, address, in_case=case(matter=PREMISES, purpose="办理行政许可"))
+            )
+            steps.append((answer.verification.next_step.kind, answer.verification.next_step.since))
+            clock.at += timedelta(hours=13)
+    first, second = steps[0][1], steps[1][1]
+    assert first is not None
+    assert second == first + timedelta(hours=13)
+    assert steps == [
+        (Step.RETRY_AFTER, first),
+        (Step.RETRY_AFTER, second),
+        (Step.ASSISTANCE, first),
+        (Step.ASSISTANCE, second),
+    ]
+
+
 async def test_a_source_that_came_back_meanwhile_is_waited_for_anew(tmp_path: Path) -> None:
     clock = Clock()
     async with (

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from gateway.client import GatewayRefusal, InvalidQuestion, NotFound, Retries, Standing, Step, Verdict
+from gateway.client import (
+    GatewayRefusal,
+    InvalidQuestion,
+    NotFound,
+    Retries,
+    Standing,
+    Step,
+    Verdict,
+    new_request_id,
+)
 
 from .village import (
     PEOPLE,
@@ -75,6 +84,23 @@ async def test_a_later_asking_is_told_to_who_watches_the_first(village: Village,
     assert (first.final, first.answer.verification.record) == (False, record)
     assert (second.final, second.answer.verification) == (True, again.verification)
     assert second.answer.verification.record != unrelated.verification.record
+
+
+async def test_another_claim_about_the_same_person_in_the_same_case_is_not_told(
+    village: Village, housing: Service
+) -> None:
+    record = await temporary(village, housing)
+    watching = village.client().watch(record)
+    await anext(watching)
+    mine = premises(0, RIGHT)
+    other = await village.client().verify(replace(mine, parameters={"address": "别处"}, request_id=new_request_id()))
+    again = await village.client().verify(mine)
+
+    [second] = await all_of(watching)
+    [late] = await all_of(village.client().watch(record))
+
+    assert other.verification.verdict is not again.verification.verdict
+    assert second.answer.verification == late.answer.verification == again.verification
 
 
 async def test_a_watch_goes_on_from_its_cursor(village: Village, housing: Service) -> None:
