@@ -106,7 +106,7 @@ class HttpSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationSettings:
-    """How often different claims about one fact of one person may be contradicted within a time, whoever asks."""
+    """How many different claims about one fact of one person may prove wrong within a time, whoever asks."""
 
     guess_budget: int
     guess_window: timedelta

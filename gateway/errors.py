@@ -9,7 +9,7 @@
     │   ├── TooManyCalls          the caller has too many calls under way
     │   ├── CallsTooFast          the caller calls faster than it may
     │   ├── LettersWaiting        as many letters as may wait are being printed
-    │   └── GuessBudgetSpent      too many different claims about one fact of one person were contradicted
+    │   └── GuessBudgetSpent      too many different guesses about one fact of one person proved wrong
     ├── TooManyItems              a question stands beyond the number that one message may carry
     ├── Draining                  the gateway stops; another, or this one later, will answer
     ├── RecordNotFound            no such verification, commitment, finding or report (or not yours to see)
@@ -183,7 +183,7 @@ class CallsTooFast(LimitReached):
 
 
 class GuessBudgetSpent(LimitReached):
-    """Too many different claims about one fact of one person were contradicted; from `free_at` on one more may be made.
+    """Too many different guesses about one fact of one person proved wrong; from `free_at` on one more may be made.
 
     Who may try any number of claims learns the record from the answers; the sources would be read, not asked.
     """
@@ -192,7 +192,7 @@ class GuessBudgetSpent(LimitReached):
 
     def __init__(self, fact_type: str, free_at: datetime, now: datetime) -> None:
         super().__init__(
-            f"too many different claims about {fact_type} of this person were contradicted; "
+            f"too many different claims about {fact_type} of this person proved wrong; "
             f"asked again from {free_at.isoformat(timespec='seconds')} on",
             "近期对该对象同一事实的不同陈述多次与数据不符,为防止试探,暂停核验;届时可再次核验,申请人有异议的可申请校核。",
             max(timedelta(seconds=1), free_at - now),

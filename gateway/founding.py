@@ -213,7 +213,7 @@ listen = ""                                    # such as "127.0.0.1:9464": /metr
 files = []                                     # nation, province, city; empty: the shipped ones
 
 [verification]
-guess_budget = 5                               # different claims about one fact of one person that may be contradicted
+guess_budget = 5                               # different claims about one fact of one person that may prove wrong
 guess_window = "1d"                           # within this time, whoever asks; then the question is refused for a while
 
 [limits]                                       # of each caller, in each process

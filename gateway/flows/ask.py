@@ -6,15 +6,16 @@ What is asked one after the other shares the time there is (`gateway.rules.time_
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from connectors.connector import Connector, QueryContext
-from connectors.outcome import NOT_COVERED, Evidence, Kind
+from connectors.outcome import NOT_COVERED, Evidence
 from gateway.catalogue.words import SourcePolicyKind
+from gateway.rules.guessing import Tells, told_by
 from gateway.rules.plan import FactCheck, Leaf, Plan
 from gateway.rules.time_share import time_share
 from gateway.rules.verdict import Judgement, LeafTruth, evaluate, judge, next_checks, sources_to_ask
@@ -24,11 +25,11 @@ NO_SOURCE = "-"
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """The judgement, what each source said (in the plan's order), and which checks a source contradicted."""
+    """The judgement, what each source said (in the plan's order), and what that tells of each check to who guesses."""
 
     judgement: Judgement
     evidence: tuple[Evidence, ...]
-    contradicted: tuple[str, ...] = ()
+    tells: Mapping[str, Tells] = {}
 
 
 class Ask:
@@ -71,8 +72,8 @@ class Ask:
                 await _cancel(running)
         said = [(check_id, evidence[check_id]) for check_id in plan.checks if check_id in evidence]
         told = tuple([one for _, found in said for one in found])
-        contradicted = tuple([check_id for check_id, found in said if _is_contradicted(found)])
-        return Asked(judgement=evaluate(plan, answers), evidence=told, contradicted=contradicted)
+        tells = {check: told_by(plan.checks[check].claim, [one.outcome.kind for one in found]) for check, found in said}
+        return Asked(judgement=evaluate(plan, answers), evidence=told, tells=tells)
 
     def _judged(self, check: FactCheck, evidence: tuple[Evidence, ...]) -> LeafTruth:
         return judge(check, evidence, sources=max(1, len(self._by_fact.get(check.fact_type, ()))))
@@ -132,7 +133,3 @@ async def _cancel(running: Mapping[asyncio.Task[tuple[Evidence, ...]], FactCheck
     for task in running:
         task.cancel()
     await asyncio.wait(running)
-
-
-def _is_contradicted(found: Sequence[Evidence]) -> bool:
-    return Kind.MISMATCH in [one.outcome.kind for one in found]

@@ -1,18 +1,19 @@
 """The guess budget: who may try any number of claims would read a person's record instead of asking about it.
 
-Counted are the different claims about one fact of one person that a source contradicted (MISMATCH), whoever asked.
-Nothing else is: a source that is away, holds nothing or answers unclearly has told nobody anything, and the same claim
-asked again tells nothing new. `budget` such claims within `window` spend it; then the question is refused, and the
-refusal recorded, until the oldest of them is older than the window.
+Counted are the different wrong guesses about one fact of one person, whoever asked: what an answer shows to be wrong
+(`gateway.rules.guessing`). Nothing else is: a source that is away has told nobody anything, and the same guess made
+again tells nothing new. A claim about somebody else in a question about a person is a guess about both: whose child an
+applicant is can be read from the records of children. `budget` guesses within `window` spend it; then the question is
+refused, and the refusal recorded, until the oldest of them is older than the window.
 
 The count is kept in the ledger's uniqueness claims, under keyed indexes: `budget` slots for each person and fact, each
-held by the verification that used it, and one key for each contradicted claim. The first slot that is free is used, and
+held by the verification that used it, and one key for each wrong guess. The first slot that is free is used, and
 a used one is given up to its next holder only: where nobody holds the first, nobody holds another, or a claim. A slot
 is handed on by its new holder together with a key that only one successor can claim, so two processes cannot hand it on
 twice. Nobody can tell person, fact or claim from a key without the key of the index; looking costs the same however
 long the ledger is.
 
-Within a process no more claims about one fact of one person are asked at once than may still be contradicted. Other
+Within a process no more claims about one fact of one person are asked at once than may still prove wrong. Other
 processes are seen once they have recorded: with n processes, at most n times the budget can be told within the moments
 that one question takes, and then nothing more.
 """
@@ -21,15 +22,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from msgspec import Struct
 
-from connectors.connector import Claim, Value
+from connectors.connector import Claim, Subject
 from gateway.errors import GuessBudgetSpent
+from gateway.rules.guessing import Tells, said
 from gateway.rules.plan import Plan
 from ledger import BlindIndex, Ledger, RecordRow
 from ledger.canonical import Json, canonical
@@ -40,11 +42,15 @@ _SUCCESSION = b"chengxin/guess-budget/succession"
 class Guess(NamedTuple):
     """One claim as the budget sees it: the fact and person it is about, and the claim itself, both as keyed indexes."""
 
-    fact_type: str
+    said: Claim
     about: bytes
     claim: bytes
     slots: tuple[bytes, ...]
     """The keys of the slots of this fact of this person."""
+
+
+Wrong = tuple[Guess, bytes]
+"""A guess that proved wrong, and the keyed index of how much of it did."""
 
 
 class Counting(Struct, frozen=True, kw_only=True):
@@ -62,7 +68,7 @@ class _Look:
 
 
 class GuessBudget:
-    """Lets questions through as long as the person's budget lasts, and counts what was contradicted."""
+    """Lets questions through as long as the person's budget lasts, and counts what proved wrong."""
 
     def __init__(
         self, *, ledger: Ledger, index: BlindIndex, budget: int, window: timedelta, now: Callable[[], datetime]
@@ -78,11 +84,24 @@ class GuessBudget:
         self._looking: dict[bytes, list[_Look]] = {}
         self._waiting: dict[bytes, set[asyncio.Future[None]]] = {}
 
-    def guesses(self, plan: Plan, checks: Iterable[str] | None = None) -> tuple[Guess, ...]:
-        """Give what a plan asks (or only some of its checks) as the budget sees it, each claim once."""
-        wanted = plan.checks if checks is None else checks
-        found = [self._guess(plan.checks[check].claim) for check in wanted]
-        return tuple({guess.claim: guess for guess in found}.values())
+    def guesses(self, plan: Plan, applicant: Subject) -> tuple[Guess, ...]:
+        """Give what a plan about an applicant asks, as the budget sees it."""
+        return tuple([guess for check in plan.checks.values() for guess in self._of(check.claim, applicant)])
+
+    def wrong(self, plan: Plan, applicant: Subject, tells: Mapping[str, Tells]) -> tuple[Wrong, ...]:
+        """Give what of a plan proved wrong, by what the answers tell of its checks, each guess once."""
+        found: dict[bytes, Guess] = {}
+        for check, told in tells.items():
+            if told is not Tells.NOTHING:
+                for guess in self._of(plan.checks[check].claim, applicant):
+                    found[guess.claim if told is Tells.WHOLE else self._finding(guess)] = guess
+        return tuple([(guess, key) for key, guess in found.items()])
+
+    def _of(self, claim: Claim, applicant: Subject) -> list[Guess]:
+        own = self._guess(claim, "", claim.subject)
+        if claim.subject == applicant:
+            return [own]
+        return [own, self._guess(claim, "applicant", applicant)]
 
     async def enter(self, guesses: Sequence[Guess]) -> None:
         """Take a place for each claim while it is asked and its answer recorded; waits for those before it.
@@ -152,7 +171,8 @@ class GuessBudget:
         return await self._read(begun) if begun else {}
 
     async def _read(self, guesses: Sequence[Guess]) -> Mapping[bytes, RecordRow]:
-        return await self._holders([key for guess in guesses for key in (guess.claim, *guess.slots)])
+        keys = [key for guess in guesses for key in (guess.claim, self._finding(guess), *guess.slots)]
+        return await self._holders(keys)
 
     def _others(self, guess: Guess) -> int:
         """Count the other claims about the same fact of the same person that are being asked."""
@@ -160,8 +180,8 @@ class GuessBudget:
         return 0 if under_way is None else len(under_way) - (guess.claim in under_way)
 
     def _has_room(self, guess: Guess, holders: Mapping[bytes, RecordRow]) -> bool:
-        if self._is_fresh(holders.get(guess.claim)):
-            return True  # this very claim was contradicted before: saying so again tells nothing new
+        if any(self._is_fresh(holders.get(key)) for key in (guess.claim, self._finding(guess))):
+            return True  # this very guess proved wrong before: saying so again tells nothing new
         used = self._used(guess, holders)
         if len(used) >= self._budget:
             raise self._spent(guess, used)
@@ -174,39 +194,43 @@ class GuessBudget:
 
     def _spent(self, guess: Guess, used: Sequence[datetime]) -> GuessBudgetSpent:
         now = self._now()
-        return GuessBudgetSpent(guess.fact_type, min(used, default=now) + self._window, now)
+        return GuessBudgetSpent(guess.said.fact_type, min(used, default=now) + self._window, now)
 
     def _is_fresh(self, row: RecordRow | None) -> bool:
         return row is not None and row.opened_at > self._now() - self._window
 
-    async def counting(self, guesses: Sequence[Guess], record: bytes) -> Counting:
-        """Say what the entry of an answer must claim so that each claim it contradicts is counted once.
+    async def counting(self, wrong: Sequence[Wrong], record: bytes) -> Counting:
+        """Say what the entry of an answer must claim so that each guess that it shows to be wrong is counted once.
 
         Raises:
             GuessBudgetSpent: others have spent it meanwhile; the answer may not be given.
         """
-        if not guesses:
+        if not wrong:
             return Counting()
-        holders = await self._read(guesses)
+        holders = await self._read([guess for guess, _ in wrong])
         counting = _Counting(holders=holders, record=record)
-        for guess in guesses:
-            if self._is_fresh(holders.get(guess.claim)):
+        for guess, key in wrong:
+            if self._is_fresh(holders.get(key)):
                 continue
             free = (s for s in guess.slots if not self._is_fresh(holders.get(s)) and not counting.has(s))
             slot = next(free, None)
             if slot is None:
                 raise self._spent(guess, self._used(guess, holders))
             counting.take(slot)
-            counting.take(guess.claim)
+            counting.take(key)
         return Counting(claims=tuple(counting.claims.items()), releases=tuple(counting.releases))
 
-    def _guess(self, claim: Claim) -> Guess:
-        subject = claim.subject
-        told_of = canonical([claim.fact_type, subject.id_type, subject.id_number]).decode()
-        said = canonical([told_of, *_said(claim)]).decode()
-        about = self._index.of("guess-about", told_of)
+    def _guess(self, claim: Claim, role: str, person: Subject) -> Guess:
+        about = self._index.of("guess-about", _text([claim.fact_type, role, person.id_type, person.id_number]))
         slots = tuple([about + number for number in self._slots])
-        return Guess(claim.fact_type, about, self._index.of("guess-claim", said), slots)
+        return Guess(claim, about, self._key("guess-claim", about, claim, Tells.WHOLE), slots)
+
+    def _finding(self, guess: Guess) -> bytes:
+        return self._key("guess-finding", guess.about, guess.said, Tells.FINDING)
+
+    def _key(self, what: str, about: bytes, claim: Claim, tells: Tells) -> bytes:
+        subject = claim.subject
+        return self._index.of(what, _text([about.hex(), subject.id_type, subject.id_number, *said(claim, tells)]))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -229,14 +253,5 @@ class _Counting:
             self.claims[hashlib.sha256(_SUCCESSION + key + before.record).digest()] = self.record
 
 
-def _said(claim: Claim) -> list[Json]:
-    """Give everything that makes one claim differ from another about the same fact of the same person."""
-    period: list[Json] = [day.isoformat() for day in claim.period] if claim.period else []
-    return [claim.subject.name, _values(claim.expected), _values(claim.given), claim.place, period]
-
-
-def _values(values: Mapping[str, Value]) -> Json:
-    return {
-        name: [type(value).__name__, value.isoformat() if isinstance(value, date) else value]
-        for name, value in values.items()
-    }
+def _text(parts: list[Json]) -> str:
+    return canonical(parts).decode()

@@ -126,7 +126,7 @@ class Verify:
             item, matter = catalogue.item(question.item), catalogue.matter(question.context.matter)
             require_entitled(asking.request.caller, item, matter)
             planned = self.plan(question, catalogue)
-            guesses = self._guesses.guesses(planned)
+            guesses = self._guesses.guesses(planned, question.subject)
             await self._guesses.enter(guesses)
             try:
                 asked = await self.ask(question, catalogue, deadline, planned=planned)
@@ -225,11 +225,11 @@ class Verify:
     async def _record(self, asking: _Asking, planned: Plan, asked: Asked) -> Answered:
         terms = self.terms(asking.question, asking.catalogue)
         step = self.step(asked, terms, since=await self._since(asking.question, asked))
-        guesses = self._guesses.guesses(planned, asked.contradicted)
+        wrong = self._guesses.wrong(planned, asking.question.subject, asked.tells)
         for _ in range(_TRIES):
             at = self._now()
             draft = self.draft(asking.question, asked, step, terms, at=at)
-            counting = await self._guesses.counting(guesses, draft.record)
+            counting = await self._guesses.counting(wrong, draft.record)
             try:
                 recorded = await self._once.record(
                     asking.request, [draft], at=at, claims=counting.claims, releases=counting.releases

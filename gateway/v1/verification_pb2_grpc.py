@@ -87,7 +87,7 @@ class VerificationServiceServicer(object):
         A refusal is recorded too: its status carries a ledger.v1.Receipt among the details, which opens the group
         "refusal" (reason and rule, the status's own message); without proof and opening where they would be too long for a
         header; LedgerService.GetReceipt gives the proof. RESOURCE_EXHAUSTED with RetryInfo and
-        the reason GUESS_BUDGET_SPENT: too many different claims about this fact of this person were contradicted.
+        the reason GUESS_BUDGET_SPENT: too many different claims about this fact of this person proved wrong.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details("Method not implemented!")

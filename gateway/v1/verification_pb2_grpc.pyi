@@ -43,7 +43,7 @@ class VerificationServiceStub:
     A refusal is recorded too: its status carries a ledger.v1.Receipt among the details, which opens the group
     "refusal" (reason and rule, the status's own message); without proof and opening where they would be too long for a
     header; LedgerService.GetReceipt gives the proof. RESOURCE_EXHAUSTED with RetryInfo and
-    the reason GUESS_BUDGET_SPENT: too many different claims about this fact of this person were contradicted.
+    the reason GUESS_BUDGET_SPENT: too many different claims about this fact of this person proved wrong.
     """
     BatchVerify: _grpc.StreamStreamMultiCallable[_verification_pb2.BatchVerifyRequest, _verification_pb2.BatchVerifyResponse]
     """BatchVerify verifies many applicants on one stream; each message carries many questions, and results come as
@@ -84,7 +84,7 @@ class VerificationServiceAsyncStub(VerificationServiceStub):
     A refusal is recorded too: its status carries a ledger.v1.Receipt among the details, which opens the group
     "refusal" (reason and rule, the status's own message); without proof and opening where they would be too long for a
     header; LedgerService.GetReceipt gives the proof. RESOURCE_EXHAUSTED with RetryInfo and
-    the reason GUESS_BUDGET_SPENT: too many different claims about this fact of this person were contradicted.
+    the reason GUESS_BUDGET_SPENT: too many different claims about this fact of this person proved wrong.
     """
     BatchVerify: _aio.StreamStreamMultiCallable[_verification_pb2.BatchVerifyRequest, _verification_pb2.BatchVerifyResponse]  # type: ignore[assignment]
     """BatchVerify verifies many applicants on one stream; each message carries many questions, and results come as
@@ -128,7 +128,7 @@ class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
         A refusal is recorded too: its status carries a ledger.v1.Receipt among the details, which opens the group
         "refusal" (reason and rule, the status's own message); without proof and opening where they would be too long for a
         header; LedgerService.GetReceipt gives the proof. RESOURCE_EXHAUSTED with RetryInfo and
-        the reason GUESS_BUDGET_SPENT: too many different claims about this fact of this person were contradicted.
+        the reason GUESS_BUDGET_SPENT: too many different claims about this fact of this person proved wrong.
         """
 
     @_abc_1.abstractmethod

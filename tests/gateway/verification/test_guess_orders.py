@@ -17,6 +17,7 @@ from connectors.connector import Claim, Subject
 from gateway.catalogue.model import SourcePolicy
 from gateway.errors import GuessBudgetSpent
 from gateway.flows.guess import Counting, GuessBudget
+from gateway.rules.guessing import Tells
 from gateway.rules.plan import FactCheck, Leaf, Plan
 from ledger import BlindIndex, RecordRow
 
@@ -75,15 +76,15 @@ async def play(seed: int, budget: int) -> tuple[set[str], int, int]:
         nonlocal right, refused
         planned = plan(said)
         await table.turns(40)
-        asked = guesses.guesses(planned)
+        asked = guesses.guesses(planned, WHO)
         try:
             await guesses.enter(asked)
             try:
                 await table.turns()
-                contradicted = ["f1"] if said != "right" else []
+                tells = {"f1": Tells.WHOLE if said != "right" else Tells.NOTHING}
                 record = number.to_bytes(16, "big")
                 while True:
-                    counting = await guesses.counting(guesses.guesses(planned, contradicted), record)
+                    counting = await guesses.counting(guesses.wrong(planned, WHO, tells), record)
                     if await table.record(counting, record):
                         break
             finally:
@@ -136,7 +137,7 @@ async def test_who_only_asks_rightly_is_never_refused() -> None:
 
         async def ask(guesses: GuessBudget = guesses, table: Table = table) -> None:
             await table.turns(40)
-            asked = guesses.guesses(plan("right"))
+            asked = guesses.guesses(plan("right"), WHO)
             await guesses.enter(asked)
             await table.turns()
             guesses.leave(asked)
@@ -145,7 +146,7 @@ async def test_who_only_asks_rightly_is_never_refused() -> None:
             await asyncio.gather(*(ask() for _ in range(20)))
 
 
-async def test_a_fact_about_which_nobody_was_contradicted_costs_one_key_and_any_other_all() -> None:
+async def test_a_fact_about_which_nobody_was_wrong_costs_one_key_and_any_other_all() -> None:
     looked: list[int] = []
 
     class Watched(Table):
@@ -159,11 +160,14 @@ async def test_a_fact_about_which_nobody_was_contradicted_costs_one_key_and_any_
         index=BlindIndex(key=bytes(32), version=1), budget=3, window=timedelta(days=1), now=lambda: NOW,
     )  # fmt: skip
     for number, said in enumerate(("right", "wrong-1", "wrong-2", "right"), 1):
-        asked = guesses.guesses(plan(said))
+        planned = plan(said)
+        asked = guesses.guesses(planned, WHO)
         await guesses.enter(asked)
         if said != "right":
             record = number.to_bytes(16, "big")
-            assert await table.record(await guesses.counting(asked, record), record)
+            assert await table.record(
+                await guesses.counting(guesses.wrong(planned, WHO, {"f1": Tells.WHOLE}), record), record
+            )
         guesses.leave(asked)
     # A look before each question (at the first slot, and at all where that is held), and one for each contradiction.
-    assert looked == [1, 1, 4, 1, 4, 4, 1, 4]
+    assert looked == [1, 1, 5, 1, 5, 5, 1, 5]

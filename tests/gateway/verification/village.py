@@ -148,9 +148,9 @@ class Service:
 
 
 @asynccontextmanager
-async def service(values: Mapping[str, str] | None = None) -> AsyncIterator[Service]:
+async def service(values: Mapping[str, str] | None = None, *, kind: type[Service] = Service) -> AsyncIterator[Service]:
     """Run a department's service."""
-    here = Service(values or {})
+    here = kind(values or {})
     server = await asyncio.start_server(here, "127.0.0.1", 0)
     here.port = server.sockets[0].getsockname()[1]
     try:
