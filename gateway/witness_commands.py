@@ -144,10 +144,16 @@ def witness_serve(config: Path) -> None:
 @_CONFIG
 @_JSON
 def witness_status(config: Path, as_json: bool) -> None:
-    """Show the keys, what was cosigned of each log, and the evidence kept against logs that showed two histories."""
+    """Show the keys, what was cosigned of each log, and the evidence kept against logs that signed two histories.
+
+    Refused checkpoints that prove nothing, for anybody can send them, are only counted.
+    """
+    from ledger.witness.state import MOST_UNPROVEN
+
     settings = _settings(config)
     with _state(settings) as (state, cosigners):
         newest, evidence = {one.origin: one for one in state.all()}, state.evidence()
+        unproven = state.unproven()
     origins = dict.fromkeys([*newest, *(key.name for key in _logs(settings))])
     told = {
         "vkeys": [signer.verifier.vkey for signer in cosigners],
@@ -157,6 +163,7 @@ def witness_status(config: Path, as_json: bool) -> None:
                 "size": newest[origin].size if origin in newest else 0,
                 "root": newest[origin].root.hex() if origin in newest else None,
                 "cosigned_at": newest[origin].cosigned_at if origin in newest else None,
+                "unproven": unproven.get(origin, 0),
             }
             for origin in origins
         ],
@@ -177,8 +184,11 @@ def witness_status(config: Path, as_json: bool) -> None:
     click.echo("\n".join(signer.verifier.vkey for signer in cosigners))
     for origin in origins:
         click.echo(f"{origin}: " + (f"cosigned size {newest[origin].size}" if origin in newest else "nothing yet"))
+    for origin, count in unproven.items():
+        many = f"{count} or more" if count == MOST_UNPROVEN else str(count)
+        click.echo(f"{origin}: {many} refused without a proof of growth, which is evidence of nothing")
     for one in evidence:
-        click.echo(f"EVIDENCE against {one.origin}: signed another history at size {one.size} ({one.reason})")
+        click.echo(f"EVIDENCE against {one.origin}: signed two roots for size {one.size}")
 
 
 @witness.command("trust-clock")

@@ -16,11 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.errors import WitnessStateError
+from ledger.log.checkpoint import read_checkpoint
 
 _APPLICATION_ID = 0x43584C57
-_VERSION = 1
+_VERSION = 2
 _MOST_EVIDENCE = 1000
-_TABLES = """
+MOST_UNPROVEN = 1000
+"""So many refusals that prove nothing are counted for a log; anybody can cause them."""
+_UNPROVEN = """
+CREATE TABLE unproven (origin TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
+"""
+_TABLES = f"""{_UNPROVEN}
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE log (
     origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, note BLOB NOT NULL, cosigned_at INTEGER NOT NULL
@@ -49,7 +55,10 @@ class Cosigned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """A checkpoint that a log signed and the witness refused, beside the one it had cosigned (`known`)."""
+    """Two checkpoints of one size and different roots, both signed by one log: that proves itself.
+
+    `note` is the one that the witness refused, with its `root`, `known` the one that it had cosigned.
+    """
 
     origin: str
     size: int
@@ -136,9 +145,11 @@ class WitnessState:
         try:
             found = self._connection.execute("PRAGMA application_id").fetchone()[0]
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-            if (found, version) != (_APPLICATION_ID, _VERSION):
+            if found != _APPLICATION_ID or version not in (1, _VERSION):
                 raise WitnessStateError(f"{path} is not the state of a witness of this version")
             self._connection.execute("PRAGMA synchronous=FULL")
+            if version == 1:
+                _upgrade(self._connection)
             row = self._connection.execute("SELECT value FROM meta WHERE key = 'keys'").fetchone()
         except sqlite3.Error as failure:
             raise WitnessStateError(f"{path} cannot be read ({type(failure).__name__})") from failure
@@ -177,7 +188,9 @@ class WitnessState:
         return [_cosigned(row) for row in rows]
 
     def keep(self, evidence: Evidence) -> None:
-        """Keep what a log should not have signed; the same checkpoint once, and no more than a thousand of a log.
+        """Keep what proves that a log signed two histories: the same checkpoint once, and the first thousand of a log.
+
+        Nobody but the log can make more of it, and the first alone proves everything.
 
         Raises:
             WitnessStateError: it cannot be written.
@@ -208,6 +221,24 @@ class WitnessState:
         names = ("origin", "size", "root", "note", "known", "reason", "at")
         return [Evidence(**dict(zip(names, row, strict=True))) for row in rows]
 
+    def count_unproven(self, origin: str) -> None:
+        """Count a refused checkpoint that proves nothing against its log; raises `WitnessStateError`."""
+        with self._guard, _reading():
+            self._connection.execute(
+                "INSERT INTO unproven VALUES (?, 1) ON CONFLICT (origin) DO UPDATE SET count = count + 1 "
+                "WHERE count < ?",
+                (origin, MOST_UNPROVEN),
+            )
+
+    def unproven(self) -> dict[str, int]:
+        """Read how many refused checkpoints prove nothing, by log, `MOST_UNPROVEN` at the most.
+
+        Raises:
+            WitnessStateError: it cannot be read.
+        """
+        with self._guard, _reading():
+            return dict(self._connection.execute("SELECT origin, count FROM unproven").fetchall())
+
     def trust_clock(self) -> None:
         """Forget the times of earlier cosignatures, after a clock that ran ahead was set right."""
         with self._guard, _reading():
@@ -217,6 +248,32 @@ class WitnessState:
         """Close the file."""
         with self._guard:
             self._connection.close()
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Bring a file of version 1 up to date: what it kept as evidence and does not prove itself is only counted."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 1:  # nobody else was faster
+            _count_what_proves_nothing(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _count_what_proves_nothing(connection: sqlite3.Connection) -> None:
+    connection.execute(_UNPROVEN)
+    kept = connection.execute("SELECT rowid, origin, size, root, known FROM evidence").fetchall()
+    for row, origin, size, root, known in kept:
+        cosigned = read_checkpoint(known)
+        if cosigned.size != size or cosigned.root == root:
+            connection.execute("DELETE FROM evidence WHERE rowid = ?", (row,))
+            connection.execute(
+                "INSERT INTO unproven VALUES (?, 1) ON CONFLICT (origin) DO UPDATE SET count = count + 1", (origin,)
+            )
+    connection.execute(f"PRAGMA user_version={_VERSION}")
 
 
 _SELECT = "SELECT origin, size, root, note, cosigned_at FROM log"

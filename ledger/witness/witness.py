@@ -115,9 +115,15 @@ class Witness:
         return [format_line(signer.name, signer.key_id, signer.sign(text)) for signer in self._cosigners]
 
     def _keep_evidence(self, refusal: Refused, checkpoint: Checkpoint, note: bytes, known: Cosigned | None) -> None:
-        """Keep what proves that the log signed two histories: both notes bear its signature."""
-        two_roots = known is not None and (known.size, known.root != checkpoint.root) == (checkpoint.size, True)
-        if known is None or not (refusal.status == 422 or two_roots):
+        """Keep what proves that the log signed two histories: two roots for one size, both under its signature.
+
+        A checkpoint of another size with a bad proof proves nothing: anybody can send one that the log published.
+        """
+        if known is None:
+            return
+        if known.size != checkpoint.size or known.root == checkpoint.root:
+            if refusal.status == 422:
+                self._state.count_unproven(checkpoint.origin)
             return
         self._state.keep(
             Evidence(

@@ -19,7 +19,7 @@ import pytest
 from gateway.pki import Authority, write_pair
 from ledger.log.algorithms.timestamp import cosigned_at
 from ledger.log.note import add_lines, open_note
-from ledger.witness.protocol import LONGEST_REQUEST, origin_hash, parse_answer
+from ledger.witness.protocol import LONGEST_REQUEST, Request, format_request, origin_hash, parse_answer
 from ledger.witness.witness import Refused
 from tests.ledger.witness.house import (
     ORIGIN,
@@ -133,6 +133,7 @@ def test_sigterm_ends_it_and_what_it_cosigned_stays(served: Served, log: Log) ->
             "size": 5,
             "root": log.checkpoint().root.hex(),
             "cosigned_at": status["logs"][0]["cosigned_at"],
+            "unproven": 0,
         }
     ]
 
@@ -145,6 +146,17 @@ def test_evidence_is_shown(served: Served, log: Log) -> None:
     assert shown["origin"] == ORIGIN
     assert shown["refused"].encode() == fork.note()
     assert "EVIDENCE against log.example/a" in chengxin("witness", "status", "--config", served.config)
+
+
+def test_a_refusal_that_proves_nothing_is_counted_and_no_evidence(served: Served, log: Log) -> None:
+    post(served, log.request(0))
+    body = format_request(Request(old=5, proof=(bytes(32),), note=log.grow(2).note()))
+    assert post(served, body).status_code == 422
+    told = json.loads(chengxin("witness", "status", "--config", served.config, "--json"))
+    assert (told["evidence"], told["logs"][0]["unproven"]) == ([], 1)
+    shown = chengxin("witness", "status", "--config", served.config)
+    assert "EVIDENCE" not in shown
+    assert "log.example/a: 1 refused without a proof" in shown
 
 
 DYING = """

@@ -21,7 +21,7 @@ from ledger.log.key_file import write_key
 from ledger.log.note import add_lines, open_note, split_note
 from ledger.merkle import EMPTY_ROOT
 from ledger.witness.protocol import Request, format_request, origin_hash
-from ledger.witness.state import WitnessState, create_state
+from ledger.witness.state import MOST_UNPROVEN, WitnessState, create_state
 from ledger.witness.witness import Refused, Witness
 from tests.ledger.witness.house import NAME, ORIGIN, START, Clock, Folder, Log, new_log
 
@@ -95,13 +95,62 @@ def test_a_fork_is_refused_and_kept_as_evidence(opened: tuple[Witness, WitnessSt
     newest = state.newest(ORIGIN)
     assert newest is not None
     assert newest.root == log.checkpoint().root
-    kept = state.evidence()
-    assert [(one.size, one.origin) for one in kept] == [(8, ORIGIN), (12, ORIGIN)]
-    for one in kept:
-        # Two notes, both signed by the log, that no one history contains: that is the proof.
-        refused = open_checkpoint(one.note, [log.signer.verifier], ORIGIN)
-        cosigned = open_checkpoint(one.known, [log.signer.verifier], ORIGIN)
-        assert (refused.root, cosigned.root) == (fork.checkpoint(one.size).root, log.checkpoint(8).root)
+    (kept,) = state.evidence()
+    # Two notes of one size, both signed by the log, with different roots: that is the proof.
+    refused = open_checkpoint(kept.note, [log.signer.verifier], ORIGIN)
+    cosigned = open_checkpoint(kept.known, [log.signer.verifier], ORIGIN)
+    assert (refused, cosigned) == (fork.checkpoint(8), log.checkpoint(8))
+    assert state.unproven() == {ORIGIN: 1}
+
+
+def test_nobody_but_the_log_can_make_evidence_against_it(opened: tuple[Witness, WitnessState], log: Log) -> None:
+    witness, state = opened
+    witness.add_checkpoint(log.request(0))
+    published = [log.grow(1).note() for _ in range(20)]
+    for note in published:
+        for proof in ((), (bytes(32),)):
+            assert refusal(witness, format_request(Request(old=5, proof=proof, note=note))).status == 422
+    assert refusal(witness, format_request(Request(old=5, proof=(bytes(32),), note=log.note(5)))).status == 422
+    witness.add_checkpoint(log.request(5))
+    assert state.evidence() == []
+    assert state.unproven() == {ORIGIN: 41}
+
+
+def test_what_proves_nothing_crowds_out_no_evidence_and_is_counted_up_to_a_bound(
+    opened: tuple[Witness, WitnessState], log: Log
+) -> None:
+    witness, state = opened
+    witness.add_checkpoint(log.request(0))
+    fork = log.copy()
+    fork.entries[0] = "false"
+    body = format_request(Request(old=5, proof=(bytes(32),), note=log.grow(1).note()))
+    for _ in range(MOST_UNPROVEN + 5):
+        assert refusal(witness, body).status == 422
+    assert state.unproven() == {ORIGIN: MOST_UNPROVEN}
+    assert refusal(witness, fork.request(5)).status == 422
+    (kept,) = state.evidence()
+    assert kept.note == fork.note()
+
+
+def test_a_memory_of_the_version_before_keeps_what_proves_itself_and_counts_the_rest(folder: Folder, log: Log) -> None:
+    fork = log.copy()
+    fork.entries[0] = "false"
+    with folder.open(log.signer.verifier) as (witness, _):
+        witness.add_checkpoint(log.request(0))
+        refusal(witness, fork.request(5))
+    connection = sqlite3.connect(folder.directory / "state.sqlite3")
+    row = connection.execute("SELECT origin, size, root, note, known, reason, at FROM evidence").fetchone()
+    with connection:
+        for size, root in ((9, row[2]), (5, log.checkpoint().root)):
+            connection.execute("INSERT INTO evidence VALUES (?, ?, ?, ?, ?, ?, ?)", (row[0], size, root, *row[3:]))
+        connection.execute("DROP TABLE unproven")
+        connection.execute("PRAGMA user_version=1")
+    connection.close()
+    for _ in range(2):
+        with folder.open(log.signer.verifier) as (witness, state):
+            assert [(one.size, one.root) for one in state.evidence()] == [(5, fork.checkpoint().root)]
+            assert state.unproven() == {ORIGIN: 2}
+            assert refusal(witness, log.copy().grow(1).request(3)).size == 5
 
 
 def test_evidence_of_the_same_fork_is_kept_once_and_honest_mistakes_are_none(
