@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from google.protobuf import duration_pb2
 from grpc import aio
 
 from gateway.catalogue.book import Book
@@ -88,7 +89,7 @@ class VerificationServicer:
             request = await context.read()
             if request is aio.EOF:
                 return None
-            timeout = request.timeout.ToTimedelta().total_seconds() if request.HasField("timeout") else None
+            timeout = _seconds(request.timeout) if request.HasField("timeout") else None
             questions = [translate.raw_question(one) for one in request.requests]
             return Message(questions=questions, timeout=timeout)
 
@@ -253,3 +254,8 @@ class VerificationServicer:
         elif result.error is not None:
             message.error.CopyFrom(translate.batch_error(status_of(result.error)))
             self._count_refusal(code_of(result.error).name, reason_of(result.error))
+
+
+def _seconds(wait: duration_pb2.Duration) -> float:
+    """Read a duration of any length; what the library makes of it ends at some thousand years, with an error."""
+    return wait.seconds + wait.nanos / 1e9

@@ -211,6 +211,34 @@ async def test_each_question_has_its_own_deadline(tmp_path: Path) -> None:
     assert found[1].verdict != pb.VERDICT_UNSPECIFIED
 
 
+@pytest.mark.parametrize(
+    ("seconds", "nanos", "code"),
+    [
+        (10**14, 0, None),
+        (2**63 - 1, 999_999_999, None),
+        (20, 2**31 - 1, None),
+        (0, 0, StatusCode.DEADLINE_EXCEEDED),
+        (-1, 0, StatusCode.DEADLINE_EXCEEDED),
+        (-(2**63), -(2**31), StatusCode.DEADLINE_EXCEEDED),
+        (0, -1, StatusCode.DEADLINE_EXCEEDED),
+    ],
+)
+async def test_a_time_of_any_length_ends_no_stream(
+    village: Village, seconds: int, nanos: int, code: StatusCode | None
+) -> None:
+    call = village.stub().BatchVerify()
+    for number in range(2):
+        request = pb.BatchVerifyRequest(requests=[question_message(marital(number))])
+        if not number:
+            request.timeout.seconds, request.timeout.nanos = seconds, nanos
+        await call.write(request)
+    await call.done_writing()
+    found = {result.position: result async for response in call for result in response.results}
+
+    assert found[0].error.code == (code.value[0] if code else 0)
+    assert found[1].response.verification.verdict == pb.VERDICT_ESTABLISHED
+
+
 async def test_no_time_at_all_asks_nobody_and_records_nothing(tmp_path: Path) -> None:
     async with service() as housing, serving(settle(tmp_path, sources=slow_source(housing.port))) as village:
         call = village.stub().BatchVerify()
