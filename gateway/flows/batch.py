@@ -25,15 +25,17 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message of a stream: its questions, and how long each may take (seconds; None: the gateway's limit)."""
+    """One message of a stream: its questions, which of them (by place) are only to be checked, and how long each may
+    take (seconds; None: the gateway's limit)."""
 
     questions: Sequence[RawQuestion]
     timeout: float | None
+    only_checked: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of one question: an answer, or why there is none."""
+    """What became of one question: an answer, or why there is none; neither, where it was only checked and is right."""
 
     position: int
     request_id: str
@@ -128,6 +130,8 @@ class Batch:
                         await results.enter()
                         if number >= self._most_items:
                             results.put(_refused(position, question, TooManyItems(self._most_items)))
+                        elif number in message.only_checked:
+                            results.put(self._checked(position, question, caller))
                         else:
                             under_way.create_task(self._one(results, position, question, caller, timeout))
                         position += 1
@@ -148,6 +152,13 @@ class Batch:
             stopping.cancel()
             if not reading.done():
                 reading.cancel()
+
+    def _checked(self, position: int, question: RawQuestion, caller: Caller) -> Result:
+        try:
+            self._verify.check(question, caller)
+        except GatewayError as error:
+            return _refused(position, question, error)
+        return Result(position=position, request_id=question.request_id)
 
     async def _one(
         self, results: _Results, position: int, question: RawQuestion, caller: Caller, longest: float

@@ -91,7 +91,8 @@ class VerificationServicer:
                 return None
             timeout = _seconds(request.timeout) if request.HasField("timeout") else None
             questions = [translate.raw_question(one) for one in request.requests]
-            return Message(questions=questions, timeout=timeout)
+            checked = frozenset(number for number, one in enumerate(request.requests) if one.validate_only)
+            return Message(questions=questions, timeout=timeout, only_checked=checked)
 
         async def send(results: Sequence[Result]) -> None:
             response, size = pb.BatchVerifyResponse(), 0
@@ -254,6 +255,8 @@ class VerificationServicer:
         elif result.error is not None:
             message.error.CopyFrom(translate.batch_error(status_of(result.error)))
             self._count_refusal(code_of(result.error).name, reason_of(result.error))
+        else:
+            message.response.SetInParent()  # only checked: an answer without content, as Verify gives
 
 
 def _seconds(wait: duration_pb2.Duration) -> float:

@@ -239,6 +239,32 @@ async def test_a_time_of_any_length_ends_no_stream(
     assert found[1].response.verification.verdict == pb.VERDICT_ESTABLISHED
 
 
+async def test_what_is_only_to_be_checked_asks_nobody_and_records_nothing(tmp_path: Path) -> None:
+    async with (
+        service({PEOPLE[0].id_number: "示例路1号"}) as housing,
+        serving(settle(tmp_path, sources=slow_source(housing.port))) as village,
+    ):
+        right, wrong = question_message(premises(0, "示例路1号")), question_message(premises(1, "x"))
+        barred = question_message(premises(1, "x", in_case=case(matter="230000-EDU-004")))
+        wrong.item = "nothing"
+        for one in (right, wrong, barred):
+            one.validate_only = True
+        asked = question_message(premises(0, "示例路1号"))
+        call = village.stub().BatchVerify()
+        await call.write(pb.BatchVerifyRequest(requests=[right, wrong, barred, asked]))
+        await call.done_writing()
+        found = {result.position: result async for response in call for result in response.results}
+        listed = [one async for one in village.client().answers(Selection())]
+
+    assert found[0].WhichOneof("result") == "response"
+    assert found[0].response == pb.VerifyResponse()
+    assert found[1].error.reason == "UNKNOWN_ITEM"
+    assert (found[2].error.reason, len(found[2].error.details)) == ("NOT_ENTITLED", 2), "not recorded either"
+    assert found[3].response.verification.verdict == pb.VERDICT_ESTABLISHED
+    assert [one.record for one in listed] == [found[3].response.verification.record]
+    assert housing.asked == 1
+
+
 async def test_no_time_at_all_asks_nobody_and_records_nothing(tmp_path: Path) -> None:
     async with service() as housing, serving(settle(tmp_path, sources=slow_source(housing.port))) as village:
         call = village.stub().BatchVerify()
