@@ -12,8 +12,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from string import ascii_lowercase
 
-from connectors.connector import Value
+from connectors.connector import Form, Value
 from connectors.names import normal_name
+from connectors.outcome import AMBIGUOUS, MATCH, MISMATCH, Outcome
 
 _DOTS = dict.fromkeys(map(ord, "•・‧∙⋅•●᛫⸱"), "·")
 _CAPITALS = {ord(letter): letter.upper() for letter in ascii_lowercase}
@@ -26,8 +27,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _GB2312_AS_LATIN1 = re.compile(r"(?:[\x00-\x7f]|[\xa1-\xf7][\xa1-\xfe])*")
 _LOST = re.compile(r"[?\s·]*\?[?\s·]*")
 _DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?:[T ].*)?", re.ASCII | re.DOTALL)
-_NUMBER = re.compile(r"\d{17}X", re.ASCII)
+_NUMBER = re.compile(r"\d{17}[Xx]", re.ASCII)
 """A resident number whose check character registers write as they please."""
+_RESIDENT = re.compile(r"\d{17}[\dX]", re.ASCII)
+_OLD = re.compile(r"\d{15}", re.ASCII)
+_HYPHENS = re.compile("[-\u2010-\u2015\u2212]")
 
 
 class Unreadable(ValueError):
@@ -65,6 +69,39 @@ def old_number(number: str) -> str:
     return number[:6] + number[8:17] if is_plain else ""
 
 
+def same_number(said: str, held: str) -> Outcome:
+    """Say whether two numbers are one person's: MATCH, MISMATCH, or AMBIGUOUS where an old one does not tell."""
+    one, other = _bare(said), _bare(held)
+    if one == other:
+        return MATCH
+    if not (_OLD.fullmatch(one) or _OLD.fullmatch(other)):
+        return MISMATCH
+    one, other = _as_old(one), _as_old(other)
+    if not one or not other:
+        return AMBIGUOUS
+    return MATCH if one == other else MISMATCH
+
+
+def _bare(number: str) -> str:
+    return _HYPHENS.sub("", identity(number))
+
+
+def _as_old(number: str) -> str:
+    """Give the 15-digit number that somebody bore; empty where that cannot be told from the one they have."""
+    if _RESIDENT.fullmatch(number):
+        return old_number(number)
+    is_plain = _OLD.fullmatch(number) is not None and number[12:15] < "996" and _is_day(f"19{number[6:12]}")
+    return number if is_plain else ""
+
+
+def _is_day(digits: str) -> bool:
+    try:
+        day(digits)
+    except Unreadable:
+        return False
+    return True
+
+
 def same_name(name: str, held: object) -> bool:
     """Say whether a held value (not empty) is a person's or organisation's name; see `connectors.names`.
 
@@ -77,6 +114,19 @@ def same_name(name: str, held: object) -> bool:
 def is_empty(held: object) -> bool:
     """Say whether a held value is no value: absent, or a text of blanks only."""
     return held is None or (isinstance(held, str) and not normalise(held))
+
+
+def compared(expected: Value, held: object, form: Form | None = None) -> Outcome:
+    """Compare a held value (not empty) with the expected one: MATCH, MISMATCH, or AMBIGUOUS where it does not tell.
+
+    Raises:
+        Unreadable: the held value cannot be read as what is expected.
+    """
+    if isinstance(expected, str) and form is Form.ID_NUMBER:
+        return same_number(expected, text(held))
+    if isinstance(expected, str) and form is Form.NAME:
+        return MATCH if same_name(expected, held) else MISMATCH
+    return MATCH if agrees(expected, held) else MISMATCH
 
 
 def agrees(expected: Value, held: object) -> bool:
@@ -92,7 +142,7 @@ def agrees(expected: Value, held: object) -> bool:
     if isinstance(expected, date):
         return day(held) == (expected.date() if isinstance(expected, datetime) else expected)
     if _NUMBER.fullmatch(expected):
-        return identity(text(held)) == expected
+        return identity(text(held)) == identity(expected)
     return normalise(text(held)) == normalise(expected)
 
 

@@ -6,6 +6,7 @@ bulkhead and windows live in `connectors.resilience.Resilient`, which wraps any 
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -19,6 +20,15 @@ from connectors.veiled import Veiled
 
 Value = str | int | bool | date
 """What an attribute can hold."""
+
+
+class Form(enum.Enum):
+    """What a text is, where it is more than a text: these are written in several ways that mean the same."""
+
+    NAME = "name"
+    """Of a person or organisation; compared as that of a subject is."""
+    ID_NUMBER = "id_number"
+    """Of a person; in either case, with or without blanks and hyphens, of 18 digits or 15."""
 
 
 class Subject(Veiled, frozen=True, kw_only=True):
@@ -39,14 +49,15 @@ class Claim(Veiled, frozen=True, kw_only=True):
     """What the applicant asserts about one fact: the record of `subject` carries the `expected` attributes.
 
     With no expected attributes the claim is that a record exists. `given` holds further inputs that a source may
-    need to find the record (a certificate number, the other person of a relation). `place` (a six-digit division)
-    and `period` say where and when the fact lies, for coverage.
+    need to find the record (a certificate number, the other person of a relation). `forms` says which of both are
+    names or numbers. `place` (a six-digit division) and `period` say where and when the fact lies, for coverage.
     """
 
     fact_type: str
     subject: Subject
     expected: Mapping[str, Value] = msgspec.field(default_factory=dict)
     given: Mapping[str, Value] = msgspec.field(default_factory=dict)
+    forms: Mapping[str, Form] = msgspec.field(default_factory=dict)
     place: str = ""
     period: tuple[date, date] | None = None
 

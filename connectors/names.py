@@ -1,9 +1,9 @@
 """Bring a person's name into the form in which names are compared: pure, and never by guessing.
 
 What is folded is how a name was typed or coded, never what it is: full-width letters, look-alikes of the middle dot,
-blanks around Chinese characters, invisible characters, choices of glyph, and the private codes that GB 18030-2000 gave
-to fourteen characters before Unicode had them. Simplified and traditional characters, variants and capitals stay what
-they are: 張 and 张 are different names.
+blanks around Chinese characters, invisible characters, choices of glyph, and the private codes that GBK, and of
+fourteen characters still GB 18030-2000, used before Unicode had them. Simplified and traditional characters,
+variants and capitals stay what they are: 張 and 张 are different names.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import unicodedata
 
 MIDDLE_DOT = "·"
 _DOTS = dict.fromkeys(map(ord, "•‧∙⋅・･᛫●▪⸱⸳ꞏ﹒．‥"), MIDDLE_DOT)
-_BY_PRIVATE_CODE = {
+_LATE = {
     0xE816: 0x20087,
     0xE817: 0x20089,
     0xE818: 0x200CC,
@@ -29,7 +29,17 @@ _BY_PRIVATE_CODE = {
     0xE855: 0x241FE,
     0xE864: 0x9FBB,
 }
-"""GB 18030-2000, bytes FE51 to FEA0: the private code of a character, and its code since GB 18030-2005 and -2022."""
+"""GB 18030-2000: the private code of a character, and its code since GB 18030-2005 and -2022."""
+
+
+def _of_gbk() -> dict[int, int]:
+    """Give the code since GB 18030-2000 to each private code of GBK, bytes FE50 to FEA0, that has one."""
+    octets = [bytes((0xFE, second)) for second in range(0x50, 0xA1) if second != 0x7F]
+    found = {0xE815 + index: ord(pair.decode("gb18030")) for index, pair in enumerate(octets)}
+    return {private: code for private, code in found.items() if not 0xE000 <= code <= 0xF8FF}
+
+
+_BY_PRIVATE_CODE = _of_gbk() | _LATE
 _GLYPH_CHOICES = ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
 _AS_IT_IS = re.compile("[\u4e00-\u9fff·]+")
 """Most names: Chinese characters of the first plane and the middle dot, of which nothing is folded."""

@@ -6,13 +6,13 @@ judged here, so that "no record", "empty", "two records" and "unreadable" mean t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from connectors.compare import Unreadable, agrees, identity, is_empty, normalise, same_name, text
+from connectors.compare import Unreadable, compared, identity, is_empty, normalise, same_name, text
 from connectors.connector import Claim, Declared, Value
 from connectors.names import normal_name
 from connectors.outcome import (
@@ -95,7 +95,8 @@ def _found(claim: Claim, records: Sequence[Record], shape: Shape) -> tuple[Outco
     left = [record for outcome, record in meant if outcome is MATCH]
     if not left:
         # A record that disagrees with what was given is another one; of one that leaves it open nobody knows.
-        return (NOT_HELD if any(outcome is NOT_HELD for outcome, _ in meant) else NO_RECORD), None
+        said = [outcome for outcome, _ in meant]
+        return (AMBIGUOUS if AMBIGUOUS in said else NOT_HELD if NOT_HELD in said else NO_RECORD), None
     if len(left) == 1:
         return MATCH, left[0]
     if shape.latest is not None and _is_one_name(left, shape):
@@ -108,13 +109,18 @@ def _found(claim: Claim, records: Sequence[Record], shape: Shape) -> tuple[Outco
 
 
 def _is_meant(claim: Claim, record: Record, shape: Shape) -> Outcome:
-    """Say whether a record is the one that the claim gives: MATCH, MISMATCH, or NOT_HELD where the record is silent."""
-    said = [
-        NOT_HELD if is_empty(held := read(record)) else MATCH if agrees(claim.given[name], held) else MISMATCH
+    """Say whether a record is the one that the claim gives: MATCH, MISMATCH, or what keeps it from being told."""
+    return _together(
+        NOT_HELD if is_empty(held := read(record)) else compared(claim.given[name], held, claim.forms.get(name))
         for name, read in shape.narrow.items()
         if name in claim.given
-    ]
-    return next((outcome for outcome in (MISMATCH, NOT_HELD) if outcome in said), MATCH)
+    )
+
+
+def _together(said: Iterable[Outcome]) -> Outcome:
+    """Sum comparisons up: one contradiction decides; then what is unclear, before what is missing."""
+    found = list(said)
+    return next((outcome for outcome in (MISMATCH, AMBIGUOUS, NOT_HELD) if outcome in found), MATCH)
 
 
 def finds_by(known: Collection[str], given: Collection[str]) -> bool:
@@ -164,12 +170,8 @@ def _compared(claim: Claim, record: Record, shape: Shape) -> Outcome:
         if not is_empty(state) and normalise(text(state)) in shape.inactive[1]:
             return SUBJECT_INACTIVE
     # Every attribute is read before any is judged: one unreadable value makes the record unfit to contradict anybody.
-    found = [_attribute(expected, name, record, shape) for name, expected in claim.expected.items()]
-    if not finds_by(shape.finds_by, claim.given):
-        return NOT_HELD
-    if MISMATCH in found:
-        return MISMATCH
-    return NOT_HELD if NOT_HELD in found else MATCH
+    found = [_attribute(claim, name, record, shape) for name in claim.expected]
+    return _together(found) if finds_by(shape.finds_by, claim.given) else NOT_HELD
 
 
 def _name(claim: Claim, record: Record, shape: Shape) -> Outcome:
@@ -188,7 +190,7 @@ def _is_under_old_number(record: Record, shape: Shape) -> bool:
     return shape.number is not None and len(identity(text(shape.number(record)))) == 15
 
 
-def _attribute(expected: Value, name: str, record: Record, shape: Shape) -> Outcome:
+def _attribute(claim: Claim, name: str, record: Record, shape: Shape) -> Outcome:
     read = shape.attributes.get(name)
     held = None if read is None else read(record)
     if is_empty(held):
@@ -199,7 +201,7 @@ def _attribute(expected: Value, name: str, record: Record, shape: Shape) -> Outc
         if code not in codes:
             raise Unreadable("a code that is not in the code table")
         held = codes[code]
-    return MATCH if agrees(expected, held) else MISMATCH
+    return compared(claim.expected[name], held, claim.forms.get(name))
 
 
 def moment(held: object, zone: ZoneInfo) -> datetime:

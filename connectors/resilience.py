@@ -227,7 +227,8 @@ def _identity(claim: Claim) -> Hashable:
     subject = claim.subject
     expected, given = _typed(claim.expected), _typed(claim.given)
     return (
-        claim.fact_type, subject.id_type, subject.id_number, subject.name, expected, given, claim.place, claim.period
+        claim.fact_type, subject.id_type, subject.id_number, subject.name, expected, given,
+        tuple([(name, claim.forms[name].value) for name in sorted(claim.forms)]), claim.place, claim.period,
     )  # fmt: skip
 
 

@@ -45,6 +45,8 @@ GLOSSARY: Mapping[enum.Enum, str] = {
     ValueKind.ENUM: "选择",
     ValueKind.PERSON: "姓名和证件号码",
     ValueKind.DIVISION: "六位行政区划代码",
+    ValueKind.NAME: "姓名或者名称",
+    ValueKind.ID_NUMBER: "证件号码",
     Absence.CONCLUSIVE: "数据覆盖的地区和年份内查无记录的,视为没有",
     Absence.INCONCLUSIVE: "查无记录不说明没有",
     Sensitivity.ORDINARY: "一般信息",

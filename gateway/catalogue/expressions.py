@@ -25,6 +25,9 @@ from gateway.catalogue.nodes import Entries, Node, Scalar, truth_word, whole_num
 from gateway.catalogue.words import Sensitivity, ValueKind
 
 _FORMS = ("fact", "any", "all", "not", "choose")
+_PARTS = {"id_number": ValueKind.ID_NUMBER, "name": ValueKind.NAME}
+_TEXTS = (ValueKind.STRING, ValueKind.NAME, ValueKind.ID_NUMBER)
+"""What an applicant says as a text: how it is compared is for the fact type to say."""
 _STAND_IN = FactExpr(fact="")
 _DEEPEST = 20
 
@@ -152,8 +155,8 @@ class ExpressionReader:
             fields.mistake(f"no parameter '${parameter}' is declared", node.place)
         elif dot and (known.kind is not ValueKind.PERSON or part not in PERSON_PARTS):
             fields.mistake(f"{node.raw!r}: only a person has parts: {', '.join(PERSON_PARTS)}", node.place)
-        elif not _compatible(ValueType(kind=ValueKind.STRING) if dot else known, declared):
-            fields.mistake(f"{name!r} is {declared}, but {node.raw} is {'string' if dot else known}", node.place)
+        elif not _compatible(of := ValueType(kind=_PARTS[part]) if dot else known, declared):
+            fields.mistake(f"{name!r} is {declared}, but {node.raw} is {of}", node.place)
         self.used.add(parameter)
         return ParameterRef(name=parameter, part=part)
 
@@ -175,8 +178,9 @@ class ExpressionReader:
 def _compatible(given: ValueType, wanted: ValueType) -> bool:
     if given.kind is ValueKind.ENUM and wanted.kind is ValueKind.ENUM:
         return set(given.words) <= set(wanted.words)
-    texts = {ValueKind.STRING, ValueKind.DIVISION}
-    return given.kind is wanted.kind or (given.kind is ValueKind.DIVISION and wanted.kind in texts)
+    if given.kind is ValueKind.STRING:
+        return wanted.kind in _TEXTS
+    return given.kind is wanted.kind or (given.kind in _TEXTS and wanted.kind is ValueKind.STRING)
 
 
 def _literal(node: Scalar, declared: ValueType) -> str | int | bool | date | None:
@@ -196,7 +200,7 @@ def _literal(node: Scalar, declared: ValueType) -> str | int | bool | date | Non
             return node.raw if node.raw in declared.words else None
         case ValueKind.DIVISION:
             return node.raw if node.raw.isascii() and node.raw.isdigit() and len(node.raw) == 6 else None
-        case ValueKind.STRING:
+        case ValueKind.STRING | ValueKind.NAME | ValueKind.ID_NUMBER:
             return node.raw or None
         case ValueKind.PERSON:
             return None

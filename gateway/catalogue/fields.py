@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import TypeVar
 
@@ -175,12 +175,12 @@ class Fields:
         node = self.node(key)
         return None if node is None else Fields(node, f"{self.what}: {what}", self.mistakes)
 
-    def names(self, key: str, *, persons: bool) -> dict[str, ValueType]:
+    def names(self, key: str, *, without: Collection[ValueKind] = ()) -> dict[str, ValueType]:
         """Take a mapping from attribute or input names to types."""
-        return {name: self.type_of(name, node, persons=persons) for name, node in self.mapping(key).items()}
+        return {name: self.type_of(name, node, without=without) for name, node in self.mapping(key).items()}
 
-    def type_of(self, name: str, node: Node, *, persons: bool) -> ValueType:
-        """Read a type: `string`, `integer`, `boolean`, `date`, `division`, `person` or `enum[A,B]`."""
+    def type_of(self, name: str, node: Node, *, without: Collection[ValueKind] = ()) -> ValueType:
+        """Read a type, `enum[A,B]` or the word of a `ValueKind`, `without` those that are none here."""
         if not _NAME.fullmatch(name):
             self.mistake(f"{name!r} is not a name (small letters, digits, underscores)", node.place)
         raw = node.raw.strip() if isinstance(node, Scalar) else ""
@@ -188,7 +188,7 @@ class Fields:
         if enumeration:
             return self._enumeration(name, enumeration[1], node.place)
         for kind in ValueKind:
-            if kind.value == raw and kind is not ValueKind.ENUM and (persons or kind is not ValueKind.PERSON):
+            if kind.value == raw and kind is not ValueKind.ENUM and kind not in without:
                 return ValueType(kind=kind)
         self.mistake(f"{name!r} has an unknown type", node.place)
         return ValueType(kind=ValueKind.STRING)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
+from connectors.connector import Form
 from gateway.catalogue.expression import Expr
 from gateway.catalogue.words import (
     Absence,
@@ -27,6 +28,8 @@ from gateway.catalogue.words import (
     WithdrawalEffect,
     WithdrawalUntil,
 )
+
+_FORMS = {ValueKind.NAME: Form.NAME, ValueKind.ID_NUMBER: Form.ID_NUMBER}
 
 
 class UnknownItem(LookupError):
@@ -95,6 +98,17 @@ class FactType:
     sources: SourcePolicy
     labels: Mapping[str, str] = field(default_factory=dict)
     """The Chinese for attributes and for the words of their enumerations, by name."""
+
+    @property
+    def forms(self) -> Mapping[str, Form]:
+        """Which attributes and inputs, by the names that reach a source, are names and which are numbers of persons."""
+        found: dict[str, Form] = {}
+        for name, declared in (*self.attributes.items(), *self.given.items()):
+            if declared.kind is ValueKind.PERSON:
+                found |= {f"{name}_name": Form.NAME, f"{name}_id_number": Form.ID_NUMBER}
+            elif declared.kind in _FORMS:
+                found[name] = _FORMS[declared.kind]
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,8 @@ from gateway.catalogue.words import (
 )
 
 _VERIFIED = (ItemState.NOT_ISSUED_BY_COMMITTEE, ItemState.TRANSITIONAL)
+_NOT_ASKED = (ValueKind.NAME, ValueKind.ID_NUMBER)
+"""What no parameter is: applicants write texts and name persons, and fact types say how those are compared."""
 
 
 def read_fact_type(node: Node, mistakes: Mistakes) -> FactType:
@@ -51,13 +53,13 @@ def read_fact_type(node: Node, mistakes: Mistakes) -> FactType:
     code = fields.code("code")
     title = fields.text("title")
     fields.what = f"fact type {code!r} {title}".rstrip()
-    attributes = fields.names("attributes", persons=False)
+    attributes = fields.names("attributes", without=(ValueKind.PERSON,))
     fact = FactType(
         code=code,
         title=title,
         authority=fields.text("authority"),
         attributes=attributes,
-        given=fields.names("given", persons=True),
+        given=fields.names("given"),
         absence=fields.word("absence", Absence),
         sensitivity=fields.word("sensitivity", Sensitivity, Sensitivity.ORDINARY),
         sharing=fields.word("sharing", Sharing, Sharing.CONDITIONAL),
@@ -160,7 +162,7 @@ def _parameters(fields: Fields) -> dict[str, Parameter]:
         if name == APPLICANT:
             inner.mistake("the name is taken: it means the applicant")
         type_node = inner.node("type", required=True)
-        declared = inner.type_of(name, type_node, persons=True) if type_node else ValueType(kind=ValueKind.STRING)
+        declared = inner.type_of(name, type_node, without=_NOT_ASKED) if type_node else ValueType(kind=ValueKind.STRING)
         labels = {word: _text_of(text) for word, text in inner.mapping("labels").items()}
         if set(labels) != set(declared.words) or not all(labels.values()):
             inner.mistake("'labels' gives the Chinese for each word of the enumeration and for nothing else")

@@ -36,7 +36,7 @@ class Certainty(enum.Enum):
 
 
 class ValueKind(enum.Enum):
-    """The types that attributes, inputs and parameters have."""
+    """The types that attributes, inputs and parameters have; a name or number of its own only attributes and inputs."""
 
     STRING = "string"
     INTEGER = "integer"
@@ -45,6 +45,8 @@ class ValueKind(enum.Enum):
     ENUM = "enum"
     PERSON = "person"
     DIVISION = "division"
+    NAME = "name"
+    ID_NUMBER = "id_number"
 
 
 class Absence(enum.Enum):

@@ -158,7 +158,7 @@ def _fits(value: Argument, declared: Parameter) -> bool:
             return isinstance(value, str) and value in declared.type.words
         case ValueKind.DIVISION:
             return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == 6
-        case ValueKind.STRING:
+        case ValueKind.STRING | ValueKind.NAME | ValueKind.ID_NUMBER:
             return isinstance(value, str) and bool(value.strip())
 
 
@@ -227,6 +227,7 @@ class _Closing:
             subject=subject,
             expected=self._values(expr.expect),
             given=self._values(expr.given),
+            forms=self.fact_types[expr.fact].forms,
             place=str(self._value(expr.place) or ""),
             period=self._period(expr, subject),
         )

@@ -58,11 +58,13 @@ MISTAKES = [
     ),
     ("expression: {fact: home, expect", "expression: {fact: house, expect", "no fact type 'house' is declared"),
     ("expression: {fact: home, expect", "expression: {fact: home, any: [], expect", "exactly one of fact, any, all"),
+    ("address: {type: string,", "address: {type: name,", "'address' has an unknown type"),
+    ("attributes: {address: string,", "attributes: {address: person,", "'address' has an unknown type"),
     ("address: $address,", "address: $place,", "no parameter '$place' is declared"),
     ("address: $address,", "street: $address,", "the fact type declares no 'street'"),
     ("use: $use}", "use: $address}", "'use' is enum[LIVE,WORK], but $address is string"),
     ("use: $use}", "use: SLEEP}", "'use' must be enum[LIVE,WORK]"),
-    ("given: {owner: $owner}}", "given: {owner: $owner.name}}", "'owner' is person, but $owner.name is string"),
+    ("given: {owner: $owner}}", "given: {owner: $owner.name}}", "'owner' is person, but $owner.name is name"),
     ("given: {owner: $owner}}", "given: {owner: $owner.phone}}", "only a person has parts"),
     ("given: {owner: $owner}}", "given: {}}", "parameter 'owner' is asked of the applicant but never used"),
     (
@@ -257,3 +259,26 @@ def test_a_damaged_list_is_refused_with_places_and_never_breaks_the_loader(
     found = mistakes_of(tmp_path_factory.mktemp("lists"), "\n".join(lines))
 
     assert all(one.startswith("nation.yaml:") for one in found)
+
+
+@pytest.mark.parametrize(
+    ("declared", "said", "told"),
+    [
+        ("name", "$address", []),
+        ("id_number", "$address", []),
+        ("name", "$owner.name", []),
+        ("id_number", "$owner.id_number", []),
+        ("string", "$owner.id_number", []),
+        ("id_number", "$owner.name", ["'address' is id_number, but $owner.name is name"]),
+        ("name", "$owner.id_number", ["'address' is name, but $owner.id_number is id_number"]),
+        ("name", "$use", ["'address' is name, but $use is enum[LIVE,WORK]"]),
+        ("name", "$owner", ["'address' is name, but $owner is person"]),
+    ],
+)
+def test_a_name_is_no_number_and_a_text_may_be_either(
+    tmp_path: Path, declared: str, said: str, told: list[str]
+) -> None:
+    changed = replaced(NATION, ("attributes: {address: string,", f"attributes: {{address: {declared},"))
+    changed = changed.replace("expect: {address: $address,", f"expect: {{address: {said},")
+    found = [one for one in mistakes_of(tmp_path, changed) if ", but $" in one]
+    assert [any(what in one for one in found) for what in told] == [True] * len(found) == [True] * len(told)

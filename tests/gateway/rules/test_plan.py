@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from connectors.catalog import connect_all
-from connectors.connector import QueryContext, Subject
+from connectors.connector import Form, QueryContext, Subject
 from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
 from gateway.flows.ask import Ask, Asked
 from gateway.rules.fallback import FallbackInput, StepKind, next_step, settings_for
-from gateway.rules.plan import ParametersRefused, plan
+from gateway.rules.plan import Argument, ParametersRefused, plan
 from gateway.rules.reasons import ReasonKind
 from gateway.rules.verdict import Verdict
 
@@ -184,3 +184,24 @@ def test_data_older_than_promised_decide_nothing(tmp_path: Path) -> None:
 
     assert {reason.kind for reason in asked.judgement.reasons} == {ReasonKind.STALE}
     assert step(asked) is StepKind.RETRY_AFTER
+
+
+@pytest.mark.parametrize(
+    ("item", "parameters", "forms"),
+    [
+        ("marital-status", {"status": "MARRIED", "spouse": person("19900101")}, {"spouse_id_number": Form.ID_NUMBER}),
+        ("birth", {"born": person("20100101"), "certificate_number": "X", "mother_name": "王芳"},
+         {"mother_name": Form.NAME}),
+        ("inheritance-right", {"deceased": person("19400101"), "deed_number": "X"},
+         {"deceased_name": Form.NAME, "deceased_id_number": Form.ID_NUMBER}),
+        ("identity", {"former_name": "王芳", "birthplace": "某地"}, {"former_name": Form.NAME}),
+    ],
+)  # fmt: skip
+def test_a_claim_says_which_of_its_texts_are_names_and_numbers(
+    item: str, parameters: dict[str, Argument], forms: dict[str, Form]
+) -> None:
+    planned = plan(CATALOGUE.item(item), parameters, person("19900315"), CATALOGUE.fact_types, today=TODAY)
+    for check in planned.checks.values():
+        said = {*check.claim.expected, *check.claim.given}
+        known = {name: form for name, form in check.claim.forms.items() if name in said}
+        assert known == forms
