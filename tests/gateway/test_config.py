@@ -19,7 +19,8 @@ from gateway.founding import House, found
 from ledger import SchemaNewer, StoreMissing
 
 SOURCES = (
-    '[sources.civil]\nkind = "dropbox"\ndepartment = "示例"\nfolder = "/nowhere"\n[sources.civil.facts.x]\nkey = "a"\n'
+    '[sources.civil]\nkind = "dropbox"\ndepartment = "示例"\nfolder = "/nowhere"\n'
+    '[sources.civil.facts.cremation-record]\nkey = "a"\n'
 )
 
 

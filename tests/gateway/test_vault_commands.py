@@ -23,7 +23,8 @@ from tests.ledger.vault.test_pkcs11 import MODULE, Make, needs_softhsm, token
 __all__ = ["token"]
 
 SOURCES = (
-    '[sources.civil]\nkind = "dropbox"\ndepartment = "示例"\nfolder = "/nowhere"\n[sources.civil.facts.x]\nkey = "a"\n'
+    '[sources.civil]\nkind = "dropbox"\ndepartment = "示例"\nfolder = "/nowhere"\n'
+    '[sources.civil.facts.cremation-record]\nkey = "a"\n'
 )
 NUMBER = "11010519491231002X"
 ORDER = ("--basis", "《个人信息保护法》第四十七条", "--document-number", "黑数删〔2026〕7号")

@@ -19,7 +19,8 @@ from gateway.founding import House, found
 from tests.gateway.letters.making import shipped, write
 
 SOURCES = (
-    '[sources.civil]\nkind = "dropbox"\ndepartment = "示例"\nfolder = "/nowhere"\n[sources.civil.facts.x]\nkey = "a"\n'
+    '[sources.civil]\nkind = "dropbox"\ndepartment = "示例"\nfolder = "/nowhere"\n'
+    '[sources.civil.facts.cremation-record]\nkey = "a"\n'
 )
 GOOD = "templates:\n  - {id: own, version: 1, extends: general@2, title: 样式, items: [alive]}\n"
 BAD = GOOD.replace("[alive]", "[unicorn]") + "  - {id: two, version: 1, title: 样式}\n"

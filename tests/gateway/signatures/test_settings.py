@@ -18,7 +18,8 @@ from tests.gateway.journeys.test_signatures import pem
 from tests.gateway.signatures.authorities import p256, public_key_info
 
 SOURCES = (
-    '[sources.civil]\nkind = "dropbox"\ndepartment = "示例"\nfolder = "/nowhere"\n[sources.civil.facts.x]\nkey = "a"\n'
+    '[sources.civil]\nkind = "dropbox"\ndepartment = "示例"\nfolder = "/nowhere"\n'
+    '[sources.civil.facts.cremation-record]\nkey = "a"\n'
 )
 PLATFORM = """
 [[signatures.platforms]]

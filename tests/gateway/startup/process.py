@@ -16,7 +16,8 @@ from pathlib import Path
 from gateway.founding import House, found
 
 SOURCES = (
-    '[sources.civil]\nkind = "dropbox"\ndepartment = "示例"\nfolder = "/nowhere"\n[sources.civil.facts.x]\nkey = "a"\n'
+    '[sources.civil]\nkind = "dropbox"\ndepartment = "示例"\nfolder = "/nowhere"\n'
+    '[sources.civil.facts.cremation-record]\nkey = "a"\n'
 )
 
 
