@@ -13,8 +13,9 @@ from decimal import Decimal
 from string import ascii_lowercase
 
 from connectors.connector import Form, Value
+from connectors.misread import is_misread
 from connectors.names import normal_name
-from connectors.outcome import AMBIGUOUS, MATCH, MISMATCH, Outcome
+from connectors.outcome import AMBIGUOUS, MATCH, MISMATCH, NOT_HELD, Outcome
 
 _DOTS = dict.fromkeys(map(ord, "•・‧∙⋅•●᛫⸱"), "·")
 _CAPITALS = {ord(letter): letter.upper() for letter in ascii_lowercase}
@@ -31,6 +32,11 @@ _NUMBER = re.compile(r"\d{17}[Xx]", re.ASCII)
 """A resident number whose check character registers write as they please."""
 _RESIDENT = re.compile(r"\d{17}[\dX]", re.ASCII)
 _OLD = re.compile(r"\d{15}", re.ASCII)
+_NOTHING = {
+    *("null", "(null)", "<null>", "\\n", "none", "nil", "nan", "n/a", "undefined", "-", "--", "—", "——", "/"),
+    *("无", "空", "暂无", "不详", "未知", "未填", "未登记", "无数据"),
+}
+_MASK = re.compile(r"\*|×{2}|[Xx]{3}")
 _HYPHENS = re.compile("[-\u2010-\u2015\u2212]")
 
 
@@ -108,7 +114,10 @@ def same_name(name: str, held: object) -> bool:
     Raises:
         Unreadable: the held value is no readable text.
     """
-    return normal_name(text(held)) == normal_name(name)
+    found = normal_name(text(held))
+    if "?" in found:
+        raise Unreadable("a name that lost a character")
+    return found == normal_name(name)
 
 
 def is_empty(held: object) -> bool:
@@ -116,12 +125,23 @@ def is_empty(held: object) -> bool:
     return held is None or (isinstance(held, str) and not normalise(held))
 
 
+def says_nothing(held: object) -> bool:
+    """Say whether a held value is a text that systems write where they hold nothing, or hide what they hold."""
+    if not isinstance(held, str):
+        return False
+    folded = normalise(held)
+    return folded.casefold() in _NOTHING or _MASK.search(folded) is not None
+
+
 def compared(expected: Value, held: object, form: Form | None = None) -> Outcome:
-    """Compare a held value (not empty) with the expected one: MATCH, MISMATCH, or AMBIGUOUS where it does not tell.
+    """Compare a held value (not empty) with the expected one: MATCH, MISMATCH, AMBIGUOUS where it does not tell, or
+    NOT_HELD where it is another text that stands for none (`null`, 无) or hides one (张*).
 
     Raises:
         Unreadable: the held value cannot be read as what is expected.
     """
+    if says_nothing(held) and not (isinstance(expected, str) and normalise(str(held)) == normalise(expected)):
+        return NOT_HELD
     if isinstance(expected, str) and form is Form.ID_NUMBER:
         return same_number(expected, text(held))
     if isinstance(expected, str) and form is Form.NAME:
@@ -167,7 +187,7 @@ def _is_damaged(held: str) -> bool:
     if _CONTROL.search(held):
         return True
     if _BEYOND_LATIN1.search(held):
-        return _SURROGATE.search(held) is not None
+        return _SURROGATE.search(held) is not None or is_misread(held)
     # Only Latin-1 letters: perhaps a European name, perhaps Chinese bytes read as Latin-1, where they come in pairs.
     return _GB2312_AS_LATIN1.fullmatch(held) is not None or _is_utf8(held.encode("latin-1"))
 

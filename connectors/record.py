@@ -12,8 +12,8 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from connectors.compare import Unreadable, compared, identity, is_empty, normalise, same_name, text
-from connectors.connector import Claim, Declared, Value
+from connectors.compare import Unreadable, compared, identity, is_empty, normalise, says_nothing, text
+from connectors.connector import Claim, Declared, Form, Value
 from connectors.names import normal_name
 from connectors.outcome import (
     AMBIGUOUS,
@@ -180,10 +180,9 @@ def _name(claim: Claim, record: Record, shape: Shape) -> Outcome:
     held = shape.name(record)
     if is_empty(held):
         return NOT_HELD
-    if same_name(claim.subject.name, held):
-        return MATCH
+    outcome = compared(claim.subject.name, held, Form.NAME)
     # Old numbers were given twice at times: another name under one may well be another person's.
-    return AMBIGUOUS if _is_under_old_number(record, shape) else MISMATCH
+    return AMBIGUOUS if outcome is MISMATCH and _is_under_old_number(record, shape) else outcome
 
 
 def _is_under_old_number(record: Record, shape: Shape) -> bool:
@@ -198,6 +197,8 @@ def _attribute(claim: Claim, name: str, record: Record, shape: Shape) -> Outcome
     codes = shape.values.get(name)
     if codes is not None:
         code = normalise(text(held))
+        if code not in codes and says_nothing(held):
+            return NOT_HELD
         if code not in codes:
             raise Unreadable("a code that is not in the code table")
         held = codes[code]

@@ -100,7 +100,7 @@ def chengxin(*arguments: object) -> str:
 
 def test_the_commands_make_keys_that_the_gateway_signs_with(tmp_path: Path) -> None:
     sources = '[sources.civil]\nkind = "dropbox"\ndepartment = "示例"\nfolder = "/nowhere"\n'
-    sources += '[sources.civil.facts.x]\nkey = "a"\n'
+    sources += '[sources.civil.facts.cremation-record]\nkey = "a"\n'
     house = found(tmp_path / "var", now=datetime.now(UTC), sources=sources, listen="127.0.0.1:0")
     origin = load_settings(house.config).ledger.origin
     vkeys = {}

@@ -1,0 +1,180 @@
+"""Damaged texts contradict nobody, and no name that people have is taken for damaged."""
+
+import random
+from collections.abc import Callable
+from operator import itemgetter
+
+import pytest
+
+from connectors.compare import Unreadable, compared, same_name, text
+from connectors.connector import Claim, Form
+from connectors.misread import is_misread
+from connectors.record import Shape, judge, read_zone
+from connectors.stanza import Stanza
+from tests.connectors.people import NOW, ZHANG
+
+SURNAMES = (
+    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪"
+    "范金石廖贾夏韦傅方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤宓濮逯娄缪佟邢岑桓滕浦湛骆漆粟璩"
+)
+TWO = ("欧阳", "司马", "上官", "诸葛", "尉迟", "皇甫", "慕容", "令狐", "东方", "夏侯")
+GIVEN = (
+    "伟芳娜秀英敏静丽强磊军洋勇艳杰娟涛明超兰霞平刚桂芬玲玉萍红梅建国华志文辉力鹏飞鑫波斌宇浩凯健俊帆雪琳晨旭宁欣怡佳慧婷"
+    "雯倩颖洁莉燕云莲真环荣爱妹香月莺媛瑞凡素菁嘉琼勤珍贞瑾璐璇琪瑶婧妍娅婕娴祎玥珺喆堃淼垚昇煊赟骐骏峰锋海丰庆利清彬富顺"
+    "信子心邦永胜学祥才发成康星光天达安岩中茂进林有坚和彪博诚先敬震振壮会思群豪承乐绍功松善厚裕河哲江亮政谦亨奇固之轮翰朗"
+)
+"""The usual characters, and among them those whose GBK bytes most often look like UTF-8."""
+_CHANCE = random.Random(7)
+NAMES = [
+    *(surname + given for surname in SURNAMES for given in GIVEN),
+    *(surname + _CHANCE.choice(GIVEN) + _CHANCE.choice(GIVEN) for surname in (*SURNAMES, *TWO) for _ in range(60)),
+]
+RARE = [surname + one + other for surname in "宓濮逯缪璩" for one in GIVEN for other in GIVEN]
+"""The surnames whose bytes begin a Chinese character of UTF-8: whole, since chance would hardly hit any of these."""
+OTHERS = [
+    "買買提·艾力", "古丽·阿不都热合曼", "阿依古丽·买买提", "張曉明", "陳美玲", "歐陽娜娜", "𠮷田", "䶮芳", "José María",
+    "Müller", "Ångström", "Иван Петров", "示例市示例路1号院2号楼3单元401室", "黑龙江省哈尔滨市南岗区中山路１号", "联通",
+    "住宅", "①号楼", "（2026）京0105民初1号", "王芳（曾用名）", "金泳三", "김영삼", "田中角榮",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [NAMES, RARE, OTHERS], ids=["usual", "rare", "others"])
+def test_no_text_that_people_write_is_taken_for_damaged(names: list[str]) -> None:
+    assert [name for name in names if is_misread(name)] == []
+    assert all(compared(name, name, Form.NAME).kind.value == "MATCH" for name in names)
+
+
+def _as(charset: str, errors: str = "replace") -> Callable[[str], str]:
+    return lambda name: name.encode().decode(charset, errors)
+
+
+@pytest.mark.parametrize(
+    "misread",
+    [
+        _as("gbk"),
+        _as("gb18030"),
+        lambda name: _as("gbk")(name).replace("\ufffd", "?"),
+        lambda name: _as("gb18030")(name).replace("\ufffd", "?"),
+        lambda name: _as("gbk")(name).replace("\ufffd", "€") if "\ufffd" not in _as("gbk")(name)[-1:] else "锟斤拷",
+        _as("latin-1"),
+        lambda name: name.encode().decode("latin-1").encode("latin-1").decode("cp1252", "replace"),
+        lambda name: "".join("\ufffd" for _ in name).encode().decode("gbk", "replace"),
+    ],
+    ids=["GBK", "GB 18030", "GBK with ?", "GB 18030 with ?", "GBK with the euro", "Latin-1", "Windows", "twice lost"],
+)
+def test_utf_8_read_in_another_charset_is_not_another_name(misread: Callable[[str], str]) -> None:
+    believed = []
+    for name in NAMES:
+        try:
+            believed += [name] if same_name(name, misread(name)) in (True, False) else []
+        except Unreadable:
+            continue
+    assert len(believed) <= len(NAMES) / 100
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        "鐜嬭姵",
+        "璁茬煫?",
+        "锟斤拷",
+        "锟斤拷芳",
+        "王锟斤",
+        "ä¹°ä¹°",
+        "çŽ‹èŠ³",
+        "王\ufffd",
+        "涓?灞辫矾1鍙?",
+        "绀轰緥璺?鍙烽櫌",
+    ],
+)
+def test_damaged_texts_are_unreadable(held: str) -> None:
+    with pytest.raises(Unreadable):
+        text(held)
+
+
+@pytest.mark.parametrize("held", ["王?", "?芳", "王?芳", "王？"])
+def test_a_name_that_lost_a_character_is_unreadable(held: str) -> None:
+    with pytest.raises(Unreadable):
+        same_name("王芳", held)
+
+
+NOTHING = [
+    "null",
+    "NULL",
+    "None",
+    "(null)",
+    "N/A",
+    "-",
+    "－",
+    "——",
+    "/",
+    "\\N",
+    "无",
+    "暂无",
+    "不详",
+    " 未知 ",
+    "undefined",
+]
+HIDDEN = ["***", "王*", "＊芳", "王××", "2301**********0072", "230199xxxxxxxx0072"]
+
+
+@pytest.mark.parametrize("held", NOTHING + HIDDEN)
+@pytest.mark.parametrize(
+    ("expected", "form"),
+    [("王芳", Form.NAME), ("230199198001010072", Form.ID_NUMBER), ("MARRIED", None), (5, None), (True, None)],
+)
+def test_what_stands_for_nothing_or_hides_something_is_not_held(
+    held: str, expected: str | int, form: Form | None
+) -> None:
+    assert compared(expected, held, form).kind.value == "NOT_HELD"
+
+
+RECORD = {"name": "张小明", "status": "1", "mother": "王芳", "other": "230199198203040018"}
+SHAPE = Shape(
+    attributes={"status": itemgetter("status"), "mother": itemgetter("mother")},
+    values={"status": {"1": "MARRIED", "无": "UNMARRIED"}},
+    narrow={"relative_id_number": itemgetter("other")},
+    name=itemgetter("name"),
+    zone=read_zone(Stanza("s", {})),
+)
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        ({}, "MATCH"),
+        ({"name": "张*"}, "NOT_HELD"),
+        ({"name": "null"}, "NOT_HELD"),
+        ({"name": "寮犲皬鏄?"}, "UNAVAILABLE"),
+        ({"name": "张?明"}, "UNAVAILABLE"),
+        ({"name": "李四"}, "MISMATCH"),
+        ({"status": "null"}, "NOT_HELD"),
+        ({"status": "*"}, "NOT_HELD"),
+        ({"status": "无"}, "MISMATCH"),
+        ({"status": "9"}, "UNAVAILABLE"),
+        ({"mother": "王*"}, "NOT_HELD"),
+        ({"mother": "鐜嬭姵"}, "UNAVAILABLE"),
+        ({"mother": "王*", "status": "无"}, "MISMATCH"),
+        ({"other": "2301**********0018"}, "NOT_HELD"),
+        ({"other": "无"}, "NOT_HELD"),
+    ],
+)
+def test_a_record_with_such_texts_contradicts_nobody_by_them(held: dict[str, str], expected: str) -> None:
+    claim = Claim(
+        fact_type="f",
+        subject=ZHANG,
+        expected={"status": "MARRIED", "mother": "王芳"},
+        given={"relative_id_number": "230199198203040018"},
+        forms={"mother": Form.NAME, "relative_id_number": Form.ID_NUMBER},
+    )
+    assert judge(claim, [{**RECORD, **held}], SHAPE, now=NOW)[0].kind.value == expected
+
+
+@pytest.mark.parametrize("said", ["无", "-", "A*12", "Null", "未知"])
+def test_what_is_just_expected_agrees_even_so(said: str) -> None:
+    assert compared(said, f" {said}").kind.value == "MATCH"
+
+
+@pytest.mark.parametrize("held", ["吴芳", "XX路", "无锡市", "×", "未知路1号", "0", "NA"])
+def test_what_only_looks_like_it_still_contradicts(held: str) -> None:
+    assert compared("王芳", held).kind.value == "MISMATCH"
