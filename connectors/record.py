@@ -31,6 +31,8 @@ from connectors.outcome import (
 from connectors.stanza import Stanza
 
 GARBLED = unavailable(Cause.GARBLED)
+AHEAD = timedelta(minutes=10)
+"""How far the clock of a source may be ahead of ours. Data of a later date would be fresh for ever."""
 Record = Mapping[str, object]
 Reader = Callable[[Any], object]
 
@@ -75,12 +77,15 @@ def judge(
     """Give the outcome of a claim on the records held of its subject, and the date of the data.
 
     `as_of` is the date of the whole holding, where known. With a promised freshness and no date at all the data count
-    as STALE: a promise that cannot be checked is not kept. A record of the same number and another name is MISMATCH.
-    A claim that gives more than the source can find a record by is NOT_HELD: the record may be another one.
+    as STALE: a promise that cannot be checked is not kept. Data of the future are GARBLED. A record of the same number
+    and another name is MISMATCH. A claim that gives more than the source can find a record by is NOT_HELD: the record
+    may be another one.
     """
     try:
         outcome, found = _found(claim, records, shape)
         dated = _date(found, shape, as_of)
+        if dated is not None and is_ahead(dated, now):
+            return GARBLED, None
         if outcome.kind is not Kind.AMBIGUOUS and _is_stale(dated, shape.freshness, now):
             return STALE, dated
         if found is not None:
@@ -88,6 +93,11 @@ def judge(
     except Unreadable:
         return GARBLED, as_of
     return outcome, dated
+
+
+def is_ahead(dated: datetime, now: datetime) -> bool:
+    """Say whether a date of data lies in the future, further than clocks differ."""
+    return dated - now > AHEAD
 
 
 def _found(claim: Claim, records: Sequence[Record], shape: Shape) -> tuple[Outcome, Record | None]:

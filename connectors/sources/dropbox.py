@@ -26,7 +26,7 @@ from connectors.connector import Claim, Health, Manifest, QueryContext
 from connectors.drop import MANIFEST_SUFFIX, DropManifest, DropRefused, Snapshot, read_manifest, take, verify_signature
 from connectors.errors import SourceUnavailable
 from connectors.outcome import Cause, Evidence
-from connectors.record import Reader, Shape, judge, read_shape, read_zone
+from connectors.record import AHEAD, Reader, Shape, is_ahead, judge, read_shape, read_zone
 from connectors.sources.sql import digest
 from connectors.stanza import Stanza
 
@@ -45,7 +45,7 @@ class DropFact:
 
 
 class Dropbox:
-    """A folder of drops, looked at again when its listing changed, and the snapshots taken from it.
+    """A folder of drops, looked at again when its listing changed or a drop's date has come, and the snapshots taken.
 
     Not for use from several threads at once; `look` is meant to be run by one at a time.
     """
@@ -58,13 +58,16 @@ class Dropbox:
         zone: ZoneInfo,
         public_key: Ed25519PublicKey | None,
         most_bytes: int,
+        now: Callable[[], datetime],
     ) -> None:
         self._folder = folder
         self._facts = facts
         self._zone = zone
         self._public_key = public_key
         self._most_bytes = most_bytes
+        self._now = now
         self._listing: _Listing | None = None
+        self._ahead: list[datetime] = []
         self.snapshots: Mapping[str, Snapshot] = {}
         self.problems: Mapping[str, str] = {}
         """What is wrong, by file name; for operators."""
@@ -77,9 +80,11 @@ class Dropbox:
             self.problems = {self._folder.name: f"the folder cannot be read ({type(error).__name__})"}
             self._listing = None
             return True
-        if listing == self._listing:
+        now = self._now()
+        if listing == self._listing and all(is_ahead(date, now) for date in self._ahead):
             return False
         problems: dict[str, str] = {}
+        self._ahead = []
         self.snapshots = {**self.snapshots, **self._take_newest(self._manifests(listing, problems), problems)}
         self.problems = problems
         self._listing = listing
@@ -89,10 +94,17 @@ class Dropbox:
         found: list[tuple[str, DropManifest]] = []
         for name in (one[0] for one in listing if one[0].endswith(MANIFEST_SUFFIX)):
             try:
-                found.append((name, self._manifest(self._folder / name)))
+                found.append((name, self._dated(self._manifest(self._folder / name))))
             except DropRefused as error:
                 problems[name] = str(error)
         return sorted(found, key=lambda one: one[1].as_of, reverse=True)
+
+    def _dated(self, manifest: DropManifest) -> DropManifest:
+        """Refuse a drop of the future for as long as it is one: it would be the newest, and fresh, until then."""
+        if is_ahead(manifest.as_of, self._now()):
+            self._ahead.append(manifest.as_of)
+            raise DropRefused(f"manifest: as_of is more than {AHEAD.seconds // 60} minutes in the future")
+        return manifest
 
     def _manifest(self, path: Path) -> DropManifest:
         try:
@@ -248,7 +260,7 @@ def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], dateti
         batch=_BATCH,
         lanes=1,
     )
-    dropbox = Dropbox(folder, facts, zone=zone, public_key=public_key, most_bytes=most_bytes)
+    dropbox = Dropbox(folder, facts, zone=zone, public_key=public_key, most_bytes=most_bytes, now=now)
     return DropboxSource(manifest=manifest, facts=facts, dropbox=dropbox, now=now)
 
 

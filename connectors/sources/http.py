@@ -35,7 +35,7 @@ from connectors.outcome import (
     Outcome,
     unavailable,
 )
-from connectors.record import GARBLED, Reader, Shape, finds_by, judge, moment, read_shape, read_zone
+from connectors.record import GARBLED, Reader, Shape, finds_by, is_ahead, judge, moment, read_shape, read_zone
 from connectors.signs import Sign, path, read_signs
 from connectors.stanza import Stanza
 from connectors.template import PERSONAL, MissingAttribute, check, fill, placeholders, values
@@ -209,6 +209,8 @@ class HttpSource:
     ) -> tuple[Outcome, datetime | None]:
         shape = fact.shape
         as_of = None if shape.as_of is None else moment(shape.as_of(record), shape.zone)
+        if as_of is not None and is_ahead(as_of, self._now()):
+            return GARBLED, None
         if shape.freshness is not None and (as_of is None or self._now() - as_of > shape.freshness):
             return STALE, as_of
 

@@ -1,7 +1,7 @@
 import hashlib
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from connectors.catalog import connect
 from connectors.conformance.expectations import require_no_conclusion
+from connectors.conformance.scene import Clock
 from connectors.connector import Claim
 from connectors.errors import StanzaError
 from connectors.outcome import Cause, Kind
@@ -40,11 +41,11 @@ def drop(
     (folder / f"{name}.manifest.json").write_text(json.dumps({**manifest, **change}))
 
 
-def source_of(folder: Path, /, **more: object) -> Resilient:
+def source_of(folder: Path, clock: Callable[[], datetime] = now, /, **more: object) -> Resilient:
     fact = {"key": "id", "name": "name", "columns": {"status": "status"}}
     stanza = {"kind": "dropbox", "department": "殡葬管理处", "folder": str(folder), "facts": {FACT: fact}}
     resilience = {"backoff": "1ms", "breaker_failures": 100}
-    return connect("funeral", {**stanza, "resilience": resilience, **more}, now=now)
+    return connect("funeral", {**stanza, "resilience": resilience, **more}, now=clock)
 
 
 async def kind(source: Resilient, asked: Claim) -> Kind:
@@ -120,6 +121,7 @@ BAD: dict[str, Spoil] = {
     "an unknown field": rewrite(surprise=1),
     "a path out of the folder": rewrite(file="../a.csv"),
     "as_of is no date": rewrite(as_of="yesterday"),
+    "of the future": rewrite(as_of="2099-01-01"),
     "malformed coverage": rewrite(coverage={"places": "23"}),
     "manifest is no JSON": lambda folder: _manifest(folder, "{"),
     "manifest is a list": lambda folder: _manifest(folder, "[]"),
@@ -162,6 +164,31 @@ async def test_a_newer_drop_replaces_the_older_one_whole(tmp_path: Path) -> None
     drop(tmp_path, "b", f"id,name,status\n{LI.id_number},{LI.name},held\n", hours=1)
     assert await kind(source, held(LI, status="held")) is Kind.MATCH
     assert await kind(source, held(status="held")) is Kind.NO_RECORD
+
+
+async def test_a_drop_of_the_future_is_told_and_keeps_nothing_out_until_its_date_has_come(tmp_path: Path) -> None:
+    clock = Clock()
+    drop(tmp_path, "a", hours=5)
+    drop(tmp_path, "b", ROWS.replace("held", "ahead"), hours=-1)
+    source = source_of(tmp_path, clock)
+    assert await kind(source, held(status="held")) is Kind.MATCH
+    health = await source.probe()
+    assert (health.ok, "b.manifest.json: manifest: as_of is more than 10 minutes in the future" in health.detail) == (
+        False,
+        True,
+    )
+    drop(tmp_path, "c", ROWS.replace("held", "later"), hours=1)
+    assert await kind(source, held(status="later")) is Kind.MATCH
+    clock.move(timedelta(minutes=49))
+    assert await kind(source, held(status="later")) is Kind.MATCH
+    clock.move(timedelta(minutes=1))
+    assert await kind(source, held(status="ahead")) is Kind.MATCH
+    assert (await source.probe()).ok
+
+
+async def test_clocks_may_differ_a_little(tmp_path: Path) -> None:
+    drop(tmp_path, hours=-10 / 60)
+    assert await kind(source_of(tmp_path, freshness="1d"), held(status="held")) is Kind.MATCH
 
 
 async def test_an_older_drop_that_comes_late_replaces_nothing(tmp_path: Path) -> None:

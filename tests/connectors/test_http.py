@@ -16,7 +16,7 @@ from connectors.conformance.server import FaultServer, Misbehaviour
 from connectors.connector import Claim
 from connectors.errors import StanzaError
 from connectors.outcome import Cause, Kind
-from tests.connectors.people import GOOD, LI, NOBODY, ZHANG, claim, http_stanza, now, question
+from tests.connectors.people import GOOD, LI, NOBODY, ZHANG, claim, fresh, http_stanza, now, question
 
 RECORD: dict[str, object] = GOOD["data"]["result"][0]  # type: ignore[index]
 _GOOD = json.dumps(GOOD, ensure_ascii=False).encode()
@@ -211,6 +211,12 @@ async def test_verdict_codes_mean_what_the_stanza_says_and_nothing_else(
     names = ("GMSFHM_PPDDM", "XM_PPDDM", "HYZK_PPDDM", "SWBS")
     server.answer({"code": "0", "data": dict(zip(names, codes, strict=True))})
     assert await outcome(server, claim(status="married"), **MATCHING) == expected
+
+
+@pytest.mark.parametrize(("as_of", "expected"), [(fresh(1), "MATCH"), (fresh(-1), "UNAVAILABLE(GARBLED)")])
+async def test_codes_of_data_of_the_future_mean_nothing(server: FaultServer, as_of: str, expected: str) -> None:
+    server.answer({"code": "0", "data": {"GMSFHM_PPDDM": "1", "XM_PPDDM": "1", "HYZK_PPDDM": "1", "at": as_of}})
+    assert await outcome(server, claim(status="married"), **MATCHING, as_of="at") == expected
 
 
 async def test_what_the_request_needs_and_the_claim_lacks_is_asked_for(server: FaultServer) -> None:

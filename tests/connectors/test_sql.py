@@ -178,6 +178,28 @@ async def test_absence_is_dated_by_the_date_of_the_whole_table(
     assert await outcome(source, claim(NOBODY)) == expected
 
 
+@pytest.mark.parametrize(
+    ("ahead", "expected"), [(9, ("MATCH", "NO_RECORD")), (11, ("UNAVAILABLE(GARBLED)", "UNAVAILABLE(GARBLED)"))]
+)
+@pytest.mark.parametrize("promise", [{}, {"freshness": "1d"}])
+async def test_data_of_the_future_are_not_fresh_for_ever(
+    marriages: Marriages, ahead: float, expected: tuple[str, str], promise: dict[str, object]
+) -> None:
+    path, statement = marriages(ZHANG_MARRIED), f"SELECT '{fresh(-ahead / 60)}'"
+    found = [
+        await outcome(source_of(path, as_of_statement=statement, **promise), asked)
+        for asked in (claim(), claim(NOBODY))
+    ]
+    assert tuple(found) == expected
+
+
+async def test_a_row_of_the_future_spoils_nobody_elses(marriages: Marriages) -> None:
+    source = source_of(marriages((*ZHANG_MARRIED[:-1], "2999-12-31T00:00:00"), LI_DIVORCED), as_of="updated_at")
+    found = await source.check_many([claim(status="married"), claim(LI, status="divorced")], question())
+    assert [(one.outcome.kind, one.as_of is None) for one in found] == [(Kind.UNAVAILABLE, True), (Kind.MATCH, False)]
+    await source.aclose()
+
+
 @pytest.mark.parametrize("statement", ["SELECT NULL", "SELECT 1 WHERE 0", "SELECT 1, 2", "SELECT 'soon'"])
 async def test_a_date_of_the_data_that_is_none_is_garbled(marriages: Marriages, statement: str) -> None:
     source = source_of(marriages(ZHANG_MARRIED), freshness="1d", as_of_statement=statement)
