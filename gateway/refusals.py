@@ -15,6 +15,7 @@ from ledger.errors import (
     RememberedUnusable,
     SchemaNewer,
     SchemaOlder,
+    StoreMissing,
     WrongKey,
     WrongOrigin,
 )
@@ -35,7 +36,12 @@ _ADVICE: tuple[tuple[type[LedgerError], str], ...] = (
     (LedgerDamaged, "Run `chengxin ledger fsck`; it names what is wrong. Restore a copy that is sound and not older."),
     (SchemaNewer, "Start the version of the program that wrote the database, or a later one."),
     (SchemaOlder, "Upgrade the database with the program it came with."),
-    (KeyHistoryError, "Run `chengxin keys history`, and see `Keys over time` in ledger/README.md."),
+    (
+        KeyHistoryError,
+        "Run `chengxin keys history --rebuild`, with --key and the first public key of the log if the history is lost; "
+        "see `Keys over time` in ledger/README.md.",
+    ),
+    (StoreMissing, "Correct [ledger] url, or put the database back: a start makes none. `chengxin init` founds a log."),
 )
 
 

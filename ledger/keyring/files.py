@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.durable_file import replace_file
-from ledger.errors import KeyFileError, KeyHistoryError, LogShrunk, WrongKey, WrongOrigin
+from ledger.errors import (
+    KeyFileError,
+    KeyHistoryError,
+    LedgerDamaged,
+    LogShrunk,
+    NoteError,
+    WrongKey,
+    WrongOrigin,
+)
 from ledger.keyring.history import KeyHistory
 from ledger.keyring.published import first_key, format_key_history, verify_key_history
 from ledger.keyring.rotation import key_events
@@ -83,9 +91,11 @@ def require_same_log(url: str, history: KeyHistory) -> None:
 
     Raises:
         WrongOrigin: it is another log.
-        WrongKey: it was opened with another key, or no key in force signed its newest checkpoint.
+        WrongKey: no key in force signed its newest checkpoint.
         LogShrunk: it lacks changes of keys that the history proves.
-        KeyHistoryError: it holds changes of keys that the history does not know.
+        LedgerDamaged: its newest checkpoint is none, or its signature is bad.
+        KeyHistoryError: it was opened with another key than the history begins with, or holds changes of keys that the
+            history does not know.
         StoreError, LedgerUnavailable: the store cannot be opened or read.
     """
     store = open_store(url, readers=1)
@@ -94,7 +104,11 @@ def require_same_log(url: str, history: KeyHistory) -> None:
             opened_with, head = read_meta(connection).get("log_key", ""), read_head(connection)
         _require_head(head, history)
         if opened_with != history.keys[0].verifier.key_id.hex():
-            raise WrongKey(f"the log was opened with the key {opened_with}; known here: {describe_keys(history)}")
+            # A key of the history signed the newest checkpoint: it is a later key of this very log.
+            raise KeyHistoryError(
+                f"the log was opened with the key {opened_with}; known here: {describe_keys(history)}. The key history "
+                "is lost; `chengxin keys history --rebuild --key FIRST_PUBLIC_KEY` reads it from the log"
+            )
         if key_events(store) != [(event.index, event.act) for event in history.events]:
             raise KeyHistoryError(
                 "the key history is not that of the log; `chengxin keys history --rebuild` reads it from the log"
@@ -104,7 +118,10 @@ def require_same_log(url: str, history: KeyHistory) -> None:
 
 
 def _require_head(head: Head, history: KeyHistory) -> None:
-    origin = read_checkpoint(head.note).origin
+    try:
+        origin = read_checkpoint(head.note).origin
+    except NoteError as failure:
+        raise LedgerDamaged(f"the newest checkpoint in the database is none: {failure}") from failure
     if origin != history.origin:
         raise WrongOrigin(history.origin, origin)
     proved = max((event.size for event in history.events), default=0)
@@ -114,6 +131,8 @@ def _require_head(head: Head, history: KeyHistory) -> None:
         history.open(head.note)
     except WrongKey as failure:
         raise type(failure)(f"{failure}; known here: {describe_keys(history)}") from failure
+    except NoteError as failure:
+        raise LedgerDamaged(f"the newest checkpoint in the database does not verify: {failure}") from failure
 
 
 def put_away_retired(files: KeyFiles, history: KeyHistory) -> list[Path]:

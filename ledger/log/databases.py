@@ -137,6 +137,10 @@ class Database(Protocol):
         """Tell whether the same transaction may succeed if it is simply tried again."""
         ...
 
+    def is_damage(self, failure: BaseException) -> bool:
+        """Tell whether what is stored is at fault, so that trying again does not help."""
+        ...
+
     def take_turn(self, connection: Connection, what: str) -> bool:
         """Take the turn at something that one process at a time does, if nobody has it; the connection holds it."""
         ...
@@ -334,6 +338,15 @@ class SqliteDatabase:
         """Never: with one writer a busy file is a fault to be told, not to be waited for again."""
         return False
 
+    def is_damage(self, failure: BaseException) -> bool:
+        """Tell a file that is cut short, not a database, or without one of our tables."""
+        cause = failure.orig if isinstance(failure, DBAPIError) else failure
+        code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_OK)
+        if code == sqlite3.SQLITE_ERROR:
+            return str(cause).startswith(("no such table", "no such column"))
+        cut_short = code == sqlite3.SQLITE_IOERR_SHORT_READ
+        return cut_short or code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
     def take_turn(self, connection: Connection, what: str) -> bool:
         """Take it: a file has one writer, and whoever writes is alone."""
         return True
@@ -463,6 +476,11 @@ class PostgresDatabase:
         """Tell serialisation failures (40001) and deadlocks (40P01)."""
         cause = failure.orig if isinstance(failure, DBAPIError) else failure
         return getattr(cause, "sqlstate", None) in ("40001", "40P01")
+
+    def is_damage(self, failure: BaseException) -> bool:
+        """Tell a missing table or column (42P01, 42703), and corrupted data or index (XX001, XX002)."""
+        cause = failure.orig if isinstance(failure, DBAPIError) else failure
+        return getattr(cause, "sqlstate", None) in ("42P01", "42703", "XX001", "XX002")
 
     def take_turn(self, connection: Connection, what: str) -> bool:
         """Take an advisory lock of the session, which the server gives up with the connection."""

@@ -16,6 +16,7 @@ from ledger.canonical import format_time
 from ledger.errors import (
     EntryMissing,
     LedgerDamaged,
+    LedgerError,
     LedgerUnavailable,
     SchemaNewer,
     SchemaOlder,
@@ -66,6 +67,7 @@ class Store:
 
         Raises:
             LedgerUnavailable: the database cannot be read.
+            LedgerDamaged: what is stored is not a whole ledger, as far as the database itself can tell.
         """
         try:
             connection = self._kept.pop()
@@ -77,7 +79,7 @@ class Store:
         except (DBAPIError, self.database.errors) as failure:
             connection.invalidate()
             connection.close()
-            raise LedgerUnavailable(f"the store cannot be read ({_cause(failure)})") from failure
+            raise self._unreadable(failure) from failure
         except BaseException:
             self._end_reading(connection)
             raise
@@ -95,7 +97,7 @@ class Store:
         more than the question itself. The statement must be one object for the life of the process.
 
         Raises:
-            LedgerUnavailable: the database cannot be read.
+            LedgerUnavailable, LedgerDamaged: as of `reading`.
         """
         return self._quickly(lambda connection: self.database.run(connection, statement, values).fetchone())
 
@@ -116,7 +118,7 @@ class Store:
             connection.close()
             if kept:  # it may have died with a database that is back by now: another one tells
                 return self._quickly(ask)
-            raise LedgerUnavailable(f"the store cannot be read ({type(failure).__name__})") from failure
+            raise self._unreadable(failure) from failure
         self._idle.append(connection)
         return answer
 
@@ -125,14 +127,19 @@ class Store:
         try:
             self.database.make_quick(connection)
         except DBAPIError as failure:
-            raise LedgerUnavailable(f"the store cannot be read ({_cause(failure)})") from failure
+            raise self._unreadable(failure) from failure
         return connection
 
     def _connect(self) -> Connection:
         try:
             return self._readers.connect()
         except DBAPIError as failure:
-            raise LedgerUnavailable(f"the store cannot be read ({_cause(failure)})") from failure
+            raise self._unreadable(failure) from failure
+
+    def _unreadable(self, failure: Exception) -> LedgerError:
+        if self.database.is_damage(failure):
+            return LedgerDamaged(f"what is stored is not a whole ledger ({_cause(failure)})")
+        return LedgerUnavailable(f"the store cannot be read ({_cause(failure)})")
 
     @contextmanager
     def turn(self, what: str) -> Iterator[bool]:
@@ -431,6 +438,7 @@ def open_store(url: str, *, readers: int = 4) -> Store:
         SchemaNewer: a newer program wrote it.
         SchemaOlder: it must be upgraded first.
         LedgerUnavailable: the database cannot be reached.
+        LedgerDamaged: what is stored is not a whole database.
     """
     database = database_at(url)
     if not database.exists():

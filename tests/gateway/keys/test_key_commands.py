@@ -72,6 +72,28 @@ def test_a_rotation_from_beginning_to_end(place: Place, tmp_path: Path) -> None:
     assert load_signer(folder(place) / "log.key", ORIGIN).verifier.vkey == told["keys"][1]["key"]
 
 
+def test_a_history_that_is_lost_is_read_back_from_the_log(place: Place) -> None:
+    with place.running():
+        pass
+    done(keys(place, "rotate"))
+    with place.running():
+        pass
+    done(keys(place, "retire"))
+    history = folder(place) / "log.history"
+    whole = history.read_bytes()
+    history.unlink()
+    ended = place.refusal()
+    assert ended.status == 3
+    refused(ended, "KeyHistoryError", "`chengxin keys history --rebuild --key FIRST_PUBLIC_KEY`")
+    for command in ("rotate", "retire"):
+        assert keys(place, command).status == 3
+        assert not history.exists()
+    done(keys(place, "history", "--rebuild", "--key", str(place.house.vkey)))
+    assert history.read_bytes() == whole
+    with place.running():
+        pass
+
+
 def test_a_running_gateway_must_be_stopped_first(place: Place) -> None:
     with place.running():
         refused(keys(place, "rotate"), "stop the gateway")

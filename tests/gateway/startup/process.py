@@ -94,6 +94,17 @@ class Place:
             for statement in statements:
                 assert database.execute(statement).rowcount > 0
 
+    def edit_schema(self, statement: str) -> None:
+        """Change what tables there are."""
+        with closing(sqlite3.connect(self.database)) as database:
+            database.execute(statement)
+
+    def overwrite(self, content: bytes) -> None:
+        """Put something else in the place of the database."""
+        for left in self.house.home.glob("ledger.sqlite3*"):
+            left.unlink()
+        self.database.write_bytes(content)
+
     def size(self) -> int:
         with closing(sqlite3.connect(self.database)) as database:
             return int(database.execute("SELECT size FROM head").fetchone()[0])

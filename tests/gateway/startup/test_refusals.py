@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -88,6 +91,50 @@ def test_a_head_that_is_not_what_its_checkpoint_says_is_refused(place: Place) ->
         pass
     place.edit("UPDATE head SET root = zeroblob(32)")
     refused(place.refusal(), "LedgerDamaged")
+
+
+def test_a_newest_checkpoint_that_is_none_or_badly_signed_is_refused(place: Place) -> None:
+    with place.running():
+        pass
+    with closing(sqlite3.connect(place.database)) as database:
+        (note,) = database.execute("SELECT note FROM head").fetchone()
+    for spoilt in (b"\x00garbage", b"", b"garbage\n", note[:-9] + b"AAAAAAA=\n", note[:40]):
+        place.edit(f"UPDATE head SET note = x'{spoilt.hex()}'")
+        refused(place.refusal(), "LedgerDamaged", "newest checkpoint", "fsck")
+
+
+def test_a_database_without_one_of_its_tables_is_refused(place: Place) -> None:
+    place.edit_schema("DROP TABLE head")
+    refused(place.refusal(), "LedgerDamaged", "not a whole ledger")
+
+
+def test_a_database_that_is_cut_short_or_none_is_refused(place: Place) -> None:
+    with place.running():
+        pass
+    whole = place.backup(place.house.home / "backup").read_bytes()
+    for content, error in (
+        (whole[: len(whole) // 2], "LedgerDamaged"),
+        (whole[:100], "LedgerDamaged"),
+        (os.urandom(20_000), "LedgerDamaged"),
+        (b"", "StoreMissing"),
+    ):
+        place.overwrite(content)
+        ended = place.command("serve", "--config", place.house.config)
+        refused(ended, error)
+        assert place.database.read_bytes() == content
+
+
+def test_a_database_that_is_not_there_is_refused_and_not_made(place: Place) -> None:
+    place.database.unlink()
+    refused(place.command("serve", "--config", place.house.config), "StoreMissing", "[ledger] url")
+    assert not place.database.exists()
+
+
+def test_a_file_of_something_else_is_refused(place: Place) -> None:
+    place.database.unlink()
+    with closing(sqlite3.connect(place.database)) as database:
+        database.execute("CREATE TABLE x (y)")
+    refused(place.refusal(), "StoreMissing", "not a ledger")
 
 
 def test_a_newer_schema_is_refused(place: Place) -> None:
