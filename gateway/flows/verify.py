@@ -1,7 +1,7 @@
 """Verify: ask, judge, say what follows, record it, and only then answer.
 
-1. the form and the catalogue admit the question, or every mistake is named;
-2. a repeated request gets its first answer;
+1. a repeated request gets its first answer, whatever the catalogue says by then;
+2. the form and the catalogue admit the question, or every mistake is named;
 3. a caller who may not ask is refused, also one whose guesses about this person are used up, and the refusal recorded;
 4. the sources are asked as far as needed;
 5. verdict and next step follow from pure rules;
@@ -28,7 +28,14 @@ from gateway.flows.guess import GuessBudget
 from gateway.flows.look_up import ANSWER, EVIDENCE, LookUp, opened_answer
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.patience import Patience
-from gateway.rules.admission import Question, RawQuestion, admit, question_body
+from gateway.rules.admission import (
+    Question,
+    RawQuestion,
+    Reading,
+    question_body,
+    read_question,
+    require_admitted,
+)
 from gateway.rules.clocks import legal_day
 from gateway.rules.fallback import FallbackInput, NextStep, Situation, next_step, situation
 from gateway.rules.kept import table
@@ -58,8 +65,13 @@ class _Asking(Struct, frozen=True, kw_only=True):
     """A question on its way: the request it came with, and the catalogue it began with."""
 
     request: Request
-    question: Question
+    reading: Reading
     catalogue: Catalogue
+
+    @property
+    def question(self) -> Question:
+        """What is asked."""
+        return self.reading.question
 
 
 class Verify:
@@ -105,23 +117,27 @@ class Verify:
             ledger.LedgerUnavailable: what was found could not be recorded in time, so it is not told.
         """
         catalogue = self._book.catalogue
-        request_id, question = admit(raw, caller, catalogue, today=legal_day(self._now()))
-        operator = question.context.operator
-        request = Request(caller=caller, operator=operator, request_id=request_id, body=question_body(question))
+        reading = read_question(raw, caller, today=legal_day(self._now()))
+        if not reading.is_well_formed:  # no answer was ever given to it
+            require_admitted(reading, catalogue)
+        question = reading.question
+        body = question_body(question)
+        request = Request(caller=caller, operator=question.context.operator, request_id=reading.request_id, body=body)
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0:
             raise TimeoutError
         try:
             # Sources are given up before; whatever still waits then, waits for the ledger.
             async with asyncio.timeout_at(deadline - self._kept(left) * _LAST_PART):
-                return await self._answer(_Asking(request=request, question=question, catalogue=catalogue), deadline)
+                return await self._answer(_Asking(request=request, reading=reading, catalogue=catalogue), deadline)
         except TimeoutError as error:
             raise LedgerUnavailable("the ledger did not answer in time") from error
 
     async def _answer(self, asking: _Asking, deadline: float) -> Answered:
         if replayed := await self._once.replay(asking.request):
             return await self._first_answer(replayed)
-        question, catalogue = asking.question, asking.catalogue
+        catalogue = asking.catalogue
+        question = require_admitted(asking.reading, catalogue)
         try:
             item, matter = catalogue.item(question.item), catalogue.matter(question.context.matter)
             require_entitled(asking.request.caller, item, matter)
@@ -140,7 +156,7 @@ class Verify:
     def check(self, raw: RawQuestion, caller: Caller) -> None:
         """Check a question without asking it or recording anything."""
         catalogue = self._book.catalogue
-        _, question = admit(raw, caller, catalogue, today=legal_day(self._now()))
+        question = require_admitted(read_question(raw, caller, today=legal_day(self._now())), catalogue)
         require_entitled(caller, catalogue.item(question.item), catalogue.matter(question.context.matter))
 
     def plan(self, question: Question, catalogue: Catalogue) -> Plan:

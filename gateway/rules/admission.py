@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import ClassVar
 from uuid import UUID
@@ -89,6 +89,11 @@ class Mistakes:
         self._reason = reason if not self._found or self._reason == reason else None
         self._found.append(Violation(field=where, description=what, chinese=chinese))
 
+    @property
+    def found(self) -> Sequence[Violation]:
+        """What was noted so far."""
+        return self._found
+
     def finish(self) -> None:
         """Refuse if anything was noted.
 
@@ -151,12 +156,23 @@ class Mistakes:
         return Subject(id_type=raw.id_type, id_number=number, name=name)
 
 
-def admit(raw: RawQuestion, caller: Caller, catalogue: Catalogue, *, today: date) -> tuple[UUID, Question]:
-    """Check a question against the form and the catalogue; give its request_id and what may be asked.
+class Reading(Veiled, frozen=True, kw_only=True):
+    """A question as its form says it, whatever the catalogue says of it, and what is wrong with the form."""
 
-    Raises:
-        InvalidRequest: names every mistake at once.
-    """
+    raw: RawQuestion
+    request_id: UUID
+    question: Question
+    mistakes: Mistakes
+    shown: ClassVar = ("request_id", "question")
+
+    @property
+    def is_well_formed(self) -> bool:
+        """Whether nothing is wrong with the form: only then is the question what was meant."""
+        return not self.mistakes.found
+
+
+def read_question(raw: RawQuestion, caller: Caller, *, today: date) -> Reading:
+    """Read a question by its form alone; what is wrong is noted, and refused by `require_admitted`."""
     mistakes = Mistakes()
     request_id = mistakes.uuid("request_id", raw.request_id)
     mistakes.text("context.matter", raw.matter, "办理事项", longest=_LONGEST_CODE)
@@ -165,11 +181,22 @@ def admit(raw: RawQuestion, caller: Caller, catalogue: Catalogue, *, today: date
     operator = mistakes.operator("context.operator", raw.person, raw.unit, caller)
     mistakes.text("item", raw.item, "证明事项", longest=_LONGEST_CODE)
     subject = mistakes.subject("subject", raw.subject, today=today)
-    _check_matter(raw, catalogue, mistakes)
-    parameters = _parameters(raw, catalogue, mistakes, today=today)
-    mistakes.finish()
+    parameters = _parameters(raw, mistakes, today=today)
     context = CaseContext(matter=raw.matter, case_id=raw.case_id, purpose=raw.purpose, operator=operator)
-    return request_id, Question(context=context, item=raw.item, subject=subject, parameters=parameters)
+    question = Question(context=context, item=raw.item, subject=subject, parameters=parameters)
+    return Reading(raw=raw, request_id=request_id, question=question, mistakes=mistakes)
+
+
+def require_admitted(reading: Reading, catalogue: Catalogue) -> Question:
+    """Require that form and catalogue admit a question.
+
+    Raises:
+        InvalidRequest: names every mistake at once.
+    """
+    _check_matter(reading.raw, catalogue, reading.mistakes)
+    _check_item(reading, catalogue)
+    reading.mistakes.finish()
+    return reading.question
 
 
 def _check_matter(raw: RawQuestion, catalogue: Catalogue, mistakes: Mistakes) -> None:
@@ -183,24 +210,27 @@ def _check_matter(raw: RawQuestion, catalogue: Catalogue, mistakes: Mistakes) ->
         mistakes.add("context.purpose", "is none of the purposes that the matter declares", f"查询用途须为:{known}。")
 
 
-def _parameters(raw: RawQuestion, catalogue: Catalogue, mistakes: Mistakes, *, today: date) -> dict[str, Argument]:
+def _check_item(reading: Reading, catalogue: Catalogue) -> None:
+    raw, mistakes = reading.raw, reading.mistakes
     item = catalogue.items.get(raw.item)
     if item is None:
         if raw.item.strip():
             mistakes.add("item", "is not in the catalogue", "证明事项不在目录中。", reason="UNKNOWN_ITEM")
-        return {}
+        return
+    for mistake in parameter_mistakes(item, reading.question.parameters):
+        if mistake.parameter not in raw.parameters or raw.parameters[mistake.parameter] is not None:
+            mistakes.add(f"parameters.{mistake.parameter}", mistake.rule, mistake.chinese)
+
+
+def _parameters(raw: RawQuestion, mistakes: Mistakes, *, today: date) -> dict[str, Argument]:
     read: dict[str, Argument] = {}
-    unset = [name for name, value in raw.parameters.items() if value is None]
-    for name in sorted(unset):
+    for name in sorted(name for name, value in raw.parameters.items() if value is None):
         mistakes.add(f"parameters.{name}", "has no usable value", f"参数“{name}”没有有效的值。")
     for name, value in raw.parameters.items():
         if isinstance(value, RawSubject):
             read[name] = mistakes.subject(f"parameters.{name}", value, today=today)
         elif value is not None:
             read[name] = value
-    for mistake in parameter_mistakes(item, read):
-        if mistake.parameter not in unset:
-            mistakes.add(f"parameters.{mistake.parameter}", mistake.rule, mistake.chinese)
     return read
 
 

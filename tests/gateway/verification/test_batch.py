@@ -18,6 +18,7 @@ from gateway.client import (
     BatchOutcome,
     Forbidden,
     GatewayClient,
+    GatewayRefusal,
     InvalidQuestion,
     LogKeys,
     Question,
@@ -440,6 +441,55 @@ async def test_each_question_of_a_stream_begins_with_the_catalogue_then_in_force
         await call.done_writing()
 
     assert versions[0] != versions[1] == reloaded.catalogue_version
+
+
+OFFICE = "{uscc: 11230000000000101E, name: 示例市场监督管理局}"
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        ("purposes: [办理行政确认, 告知承诺事后核查]", "purposes: [其他]"),
+        ("      - {item: marital-status}\n", ""),
+        ("code: 230000-CIV-005", "code: 230000-CIV-905"),
+        (f"      - {OFFICE}\n", ""),
+    ],
+    ids=["another purpose", "an item that it may not ask any more", "no such matter", "another department"],
+)
+async def test_a_repetition_is_answered_as_at_first_whatever_the_catalogue_says_by_then(
+    tmp_path: Path, was: str, becomes: str
+) -> None:
+    files = []
+    for file in shipped_catalogue_files()[:2]:
+        files.append(tmp_path / file.name)
+        files[-1].write_bytes(file.read_bytes())
+    async with serving(settle(tmp_path, catalogue=files)) as village:
+        question = question_message(marital(0))
+        first = await village.stub().Verify(question, timeout=TIMEOUT)
+        before, found, matter = files[1].read_text("utf-8").partition("  - code: 230000-CIV-005")
+        assert (found + matter).count(was) == 1
+        files[1].write_text(before + (found + matter).replace(was, becomes), "utf-8")
+        operators = catalogue_pb2_grpc.CatalogueServiceStub(village.channel("operator"))
+        request = catalogue_pb2.ReloadCatalogueRequest(
+            request_id=new_request_id(),
+            operator=parties_pb2.Operator(person="operator-01", unit=SYSTEMS["operator"][0]),
+        )
+        await operators.ReloadCatalogue(request, timeout=TIMEOUT)
+        again = await village.stub().Verify(question, timeout=TIMEOUT)
+        call = village.stub().BatchVerify()
+        await call.write(pb.BatchVerifyRequest(requests=[question]))
+        await call.done_writing()
+        [repeated] = await results(call)
+        client = village.client()
+        with pytest.raises(GatewayRefusal) as new:
+            await client.verify(marital(1))
+        with pytest.raises(AlreadyUsed) as other:
+            await client.verify(marital(2, request_id=question.request_id))
+
+    assert again.SerializeToString(deterministic=True) == first.SerializeToString(deterministic=True)
+    assert repeated.response == first
+    assert not isinstance(new.value, AlreadyUsed)
+    assert "context.case_id" in other.value.metadata["fields"].split(",")
 
 
 async def test_an_unavailable_gateway_ends_a_batch_with_a_typed_error(village: Village) -> None:
