@@ -76,6 +76,7 @@ from gateway.rpc.door import Door
 from gateway.rpc.gathering import Gathering
 from gateway.rpc.limits import CallerLimits, Limits
 from gateway.rpc.log import LedgerServicer
+from gateway.rpc.paging import page_bytes
 from gateway.rpc.server import GrpcServer, Service, Tls
 from gateway.rpc.sizes import Sizes
 from gateway.rpc.staff import StaffKeyServicer
@@ -593,6 +594,7 @@ def services(
         Gathering(longest=server.gather.total_seconds()),
         cap=server.deadline_cap.total_seconds(),
         cap_missing=server.cap_missing_deadline,
+        page_bytes=page_bytes(server.max_message_bytes),
         begin=flows.book.begin,
         count=metrics.called if metrics else uncounted,
     )

@@ -204,11 +204,19 @@ def _when(moment: datetime | None) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[Item]):
-    """What was found, the token of the next page (empty on the last), and the proof that a person was looked up."""
+    """What was found, the token of the next page (empty on the last), and the proof that a person was looked up.
+
+    `tokens` are those of the pages that would begin after each of the items, for who cannot tell all of them.
+    """
 
     items: Sequence[Item]
     token: str
+    tokens: Sequence[str]
     recorded: Recorded | None = None
+
+    def token_after(self, told: int) -> str:
+        """Give the token that goes on after so many of the items."""
+        return self.token if told == len(self.items) else self.tokens[told - 1]
 
 
 class ListSelected(Generic[Item]):
@@ -234,12 +242,17 @@ class ListSelected(Generic[Item]):
         before = self._select.position_of(token, selection)
         recorded = await self._select.record_look(selection, operator, purpose)
 
-        def read() -> tuple[list[Item], int]:
+        def read() -> tuple[list[Item], list[int], int]:
             rows, following = self._select.page(selection, before, size)
-            return self._read(self._ledger, rows), following
+            return self._read(self._ledger, rows), [row.first_idx for row in rows], following
 
-        items, following = await self._ledger.read(read)
-        return Page(items=items, token=self._select.token_of(following, selection), recorded=recorded)
+        items, positions, following = await self._ledger.read(read)
+        return Page(
+            items=items,
+            token=self._select.token_of(following, selection),
+            tokens=[self._select.token_of(position, selection) for position in positions],
+            recorded=recorded,
+        )
 
 
 def require_may_select(selection: Selection, caller: Caller) -> None:

@@ -11,6 +11,7 @@ from gateway.flows.requery import Requery
 from gateway.rpc import translate
 from gateway.rpc.commitment import acting
 from gateway.rpc.door import Context, Door
+from gateway.rpc.paging import fill
 from gateway.rules.admission import Mistakes
 from gateway.rules.roles import Caller, Role
 from gateway.v1 import audit_pb2 as pb
@@ -93,9 +94,10 @@ class AuditServicer:
                 states = (pb.FindingState.Name(request.state).removeprefix("FINDING_STATE_"),)
             found, following = await self._page(caller, states, int(token), size)
             lives = [await self._look_up.life(row) for row in found]
-            return pb.ListFindingsResponse(
-                findings=[translate.finding(life) for life in lives], next_page_token=following
-            )
+            response = pb.ListFindingsResponse()
+            told = fill(response.findings, map(translate.finding, lives), self._door.page_bytes)
+            response.next_page_token = following if told == len(lives) else str(lives[told - 1].row.first_idx)
+            return response
 
         return await self._door.unary(context, "AuditService/ListFindings", _AUDITORS, handle)
 

@@ -11,6 +11,7 @@ from gateway.flows.list_commitments import FAMILY, STATES, ListCommitments
 from gateway.flows.selecting import Selection
 from gateway.rpc import translate
 from gateway.rpc.door import Context, Door
+from gateway.rpc.paging import fill
 from gateway.rules.admission import Mistakes
 from gateway.rules.clocks import legal_day
 from gateway.rules.roles import Caller, Role
@@ -57,11 +58,12 @@ class CommitmentLists:
             page = await self._list(
                 selection, caller, operator=operator, purpose=purpose, token=request.page_token, size=size
             )
-            return pb.ListCommitmentsResponse(
-                commitments=[translate.commitment(one) for one in page.items],
-                next_page_token=page.token,
-                receipt=translate.receipt(page.recorded) if page.recorded else None,
-            )
+            response = pb.ListCommitmentsResponse()
+            told = fill(response.commitments, map(translate.commitment, page.items), self._door.page_bytes)
+            response.next_page_token = page.token_after(told)
+            if page.recorded:
+                response.receipt.CopyFrom(translate.receipt(page.recorded))
+            return response
 
         return await self._door.unary(context, "CommitmentService/ListCommitments", _READERS, handle)
 

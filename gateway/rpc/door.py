@@ -36,7 +36,7 @@ class Door:
     """Lets calls in, within the caller's limits: `cap` seconds are the most that a call may take; a call without a
     deadline is refused unless `cap_missing` asks for the cap instead. `begin` is called first in each call, in the
     call's own context; `count` is told method, code, reason and seconds of each call when it is over. Calls with one
-    answer go on in groups (`gathering`)."""
+    answer go on in groups (`gathering`). `page_bytes` is how large the parts of one page may be together."""
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class Door:
         *,
         cap: float,
         cap_missing: bool,
+        page_bytes: int,
         begin: Callable[[], None] = lambda: None,
         count: CountCall,
     ) -> None:
@@ -56,6 +57,7 @@ class Door:
         self._begin = begin
         self._count = count
         self._gathering = gathering
+        self.page_bytes = page_bytes
         self._log = structlog.get_logger().bind()  # made once: an unbound logger puts itself together for each line
 
     async def unary(

@@ -8,6 +8,7 @@ from gateway.flows.staff_keys import FAMILY, Proposal, StaffKeys
 from gateway.rpc import translate
 from gateway.rpc.commitment import acting
 from gateway.rpc.door import Context, Door
+from gateway.rpc.paging import fill
 from gateway.rules.admission import Mistakes
 from gateway.rules.roles import Caller, Role
 from gateway.v1 import commitment_pb2
@@ -131,10 +132,11 @@ class StaffKeyServicer:
                 mistakes.add("page_token", "is not one that this list gave out", "翻页标记有误。")
             mistakes.finish()
             keys, following = await self._staff_keys.list(caller, before=int(token) if token else None, size=size)
-            return pb.ListStaffKeysResponse(
-                keys=[translate.staff_key(key) for key in keys],
-                next_page_token="" if following is None else str(following),
-            )
+            response = pb.ListStaffKeysResponse()
+            told = fill(response.keys, map(translate.staff_key, keys), self._door.page_bytes)
+            after = following if told == len(keys) else keys[told - 1].life.row.first_idx
+            response.next_page_token = "" if after is None else str(after)
+            return response
 
         return await self._door.unary(context, "StaffKeyService/ListStaffKeys", self._readers, handle)
 

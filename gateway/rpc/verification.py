@@ -22,6 +22,7 @@ from gateway.flows.verify import Verify
 from gateway.flows.watch import Watch
 from gateway.rpc import translate
 from gateway.rpc.door import Context, Door
+from gateway.rpc.paging import fill
 from gateway.rpc.status import code_of, reason_of, status_of
 from gateway.rules.admission import Mistakes
 from gateway.rules.clocks import legal_day
@@ -100,7 +101,7 @@ class VerificationServicer:
                 message = response.results.add(request_id=result.request_id, position=result.position)
                 self._write_result(message, result)
                 size += message.ByteSize()
-                if size > _LARGEST_RESPONSE:
+                if size > min(_LARGEST_RESPONSE, self._door.page_bytes):
                     await context.write(response)
                     response, size = pb.BatchVerifyResponse(), 0
             if response.results:
@@ -156,11 +157,12 @@ class VerificationServicer:
             page = await self._flows.list_answers(
                 selection, caller, operator=operator, purpose=purpose, token=request.page_token, size=size
             )
-            return pb.ListVerificationsResponse(
-                verifications=[translate.listed(one) for one in page.items],
-                next_page_token=page.token,
-                receipt=translate.receipt(page.recorded) if page.recorded else None,
-            )
+            response = pb.ListVerificationsResponse()
+            told = fill(response.verifications, map(translate.listed, page.items), self._door.page_bytes)
+            response.next_page_token = page.token_after(told)
+            if page.recorded:
+                response.receipt.CopyFrom(translate.receipt(page.recorded))
+            return response
 
         return await self._door.unary(context, "VerificationService/ListVerifications", _READERS, handle)
 

@@ -53,6 +53,34 @@ async def test_every_answer_is_listed_once_newest_first_whatever_the_page(villag
         assert await listed(village, Selection(), size=size) == asked[::-1]
 
 
+async def test_a_page_that_would_be_too_large_to_be_sent_is_cut_and_goes_on(tmp_path: Path) -> None:
+    tune = {"max_message_bytes = 1048576": "max_message_bytes = 8192"}
+    async with serving(settle(tmp_path, tune=tune)) as village:
+        asked = [answer.verification for answer in await ask(village, 30)]
+        first = await village.stub().ListVerifications(pb.ListVerificationsRequest(page_size=1000), timeout=TIMEOUT)
+
+        assert 1 < len(first.verifications) < 30
+        assert first.ByteSize() <= 8192
+        assert await listed(village, Selection(), size=1000) == asked[::-1]
+        assert await listed(village, replace(LOOKING, subject=person(3)), system="officer", size=1000) == [asked[3]]
+
+
+async def test_a_full_page_of_long_answers_is_sent(tmp_path: Path) -> None:
+    """The most that a page may have, of answers of more than a kilobyte: more than the server sends at once."""
+    async with serving(settle(tmp_path)) as village:
+        client = village.client(timeout=60)
+        long = marital(0, in_case=case("案" * 120)).case
+        questions = [marital(index, in_case=replace(long, operator="经" * 128)) for index in range(1000)]
+        made = [one.answer async for one in client.verify_many(questions)]
+        page = await village.stub().ListVerifications(pb.ListVerificationsRequest(page_size=1000), timeout=TIMEOUT)
+        found = await listed(village, Selection(), size=1000)
+
+    assert all(made)
+    assert len(page.verifications) < 1000
+    assert page.next_page_token
+    assert len({one.record for one in found}) == len(found) == 1000
+
+
 async def test_answers_given_while_a_list_is_read_do_not_disturb_it(village: Village) -> None:
     asked = [answer.verification for answer in await ask(village, 4)]
     found = []
