@@ -163,8 +163,9 @@ class GatewayClient:
         """Ask many questions on one stream and yield what becomes of each, in any order.
 
         At most `window` questions are taken and not yet yielded. A refusal is yielded, not raised; questions that found
-        the gateway unavailable are asked again until `timeout` (seconds, for each). Only when the gateway cannot be
-        reached at all any more, the last refusal is raised.
+        the gateway unavailable are asked again until `timeout` (seconds, for each), and what stays without an answer is
+        given up as `DeadlinePassed` a while after that. Only when the gateway cannot be reached at all any more, the
+        last refusal is raised.
         """
         longest = self._timeout if timeout is None else timeout
         batches = Batches(self._stub, self._keys, self._retries, longest=longest, window=window)

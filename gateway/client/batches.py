@@ -1,9 +1,15 @@
-"""Many questions on one stream: bounded, resumed where the stream breaks, each answered once."""
+"""Many questions on one stream: bounded, resumed where the stream breaks, each answered once.
+
+A gateway takes questions up in their order and gives each its time from then on. So a question is given up when for
+longer than that neither a result of it or of a later one came, nor, where it may still wait its turn, any at all.
+Then the stream is left, and what else was on it is asked again on another.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from google.rpc import status_pb2
@@ -11,12 +17,13 @@ from grpc import aio
 
 from gateway.client import messages
 from gateway.client.proofs import LogKeys
-from gateway.client.refusals import GatewayRefusal, Unavailable, refusal_of, refusal_of_status, verified
+from gateway.client.refusals import GatewayRefusal, Unavailable, refusal_of, refusal_of_status, time_is_up, verified
 from gateway.client.retries import Retries
 from gateway.client.values import Answer, Question
 from gateway.v1 import verification_pb2 as pb
 from gateway.v1 import verification_pb2_grpc
 
+_Call = aio.StreamStreamCall[pb.BatchVerifyRequest, pb.BatchVerifyResponse]
 _MOST_QUESTIONS = 200
 _MOST_BYTES = 256 * 1024
 """Of one message; servers refuse messages of more than 1 MiB by default."""
@@ -37,6 +44,69 @@ class _Asked:
     message: pb.VerifyRequest
     deadline: float
     attempts: int = 0
+    since: float = 0.0
+    """Since when it is on the stream, or was certainly taken up."""
+
+
+class _Awake:
+    """A clock that stands still while the caller does something else than take results."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lost = 0.0
+        self._away: float | None = None
+
+    def __call__(self) -> float:
+        return (self._clock() if self._away is None else self._away) - self._lost
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Stand still until the block ends."""
+        self._away = self._clock()
+        try:
+            yield
+        finally:
+            self._lost += self._clock() - self._away
+            self._away = None
+
+
+class _Sent:
+    """What is on one stream and has no result yet, by position; nothing is waited for beyond `longest` seconds."""
+
+    def __init__(self, clock: Callable[[], float], longest: float) -> None:
+        self._clock = clock
+        self._longest = longest
+        self._waiting: dict[int, _Asked] = {}
+        self._reached = -1
+        self._newest = clock()
+
+    def add(self, position: int, asked: _Asked) -> None:
+        asked.since = self._clock()
+        self._waiting[position] = asked
+
+    def take(self, position: int) -> _Asked | None:
+        """Take what a result came for."""
+        asked = self._waiting.pop(position, None)
+        if asked is not None:
+            self._newest = self._clock()
+            for before in range(self._reached + 1, position):
+                if before in self._waiting:
+                    self._waiting[before].since = self._newest
+            self._reached = max(self._reached, position)
+        return asked
+
+    def left(self) -> list[tuple[_Asked, float]]:
+        """Give what has no result, and for how many seconds each is still waited for."""
+        now = self._clock()
+        return [
+            (asked, self._longest + max(asked.since, 0.0 if position < self._reached else self._newest) - now)
+            for position, asked in self._waiting.items()
+        ]
+
+    async def overdue(self) -> None:
+        """Wait until something is waited for too long."""
+        while (left := min([left for _, left in self.left()], default=self._longest)) > 0:
+            await asyncio.sleep(left)
 
 
 class Batches:
@@ -60,6 +130,7 @@ class Batches:
         self._open = 0
         self._is_fed = False
         self._clock = asyncio.get_running_loop().time
+        self._awake = _Awake(self._clock)
 
     async def run(self, questions: Iterable[Question] | AsyncIterable[Question]) -> AsyncIterator[BatchOutcome]:
         """Ask everything and yield each outcome; leaving early stops everything."""
@@ -67,11 +138,12 @@ class Batches:
         broken = 0
         try:
             while not (self._is_fed and not self._open):
-                sent: dict[int, _Asked] = {}
+                sent = _Sent(self._awake, self._longest + self._retries.silence)
                 try:
                     async for outcome in self._stream(sent):
                         broken = 0
-                        yield outcome
+                        with self._awake.away():
+                            yield outcome
                 except aio.AioRpcError as error:
                     broken += 1
                     refusal = verified(refusal_of(error), self._keys)
@@ -79,8 +151,13 @@ class Batches:
                     if wait is None:
                         raise refusal from error
                     await asyncio.sleep(wait)
-                for asked in sent.values():
-                    self._to_send.put_nowait(asked)
+                for asked, left in sent.left():
+                    if left > 0:
+                        self._to_send.put_nowait(asked)
+                    else:
+                        self._done()
+                        yield BatchOutcome(question=asked.question, refusal=time_is_up())
+                        self._end_if_done()
                 if feeding.done():
                     feeding.result()
         finally:
@@ -103,34 +180,39 @@ class Batches:
         if self._is_fed and not self._open:
             self._to_send.put_nowait(None)
 
-    async def _stream(self, sent: dict[int, _Asked]) -> AsyncIterator[BatchOutcome]:
-        """Send and receive on one stream; `sent` holds what has no result yet, also when the stream breaks."""
+    async def _stream(self, sent: _Sent) -> AsyncIterator[BatchOutcome]:
+        """Send and receive on one stream until it ends, or something is waited for too long; `sent` holds what has no
+        result then, also when the stream breaks.
+        """
         call = self._stub.BatchVerify()
         writing = asyncio.create_task(self._write(call, sent))
+        overdue = asyncio.create_task(sent.overdue())
         try:
-            async for response in call:
+            while (response := await _read(call, overdue)) is not None:
                 for result in response.results:
-                    asked = sent.pop(result.position, None)
+                    asked = sent.take(result.position)
                     outcome = self._outcome(asked, result) if asked is not None else None
                     if outcome is not None:
-                        self._open -= 1
-                        self._room.release()
+                        self._done()
                         yield outcome
                         self._end_if_done()
         finally:
             writing.cancel()
-            await asyncio.wait((writing,))
+            overdue.cancel()
+            await asyncio.wait((writing, overdue))
             call.cancel()
 
-    async def _write(
-        self, call: aio.StreamStreamCall[pb.BatchVerifyRequest, pb.BatchVerifyResponse], sent: dict[int, _Asked]
-    ) -> None:
+    def _done(self) -> None:
+        self._open -= 1
+        self._room.release()
+
+    async def _write(self, call: _Call, sent: _Sent) -> None:
         position = 0
         while (asked := await self._to_send.get()) is not None:
             request, size = pb.BatchVerifyRequest(), 0
             request.timeout.FromMilliseconds(round(self._longest * 1000))
             while asked is not None:
-                sent[position] = asked
+                sent.add(position, asked)
                 position += 1
                 request.requests.append(asked.message)
                 size += asked.message.ByteSize()
@@ -160,6 +242,21 @@ class Batches:
             asyncio.get_running_loop().call_later(wait, self._to_send.put_nowait, asked)
             return None
         return BatchOutcome(question=asked.question, refusal=refusal)
+
+
+async def _read(call: _Call, overdue: asyncio.Task[None]) -> pb.BatchVerifyResponse | None:
+    """Read the next results; None at the end, or when something is overdue."""
+    reading = asyncio.ensure_future(call.read())
+    try:
+        await asyncio.wait((reading, overdue), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not reading.done():
+            reading.cancel()
+    if not reading.done():
+        await asyncio.wait((reading,))
+        return None
+    read = reading.result()
+    return None if read is aio.EOF else read
 
 
 async def _each(questions: Iterable[Question] | AsyncIterable[Question]) -> AsyncIterator[Question]:

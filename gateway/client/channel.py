@@ -7,7 +7,13 @@ from pathlib import Path
 import grpc
 from grpc import aio
 
-_OPTIONS = [("grpc.max_receive_message_length", 16 << 20)]
+_OPTIONS = [
+    ("grpc.max_receive_message_length", 16 << 20),
+    # A peer that is gone without a word is noticed. Servers of gRPC allow one ping in five minutes, and end the
+    # connection of who sends more.
+    ("grpc.keepalive_time_ms", 310_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+]
 
 
 def open_channel(server: str, *, authority: Path, certificate: Path, key: Path) -> aio.Channel:

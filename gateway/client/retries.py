@@ -13,11 +13,14 @@ from gateway.client.refusals import GatewayRefusal, Unavailable
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retries:
     """How often to ask again, and how long to wait before: a random part of a wait that doubles from `first` to
-    `longest` seconds (full jitter), after the time the gateway asks for. `chance` gives numbers from 0 to 1."""
+    `longest` seconds (full jitter), after the time the gateway asks for. `chance` gives numbers from 0 to 1.
+
+    `silence` is for how many seconds beyond its own time a question on a stream is waited for."""
 
     most: int = 6
     first: float = 0.1
     longest: float = 5.0
+    silence: float = 30.0
     chance: Callable[[], float] = random.random
 
     def wait(self, refusal: GatewayRefusal, attempts: int, left: float) -> float | None:

@@ -89,6 +89,10 @@ class Between(verification_pb2_grpc.VerificationServiceServicer):
         self.seen: list[str] = []
         self.break_after: list[int] = []
         self.unavailable_items: set[int] = set()
+        self.lost: Callable[[int, int], bool] = lambda stream, position: False
+        """Says which questions, by stream and position, are never answered."""
+        self.pause = 0.0
+        self.streams = 0
 
     async def Verify(self, request: pb.VerifyRequest, context: Any) -> pb.VerifyResponse:  # type: ignore[override]
         self.seen.append(request.request_id)
@@ -100,9 +104,14 @@ class Between(verification_pb2_grpc.VerificationServiceServicer):
 
     async def BatchVerify(self, requests: AsyncIterator[pb.BatchVerifyRequest], context: Any) -> Any:  # type: ignore[override]
         left = self.break_after.pop(0) if self.break_after else -1
-        position = 0
+        position, stream = 0, self.streams
+        self.streams += 1
         async for request in requests:
             for one in request.requests:
+                if self.lost(stream, position):
+                    position += 1
+                    continue
+                await asyncio.sleep(self.pause)
                 self.seen.append(one.request_id)
                 if left == 0:
                     await context.abort(grpc.StatusCode.UNAVAILABLE, "broken")
@@ -502,6 +511,71 @@ async def test_questions_that_found_the_ledger_away_are_asked_again_on_the_strea
     assert len(outcomes) == 6
     assert all(one.answer for one in outcomes)
     assert len(servicer.seen) == 8
+
+
+HASTY = Retries(first=0.001, longest=0.002, silence=0.3)
+
+
+async def test_a_stream_that_says_nothing_gives_each_question_up_when_its_time_is_over(village: Village) -> None:
+    async with between(village, retries=HASTY) as (servicer, client):
+        servicer.lost = lambda stream, position: True
+        async with asyncio.timeout(TIMEOUT):
+            outcomes = [one async for one in client.verify_many([marital(0), marital(1)], timeout=0.2)]
+
+    assert len(outcomes) == 2
+    assert all(isinstance(one.refusal, DeadlinePassed) for one in outcomes)
+
+
+async def test_one_question_without_an_answer_is_given_up_and_holds_up_no_other(village: Village) -> None:
+    questions = [marital(index) for index in range(8)]
+    async with between(village, retries=HASTY) as (servicer, client):
+        servicer.lost = lambda stream, position: stream == 0 and position == 3
+        servicer.pause = 0.2
+        async with asyncio.timeout(TIMEOUT):
+            outcomes = [one async for one in client.verify_many(questions, timeout=0.2)]
+
+    refused = [one for one in outcomes if one.refusal is not None]
+    assert [one.question for one in refused] == [questions[3]]
+    assert isinstance(refused[0].refusal, DeadlinePassed)
+    assert {one.question.request_id for one in outcomes} == {one.request_id for one in questions}
+    assert len(outcomes) == 8
+
+
+async def test_what_a_silent_stream_left_is_asked_again_on_another(village: Village) -> None:
+    """The last question came when the first was nearly given up: it has its time yet."""
+    async with between(village, retries=HASTY) as (servicer, client):
+        servicer.lost = lambda stream, position: stream == 0
+
+        async def slowly() -> AsyncIterator[Question]:
+            yield marital(0)
+            await asyncio.sleep(0.3)
+            yield marital(1)
+
+        async with asyncio.timeout(TIMEOUT):
+            first, second = [one async for one in client.verify_many(slowly(), timeout=0.2)]
+
+    assert isinstance(first.refusal, DeadlinePassed)
+    assert second.answer is not None
+
+
+async def test_questions_that_wait_for_those_before_them_are_not_given_up(village: Village) -> None:
+    async with between(village, retries=HASTY) as (servicer, client):
+        servicer.pause = 0.2
+        outcomes = [one async for one in client.verify_many([marital(index) for index in range(8)], timeout=0.2)]
+
+    assert all(one.answer for one in outcomes)
+    assert servicer.streams == 1
+
+
+async def test_who_takes_results_slowly_loses_none(village: Village) -> None:
+    async with between(village, retries=HASTY) as (servicer, client):
+        outcomes = []
+        async for one in client.verify_many([marital(index) for index in range(4)], timeout=0.2):
+            outcomes.append(one)
+            await asyncio.sleep(0.6)
+
+    assert all(one.answer for one in outcomes)
+    assert (len(outcomes), servicer.streams) == (4, 1)
 
 
 async def test_a_stream_takes_no_more_questions_than_its_window(village: Village) -> None:
