@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gateway.errors import SignatureRefused
+from gateway.rules.clocks import legal_day
 from gateway.rules.identifiers import IdentifierRefused, parse_identifier, parse_name
 from gateway.signatures.algorithms import MOST_SIGNATURE_BYTES, verify_bytes
 from gateway.signatures.certificates import named_in, require_for_signing
@@ -133,7 +134,7 @@ def _by_platform(
 
 def _is(signatory: Signatory, name: str, number: str, at: datetime) -> bool:
     try:
-        found = parse_identifier(signatory.id_type, number, today=at.date()).number
+        found = parse_identifier(signatory.id_type, number, today=legal_day(at)).number
         return found == signatory.id_number and parse_name(name) == signatory.name
     except IdentifierRefused:
         return False
