@@ -31,7 +31,7 @@ from ledger.log.checkpoint import open_checkpoint
 from ledger.log.note import Signer, Verifier
 from ledger.log.reader import LogReader, read_entry
 from ledger.log.remembered import Remembered
-from ledger.log.store import Store, open_store, read_covering_note, read_head, read_receipt_note
+from ledger.log.store import Store, open_store, read_covering_note, read_head, read_receipt_note, read_witnessed_size
 from ledger.log.tiles import TileCache
 from ledger.lookups import Key, Lookups, Value
 from ledger.merkle import hash_leaf, verify_inclusion
@@ -74,11 +74,12 @@ class Ledger:
         with store.reading() as connection:
             head = read_head(connection)
             load_tree(connection, head, identity)
+            witnessed = read_witnessed_size(connection)
         # On SQLite a question costs less than a thread hop, and never waits for a lock.
         self._reads_here = store.database.name == "sqlite"
         self._lookups = self.lookups(self._look_up)
         self._holders = self.lookups(self._register.holders)
-        self._published, self._witnessed = Milestone(head.published), Milestone()
+        self._published, self._witnessed = Milestone(head.published), Milestone(witnessed)
         self._appender: Appender | SharedAppender
         self._progress: Publisher | Follower | None = None
         self._seen = seen
@@ -160,7 +161,7 @@ class Ledger:
         except BaseException:
             store.close()
             raise
-        ledger._appender = SharedAppender(owner, origin, capacity)
+        ledger._appender = SharedAppender(owner, origin, capacity, ledger._stop_waiting)
         if publishing.needs_publisher:
             ledger._progress = Follower(store, ledger._published, ledger._witnessed, publishing.interval)
             ledger._progress.start()

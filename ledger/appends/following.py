@@ -5,12 +5,10 @@ from __future__ import annotations
 import threading
 
 import structlog
-from sqlalchemy import func, select
 
 from ledger.appends.waiting import Milestone
 from ledger.errors import LedgerError
-from ledger.log import schema
-from ledger.log.store import Store, read_head
+from ledger.log.store import Store, read_head, read_witnessed_size
 
 _log = structlog.get_logger()
 
@@ -46,4 +44,4 @@ class Follower:
     def _look(self) -> None:
         with self._store.reading() as connection:
             self._published.tell(read_head(connection).published)
-            self._witnessed.tell(connection.execute(select(func.max(schema.cosignature.c.size))).scalar() or 0)
+            self._witnessed.tell(read_witnessed_size(connection))

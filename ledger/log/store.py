@@ -317,6 +317,11 @@ def read_published_note(connection: Connection, size: int | None = None) -> byte
     return _cosigned(rows)[1]
 
 
+def read_witnessed_size(connection: Connection) -> int:
+    """Read the newest size whose checkpoint the witnesses cosigned as the policy asks; 0 if there is none."""
+    return connection.execute(select(func.max(schema.cosignature.c.size))).scalar() or 0
+
+
 def read_receipt_note(connection: Connection, end: int, size: int | None = None) -> bytes:
     """Read the published checkpoint against which receipts of the first `end` entries are made, with cosignatures.
 

@@ -6,6 +6,8 @@ import asyncio
 import itertools
 import socket
 import threading
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, cast
 from weakref import WeakKeyDictionary
@@ -13,13 +15,15 @@ from weakref import WeakKeyDictionary
 from ledger.appends.admission import Admitted
 from ledger.appends.receipts import complete
 from ledger.appends.values import Accepted, Appended, Replay
-from ledger.errors import LedgerClosed, LedgerError, LedgerOverloaded, LedgerUnavailable
+from ledger.errors import LedgerClosed, LedgerDamaged, LedgerError, LedgerOverloaded, LedgerUnavailable
 from ledger.sharing.frames import (
+    EVERYBODY,
     FrameError,
     Frames,
     Outcome,
     greeting,
     read_answers,
+    read_damage,
     require_greeting,
     submissions,
     unpack,
@@ -29,6 +33,7 @@ _FULL = 128
 """Submissions that are sent before the turn of the loop is over: while the owner commits them, the next are made."""
 _GONE = "the process that owns the ledger is not there; it is not known whether what was asked for is durable"
 Told = Appended | Replay
+Telling = Callable[[LedgerDamaged], None]
 
 
 class _Waiting(NamedTuple):
@@ -39,8 +44,9 @@ class _Waiting(NamedTuple):
 class _Link(asyncio.Protocol):
     """One connection of one event loop to the owner."""
 
-    def __init__(self, origin: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, origin: str, loop: asyncio.AbstractEventLoop, damaged: Telling) -> None:
         self._origin = origin
+        self._damaged = damaged
         self._loop = loop
         self._frames = Frames()
         self._greeted = False
@@ -113,6 +119,9 @@ class _Link(asyncio.Protocol):
     def _settle(self, frame: bytes) -> None:
         note, outcomes = read_answers(frame)
         for number, packed in outcomes:
+            if number == EVERYBODY:
+                self._damaged(read_damage(packed))
+                continue
             asked = self._asked.get(number)
             if asked is None:
                 raise FrameError("an answer that nobody asked for")
@@ -128,17 +137,24 @@ class _Link(asyncio.Protocol):
 
 
 class SharedAppender:
-    """Appends through the owner at `path`; `submit` belongs to an event loop, `append_blocking` to any thread."""
+    """Appends through the owner at `path`; `submit` belongs to an event loop, `append_blocking` to any thread.
 
-    def __init__(self, path: Path, origin: str, capacity: int = 4096) -> None:
+    `damaged` is told when the owner appends and publishes nothing more.
+    """
+
+    def __init__(
+        self, path: Path, origin: str, capacity: int = 4096, damaged: Telling = lambda _damage: None
+    ) -> None:  # fmt: skip
         self._path = path
         self._origin = origin
         self._capacity = capacity
+        self._damaged = damaged
         self._links: WeakKeyDictionary[asyncio.AbstractEventLoop, _Link] = WeakKeyDictionary()
         self._last: tuple[asyncio.AbstractEventLoop | None, _Link | None] = (None, None)
         self._closed = False
         self._blocking: socket.socket | None = None
         self._frames = Frames()
+        self._arrived: deque[bytes] = deque()
         self._guard = threading.Lock()
         self._connecting: set[asyncio.Task[None]] = set()
 
@@ -162,7 +178,7 @@ class SharedAppender:
             raise LedgerClosed("the ledger is closed")
         link = self._links.get(loop)
         if link is None or link.lost:
-            link = self._links[loop] = _Link(self._origin, loop)
+            link = self._links[loop] = _Link(self._origin, loop, self._damaged)
             task = loop.create_task(self._connect(link))
             self._connecting.add(task)
             task.add_done_callback(self._connecting.discard)
@@ -194,22 +210,24 @@ class SharedAppender:
         connection = self._blocking
         if connection is None:
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._blocking, self._frames = connection, Frames()
+            self._blocking, self._frames, self._arrived = connection, Frames(), deque()
             connection.connect(str(self._path))
             connection.sendall(greeting(self._origin))
             require_greeting(self._next_frame(connection), self._origin)
         connection.sendall(submissions([(0, admitted)]))
         note, outcomes = read_answers(self._next_frame(connection))
+        while outcomes and outcomes[0][0] == EVERYBODY:
+            self._damaged(read_damage(outcomes[0][1]))
+            note, outcomes = read_answers(self._next_frame(connection))
         return _told(unpack(admitted, outcomes[0][1]), note)
 
     def _next_frame(self, connection: socket.socket) -> bytes:
-        frames = list(self._frames.feed(b""))
-        while not frames:
+        while not self._arrived:
             data = connection.recv(1 << 20)
             if not data:
                 raise FrameError("the connection ended")
-            frames = list(self._frames.feed(data))
-        return frames[0]
+            self._arrived.extend(self._frames.feed(data))
+        return self._arrived.popleft()
 
     def _hang_up(self) -> None:
         if self._blocking is not None:

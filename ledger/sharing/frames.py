@@ -6,6 +6,7 @@ A frame is 4 bytes of length (big-endian) and a value:
     greeting     [version, origin]
     submissions  [[number, Admitted], …]            numbers are the sender's own
     answers      [note, [[number, outcome], …]]     one note for all of a batch
+                                                    number -1: damage, to be told to everybody who waits for anything
 
 Entries that are the first of their records are not sent back: who submitted them has them already.
 """
@@ -31,7 +32,9 @@ from ledger.errors import (
     TransitionRefused,
 )
 
-VERSION = 3
+VERSION = 4
+EVERYBODY = -1
+"""The number of an answer that nobody asked for: nothing more is appended or published."""
 _LONGEST = 256 << 20
 _OPENED, _ACCEPTED, _REPLAY, _CONFLICT, _TRANSITION, _CLAIMED, _UNAVAILABLE, _DAMAGED, _OVERLOADED, _KEPT = range(10)
 
@@ -109,6 +112,18 @@ def read_submissions(frame: bytes) -> list[tuple[int, Admitted]]:
 def answers(note: bytes, told: Sequence[tuple[int, Admitted, Outcome]]) -> bytes:
     """Write a frame of answers; the receipts of a batch share its note, and are put together by the receiver."""
     return _framed((note, [(number, _pack(admitted, outcome)) for number, admitted, outcome in told]))
+
+
+def damaged(damage: LedgerDamaged) -> bytes:
+    """Write a frame that tells everybody of a process of damage."""
+    return _framed((b"", [(EVERYBODY, (_DAMAGED, str(damage)))]))
+
+
+def read_damage(packed: Packed) -> LedgerDamaged:
+    """Read what everybody is told; raises `FrameError`."""
+    if len(packed) != 2 or packed[0] != _DAMAGED:
+        raise FrameError("an answer that nobody asked for")
+    return LedgerDamaged(str(packed[1]))
 
 
 def read_answers(frame: bytes) -> tuple[bytes, list[tuple[int, Packed]]]:

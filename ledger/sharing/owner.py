@@ -31,7 +31,16 @@ from ledger.log.reader import LogReader
 from ledger.log.remembered import Remembered
 from ledger.log.store import open_store, read_head
 from ledger.log.tiles import TileCache
-from ledger.sharing.frames import FrameError, Frames, Outcome, answers, greeting, read_submissions, require_greeting
+from ledger.sharing.frames import (
+    FrameError,
+    Frames,
+    Outcome,
+    answers,
+    damaged,
+    greeting,
+    read_submissions,
+    require_greeting,
+)
 
 _log = structlog.get_logger()
 _LARGEST_BATCH = 1024
@@ -72,6 +81,9 @@ class Owner:
         self._woken, self._waker = os.pipe()
         self._stopping = threading.Event()
         self._damage: LedgerDamaged | None = None
+        self._failed: LedgerDamaged | None = None
+        """Damage that also those must hear of who wait for something else than an answer of this process."""
+        self._told = False
         self._listener = _listen(path)
         self._selector.register(self._listener, selectors.EVENT_READ, None)
         self._selector.register(self._woken, selectors.EVENT_READ, None)
@@ -86,8 +98,8 @@ class Owner:
         done.result()
 
     def fail(self, damage: LedgerDamaged) -> None:
-        """Append nothing more, and tell everybody who asks, or waits, of the damage."""
-        self._damage = damage
+        """Append nothing more, and tell everybody who asks, or waits, of the damage; from any thread."""
+        self._damage = self._failed = damage
         self._wake()
 
     def stop(self) -> None:
@@ -118,6 +130,11 @@ class Owner:
                 done.set_result(None)
         if self._queue:
             self._commit_batch()
+        if self._failed is not None and not self._told:
+            self._told = True
+            for key in list(self._selector.get_map().values()):
+                if isinstance(key.data, _Peer) and key.data.greeted:
+                    self._send(key.data, damaged(self._failed))
 
     def _receive(self, timeout: float | None) -> None:
         """Take what has arrived, until nothing is ready or a batch is full."""
@@ -127,7 +144,7 @@ class Owner:
                 return
             for key, ready in events:
                 self._on_ready(key, ready)
-            if self._stopping.is_set() or (self._jobs and not self._queue):
+            if self._stopping.is_set() or (self._jobs and not self._queue) or self._failed is not None:
                 return
             timeout = 0 if self._queue else timeout
 
@@ -175,6 +192,8 @@ class Owner:
         if not peer.greeted:
             require_greeting(frame, self._origin)
             peer.greeted = True
+            if self._told and self._failed is not None:
+                self._send(peer, damaged(self._failed))
             return
         refused: list[tuple[int, Admitted, Outcome]] = []
         for number, admitted in read_submissions(frame):

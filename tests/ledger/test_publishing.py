@@ -104,6 +104,19 @@ async def test_a_witnessed_entry_carries_the_cosignature_for_ever(house: House) 
         assert again.receipts == done.receipts
 
 
+async def test_what_was_witnessed_before_a_restart_waits_for_no_witness(house: House) -> None:
+    witness = OneWitness(house)
+    key = bytes.fromhex("019ab0c00000") + b"once"
+    publishing = Publishing(interval=0.02, cosigners=witness)
+    with house.open(publishing=publishing) as ledger:
+        first = await ledger.append(submission(answered(), key=key), Level.WITNESSED)
+    witness.willing = False
+    with house.open(publishing=publishing) as ledger:
+        again = await asyncio.wait_for(ledger.append(submission(answered(), key=key), Level.WITNESSED), 20)
+        assert again.receipts == first.receipts
+        assert ledger.append_blocking(submission(answered(), key=key), Level.WITNESSED).receipts == first.receipts
+
+
 async def test_with_sign_after_witness_nothing_is_published_without_the_witness(house: House) -> None:
     witness = OneWitness(house)
     witness.willing = False

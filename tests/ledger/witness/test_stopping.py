@@ -22,9 +22,10 @@ class Quarrelling:
         self.signer = new_log(directory, "witness.example").signer
         self.against: dict[str, str] = {}
         self.proofs: dict[str, bytes] = {}
+        self.willing = True
 
     def collect(self, note: bytes, _size: int, _prove: Callable[[int, int], list[bytes]]) -> list[str]:
-        lines = split_note(sign_note(split_note(note)[0], [self.signer]))[1]
+        lines = split_note(sign_note(split_note(note)[0], [self.signer]))[1] if self.willing else []
         if self.against:
             raise SplitView(self.against, lines, self.proofs)
         return lines
@@ -126,3 +127,24 @@ async def test_the_owner_of_a_shared_ledger_stops_for_everybody(sqlite_house: Ho
         assert "witness w2" in str(await stopped(ledger))
         with pytest.raises(LedgerDamaged, match="witness w2"):
             ledger.append_blocking(submission(answered()))
+
+
+async def test_who_waits_in_another_process_hears_of_it(sqlite_house: House, witnesses: Quarrelling) -> None:
+    witnesses.willing = False
+    with sqlite_house.shared(publishing=publishing(witnesses)) as ledger:
+        waiting = [asyncio.create_task(ledger.append(submission(answered()), Level.WITNESSED)) for _ in range(3)]
+        waiting.append(
+            asyncio.create_task(asyncio.to_thread(ledger.append_blocking, submission(answered()), Level.WITNESSED))
+        )
+        while ledger.size() < 4:
+            await asyncio.sleep(0.01)
+        witnesses.accuse(signed(sqlite_house, 10**6))
+        for one in await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20):
+            assert isinstance(one, LedgerDamaged)
+            assert "witness w2" in str(one)
+        # Whoever joins later hears of it as soon as it asks for anything.
+        with sqlite_house.join(sqlite_house.directory / "owner.sock", publishing(witnesses)) as another:
+            with pytest.raises(LedgerDamaged, match="witness w2"):
+                another.append_blocking(submission(answered()), Level.WITNESSED)
+            with pytest.raises(LedgerDamaged, match="witness w2"):
+                await another.append(submission(answered()))
