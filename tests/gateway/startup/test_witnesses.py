@@ -9,9 +9,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from gateway.witnesses import WitnessNews
 from ledger import load_signer, parse_vkey
 from ledger.log.checkpoint import Checkpoint, sign_checkpoint
+from ledger.witness.outcomes import Ahead, CosignedBy, Forgetful, Outcome, RefusedBy
 from ledger.witness.state import WitnessState
 from tests.gateway.startup.process import Place, make
 from tests.gateway.startup.test_refusals import ORIGIN, refused
@@ -118,6 +121,32 @@ def test_a_witness_that_is_away_is_named_and_does_not_hinder(place: Place, tmp_p
     assert process.returncode == 0
     (warned,) = [line for line in said.splitlines() if "to compare with" in line]
     assert '"witness":"w1"' in warned
+
+
+def test_what_a_witness_does_instead_of_cosigning_is_logged_once_with_its_name() -> None:
+    news = WitnessNews()
+    cosigned = CosignedBy(witness="w1", lines=("line",))
+    refused_one = RefusedBy(witness="w1", status=404, reason="status 404")
+    outcomes: list[tuple[Outcome, str | None]] = [
+        (cosigned, None),
+        (refused_one, "RefusedBy"),
+        (refused_one, None),
+        (Ahead(witness="w1", size=7), "Ahead"),
+        (Ahead(witness="w1", size=8), None),
+        (Ahead(witness="w2", size=8), "Ahead"),
+        (Forgetful(witness="w1", cosigned=8, size=0), "Forgetful"),
+        (cosigned, "cosigns again"),
+        (cosigned, None),
+    ]
+    for outcome, told in outcomes:
+        with capture_logs() as logged:
+            news(outcome)
+        if told is None:
+            assert logged == []
+            continue
+        (line,) = logged
+        assert line["witness"] == outcome.witness
+        assert told in (line.get("outcome"), line["event"].removeprefix("a witness "))
 
 
 def test_a_witness_that_shows_what_the_log_did_not_sign_does_not_hinder(place: Place, tmp_path: Path) -> None:
