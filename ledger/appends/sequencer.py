@@ -16,7 +16,7 @@ from ledger.appends.planning import HELD, Known, Plan, Planned
 from ledger.appends.receipts import batch_paths
 from ledger.appends.values import Accepted, Replay
 from ledger.canonical import format_time
-from ledger.errors import AppendRefused, LedgerDamaged, LedgerUnavailable
+from ledger.errors import AppendRefused, LedgerDamaged, LedgerUnavailable, NoteError, WrongKey, WrongOrigin
 from ledger.log import schema
 from ledger.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.log.databases import Database, Done, Writes, upsert_clause
@@ -242,9 +242,14 @@ def load_tree(connection: Connection, head: Head, identity: Identity) -> TileTre
 
     Raises:
         WrongKey, WrongOrigin: the checkpoint is not one of this log.
-        LedgerDamaged: they contradict each other.
+        LedgerDamaged: they contradict each other, or the checkpoint is none.
     """
-    checkpoint = open_checkpoint(head.note, identity.verifiers, identity.origin)
+    try:
+        checkpoint = open_checkpoint(head.note, identity.verifiers, identity.origin)
+    except (WrongKey, WrongOrigin):
+        raise
+    except NoteError as failure:
+        raise LedgerDamaged(f"the published checkpoint does not verify: {failure}") from failure
     tree = TileTree(head.size, lambda level, n: read_tile(connection, level, n))
     if tree.root() != head.root:
         raise LedgerDamaged(f"the stored tiles lead to another root than the head of size {head.size}")

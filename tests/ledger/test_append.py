@@ -15,14 +15,17 @@ from ledger import (
     IdempotencyConflict,
     Ledger,
     LedgerClosed,
+    LedgerDamaged,
     SubmissionError,
     TransitionRefused,
     verify_receipt,
 )
 from ledger.commands import fsck
 from ledger.log.checkpoint import open_checkpoint
+from ledger.log.store import open_store, read_published_note
 from ledger.merkle import verify_consistency
 from tests.ledger.house import ORIGIN, House, answered, as_now, new_record, submission
+from tests.ledger.tampering import run as tamper
 
 KEY = bytes.fromhex("019ab0c000007000") + b"request"
 """An idempotency key, its time in front."""
@@ -228,6 +231,25 @@ async def test_reopening_continues_the_same_log(house: House) -> None:
             index = answer.entries[0].index
             assert ledger.receipt(index, answer.size) == answer.receipts[0]
     assert is_sound(house)
+
+
+def test_a_newest_checkpoint_that_is_none_is_damage(house: House) -> None:
+    with house.open() as ledger:
+        ledger.append_blocking(submission(answered()))
+    for spoilt in (b"", b"garbage\n", b"\x00", ledger_note(house)[:-9] + b"AAAAAAA=\n"):
+        tamper(house.url, "UPDATE head SET note = :note", note=spoilt)
+        with pytest.raises(LedgerDamaged, match="checkpoint does not verify"):
+            house.open()
+
+
+def ledger_note(house: House) -> bytes:
+    """Read the stored checkpoint, which nobody has spoilt."""
+    store = open_store(house.url)
+    try:
+        with store.reading() as connection:
+            return read_published_note(connection)
+    finally:
+        store.close()
 
 
 async def test_what_is_not_there_is_missing(opened: Ledger) -> None:
