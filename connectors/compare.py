@@ -13,7 +13,7 @@ from decimal import Decimal
 from string import ascii_lowercase
 
 from connectors.connector import Form, Value
-from connectors.misread import is_misread
+from connectors.misread import is_misread, is_utf8
 from connectors.names import normal_name
 from connectors.outcome import AMBIGUOUS, MATCH, MISMATCH, NOT_HELD, Outcome
 
@@ -140,13 +140,13 @@ def compared(expected: Value, held: object, form: Form | None = None) -> Outcome
     Raises:
         Unreadable: the held value cannot be read as what is expected.
     """
-    if says_nothing(held) and not (isinstance(expected, str) and normalise(str(held)) == normalise(expected)):
-        return NOT_HELD
-    if isinstance(expected, str) and form is Form.ID_NUMBER:
-        return same_number(expected, text(held))
-    if isinstance(expected, str) and form is Form.NAME:
-        return MATCH if same_name(expected, held) else MISMATCH
-    return MATCH if agrees(expected, held) else MISMATCH
+    if not isinstance(expected, str):
+        return NOT_HELD if says_nothing(held) else MATCH if agrees(expected, held) else MISMATCH
+    if form is Form.ID_NUMBER:
+        outcome = same_number(expected, text(held))
+    else:
+        outcome = MATCH if (same_name if form is Form.NAME else agrees)(expected, held) else MISMATCH
+    return NOT_HELD if outcome is not MATCH and says_nothing(held) else outcome
 
 
 def agrees(expected: Value, held: object) -> bool:
@@ -189,15 +189,7 @@ def _is_damaged(held: str) -> bool:
     if _BEYOND_LATIN1.search(held):
         return _SURROGATE.search(held) is not None or is_misread(held)
     # Only Latin-1 letters: perhaps a European name, perhaps Chinese bytes read as Latin-1, where they come in pairs.
-    return _GB2312_AS_LATIN1.fullmatch(held) is not None or _is_utf8(held.encode("latin-1"))
-
-
-def _is_utf8(octets: bytes) -> bool:
-    try:
-        octets.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+    return _GB2312_AS_LATIN1.fullmatch(held) is not None or is_utf8(held.encode("latin-1"))
 
 
 def _whole(held: object) -> int:

@@ -12,6 +12,8 @@ import re
 
 _LOST = re.compile("锟斤|斤拷|\ufffd")
 """U+FFFD in UTF-8, read as GBK: what was lost before that is lost for ever."""
+_CHINESE_ONLY = re.compile("[\u4e00-\u9fff]+")
+"""Most texts; of which hardly any has bytes that could be UTF-8."""
 _RUN = re.compile("[^\x00-\x7f]+")
 _PAIRS = re.compile(b"[\x80-\xff]*")
 _CONTINUING = bytes(range(0x80, 0xC0))
@@ -23,6 +25,8 @@ _EURO = "€"
 
 def is_misread(text: str) -> bool:
     """Say whether a text shows that it was written in UTF-8 and read as GBK or Windows-1252."""
+    if _CHINESE_ONLY.fullmatch(text) and not is_utf8(text.encode("gb18030")):
+        return "锟斤" in text or "斤拷" in text
     if _LOST.search(text):
         return True
     try:
@@ -38,6 +42,15 @@ def is_misread(text: str) -> bool:
     if _CHINESE.search(meant) is None:
         return False
     return _usual(meant) > _usual(held) or all(_rank(character, "big5", 0xA4, 0xC6) == 2 for character in meant)
+
+
+def is_utf8(octets: bytes) -> bool:
+    """Say whether bytes are a whole text in UTF-8."""
+    try:
+        octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _written(run: str, is_after_loss: bool, is_before_loss: bool) -> str:

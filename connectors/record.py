@@ -120,6 +120,8 @@ def _found(claim: Claim, records: Sequence[Record], shape: Shape) -> tuple[Outco
 
 def _is_meant(claim: Claim, record: Record, shape: Shape) -> Outcome:
     """Say whether a record is the one that the claim gives: MATCH, MISMATCH, or what keeps it from being told."""
+    if not claim.given:
+        return MATCH
     return _together(
         NOT_HELD if is_empty(held := read(record)) else compared(claim.given[name], held, claim.forms.get(name))
         for name, read in shape.narrow.items()
@@ -181,7 +183,7 @@ def _compared(claim: Claim, record: Record, shape: Shape) -> Outcome:
             return SUBJECT_INACTIVE
     # Every attribute is read before any is judged: one unreadable value makes the record unfit to contradict anybody.
     found = [_attribute(claim, name, record, shape) for name in claim.expected]
-    return _together(found) if finds_by(shape.finds_by, claim.given) else NOT_HELD
+    return NOT_HELD if claim.given and not finds_by(shape.finds_by, claim.given) else _together(found)
 
 
 def _name(claim: Claim, record: Record, shape: Shape) -> Outcome:
