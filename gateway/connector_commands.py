@@ -41,7 +41,7 @@ _EXPLAINED: Mapping[str, str] = {
     "WINDOW": "The stanza says that the source is closed at this hour.",
     "OVERLOAD": "The source says it has too much to do, or has no connection to spare.",
     "GARBLED": "What came is outside the agreed format: no declared sign, another shape, another person's record, a"
-    " code in no table, a wrong character set. Compare an answer with the stanza by hand.",
+    " code in no table, a wrong character set, a date in the future. Compare an answer with the stanza by hand.",
 }
 
 
