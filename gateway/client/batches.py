@@ -105,8 +105,10 @@ class _Sent:
 
     async def overdue(self) -> None:
         """Wait until something is waited for too long."""
-        while (left := min([left for _, left in self.left()], default=self._longest)) > 0:
+        left = self._longest
+        while left > 0:
             await asyncio.sleep(left)
+            left = min([left for _, left in self.left()], default=self._longest)
 
 
 class Batches:
