@@ -13,7 +13,7 @@ from connectors.connector import Subject
 from connectors.veiled import Veiled
 from gateway.catalogue.model import Catalogue, Parameter
 from gateway.errors import InvalidRequest, Violation
-from gateway.rules.identifiers import IdentifierRefused, parse_identifier, parse_name, parse_uscc
+from gateway.rules.identifiers import IdentifierRefused, has_controls, parse_identifier, parse_name, parse_uscc
 from gateway.rules.kept import table
 from gateway.rules.plan import Argument, parameter_mistakes
 from gateway.rules.roles import Caller
@@ -126,10 +126,21 @@ class Mistakes:
             self.add(where, f"is longer than {longest} characters", f"{chinese}过长。")
         return text
 
+    def line(self, where: str, text: str, chinese: str, *, longest: int = LONGEST_TEXT) -> str:
+        """Read a text that must not be blank and has no control characters: it goes to sources, and into headers."""
+        self.text(where, text, chinese, longest=longest)
+        return self.printable(where, text, chinese)
+
+    def printable(self, where: str, text: str, chinese: str) -> str:
+        """Read a text that has no control characters."""
+        if has_controls(text):
+            self.add(where, "has control characters", f"{chinese}含有控制字符。")
+        return text
+
     def operator(self, where: str, person: str, unit: str, caller: Caller) -> Operator:
         """Read who acts; the unit must be the caller's own, as its certificate says."""
-        self.text(f"{where}.person", person, "经办人", longest=_LONGEST_CODE)
-        self.text(f"{where}.unit", unit, "经办单位", longest=_LONGEST_CODE)
+        self.line(f"{where}.person", person, "经办人", longest=_LONGEST_CODE)
+        self.line(f"{where}.unit", unit, "经办单位", longest=_LONGEST_CODE)
         if unit.strip() and unit != caller.unit:  # the caller's own was checked with its certificate
             try:
                 parse_uscc(unit)
@@ -176,8 +187,8 @@ def read_question(raw: RawQuestion, caller: Caller, *, today: date) -> Reading:
     mistakes = Mistakes()
     request_id = mistakes.uuid("request_id", raw.request_id)
     mistakes.text("context.matter", raw.matter, "办理事项", longest=_LONGEST_CODE)
-    mistakes.text("context.case_id", raw.case_id, "办件号", longest=_LONGEST_CODE)
-    mistakes.text("context.purpose", raw.purpose, "查询用途")
+    mistakes.line("context.case_id", raw.case_id, "办件号", longest=_LONGEST_CODE)
+    mistakes.line("context.purpose", raw.purpose, "查询用途")
     operator = mistakes.operator("context.operator", raw.person, raw.unit, caller)
     mistakes.text("item", raw.item, "证明事项", longest=_LONGEST_CODE)
     subject = mistakes.subject("subject", raw.subject, today=today)
@@ -229,6 +240,10 @@ def _parameters(raw: RawQuestion, mistakes: Mistakes, *, today: date) -> dict[st
     for name, value in raw.parameters.items():
         if isinstance(value, RawSubject):
             read[name] = mistakes.subject(f"parameters.{name}", value, today=today)
+        elif isinstance(value, str):
+            if len(value) > LONGEST_TEXT:
+                mistakes.add(f"parameters.{name}", f"is longer than {LONGEST_TEXT} characters", f"参数“{name}”过长。")
+            read[name] = mistakes.printable(f"parameters.{name}", value, f"参数“{name}”")
         elif value is not None:
             read[name] = value
     return read

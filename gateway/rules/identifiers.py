@@ -148,6 +148,11 @@ def uscc_check_character(first_seventeen: str) -> str:
     return _USCC_ALPHABET[-total % 31]
 
 
+def has_controls(text: str) -> bool:
+    """Tell whether a text has control characters, line separators or halves of characters."""
+    return _CONTROLS.search(text) is not None
+
+
 def parse_name(text: str) -> str:
     """Return a name as it is compared (`connectors.names`): as sources' names are, so that both are the same.
 
@@ -156,7 +161,7 @@ def parse_name(text: str) -> str:
     """
     if len(text) > NAME_LIMIT * 4:
         raise IdentifierRefused("name", Rule.TOO_LONG)
-    if _CONTROLS.search(text):
+    if has_controls(text):
         raise IdentifierRefused("name", Rule.CONTROL_CHARACTERS)
     name = normal_name(text)
     if not name:
