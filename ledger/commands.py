@@ -226,13 +226,15 @@ def follow_published(place: str, key: PublicKey, origin: str, *, progress: Progr
 def rebuild(url: str, *, origin: str, master_keys: MasterKeys, progress: Progress | None = None) -> int:
     """Compute the projection and the index again from the log, and count the records.
 
+    Triggers and indexes of the tables that are missing are made again first.
+
     Raises:
         LedgerLocked: the SQLite file has a writer; there may be none meanwhile.
         LedgerDamaged, VaultError, LedgerUnavailable: as of `rebuild_projections` and `RecordIndex.rebuild`.
     """
     store = open_store(url, readers=2)
     try:
-        store.start_writing()
+        store.start_writing(restore=True)
         roots = CommittedRoots()
         records = rebuild_projections(store, Vault(master_keys, origin, os.urandom), progress, roots.notice)
         RecordIndex(store, CHUNK, pause=0.0).rebuild(roots.found, progress)

@@ -27,6 +27,7 @@ from ledger.errors import (
 from ledger.log import schema
 from ledger.log.checkpoint import Checkpoint, sign_checkpoint
 from ledger.log.databases import Database, database_at, run_prepared
+from ledger.log.guards import require_guards, restore_guards
 from ledger.log.note import Signer
 from ledger.log.tiles import ExpandedTile, PackedTile
 from ledger.merkle import EMPTY_ROOT
@@ -56,10 +57,19 @@ class Store:
         self._idle: deque[Connection] = deque()
         self._kept: deque[Connection] = deque()
 
-    def start_writing(self) -> None:
-        """Become a writer; raises `LedgerLocked` if the file has one."""
+    def start_writing(self, *, restore: bool = False) -> None:
+        """Become a writer of a store that is append-only still, or with `restore` make it so again.
+
+        Raises:
+            LedgerLocked: the file has a writer already.
+            LedgerDamaged: a trigger that refuses changes is missing.
+        """
         self.database.lock()
         self._writer = self.database.writer()
+        if restore:
+            restore_guards(self._writer)
+        with self.reading() as connection:
+            require_guards(connection)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -89,10 +89,13 @@ class Place:
     def edit(self, *statements: str) -> None:
         """Change the database behind the ledger's back, as only a fault or an intruder does."""
         with closing(sqlite3.connect(self.database)) as database, database:
-            for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            triggers = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+            for name, _ in triggers:
                 database.execute(f"DROP TRIGGER {name}")
             for statement in statements:
                 assert database.execute(statement).rowcount > 0
+            for _, made in triggers:
+                database.execute(made)
 
     def edit_schema(self, statement: str) -> None:
         """Change what tables there are."""

@@ -34,11 +34,14 @@ def opened_store(house: House) -> Iterator[Store]:
 
 @contextmanager
 def forged(house: House) -> Iterator[sqlite3.Connection]:
-    """Lend the SQLite file to somebody who may change anything in it: the triggers are gone."""
+    """Lend the SQLite file to somebody who may change anything in it: the triggers are gone meanwhile."""
     with closing(sqlite3.connect(house.directory / "ledger.db")) as database, database:
-        for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        triggers = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for name, _ in triggers:
             database.execute(f"DROP TRIGGER {name}")
         yield database
+        for _, made in triggers:
+            database.execute(made)
 
 
 class Memory:
