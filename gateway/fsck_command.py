@@ -29,6 +29,7 @@ class _Log(NamedTuple):
     verifiers: Sequence[Verifier] | KeyHistory
     further: Sequence[PublicKey]
     """The configured keys of further lines, and of witnesses."""
+    inline: bool = False
 
 
 @click.command()
@@ -59,7 +60,7 @@ class _Log(NamedTuple):
 @click.option(
     "--rebuild-projections",
     is_flag=True,
-    help="Before the check, compute the projection and the index's pages again from the entries. Repairs nothing else.",
+    help="Before the check, compute the projection and the index again from the entries. Repairs nothing else.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def fsck(
@@ -101,6 +102,7 @@ def fsck(
             workers=workers,
             resume=resume,
             leaves_from_tiles=leaves_from_tiles,
+            inline=log.inline,
         )
     _tell(report, as_json=as_json)
     if not report.sound:
@@ -108,7 +110,7 @@ def fsck(
 
 
 def _log(config: Path, url: str | None, key: Path | None, history: Path | None) -> _Log:
-    from ledger import parse_vkey, verify_key_history
+    from ledger import Signing, parse_vkey, verify_key_history
 
     if key is not None:
         if url is None:
@@ -124,7 +126,8 @@ def _log(config: Path, url: str | None, key: Path | None, history: Path | None) 
     from gateway.config import load_settings
 
     settings = load_settings(config).ledger
-    return _Log(url or settings.url, settings.origin, key_history(settings), _further_keys(settings))
+    inline = settings.signing is Signing.INLINE
+    return _Log(url or settings.url, settings.origin, key_history(settings), _further_keys(settings), inline)
 
 
 def _further_keys(settings: LedgerSettings) -> list[PublicKey]:

@@ -68,16 +68,30 @@ def verify_anchor(token: bytes, note: bytes, roots: Roots, *, nonce: int | None 
             or is not signed by a time-stamping certificate that leads to a root.
     """
     response = parse_token(token)
-    info = response.tst_info
-    if info.message_imprint.hash_algorithm != _SHA256 or info.message_imprint.message != sha256(note).digest():
-        raise AnchorError("the time stamp is of other bytes than this checkpoint")
+    at = _require_imprint(response, note)
     from rfc3161_client import VerifierBuilder
 
     verifier = VerifierBuilder(policy_id=roots.policy, roots=list(roots.certificates), nonce=nonce).build()
     try:
-        verifier.verify(response, info.message_imprint.message)
+        verifier.verify(response, sha256(note).digest())
     except Exception as failure:  # the parsers behind it raise whatever they like on hostile bytes: all is refusal
         raise AnchorError(f"the time stamp does not hold: {failure}") from failure
+    return at
+
+
+def read_stamp(token: bytes, note: bytes) -> datetime:
+    """Read the time of a time stamp of this checkpoint; who signed it is not looked at.
+
+    Raises:
+        AnchorError: it is malformed, was not granted, or is of other bytes.
+    """
+    return _require_imprint(parse_token(token), note)
+
+
+def _require_imprint(response: TimeStampResponse, note: bytes) -> datetime:
+    info = response.tst_info
+    if info.message_imprint.hash_algorithm != _SHA256 or info.message_imprint.message != sha256(note).digest():
+        raise AnchorError("the time stamp is of other bytes than this checkpoint")
     return info.gen_time.replace(tzinfo=UTC) if info.gen_time.tzinfo is None else info.gen_time
 
 

@@ -1,4 +1,4 @@
-"""The check as a whole: three passes over one log, of the size it had when the check began."""
+"""The check as a whole: three passes over one log, of the size it had when the check began, and its other tables."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ledger.anchors.token import require_rfc3161
 from ledger.errors import LedgerDamaged, ResumeRefused
-from ledger.fsck.findings import Findings, FsckReport, Progress
+from ledger.fsck.erasures import ErasurePass
+from ledger.fsck.findings import Damage, Findings, FsckReport, Progress
 from ledger.fsck.indexes import IndexPass, reach_of_indexes
 from ledger.fsck.ranges import SPAN
 from ledger.fsck.records import check_records, find_unprojected, split_records
 from ledger.fsck.signatures import KeysOverTime, Signatures, StoredCheckpoint
 from ledger.fsck.snapshot import snapshot
 from ledger.fsck.state import FsckState, RecordsDone, read_state_file, write_state
+from ledger.fsck.tables import TablesPass
 from ledger.fsck.tree import LogPass, Position
 from ledger.fsck.workers import Workers, cores
+from ledger.log.guards import wrong_tables
 from ledger.log.note import Verifier
 from ledger.log.store import Head, Store, open_store, read_head
 from ledger.vault import MasterKeys
@@ -36,6 +40,7 @@ def fsck(
     workers: int | None = None,
     resume: Path | None = None,
     leaves_from_tiles: bool = False,
+    inline: bool = False,
 ) -> FsckReport:
     """Check a whole ledger, also one that is being appended to, or a copy on read-only media.
 
@@ -44,17 +49,19 @@ def fsck(
     `workers` is the number of processes (None: as many as cores, or none beside this one for a small log). With
     `resume`, what an earlier run verified of the same log is skipped, and how far this one comes is kept in that file.
     With `leaves_from_tiles` only hashes are read, from the tiles: roots and signatures are checked, entries are not.
+    With `inline`, the ledger signs with each commit: there can be no checkpoint that is not published.
 
     Raises:
         StoreMissing, SchemaNewer, SchemaOlder: there is no store this program can open.
         ResumeRefused: the file is of another log or another kind of check.
         LedgerUnavailable: the database cannot be read.
+        ExtraMissing: there are time stamps, and what reads them is not installed.
     """
     store = open_store(url, readers=2)
     count = cores() if workers is None else workers
     signatures = Signatures(verifiers, origin, witnesses, count)
     try:
-        check = _Check(store, url, origin, signatures, master_keys, hashed=not leaves_from_tiles)
+        check = _Check(store, url, origin, signatures, master_keys, hashed=not leaves_from_tiles, inline=inline)
         return check.run(progress or (lambda done, total: None), workers, count, resume)
     finally:
         signatures.close()
@@ -71,6 +78,7 @@ class _Check:
         master_keys: MasterKeys | None,
         *,
         hashed: bool,
+        inline: bool,
     ) -> None:
         self._store = store
         self._url = url
@@ -78,6 +86,7 @@ class _Check:
         self._signatures = signatures
         self._master_keys = master_keys
         self._hashed = hashed
+        self._inline = inline
         self._findings = Findings()
         self._resume: Path | None = None
         self._state: FsckState | None = None
@@ -85,7 +94,13 @@ class _Check:
     def run(self, progress: Progress, workers: int | None, count: int, resume: Path | None) -> FsckReport:
         try:
             with snapshot(self._store) as view:
+                missing = list(wrong_tables(view.connection))
+                if missing:
+                    self._findings.add_all(Damage(index=None, what=what) for what in missing)
+                    return self._findings.report(0)
                 head = read_head(view.connection)
+                if view.all("SELECT 1 FROM anchor LIMIT 1"):
+                    require_rfc3161()
         except LedgerDamaged as damage:
             self._findings.add(None, str(damage))
             return self._findings.report(0)
@@ -98,6 +113,10 @@ class _Check:
             self._check_log(pool, head, start, progress, total)
             if self._hashed:
                 self._check_records(pool, head, progress, total)
+        with snapshot(self._store) as view:
+            if self._hashed:
+                ErasurePass(view, self._findings, origin=self._origin, master_keys=self._master_keys).run()
+            TablesPass(view, self._origin, self._findings).run(entries=self._hashed, inline=self._inline)
         progress(total, total)
         self._findings.unverified = self._signatures.unverified
         return self._findings.report(head.size)
@@ -131,6 +150,8 @@ class _Check:
         if self._master_keys is not None and not state.opened:
             self._state = state = replace(state, records=None)
         self._require_signed(state, head)
+        if state.size == 0:
+            return None  # nothing to skip but the empty tree
         self._findings.checkpoints = state.checkpoints
         self._findings.skipped = state.size
         return Position(state.size, state.root, state.note, state.checkpoints)

@@ -51,6 +51,11 @@ class Findings:
     skipped: int = 0
     unverified: int = 0
 
+    @property
+    def full(self) -> bool:
+        """Tell whether nothing more is noted."""
+        return len(self.damages) >= _MOST_DAMAGES
+
     def add(self, index: int | None, what: str) -> None:
         """Note a damage, unless another was noted for the same entry."""
         self.add_all([Damage(index=index, what=what)])
@@ -58,7 +63,7 @@ class Findings:
     def add_all(self, damages: Iterable[Damage]) -> None:
         """Note several damages."""
         for damage in damages:
-            if len(self.damages) == _MOST_DAMAGES:
+            if self.full:
                 return
             if damage.index is None or damage.index not in self.bad:
                 self.damages.append(damage)

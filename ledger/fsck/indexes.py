@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ledger.completeness.changes import read_changes
-from ledger.completeness.commitment import index_commit
+from ledger.completeness.commitment import index_claim, index_commit
 from ledger.completeness.index import CHUNK, read_state
 from ledger.completeness.pages import read_root, update_pages
 from ledger.completeness.scratch import ScratchPages
@@ -25,13 +25,13 @@ class IndexPass:
         self._view = view
         self._size = size
         self._findings = found
-        roots = view.all("SELECT size, root FROM index_root WHERE size <= ? ORDER BY size", size)
+        roots = view.all("SELECT size, root FROM index_root WHERE size >= 0 AND size <= ? ORDER BY size", size)
         self._roots = {at: bytes(root) for at, root in roots}
         self._by = self._match(entries)
         state = read_state(view.connection)
-        self._state = None if state is None or state.size > size else state
-        reach = [*self._roots, *([] if self._state is None else [self._state.size])]
-        self._targets = sorted({at for at in reach if at >= 0})
+        # A state beyond is one of a log that grew meanwhile, or is named where the tables are checked.
+        self._state = state if state is not None and 0 <= state.size <= size else None
+        self._targets = sorted({*self._roots, *([] if self._state is None else [self._state.size])})
 
     def run(self, progress: Progress, done: int, total: int) -> None:
         """Compute the index step by step and compare it wherever there is something to compare with."""
@@ -50,7 +50,7 @@ class IndexPass:
 
     def _match(self, entries: Sequence[tuple[int, Mapping[str, str]]]) -> dict[int, list[int | None]]:
         """Find which entries commit to the index of which size."""
-        kept = {index_commit(size, root): size for size, root in self._roots.items() if size >= 0}
+        kept = {index_commit(size, root): size for size, root in self._roots.items()}
         by: dict[int, list[int | None]] = {}
         for index, commits in entries:
             size = kept.get(commits.get(PUBLIC_GROUP, ""))
@@ -59,9 +59,18 @@ class IndexPass:
             elif size > index:
                 self._findings.add(index, "the entry commits to an index that reaches beyond it")
             else:
+                self._check_claim(index, size)
                 self._findings.indexes += 1
                 by.setdefault(size, []).append(index)
         return by
+
+    def _check_claim(self, index: int, size: int) -> None:
+        """Check that the entry that commits to the index of a size is found by its claim."""
+        question = "SELECT r.first_idx FROM uniqueness u JOIN record r ON r.record = u.record WHERE u.key = ?"
+        if self._view.all(question, index_claim(size)) != [(index,)]:
+            self._findings.add(
+                index, "the claim by which the entry is the only index of its size is lost, or another's"
+            )
 
     def _compare(self, size: int, pages: ScratchPages) -> None:
         computed = read_root(pages)

@@ -72,6 +72,8 @@ class Signatures:
 
     def wrong_line(self, note: bytes, line: str) -> str | None:
         """Tell what is wrong with a witness's line under a checkpoint; of unknown witnesses only the form is known."""
+        if "\n" in line:
+            return "it is more than one line"
         try:
             text, _ = split_note(note)
             signed = f"{text}\n{line}\n".encode()

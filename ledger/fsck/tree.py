@@ -61,6 +61,8 @@ class LogPass:
             self._grow(result)
             yield self.position
             progress(result.end, total)
+            if self._findings.full:  # nothing more could be told, and a head can claim any size
+                return
         self._check_tiles(self._edge())
         self._check_head()
 
@@ -160,8 +162,8 @@ class LogPass:
         for size, line in view.all(
             "SELECT size, line FROM cosignature WHERE size > ? AND size <= ? ORDER BY size", result.start, result.end
         ):
-            note = notes.get(size)
-            mistake = "there is no such checkpoint" if note is None else self._signatures.wrong_line(note, line)
+            note = notes.get(size)  # None: signed since the range was read, or never, which is looked for at the end
+            mistake = None if note is None else self._signatures.wrong_line(note, line)
             if mistake is not None:
                 self._findings.add(None, f"a cosignature of the checkpoint of size {size}: {mistake}")
 
@@ -184,6 +186,10 @@ class LogPass:
             _check_beyond(view, self._findings)
 
 
+_UNSIGNED = (
+    "SELECT DISTINCT s.size FROM cosignature s LEFT JOIN checkpoint c ON c.size = s.size "
+    "WHERE c.size IS NULL ORDER BY s.size LIMIT 100"
+)
 _CHECKPOINTS = "SELECT size, root, note FROM checkpoint WHERE size > ? AND size <= ? ORDER BY size"
 
 
@@ -197,11 +203,21 @@ def _check_beyond(view: Snapshot, findings: Findings) -> None:
         for at in (first, least):
             if at is not None and not 0 <= at <= most:
                 findings.add(at if table == "entry" else None, f"{table} {at} is beyond the head")
-    for level, n in view.all("SELECT level, max(n) FROM tile GROUP BY level ORDER BY level"):
+    for (at,) in view.all(_UNSIGNED):
+        findings.add(None, f"a cosignature of the checkpoint of size {at}: there is no such checkpoint")
+    _check_tiles_beyond(view, size, findings)
+
+
+def _check_tiles_beyond(view: Snapshot, size: int, findings: Findings) -> None:
+    for table in ("tile", "tile_inner"):
+        nowhere = f"SELECT level, n FROM {table} WHERE level < 0 OR n < 0 ORDER BY level, n LIMIT 100"  # noqa: S608
+        for level, n in view.all(nowhere):
+            findings.add(None, f"{table} {n} of level {level} is of no tree")
+    for level, n in view.all("SELECT level, max(n) FROM tile WHERE level >= 0 GROUP BY level ORDER BY level"):
         at, rest = divmod(size >> (8 * level), WIDTH)
         ((width,),) = view.all("SELECT width FROM tile WHERE level = ? AND n = ?", level, n)
         if n > at or (n == at and width > rest):
             findings.add(None, f"tile {n} of level {level} is beyond the head")
-    for level, n in view.all("SELECT level, max(n) FROM tile_inner GROUP BY level ORDER BY level"):
+    for level, n in view.all("SELECT level, max(n) FROM tile_inner WHERE level >= 0 GROUP BY level ORDER BY level"):
         if n >= size >> (8 * (level + 1)):
             findings.add(None, f"the inner nodes of tile {n} of level {level} are beyond the head")

@@ -107,6 +107,13 @@ def as_now(ledger: Ledger, *records: bytes) -> tuple[tuple[bytes, int], ...]:
     return tuple((record, rows[record].last_idx) for record in records)
 
 
+def erasing(ledger: Ledger, *records: bytes) -> Submission:
+    """What destroys the documents of some records as they are now, and says so."""
+    listed: list[Json] = [record.hex() for record in records]
+    draft = Draft(kind="DocumentErased", record=new_record(), groups={"erased": listed})
+    return submission(draft, erase=as_now(ledger, *records))
+
+
 def submission(*drafts: Draft, key: bytes | None = None, body: bytes = b"body", **more: object) -> Submission:
     once = None if key is None else Idempotency(key=key, body_digest=hashlib.sha256(body).digest())
     return Submission(drafts=drafts or (answered(),), at=START, idempotency=once, **more)  # type: ignore[arg-type]

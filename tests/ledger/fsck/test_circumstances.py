@@ -17,7 +17,7 @@ from ledger.commands import fsck, rebuild
 from ledger.fsck import FsckReport
 from ledger.log import schema
 from ledger.vault import FileMasterKeys, write_master_key
-from tests.ledger.house import ORIGIN, START, House, answered, as_now, new_record, submission
+from tests.ledger.house import ORIGIN, START, House, answered, erasing, new_record, submission
 from tests.ledger.tampering import alter, flip, run, tampering
 
 
@@ -95,9 +95,7 @@ def test_a_copy_on_read_only_media_is_checked_with_the_public_key_alone(sqlite_h
 def test_a_damaged_projection_is_computed_again_and_nothing_else_is_repaired(house: House) -> None:
     with house.open() as ledger:
         records = fill(ledger)
-        ledger.append_blocking(
-            submission(Draft(kind="DocumentErased", record=new_record()), erase=as_now(ledger, records[3]))
-        )
+        ledger.append_blocking(erasing(ledger, records[3]))
         ledger.append_blocking(submission(Draft(kind="CommitmentWithdrawn", record=records[3], facts={"unit": "z"})))
         ledger.commit_index(START)
     with tampering(house.url) as connection:
@@ -130,6 +128,15 @@ def test_from_a_damaged_log_nothing_is_computed(house: House, harm: str) -> None
     with pytest.raises((LedgerDamaged, VaultError)):
         rebuild(house.url, origin=ORIGIN, master_keys=house.master_keys)
     assert check(house).damages == before
+
+
+def test_a_small_log_that_is_resumed_is_counted_as_before(house: House, tmp_path: Path) -> None:
+    with house.open() as ledger:
+        fill(ledger, 5)
+    given = {"verifiers": [house.signer.verifier], "origin": ORIGIN, "master_keys": house.master_keys}
+    first = fsck(house.url, resume=tmp_path / "state", **given)  # type: ignore[arg-type]
+    assert (tmp_path / "state").exists()
+    assert fsck(house.url, resume=tmp_path / "state", **given) == first  # type: ignore[arg-type]
 
 
 def test_an_sqlite_ledger_with_a_writer_is_not_rebuilt(sqlite_house: House, sqlite_ledger: Ledger) -> None:

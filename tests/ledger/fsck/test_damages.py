@@ -19,7 +19,7 @@ from ledger.log.note import split_note
 from ledger.log.store import open_store
 from ledger.log.tiles import TileTree
 from ledger.merkle import hash_leaf
-from tests.ledger.house import ORIGIN, START, House, answered, as_now, new_record, submission
+from tests.ledger.house import ORIGIN, START, House, answered, erasing, new_record, submission
 from tests.ledger.tampering import alter, flip, run, tampering
 
 LAST = 599
@@ -316,8 +316,8 @@ def test_a_witness_s_line_is_verified_where_the_witness_is_known(full: House, tm
     run(full.url, "INSERT INTO cosignature (size, line) VALUES (300, 'nonsense')")
     whats = [d.what for d in check(full).damages]
     assert len(whats) == 2
-    assert "there is no such checkpoint" in whats[0]
-    assert "size 300" in whats[1]
+    assert "size 300" in whats[0]
+    assert "of size 261: there is no such checkpoint" in whats[1]
 
 
 # --- records and documents --------------------------------------------------------------------------------------------
@@ -406,9 +406,7 @@ def test_an_erased_document_is_no_damage_but_what_is_left_of_it_is(full: House) 
     record = new_record()
     with full.open() as ledger:
         ledger.append_blocking(submission(answered(record, body="x")))
-        ledger.append_blocking(
-            submission(Draft(kind="DocumentErased", record=new_record()), erase=as_now(ledger, record))
-        )
+        ledger.append_blocking(erasing(ledger, record))
     assert check(full, vault=True).sound
     run(full.url, "INSERT INTO vault_document (idx, sealed) SELECT 600, sealed FROM vault_document WHERE idx = 3")
     named(full, 600, "not all of it is gone")

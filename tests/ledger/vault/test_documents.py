@@ -29,7 +29,7 @@ from ledger.log.store import open_store
 from ledger.vault import Cipher, Vault
 from ledger.vault.master_keys import rotate_master_key
 from ledger.vault.rewrapping import rewrap_keys
-from tests.ledger.house import ORIGIN, House, as_now, submission
+from tests.ledger.house import ORIGIN, House, as_now, erasing, submission
 from tests.ledger.tampering import run
 from tests.ledger.vault.recorded import fill, indices, name_of
 
@@ -98,9 +98,7 @@ def test_every_mistake_in_groups_and_fields_is_told_before_anything_is_written(o
 def test_the_check_of_a_whole_ledger_knows_fields_erasures_and_new_keys(house: House) -> None:
     with house.open() as ledger:
         gone, *_ = fill(ledger, 3)
-        ledger.append_blocking(
-            submission(Draft(kind="DocumentErased", record=os.urandom(16)), erase=as_now(ledger, gone))
-        )
+        ledger.append_blocking(erasing(ledger, gone))
     master = house.directory / "master.keys"
     rotate_master_key(master, os.urandom, cipher=Cipher.SM4_GCM)
     keys = FileMasterKeys(master)
