@@ -24,7 +24,7 @@ from ledger.commands import fsck
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.store import open_store, read_published_note
 from ledger.merkle import verify_consistency
-from tests.ledger.house import ORIGIN, House, answered, as_now, new_record, submission
+from tests.ledger.house import ORIGIN, House, answered, erasing, new_record, submission
 from tests.ledger.tampering import run as tamper
 
 KEY = bytes.fromhex("019ab0c000007000") + b"request"
@@ -189,7 +189,7 @@ async def test_erasing_leaves_every_proof_valid_and_nothing_to_read(house: House
     )
     kept = await opened.append(submission(answered(other, body="kept")))
     root = open_checkpoint(kept.receipts[0].split(b"\n\n", 1)[1], [house.signer.verifier], ORIGIN).root
-    await opened.append(submission(Draft(kind="DocumentErased", record=new_record()), erase=as_now(opened, record)))
+    await opened.append(erasing(opened, record))
     assert isinstance(opened.document(0), Erased)
     assert not isinstance(opened.document(1), Erased)
     assert opened.register().by_subject(bytes.fromhex("ab" * 33)) == []
@@ -203,7 +203,7 @@ async def test_erasing_leaves_every_proof_valid_and_nothing_to_read(house: House
 async def test_what_follows_an_erasure_is_kept_under_a_new_key(house: House, opened: Ledger) -> None:
     record = new_record()
     await opened.append(submission(Draft(kind="CommitmentPrepared", record=record, groups={"body": "old"})))
-    await opened.append(submission(Draft(kind="DocumentErased", record=new_record()), erase=as_now(opened, record)))
+    await opened.append(erasing(opened, record))
     await opened.append(submission(Draft(kind="CommitmentRecorded", record=record, groups={"body": "new"})))
     assert isinstance(opened.document(0), Erased)
     document = opened.document(2)
