@@ -261,10 +261,11 @@ class Inside:
 async def inside(house: House, *, now: Callable[[], datetime] = now_utc) -> AsyncIterator[Inside]:
     """Open everything behind the doors of a house."""
     settings = load_settings(house.config)
-    sources = open_sources(settings, now=now)
+    catalogue = open_catalogue(settings)
+    sources = open_sources(settings, catalogue, now=now)
     with open_ledger(settings.ledger, now=now) as ledger:
         flows = build_flows(
-            settings, ledger=ledger, index=open_index(settings.ledger), catalogue=open_catalogue(settings),
+            settings, ledger=ledger, index=open_index(settings.ledger), catalogue=catalogue,
             sources=sources, now=now,
         )  # fmt: skip
         try:
