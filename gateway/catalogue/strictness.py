@@ -4,7 +4,13 @@ One table serves two purposes: a list below may be stricter than the list above 
 (`gateway.catalogue.inheritance`), and operators are told what a new version changes (`gateway.catalogue.difference`).
 
 Stricter means: establishes less on the same evidence, opens commitments less often, audits more, discloses less, or
-protects the person better.
+protects the person better. No change that counts as stricter opens a commitment on evidence on which there was none,
+unless it asks for more than what that evidence established.
+
+What absence proves is neither way stricter. Absence that proves nothing any more is missing data, for which a
+commitment may stand in where there was a contradiction. Absence that proves something decides a part of a question, and
+with it takes away what kept the rest from a commitment: a source of that part that is away. More sources that must
+agree are stricter: where one of them decides, what is still open is never missing (`gateway.rules.verdict`).
 """
 
 from __future__ import annotations
@@ -16,7 +22,6 @@ from dataclasses import dataclass
 from gateway.catalogue.expression import AllExpr, Expr
 from gateway.catalogue.model import AuditRules, CommitmentRules, FactType, Item, Parameter, Region, ValueType
 from gateway.catalogue.words import (
-    Absence,
     AuditTiming,
     CommitmentAllowance,
     CommitmentMode,
@@ -40,7 +45,6 @@ _TIMINGS = (AuditTiming.NONE, AuditTiming.AFTER, AuditTiming.DURING)
 DISCLOSURES = (Disclosure.PER_FACT, Disclosure.AGGREGATE)
 _SENSITIVITIES = (Sensitivity.ORDINARY, Sensitivity.SENSITIVE)
 _PUBLICATIONS = (Publication.PUBLIC, Publication.LIMITED, Publication.NOT_PUBLIC)
-_ABSENCES = (Absence.CONCLUSIVE, Absence.INCONCLUSIVE)
 _SHARINGS = (Sharing.UNCONDITIONAL, Sharing.CONDITIONAL, Sharing.NOT_SHARED)
 _POLICIES = (SourcePolicyKind.FIRST, SourcePolicyKind.QUORUM, SourcePolicyKind.ALL_AGREE)
 _EFFECTS = (WithdrawalEffect.NONE, WithdrawalEffect.BARRED_THIS_YEAR)
@@ -133,7 +137,8 @@ def compare_fact_types(was: FactType, now: FactType) -> Iterator[Shift]:
     yield from neutral("authority", was.authority, now.authority)
     yield from _types("attributes", was.attributes, now.attributes)
     yield from _types("given", was.given, now.given)
-    yield from ranked("absence", _ABSENCES, was.absence, now.absence)
+    if was.absence is not now.absence:
+        yield _unproven("absence", was.absence, now.absence)
     yield from ranked("sensitivity", _SENSITIVITIES, was.sensitivity, now.sensitivity)
     yield from ranked("sharing", _SHARINGS, was.sharing, now.sharing)
     yield from ranked("sources: policy", _POLICIES, was.sources.kind, now.sources.kind)

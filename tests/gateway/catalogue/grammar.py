@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from gateway.catalogue.loader import load_catalogue
@@ -38,7 +39,13 @@ class Drawn:
         return merged(_coded(self.nation["matters"], MATTER), _coded((self.province or {}).get("matters", []), MATTER))
 
     def raw_fact(self, code: str) -> Tree:
-        return _coded(self.nation["fact_types"], code)
+        return merged(
+            _coded(self.nation["fact_types"], code), _coded((self.province or {}).get("fact_types", []), code)
+        )
+
+    def above(self) -> Catalogue:
+        """The nation's list alone."""
+        return load_trees(self.nation)
 
 
 def _coded(trees: list[Tree], code: str) -> Tree:
@@ -247,16 +254,22 @@ def provinces(draw: st.DrawFn, nation: Tree) -> Tree:
         "items": [overlay],
     }
     if draw(optional):
+        fact = draw(st.sampled_from(nation["fact_types"]))
+        changed = draw(fact_types(fact["code"]))
+        below["fact_types"] = [
+            {"code": fact["code"], **{key: changed[key] for key in ("absence", "sources") if draw(optional)}}
+        ]
+    if draw(optional):
         below["matters"] = [{"code": MATTER, "items": [draw(asked(one)) for one in nation["items"]]}]
     return below
 
 
 @st.composite
-def catalogues(draw: st.DrawFn) -> Drawn:
-    """A catalogue that the loader accepts: a nation's list, sometimes under a province's that is stricter."""
+def nations(draw: st.DrawFn) -> Tree:
+    """A nation's list that the loader accepts."""
     codes = ("fact-a", "fact-b", "fact-c")
     drawn_items = [draw(items(code, codes)) for code in ("item-a", "item-b")]
-    nation: Tree = {
+    return {
         "level": "nation",
         "code": "000000",
         "version": "1",
@@ -275,6 +288,12 @@ def catalogues(draw: st.DrawFn) -> Drawn:
             }
         ],
     }
+
+
+@st.composite
+def catalogues(draw: st.DrawFn) -> Drawn:
+    """A catalogue that the loader accepts: a nation's list, sometimes under a province's that is stricter."""
+    nation = draw(nations())
     if draw(optional):
         province = draw(provinces(nation))
         try:
@@ -282,3 +301,35 @@ def catalogues(draw: st.DrawFn) -> Drawn:
         except CatalogueError:
             pass  # looser than the nation's: refused, as it must be
     return Drawn(catalogue=load_trees(nation), nation=nation, province=None)
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> Drawn:
+    """A nation's list under a province's that weighs sources otherwise, and that the loader accepts as stricter."""
+    nation = draw(nations())
+    for item in nation["items"]:  # so that commitments are at stake
+        item |= {"state": "NOT_ISSUED_BY_COMMITTEE", "ladder": ["COMMITMENT"]}
+        item["commitment"]["allowed"] = "BY_DEFAULT"
+    nation["matters"][0]["items"] = [{"item": item["code"]} for item in nation["items"]]
+    province: Tree = {
+        "level": "province",
+        "code": "230000",
+        "version": "1",
+        "title": "省清单",
+        "parent": "000000",
+        "adopts": "all",
+        "fact_types": [],
+    }
+    for fact in nation["fact_types"]:
+        changed = draw(fact_types(fact["code"]))
+        keys = draw(st.sampled_from([(), ("absence",), ("sources",), ("absence", "sources")]))
+        province["fact_types"].append({"code": fact["code"], **{key: changed[key] for key in keys}})
+    if draw(optional):
+        item = draw(st.sampled_from(nation["items"]))
+        more = {"all": [item["expression"], {"fact": nation["fact_types"][0]["code"]}]}
+        province["items"] = [{"code": item["code"], "expression": more}]
+    try:
+        return Drawn(catalogue=load_trees(nation, province), nation=nation, province=province)
+    except CatalogueError:
+        assume(False)
+        raise

@@ -25,7 +25,7 @@ def changed(folder: Path, *changes: tuple[str, str]) -> tuple[Catalogue, Catalog
     [
         (("LOW: 5", "LOW: 6"), ChangeKind.STRICTER, "item 'premises' 住所证明: 'audit: sampling: LOW' became stricter: 5 → 6"),
         (("LOW: 5", "LOW: 4"), ChangeKind.LOOSER, "item 'premises' 住所证明: 'audit: sampling: LOW' became looser: 5 → 4"),
-        (("absence: inconclusive\n    sharing", "absence: conclusive\n    sharing"), ChangeKind.LOOSER, "fact type 'home' 房屋登记: 'absence' became looser: inconclusive → conclusive"),
+        (("absence: inconclusive\n    sharing", "absence: conclusive\n    sharing"), ChangeKind.UNPROVEN, "fact type 'home' 房屋登记: 'absence' changed, and neither direction can be shown: inconclusive → conclusive"),
         (("purposes: [办理行政许可, 核查]", "purposes: [核查]"), ChangeKind.STRICTER, "matter '230000-MSA-001' 登记: 'purposes' became stricter: 办理行政许可 → —"),
         (("title: 保留证明", "title: 改名证明"), ChangeKind.CHANGED, "item 'kept' 改名证明: 'title' changed: 保留证明 → 改名证明"),
         (("code: kept", "code: other"), ChangeKind.GONE, "item 'kept' 保留证明 is gone"),

@@ -50,7 +50,7 @@ from gateway.catalogue.words import (
     WithdrawalEffect,
     WithdrawalUntil,
 )
-from tests.gateway.catalogue.lists import NATION, PROVINCE, load_texts, mistakes_of
+from tests.gateway.catalogue.lists import NATION, PROVINCE, load_texts, mistakes_of, replaced
 
 ITEM = "items:\n  - code: premises\n    {}\n"
 KEPT = "items:\n  - code: kept\n    {}\n"
@@ -167,6 +167,15 @@ def test_a_commitment_forbidden_above_stays_forbidden(tmp_path: Path) -> None:
 
     assert "'commitment: allowed' is looser than in the list above: NEVER → BY_DEFAULT" in found
     assert "'ladder' is looser" in found
+
+
+def test_what_absence_proves_is_for_the_list_above_to_say(tmp_path: Path) -> None:
+    for above, below in (("inconclusive", "conclusive"), ("conclusive", "inconclusive")):
+        nation = replaced(NATION, ("    absence: inconclusive\n    sharing", f"    absence: {above}\n    sharing"))
+
+        found = mistakes_of(tmp_path, nation, PROVINCE + FACT.format(f"absence: {below}"))
+
+        assert any(f"'absence' cannot be shown to be as strict as in the list above: {above} → {below}" in one for one in found)  # fmt: skip
 
 
 def test_a_list_may_not_drop_what_the_list_above_has(tmp_path: Path) -> None:

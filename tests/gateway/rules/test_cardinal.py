@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -10,15 +11,26 @@ from hypothesis import strategies as st
 
 from connectors.connector import Claim, Subject
 from connectors.outcome import Cause, Evidence, Kind, Outcome
-from gateway.catalogue.model import SourcePolicy
-from gateway.catalogue.words import LADDER_ORDER, CommitmentMode, Rung, SourcePolicyKind
-from gateway.rules.fallback import FallbackInput, FallbackSettings, StepKind, next_step
+from gateway.catalogue.inheritance import refusals
+from gateway.catalogue.model import FactType, SourcePolicy
+from gateway.catalogue.strictness import compare_fact_types
+from gateway.catalogue.words import (
+    LADDER_ORDER,
+    Absence,
+    CommitmentMode,
+    Rung,
+    Sensitivity,
+    Sharing,
+    SourcePolicyKind,
+)
+from gateway.rules.fallback import FallbackInput, FallbackSettings, Situation, StepKind, next_step, situation
 from gateway.rules.plan import AllOf, AnyOf, FactCheck, Leaf, Node, NotOf, Plan
 from gateway.rules.reasons import Reason, ReasonKind
 from gateway.rules.truth import Truth
-from gateway.rules.verdict import LeafTruth, Verdict, evaluate, judge_sources, next_checks
+from gateway.rules.verdict import LeafTruth, Verdict, evaluate, judge_sources, next_checks, sources_to_ask
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
+AGREEING = (SourcePolicyKind.QUORUM, SourcePolicyKind.ALL_AGREE)
 MISSING = {ReasonKind.NO_RECORD, ReasonKind.NOT_COVERED, ReasonKind.NOT_HELD, ReasonKind.REFUSED}
 
 reasons = st.sampled_from(list(ReasonKind)).map(
@@ -200,3 +212,58 @@ def test_a_decided_verdict_agrees_with_every_way_the_open_leaves_could_turn_out(
         assert set(found.undecided) <= set(open_leaves)
     if found.verdict in (Verdict.ESTABLISHED, Verdict.CONTRADICTED):
         assert next_checks(plan_of(root), answers) == ()
+
+
+def weighings() -> list[FactType]:
+    """Every way in which the sources of a fact may be weighed, and what its absence may prove."""
+    policies = [SourcePolicy(), *(SourcePolicy(kind=kind, k=k) for kind in AGREEING for k in (1, 2, 3))]
+    return [
+        FactType(code="a", title="", authority="", attributes={}, given={}, absence=absence,
+                 sensitivity=Sensitivity.ORDINARY, sharing=Sharing.CONDITIONAL, sources=policy)
+        for policy, absence in itertools.product(policies, Absence)
+    ]  # fmt: skip
+
+
+def weighed(fact: FactType, kinds: Sequence[Kind]) -> LeafTruth:
+    conclusive = fact.absence is Absence.CONCLUSIVE
+    told: list[Evidence] = []
+    while more := sources_to_ask(fact.sources, told, absence_conclusive=conclusive, sources=len(kinds)):
+        told += [evidence(kind) for kind in kinds[len(told) : len(told) + more]]
+    return judge_sources(fact.sources, told, absence_conclusive=conclusive, sources=len(kinds))
+
+
+def accepted_changes() -> set[tuple[LeafTruth, LeafTruth]]:
+    """What one fact comes to above and below, over every change that is accepted and every outcome of two sources."""
+    found = set()
+    for was, now in itertools.product(weighings(), repeat=2):
+        if not list(refusals(compare_fact_types(was, now))):
+            for kinds in [*itertools.product(Kind, repeat=2), *((kind,) for kind in Kind)]:
+                found.add((weighed(was, kinds), weighed(now, kinds)))
+    return found
+
+
+A, B, C = (Leaf(id=name) for name in ("a", "b", "c"))
+SHAPES: list[Node] = [
+    A,
+    NotOf(of=A),
+    AnyOf(of=(A, B)),
+    AllOf(of=(A, B)),
+    AnyOf(of=(AllOf(of=(A, B)), C)),
+    AllOf(of=(AnyOf(of=(A, B)), C)),
+    AnyOf(of=(AllOf(of=(NotOf(of=A), B)), C)),
+    AllOf(of=(AnyOf(of=(NotOf(of=A), B)), C)),
+]
+
+
+def test_no_weighing_that_is_accepted_below_turns_anything_into_missing_data() -> None:
+    """Counted out: each accepted change of one fact, beside two others that may come to anything, in every shape."""
+    beside = [LeafTruth(truth=Truth.TRUE), LeafTruth(truth=Truth.FALSE)] + [
+        LeafTruth(truth=Truth.UNKNOWN, reasons=frozenset({Reason(kind=kind)}))
+        for kind in (ReasonKind.NO_RECORD, ReasonKind.CONFLICT, ReasonKind.STALE, ReasonKind.PENDING)
+    ]
+    changes = accepted_changes()
+    assert any(above != below for above, below in changes)
+    for (above, below), root, b, c in itertools.product(changes, SHAPES, beside, beside):
+        first, then = (evaluate(plan_of(root), {"a": leaf, "b": b, "c": c}) for leaf in (above, below))
+        if situation(then.verdict, then.reasons) is Situation.MISSING:
+            assert situation(first.verdict, first.reasons) is Situation.MISSING, (above, below, root, b, c)

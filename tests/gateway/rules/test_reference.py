@@ -28,7 +28,7 @@ from gateway.rules.verdict import (
     next_checks,
     sources_to_ask,
 )
-from tests.gateway.catalogue.grammar import MATTER, WORDS, Drawn, catalogues
+from tests.gateway.catalogue.grammar import MATTER, WORDS, Drawn, catalogues, chains
 from tests.gateway.rules import reference
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -228,3 +228,33 @@ def test_no_path_leads_from_unavailable_or_contradicted_to_a_commitment(
         assert not matter.items[item.code].excluded_from_commitment
     for where in set(Situation) - {Situation.MISSING}:
         assert StepKind.COMMITMENT not in course(where, in_force)
+
+
+@thoroughly
+@given(st.data(), chains(), sources, st.sets(st.sampled_from(list(Rung))), st.booleans())
+def test_no_list_that_is_accepted_as_stricter_opens_a_commitment_that_the_list_above_did_not(
+    draw: st.DataObject, drawn: Drawn, count: dict[str, int], attempted: set[Rung], impatient: bool
+) -> None:
+    """On the same evidence. What was established above may be asked more of below, and of that more may be missing."""
+    item, given_ = question(draw, drawn)
+    world = World(draw, count)
+    verdicts, steps = [], []
+    for catalogue in (drawn.above(), drawn.catalogue):
+        planned = plan(catalogue.items[item.code], given_, SELF, catalogue.fact_types, today=TODAY)
+        judged = world.ask(planned)
+        step = next_step(
+            FallbackInput(
+                verdict=judged.verdict,
+                reasons=judged.reasons,
+                settings=settings_for(catalogue.items[item.code], catalogue.matter(MATTER)),
+                attempted=frozenset(attempted),
+                patience_passed=impatient,
+            )
+        )
+        verdicts.append(judged.verdict)
+        steps.append(step.kind)
+    event(f"{steps[0].value} → {steps[1].value}")
+
+    if steps[1] is StepKind.COMMITMENT and steps[0] is not StepKind.COMMITMENT:
+        assert verdicts[0] is Verdict.ESTABLISHED
+        assert drawn.above().items[item.code].expression != item.expression
