@@ -257,8 +257,8 @@ async def _read(call: _Call, overdue: asyncio.Task[None]) -> pb.BatchVerifyRespo
     if not reading.done():
         await asyncio.wait((reading,))
         return None
-    read = reading.result()
-    return None if read is aio.EOF else read
+    read: pb.BatchVerifyResponse | object = reading.result()
+    return read if isinstance(read, pb.BatchVerifyResponse) else None
 
 
 async def _each(questions: Iterable[Question] | AsyncIterable[Question]) -> AsyncIterator[Question]:

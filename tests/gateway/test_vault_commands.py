@@ -15,6 +15,7 @@ from gateway.cli import cli
 from gateway.config import LedgerSettings, load_settings
 from gateway.errors import ConfigurationError
 from gateway.founding import House, found
+from gateway.rules.clocks import legal_day
 from gateway.rules.identifiers import parse_identifier
 from ledger import DisclosureError, Draft, Erased, ErasureRefused, KeyFileError, Submission, parse_vkey, verify_receipt
 from ledger.vault.officers import write_officer_key
@@ -269,7 +270,7 @@ def test_retention_is_looked_at_or_run_and_says_what_it_did(house: House) -> Non
     done = json.loads(well(run(house, "vault", "retention", "--run", "--person", "07", "--json")))
     assert done["matters"] == [
         {"matter": "230000-CIV-005", "family": "verification", "cases": 1, "erased": 1, "kept": {},
-         "oldest": old.date().isoformat()}
+         "oldest": legal_day(old).isoformat()}
     ]  # fmt: skip
     assert done["entries"] == [4]
     with open_ledger(settings(house)) as ledger:

@@ -87,10 +87,8 @@ async def test_relatives_cannot_be_found_by_trying_them_all(tmp_path: Path) -> N
 
 async def test_whose_child_somebody_is_cannot_be_found_in_the_records_of_the_children(tmp_path: Path) -> None:
     """The record asked is each child's own; the guesses are about the one person whom it would name."""
-    async with register(tmp_path, "birth-record", "{subject.id_number}/", attribute="mother_id_number") as (
-        village,
-        births,
-    ):
+    key = "{subject.id_number}/{given.certificate_number}"
+    async with register(tmp_path, "birth-record", key, attribute="mother_id_number") as (village, births):
         births.values = {f"{one.id_number}/": PEOPLE[399].id_number for one in PEOPLE[:40]}
         births.values[f"{PEOPLE[30].id_number}/"] = PEOPLE[0].id_number
 

@@ -31,7 +31,14 @@ from ledger.publication.sources import HttpSource
 from tests.ledger.house import ORIGIN, House
 from tests.ledger.publication.logs import grow
 
-SOURCES = '[sources.a]\nkind = "dropbox"\ndepartment = "示例"\nfolder = "/n"\n[sources.a.facts.x]\nkey = "a"\n'
+SOURCES = """
+[sources.a]
+kind = "dropbox"
+department = "示例"
+folder = "/n"
+[sources.a.facts.home-ownership]
+key = "a"
+"""
 
 
 @pytest.fixture
