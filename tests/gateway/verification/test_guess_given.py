@@ -28,6 +28,7 @@ from tests.gateway.verification.village import (
 )
 
 RIGHT = "示例路1号"
+NARROW = 'narrow = {certificate_number = "certificate"}'
 KINSHIP = case(matter="230000-CIV-002", purpose="办理行政给付", system="civil-clerk")
 
 
@@ -42,12 +43,14 @@ class Register(Service):
 
 
 @asynccontextmanager
-async def register(folder: Path, fact: str, key: str, *, attribute: str) -> AsyncIterator[tuple[Village, Service]]:
-    """Serve with a register of a fact that finds a record by a key of two numbers only."""
+async def register(
+    folder: Path, fact: str, key: str, *, attribute: str, more: str = ""
+) -> AsyncIterator[tuple[Village, Service]]:
+    """Serve with a register of a fact that finds a record by a key of two numbers only; `more` goes into its stanza."""
     async with service(kind=Register) as here:
         stanza = slow_source(here.port, name="register", fact=fact, attribute=attribute)
         assert stanza.count('"{subject.id_number}"') == 1
-        stanza = stanza.replace('"{subject.id_number}"', f'"{key}"')
+        stanza = stanza.replace('"{subject.id_number}"', f'"{key}"').replace(f".{fact}]\n", f".{fact}]\n{more}\n", 1)
         async with serving(settle(folder, sources=stanza)) as village:
             yield village, here
 
@@ -87,8 +90,9 @@ async def test_relatives_cannot_be_found_by_trying_them_all(tmp_path: Path) -> N
 
 async def test_whose_child_somebody_is_cannot_be_found_in_the_records_of_the_children(tmp_path: Path) -> None:
     """The record asked is each child's own; the guesses are about the one person whom it would name."""
-    key = "{subject.id_number}/{given.certificate_number}"
-    async with register(tmp_path, "birth-record", key, attribute="mother_id_number") as (village, births):
+    async with register(
+        tmp_path, "birth-record", "{subject.id_number}/", attribute="mother_id_number", more=NARROW
+    ) as (village, births):
         births.values = {f"{one.id_number}/": PEOPLE[399].id_number for one in PEOPLE[:40]}
         births.values[f"{PEOPLE[30].id_number}/"] = PEOPLE[0].id_number
 
