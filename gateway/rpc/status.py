@@ -60,7 +60,9 @@ _RETRY = timedelta(seconds=1)
 _LONGEST_PROOF = 4000
 """Bytes of a receipt's proof and of what it opens, in the details, which travel as a header: gRPC clients refuse
 headers beyond 8 KiB."""
-_MOST_TOLD = 3000
+_LONGEST_MESSAGE = 600
+"""Bytes of the message of a status with mistakes; what is not ASCII takes three times as many in a header."""
+_MOST_TOLD = 2500
 """Bytes of mistakes in the details, which travel as a header: gRPC clients refuse headers beyond 8 KiB."""
 
 
@@ -83,6 +85,7 @@ def status_of(error: BaseException) -> status_pb2.Status:
         info = error_details_pb2.ErrorInfo(reason=reason_of(error), domain=DOMAIN, metadata=_metadata(error))
         _pack(status, info)
         if isinstance(error, errors.InvalidRequest):
+            status.message = _short(status.message)
             _pack(status, _bad_request(error))
         if (wait := _wait(error)) is not None:
             _pack(status, _retry(wait))
@@ -147,12 +150,27 @@ def _details(error: errors.GatewayError) -> dict[str, str]:
 
 def _bad_request(error: errors.InvalidRequest) -> error_details_pb2.BadRequest:
     details = error_details_pb2.BadRequest()
-    for violation in error.violations:
-        entry = details.field_violations.add(field=violation.field, description=violation.description)
+    left = _MOST_TOLD
+    for told, violation in enumerate(error.violations):
+        entry = error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.description)
         if violation.chinese:
             entry.localized_message.locale = "zh-CN"
             entry.localized_message.message = violation.chinese
+        left -= entry.ByteSize()
+        if left < 0:
+            more = len(error.violations) - told
+            rest = details.field_violations.add(field="", description=f"{more} more mistakes")
+            rest.localized_message.locale = "zh-CN"
+            rest.localized_message.message = f"另有 {more} 处错误。"
+            break
+        details.field_violations.append(entry)
     return details
+
+
+def _short(message: str) -> str:
+    """Cut what a status says to what fits beside its details: it travels as a header too."""
+    encoded = message.encode()
+    return message if len(encoded) <= _LONGEST_MESSAGE else encoded[:_LONGEST_MESSAGE].decode(errors="ignore") + "…"
 
 
 def _retry(delay: timedelta) -> error_details_pb2.RetryInfo:

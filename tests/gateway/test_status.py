@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import timedelta
+from urllib.parse import quote
 
 import grpc
 import pytest
 
 from gateway.client.refusals import refusal_of_status
-from gateway.errors import ProxyRefused
+from gateway.errors import InvalidRequest, ProxyRefused, Violation
 from gateway.rpc.status import code_of, status_of
 from ledger import LedgerDamaged, LedgerOverloaded, LedgerUnavailable
 
@@ -31,6 +33,28 @@ def test_a_failure_of_ours_has_a_code_a_reason_and_words_for_the_window(
     assert (refusal.code, refusal.reason) == (code.name, reason)
     assert len(refusal.chinese) > 8
     assert "张小明" not in str(status)
+
+
+@pytest.mark.parametrize("count", [1, 20, 80, 5000])
+@pytest.mark.parametrize("name", ["parameters.address", "parameters.地址", "parameters." + "地" * 2000])
+def test_however_many_mistakes_there_are_they_fit_into_a_header_and_the_rest_is_counted(count: int, name: str) -> None:
+    """gRPC writes what goes beyond ASCII as three characters a byte, and details in base 64; clients take 8 KiB."""
+    error = InvalidRequest(
+        [Violation(field=f"{name}-{n}", description="required", chinese="请填写。") for n in range(count)]
+    )
+    status = status_of(error)
+    written = len(quote(status.message)) + len(base64.b64encode(status.SerializeToString()))
+    mistakes = refusal_of_status(status).mistakes
+    told = [one for one in mistakes if one.field]
+    rest = [one for one in mistakes if not one.field]
+
+    assert written < 7600
+    assert [one.field for one in told] == [f"{name}-{n}" for n in range(len(told))]
+    if len(told) < count:
+        assert [one.description for one in rest] == [f"{count - len(told)} more mistakes"]
+        assert rest[0].chinese
+    else:
+        assert rest == []
 
 
 _SOON = timedelta(seconds=1)
