@@ -136,6 +136,9 @@ class Door:
             caller.require(*roles)
             with self._limits.call(caller):
                 done = await handle(caller)
+        except aio.InternalError as error:  # what who writes is told where the client has gone meanwhile
+            self._tell(method, started, code=_GONE)
+            raise asyncio.CancelledError from error
         except Exception as error:
             await self._refuse(context, method, error, started)
         except asyncio.CancelledError:

@@ -16,11 +16,13 @@ import httpx
 import pytest
 
 from gateway.client import InvalidQuestion, Retries, Verdict
+from gateway.client.messages import question_message
 from gateway.config import load_settings
 from gateway.errors import ConfigurationError
 from gateway.founding import House
+from gateway.v1 import verification_pb2 as pb
 
-from .village import PEOPLE, Village, case, marital, premises, process, service, serving, settle, slow_source
+from .village import PEOPLE, TIMEOUT, Village, case, marital, premises, process, service, serving, settle, slow_source
 
 
 def free_port() -> int:
@@ -106,6 +108,33 @@ async def test_a_client_that_goes_away_is_counted_and_logged_as_gone(tmp_path: P
 
     assert counted[CALLS.format(code="CANCELLED", reason="")] == 1
     assert '"code":"CANCELLED"' in (house.home / "process.log").read_text("utf-8")
+
+
+BATCHES = CALLS.replace("VerificationService/Verify", "VerificationService/BatchVerify")
+
+
+async def test_clients_that_go_while_results_are_being_sent_are_gone_and_no_error(tmp_path: Path) -> None:
+    streams = 12
+    house, url = metered(tmp_path)
+    with process(house) as running:
+        for stream in range(streams):
+            call = running.village.stub().BatchVerify()
+            for _ in range(4):
+                asked = [question_message(marital(index)) for index in range(100)]
+                await call.write(pb.BatchVerifyRequest(requests=asked))
+            for _ in range(1 + stream % 4):
+                await call.read()
+            call.cancel()
+        ended: dict[str, float] = {}
+        async with asyncio.timeout(TIMEOUT):
+            while sum(ended.values()) < streams:
+                await asyncio.sleep(0.01)
+                counted = await scraped(url)
+                ended = {name: n for name, n in counted.items() if name.startswith("chengxin_calls_total")}
+        await running.village.close()
+
+    assert ended == {BATCHES.format(code="CANCELLED", reason=""): streams}
+    assert '"code":"INTERNAL"' not in (house.home / "process.log").read_text("utf-8")
 
 
 @contextmanager
