@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from msgspec import Struct
@@ -61,12 +62,20 @@ class Answered(Struct, frozen=True, kw_only=True):
     openings: Mapping[str, Opening]
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """Since when (loop time) a question waits for the ledger; None while it waits for anything else."""
+
+    since: float | None = None
+
+
 class _Asking(Struct, frozen=True, kw_only=True):
     """A question on its way: the request it came with, and the catalogue it began with."""
 
     request: Request
     reading: Reading
     catalogue: Catalogue
+    for_ledger: _Waiting
 
     @property
     def question(self) -> Question:
@@ -113,7 +122,7 @@ class Verify:
             InvalidRequest: the question is malformed; nothing was recorded.
             NotEntitled, ItemBanned, GuessBudgetSpent: the caller may not ask this; the refusal is recorded.
             RequestIdReused: the request_id came before with another body.
-            TimeoutError: there is no time left to begin.
+            TimeoutError: there was not time enough; the ledger did not take long.
             ledger.LedgerUnavailable: what was found could not be recorded in time, so it is not told.
         """
         catalogue = self._book.catalogue
@@ -123,19 +132,27 @@ class Verify:
         question = reading.question
         body = question_body(question)
         request = Request(caller=caller, operator=question.context.operator, request_id=reading.request_id, body=body)
-        left = deadline - asyncio.get_running_loop().time()
+        clock = asyncio.get_running_loop().time
+        left = deadline - clock()
         if left <= 0:
             raise TimeoutError
+        for_ledger = _Waiting()
+        asking = _Asking(request=request, reading=reading, catalogue=catalogue, for_ledger=for_ledger)
         try:
             # Sources are given up before; whatever still waits then, waits for the ledger.
             async with asyncio.timeout_at(deadline - self._kept(left) * _LAST_PART):
-                return await self._answer(_Asking(request=request, reading=reading, catalogue=catalogue), deadline)
+                return await self._answer(asking, deadline)
         except TimeoutError as error:
+            if for_ledger.since is None or clock() - for_ledger.since < self._reserve / 2:
+                raise  # a ledger that had less than the time that is kept for it is not to blame
             raise LedgerUnavailable("the ledger did not answer in time") from error
 
     async def _answer(self, asking: _Asking, deadline: float) -> Answered:
+        clock = asyncio.get_running_loop().time
+        asking.for_ledger.since = clock()
         if replayed := await self._once.replay(asking.request):
             return await self._first_answer(replayed)
+        asking.for_ledger.since = None
         catalogue = asking.catalogue
         question = require_admitted(asking.reading, catalogue)
         try:
@@ -146,10 +163,12 @@ class Verify:
             await self._guesses.enter(guesses)
             try:
                 asked = await self.ask(question, catalogue, deadline, planned=planned)
+                asking.for_ledger.since = clock()
                 return await self._record(asking, planned, asked)
             finally:
                 self._guesses.leave(guesses)
         except (NotEntitled, ItemBanned, GuessBudgetSpent) as refusal:
+            asking.for_ledger.since = clock()
             await self._record_refusal(asking, refusal)
             raise
 

@@ -73,6 +73,23 @@ async def test_a_deadline_that_has_passed_asks_nobody(tmp_path: Path) -> None:
     assert housing.asked == 0
 
 
+async def test_a_deadline_too_short_for_anything_is_not_blamed_on_the_ledger(tmp_path: Path) -> None:
+    outcomes = []
+    async with service() as housing, inside(settle(tmp_path, sources=slow_source(housing.port))) as here:
+        housing.answering.clear()
+        for tenths in range(1, 80, 2):
+            raw = raw_question(question_message(premises(tenths, RIGHT)))
+            deadline = asyncio.get_running_loop().time() + tenths / 10_000
+            try:
+                answered = await here.flows.verify(raw, CLERK, deadline)
+                outcomes.append(str(answered.answer["verdict"]))
+            except TimeoutError:
+                outcomes.append("DEADLINE_EXCEEDED")
+
+    assert "DEADLINE_EXCEEDED" in outcomes
+    assert set(outcomes) <= {"DEADLINE_EXCEEDED", "UNDETERMINED"}
+
+
 @pytest.mark.parametrize("jump", [timedelta(minutes=10), timedelta(minutes=-10)])
 async def test_a_clock_that_jumps_moves_no_deadline(tmp_path: Path, jump: timedelta) -> None:
     ahead = timedelta(0)
