@@ -4,14 +4,19 @@
 # source: ledger/v1/ledger.proto
 # Protobuf Python Version: 6.31.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
-_runtime_version.ValidateProtobufRuntimeVersion(_runtime_version.Domain.PUBLIC, 6, 31, 1, "", "ledger/v1/ledger.proto")
+_runtime_version.ValidateProtobufRuntimeVersion(
+    _runtime_version.Domain.PUBLIC,
+    6,
+    31,
+    1,
+    '',
+    'ledger/v1/ledger.proto'
+)
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
@@ -20,41 +25,39 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x16ledger/v1/ledger.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto"k\n\x07Receipt\x12\r\n\x05proof\x18\x01 \x01(\x0c\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x0e\n\x06record\x18\x04 \x01(\t\x12$\n\x08openings\x18\x05 \x03(\x0b\x32\x12.ledger.v1.Opening"9\n\x07Opening\x12\r\n\x05group\x18\x01 \x01(\t\x12\x0c\n\x04salt\x18\x02 \x01(\x0c\x12\x11\n\tcanonical\x18\x03 \x01(\x0c"\x16\n\x14GetCheckpointRequest"+\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c" \n\x0fGetEntryRequest\x12\r\n\x05index\x18\x01 \x01(\x04"!\n\x10GetEntryResponse\x12\r\n\x05\x65ntry\x18\x01 \x01(\x0c"0\n\x11GetReceiptRequest\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04size\x18\x02 \x01(\x04"9\n\x12GetReceiptResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt"@\n\x1aGetConsistencyProofRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x04\x12\x10\n\x08new_size\x18\x02 \x01(\x04"@\n\x1bGetConsistencyProofResponse\x12\r\n\x05proof\x18\x01 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x02 \x01(\x0c")\n\x17GetRecordHistoryRequest\x12\x0e\n\x06record\x18\x01 \x01(\t"S\n\x0cHistoryEntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp"S\n\x18GetRecordHistoryResponse\x12(\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.ledger.v1.HistoryEntry\x12\r\n\x05state\x18\x02 \x01(\t2\xb6\x03\n\rLedgerService\x12R\n\rGetCheckpoint\x12\x1f.ledger.v1.GetCheckpointRequest\x1a .ledger.v1.GetCheckpointResponse\x12\x43\n\x08GetEntry\x12\x1a.ledger.v1.GetEntryRequest\x1a\x1b.ledger.v1.GetEntryResponse\x12I\n\nGetReceipt\x12\x1c.ledger.v1.GetReceiptRequest\x1a\x1d.ledger.v1.GetReceiptResponse\x12\x64\n\x13GetConsistencyProof\x12%.ledger.v1.GetConsistencyProofRequest\x1a&.ledger.v1.GetConsistencyProofResponse\x12[\n\x10GetRecordHistory\x12".ledger.v1.GetRecordHistoryRequest\x1a#.ledger.v1.GetRecordHistoryResponseb\x06proto3'
-)
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16ledger/v1/ledger.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"k\n\x07Receipt\x12\r\n\x05proof\x18\x01 \x01(\x0c\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x0e\n\x06record\x18\x04 \x01(\t\x12$\n\x08openings\x18\x05 \x03(\x0b\x32\x12.ledger.v1.Opening\"9\n\x07Opening\x12\r\n\x05group\x18\x01 \x01(\t\x12\x0c\n\x04salt\x18\x02 \x01(\x0c\x12\x11\n\tcanonical\x18\x03 \x01(\x0c\"\x16\n\x14GetCheckpointRequest\"+\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\" \n\x0fGetEntryRequest\x12\r\n\x05index\x18\x01 \x01(\x04\"!\n\x10GetEntryResponse\x12\r\n\x05\x65ntry\x18\x01 \x01(\x0c\"0\n\x11GetReceiptRequest\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04size\x18\x02 \x01(\x04\"9\n\x12GetReceiptResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\"@\n\x1aGetConsistencyProofRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x04\x12\x10\n\x08new_size\x18\x02 \x01(\x04\"@\n\x1bGetConsistencyProofResponse\x12\r\n\x05proof\x18\x01 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x02 \x01(\x0c\")\n\x17GetRecordHistoryRequest\x12\x0e\n\x06record\x18\x01 \x01(\t\"S\n\x0cHistoryEntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x18GetRecordHistoryResponse\x12(\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.ledger.v1.HistoryEntry\x12\r\n\x05state\x18\x02 \x01(\t2\xb6\x03\n\rLedgerService\x12R\n\rGetCheckpoint\x12\x1f.ledger.v1.GetCheckpointRequest\x1a .ledger.v1.GetCheckpointResponse\x12\x43\n\x08GetEntry\x12\x1a.ledger.v1.GetEntryRequest\x1a\x1b.ledger.v1.GetEntryResponse\x12I\n\nGetReceipt\x12\x1c.ledger.v1.GetReceiptRequest\x1a\x1d.ledger.v1.GetReceiptResponse\x12\x64\n\x13GetConsistencyProof\x12%.ledger.v1.GetConsistencyProofRequest\x1a&.ledger.v1.GetConsistencyProofResponse\x12[\n\x10GetRecordHistory\x12\".ledger.v1.GetRecordHistoryRequest\x1a#.ledger.v1.GetRecordHistoryResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "ledger.v1.ledger_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.ledger_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_RECEIPT"]._serialized_start = 70
-    _globals["_RECEIPT"]._serialized_end = 177
-    _globals["_OPENING"]._serialized_start = 179
-    _globals["_OPENING"]._serialized_end = 236
-    _globals["_GETCHECKPOINTREQUEST"]._serialized_start = 238
-    _globals["_GETCHECKPOINTREQUEST"]._serialized_end = 260
-    _globals["_GETCHECKPOINTRESPONSE"]._serialized_start = 262
-    _globals["_GETCHECKPOINTRESPONSE"]._serialized_end = 305
-    _globals["_GETENTRYREQUEST"]._serialized_start = 307
-    _globals["_GETENTRYREQUEST"]._serialized_end = 339
-    _globals["_GETENTRYRESPONSE"]._serialized_start = 341
-    _globals["_GETENTRYRESPONSE"]._serialized_end = 374
-    _globals["_GETRECEIPTREQUEST"]._serialized_start = 376
-    _globals["_GETRECEIPTREQUEST"]._serialized_end = 424
-    _globals["_GETRECEIPTRESPONSE"]._serialized_start = 426
-    _globals["_GETRECEIPTRESPONSE"]._serialized_end = 483
-    _globals["_GETCONSISTENCYPROOFREQUEST"]._serialized_start = 485
-    _globals["_GETCONSISTENCYPROOFREQUEST"]._serialized_end = 549
-    _globals["_GETCONSISTENCYPROOFRESPONSE"]._serialized_start = 551
-    _globals["_GETCONSISTENCYPROOFRESPONSE"]._serialized_end = 615
-    _globals["_GETRECORDHISTORYREQUEST"]._serialized_start = 617
-    _globals["_GETRECORDHISTORYREQUEST"]._serialized_end = 658
-    _globals["_HISTORYENTRY"]._serialized_start = 660
-    _globals["_HISTORYENTRY"]._serialized_end = 743
-    _globals["_GETRECORDHISTORYRESPONSE"]._serialized_start = 745
-    _globals["_GETRECORDHISTORYRESPONSE"]._serialized_end = 828
-    _globals["_LEDGERSERVICE"]._serialized_start = 831
-    _globals["_LEDGERSERVICE"]._serialized_end = 1269
+  DESCRIPTOR._loaded_options = None
+  _globals['_RECEIPT']._serialized_start=70
+  _globals['_RECEIPT']._serialized_end=177
+  _globals['_OPENING']._serialized_start=179
+  _globals['_OPENING']._serialized_end=236
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=238
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=260
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=262
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=305
+  _globals['_GETENTRYREQUEST']._serialized_start=307
+  _globals['_GETENTRYREQUEST']._serialized_end=339
+  _globals['_GETENTRYRESPONSE']._serialized_start=341
+  _globals['_GETENTRYRESPONSE']._serialized_end=374
+  _globals['_GETRECEIPTREQUEST']._serialized_start=376
+  _globals['_GETRECEIPTREQUEST']._serialized_end=424
+  _globals['_GETRECEIPTRESPONSE']._serialized_start=426
+  _globals['_GETRECEIPTRESPONSE']._serialized_end=483
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=485
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=549
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=551
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=615
+  _globals['_GETRECORDHISTORYREQUEST']._serialized_start=617
+  _globals['_GETRECORDHISTORYREQUEST']._serialized_end=658
+  _globals['_HISTORYENTRY']._serialized_start=660
+  _globals['_HISTORYENTRY']._serialized_end=743
+  _globals['_GETRECORDHISTORYRESPONSE']._serialized_start=745
+  _globals['_GETRECORDHISTORYRESPONSE']._serialized_end=828
+  _globals['_LEDGERSERVICE']._serialized_start=831
+  _globals['_LEDGERSERVICE']._serialized_end=1269
 # @@protoc_insertion_point(module_scope)
