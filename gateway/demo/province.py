@@ -116,7 +116,7 @@ def start_credit_platform(here: Province) -> None:
     files = {"ca": here.house.authority, "certificate": certificate, "key": key, "log-key": here.house.vkey}
     arguments = [part for name, file in files.items() for part in (f"--{name}", str(file))]
     state = ["--state", str(here.home / "credit-platform.sqlite3"), "--origin", f"{TRUST_DOMAIN}/log"]
-    with (here.home / "credit-platform.log").open("a", encoding="utf-8") as log:
+    with (here.home / "credit-platform.log").open("a", encoding="utf-8") as log, undisturbed():
         here.running["credit-platform"] = subprocess.Popen(  # noqa: S603  our own interpreter and our own modules
             [sys.executable, "-m", "gateway.demo.credit_platform", "--server", here.address, *arguments, *state],
             stdout=log,
@@ -127,11 +127,10 @@ def start_credit_platform(here: Province) -> None:
 
 def _start(here: Province, name: str, arguments: list[str]) -> int:
     """Start a Python process and wait for its line `ready PORT`."""
-    with (here.home / f"{name}.log").open("a", encoding="utf-8") as log:
-        process = subprocess.Popen(  # noqa: S603  our own interpreter and our own modules
+    with (here.home / f"{name}.log").open("a", encoding="utf-8") as log, undisturbed():
+        process = here.running[name] = subprocess.Popen(  # noqa: S603  our own interpreter and our own modules
             [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=log, text=True
         )
-    here.running[name] = process
     stream: IO[str] | None = process.stdout
     line = stream.readline().split() if stream else []
     if len(line) != 2 or line[0] != "ready":
@@ -143,6 +142,20 @@ def _start(here: Province, name: str, arguments: list[str]) -> int:
 def end_in_order() -> None:
     """Take SIGTERM as Ctrl-C from now on: a process that it ended at once would leave the province running."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back for a moment: a process that is being started must be known before it is ended."""
+    held: list[int] = []
+    before = {one: signal.signal(one, lambda number, _: held.append(number)) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    for number in held:
+        signal.raise_signal(number)
 
 
 def play(*, people: int, seed: int) -> int:

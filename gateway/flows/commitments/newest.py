@@ -14,6 +14,7 @@ from gateway.flows.once import REQUEST
 from gateway.flows.stand import Stand
 from gateway.rules.fallback import StepKind
 from gateway.rules.kept import table, text
+from gateway.rules.same_claim import is_same_claim
 from ledger import RecordRow
 from ledger.canonical import Json
 
@@ -41,13 +42,13 @@ class Newest:
         later = rows[at + 1 :]
         if not later:
             return
-        claim = _claim(await self._kept(rows[at]))
+        claim = _asked(await self._kept(rows[at]))
         for row in reversed(later):
             try:
                 kept = await self._kept(row)
             except DocumentErased:
                 continue
-            if _claim(kept) == claim:
+            if is_same_claim(claim, _asked(kept)):
                 step = text(table(table(kept[ANSWER])["next_step"])["kind"])
                 if step != StepKind.COMMITMENT.value:
                     raise NotACommitmentStep(step)
@@ -57,5 +58,5 @@ class Newest:
         return await self._look_up.document(row.record, row.first_idx)
 
 
-def _claim(kept: Mapping[str, Json]) -> Json:
-    return table(kept[REQUEST])["parameters"]
+def _asked(kept: Mapping[str, Json]) -> Mapping[str, Json]:
+    return table(kept[REQUEST])
