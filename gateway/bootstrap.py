@@ -811,11 +811,11 @@ def _own(settings: LedgerSettings, ready: Callable[[int], None]) -> None:
 
 def prepare_interpreter() -> None:
     """Set the interpreter for serving: what lives for the life of the process is not searched for garbage again and
-    again, and threads that wait for the interpreter are let in soon.
+    again, no search stops the callers for long, and threads that wait for the interpreter are let in soon.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(2_000, 20, 50)
     sys.setswitchinterval(0.0005)
 
 
