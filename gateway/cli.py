@@ -227,8 +227,8 @@ def ledger_export(config: Path, directory: Path, url: str | None, as_json: bool)
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     required=True,
     multiple=True,
-    help="A file of the log's public keys, one a line; repeat it for each file. With the log's first key alone, later "
-    "ones are followed through the key history beside the log.",
+    help="A file of the log's public key, and of those of its further lines, one a line; repeat it for each file. With "
+    "the log's first key alone, later ones are followed through the key history beside the log.",
 )
 @click.option("--origin", help="The log's origin; the name of the first key by default.")
 @_JSON
@@ -236,6 +236,7 @@ def ledger_check_published(place: str, keys: tuple[Path, ...], origin: str | Non
     """Check every tile and entry of a published log, as anybody can; the exit status is 1 if anything is wrong."""
     from ledger import parse_vkeys
     from ledger.commands import check_published, follow_published
+    from ledger.keyring.history import require_ranges
 
     verifiers = [verifier for key in keys for verifier in parse_vkeys(key.read_text("utf-8"))]
     if not verifiers:
@@ -245,6 +246,7 @@ def ledger_check_published(place: str, keys: tuple[Path, ...], origin: str | Non
         if len(verifiers) == 1:
             report = follow_published(place, verifiers[0], name, progress=advance)
         else:
+            require_ranges(verifiers)
             report = check_published(place, verifiers=verifiers, origin=name, progress=advance)
     damages = [{"index": damage.index, "what": damage.what} for damage in report.damages]
     if as_json:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json as jsonlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
+
+if TYPE_CHECKING:
+    from ledger import KeyHistory, Verifier
 
 _CONFIG = click.option(
     "--config",
@@ -69,20 +73,30 @@ def get(*, config: Path, server: str | None, system: str, form: str, out: Binary
 @click.argument("code")
 @click.option("--receipt", type=click.File("rb"), required=True, help="The receipt, attached to the PDF.")
 @click.option("--key", type=click.Path(path_type=Path, exists=True), required=True, help="The log's public key file.")
+@click.option(
+    "--history",
+    type=click.Path(path_type=Path, exists=True),
+    help="The published key history, for a log whose key has changed; KEY is the first one.",
+)
 @click.option("--document", type=click.File("rb"), help="The document that was signed, attached to the PDF.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def check(code: str, receipt: BinaryIO, key: Path, document: BinaryIO | None, as_json: bool) -> None:
+def check(
+    *, code: str, receipt: BinaryIO, key: Path, history: Path | None, document: BinaryIO | None, as_json: bool
+) -> None:
     """Check CODE, what the QR code of a letter holds, with nothing but the log's public key; no network."""
     from gateway.letters.checking import verify_letter
     from gateway.letters.reference import ReferenceMalformed, parse_reference
-    from ledger import parse_vkeys
+    from ledger import parse_vkey, parse_vkeys, verify_key_history
 
     try:
         reference = parse_reference(code)
     except ReferenceMalformed as error:
         raise click.ClickException(str(error)) from error
-    verifiers = parse_vkeys(key.read_text("utf-8"))
-    checked = verify_letter(reference, receipt.read(), verifiers, document.read() if document else None)
+    written = key.read_text("utf-8")
+    keys: Sequence[Verifier] | KeyHistory = parse_vkeys(written)
+    if history is not None:
+        keys = verify_key_history(history.read_text("utf-8"), parse_vkey(written).vkey, reference.origin)
+    checked = verify_letter(reference, receipt.read(), keys, document.read() if document else None)
     told = {
         "record": reference.record.hex(),
         "index": checked.receipt.index,

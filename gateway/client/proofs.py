@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from ledger.canonical import Json, parse_canonical
-from ledger.errors import LedgerError
-from ledger.keyring.history import KeyHistory
+from ledger.errors import KeyHistoryError, LedgerError
+from ledger.keyring.history import KeyHistory, require_ranges
 from ledger.keyring.published import verify_key_history
 from ledger.log.checkpoint import Checkpoint, open_checkpoint
 from ledger.log.note import Verifier
@@ -59,17 +59,23 @@ class ProvenEntry:
 class LogKeys:
     """The public keys of the gateway's log; `origin` is the log's name.
 
-    With a `history`, each key counts for the sizes of the log for which it was in force, and no longer; without, every
-    key given counts always.
+    With a `history`, each key counts for the sizes of the log for which it was in force, and no longer; without, a log
+    can have one key only, beside those of further lines.
 
     Raises:
-        ReceiptRefused: there is no key, or the keys are of several logs and no origin is given.
+        ReceiptRefused: there is no key, the keys are of several logs and no origin is given, or one log has several
+            and no history is given.
     """
 
     def __init__(self, verifiers: Sequence[Verifier], origin: str = "", *, history: KeyHistory | None = None) -> None:
         names = {verifier.name for verifier in verifiers}
         if not origin and len(names) != 1:
             raise ReceiptRefused("name the log's origin: the keys given are of none or of several logs")
+        if history is None:
+            try:
+                require_ranges(verifiers)
+            except KeyHistoryError as failure:
+                raise ReceiptRefused(str(failure)) from failure
         self.origin = origin or names.pop()
         self._verifiers = tuple(verifiers)
         self._history = history

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from gateway.errors import LetterDisagrees
 from gateway.letters.reference import Reference
-from ledger import VerifiedReceipt, Verifier, verify_receipt
+from ledger import KeyHistory, VerifiedReceipt, Verifier, verify_receipt
+from ledger.keyring.history import require_ranges
 from ledger.merkle import hash_leaf
 
 _KINDS = ("CommitmentRecorded", "CommitmentPrepared")
@@ -28,19 +29,27 @@ class CheckedLetter:
 
 
 def verify_letter(
-    reference: Reference, receipt: bytes, verifiers: Sequence[Verifier], document: bytes | None = None
+    reference: Reference, receipt: bytes, keys: Sequence[Verifier] | KeyHistory, document: bytes | None = None
 ) -> CheckedLetter:
     """Verify that the receipt proves what the QR code of a letter says, and that a document is the letter's.
 
     That the entry is about this very document is proved by a disclosure (`chengxin ledger disclose`), for which the
     document's salt is needed; here the document is compared with the digest that the code holds.
 
+    `keys` are the log's public keys: of a log whose key has changed, their history.
+
     Raises:
-        ledger.LedgerError: the receipt does not hold.
+        ledger.LedgerError: the receipt does not hold, or several keys of a log come without their history.
         LetterDisagrees: the letter says something else; every disagreement is named.
     """
-    verified = verify_receipt(receipt, verifiers, reference.origin)
     mistakes = []
+    if isinstance(keys, KeyHistory):
+        verified = keys.verify_receipt(receipt)
+        if keys.origin != reference.origin:
+            mistakes.append(f"the letter is of the log {reference.origin}, the keys are of {keys.origin}")
+    else:
+        require_ranges(keys)
+        verified = verify_receipt(receipt, keys, reference.origin)
     if verified.entry.kind not in _KINDS:
         mistakes.append(f"the receipt proves a {verified.entry.kind}, which is no commitment's")
     if verified.entry.record != reference.record:

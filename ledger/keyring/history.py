@@ -7,6 +7,7 @@ entry is proved by a receipt signed by a key that was in force without it, so wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
@@ -19,6 +20,7 @@ from ledger.errors import (
     ProofError,
     ReceiptError,
 )
+from ledger.log.algorithms.ed25519 import Ed25519Verifier
 from ledger.log.checkpoint import Checkpoint, open_checkpoint
 from ledger.log.note import Verifier
 from ledger.log.vkey import parse_vkey
@@ -175,6 +177,24 @@ class KeyHistory:
             raise KeyHistoryError(f"{where}: it was not recorded after the proof of the event before it")
         return KeyEvent(
             act=act, number=number, index=proved.index, size=proved.size, record=proved.entry.record, receipt=receipt
+        )
+
+
+def require_ranges(verifiers: Sequence[Verifier]) -> None:
+    """Refuse several keys of one log that come without the history that says of which sizes each may sign.
+
+    A log has one Ed25519 key after another: without their ranges, one that was retired, and perhaps stolen since, would
+    verify for ever. Lines of other algorithms stand beside that key, and are no matter here.
+
+    Raises:
+        KeyHistoryError: names the log.
+    """
+    own = {(one.name, one.key_id) for one in verifiers if isinstance(one, Ed25519Verifier)}
+    names = sorted(name for name, _ in own)
+    several = sorted({name for name in names if names.count(name) > 1})
+    if several:
+        raise KeyHistoryError(
+            f"several keys of {', '.join(several)}: give the first one alone, with the published history of the keys"
         )
 
 

@@ -70,3 +70,17 @@ async def test_a_history_that_does_not_follow_from_the_key_is_refused(tmp_path: 
 
     with pytest.raises(KeyHistoryError):
         LogKeys.read(other.vkey, history=one.home / "keys" / "log.history")
+
+
+async def test_a_retired_key_is_not_believed_beside_its_successor_without_the_history(tmp_path: Path) -> None:
+    house = settle(tmp_path)
+    first = house.vkey.read_text()
+    await keys(house, "rotate")
+    history = house.home / "keys" / "log.history"
+    both = tmp_path / "both.pub"
+    both.write_text("".join(f"{line.split(' ')[1]}\n" for line in history.read_text().split("\n\n")[1].split("\n")))
+
+    assert first.strip() in both.read_text()
+    assert both.read_text().count("\n") == 2
+    with pytest.raises(ReceiptRefused, match="history"):
+        LogKeys.read(both)

@@ -24,7 +24,9 @@ from gateway.errors import LetterDisagrees
 from gateway.letters.checking import verify_letter
 from gateway.letters.reference import Reference, parse_reference
 from gateway.v1 import commitment_pb2 as pb
-from ledger import parse_vkeys
+from ledger import KeyHistory, format_key_history, parse_vkeys
+from ledger.errors import KeyHistoryError
+from ledger.log.algorithms.ed25519 import Ed25519Verifier
 from tests.gateway.journeys.conftest import ADDRESS, NAME, TIMEOUT, Town, operator, question
 
 
@@ -141,6 +143,13 @@ async def test_a_letter_with_its_attachments_is_checked_offline_with_the_public_
     assert check(reference.uri(), *files)[0] == 1
     assert "the document is not the one" in check(reference.uri(), *files)[1]
     assert "is not the code of a letter" in check("https://example", *files)[1]
+    history = town.house.home / "keys" / "log.history"
+    key = parse_vkeys(town.house.vkey.read_text("utf-8"))[0]
+    history.write_text(format_key_history(KeyHistory.beginning(key.vkey, key.name)), "utf-8")
+    assert check(reference.uri(), *files[:2], "--history", str(history))[0] == 0
+    other = Ed25519Verifier(key.name, bytes(range(32)))
+    with pytest.raises(KeyHistoryError, match="history"):
+        verify_letter(reference, receipt, [key, other])
 
 
 async def test_a_letter_whose_code_was_exchanged_is_refused_with_every_disagreement(town: Town) -> None:
