@@ -471,17 +471,20 @@ async def test_a_refusal_that_its_receipt_does_not_prove_is_not_believed(village
             await client.verify(refused)
 
 
-async def test_a_log_with_another_key_is_not_believed_and_an_old_key_beside_it_does_no_harm(village: Village) -> None:
+async def test_a_log_with_another_key_is_not_believed_nor_one_with_several_keys_at_once(village: Village) -> None:
     own = LogKeys.read(village.house.vkey)
     signer = Ed25519Signer(own.origin, Ed25519PrivateKey.generate())
     async with between(village, keys=LogKeys([signer.verifier])) as (_, client):
         with pytest.raises(ReceiptRefused):
             await client.verify(marital(0))
 
-    history = village.house.home / "history.pub"
-    history.write_text(f"# retired\n{signer.verifier.vkey}\n{village.house.vkey.read_text()}")
-    async with between(village, keys=LogKeys.read(history)) as (_, client):
+    written = village.house.home / "written.pub"
+    written.write_text(f"# the log's key\n\n{village.house.vkey.read_text()}")
+    async with between(village, keys=LogKeys.read(written)) as (_, client):
         assert (await client.verify(marital(0))).receipt.kind == "VerificationAnswered"
+    written.write_text(f"# retired\n{signer.verifier.vkey}\n{village.house.vkey.read_text()}")
+    with pytest.raises(ReceiptRefused, match="history"):
+        LogKeys.read(written)
 
 
 async def test_a_refusal_with_a_forged_receipt_is_not_believed(village: Village) -> None:
