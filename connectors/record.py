@@ -122,17 +122,17 @@ def _is_meant(claim: Claim, record: Record, shape: Shape) -> Outcome:
     """Say whether a record is the one that the claim gives: MATCH, MISMATCH, or what keeps it from being told."""
     if not claim.given:
         return MATCH
-    return _together(
+    return together(
         NOT_HELD if is_empty(held := read(record)) else compared(claim.given[name], held, claim.forms.get(name))
         for name, read in shape.narrow.items()
         if name in claim.given
     )
 
 
-def _together(said: Iterable[Outcome]) -> Outcome:
-    """Sum comparisons up: one contradiction decides; then what is unclear, before what is missing."""
+def together(said: Iterable[Outcome]) -> Outcome:
+    """Sum comparisons up: what cannot be read first, then a contradiction, what is unclear, and what is missing."""
     found = list(said)
-    return next((outcome for outcome in (MISMATCH, AMBIGUOUS, NOT_HELD) if outcome in found), MATCH)
+    return next((outcome for outcome in (GARBLED, MISMATCH, AMBIGUOUS, NOT_HELD) if outcome in found), MATCH)
 
 
 def finds_by(known: Collection[str], given: Collection[str]) -> bool:
@@ -183,7 +183,7 @@ def _compared(claim: Claim, record: Record, shape: Shape) -> Outcome:
             return SUBJECT_INACTIVE
     # Every attribute is read before any is judged: one unreadable value makes the record unfit to contradict anybody.
     found = [_attribute(claim, name, record, shape) for name in claim.expected]
-    return NOT_HELD if claim.given and not finds_by(shape.finds_by, claim.given) else _together(found)
+    return NOT_HELD if claim.given and not finds_by(shape.finds_by, claim.given) else together(found)
 
 
 def _name(claim: Claim, record: Record, shape: Shape) -> Outcome:

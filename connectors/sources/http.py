@@ -35,7 +35,7 @@ from connectors.outcome import (
     Outcome,
     unavailable,
 )
-from connectors.record import GARBLED, Reader, Shape, finds_by, is_ahead, judge, moment, read_shape, read_zone
+from connectors.record import GARBLED, Reader, Shape, finds_by, is_ahead, judge, moment, read_shape, read_zone, together
 from connectors.signs import Sign, path, read_signs
 from connectors.stanza import Stanza
 from connectors.template import PERSONAL, MissingAttribute, check, fill, placeholders, values
@@ -217,8 +217,8 @@ class HttpSource:
         def said(reader: Reader) -> Outcome:
             return codes.meaning.get(_code(reader(record)), GARBLED)
 
-        subject = _together([said(read) for read in codes.subject.values()])
-        attributes = _together([said(codes.attributes[name]) for name in claim.expected if name in codes.attributes])
+        subject = together([said(read) for read in codes.subject.values()])
+        attributes = together([said(codes.attributes[name]) for name in claim.expected if name in codes.attributes])
         if GARBLED in (subject, attributes):
             return GARBLED, as_of
         if subject is not MATCH:
@@ -256,11 +256,6 @@ def _numbers(claim: Claim, shape: Shape) -> set[str]:
 
 def _is_about(numbers: set[str], echoed: object) -> bool:
     return not is_empty(echoed) and identity(text(echoed)) in numbers
-
-
-def _together(said: Sequence[Outcome]) -> Outcome:
-    """Sum codes up: unreadable as soon as one is, else contradicted, else not held."""
-    return next((outcome for outcome in (GARBLED, MISMATCH, NOT_HELD) if outcome in said), MATCH)
 
 
 def _code(held: object) -> str:
