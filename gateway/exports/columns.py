@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
 
 from gateway.flows.read_commitments import CommitmentRead
 from gateway.letters import fulfilment
+from gateway.rules.clocks import CHINA, legal_day
 from gateway.rules.kept import rows, table, text
 from gateway.rules.masking import MaskRules, Person, mask_code, mask_name, mask_number, mask_words, people_in
 from ledger.canonical import Json
-
-_ZONE = ZoneInfo("Asia/Shanghai")
-"""Days and times are those of the clocks on the wall of every office that reads the file."""
 
 COLUMNS: tuple[tuple[str, str], ...] = (
     ("record", "承诺记录号"),
@@ -78,7 +75,7 @@ def row_of(read: CommitmentRead, rules: MaskRules, *, sensitive: bool) -> dict[s
     cells = dict.fromkeys((name for name, _ in COLUMNS), "")
     cells |= {
         "record": row.record.hex(),
-        "commitment_date": made[-1].astimezone(_ZONE).date().isoformat() if made else "",
+        "commitment_date": legal_day(made[-1]).isoformat() if made else "",
         "fulfilment": fulfilment.fulfilment(life.state),
         "supervision": fulfilment.supervision(life.state),
         "matter": row.matter or "",
@@ -92,7 +89,7 @@ def row_of(read: CommitmentRead, rules: MaskRules, *, sensitive: bool) -> dict[s
         "entry": str(row.last_idx),
     }
     if read.document is not None:
-        cells |= _said(read.document, rules, sensitive=sensitive, on=row.opened_at.astimezone(_ZONE).date())
+        cells |= _said(read.document, rules, sensitive=sensitive, on=legal_day(row.opened_at))
     return cells
 
 
@@ -126,4 +123,4 @@ def _people(document: Mapping[str, Json]) -> list[Person]:
 
 
 def _moment(at: datetime | None) -> str:
-    return "" if at is None else at.astimezone(_ZONE).isoformat(timespec="seconds")
+    return "" if at is None else at.astimezone(CHINA).isoformat(timespec="seconds")
