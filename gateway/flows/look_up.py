@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -182,6 +182,21 @@ class LookUp:
         """Return the receipt of an entry against the newest checkpoint there is for it, and that checkpoint's size."""
         receipt = await self._ledger.look(lambda: self._ledger.receipt(index))
         return receipt, receipt_size(receipt)
+
+
+def answers_like(rows: Iterable[RecordRow], one: RecordRow) -> list[RecordRow]:
+    """Pick from the records of a case the answers about the item and person that a record is about, in their order.
+
+    What was asked again about a commitment has it as its parent: that belongs to its audit and not to the case.
+    """
+    return [
+        row
+        for row in rows
+        if row.family == "verification"
+        and row.state == "ANSWERED"
+        and row.parent is None
+        and (row.item, row.subject) == (one.item, one.subject)
+    ]
 
 
 def opened_answer(kept: VaultGroup) -> dict[str, Opening]:

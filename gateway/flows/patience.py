@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 
 from gateway.errors import DocumentErased
-from gateway.flows.look_up import ANSWER, LookUp
+from gateway.flows.look_up import ANSWER, LookUp, answers_like
 from gateway.flows.once import REQUEST
 from gateway.rules.admission import Question, question_body
 from gateway.rules.kept import moment, table
@@ -51,15 +51,6 @@ class Patience:
             return
         yield newest
         found = await self._ledger.read(lambda: register.by_case(case_key, item))
-        earlier = [row for row in found if _is_alike(row, newest)]
+        earlier = [row for row in answers_like(found, newest) if row.first_idx < newest.first_idx]
         for row in reversed(earlier[-_MOST_READ:]):
             yield row
-
-
-def _is_alike(row: RecordRow, newest: RecordRow) -> bool:
-    return (row.family, row.state, row.subject, row.parent) == (
-        "verification",
-        "ANSWERED",
-        newest.subject,
-        None,
-    ) and row.first_idx < newest.first_idx

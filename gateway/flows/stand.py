@@ -10,6 +10,7 @@ from connectors.connector import Subject
 from gateway.catalogue.book import Book
 from gateway.catalogue.words import SilentCredit, WithdrawalEffect
 from gateway.flows.commitments.listings import NOTHING_ASKED, Lists
+from gateway.flows.look_up import answers_like
 from gateway.rules.clocks import legal_day
 from gateway.rules.eligibility import (
     BarCode,
@@ -98,19 +99,9 @@ class Stand:
         return next((row.record for row in signed if row.state in states), None)
 
     async def verifications(self, case: RecordRow) -> list[RecordRow]:
-        """Return the answers that were given about the item and person of a record in its case, oldest first.
-
-        What was asked again about a commitment has it as its parent: that belongs to its audit and not to the case.
-        """
+        """Return the answers that were given about the item and person of a record in its case, oldest first."""
         rows = await self._by_case.one(case.case_key) if case.case_key is not None else None
-        return [
-            row
-            for row in rows or ()
-            if row.family == "verification"
-            and row.state == "ANSWERED"
-            and row.parent is None
-            and (row.item, row.subject) == (case.item, case.subject)
-        ]
+        return answers_like(rows or (), case)
 
 
 def has_full_capacity(subject: Subject, today: date) -> bool:
