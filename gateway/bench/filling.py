@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import uvloop
 
-from gateway.bootstrap import open_ledger
+from gateway.bootstrap.ledger import open_ledger
 from gateway.config import LedgerSettings
 from ledger import Draft, Idempotency, Ledger, Submission, new_record
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from gateway import logs
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.serving import Gateway
 from gateway.config import load_settings
 
 

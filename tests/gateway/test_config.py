@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.serving import Gateway
 from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
 from gateway.catalogue.mistakes import CatalogueError
 from gateway.config import load_settings

@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 
 from connectors.outcome import Cause, Kind
 from gateway.cli import cli
-from gateway.connector_commands import _EXPLAINED, _value
+from gateway.commands.connectors import _EXPLAINED, _value
 
 STANZA = """
 kind = "sql"

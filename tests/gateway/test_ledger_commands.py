@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.bootstrap import open_chores, open_ledger
-from gateway.chores import Chore, Chores
+from gateway.bootstrap.chores import Chore, Chores
+from gateway.bootstrap.ledger import open_ledger
+from gateway.bootstrap.serving import open_chores
 from gateway.cli import cli
 from gateway.config import LedgerSettings, load_settings
 from gateway.errors import ConfigurationError

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.bootstrap import open_index, open_ledger, open_master_keys
+from gateway.bootstrap.ledger import open_ledger, open_master_keys
+from gateway.bootstrap.opening import open_index
 from gateway.cli import cli
 from gateway.config import LedgerSettings, load_settings
 from gateway.errors import ConfigurationError

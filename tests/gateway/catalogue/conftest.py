@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from grpc import aio
 
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.serving import Gateway
 from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
 from gateway.client import open_channel
 from gateway.config import load_settings

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from connectors.connector import Declared, Manifest, Value
-from gateway.bootstrap import Gateway, open_sources, open_templates, read_catalogue
+from gateway.bootstrap.opening import open_sources, open_templates, read_catalogue
+from gateway.bootstrap.serving import Gateway
 from gateway.catalogue.fitting import misfits, shortages
 from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
 from gateway.catalogue.mistakes import CatalogueError

@@ -23,7 +23,10 @@ from google.rpc import error_details_pb2, status_pb2
 
 from connectors.connector import Claim, Health, Manifest, QueryContext
 from connectors.outcome import MATCH, Evidence
-from gateway.bootstrap import build_flows, open_catalogue, open_index, open_ledger, services
+from gateway.bootstrap.flows import build_flows
+from gateway.bootstrap.ledger import open_ledger
+from gateway.bootstrap.opening import open_catalogue, open_index
+from gateway.bootstrap.services import services
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Catalogue
 from gateway.client import open_blocking_channel

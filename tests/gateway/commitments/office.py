@@ -24,7 +24,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from connectors.catalog import connect_all
 from connectors.connector import Connector, Subject
-from gateway.bootstrap import Flows, build_flows, open_index, open_ledger
+from gateway.bootstrap.flows import Flows, build_flows
+from gateway.bootstrap.ledger import open_ledger
+from gateway.bootstrap.opening import open_index
 from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
 from gateway.catalogue.model import Catalogue
 from gateway.config import load_settings

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bootstrap import work_calendar
+from gateway.bootstrap.opening import work_calendar
 from gateway.config import CalendarSettings
 from gateway.demo.people import Person
 from gateway.errors import CommitmentBarred, InvalidRequest, PeriodRunning, ProxyRefused

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from gateway.bootstrap import open_master_keys
+from gateway.bootstrap.ledger import open_master_keys
 from gateway.config import load_settings
 from gateway.demo.people import Person
 from gateway.errors import CommitmentExists, GatewayError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.bootstrap import open_ledger
+from gateway.bootstrap.ledger import open_ledger
 from gateway.config import load_settings
 from gateway.flows.commitments.source_news import SourceNews
 from gateway.flows.commitments.standing import PERSON, TURN

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.bootstrap import open_ledger
+from gateway.bootstrap.ledger import open_ledger
 from gateway.config import load_settings
 from gateway.errors import DocumentErased, LetterMissing, RecordNotFound
 from gateway.flows.look_up import LookUp

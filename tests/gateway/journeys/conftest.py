@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from grpc import aio
 
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.serving import Gateway
 from gateway.client import open_channel
 from gateway.config import load_settings
 from gateway.founding import SYSTEMS, House, found

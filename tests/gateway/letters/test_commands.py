@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.bootstrap import open_catalogue, open_printer, open_templates, read_catalogue
+from gateway.bootstrap.opening import open_catalogue, open_printer, open_templates, read_catalogue
 from gateway.catalogue.loader import shipped_catalogue_files
 from gateway.catalogue.mistakes import CatalogueError
 from gateway.cli import cli

@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from gateway.bootstrap.signatures import open_signatures
 from gateway.cli import cli
 from gateway.config import load_settings
 from gateway.errors import ConfigurationError
 from gateway.founding import House, found
-from gateway.signature_settings import open_signatures
 from tests.gateway.journeys.test_signatures import pem
 from tests.gateway.signatures.authorities import p256, public_key_info
 

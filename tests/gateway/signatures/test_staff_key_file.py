@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.commands.staff_key_file import ALGORITHMS, HeldKey, StaffKeyFileError
+from gateway.commands.staff_keys import _ALGORITHMS
 from gateway.signatures.algorithms import read_public_key, verify_bytes
-from gateway.staff_key_commands import _ALGORITHMS
-from gateway.staff_key_file import ALGORITHMS, HeldKey, StaffKeyFileError
 from ledger import AlgorithmUnavailable
 
 PASSWORD = "a long password 密码".encode()

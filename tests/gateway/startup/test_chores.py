@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.chores import Chore, Chores
+from gateway.bootstrap.chores import Chore, Chores
 from ledger import AnchorUnavailable, LogShrunk
 
 NOW, NEVER = timedelta(0), timedelta(days=1)

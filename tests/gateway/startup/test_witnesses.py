@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.witnesses import WitnessNews
+from gateway.bootstrap.witnesses import WitnessNews
 from ledger import load_signer, parse_vkey
 from ledger.log.checkpoint import Checkpoint, sign_checkpoint
 from ledger.witness.outcomes import Ahead, CosignedBy, Forgetful, Outcome, RefusedBy

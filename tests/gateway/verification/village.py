@@ -15,16 +15,10 @@ from pathlib import Path
 
 from grpc import aio
 
-from gateway.bootstrap import (
-    Flows,
-    Gateway,
-    build_flows,
-    now_utc,
-    open_catalogue,
-    open_index,
-    open_ledger,
-    open_sources,
-)
+from gateway.bootstrap.flows import Flows, build_flows
+from gateway.bootstrap.ledger import open_ledger
+from gateway.bootstrap.opening import now_utc, open_catalogue, open_index, open_sources
+from gateway.bootstrap.serving import Gateway
 from gateway.client import Case, GatewayClient, LogKeys, Person, Question, Retries, open_channel
 from gateway.config import Settings, load_settings
 from gateway.demo import civil_affairs

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.bootstrap import Gateway, open_ledger
+from gateway.bootstrap.ledger import open_ledger
+from gateway.bootstrap.serving import Gateway
 from gateway.config import load_settings
 from gateway.founding import found
 from ledger import KeyFileError, Ledger, NoteError, WrongKey, load_signer, parse_vkey, verify_receipt, write_key

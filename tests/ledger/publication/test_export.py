@@ -308,7 +308,7 @@ def test_files_can_be_read_by_a_web_server_of_another_user(sqlite_house: House, 
 def test_the_commands_export_and_check_tell_what_they_did(tmp_path: Path) -> None:
     from datetime import UTC, datetime
 
-    from gateway.bootstrap import open_ledger
+    from gateway.bootstrap.ledger import open_ledger
     from gateway.config import load_settings
     from gateway.founding import found
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.bootstrap import Gateway, open_ledger
+from gateway.bootstrap.ledger import open_ledger
+from gateway.bootstrap.serving import Gateway
 from gateway.config import load_settings
 from gateway.console.log import accepts_gzip, log_application
 from gateway.console.server import http_server

@@ -10,15 +10,7 @@ from typing import Any
 
 import click
 
-_CONFIG = click.option(
-    "--config",
-    "config",
-    type=click.Path(path_type=Path),
-    default=Path("var/gateway.toml"),
-    show_default=True,
-    help="The configuration file.",
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+from gateway.commands.options import CONFIG, JSON, progress, read_config
 
 
 def _record_id(context: click.Context, parameter: click.Parameter, value: str) -> bytes:
@@ -31,28 +23,19 @@ def _record_id(context: click.Context, parameter: click.Parameter, value: str) -
     return record
 
 
-def add_to(group: click.Group) -> None:
-    """Add these commands to the group `ledger`."""
-    group.add_command(index)
-    group.add_command(prove_complete)
-    group.add_command(verify_complete)
-
-
 @click.group()
 def index() -> None:
     """The index of all records, by which a record's entries are proved complete."""
 
 
 @index.command("commit")
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def index_commit(config: Path, as_json: bool) -> None:
     """Bring the index up to date and commit to it by an entry. An SQLite ledger must have no other writer meanwhile."""
-    from gateway.bootstrap import open_ledger
-    from gateway.cli import _progress
-    from gateway.config import load_settings
+    from gateway.bootstrap.ledger import open_ledger
 
-    with open_ledger(load_settings(config).ledger) as ledger, _progress("indexing") as advance:
+    with open_ledger(read_config(config).ledger) as ledger, progress("indexing") as advance:
         done = ledger.commit_index(datetime.now(UTC), progress=advance)
     told = {"index": done.index, "size": done.size, "root": done.root.hex(), "appended": done.appended}
     if as_json:
@@ -63,15 +46,14 @@ def index_commit(config: Path, as_json: bool) -> None:
 
 
 @click.command("prove-complete")
-@_CONFIG
+@CONFIG
 @click.argument("record", callback=_record_id)
 def prove_complete(config: Path, record: bytes) -> None:
     """Print the file that proves which are all entries of RECORD, or that it has none, as of the newest index."""
-    from gateway.bootstrap import key_history
-    from gateway.config import load_settings
+    from gateway.bootstrap.ledger import key_history
     from ledger import commands
 
-    settings = load_settings(config).ledger
+    settings = read_config(config).ledger
     verifiers = key_history(settings).verifiers
     proof = commands.prove_complete(settings.url, record, verifiers=verifiers, origin=settings.origin)
     click.echo(proof, nl=False)
@@ -86,7 +68,7 @@ def prove_complete(config: Path, record: bytes) -> None:
     help="The published key history, for a log whose key has changed; KEY is the first one.",
 )
 @click.option("--was-not", "kind", help="A kind of entry, such as CommitmentWithdrawn; exit status 1 if there is one.")
-@_JSON
+@JSON
 def verify_complete(file: Any, key: Path, history: Path | None, kind: str | None, as_json: bool) -> None:
     """Verify such a file with nothing but the log's public key; no database, no network."""
     from ledger import parse_vkey, verify_completeness, verify_key_history

@@ -8,12 +8,9 @@ from pathlib import Path
 
 import click
 
+from gateway.commands.options import CONFIG, JSON, read_config
+
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-
-
-def add_to(group: click.Group) -> None:
-    """Add the group `evidence`."""
-    group.add_command(evidence)
 
 
 @click.group()
@@ -22,13 +19,13 @@ def evidence() -> None:
 
 
 @evidence.command("export")
-@click.option("--config", type=click.Path(path_type=Path), default=Path("var/gateway.toml"), show_default=True)
+@CONFIG
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write.")
 @click.argument("record")
 def export(config: Path, out: Path, record: str) -> None:
     """Write the evidence pack of a recorded commitment (RECORD: 32 hexadecimal digits). It holds personal data."""
-    from gateway.bootstrap import open_master_keys, pack_circumstances
-    from gateway.config import load_settings
+    from gateway.bootstrap.flows import pack_circumstances
+    from gateway.bootstrap.ledger import open_master_keys
     from gateway.evidence_pack.collecting import collect
     from ledger.commands import RecordReader
 
@@ -38,7 +35,7 @@ def export(config: Path, out: Path, record: str) -> None:
         identity = b""
     if len(identity) != 16:
         raise click.BadParameter("a record has 32 hexadecimal digits", param_hint="RECORD")
-    settings = load_settings(config)
+    settings = read_config(config)
     keys = open_master_keys(settings.ledger)
     with RecordReader(settings.ledger.url, origin=settings.ledger.origin, master_keys=keys) as reader:
         pack = collect(reader, identity, pack_circumstances(settings))
@@ -52,7 +49,7 @@ def export(config: Path, out: Path, record: str) -> None:
 @click.option("--vkey", type=_FILE, required=True, help="The log's public key file; the first one, if it has changed.")
 @click.option("--anchors", type=_FILE, multiple=True, help="Believe these authorities (PEM), not the one in the pack.")
 @click.option("--crl", "lists", type=_FILE, multiple=True, help="A revocation list that came later; repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def verify(*, file: Path, vkey: Path, anchors: tuple[Path, ...], lists: tuple[Path, ...], as_json: bool) -> None:
     """Verify an evidence pack offline and name every check that fails; the exit status is then 1."""
     from gateway.evidence_pack.checking import Believed, check_pack

@@ -12,20 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.commands.options import CONFIG, JSON, progress, read_config
+
 if TYPE_CHECKING:
     from gateway.config import LedgerSettings
     from ledger.log.store import Store
     from ledger.vault.remnants import Rewrite
 
-CONFIG = click.option(
-    "--config",
-    "config",
-    type=click.Path(path_type=Path),
-    default=Path("var/gateway.toml"),
-    show_default=True,
-    help="The configuration file.",
-)
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _CIPHER = click.option(
     "--cipher",
     type=click.Choice(["aes-256-gcm", "sm4-gcm"]),
@@ -40,14 +33,6 @@ REWRITE = click.option(
     show_default=True,
     help="What PostgreSQL writes anew, locked meanwhile: so that not even free space holds what was deleted.",
 )
-
-
-def add_to(group: click.Group) -> None:
-    """Add these commands to the program."""
-    from gateway import erasure_commands
-
-    erasure_commands.add_to(vault)
-    group.add_command(vault)
 
 
 @click.group()
@@ -67,7 +52,7 @@ def keys() -> None:
 @JSON
 def keys_create(config: Path, cipher: str, generate_hsm_key: bool, as_json: bool) -> None:
     """Make the configured key file with a first key; an existing file is never overwritten."""
-    from gateway.bootstrap import master_key_wrapping
+    from gateway.bootstrap.ledger import master_key_wrapping
     from ledger.vault import Cipher, write_master_key
     from ledger.vault.pkcs11 import Pkcs11Wrapping
 
@@ -87,7 +72,7 @@ def keys_create(config: Path, cipher: str, generate_hsm_key: bool, as_json: bool
 @JSON
 def keys_rotate(config: Path, cipher: str, as_json: bool) -> None:
     """Add a new master key to the file; start every gateway anew to use it, then run `chengxin vault rewrap`."""
-    from gateway.bootstrap import master_key_wrapping
+    from gateway.bootstrap.ledger import master_key_wrapping
     from ledger.vault import Cipher
     from ledger.vault.master_keys import rotate_master_key
 
@@ -102,7 +87,7 @@ def keys_rotate(config: Path, cipher: str, as_json: bool) -> None:
 @JSON
 def keys_show(config: Path, as_json: bool) -> None:
     """List the master key versions and how many documents depend on each; a version that is not here is told too."""
-    from gateway.bootstrap import open_master_keys
+    from gateway.bootstrap.ledger import open_master_keys
     from ledger.vault.rewrapping import count_wrapped
 
     settings = ledger_settings(config)
@@ -137,7 +122,7 @@ def keys_retire(config: Path, version: int, as_json: bool) -> None:
     Before this, start every gateway anew and run `chengxin vault rewrap`. The key is put aside and not destroyed: a
     gateway that was not started anew may still seal under it. Destroy it when `chengxin vault keys show` is content.
     """
-    from gateway.bootstrap import master_key_wrapping
+    from gateway.bootstrap.ledger import master_key_wrapping
     from ledger.vault.master_keys import retire_master_key
     from ledger.vault.rewrapping import count_wrapped
 
@@ -160,14 +145,13 @@ def rewrap(config: Path, as_json: bool) -> None:
 
     On PostgreSQL it runs beside the gateway; an SQLite ledger has one writer, so stop the gateway first.
     """
-    from gateway.bootstrap import open_master_keys
-    from gateway.cli import _progress
+    from gateway.bootstrap.ledger import open_master_keys
     from ledger.vault import Vault
     from ledger.vault.rewrapping import rewrap_keys
 
     settings = ledger_settings(config)
     opened = Vault(open_master_keys(settings), settings.origin, os.urandom)
-    with open_vault(settings, writing=True) as store, _progress("wrapping") as advance:
+    with open_vault(settings, writing=True) as store, progress("wrapping") as advance:
         made = rewrap_keys(store, opened, progress=advance)
     told = {"version": opened.current, "done": made.done, "left": made.left, "failed": list(made.failed)}
     tell(told, as_json)
@@ -220,9 +204,8 @@ def told_if_locked() -> Iterator[None]:
 
 def ledger_settings(config: Path) -> LedgerSettings:
     """Read the ledger's part of a configuration."""
-    from gateway.config import load_settings
 
-    return load_settings(config).ledger
+    return read_config(config).ledger
 
 
 def tell(told: Mapping[str, object], as_json: bool) -> None:

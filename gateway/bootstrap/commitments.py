@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from connectors.connector import Connector
+from gateway.bootstrap.chores import Chore
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Catalogue
 from gateway.catalogue.words import Absence
-from gateway.chores import Chore
 from gateway.config import CommitmentSettings, Settings
 from gateway.errors import ConfigurationError
 from gateway.flows.ask import Ask

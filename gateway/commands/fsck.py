@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from gateway.commands.options import CONFIG, JSON, progress, read_config
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,11 +18,6 @@ if TYPE_CHECKING:
     from ledger import KeyHistory, MasterKeys, Verifier
     from ledger.fsck import FsckReport
     from ledger.log.vkey import PublicKey
-
-
-def add_to(group: click.Group) -> None:
-    """Add the command to the group `ledger`."""
-    group.add_command(fsck)
 
 
 class _Log(NamedTuple):
@@ -33,7 +30,7 @@ class _Log(NamedTuple):
 
 
 @click.command()
-@click.option("--config", type=click.Path(path_type=Path), default=Path("var/gateway.toml"), show_default=True)
+@CONFIG
 @click.option("--url", help="Another database than the configured one, such as a copy.")
 @click.option(
     "--key",
@@ -62,7 +59,7 @@ class _Log(NamedTuple):
     is_flag=True,
     help="Before the check, compute the projection and the index again from the entries. Repairs nothing else.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def fsck(
     *,
     config: Path,
@@ -78,7 +75,6 @@ def fsck(
     as_json: bool,
 ) -> None:
     """Recompute everything from the entries and name the first bad one; the exit status is 1 if anything is wrong."""
-    from gateway.cli import _progress
     from ledger import parse_vkeys
     from ledger.commands import fsck as check
     from ledger.commands import rebuild
@@ -89,9 +85,9 @@ def fsck(
     if rebuild_projections:
         if keys is None:
             raise click.UsageError("--rebuild-projections needs the master keys: the facts stand in the documents")
-        with _progress("rebuilding") as advance:
+        with progress("rebuilding") as advance:
             rebuild(log.url, origin=log.origin, master_keys=keys, progress=advance)
-    with _progress("checking") as advance:
+    with progress("checking") as advance:
         report = check(
             log.url,
             verifiers=log.verifiers,
@@ -122,16 +118,15 @@ def _log(config: Path, url: str | None, key: Path | None, history: Path | None) 
         return _Log(url, verifier.name, keys, [])
     if history is not None:
         raise click.UsageError("--history goes with --key")
-    from gateway.bootstrap import key_history
-    from gateway.config import load_settings
+    from gateway.bootstrap.ledger import key_history
 
-    settings = load_settings(config).ledger
+    settings = read_config(config).ledger
     inline = settings.signing is Signing.INLINE
     return _Log(url or settings.url, settings.origin, key_history(settings), _further_keys(settings), inline)
 
 
 def _further_keys(settings: LedgerSettings) -> list[PublicKey]:
-    from gateway.bootstrap import now_utc
+    from gateway.bootstrap.opening import now_utc
     from ledger import load_further_signer
     from ledger.witness.policy_file import load_policy
 
@@ -141,10 +136,9 @@ def _further_keys(settings: LedgerSettings) -> list[PublicKey]:
 
 
 def _master_keys(config: Path) -> MasterKeys:
-    from gateway.bootstrap import open_master_keys
-    from gateway.config import load_settings
+    from gateway.bootstrap.ledger import open_master_keys
 
-    return open_master_keys(load_settings(config).ledger)
+    return open_master_keys(read_config(config).ledger)
 
 
 def _tell(report: FsckReport, *, as_json: bool) -> None:

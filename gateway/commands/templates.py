@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.commands.options import JSON, read_config
+
 if TYPE_CHECKING:
     from gateway.catalogue.model import Catalogue
     from gateway.letters.template import Template
@@ -17,12 +19,6 @@ if TYPE_CHECKING:
 _PATH = click.Path(path_type=Path, exists=True, dir_okay=False)
 _FILES = click.option("--file", "files", multiple=True, type=_PATH, help="A file of templates beside the shipped ones.")
 _CONFIG = click.option("--config", type=_PATH, help="A gateway's configuration: its templates and its catalogue.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-def add_to(cli: click.Group) -> None:
-    """Add these commands to the program."""
-    cli.add_command(templates)
 
 
 @click.group()
@@ -33,7 +29,7 @@ def templates() -> None:
 @templates.command("list")
 @_FILES
 @_CONFIG
-@_JSON
+@JSON
 def list_(files: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
     """List every version of every template, with its digest and for what it is chosen."""
     loaded, _ = _loaded(files, config)
@@ -49,7 +45,7 @@ def list_(files: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
 @templates.command("check")
 @click.argument("files", nargs=-1, type=_PATH)
 @_CONFIG
-@_JSON
+@JSON
 def check(files: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
     """Check templates with the shipped ones and the catalogue; every mistake with file and line, exit status 1."""
     from gateway.letters.template_file import TemplatesRefused
@@ -75,7 +71,7 @@ def check(files: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
 @click.argument("name", metavar="NAME[@VERSION]")
 @_FILES
 @_CONFIG
-@_JSON
+@JSON
 def show(name: str, files: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
     """Print all that a template says, by part; the newest version if none is given."""
     from gateway.letters.parts import worded_names
@@ -109,11 +105,10 @@ def _told(template: Template) -> dict[str, object]:
 
 def _loaded(files: tuple[Path, ...], config: Path | None) -> tuple[Templates, Catalogue]:
     from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
-    from gateway.config import load_settings
     from gateway.letters.templates import load_templates
 
     if config is None:
         return load_templates(files), load_catalogue(shipped_catalogue_files())
-    settings = load_settings(config)
+    settings = read_config(config)
     catalogue = load_catalogue(list(settings.catalogue_files) or shipped_catalogue_files())
     return load_templates((*settings.commitments.template_files, *files)), catalogue

@@ -9,37 +9,23 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.commands.options import CONFIG, JSON, read_config
+
 if TYPE_CHECKING:
     from gateway.config import AnchorSettings, Settings
     from ledger.anchors.register import Anchor
     from ledger.anchors.token import Roots
 
-_CONFIG = click.option(
-    "--config",
-    "config",
-    type=click.Path(path_type=Path),
-    default=Path("var/gateway.toml"),
-    show_default=True,
-    help="The configuration file.",
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-def add_to(group: click.Group) -> None:
-    """Add these commands to `chengxin ledger`."""
-    group.add_command(ledger_anchor)
-    group.add_command(ledger_anchors)
-
 
 @click.command("anchor")
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def ledger_anchor(config: Path, as_json: bool) -> None:
     """Have the newest checkpoint stamped with its time now; beside a running gateway too."""
-    from gateway.bootstrap import open_authority
+    from gateway.bootstrap.ledger import open_authority
     from ledger.anchors.register import AnchorRegister
 
-    settings = _settings(config)
+    settings = read_config(config)
     authority = open_authority(_anchors(settings))
     with AnchorRegister.open(settings.ledger.url) as register:
         anchor = register.anchor(authority)
@@ -52,18 +38,18 @@ def ledger_anchor(config: Path, as_json: bool) -> None:
 
 
 @click.command("anchors")
-@_CONFIG
+@CONFIG
 @click.option(
     "--verify", is_flag=True, help="Verify each against the configured roots; the exit status is 1 if one fails."
 )
 @click.option("--export", type=click.Path(path_type=Path), help="Write each note and its time stamp to this folder.")
-@_JSON
+@JSON
 def ledger_anchors(*, config: Path, verify: bool, export: Path | None, as_json: bool) -> None:
     """List the stored time stamps."""
-    from gateway.bootstrap import open_roots
+    from gateway.bootstrap.ledger import open_roots
     from ledger.anchors.register import AnchorRegister
 
-    settings = _settings(config)
+    settings = read_config(config)
     roots = open_roots(_anchors(settings)) if verify else None
     bad = 0
     with AnchorRegister.open(settings.ledger.url) as register:
@@ -76,12 +62,6 @@ def ledger_anchors(*, config: Path, verify: bool, export: Path | None, as_json: 
             click.echo(jsonlib.dumps(told) if as_json else _line(told))
     if bad:
         sys.exit(1)
-
-
-def _settings(config: Path) -> Settings:
-    from gateway.config import load_settings
-
-    return load_settings(config)
 
 
 def _anchors(settings: Settings) -> AnchorSettings:

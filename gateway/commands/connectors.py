@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.commands.options import JSON
+
 if TYPE_CHECKING:
     from connectors.connector import Claim, Health, Value
     from connectors.outcome import Evidence
@@ -43,11 +45,6 @@ _EXPLAINED: Mapping[str, str] = {
     "GARBLED": "What came is outside the agreed format: no declared sign, another shape, another person's record, a"
     " code in no table, a wrong character set, a date in the future. Compare an answer with the stanza by hand.",
 }
-
-
-def add_to(cli: click.Group) -> None:
-    """Add these commands to the program."""
-    cli.add_command(connectors)
 
 
 @click.group()
@@ -85,7 +82,7 @@ class _Tried:
     help="A list of the catalogue whose facts the stanza answers, and each above it; by default the shipped ones.",
 )
 @click.option("--timeout", "seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def check(
     *,
     stanza_file: Path,

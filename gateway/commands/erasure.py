@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.vault_commands import CONFIG, JSON, REWRITE, ledger_settings, open_vault, tell, told_if_locked
+from gateway.commands.options import CONFIG, JSON, progress, read_config
+from gateway.commands.vault import REWRITE, ledger_settings, open_vault, tell, told_if_locked
 
 if TYPE_CHECKING:
     from gateway.config import LedgerSettings, Settings
@@ -44,12 +45,6 @@ _KEY = click.option(
 )
 _PERSON = click.option("--person", required=True, help="Staff number of who orders it.")
 _YES = click.option("--yes", is_flag=True, help="Do not ask.")
-
-
-def add_to(group: click.Group) -> None:
-    """Add these commands to `chengxin vault`."""
-    for command in (erase, hold, retention, officer_key):
-        group.add_command(command)
 
 
 @click.command("officer-key")
@@ -98,7 +93,7 @@ def propose(
     """Propose to destroy the documents of records; nothing is destroyed yet. Prints the proposal and its receipt."""
     from ledger.vault.erasure import ErasureOrder, examine_order, propose_erasure
 
-    settings = _settings(config)
+    settings = read_config(config)
     with open_vault(settings.ledger) as store:
         chosen = _records(store, settings.ledger, records, subject_file)
         order = ErasureOrder(records=chosen, basis=basis, document_number=document_number)
@@ -122,7 +117,7 @@ def propose(
 @JSON
 def show(config: Path, proposal: str, as_json: bool) -> None:
     """Show a proposal that waits: who ordered it, on what ground, and which records."""
-    settings = _settings(config)
+    settings = read_config(config)
     with _opened(settings.ledger) as ledger:
         read = _proposal(ledger, proposal)
     told = {
@@ -150,7 +145,7 @@ def approve(
     from ledger.vault.erasure import approve_erasure, examine_order
     from ledger.vault.remnants import clear_remnants
 
-    settings = _settings(config)
+    settings = read_config(config)
     officers = _officers(settings)
     signer = _signer(officers, officer, key)
     with _opened(settings.ledger) as ledger:
@@ -177,7 +172,7 @@ def reject(config: Path, proposal: str, officer: str, key: Path, as_json: bool) 
     """Reject a proposal; nothing is destroyed."""
     from ledger.vault.erasure import reject_erasure
 
-    settings = _settings(config)
+    settings = read_config(config)
     officers = _officers(settings)
     signer = _signer(officers, officer, key)
     with _opened(settings.ledger) as ledger:
@@ -215,7 +210,7 @@ def place(
     """Hold a record, or everything of a person. Prints the hold, how many documents it keeps, and its receipt."""
     from ledger.vault.holds import HoldOrder, count_held, place_hold
 
-    settings = _settings(config).ledger
+    settings = read_config(config).ledger
     if bool(record) == bool(subject_file):
         raise click.UsageError("give either --record or --subject-file")
     with open_vault(settings) as store:
@@ -240,7 +235,7 @@ def release(*, config: Path, held: str, person: str, basis: str, document_number
     """End a hold."""
     from ledger.vault.holds import HoldOrder, release_hold
 
-    settings = _settings(config).ledger
+    settings = read_config(config).ledger
     with open_vault(settings) as store:
         known = _known(store, held)
     order = HoldOrder(basis=basis, document_number=document_number, person=person)
@@ -280,7 +275,6 @@ def retention(*, config: Path, dry_run: bool | None, person: str | None, rewrite
 
     Can be interrupted at any moment, and continues when run again. A dry run may be made beside a running gateway.
     """
-    from gateway.cli import _progress
     from gateway.flows.retain import Retain
     from ledger import Register
     from ledger.vault.remnants import clear_remnants
@@ -289,7 +283,7 @@ def retention(*, config: Path, dry_run: bool | None, person: str | None, rewrite
         raise click.UsageError("give either --dry-run or --run")
     if not dry_run and not (person or "").strip():
         raise click.UsageError("--run needs --person")
-    settings = _settings(config)
+    settings = read_config(config)
 
     def retain(register: Register) -> Retain:
         return Retain(
@@ -297,10 +291,10 @@ def retention(*, config: Path, dry_run: bool | None, person: str | None, rewrite
         )  # fmt: skip
 
     if dry_run:  # reads only: an SQLite ledger may have its writer meanwhile
-        with open_vault(settings.ledger) as store, _progress("looking") as advance:
+        with open_vault(settings.ledger) as store, progress("looking") as advance:
             report = retain(Register(store)).look(advance)
     else:
-        with _opened(settings.ledger) as ledger, _progress("erasing") as advance:
+        with _opened(settings.ledger) as ledger, progress("erasing") as advance:
             report = retain(ledger.register()).run(person or "", ledger.append_blocking, advance)
         if report.entries:
             clear_remnants(settings.ledger.url, rewrite=rewrite)
@@ -354,7 +348,7 @@ def _records(
 
 
 def _subject(settings: LedgerSettings, subject_file: Path) -> bytes:
-    from gateway.bootstrap import open_index
+    from gateway.bootstrap.opening import open_index
     from gateway.rules.clocks import legal_day
     from gateway.rules.identifiers import IdentifierRefused, parse_identifier
 
@@ -430,7 +424,7 @@ def _ask(what: str, doomed: Sequence[Doomed], yes: bool) -> None:
 
 @contextmanager
 def _opened(settings: LedgerSettings) -> Iterator[Ledger]:
-    from gateway.bootstrap import open_ledger
+    from gateway.bootstrap.ledger import open_ledger
 
     with told_if_locked(), open_ledger(settings) as ledger:
         yield ledger
@@ -449,9 +443,3 @@ def _told(done: Appended, told: dict[str, object], as_json: bool) -> None:
     for name, value in told.items():
         click.echo(f"{name} {value}", err=True)
     click.echo(receipt, nl=False)
-
-
-def _settings(config: Path) -> Settings:
-    from gateway.config import load_settings
-
-    return load_settings(config)

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.commands.options import JSON
+
 if TYPE_CHECKING:
-    from gateway.witness_settings import WitnessSettings
+    from gateway.config.witness import WitnessSettings
     from ledger.log.key_file import KeyedSigner
     from ledger.log.vkey import PublicKey
     from ledger.witness.state import WitnessState
@@ -31,7 +33,6 @@ _CONFIG = click.option(
     show_default=True,
     help="The witness's configuration file.",
 )
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _EXAMPLE = """\
 # A witness of transparency logs (https://c2sp.org/tlog-witness). Paths are relative to this file.
 
@@ -46,11 +47,6 @@ key_file = ""
 """
 
 
-def add_to(cli: click.Group) -> None:
-    """Add these commands to the program."""
-    cli.add_command(witness)
-
-
 @click.group()
 def witness() -> None:
     """Witness other people's logs: cosign what extends what was cosigned before."""
@@ -59,7 +55,7 @@ def witness() -> None:
 @witness.command("init")
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--name", required=True, help="The witness's name for ever, such as witness.example.gov.cn/w1.")
-@_JSON
+@JSON
 def witness_init(directory: Path, name: str, as_json: bool) -> None:
     """Found a witness in a new folder: keys (Ed25519 and ML-DSA-44), empty memory, configuration. Prints its vkeys."""
     from gateway.errors import ConfigurationError
@@ -142,7 +138,7 @@ def witness_serve(config: Path) -> None:
 
 @witness.command("status")
 @_CONFIG
-@_JSON
+@JSON
 def witness_status(config: Path, as_json: bool) -> None:
     """Show the keys, what was cosigned of each log, and the evidence kept against logs that signed two histories.
 
@@ -210,7 +206,7 @@ def witness_trust_clock(config: Path) -> None:
     help="The trust policy (C2SP tlog-policy): logs, witnesses, quorum.",
 )
 @click.option("--origin", help="The log's origin; that of the policy's only log by default.")
-@_JSON
+@JSON
 def witness_verify(file: Any, policy_file: Path, origin: str | None, as_json: bool) -> None:
     """Verify that a receipt's checkpoint, or a checkpoint alone, is witnessed as a policy asks; offline."""
     from ledger.commands import verify
@@ -233,7 +229,7 @@ def witness_verify(file: Any, policy_file: Path, origin: str | None, as_json: bo
 
 
 def _settings(config: Path) -> WitnessSettings:
-    from gateway.witness_settings import load_witness_settings
+    from gateway.config.witness import load_witness_settings
 
     return load_witness_settings(config)
 

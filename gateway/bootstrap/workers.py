@@ -21,10 +21,10 @@ from pathlib import Path
 
 import structlog
 
-from gateway.bootstrap import Part
+from gateway.bootstrap.refusals import EXIT_STATUS
+from gateway.bootstrap.serving import Part
 from gateway.config import Settings
 from gateway.metrics import FOLDER, forget_process
-from gateway.refusals import EXIT_STATUS
 
 _log = structlog.get_logger()
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0

@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.commands.options import CONFIG, JSON, SERVER, progress, read_config, shown_as
+
 if TYPE_CHECKING:
     from gateway.client import Person
-
-
-def add_to(group: click.Group) -> None:
-    """Add these commands to the program."""
-    group.add_command(commitments)
 
 
 @click.group()
@@ -25,10 +22,9 @@ def commitments() -> None:
 
 
 @commitments.command("export")
-@click.option("--config", type=click.Path(path_type=Path), default=Path("var/gateway.toml"), show_default=True,
-              help="The configuration file.")  # fmt: skip
-@click.option("--server", help="host:port; the configured address by default.")
-@click.option("--as", "system", default="officer", show_default=True, help="The certificate to show, from pki/.")
+@CONFIG
+@SERVER
+@shown_as("officer")
 @click.option("--person", required=True, help="Staff number of who exports.")
 @click.option("--purpose", required=True, help="Why; it is recorded.")
 @click.option("--format", "form", type=click.Choice(["csv", "xlsx", "jsonl"]), help="By the file's ending by default.")
@@ -41,7 +37,7 @@ def commitments() -> None:
               help='JSON such as {"id_type":"resident-id","id_number":"…","name":"…"}: only this person.')  # fmt: skip
 @click.option("--unit", default="", help="Another unit's; for auditors.")
 @click.option("--all-units", is_flag=True, help="Every unit's, erased ones included; for auditors.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
 def export(
     *,
@@ -63,9 +59,7 @@ def export(
     target: Path,
 ) -> None:
     """Write commitments into the file TARGET, masked. The export itself is recorded; a file that is there is kept."""
-    from gateway.cli import _progress
     from gateway.client import Acting, BlockingGatewayClient, CommitmentSelection, ExportIncomplete, GatewayRefusal
-    from gateway.config import load_settings
     from gateway.founding import House
 
     chosen = form or target.suffix.removeprefix(".").lower()
@@ -80,14 +74,14 @@ def export(
     )  # fmt: skip
     house = House(home=config.parent)
     certificate, key = house.pair(system)
-    address = server or load_settings(config).server.listen
+    address = server or read_config(config).server.listen
     part = target.with_name(target.name + ".part")
     try:
         with (
             BlockingGatewayClient.connect(
                 address, authority=house.authority, certificate=certificate, key=key, log_keys=house.vkey
             ) as gateway,
-            _progress("exporting") as advance,
+            progress("exporting") as advance,
             open(part, "xb", opener=_private) as file,
         ):
             done = gateway.export_commitments(

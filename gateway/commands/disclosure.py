@@ -8,25 +8,20 @@ from typing import Any
 
 import click
 
-
-def add_to(group: click.Group) -> None:
-    """Add these commands to the group `ledger`."""
-    group.add_command(disclose)
-    group.add_command(verify_disclosure)
+from gateway.commands.options import CONFIG, JSON, read_config
 
 
 @click.command("disclose")
-@click.option("--config", type=click.Path(path_type=Path), default=Path("var/gateway.toml"), show_default=True)
+@CONFIG
 @click.option("--size", type=click.IntRange(min=1), help="Against the checkpoint of this size (the newest by default).")
 @click.argument("index", type=click.IntRange(min=0))
 @click.argument("group", metavar="GROUP[.FIELD]")
 def disclose(config: Path, size: int | None, index: int, group: str) -> None:
     """Print the disclosure of a group of an entry's document, or of one field of it. It holds what it discloses."""
-    from gateway.bootstrap import open_master_keys
-    from gateway.config import load_settings
+    from gateway.bootstrap.ledger import open_master_keys
     from ledger.commands import disclose_entry
 
-    settings = load_settings(config).ledger
+    settings = read_config(config).ledger
     name, dot, field = group.partition(".")
     disclosure = disclose_entry(
         settings.url,
@@ -43,7 +38,7 @@ def disclose(config: Path, size: int | None, index: int, group: str) -> None:
 @click.command("verify-disclosure")
 @click.argument("file", type=click.File("rb"))
 @click.option("--key", type=click.Path(path_type=Path, exists=True), required=True, help="The log's public key file.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def verify_disclosure(file: Any, key: Path, as_json: bool) -> None:
     """Verify a disclosure with nothing but the log's public key; no database, no network. Prints what is disclosed."""
     from ledger import parse_vkey

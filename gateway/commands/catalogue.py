@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.commands.options import JSON, SERVER, progress, read_config, running_gateway, shown_as
+
 if TYPE_CHECKING:
     from gateway.catalogue.explanation import SourcesFor
     from gateway.catalogue.model import Catalogue
 
 _PATH = click.Path(path_type=Path, exists=True)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _FILES = click.option(
     "--file",
     "files",
@@ -28,11 +29,6 @@ _FILES = click.option(
 _CONFIG = click.option("--config", type=_PATH, help="A gateway's configuration: its catalogue, and its sources.")
 
 
-def add_to(cli: click.Group) -> None:
-    """Add these commands to the program."""
-    cli.add_command(catalogue)
-
-
 @click.group()
 def catalogue() -> None:
     """The catalogue of items and matters (证明事项目录)."""
@@ -40,7 +36,7 @@ def catalogue() -> None:
 
 @catalogue.command("check")
 @click.argument("files", nargs=-1, type=_PATH)
-@_JSON
+@JSON
 def check(files: tuple[Path, ...], as_json: bool) -> None:
     """Check lists as a whole (the shipped ones by default); every mistake with file and line, exit status 1."""
     from gateway.catalogue.loader import load_catalogue
@@ -80,7 +76,7 @@ def check(files: tuple[Path, ...], as_json: bool) -> None:
 @click.option("--matter", help="As this matter asks it.")
 @_FILES
 @_CONFIG
-@_JSON
+@JSON
 def explain(item: str, matter: str | None, files: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
     """Tell in Chinese who would be asked for ITEM, what each answer leads to and what the applicant is asked."""
     from gateway.catalogue import explanation
@@ -108,18 +104,17 @@ def explain(item: str, matter: str | None, files: tuple[Path, ...], config: Path
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @_FILES
 @_CONFIG
-@_JSON
+@JSON
 def export(folder: Path, files: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
     """Write the public guide into FOLDER: an index, a page an item, catalogue.json and its JSON Schema.
 
     An earlier guide in FOLDER is replaced as a whole; anything else there is refused.
     """
     from gateway.catalogue.guide import FolderTaken, export_guide
-    from gateway.cli import _progress
 
     with _opened(files, config) as (loaded, _):
         try:
-            with _progress("writing pages") as advance:
+            with progress("writing pages") as advance:
                 written = export_guide(loaded, folder, progress=advance)
         except FolderTaken as error:
             raise click.ClickException(str(error)) from error
@@ -135,7 +130,7 @@ def export(folder: Path, files: tuple[Path, ...], config: Path | None, as_json: 
 @click.argument("old", type=_PATH)
 @click.argument("new", type=_PATH)
 @click.option("--fail-if-looser", is_flag=True, help="End with status 1 if anything became looser, or may have.")
-@_JSON
+@JSON
 def diff(old: Path, new: Path, fail_if_looser: bool, as_json: bool) -> None:
     """Tell what NEW changes over OLD: new, gone, stricter, looser. Each is a list, or a folder with a chain."""
     from gateway.catalogue.difference import ChangeKind, difference
@@ -156,43 +151,33 @@ def diff(old: Path, new: Path, fail_if_looser: bool, as_json: bool) -> None:
 @click.option(
     "--config", type=_PATH, default=Path("var/gateway.toml"), show_default=True, help="The configuration file."
 )
-@click.option("--server", help="host:port; the configured address by default.")
-@click.option("--as", "system", default="operator", show_default=True, help="The certificate to show, from pki/.")
+@SERVER
+@shown_as("operator")
 @click.option("--person", required=True, help="Staff number of who orders it.")
 @click.option("--validate-only", is_flag=True, help="Say what would change, or every mistake; change nothing.")
-@_JSON
+@JSON
 def reload(*, config: Path, server: str | None, system: str, person: str, validate_only: bool, as_json: bool) -> None:
     """Put the configured lists in force in a running gateway; a mistake anywhere in them changes nothing."""
     import uuid
 
-    import grpc
     from google.protobuf import json_format
 
-    from gateway.client import explain, open_blocking_channel
-    from gateway.config import load_settings
     from gateway.founding import House
     from gateway.v1 import catalogue_pb2, catalogue_pb2_grpc, parties_pb2
 
-    house = House(home=config.parent)
-    certificate, key = house.pair(system)
     request = catalogue_pb2.ReloadCatalogueRequest(
         request_id=str(uuid.uuid4()),
-        operator=parties_pb2.Operator(person=person, unit=house.unit(system)),
+        operator=parties_pb2.Operator(person=person, unit=House(home=config.parent).unit(system)),
         validate_only=validate_only,
     )
-    address = server or load_settings(config).server.listen
-    with open_blocking_channel(address, authority=house.authority, certificate=certificate, key=key) as channel:
+    with running_gateway(config, server, system) as channel:
         stub = catalogue_pb2_grpc.CatalogueServiceStub(channel)
-        try:
-            # The mistakes of a refusal travel in a header, which has its bounds: they are asked for beforehand.
-            request.validate_only = True
+        # The mistakes of a refusal travel in a header, which has its bounds: they are asked for beforehand.
+        request.validate_only = True
+        answer = stub.ReloadCatalogue(request, timeout=60)
+        if not validate_only and not answer.mistakes:
+            request.validate_only = False
             answer = stub.ReloadCatalogue(request, timeout=60)
-            if not validate_only and not answer.mistakes:
-                request.validate_only = False
-                answer = stub.ReloadCatalogue(request, timeout=60)
-        except grpc.RpcError as error:
-            reason, chinese = explain(error)
-            raise click.ClickException(f"{error.code().name} {reason}: {error.details()}\n{chinese}") from error
     if as_json:
         click.echo(json_format.MessageToJson(answer, preserving_proto_field_name=True, ensure_ascii=False))
     elif answer.mistakes:
@@ -239,11 +224,10 @@ def _opened(files: Sequence[Path], config: Path | None) -> Iterator[tuple[Catalo
     import asyncio
     from datetime import UTC, datetime
 
-    from gateway.bootstrap import open_catalogue, open_sources
-    from gateway.config import load_settings
+    from gateway.bootstrap.opening import open_catalogue, open_sources
     from gateway.flows.ask import Ask
 
-    settings = load_settings(config)
+    settings = read_config(config)
     loaded = _loaded(files) if files else open_catalogue(settings)
     sources = open_sources(settings, loaded)
     try:

@@ -12,25 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.commands.options import CONFIG, JSON, read_config
+
 if TYPE_CHECKING:
     from gateway.config import LedgerSettings
     from ledger import KeyHistory, Ledger
     from ledger.keyring.files import KeyFiles
-
-_CONFIG = click.option(
-    "--config",
-    "config",
-    type=click.Path(path_type=Path),
-    default=Path("var/gateway.toml"),
-    show_default=True,
-    help="The configuration file.",
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-def add_to(group: click.Group) -> None:
-    """Add these commands to the program."""
-    group.add_command(keys)
+    from ledger.log.key_file import Algorithm
 
 
 @click.group()
@@ -38,9 +26,25 @@ def keys() -> None:
     """The keys that sign the log."""
 
 
+@keys.command("create")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--algorithm", type=click.Choice(["ed25519", "ml-dsa-44", "sm2"]), required=True)
+@click.option("--name", required=True, help="The key name: the origin of the log whose checkpoints it will sign.")
+@JSON
+def keys_create(file: Path, algorithm: Algorithm, name: str, as_json: bool) -> None:
+    """Make a key in FILE (PKCS#8, mode 0600) and print its verifier key.
+
+    Name the file in `[ledger] cosigner_key_files`, start the gateway anew, and publish the verifier key.
+    """
+    from ledger import write_key
+
+    vkey = write_key(file, name, algorithm).verifier.vkey
+    click.echo(jsonlib.dumps({"file": str(file), "algorithm": algorithm, "vkey": vkey}) if as_json else vkey)
+
+
 @keys.command("rotate")
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def keys_rotate(config: Path, as_json: bool) -> None:
     """Make the log's next key and announce it in the log, signed by the present one.
 
@@ -59,9 +63,9 @@ def keys_rotate(config: Path, as_json: bool) -> None:
 
 
 @keys.command("retire")
-@_CONFIG
+@CONFIG
 @click.option("--key-id", help="The key to retire, by its id of 8 hex digits; the present signing key by default.")
-@_JSON
+@JSON
 def keys_retire(config: Path, key_id: str | None, as_json: bool) -> None:
     """Retire a key: checkpoints of later sizes are not believed on its signature any more; older ones are, for ever.
 
@@ -83,13 +87,13 @@ def keys_retire(config: Path, key_id: str | None, as_json: bool) -> None:
 
 
 @keys.command("history")
-@_CONFIG
+@CONFIG
 @click.option("--verify", "file", type=click.Path(path_type=Path, exists=True), help="Verify a published history.")
 @click.option(
     "--key", "key", type=click.Path(path_type=Path, exists=True), help="The log's first public key, for that."
 )
 @click.option("--rebuild", is_flag=True, help="Read the history from the log, and write it where it belongs.")
-@_JSON
+@JSON
 def keys_history(config: Path, file: Path | None, key: Path | None, rebuild: bool, as_json: bool) -> None:
     """Show which keys were in force at which sizes; with --verify, of any log, offline."""
     from ledger import parse_vkey, verify_key_history
@@ -105,10 +109,9 @@ def keys_history(config: Path, file: Path | None, key: Path | None, rebuild: boo
 
 
 def _files(config: Path) -> tuple[LedgerSettings, KeyFiles]:
-    from gateway.bootstrap import key_files
-    from gateway.config import load_settings
+    from gateway.bootstrap.ledger import key_files
 
-    settings = load_settings(config).ledger
+    settings = read_config(config).ledger
     return settings, key_files(settings)
 
 
@@ -116,8 +119,8 @@ def _files(config: Path) -> tuple[LedgerSettings, KeyFiles]:
 def _rotation(settings: LedgerSettings, files: KeyFiles) -> Iterator[tuple[Ledger, KeyHistory]]:
     """Lend the ledger, opened for appending, and its key history as the log has it."""
     from gateway import logs
-    from gateway.bootstrap import open_ledger
-    from gateway.refusals import explained
+    from gateway.bootstrap.ledger import open_ledger
+    from gateway.bootstrap.refusals import explained
     from ledger.errors import LedgerLocked
     from ledger.keyring.files import put_away_retired
 
@@ -152,7 +155,7 @@ def _known(files: KeyFiles) -> KeyHistory:
 
 
 def _rebuilt(settings: LedgerSettings, files: KeyFiles, first: str | None = None) -> KeyHistory:
-    from gateway.bootstrap import open_master_keys
+    from gateway.bootstrap.ledger import open_master_keys
     from ledger.keyring.files import store_key_history
     from ledger.keyring.rotation import read_key_history
 

@@ -9,21 +9,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from gateway.commands.options import CONFIG, JSON, SERVER, running_gateway, shown_as
+
 if TYPE_CHECKING:
     from ledger import KeyHistory, Verifier
-
-_CONFIG = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=Path("var/gateway.toml"),
-    show_default=True,
-    help="The configuration file.",
-)
-
-
-def add_to(cli: click.Group) -> None:
-    """Add these commands to the program."""
-    cli.add_command(letter)
 
 
 @click.group()
@@ -32,9 +21,9 @@ def letter() -> None:
 
 
 @letter.command("get")
-@_CONFIG
-@click.option("--server", help="host:port; the configured address by default.")
-@click.option("--as", "system", default="clerk", show_default=True, help="The certificate to show, from pki/.")
+@CONFIG
+@SERVER
+@shown_as("clerk")
 @click.option(
     "--format",
     "form",
@@ -47,25 +36,13 @@ def letter() -> None:
 @click.argument("record")
 def get(*, config: Path, server: str | None, system: str, form: str, out: BinaryIO, record: str) -> None:
     """Fetch the letter of the commitment RECORD. It holds personal data."""
-    import grpc
-
-    from gateway.client import explain, open_blocking_channel
-    from gateway.config import load_settings
-    from gateway.founding import House
     from gateway.v1 import commitment_pb2, commitment_pb2_grpc
 
-    certificate, key = House(home=config.parent).pair(system)
-    authority = House(home=config.parent).authority
     request = commitment_pb2.GetCommitmentLetterRequest(
         record=record, format=commitment_pb2.LetterFormat.Value(f"LETTER_FORMAT_{form.upper()}")
     )
-    address = server or load_settings(config).server.listen
-    with open_blocking_channel(address, authority=authority, certificate=certificate, key=key) as channel:
-        try:
-            answer = commitment_pb2_grpc.CommitmentServiceStub(channel).GetCommitmentLetter(request, timeout=10)
-        except grpc.RpcError as error:
-            reason, chinese = explain(error)
-            raise click.ClickException(f"{error.code().name} {reason}: {error.details()}\n{chinese}") from error
+    with running_gateway(config, server, system) as channel:
+        answer = commitment_pb2_grpc.CommitmentServiceStub(channel).GetCommitmentLetter(request, timeout=10)
     out.write(answer.content)
 
 
@@ -79,7 +56,7 @@ def get(*, config: Path, server: str | None, system: str, form: str, out: Binary
     help="The published key history, for a log whose key has changed; KEY is the first one.",
 )
 @click.option("--document", type=click.File("rb"), help="The document that was signed, attached to the PDF.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def check(
     *, code: str, receipt: BinaryIO, key: Path, history: Path | None, document: BinaryIO | None, as_json: bool
 ) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,20 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.commands.options import CONFIG, SERVER, running_gateway, shown_as
+
 if TYPE_CHECKING:
-    from gateway.staff_key_file import HeldKey
+    from gateway.commands.staff_key_file import HeldKey
     from gateway.v1 import staff_pb2, staff_pb2_grpc
     from gateway.v1.parties_pb2 import Operator
 
-_CONFIG = click.option(
-    "--config",
-    "config",
-    type=click.Path(path_type=Path),
-    default=Path("var/gateway.toml"),
-    show_default=True,
-    help="The configuration file.",
-)
-_SERVER = click.option("--server", help="host:port; the configured address by default.")
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _PASSWORD = click.option(
     "--password-file", type=_FILE, help="Holds the password of the key; without it, it is asked for."
@@ -40,11 +32,6 @@ _KEY = click.option("--key", "key", type=click.Path(path_type=Path, dir_okay=Fal
 _ALGORITHMS = ("ED25519", "ECDSA_P256_SHA256", "ECDSA_P384_SHA384", "SM2_SM3")
 _TIMEOUT = 20
 _SHORTEST_PASSWORD = 8
-
-
-def add_to(group: click.Group) -> None:
-    """Add these commands to the program."""
-    group.add_command(staff_keys)
 
 
 @click.group("staff-keys")
@@ -58,7 +45,7 @@ def staff_keys() -> None:
 @_PASSWORD
 def create(file: Path, algorithm: str, password_file: Path | None) -> None:
     """Make a key pair: FILE gets the private key (PKCS#8, encrypted), FILE.pub the public one. Never overwrites."""
-    from gateway.staff_key_file import HeldKey
+    from gateway.commands.staff_key_file import HeldKey
     from ledger import AlgorithmUnavailable
 
     password = _password(password_file, confirm=True)
@@ -77,13 +64,13 @@ def create(file: Path, algorithm: str, password_file: Path | None) -> None:
 
 
 @staff_keys.command("propose")
-@_CONFIG
-@_SERVER
+@CONFIG
+@SERVER
 @_KEY
 @_PASSWORD
 @click.option("--person", required=True, help="Staff number of the clerk who holds the key.")
 @click.option("--by", "by", required=True, help="Staff number of who proposes; another person.")
-@click.option("--as", "system", default="officer", show_default=True, help="The certificate to show, from pki/.")
+@shown_as("officer")
 @click.option("--replaces", default="", help="The record of the key that this one replaces.")
 def propose(
     *,
@@ -121,12 +108,12 @@ def propose(
 
 
 @staff_keys.command("decide")
-@_CONFIG
-@_SERVER
+@CONFIG
+@SERVER
 @click.argument("record")
 @click.option("--enrol/--reject", required=True, help="What is decided.")
 @click.option("--by", "by", required=True, help="Staff number of who decides; neither the holder nor who proposed.")
-@click.option("--as", "system", default="reviewer", show_default=True, help="The certificate to show, from pki/.")
+@shown_as("reviewer")
 def decide(*, config: Path, server: str | None, record: str, enrol: bool, by: str, system: str) -> None:
     """Enrol or reject a proposed key."""
     from gateway.v1 import staff_pb2
@@ -140,12 +127,12 @@ def decide(*, config: Path, server: str | None, record: str, enrol: bool, by: st
 
 
 @staff_keys.command("revoke")
-@_CONFIG
-@_SERVER
+@CONFIG
+@SERVER
 @click.argument("record")
 @click.option("--reason", required=True, help="Why; kept in the vault.")
 @click.option("--by", "by", required=True, help="Staff number of who revokes.")
-@click.option("--as", "system", default="officer", show_default=True, help="The certificate to show, from pki/.")
+@shown_as("officer")
 def revoke(*, config: Path, server: str | None, record: str, reason: str, by: str, system: str) -> None:
     """End a key at once; what it signed before stands."""
     from gateway.v1 import staff_pb2
@@ -158,9 +145,9 @@ def revoke(*, config: Path, server: str | None, record: str, reason: str, by: st
 
 
 @staff_keys.command("list")
-@_CONFIG
-@_SERVER
-@click.option("--as", "system", default="officer", show_default=True, help="The certificate to show, from pki/.")
+@CONFIG
+@SERVER
+@shown_as("officer")
 def list_keys(*, config: Path, server: str | None, system: str) -> None:
     """List the keys of the unit, newest first, one JSON object a line."""
     from gateway.v1 import staff_pb2
@@ -235,7 +222,7 @@ def _password(file: Path | None, *, confirm: bool = False) -> bytes:
 
 
 def _open_key(file: Path, password_file: Path | None) -> HeldKey:
-    from gateway.staff_key_file import HeldKey, StaffKeyFileError
+    from gateway.commands.staff_key_file import HeldKey, StaffKeyFileError
     from ledger import AlgorithmUnavailable
 
     try:
@@ -253,23 +240,10 @@ def _operator(config: Path, system: str, person: str) -> Operator:
 
 @contextmanager
 def _service(config: Path, server: str | None, system: str) -> Iterator[staff_pb2_grpc.StaffKeyServiceStub]:
-    import grpc
-
-    from gateway.client import explain, open_blocking_channel
-    from gateway.config import load_settings
-    from gateway.founding import House
     from gateway.v1 import staff_pb2_grpc
 
-    house = House(home=config.parent)
-    certificate, key = house.pair(system)
-    address = server or load_settings(config).server.listen
-    with open_blocking_channel(address, authority=house.authority, certificate=certificate, key=key) as channel:
-        try:
-            yield staff_pb2_grpc.StaffKeyServiceStub(channel)
-        except grpc.RpcError as error:
-            reason, chinese = explain(error)
-            click.echo(f"refused: {reason} {chinese}", err=True)
-            sys.exit(1)
+    with running_gateway(config, server, system) as channel:
+        yield staff_pb2_grpc.StaffKeyServiceStub(channel)
 
 
 def _tell(key: staff_pb2.StaffKey) -> None:

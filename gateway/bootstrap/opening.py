@@ -1,0 +1,151 @@
+"""What the settings name, opened: catalogue, templates, printer, sources, keys of the index, calendar."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+
+from connectors.catalog import SourcesMisconfigured, connect_all
+from connectors.connector import Connector
+from connectors.telemetry import SILENCE
+from gateway.catalogue.fitting import misfits, shortages
+from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
+from gateway.catalogue.mistakes import CatalogueError, Mistake
+from gateway.catalogue.model import Catalogue
+from gateway.config import (
+    CalendarSettings,
+    CommitmentSettings,
+    LedgerSettings,
+    Settings,
+)
+from gateway.errors import ConfigurationError
+from gateway.letters.pdf import Printer
+from gateway.letters.template_file import TemplatesRefused
+from gateway.letters.templates import Templates, load_templates
+from gateway.metrics import Metrics
+from gateway.rules.clocks import WorkCalendar, provisional_table, year_table
+from ledger import (
+    BlindIndex,
+)
+
+_INDEX_KEY_VERSION = 1
+_YEARS_AHEAD = 5
+
+
+def now_utc() -> datetime:
+    """Read the clock."""
+    return datetime.now(UTC)
+
+
+def open_catalogue(settings: Settings) -> Catalogue:
+    """Load the configured catalogue files, or the shipped ones.
+
+    Raises:
+        ConfigurationError: names every mistake with file and line.
+    """
+    try:
+        return read_catalogue(settings, open_templates(settings))
+    except CatalogueError as error:
+        raise ConfigurationError("catalogue", [str(mistake) for mistake in error.mistakes]) from error
+
+
+def read_catalogue(
+    settings: Settings, templates: Templates, sources: Mapping[str, Connector] | None = None
+) -> Catalogue:
+    """Read the configured catalogue files, or the shipped ones, for which there must be templates; with sources that
+    are connected already, they must fit too.
+
+    Raises:
+        CatalogueError: names every mistake.
+    """
+    catalogue = load_catalogue(list(settings.catalogue_files) or shipped_catalogue_files())
+    manifests = [source.manifest for source in (sources or {}).values()]
+    unfit = [f"{one.source}: {mistake}" for one in manifests for mistake in misfits(catalogue, one)]
+    unfit += shortages(catalogue, Counter(fact for one in manifests for fact in one.fact_types))
+    mistakes = [*templates.check_against(catalogue), *(Mistake(file="(sources)", line=0, text=one) for one in unfit)]
+    if mistakes:
+        raise CatalogueError(mistakes)
+    return catalogue
+
+
+def open_templates(settings: Settings) -> Templates:
+    """Load the shipped templates of commitments and the configured ones.
+
+    Raises:
+        ConfigurationError: names every mistake with file and line.
+    """
+    try:
+        return load_templates(settings.commitments.template_files)
+    except TemplatesRefused as error:
+        raise ConfigurationError("templates", [str(mistake) for mistake in error.mistakes]) from error
+
+
+def open_printer(settings: CommitmentSettings) -> Printer:
+    """Make the printer of letters.
+
+    Raises:
+        ConfigurationError: the folder of fonts is not there.
+    """
+    fonts = settings.letter_fonts
+    if fonts is not None and not fonts.is_dir():
+        raise ConfigurationError("commitments.letter_fonts", [f"{fonts} is no folder"])
+    return Printer(fonts=fonts)
+
+
+def open_index(settings: LedgerSettings) -> BlindIndex:
+    """Read the key of the blind index.
+
+    Raises:
+        ConfigurationError: the file cannot be read or does not hold 32 bytes in hexadecimal.
+    """
+    path = settings.index_key_file
+    try:
+        return BlindIndex(key=bytes.fromhex(path.read_text("ascii").strip()), version=_INDEX_KEY_VERSION)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            str(path), [f"is not a key of 32 bytes in hexadecimal ({type(error).__name__})"]
+        ) from error
+
+
+def open_sources(
+    settings: Settings,
+    catalogue: Catalogue,
+    *,
+    now: Callable[[], datetime] = now_utc,
+    metrics: Metrics | None = None,
+) -> Mapping[str, Connector]:
+    """Connect every configured source, which must fit the catalogue; `metrics` counts what they are asked and answer.
+
+    Raises:
+        ConfigurationError: names every mistake of every stanza.
+    """
+    facts = [stanza.get("facts") for stanza in settings.sources.values()]
+    mistakes = shortages(catalogue, Counter(fact for table in facts if isinstance(table, Mapping) for fact in table))
+    try:
+        sources = connect_all(
+            settings.sources,
+            now=now,
+            telemetry=metrics or SILENCE,
+            misfits=lambda manifest: misfits(catalogue, manifest),
+        )
+    except SourcesMisconfigured as error:
+        raise ConfigurationError("sources", [*error.mistakes, *mistakes]) from error
+    if mistakes:
+        raise ConfigurationError("sources", mistakes)
+    return sources
+
+
+def work_calendar(settings: CalendarSettings, *, today: date) -> WorkCalendar:
+    """Build the calendar: configured years as configured, years not announced yet provisionally."""
+    years = range(today.year, today.year + _YEARS_AHEAD)
+    tables = {year: table for year in years if (table := provisional_table(year))}
+    off: defaultdict[int, list[date]] = defaultdict(list)
+    worked: defaultdict[int, list[date]] = defaultdict(list)
+    for day in settings.holidays:
+        off[day.year].append(day)
+    for day in settings.working_days:
+        worked[day.year].append(day)
+    for year in off.keys() | worked.keys():
+        tables[year] = year_table(off[year], worked[year])
+    return WorkCalendar(overrides=tables)

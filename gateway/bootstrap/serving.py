@@ -1,0 +1,305 @@
+"""A running gateway, or one part of it: opens everything, serves, and closes everything in order."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import gc
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing, suppress
+from datetime import datetime, timedelta
+
+import structlog
+
+from gateway.bootstrap.chores import Chore, Chores
+from gateway.bootstrap.commitments import commitment_chores
+from gateway.bootstrap.flows import Flows, build_flows
+from gateway.bootstrap.ledger import join_ledger, key_history, open_authority, open_ledger, owning_ledger
+from gateway.bootstrap.opening import now_utc, open_catalogue, open_index, open_sources
+from gateway.bootstrap.services import services
+from gateway.config import (
+    LedgerSettings,
+    Settings,
+)
+from gateway.errors import CatalogueRefused, ConfigurationError, GatewayError
+from gateway.flows.reload import Reload, enactment
+from gateway.metrics import Metrics
+from gateway.rpc.server import GrpcServer, Service, Tls
+from ledger import (
+    Ledger,
+    Submission,
+)
+from ledger.anchors.register import AnchorRegister
+from ledger.errors import LedgerError
+from ledger.keyring.published import format_key_history
+
+_log = structlog.get_logger()
+_ANCHOR_RETRY = timedelta(minutes=1)
+_INDEX_RETRY = timedelta(minutes=1)
+
+
+class Part(enum.Enum):
+    """What one process of a gateway does."""
+
+    ALONE = "alone"
+    """Everything."""
+    OWNER = "owner"
+    """Writes the SQLite ledger for the others; answers no calls."""
+    FIRST = "first"
+    """Answers calls, and does what is done once: publishing over HTTP, and what is done by the clock."""
+    FURTHER = "further"
+    """Answers calls."""
+
+
+class Gateway:
+    """A running gateway: opens everything, serves, and closes everything in order."""
+
+    def __init__(
+        self, settings: Settings, *, part: Part = Part.ALONE, now: Callable[[], datetime] = now_utc
+    ) -> None:  # fmt: skip
+        self._settings = settings
+        self._part = part
+        self._now = now
+        self._parent = os.getppid()
+        self._reload: Reload | None = None
+        self._reloading: set[asyncio.Task[None]] = set()
+
+    def reload(self) -> None:
+        """Reload the catalogue in the background (the answer to SIGHUP); what comes of it is logged."""
+        if self._reload is None:
+            _log.error("catalogue not reloaded", reason="NOT_SERVING")
+            return
+        task = asyncio.get_running_loop().create_task(_reload_and_log(self._reload))
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
+
+    async def serve(self, ready: Callable[[int], None], stop: asyncio.Event) -> None:
+        """Serve until `stop` is set; `ready` is told the port.
+
+        Raises:
+            ConfigurationError: settings, catalogue or sources are wrong; every mistake is named.
+            ledger.LedgerError: the ledger is not as it must be; nothing is served.
+        """
+        settings = self._settings
+        catalogue = open_catalogue(settings)
+        index = open_index(settings.ledger)
+        tls = _tls(settings)
+        metrics = None if settings.metrics is None else Metrics()
+        sources = open_sources(settings, catalogue, now=self._now, metrics=metrics)
+        try:
+            with self._open_ledger() as ledger:
+                # Whatever a process puts in force is recorded first, by each process for itself: a part that is started
+                # again may find other files than the parts that went on.
+                at = self._now()
+                await ledger.append(Submission(drafts=(enactment(catalogue, None, at=at, entropy=os.urandom),), at=at))
+                flows = build_flows(
+                    settings, ledger=ledger, index=index, catalogue=catalogue, sources=sources, now=self._now,
+                    reloaded=self._tell_the_other_parts, metrics=metrics,
+                )  # fmt: skip
+                self._reload = flows.reload
+                served = services(settings, flows, ledger, now=self._now, metrics=metrics)
+                with closing(flows.signatures):
+                    async with self._done_once(ledger, flows, stop, metrics):
+                        await self._serve(served, tls, ready, stop, flows.stopping)
+                self._reload = None
+                await asyncio.gather(*self._reloading)
+        finally:
+            self._reload = None
+            for connector in sources.values():
+                await connector.aclose()
+
+    @asynccontextmanager
+    async def _done_once(
+        self, ledger: Ledger, flows: Flows, stop: asyncio.Event, metrics: Metrics | None
+    ) -> AsyncIterator[None]:  # fmt: skip
+        """Beside serving, do what one process of a gateway does for all."""
+        if self._part is Part.FURTHER:
+            yield
+            return
+        chores = open_chores(self._settings.ledger, ledger, now=self._now)
+        chores += commitment_chores(self._settings.commitments, flows.commitments)
+        async with publishing(self._settings, ledger), metering(self._settings, metrics), Chores(chores, stop):
+            yield
+
+    def _tell_the_other_parts(self) -> None:
+        """A call reaches one part; the parent passes SIGHUP on to all, and who has the version already keeps it."""
+        if self._part is not Part.ALONE and os.getppid() == self._parent:  # not the one that adopts orphans
+            os.kill(self._parent, signal.SIGHUP)
+
+    def _open_ledger(self) -> Ledger:
+        settings = self._settings.ledger
+        if self._part is not Part.ALONE and settings.url.startswith("sqlite"):
+            return join_ledger(settings)
+        return open_ledger(settings, now=self._now)
+
+    async def _serve(
+        self,
+        served: list[Service],
+        tls: Tls | None,
+        ready: Callable[[int], None],
+        stop: asyncio.Event,
+        stopping: asyncio.Event,
+    ) -> None:
+        server = GrpcServer(
+            served,
+            address=self._settings.server.listen,
+            tls=tls,
+            max_message_bytes=self._settings.server.max_message_bytes,
+            max_beside_bytes=self._settings.server.max_image_bytes,
+            reflect=self._settings.server.reflection,
+            shared=self._part is not Part.ALONE,
+        )
+        await server.start()
+        _log.info("serving", address=self._settings.server.listen, pid=os.getpid())
+        ready(server.port)
+        await stop.wait()
+        _log.info("draining")
+        stopping.set()
+        await server.stop(self._settings.server.drain.total_seconds())
+        _log.info("stopped")
+
+
+def run(settings: Settings, ready: Callable[[int], None], part: Part = Part.ALONE) -> None:
+    """Serve until SIGTERM or SIGINT, on uvloop where there is one; SIGHUP reloads the catalogue."""
+    prepare_interpreter()
+    if part is Part.OWNER:
+        _own(settings.ledger, ready)
+        return
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sign, stop.set)
+        gateway = Gateway(settings, part=part)
+        loop.add_signal_handler(signal.SIGHUP, gateway.reload)
+        await gateway.serve(ready, stop)
+
+    factory = None
+    with suppress(ImportError):
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main())
+
+
+def _own(settings: LedgerSettings, ready: Callable[[int], None]) -> None:
+    with owning_ledger(settings) as owner:
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sign, lambda *_: owner.stop())
+        _log.info("owning", pid=os.getpid())
+        ready(0)
+        owner.serve()
+
+
+def prepare_interpreter() -> None:
+    """Set the interpreter for serving: what lives for the life of the process is not searched for garbage again and
+    again, no search stops the callers for long, and threads that wait for the interpreter are let in soon.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(2_000, 20, 50)
+    sys.setswitchinterval(0.0005)
+
+
+def open_chores(settings: LedgerSettings, ledger: Ledger, *, now: Callable[[], datetime]) -> list[Chore]:
+    """List what is done by the clock: remembering the newest checkpoint, committing to the index, anchoring."""
+    every = settings.seen_every
+    chores = [Chore(name="remember", act=ledger.remember, every=every, first=every, retry=every, at_close=True)]
+    period = settings.index_every
+    if period is not None:
+
+        def index() -> None:
+            # Several processes share a ledger and each has this chore: one commitment a period is enough.
+            ledger.commit_index(now(), not_within=period)
+
+        retry = min(period, _INDEX_RETRY)
+        chores.append(Chore(name="index", act=index, every=period, first=retry, retry=retry))
+    anchors = settings.anchors
+    if anchors is not None:
+        authority = open_authority(anchors)
+
+        def anchor() -> None:
+            with AnchorRegister.open(settings.url) as register:
+                register.anchor(authority)
+
+        retry = min(anchors.every, _ANCHOR_RETRY)
+        chores.append(Chore(name="anchor", act=anchor, every=anchors.every, first=timedelta(0), retry=retry))
+    return chores
+
+
+@asynccontextmanager
+async def publishing(settings: Settings, ledger: Ledger) -> AsyncIterator[int | None]:
+    """Publish the log over HTTP where the settings say so, until the block ends; give the port.
+
+    Raises:
+        ConfigurationError: the address cannot be bound.
+    """
+    where = settings.publication
+    if where is None:
+        yield None
+        return
+    from gateway.console.log import log_application
+    from gateway.console.server import http_server
+
+    # Read once: while a gateway runs, its keys are what they were when it was started.
+    history = format_key_history(key_history(settings.ledger))
+    application = log_application(ledger.publication(), ledger.read, key_history=history)
+    drain = settings.server.drain.total_seconds()
+    async with http_server(application, host=where.host, port=where.port, drain=drain) as port:
+        _log.info("publishing", address=f"{where.host}:{port}")
+        yield port
+
+
+@asynccontextmanager
+async def metering(settings: Settings, metrics: Metrics | None) -> AsyncIterator[int | None]:
+    """Serve what is counted over HTTP where the settings say so, until the block ends; give the port.
+
+    Raises:
+        ConfigurationError: the address cannot be bound.
+    """
+    where = settings.metrics
+    if where is None or metrics is None:
+        yield None
+        return
+    from gateway.console.metrics import metrics_application
+    from gateway.console.server import http_server
+
+    drain = settings.server.drain.total_seconds()
+    async with http_server(metrics_application(metrics.render), host=where.host, port=where.port, drain=drain) as port:
+        _log.info("metering", address=f"{where.host}:{port}")
+        yield port
+
+
+def _tls(settings: Settings) -> Tls | None:
+    server = settings.server
+    if server.plaintext:
+        return None
+    files = (server.certificate_file, server.key_file, server.client_authority_file)
+    mistakes = [f"{path} cannot be read" for path in files if not os.access(path, os.R_OK)]
+    if mistakes:
+        raise ConfigurationError("server", mistakes)
+    certificate, key, authority = (path.read_bytes() for path in files)
+    return Tls(certificate=certificate, key=key, client_authority=authority)
+
+
+async def _reload_and_log(reload: Reload) -> None:
+    try:
+        reloaded = await reload(None)
+    except CatalogueRefused as refused:
+        for mistake in refused.mistakes:
+            _log.error("catalogue mistake", error=mistake)
+        _log.error("catalogue not reloaded", reason=refused.reason, count=len(refused.mistakes))
+    except (GatewayError, LedgerError) as error:
+        _log.error("catalogue not reloaded", reason=type(error).__name__)
+    else:
+        changed = reloaded.recorded is not None
+        _log.info(
+            "catalogue reloaded" if changed else "catalogue unchanged",
+            version=reloaded.version,
+            count=len(reloaded.changes),
+        )

@@ -1,0 +1,58 @@
+"""`chengxin ask`: one question to a running gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    pass
+from gateway.commands.options import CONFIG, SERVER, running_gateway, shown_as
+
+
+@click.command()
+@CONFIG
+@SERVER
+@shown_as("clerk")
+@click.option("--matter", default="230000-MSA-001", show_default=True, help="The matter (办理事项).")
+@click.option("--item", default="business-premises", show_default=True, help="The item (证明事项).")
+@click.option("--purpose", default="办理行政许可", show_default=True, help="One of the matter's purposes.")
+@click.option("--case", "case_id", default="办-试-1", show_default=True, help="The case number (办件号).")
+@click.option("--name", required=True, help="The applicant's name.")
+@click.option("--id", "id_number", required=True, help="The applicant's resident id number.")
+@click.option("--set", "parameters", multiple=True, metavar="NAME=TEXT", help="A parameter of the item; repeatable.")
+def ask(
+    *,
+    config: Path,
+    server: str | None,
+    system: str,
+    matter: str,
+    item: str,
+    purpose: str,
+    case_id: str,
+    name: str,
+    id_number: str,
+    parameters: tuple[str, ...],
+) -> None:
+    """Ask a running gateway one question, as an approval department's system would."""
+    import uuid
+
+    from google.protobuf import text_format
+
+    from gateway.founding import House
+    from gateway.v1 import parties_pb2, verification_pb2, verification_pb2_grpc
+
+    operator = parties_pb2.Operator(person=f"{system}-01", unit=House(home=config.parent).unit(system))
+    request = verification_pb2.VerifyRequest(
+        request_id=str(uuid.uuid4()),
+        context=parties_pb2.CaseContext(matter=matter, case_id=case_id, purpose=purpose, operator=operator),
+        item=item,
+        subject=parties_pb2.Subject(id_type=parties_pb2.ID_TYPE_RESIDENT_ID, id_number=id_number, name=name),
+        parameters={key: parties_pb2.Value(text=text) for key, _, text in (one.partition("=") for one in parameters)},
+    )
+    with running_gateway(config, server, system) as channel:
+        answer = verification_pb2_grpc.VerificationServiceStub(channel).Verify(request, timeout=10)
+    click.echo(text_format.MessageToString(answer.verification, as_utf8=True), nl=False)
+    click.echo(f"receipt: entry {answer.receipt.index} of {answer.receipt.size}")

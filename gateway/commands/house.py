@@ -1,0 +1,100 @@
+"""`chengxin init | check-config | serve | demo`: found a house, try its configuration, run it."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    pass
+from gateway.commands.options import CONFIG, read_config
+
+
+@click.command()
+@click.option("--home", type=click.Path(path_type=Path), default=Path("var"), show_default=True, help="Where.")
+@click.option("--sources", type=click.Path(path_type=Path, exists=True), help="TOML with the stanzas of the sources.")
+@click.option("--url", default="sqlite:///ledger.sqlite3", show_default=True, help="The ledger's database.")
+@click.option("--listen", default="127.0.0.1:8443", show_default=True, help="Where the gateway will listen.")
+def init(home: Path, sources: Path | None, url: str, listen: str) -> None:
+    """Found a house: development CA, a certificate for every role, keys, an empty ledger, gateway.toml."""
+    from gateway.founding import found
+
+    stanzas = sources.read_text("utf-8") if sources else "# Add at least one source: see connectors/README.md.\n"
+    house = found(home, now=datetime.now(UTC), sources=stanzas, url=url, listen=listen)
+    click.echo(f"founded {home}: configuration {house.config}, public key of the log {house.vkey}")
+
+
+@click.command("check-config")
+@CONFIG
+def check_config(config: Path) -> None:
+    """Read the configuration, the catalogue, the master keys and the sources' stanzas, which must fit the catalogue,
+    and name every mistake.
+    """
+    from gateway.bootstrap.commitments import require_lists
+    from gateway.bootstrap.ledger import open_master_keys, open_roots
+    from gateway.bootstrap.opening import now_utc, open_catalogue, open_printer, open_sources
+    from gateway.bootstrap.signatures import open_signatures
+    from gateway.flows.ask import Ask
+
+    settings = read_config(config)
+    open_master_keys(settings.ledger)
+    if settings.ledger.anchors is not None:
+        open_roots(settings.ledger.anchors)
+    open_signatures(settings.signatures).close()
+    open_printer(settings.commitments)
+    catalogue = open_catalogue(settings)
+    sources = open_sources(settings, catalogue)
+    require_lists(settings.commitments, catalogue, Ask(sources, now=now_utc))
+    click.echo(f"ok: {len(catalogue.items)} items, {len(catalogue.matters)} matters, {len(sources)} sources")
+
+
+@click.command()
+@CONFIG
+@click.option("--part", hidden=True, help="Only this part of a gateway of several processes.")
+@click.option("--listen", hidden=True, help="Instead of the configured address.")
+def serve(config: Path, part: str | None, listen: str | None) -> None:
+    """Serve until SIGTERM. Prints `ready PORT` on standard output when it answers; logs go to standard error.
+
+    With `workers` above 1, so many processes answer at one address; a process that ends is started again.
+
+    The exit status is 3 if the ledger is not what it must be: then starting again does not help, somebody has to look.
+    """
+    from dataclasses import replace
+
+    from gateway import logs
+    from gateway.bootstrap.refusals import explained
+    from gateway.bootstrap.serving import Part, run
+    from gateway.bootstrap.workers import end_with_parent, run_workers
+
+    def ready(port: int) -> None:
+        click.echo(f"ready {port}")
+        sys.stdout.flush()
+
+    logs.configure()
+    settings = read_config(config)
+    if part is None and settings.server.workers > 1:
+        sys.exit(run_workers(settings, config, ready))
+    if listen is not None:
+        settings = replace(settings, server=replace(settings.server, listen=listen))
+    with explained():
+        if part is not None:
+            end_with_parent()
+        run(settings, ready, Part.ALONE if part is None else Part(part))
+
+
+@click.command()
+@click.option("--story", is_flag=True, help="Play the whole story once and end.")
+@click.option("--home", type=click.Path(path_type=Path), help="Where to keep it (var/demo by default).")
+@click.option("--people", type=click.IntRange(100, 1_000_000), default=3000, show_default=True, help="How many people.")
+@click.option("--seed", type=int, default=20200904, show_default=True, help="The seed of the synthetic people.")
+def demo(story: bool, home: Path | None, people: int, seed: int) -> None:
+    """Start a demonstration province on this machine: departments, gateway, credit platform."""
+    from gateway.demo.province import play, stay
+
+    if story:
+        sys.exit(play(people=people, seed=seed))
+    sys.exit(stay(home or Path("var/demo"), people=people, seed=seed))
