@@ -277,6 +277,36 @@ class TransitionNotAllowed(StepRefused):
         self.chinese = f"当前状态({state})不允许此操作。"
 
 
+class StepNotCalledFor(StepRefused):
+    """The newest answer to the claim calls for another step, or none, so that people are not to be asked now."""
+
+    reason: ClassVar[str] = "STEP_NOT_CALLED_FOR"
+    chinese = "最近一次核验的下一步不是此项工作,请按最近一次核验结果办理。"
+
+    def __init__(self, wanted: str, step: str) -> None:
+        super().__init__(f"the next step of the newest answer to the claim is {step}, not {wanted}")
+
+
+class AssistanceOpen(StepRefused):
+    """The unit was asked about this already and has not answered yet."""
+
+    reason: ClassVar[str] = "ASSISTANCE_OPEN"
+    chinese = "已就同一事实向该单位发起协查,尚未办结,不得重复发起。"
+
+    def __init__(self) -> None:
+        super().__init__("the unit was asked about this type of fact already, and the request is open")
+
+
+class AssistanceUnseen(StepRefused):
+    """Nobody of the unit asked has received the request, so that nobody can have looked."""
+
+    reason: ClassVar[str] = "ASSISTANCE_UNSEEN"
+    chinese = "请先签收协查内容,再予办理。"
+
+    def __init__(self) -> None:
+        super().__init__("receive the request first: nobody has seen what is asked")
+
+
 class NotACommitmentStep(StepRefused):
     """The verification's next step is not COMMITMENT."""
 
@@ -479,6 +509,16 @@ class SameOfficer(StepRefused):
 
     def __init__(self) -> None:
         super().__init__("who proposed may not decide")
+
+
+class SecondPersonRequired(StepRefused):
+    """Two people find this together, and the second is missing, or is the first."""
+
+    reason: ClassVar[str] = "SECOND_PERSON_REQUIRED"
+    chinese = "此项须由两名工作人员共同办理,请填写另一名工作人员。"
+
+    def __init__(self) -> None:
+        super().__init__("two people find this together: name the second, who is not the first")
 
 
 class PeriodRunning(StepRefused):

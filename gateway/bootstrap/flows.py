@@ -20,6 +20,7 @@ from gateway.config import (
 )
 from gateway.evidence_pack.collecting import Circumstances
 from gateway.flows.ask import Ask
+from gateway.flows.assist import Assist, Chase
 from gateway.flows.batch import Batch
 from gateway.flows.commitments.decision_clock import DecisionClock
 from gateway.flows.commitments.life import Commitments
@@ -32,6 +33,8 @@ from gateway.flows.look_up import LookUp
 from gateway.flows.once import Once
 from gateway.flows.pack_evidence import PackEvidence
 from gateway.flows.patience import Patience
+from gateway.flows.people import People
+from gateway.flows.read_assistance import ReadAssistance
 from gateway.flows.reload import Reload
 from gateway.flows.report import Report
 from gateway.flows.requery import Requery
@@ -45,6 +48,7 @@ from gateway.flows.write_letter import WriteLetter
 from gateway.letters.plain import text_to_sign
 from gateway.metrics import Metrics, uncounted
 from gateway.rules.clocks import legal_day
+from gateway.rules.roles import Role, unit_of
 from gateway.signatures import Signatures
 from ledger import (
     BlindIndex,
@@ -60,6 +64,9 @@ class Flows:
     """What the doors call."""
 
     verify: Verify
+    assist: Assist
+    read_assistance: ReadAssistance
+    chase: Chase
     commitments: Commitments
     staff_keys: StaffKeys
     pack_evidence: PackEvidence
@@ -108,10 +115,12 @@ def build_flows(
     )  # fmt: skip
 
     patience = Patience(ledger=ledger, look_up=look_up)
+    people = People(ledger=ledger, look_up=look_up, index=index, now=now)
 
     def verifier(asking: Ask) -> Verify:
         return Verify(
-            book=book, ask=asking, once=once, look_up=look_up, guesses=guesses, patience=patience, index=index,
+            book=book, ask=asking, once=once, look_up=look_up, guesses=guesses, patience=patience, people=people,
+            index=index,
             reserve=settings.server.ledger_reserve.total_seconds(), now=now, entropy=entropy,
             count=metrics.verified if metrics else uncounted,
         )  # fmt: skip
@@ -165,7 +174,16 @@ def build_flows(
     pack_evidence = PackEvidence(
         ledger=ledger, look_up=look_up, write_letter=write_letter, circumstances=pack_circumstances(settings)
     )
+    assist = Assist(
+        ledger=ledger, verify=verify, people=people, once=once, look_up=look_up, stand=stand, calendar=calendar,
+        answering=_answering(settings), now=now, entropy=entropy,
+    )  # fmt: skip
     return Flows(
+        assist=assist,
+        read_assistance=ReadAssistance(ledger=ledger, look_up=look_up, select=select),
+        chase=Chase(
+            ledger=ledger, assist=assist, stopping=stopping, patience=settings.server.deadline_cap.total_seconds()
+        ),
         verify=verify, commitments=commitments, pack_evidence=pack_evidence, signatures=signatures, find=find,
         report=report, requery=requery, stand=stand, look_up=look_up,
         ask=ask, book=book, reload=reload, batch=batch, stopping=stopping,
@@ -181,6 +199,16 @@ def build_flows(
             ledger=ledger, look_up=look_up, changes=Changes(ledger, interval=_WATCH_SECONDS), stopping=stopping
         ),
     )  # fmt: skip
+
+
+def _answering(settings: Settings) -> frozenset[str]:
+    """Name the units that have a system whose people answer for them."""
+    units = (
+        unit_of(uri, settings.server.trust_domain)
+        for uri, roles in settings.callers.items()
+        if Role.SOURCE_OFFICER in roles
+    )
+    return frozenset(unit for unit in units if unit is not None)
 
 
 def pack_circumstances(settings: Settings) -> Circumstances:

@@ -13,6 +13,7 @@ from gateway.config import (
     Settings,
 )
 from gateway.metrics import Metrics, uncounted
+from gateway.rpc.assistance import AssistanceServicer
 from gateway.rpc.audit import AuditServicer
 from gateway.rpc.caller import Callers
 from gateway.rpc.catalogue import CatalogueServicer
@@ -103,6 +104,15 @@ def services(
     )  # fmt: skip
     audit = AuditServicer(door=door, requery=flows.requery, find=flows.find, look_up=look_up, ledger=ledger)
     credit = CreditServicer(door=door, report=flows.report, stand=flows.stand, book=book, now=now)
+    terms = settings.assistance
+    assistance = AssistanceServicer(
+        door=door, assist=flows.assist, read=flows.read_assistance, look_up=look_up, book=book,
+        working_days={
+            assistance_pb2.ASSISTANCE_TERM_SIMPLE: terms.simple_days,
+            assistance_pb2.ASSISTANCE_TERM_NORMAL: terms.normal_days,
+            assistance_pb2.ASSISTANCE_TERM_ARCHIVE: terms.archive_days,
+        },
+    )  # fmt: skip
     served = (
         (verification_pb2, "VerificationService", verification, verification_pb2_grpc),
         (commitment_pb2, "CommitmentService", commitment, commitment_pb2_grpc),
@@ -111,7 +121,7 @@ def services(
         (credit_pb2, "CreditService", credit, credit_pb2_grpc),
         (catalogue_pb2, "CatalogueService", catalogue, catalogue_pb2_grpc),
         (ledger_pb2, "LedgerService", LedgerServicer(door=door, ledger=ledger), ledger_pb2_grpc),
-        (assistance_pb2, "AssistanceService", Unserved(), assistance_pb2_grpc),
+        (assistance_pb2, "AssistanceService", assistance, assistance_pb2_grpc),
         (supervision_pb2, "SupervisionService", Unserved(), supervision_pb2_grpc),
         (subject_pb2, "SubjectService", Unserved(), subject_pb2_grpc),
         (correction_pb2, "CorrectionService", Unserved(), correction_pb2_grpc),

@@ -21,10 +21,12 @@ from gateway.bootstrap.ledger import join_ledger, key_history, open_authority, o
 from gateway.bootstrap.opening import now_utc, open_catalogue, open_index, open_sources
 from gateway.bootstrap.services import services
 from gateway.config import (
+    AssistanceSettings,
     LedgerSettings,
     Settings,
 )
 from gateway.errors import CatalogueRefused, ConfigurationError, GatewayError
+from gateway.flows.assist import Chase
 from gateway.flows.reload import Reload, enactment
 from gateway.metrics import Metrics
 from gateway.rpc.server import GrpcServer, Service, Tls
@@ -121,6 +123,7 @@ class Gateway:
             return
         chores = open_chores(self._settings.ledger, ledger, now=self._now)
         chores += commitment_chores(self._settings.commitments, flows.commitments)
+        chores.append(_chasing(self._settings.assistance, flows.chase))
         async with publishing(self._settings, ledger), metering(self._settings, metrics), Chores(chores, stop):
             yield
 
@@ -285,6 +288,15 @@ def _tls(settings: Settings) -> Tls | None:
         raise ConfigurationError("server", mistakes)
     certificate, key, authority = (path.read_bytes() for path in files)
     return Tls(certificate=certificate, key=key, client_authority=authority)
+
+
+def _chasing(settings: AssistanceSettings, chase: Chase) -> Chore:
+    """Look at the clocks of those who were asked for assistance."""
+
+    async def look() -> None:
+        await chase()
+
+    return Chore(name="assistance-clocks", act=look, every=settings.every, first=settings.every, retry=settings.every)
 
 
 async def _reload_and_log(reload: Reload) -> None:

@@ -2,6 +2,7 @@
 
 from gateway.config.model import (
     AnchorSettings,
+    AssistanceSettings,
     CalendarSettings,
     CallerLimitSettings,
     CommitmentSettings,
@@ -27,6 +28,7 @@ from gateway.config.reading import load_settings, read_settings
 
 __all__ = [
     "AnchorSettings",
+    "AssistanceSettings",
     "CalendarSettings",
     "CallerLimitSettings",
     "CommitmentSettings",

@@ -159,6 +159,16 @@ class CommitmentSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AssistanceSettings:
+    """How many working days a unit that is asked has, by the request's term; how often clocks are looked at."""
+
+    simple_days: int
+    normal_days: int
+    archive_days: int
+    every: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StaffKeySettings:
     """Which roles propose clerks' keys and which decide; each person still needs another for the other act."""
 
@@ -275,6 +285,7 @@ class Settings:
     verification: VerificationSettings
     limits: LimitSettings
     commitments: CommitmentSettings
+    assistance: AssistanceSettings
     signatures: SignatureSettings
     staff_keys: StaffKeySettings
     findings: FindingSettings

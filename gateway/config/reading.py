@@ -15,6 +15,7 @@ from connectors.stanza import Stanza
 from gateway.config.commitments_part import read_commitments
 from gateway.config.ledger_part import read_ledger
 from gateway.config.model import (
+    AssistanceSettings,
     CalendarSettings,
     CreditSettings,
     ExportSettings,
@@ -66,6 +67,7 @@ def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Set
         verification=_verification(root.table("verification")),
         limits=read_limits(root.table("limits"), callers),
         commitments=read_commitments(root.table("commitments"), home),
+        assistance=_assistance(root.table("assistance")),
         staff_keys=read_staff_keys(root.table("staff_keys")),
         signatures=read_signatures(root.table("signatures"), home),
         findings=_findings(root.table("findings")),
@@ -134,6 +136,18 @@ def _verification(part: Stanza) -> VerificationSettings:
     return VerificationSettings(
         guess_budget=part.number("guess_budget", 5, least=1, most=100),
         guess_window=part.duration("guess_window", "1d"),
+    )
+
+
+def _assistance(part: Stanza) -> AssistanceSettings:
+    def days(key: str, usual: int) -> int:
+        return part.number(key, usual, least=1, most=250)
+
+    return AssistanceSettings(
+        simple_days=days("simple_days", 3),
+        normal_days=days("normal_days", 5),
+        archive_days=days("archive_days", 10),
+        every=part.duration("every", "10m"),
     )
 
 

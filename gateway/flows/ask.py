@@ -6,7 +6,7 @@ What is asked one after the other shares the time there is (`gateway.rules.time_
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -25,11 +25,16 @@ NO_SOURCE = "-"
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """The judgement, what each source said (in the plan's order), and what that tells of each check to who guesses."""
+    """The judgement, what each source said (in the plan's order), and what that tells of each check to who guesses.
+
+    `said` and `answers` are the same by check, as far as checks were asked.
+    """
 
     judgement: Judgement
     evidence: tuple[Evidence, ...]
     tells: Mapping[str, Tells] = {}
+    said: Mapping[str, tuple[Evidence, ...]] = {}
+    answers: Mapping[str, LeafTruth] = {}
 
 
 class Ask:
@@ -73,10 +78,28 @@ class Ask:
         said = [(check_id, evidence[check_id]) for check_id in plan.checks if check_id in evidence]
         told = tuple([one for _, found in said for one in found])
         tells = {check: told_by(plan.checks[check].claim, [one.outcome.kind for one in found]) for check, found in said}
-        return Asked(judgement=evaluate(plan, answers), evidence=told, tells=tells)
+        return Asked(judgement=evaluate(plan, answers), evidence=told, tells=tells, said=evidence, answers=answers)
 
-    def _judged(self, check: FactCheck, evidence: tuple[Evidence, ...]) -> LeafTruth:
-        return judge(check, evidence, sources=max(1, len(self._by_fact.get(check.fact_type, ()))))
+    def beside(self, plan: Plan, asked: Asked, people: Mapping[str, Sequence[Evidence]]) -> Asked:
+        """Judge again with what people said of types of fact, where the sources left checks of them open.
+
+        What people say tells nothing to who guesses.
+        """
+        answers, added = dict(asked.answers), dict[str, Sequence[Evidence]]()
+        for check_id in asked.judgement.undecided:
+            check = plan.checks[check_id]
+            heard = people.get(check.fact_type, ())
+            if heard and check_id in answers:
+                answers[check_id] = self._judged(check, asked.said[check_id], heard)
+                added[check.fact_type] = heard
+        if not added:
+            return asked
+        evidence = (*asked.evidence, *(one for heard in added.values() for one in heard))
+        return replace(asked, judgement=evaluate(plan, answers), evidence=evidence, answers=answers)
+
+    def _judged(self, check: FactCheck, evidence: tuple[Evidence, ...], people: Sequence[Evidence] = ()) -> LeafTruth:
+        sources = max(1, len(self._by_fact.get(check.fact_type, ())))
+        return judge(check, evidence, sources=sources, people=people)
 
     async def _leaf(
         self, check: FactCheck, plan: Plan, answers: Mapping[str, LeafTruth], context: QueryContext

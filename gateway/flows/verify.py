@@ -22,13 +22,14 @@ from connectors.connector import QueryContext
 from connectors.outcome import Evidence
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Catalogue, Item, Matter
-from gateway.catalogue.words import Disclosure, ItemState
+from gateway.catalogue.words import Disclosure, ItemState, Rung
 from gateway.errors import GatewayError, GuessBudgetSpent, ItemBanned, NotEntitled, Recording
 from gateway.flows.ask import Ask, Asked
 from gateway.flows.guess import GuessBudget
 from gateway.flows.look_up import ANSWER, EVIDENCE, LookUp, opened_answer
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.patience import Patience
+from gateway.flows.people import People
 from gateway.rules.admission import (
     Question,
     RawQuestion,
@@ -40,9 +41,11 @@ from gateway.rules.admission import (
 from gateway.rules.clocks import legal_day
 from gateway.rules.fallback import FallbackInput, NextStep, Situation, next_step, situation
 from gateway.rules.kept import table
-from gateway.rules.plan import Plan, plan
+from gateway.rules.people import NOTHING_HEARD, Heard
+from gateway.rules.plan import NotVerifiable, ParametersRefused, Plan, plan
 from gateway.rules.roles import Caller
 from gateway.rules.terms import Terms, TermsOf
+from gateway.rules.verdict import Verdict
 from ledger import AlreadyClaimed, BlindIndex, Draft, LedgerUnavailable, Opening, new_record
 from ledger.canonical import Json
 
@@ -95,6 +98,7 @@ class Verify:
         look_up: LookUp,
         guesses: GuessBudget,
         patience: Patience,
+        people: People,
         index: BlindIndex,
         reserve: float,
         now: Callable[[], datetime],
@@ -108,6 +112,7 @@ class Verify:
         self._look_up = look_up
         self._guesses = guesses
         self._patience = patience
+        self._people = people
         self._index = index
         self._reserve = reserve
         self._now = now
@@ -214,24 +219,79 @@ class Verify:
         """Say under which terms a question is answered that its matter may ask."""
         return self._terms(catalogue, question.item, question.context.matter)
 
-    def step(self, asked: Asked, terms: Terms, *, since: datetime | None = None) -> NextStep:
-        """Say what follows from what the sources said; `since` is since when the case waits for those that are away."""
+    def step(
+        self,
+        asked: Asked,
+        terms: Terms,
+        *,
+        since: datetime | None = None,
+        attempted: frozenset[Rung] = frozenset(),
+    ) -> NextStep:
+        """Say what follows from what the sources said; `since` is since when the case waits for those that are away,
+        `attempted` the rungs of the ladder on which people have been asked.
+        """
         said = asked.judgement
         return next_step(
             FallbackInput(
                 verdict=said.verdict,
                 reasons=said.reasons,
                 settings=terms.settings,
+                attempted=attempted,
                 patience_passed=since is not None and self._now() - since >= terms.settings.patience,
                 since=since,
             )
         )
 
+    def fact_types(self, question: Question) -> frozenset[str]:
+        """Name the types of fact on which a question of a case turns; none if the catalogue no longer admits it."""
+        planned = self._planned_again(question, self._book.catalogue)
+        return frozenset() if planned is None else frozenset(one.fact_type for one in planned.checks.values())
+
+    def _planned_again(self, question: Question, catalogue: Catalogue) -> Plan | None:
+        matter = catalogue.matters.get(question.context.matter)
+        if question.item not in catalogue.items or matter is None or question.item not in matter.items:
+            return None
+        try:
+            return self.plan(question, catalogue)
+        except (ParametersRefused, NotVerifiable):
+            return None
+
+    async def with_people(
+        self, question: Question, planned: Plan, asked: Asked, heard: Heard | None = None
+    ) -> tuple[Asked, frozenset[Rung]]:
+        """Judge again with what people said of the claim in the case, where the sources leave it open; returns that,
+        and the rungs tried. `heard` is what they said, where it is known.
+        """
+        if asked.judgement.verdict is not Verdict.UNDETERMINED:
+            return asked, frozenset()
+        if heard is None:
+            heard = await self._people.heard(question, self.keys(question)[1])
+        if heard is NOTHING_HEARD:
+            return asked, frozenset()
+        return self._ask.beside(planned, asked, heard.evidence), heard.attempted
+
+    async def answer_again(self, question: Question, deadline: float, heard: Heard, *, at: datetime) -> Draft | None:
+        """Answer a question of a case again, with what people said of it, by a loop time; None if the catalogue in
+        force no longer admits it.
+
+        Raises:
+            TimeoutError: there is no time left to ask anybody.
+        """
+        catalogue = self._book.catalogue
+        planned = self._planned_again(question, catalogue)
+        if planned is None:
+            return None
+        terms = self.terms(question, catalogue)
+        asked = await self.ask(question, catalogue, deadline, planned=planned)
+        asked, attempted = await self.with_people(question, planned, asked, heard)
+        step = self.step(asked, terms, since=await self._since(question, asked), attempted=attempted)
+        return self.draft(question, asked, step, terms, at=at)
+
     async def _since(self, question: Question, asked: Asked) -> datetime | None:
         """Say since when a case waits for sources that are away; None if it waits for none."""
         if situation(asked.judgement.verdict, asked.judgement.reasons) is not Situation.TEMPORARY:
             return None
-        now, (subject, case_key) = self._now(), self._keys(question)
+        now, (subject, case_key) = self._now(), self.keys(question)
         return await self._patience.since(question, case_key=case_key, subject=subject) or now
 
     def draft(
@@ -259,7 +319,8 @@ class Verify:
 
     async def _record(self, asking: _Asking, planned: Plan, asked: Asked) -> Answered:
         terms = self.terms(asking.question, asking.catalogue)
-        step = self.step(asked, terms, since=await self._since(asking.question, asked))
+        asked, attempted = await self.with_people(asking.question, planned, asked)
+        step = self.step(asked, terms, since=await self._since(asking.question, asked), attempted=attempted)
         wrong = self._guesses.wrong(planned, asking.question.subject, asked.tells)
         for _ in range(_TRIES):
             at = self._now()
@@ -311,7 +372,7 @@ class Verify:
             return recorded.openings[0][REFUSAL]
         return (await self._look_up.groups(recorded.record, recorded.first))[REFUSAL].opening
 
-    def _keys(self, question: Question) -> tuple[bytes, bytes]:
+    def keys(self, question: Question) -> tuple[bytes, bytes]:
         """Give the keyed indexes of the person and of the case."""
         subject, context = question.subject, question.context
         return (
@@ -321,7 +382,7 @@ class Verify:
 
     def _facts(self, question: Question, parent: bytes | None) -> dict[str, Json]:
         context = question.context
-        subject, case_key = self._keys(question)
+        subject, case_key = self.keys(question)
         return {
             "subject": subject.hex(),
             "case_key": case_key.hex(),

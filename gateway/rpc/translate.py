@@ -8,23 +8,32 @@ from datetime import UTC, date, datetime
 from google.protobuf import timestamp_pb2
 from google.rpc import error_details_pb2, status_pb2
 
+from gateway.catalogue.model import Catalogue
 from gateway.flows.commitments.documents import scope_of
 from gateway.flows.explain import ExplainedFact
 from gateway.flows.list_answers import Listed
 from gateway.flows.look_up import Life
 from gateway.flows.once import Recorded
+from gateway.flows.read_assistance import Asking, AssistanceRead
 from gateway.flows.read_commitments import CommitmentRead
 from gateway.flows.report import Pulled
 from gateway.flows.staff_keys import KeyTold
 from gateway.flows.verify import Answered
 from gateway.letters.document import Consent, Proxy
-from gateway.rules.admission import Mistakes, RawArgument, RawQuestion, RawSubject
+from gateway.rules.admission import (
+    Mistakes,
+    RawArgument,
+    RawQuestion,
+    RawSubject,
+    argument_words,
+    question_from_body,
+)
 from gateway.rules.kept import moment, number, rows, table, text
 from gateway.rules.withdrawal import Milestone
 from gateway.signatures import ALGORITHMS, CertificateEvidence, Evidence, PlatformEvidence, WitnessedEvidence
 from gateway.signatures.algorithms import MOST_SIGNATURE_BYTES
 from gateway.signatures.platform import LONGEST as LONGEST_JWS
-from gateway.v1 import audit_pb2, commitment_pb2, credit_pb2, parties_pb2, staff_pb2, verification_pb2
+from gateway.v1 import assistance_pb2, audit_pb2, commitment_pb2, credit_pb2, parties_pb2, staff_pb2, verification_pb2
 from ledger import HistoryLine, Opening
 from ledger.canonical import Json, microseconds
 from ledger.records.codec import record_of
@@ -360,6 +369,50 @@ def staff_key(told: KeyTold) -> staff_pb2.StaffKey:
         enrolled_at=timestamp(told.enrolled_at),
         revoked_at=timestamp(told.revoked_at),
         replaces=told.replaces.hex() if told.replaces else "",
+    )
+
+
+def assistance(read: AssistanceRead) -> assistance_pb2.Assistance:
+    """Write a request for assistance as it stood."""
+    row = read.row
+    return assistance_pb2.Assistance(
+        record=row.record.hex(),
+        verification=(row.parent or b"").hex(),
+        unit=row.unit or "",
+        fact_type=read.fact_type,
+        state=assistance_pb2.AssistanceState.Value(f"ASSISTANCE_STATE_{read.state}"),
+        due_at=timestamp(read.due_at),
+        sender=read.sender,
+        matter=row.matter or "",
+        item=row.item or "",
+        sent_at=timestamp(row.opened_at),
+        changed_at=timestamp(read.changed_at),
+        reminders=read.reminders,
+        outcome=read.outcome,
+        remark=read.remark,
+    )
+
+
+def inquiry(asking: Asking, catalogue: Catalogue) -> assistance_pb2.Inquiry:
+    """Write what people are asked, in words; codes stand where the catalogue in force does not know them any more."""
+    question = question_from_body(asking.question)
+    item, fact_type = catalogue.items.get(question.item), catalogue.fact_types.get(asking.fact_type)
+    said = {}
+    for name, value in question.parameters.items():
+        declared = None if item is None else item.parameters.get(name)
+        label = name if declared is None else declared.label
+        said[label] = str(value) if declared is None else argument_words(value, declared)
+    subject = question.subject
+    return assistance_pb2.Inquiry(
+        subject=parties_pb2.Subject(
+            id_type=_ID_NUMBERS[subject.id_type], id_number=subject.id_number, name=subject.name
+        ),
+        fact_title=asking.fact_type if fact_type is None else fact_type.title,
+        item_title=question.item if item is None else item.title,
+        said=said,
+        purpose=question.context.purpose,
+        note=asking.note,
+        sender=parties_pb2.Operator(person=asking.sender_person, unit=asking.sender_unit),
     )
 
 

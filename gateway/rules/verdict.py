@@ -72,27 +72,38 @@ def truth_of(outcome: Outcome, *, absence_conclusive: bool) -> Truth:
 
 
 def judge_sources(
-    policy: SourcePolicy, evidences: Sequence[Evidence], *, absence_conclusive: bool, sources: int | None = None
+    policy: SourcePolicy,
+    evidences: Sequence[Evidence],
+    *,
+    absence_conclusive: bool,
+    sources: int | None = None,
+    people: Sequence[Evidence] = (),
 ) -> LeafTruth:
-    """Weigh what the sources of one fact said.
+    """Weigh what the sources of one fact said, and the people who were asked beside them.
 
     `evidences` stand in the order of the configured sources; `sources` is how many are configured (None: as many
-    as answered). Two sources that decide differently are a CONFLICT under every policy. Where a source decides and
-    fewer do than the policy wants, the fact is open and UNCONFIRMED: what that source said is never forgotten over the
-    silence of the others.
+    as answered). Two that decide differently are a CONFLICT under every policy, also where one of them is a person:
+    nobody overrides a register silently. Where a source decides and fewer do than the policy wants, the fact is open
+    and UNCONFIRMED: what that source said is never forgotten over the silence of the others. Each of `people` that
+    decides counts as a source does; that a person found nothing proves nothing, whatever absence proves in a register.
     """
     truths = [truth_of(e.outcome, absence_conclusive=absence_conclusive) for e in evidences]
+    truths += [truth_of(e.outcome, absence_conclusive=False) for e in people]
     if Truth.TRUE in truths and Truth.FALSE in truths:
         return LeafTruth(truth=Truth.UNKNOWN, reasons=frozenset({CONFLICT}))
     known = [truth for truth in truths if truth is not Truth.UNKNOWN]
     if known and len(known) >= _needed(policy, sources if sources is not None else len(evidences)):
         return _DECIDED[known[0]]
-    return LeafTruth(truth=Truth.UNKNOWN, reasons=_open_reasons(evidences, truths))
+    return LeafTruth(truth=Truth.UNKNOWN, reasons=_open_reasons((*evidences, *people), truths))
 
 
-def judge(check: FactCheck, evidences: Sequence[Evidence], *, sources: int | None = None) -> LeafTruth:
+def judge(
+    check: FactCheck, evidences: Sequence[Evidence], *, sources: int | None = None, people: Sequence[Evidence] = ()
+) -> LeafTruth:
     """Weigh the evidence of one check by its own policy; see `judge_sources`."""
-    return judge_sources(check.policy, evidences, absence_conclusive=check.absence_conclusive, sources=sources)
+    return judge_sources(
+        check.policy, evidences, absence_conclusive=check.absence_conclusive, sources=sources, people=people
+    )
 
 
 def sources_to_ask(

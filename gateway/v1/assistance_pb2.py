@@ -27,41 +27,67 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from ledger.v1 import ledger_pb2 as ledger_dot_v1_dot_ledger__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bgateway/v1/assistance.proto\x12\ngateway.v1\x1a\x18gateway/v1/parties.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16ledger/v1/ledger.proto\"\xab\x01\n\nAssistance\x12\x0e\n\x06record\x18\x01 \x01(\t\x12\x14\n\x0cverification\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x11\n\tfact_type\x18\x04 \x01(\t\x12*\n\x05state\x18\x05 \x01(\x0e\x32\x1b.gateway.v1.AssistanceState\x12*\n\x06\x64ue_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8a\x01\n\x15SendAssistanceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x14\n\x0cverification\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x11\n\tfact_type\x18\x04 \x01(\t\x12&\n\x08operator\x18\x05 \x01(\x0b\x32\x14.gateway.v1.Operator\"i\n\x16SendAssistanceResponse\x12*\n\nassistance\x18\x01 \x01(\x0b\x32\x16.gateway.v1.Assistance\x12#\n\x07receipt\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Receipt\"j\n\x15ListAssistanceRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.gateway.v1.AssistanceState\"]\n\x16ListAssistanceResponse\x12*\n\nassistance\x18\x01 \x03(\x0b\x32\x16.gateway.v1.Assistance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"d\n\x16\x43laimAssistanceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06record\x18\x02 \x01(\t\x12&\n\x08operator\x18\x03 \x01(\x0b\x32\x14.gateway.v1.Operator\"j\n\x17\x43laimAssistanceResponse\x12*\n\nassistance\x18\x01 \x01(\x0b\x32\x16.gateway.v1.Assistance\x12#\n\x07receipt\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Receipt\"\xb4\x01\n\x17\x41nswerAssistanceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06record\x18\x02 \x01(\t\x12&\n\x08operator\x18\x03 \x01(\x0b\x32\x14.gateway.v1.Operator\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12\r\n\x05\x62\x61sis\x18\x05 \x01(\t\x12-\n\x0fsecond_operator\x18\x06 \x01(\x0b\x32\x14.gateway.v1.Operator\"k\n\x18\x41nswerAssistanceResponse\x12*\n\nassistance\x18\x01 \x01(\x0b\x32\x16.gateway.v1.Assistance\x12#\n\x07receipt\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Receipt\"u\n\x17RefuseAssistanceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06record\x18\x02 \x01(\t\x12&\n\x08operator\x18\x03 \x01(\x0b\x32\x14.gateway.v1.Operator\x12\x0e\n\x06reason\x18\x04 \x01(\t\"k\n\x18RefuseAssistanceResponse\x12*\n\nassistance\x18\x01 \x01(\x0b\x32\x16.gateway.v1.Assistance\x12#\n\x07receipt\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Receipt\"y\n\x17ReturnAssistanceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06record\x18\x02 \x01(\t\x12&\n\x08operator\x18\x03 \x01(\x0b\x32\x14.gateway.v1.Operator\x12\x12\n\nforward_to\x18\x04 \x01(\t\"k\n\x18ReturnAssistanceResponse\x12*\n\nassistance\x18\x01 \x01(\x0b\x32\x16.gateway.v1.Assistance\x12#\n\x07receipt\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Receipt*\x85\x02\n\x0f\x41ssistanceState\x12 \n\x1c\x41SSISTANCE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41SSISTANCE_STATE_SENT\x10\x01\x12\x1d\n\x19\x41SSISTANCE_STATE_RECEIVED\x10\x02\x12\x1c\n\x18\x41SSISTANCE_STATE_CLAIMED\x10\x03\x12\x1d\n\x19\x41SSISTANCE_STATE_ANSWERED\x10\x04\x12\x1c\n\x18\x41SSISTANCE_STATE_REFUSED\x10\x05\x12\x1d\n\x19\x41SSISTANCE_STATE_RETURNED\x10\x06\x12\x1c\n\x18\x41SSISTANCE_STATE_OVERDUE\x10\x07\x32\xbe\x04\n\x11\x41ssistanceService\x12W\n\x0eSendAssistance\x12!.gateway.v1.SendAssistanceRequest\x1a\".gateway.v1.SendAssistanceResponse\x12W\n\x0eListAssistance\x12!.gateway.v1.ListAssistanceRequest\x1a\".gateway.v1.ListAssistanceResponse\x12Z\n\x0f\x43laimAssistance\x12\".gateway.v1.ClaimAssistanceRequest\x1a#.gateway.v1.ClaimAssistanceResponse\x12]\n\x10\x41nswerAssistance\x12#.gateway.v1.AnswerAssistanceRequest\x1a$.gateway.v1.AnswerAssistanceResponse\x12]\n\x10RefuseAssistance\x12#.gateway.v1.RefuseAssistanceRequest\x1a$.gateway.v1.RefuseAssistanceResponse\x12]\n\x10ReturnAssistance\x12#.gateway.v1.ReturnAssistanceRequest\x1a$.gateway.v1.ReturnAssistanceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bgateway/v1/assistance.proto\x12\ngateway.v1\x1a\x18gateway/v1/parties.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16ledger/v1/ledger.proto\"\xea\x02\n\nAssistance\x12\x0e\n\x06record\x18\x01 \x01(\t\x12\x14\n\x0cverification\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x11\n\tfact_type\x18\x04 \x01(\t\x12*\n\x05state\x18\x05 \x01(\x0e\x32\x1b.gateway.v1.AssistanceState\x12*\n\x06\x64ue_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06sender\x18\x07 \x01(\t\x12\x0e\n\x06matter\x18\x08 \x01(\t\x12\x0c\n\x04item\x18\t \x01(\t\x12+\n\x07sent_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nchanged_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treminders\x18\x0c \x01(\x05\x12\x0f\n\x07outcome\x18\r \x01(\t\x12\x0e\n\x06remark\x18\x0e \x01(\t\"+\n\nAttachment\x12\r\n\x05title\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"\xf6\x01\n\x07Inquiry\x12$\n\x07subject\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Subject\x12\x12\n\nfact_title\x18\x02 \x01(\t\x12\x12\n\nitem_title\x18\x03 \x01(\t\x12+\n\x04said\x18\x04 \x03(\x0b\x32\x1d.gateway.v1.Inquiry.SaidEntry\x12\x0f\n\x07purpose\x18\x05 \x01(\t\x12\x0c\n\x04note\x18\x06 \x01(\t\x12$\n\x06sender\x18\x07 \x01(\x0b\x32\x14.gateway.v1.Operator\x1a+\n\tSaidEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc2\x01\n\x15SendAssistanceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x14\n\x0cverification\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x11\n\tfact_type\x18\x04 \x01(\t\x12&\n\x08operator\x18\x05 \x01(\x0b\x32\x14.gateway.v1.Operator\x12(\n\x04term\x18\x06 \x01(\x0e\x32\x1a.gateway.v1.AssistanceTerm\x12\x0c\n\x04note\x18\x07 \x01(\t\"\x7f\n\x16SendAssistanceResponse\x12*\n\nassistance\x18\x01 \x01(\x0b\x32\x16.gateway.v1.Assistance\x12#\n\x07receipt\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x14\n\x0cverification\x18\x03 \x01(\t\"&\n\x14GetAssistanceRequest\x12\x0e\n\x06record\x18\x01 \x01(\t\"h\n\x15GetAssistanceResponse\x12*\n\nassistance\x18\x01 \x01(\x0b\x32\x16.gateway.v1.Assistance\x12#\n\x07receipt\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Receipt\"f\n\x18ReceiveAssistanceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06record\x18\x02 \x01(\t\x12&\n\x08operator\x18\x03 \x01(\x0b\x32\x14.gateway.v1.Operator\"\x92\x01\n\x19ReceiveAssistanceResponse\x12*\n\nassistance\x18\x01 \x01(\x0b\x32\x16.gateway.v1.Assistance\x12$\n\x07inquiry\x18\x02 \x01(\x0b\x32\x13.gateway.v1.Inquiry\x12#\n\x07receipt\x18\x03 \x01(\x0b\x32\x12.ledger.v1.Receipt\"x\n\x15ListAssistanceRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.gateway.v1.AssistanceState\x12\x0c\n\x04sent\x18\x04 \x01(\x08\"]\n\x16ListAssistanceResponse\x12*\n\nassistance\x18\x01 \x03(\x0b\x32\x16.gateway.v1.Assistance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"d\n\x16\x43laimAssistanceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06record\x18\x02 \x01(\t\x12&\n\x08operator\x18\x03 \x01(\x0b\x32\x14.gateway.v1.Operator\"j\n\x17\x43laimAssistanceResponse\x12*\n\nassistance\x18\x01 \x01(\x0b\x32\x16.gateway.v1.Assistance\x12#\n\x07receipt\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Receipt\"\xe1\x01\n\x17\x41nswerAssistanceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06record\x18\x02 \x01(\t\x12&\n\x08operator\x18\x03 \x01(\x0b\x32\x14.gateway.v1.Operator\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12\r\n\x05\x62\x61sis\x18\x05 \x01(\t\x12-\n\x0fsecond_operator\x18\x06 \x01(\x0b\x32\x14.gateway.v1.Operator\x12+\n\x0b\x61ttachments\x18\x07 \x03(\x0b\x32\x16.gateway.v1.Attachment\"k\n\x18\x41nswerAssistanceResponse\x12*\n\nassistance\x18\x01 \x01(\x0b\x32\x16.gateway.v1.Assistance\x12#\n\x07receipt\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Receipt\"u\n\x17RefuseAssistanceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06record\x18\x02 \x01(\t\x12&\n\x08operator\x18\x03 \x01(\x0b\x32\x14.gateway.v1.Operator\x12\x0e\n\x06reason\x18\x04 \x01(\t\"k\n\x18RefuseAssistanceResponse\x12*\n\nassistance\x18\x01 \x01(\x0b\x32\x16.gateway.v1.Assistance\x12#\n\x07receipt\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Receipt\"y\n\x17ReturnAssistanceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06record\x18\x02 \x01(\t\x12&\n\x08operator\x18\x03 \x01(\x0b\x32\x14.gateway.v1.Operator\x12\x12\n\nforward_to\x18\x04 \x01(\t\"k\n\x18ReturnAssistanceResponse\x12*\n\nassistance\x18\x01 \x01(\x0b\x32\x16.gateway.v1.Assistance\x12#\n\x07receipt\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Receipt\"b\n\nCommission\x12\x12\n\ncontractor\x18\x01 \x01(\t\x12\x17\n\x0f\x63ontract_number\x18\x02 \x01(\t\x12\x0f\n\x07\x66\x65\x65_fen\x18\x03 \x01(\x03\x12\x16\n\x0e\x64\x61ta_agreement\x18\x04 \x01(\t\"\xca\x02\n\x12RecordCheckRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x14\n\x0cverification\x18\x02 \x01(\t\x12\x11\n\tfact_type\x18\x03 \x01(\t\x12\'\n\x06method\x18\x04 \x01(\x0e\x32\x17.gateway.v1.CheckMethod\x12\x0f\n\x07outcome\x18\x05 \x01(\t\x12\r\n\x05\x62\x61sis\x18\x06 \x01(\t\x12&\n\x08operator\x18\x07 \x01(\x0b\x32\x14.gateway.v1.Operator\x12-\n\x0fsecond_operator\x18\x08 \x01(\x0b\x32\x14.gateway.v1.Operator\x12+\n\x0b\x61ttachments\x18\t \x03(\x0b\x32\x16.gateway.v1.Attachment\x12*\n\ncommission\x18\n \x01(\x0b\x32\x16.gateway.v1.Commission\"`\n\x13RecordCheckResponse\x12\x0e\n\x06record\x18\x01 \x01(\t\x12#\n\x07receipt\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x14\n\x0cverification\x18\x03 \x01(\t*\x85\x02\n\x0f\x41ssistanceState\x12 \n\x1c\x41SSISTANCE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41SSISTANCE_STATE_SENT\x10\x01\x12\x1d\n\x19\x41SSISTANCE_STATE_RECEIVED\x10\x02\x12\x1c\n\x18\x41SSISTANCE_STATE_CLAIMED\x10\x03\x12\x1d\n\x19\x41SSISTANCE_STATE_ANSWERED\x10\x04\x12\x1c\n\x18\x41SSISTANCE_STATE_REFUSED\x10\x05\x12\x1d\n\x19\x41SSISTANCE_STATE_RETURNED\x10\x06\x12\x1c\n\x18\x41SSISTANCE_STATE_OVERDUE\x10\x07*\x86\x01\n\x0e\x41ssistanceTerm\x12\x1f\n\x1b\x41SSISTANCE_TERM_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41SSISTANCE_TERM_SIMPLE\x10\x01\x12\x1a\n\x16\x41SSISTANCE_TERM_NORMAL\x10\x02\x12\x1b\n\x17\x41SSISTANCE_TERM_ARCHIVE\x10\x03*\x97\x01\n\x0b\x43heckMethod\x12\x1c\n\x18\x43HECK_METHOD_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43HECK_METHOD_PAPER\x10\x01\x12\x18\n\x14\x43HECK_METHOD_NETWORK\x10\x02\x12\x18\n\x14\x43HECK_METHOD_ON_SITE\x10\x03\x12\x1e\n\x1a\x43HECK_METHOD_PUBLIC_NOTICE\x10\x04\x32\xc6\x06\n\x11\x41ssistanceService\x12W\n\x0eSendAssistance\x12!.gateway.v1.SendAssistanceRequest\x1a\".gateway.v1.SendAssistanceResponse\x12W\n\x0eListAssistance\x12!.gateway.v1.ListAssistanceRequest\x1a\".gateway.v1.ListAssistanceResponse\x12T\n\rGetAssistance\x12 .gateway.v1.GetAssistanceRequest\x1a!.gateway.v1.GetAssistanceResponse\x12`\n\x11ReceiveAssistance\x12$.gateway.v1.ReceiveAssistanceRequest\x1a%.gateway.v1.ReceiveAssistanceResponse\x12Z\n\x0f\x43laimAssistance\x12\".gateway.v1.ClaimAssistanceRequest\x1a#.gateway.v1.ClaimAssistanceResponse\x12]\n\x10\x41nswerAssistance\x12#.gateway.v1.AnswerAssistanceRequest\x1a$.gateway.v1.AnswerAssistanceResponse\x12]\n\x10RefuseAssistance\x12#.gateway.v1.RefuseAssistanceRequest\x1a$.gateway.v1.RefuseAssistanceResponse\x12]\n\x10ReturnAssistance\x12#.gateway.v1.ReturnAssistanceRequest\x1a$.gateway.v1.ReturnAssistanceResponse\x12N\n\x0bRecordCheck\x12\x1e.gateway.v1.RecordCheckRequest\x1a\x1f.gateway.v1.RecordCheckResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.assistance_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ASSISTANCESTATE']._serialized_start=1714
-  _globals['_ASSISTANCESTATE']._serialized_end=1975
+  _globals['_INQUIRY_SAIDENTRY']._loaded_options = None
+  _globals['_INQUIRY_SAIDENTRY']._serialized_options = b'8\001'
+  _globals['_ASSISTANCESTATE']._serialized_start=3266
+  _globals['_ASSISTANCESTATE']._serialized_end=3527
+  _globals['_ASSISTANCETERM']._serialized_start=3530
+  _globals['_ASSISTANCETERM']._serialized_end=3664
+  _globals['_CHECKMETHOD']._serialized_start=3667
+  _globals['_CHECKMETHOD']._serialized_end=3818
   _globals['_ASSISTANCE']._serialized_start=127
-  _globals['_ASSISTANCE']._serialized_end=298
-  _globals['_SENDASSISTANCEREQUEST']._serialized_start=301
-  _globals['_SENDASSISTANCEREQUEST']._serialized_end=439
-  _globals['_SENDASSISTANCERESPONSE']._serialized_start=441
-  _globals['_SENDASSISTANCERESPONSE']._serialized_end=546
-  _globals['_LISTASSISTANCEREQUEST']._serialized_start=548
-  _globals['_LISTASSISTANCEREQUEST']._serialized_end=654
-  _globals['_LISTASSISTANCERESPONSE']._serialized_start=656
-  _globals['_LISTASSISTANCERESPONSE']._serialized_end=749
-  _globals['_CLAIMASSISTANCEREQUEST']._serialized_start=751
-  _globals['_CLAIMASSISTANCEREQUEST']._serialized_end=851
-  _globals['_CLAIMASSISTANCERESPONSE']._serialized_start=853
-  _globals['_CLAIMASSISTANCERESPONSE']._serialized_end=959
-  _globals['_ANSWERASSISTANCEREQUEST']._serialized_start=962
-  _globals['_ANSWERASSISTANCEREQUEST']._serialized_end=1142
-  _globals['_ANSWERASSISTANCERESPONSE']._serialized_start=1144
-  _globals['_ANSWERASSISTANCERESPONSE']._serialized_end=1251
-  _globals['_REFUSEASSISTANCEREQUEST']._serialized_start=1253
-  _globals['_REFUSEASSISTANCEREQUEST']._serialized_end=1370
-  _globals['_REFUSEASSISTANCERESPONSE']._serialized_start=1372
-  _globals['_REFUSEASSISTANCERESPONSE']._serialized_end=1479
-  _globals['_RETURNASSISTANCEREQUEST']._serialized_start=1481
-  _globals['_RETURNASSISTANCEREQUEST']._serialized_end=1602
-  _globals['_RETURNASSISTANCERESPONSE']._serialized_start=1604
-  _globals['_RETURNASSISTANCERESPONSE']._serialized_end=1711
-  _globals['_ASSISTANCESERVICE']._serialized_start=1978
-  _globals['_ASSISTANCESERVICE']._serialized_end=2552
+  _globals['_ASSISTANCE']._serialized_end=489
+  _globals['_ATTACHMENT']._serialized_start=491
+  _globals['_ATTACHMENT']._serialized_end=534
+  _globals['_INQUIRY']._serialized_start=537
+  _globals['_INQUIRY']._serialized_end=783
+  _globals['_INQUIRY_SAIDENTRY']._serialized_start=740
+  _globals['_INQUIRY_SAIDENTRY']._serialized_end=783
+  _globals['_SENDASSISTANCEREQUEST']._serialized_start=786
+  _globals['_SENDASSISTANCEREQUEST']._serialized_end=980
+  _globals['_SENDASSISTANCERESPONSE']._serialized_start=982
+  _globals['_SENDASSISTANCERESPONSE']._serialized_end=1109
+  _globals['_GETASSISTANCEREQUEST']._serialized_start=1111
+  _globals['_GETASSISTANCEREQUEST']._serialized_end=1149
+  _globals['_GETASSISTANCERESPONSE']._serialized_start=1151
+  _globals['_GETASSISTANCERESPONSE']._serialized_end=1255
+  _globals['_RECEIVEASSISTANCEREQUEST']._serialized_start=1257
+  _globals['_RECEIVEASSISTANCEREQUEST']._serialized_end=1359
+  _globals['_RECEIVEASSISTANCERESPONSE']._serialized_start=1362
+  _globals['_RECEIVEASSISTANCERESPONSE']._serialized_end=1508
+  _globals['_LISTASSISTANCEREQUEST']._serialized_start=1510
+  _globals['_LISTASSISTANCEREQUEST']._serialized_end=1630
+  _globals['_LISTASSISTANCERESPONSE']._serialized_start=1632
+  _globals['_LISTASSISTANCERESPONSE']._serialized_end=1725
+  _globals['_CLAIMASSISTANCEREQUEST']._serialized_start=1727
+  _globals['_CLAIMASSISTANCEREQUEST']._serialized_end=1827
+  _globals['_CLAIMASSISTANCERESPONSE']._serialized_start=1829
+  _globals['_CLAIMASSISTANCERESPONSE']._serialized_end=1935
+  _globals['_ANSWERASSISTANCEREQUEST']._serialized_start=1938
+  _globals['_ANSWERASSISTANCEREQUEST']._serialized_end=2163
+  _globals['_ANSWERASSISTANCERESPONSE']._serialized_start=2165
+  _globals['_ANSWERASSISTANCERESPONSE']._serialized_end=2272
+  _globals['_REFUSEASSISTANCEREQUEST']._serialized_start=2274
+  _globals['_REFUSEASSISTANCEREQUEST']._serialized_end=2391
+  _globals['_REFUSEASSISTANCERESPONSE']._serialized_start=2393
+  _globals['_REFUSEASSISTANCERESPONSE']._serialized_end=2500
+  _globals['_RETURNASSISTANCEREQUEST']._serialized_start=2502
+  _globals['_RETURNASSISTANCEREQUEST']._serialized_end=2623
+  _globals['_RETURNASSISTANCERESPONSE']._serialized_start=2625
+  _globals['_RETURNASSISTANCERESPONSE']._serialized_end=2732
+  _globals['_COMMISSION']._serialized_start=2734
+  _globals['_COMMISSION']._serialized_end=2832
+  _globals['_RECORDCHECKREQUEST']._serialized_start=2835
+  _globals['_RECORDCHECKREQUEST']._serialized_end=3165
+  _globals['_RECORDCHECKRESPONSE']._serialized_start=3167
+  _globals['_RECORDCHECKRESPONSE']._serialized_end=3263
+  _globals['_ASSISTANCESERVICE']._serialized_start=3821
+  _globals['_ASSISTANCESERVICE']._serialized_end=4659
 # @@protoc_insertion_point(module_scope)

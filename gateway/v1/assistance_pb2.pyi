@@ -66,9 +66,71 @@ ASSISTANCE_STATE_OVERDUE: AssistanceState.ValueType  # 7
 """Past its due date; late answers are still taken."""
 Global___AssistanceState: _TypeAlias = AssistanceState  # noqa: Y015
 
+class _AssistanceTerm:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AssistanceTermEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AssistanceTerm.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ASSISTANCE_TERM_UNSPECIFIED: _AssistanceTerm.ValueType  # 0
+    """Not said: as NORMAL."""
+    ASSISTANCE_TERM_SIMPLE: _AssistanceTerm.ValueType  # 1
+    """A look into what is at hand (3 working days by default)."""
+    ASSISTANCE_TERM_NORMAL: _AssistanceTerm.ValueType  # 2
+    """The ordinary case (5)."""
+    ASSISTANCE_TERM_ARCHIVE: _AssistanceTerm.ValueType  # 3
+    """A search in archives (10)."""
+
+class AssistanceTerm(_AssistanceTerm, metaclass=_AssistanceTermEnumTypeWrapper):
+    """AssistanceTerm is how long the unit asked has, in working days of the State Council's calendar; how many each is, is
+    configured.
+    """
+
+ASSISTANCE_TERM_UNSPECIFIED: AssistanceTerm.ValueType  # 0
+"""Not said: as NORMAL."""
+ASSISTANCE_TERM_SIMPLE: AssistanceTerm.ValueType  # 1
+"""A look into what is at hand (3 working days by default)."""
+ASSISTANCE_TERM_NORMAL: AssistanceTerm.ValueType  # 2
+"""The ordinary case (5)."""
+ASSISTANCE_TERM_ARCHIVE: AssistanceTerm.ValueType  # 3
+"""A search in archives (10)."""
+Global___AssistanceTerm: _TypeAlias = AssistanceTerm  # noqa: Y015
+
+class _CheckMethod:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CheckMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CheckMethod.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHECK_METHOD_UNSPECIFIED: _CheckMethod.ValueType  # 0
+    """Not said; refused."""
+    CHECK_METHOD_PAPER: _CheckMethod.ValueType  # 1
+    """By documents (书面核查)."""
+    CHECK_METHOD_NETWORK: _CheckMethod.ValueType  # 2
+    """Over networks (网络核验)."""
+    CHECK_METHOD_ON_SITE: _CheckMethod.ValueType  # 3
+    """On site (实地调查)."""
+    CHECK_METHOD_PUBLIC_NOTICE: _CheckMethod.ValueType  # 4
+    """By public notice (公示核查)."""
+
+class CheckMethod(_CheckMethod, metaclass=_CheckMethodEnumTypeWrapper):
+    """CheckMethod is how the approval department checked."""
+
+CHECK_METHOD_UNSPECIFIED: CheckMethod.ValueType  # 0
+"""Not said; refused."""
+CHECK_METHOD_PAPER: CheckMethod.ValueType  # 1
+"""By documents (书面核查)."""
+CHECK_METHOD_NETWORK: CheckMethod.ValueType  # 2
+"""Over networks (网络核验)."""
+CHECK_METHOD_ON_SITE: CheckMethod.ValueType  # 3
+"""On site (实地调查)."""
+CHECK_METHOD_PUBLIC_NOTICE: CheckMethod.ValueType  # 4
+"""By public notice (公示核查)."""
+Global___CheckMethod: _TypeAlias = CheckMethod  # noqa: Y015
+
 @_typing.final
 class Assistance(_message.Message):
-    """Assistance is one request."""
+    """Assistance is one request. Nobody is named in it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -78,6 +140,14 @@ class Assistance(_message.Message):
     FACT_TYPE_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     DUE_AT_FIELD_NUMBER: _builtins.int
+    SENDER_FIELD_NUMBER: _builtins.int
+    MATTER_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    SENT_AT_FIELD_NUMBER: _builtins.int
+    CHANGED_AT_FIELD_NUMBER: _builtins.int
+    REMINDERS_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    REMARK_FIELD_NUMBER: _builtins.int
     record: _builtins.str
     """The record of the request."""
     verification: _builtins.str
@@ -88,9 +158,29 @@ class Assistance(_message.Message):
     """The type of fact."""
     state: Global___AssistanceState.ValueType
     """Where it stands."""
+    sender: _builtins.str
+    """The unit that asks, a unified social credit code."""
+    matter: _builtins.str
+    """The matter it is for."""
+    item: _builtins.str
+    """The item it is for."""
+    reminders: _builtins.int
+    """How often the unit asked was reminded: at half of the time, and at four fifths."""
+    outcome: _builtins.str
+    """What was found, as in AnswerAssistanceRequest; only once it is answered."""
+    remark: _builtins.str
+    """Why it was refused, or where it should go: a unit; only once it is refused or returned."""
     @_builtins.property
     def due_at(self) -> _timestamp_pb2.Timestamp:
-        """When it is due."""
+        """When it is due: the end of a day in China."""
+
+    @_builtins.property
+    def sent_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was sent."""
+
+    @_builtins.property
+    def changed_at(self) -> _timestamp_pb2.Timestamp:
+        """When it changed last."""
 
     def __init__(
         self,
@@ -101,14 +191,120 @@ class Assistance(_message.Message):
         fact_type: _builtins.str = ...,
         state: Global___AssistanceState.ValueType = ...,
         due_at: _timestamp_pb2.Timestamp | None = ...,
+        sender: _builtins.str = ...,
+        matter: _builtins.str = ...,
+        item: _builtins.str = ...,
+        sent_at: _timestamp_pb2.Timestamp | None = ...,
+        changed_at: _timestamp_pb2.Timestamp | None = ...,
+        reminders: _builtins.int = ...,
+        outcome: _builtins.str = ...,
+        remark: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["changed_at", b"changed_at", "due_at", b"due_at", "sent_at", b"sent_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at", "fact_type", b"fact_type", "record", b"record", "state", b"state", "unit", b"unit", "verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_at", b"changed_at", "due_at", b"due_at", "fact_type", b"fact_type", "item", b"item", "matter", b"matter", "outcome", b"outcome", "record", b"record", "remark", b"remark", "reminders", b"reminders", "sender", b"sender", "sent_at", b"sent_at", "state", b"state", "unit", b"unit", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Assistance: _TypeAlias = Assistance  # noqa: Y015
+
+@_typing.final
+class Attachment(_message.Message):
+    """Attachment is a file that stays where it is; its digest is recorded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TITLE_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    title: _builtins.str
+    """What it is, such as "档案摘录". No personal data."""
+    digest: _builtins.bytes
+    """The SHA-256 of its bytes (32 bytes)."""
+    def __init__(
+        self,
+        *,
+        title: _builtins.str = ...,
+        digest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Attachment: _TypeAlias = Attachment  # noqa: Y015
+
+@_typing.final
+class Inquiry(_message.Message):
+    """Inquiry is what is asked, about whom. It holds personal data."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class SaidEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    FACT_TITLE_FIELD_NUMBER: _builtins.int
+    ITEM_TITLE_FIELD_NUMBER: _builtins.int
+    SAID_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    SENDER_FIELD_NUMBER: _builtins.int
+    fact_title: _builtins.str
+    """The type of fact in Chinese words."""
+    item_title: _builtins.str
+    """The item in Chinese words."""
+    purpose: _builtins.str
+    """For what it is asked."""
+    note: _builtins.str
+    """What the sender adds."""
+    @_builtins.property
+    def subject(self) -> _parties_pb2.Subject:
+        """The person or organisation."""
+
+    @_builtins.property
+    def said(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What the applicant says, in Chinese words: the name of each parameter and its value."""
+
+    @_builtins.property
+    def sender(self) -> _parties_pb2.Operator:
+        """Who sent it."""
+
+    def __init__(
+        self,
+        *,
+        subject: _parties_pb2.Subject | None = ...,
+        fact_title: _builtins.str = ...,
+        item_title: _builtins.str = ...,
+        said: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        purpose: _builtins.str = ...,
+        note: _builtins.str = ...,
+        sender: _parties_pb2.Operator | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sender", b"sender", "subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fact_title", b"fact_title", "item_title", b"item_title", "note", b"note", "purpose", b"purpose", "said", b"said", "sender", b"sender", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Inquiry: _TypeAlias = Inquiry  # noqa: Y015
 
 @_typing.final
 class SendAssistanceRequest(_message.Message):
@@ -121,6 +317,8 @@ class SendAssistanceRequest(_message.Message):
     UNIT_FIELD_NUMBER: _builtins.int
     FACT_TYPE_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
+    TERM_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """A UUID chosen by the caller; repeating it is safe."""
     verification: _builtins.str
@@ -129,6 +327,10 @@ class SendAssistanceRequest(_message.Message):
     """The unit to ask."""
     fact_type: _builtins.str
     """The type of fact."""
+    term: Global___AssistanceTerm.ValueType
+    """How long the unit has."""
+    note: _builtins.str
+    """What the unit should know beside the claim; it is kept with the request."""
     @_builtins.property
     def operator(self) -> _parties_pb2.Operator:
         """Who asks."""
@@ -141,10 +343,12 @@ class SendAssistanceRequest(_message.Message):
         unit: _builtins.str = ...,
         fact_type: _builtins.str = ...,
         operator: _parties_pb2.Operator | None = ...,
+        term: Global___AssistanceTerm.ValueType = ...,
+        note: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fact_type", b"fact_type", "operator", b"operator", "request_id", b"request_id", "unit", b"unit", "verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fact_type", b"fact_type", "note", b"note", "operator", b"operator", "request_id", b"request_id", "term", b"term", "unit", b"unit", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -158,6 +362,9 @@ class SendAssistanceResponse(_message.Message):
 
     ASSISTANCE_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    VERIFICATION_FIELD_NUMBER: _builtins.int
+    verification: _builtins.str
+    """The record of the new answer to the claim, which waits for people now."""
     @_builtins.property
     def assistance(self) -> Global___Assistance:
         """The request."""
@@ -171,6 +378,59 @@ class SendAssistanceResponse(_message.Message):
         *,
         assistance: Global___Assistance | None = ...,
         receipt: _ledger_pb2.Receipt | None = ...,
+        verification: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assistance", b"assistance", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistance", b"assistance", "receipt", b"receipt", "verification", b"verification"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendAssistanceResponse: _TypeAlias = SendAssistanceResponse  # noqa: Y015
+
+@_typing.final
+class GetAssistanceRequest(_message.Message):
+    """GetAssistanceRequest names a request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    record: _builtins.str
+    """The record of the request."""
+    def __init__(
+        self,
+        *,
+        record: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAssistanceRequest: _TypeAlias = GetAssistanceRequest  # noqa: Y015
+
+@_typing.final
+class GetAssistanceResponse(_message.Message):
+    """GetAssistanceResponse returns the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSISTANCE_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def assistance(self) -> Global___Assistance:
+        """The request."""
+
+    @_builtins.property
+    def receipt(self) -> _ledger_pb2.Receipt:
+        """The receipt of its newest entry."""
+
+    def __init__(
+        self,
+        *,
+        assistance: Global___Assistance | None = ...,
+        receipt: _ledger_pb2.Receipt | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["assistance", b"assistance", "receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -178,7 +438,75 @@ class SendAssistanceResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SendAssistanceResponse: _TypeAlias = SendAssistanceResponse  # noqa: Y015
+Global___GetAssistanceResponse: _TypeAlias = GetAssistanceResponse  # noqa: Y015
+
+@_typing.final
+class ReceiveAssistanceRequest(_message.Message):
+    """ReceiveAssistanceRequest asks for what is asked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """A UUID chosen by the caller; repeating it is safe."""
+    record: _builtins.str
+    """The record of the request."""
+    @_builtins.property
+    def operator(self) -> _parties_pb2.Operator:
+        """Who will see it."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        record: _builtins.str = ...,
+        operator: _parties_pb2.Operator | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator", "record", b"record", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReceiveAssistanceRequest: _TypeAlias = ReceiveAssistanceRequest  # noqa: Y015
+
+@_typing.final
+class ReceiveAssistanceResponse(_message.Message):
+    """ReceiveAssistanceResponse hands it out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSISTANCE_FIELD_NUMBER: _builtins.int
+    INQUIRY_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def assistance(self) -> Global___Assistance:
+        """The request."""
+
+    @_builtins.property
+    def inquiry(self) -> Global___Inquiry:
+        """What is asked."""
+
+    @_builtins.property
+    def receipt(self) -> _ledger_pb2.Receipt:
+        """The receipt."""
+
+    def __init__(
+        self,
+        *,
+        assistance: Global___Assistance | None = ...,
+        inquiry: Global___Inquiry | None = ...,
+        receipt: _ledger_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assistance", b"assistance", "inquiry", b"inquiry", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistance", b"assistance", "inquiry", b"inquiry", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReceiveAssistanceResponse: _TypeAlias = ReceiveAssistanceResponse  # noqa: Y015
 
 @_typing.final
 class ListAssistanceRequest(_message.Message):
@@ -189,22 +517,26 @@ class ListAssistanceRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    SENT_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """At most this many."""
+    """At most this many: 1 to 1000, 100 where it is 0."""
     page_token: _builtins.str
     """Where the previous page ended."""
     state: Global___AssistanceState.ValueType
     """Only in this state."""
+    sent: _builtins.bool
+    """Those that the caller's unit sent, instead of those addressed to it."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         state: Global___AssistanceState.ValueType = ...,
+        sent: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "sent", b"sent", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -312,12 +644,15 @@ class AnswerAssistanceRequest(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     BASIS_FIELD_NUMBER: _builtins.int
     SECOND_OPERATOR_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """A UUID chosen by the caller; repeating it is safe."""
     record: _builtins.str
     """The record of the request."""
     outcome: _builtins.str
-    """MATCH, MISMATCH, NO_RECORD or AMBIGUOUS."""
+    """MATCH: the claim is borne out. MISMATCH: it is contradicted, and two people say so. NO_RECORD: nothing was found,
+    which proves nothing. AMBIGUOUS: several could be meant, or what was found does not tell.
+    """
     basis: _builtins.str
     """On what basis; kept in the vault."""
     @_builtins.property
@@ -328,6 +663,10 @@ class AnswerAssistanceRequest(_message.Message):
     def second_operator(self) -> _parties_pb2.Operator:
         """The second person, demanded for MISMATCH."""
 
+    @_builtins.property
+    def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attachment]:
+        """Files that bear it out."""
+
     def __init__(
         self,
         *,
@@ -337,10 +676,11 @@ class AnswerAssistanceRequest(_message.Message):
         outcome: _builtins.str = ...,
         basis: _builtins.str = ...,
         second_operator: _parties_pb2.Operator | None = ...,
+        attachments: _abc.Iterable[Global___Attachment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator", "second_operator", b"second_operator"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "operator", b"operator", "outcome", b"outcome", "record", b"record", "request_id", b"request_id", "second_operator", b"second_operator"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "basis", b"basis", "operator", b"operator", "outcome", b"outcome", "record", b"record", "request_id", b"request_id", "second_operator", b"second_operator"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -507,3 +847,135 @@ class ReturnAssistanceResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReturnAssistanceResponse: _TypeAlias = ReturnAssistanceResponse  # noqa: Y015
+
+@_typing.final
+class Commission(_message.Message):
+    """Commission is what a third party was paid to check."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTRACTOR_FIELD_NUMBER: _builtins.int
+    CONTRACT_NUMBER_FIELD_NUMBER: _builtins.int
+    FEE_FEN_FIELD_NUMBER: _builtins.int
+    DATA_AGREEMENT_FIELD_NUMBER: _builtins.int
+    contractor: _builtins.str
+    """The third party, a unified social credit code."""
+    contract_number: _builtins.str
+    """The number of the contract."""
+    fee_fen: _builtins.int
+    """The fee, in fen."""
+    data_agreement: _builtins.str
+    """The number of the agreement about the processing of personal data."""
+    def __init__(
+        self,
+        *,
+        contractor: _builtins.str = ...,
+        contract_number: _builtins.str = ...,
+        fee_fen: _builtins.int = ...,
+        data_agreement: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contract_number", b"contract_number", "contractor", b"contractor", "data_agreement", b"data_agreement", "fee_fen", b"fee_fen"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Commission: _TypeAlias = Commission  # noqa: Y015
+
+@_typing.final
+class RecordCheckRequest(_message.Message):
+    """RecordCheckRequest records a check."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VERIFICATION_FIELD_NUMBER: _builtins.int
+    FACT_TYPE_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    SECOND_OPERATOR_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    COMMISSION_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """A UUID chosen by the caller; repeating it is safe."""
+    verification: _builtins.str
+    """The verification that it is for."""
+    fact_type: _builtins.str
+    """The type of fact that was checked."""
+    method: Global___CheckMethod.ValueType
+    """How."""
+    outcome: _builtins.str
+    """MATCH, MISMATCH, NO_RECORD or AMBIGUOUS, as in AnswerAssistanceRequest."""
+    basis: _builtins.str
+    """On what basis; kept in the vault."""
+    @_builtins.property
+    def operator(self) -> _parties_pb2.Operator:
+        """Who checked."""
+
+    @_builtins.property
+    def second_operator(self) -> _parties_pb2.Operator:
+        """The second person who checked."""
+
+    @_builtins.property
+    def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attachment]:
+        """Files that bear it out."""
+
+    @_builtins.property
+    def commission(self) -> Global___Commission:
+        """Set where a third party checked."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        verification: _builtins.str = ...,
+        fact_type: _builtins.str = ...,
+        method: Global___CheckMethod.ValueType = ...,
+        outcome: _builtins.str = ...,
+        basis: _builtins.str = ...,
+        operator: _parties_pb2.Operator | None = ...,
+        second_operator: _parties_pb2.Operator | None = ...,
+        attachments: _abc.Iterable[Global___Attachment] | None = ...,
+        commission: Global___Commission | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["commission", b"commission", "operator", b"operator", "second_operator", b"second_operator"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "basis", b"basis", "commission", b"commission", "fact_type", b"fact_type", "method", b"method", "operator", b"operator", "outcome", b"outcome", "request_id", b"request_id", "second_operator", b"second_operator", "verification", b"verification"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordCheckRequest: _TypeAlias = RecordCheckRequest  # noqa: Y015
+
+@_typing.final
+class RecordCheckResponse(_message.Message):
+    """RecordCheckResponse returns the record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    VERIFICATION_FIELD_NUMBER: _builtins.int
+    record: _builtins.str
+    """The record of the check."""
+    verification: _builtins.str
+    """The record of the new answer to the claim."""
+    @_builtins.property
+    def receipt(self) -> _ledger_pb2.Receipt:
+        """The receipt."""
+
+    def __init__(
+        self,
+        *,
+        record: _builtins.str = ...,
+        receipt: _ledger_pb2.Receipt | None = ...,
+        verification: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt", "record", b"record", "verification", b"verification"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordCheckResponse: _TypeAlias = RecordCheckResponse  # noqa: Y015

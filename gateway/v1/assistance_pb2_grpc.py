@@ -26,7 +26,9 @@ if _version_not_supported:
 
 
 class AssistanceServiceStub(object):
-    """AssistanceService carries requests that a person in another department answers, with clocks in working days.
+    """AssistanceService carries requests that a person in another department answers, with clocks in working days, and what
+    the approval department finds itself. Each act that changes what is known is recorded together with a new answer to
+    the verification it is for: whoever watches that verification is told, and ListVerifications has it.
     """
 
     def __init__(self, channel):
@@ -44,6 +46,16 @@ class AssistanceServiceStub(object):
                 '/gateway.v1.AssistanceService/ListAssistance',
                 request_serializer=gateway_dot_v1_dot_assistance__pb2.ListAssistanceRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_assistance__pb2.ListAssistanceResponse.FromString,
+                _registered_method=True)
+        self.GetAssistance = channel.unary_unary(
+                '/gateway.v1.AssistanceService/GetAssistance',
+                request_serializer=gateway_dot_v1_dot_assistance__pb2.GetAssistanceRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_assistance__pb2.GetAssistanceResponse.FromString,
+                _registered_method=True)
+        self.ReceiveAssistance = channel.unary_unary(
+                '/gateway.v1.AssistanceService/ReceiveAssistance',
+                request_serializer=gateway_dot_v1_dot_assistance__pb2.ReceiveAssistanceRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_assistance__pb2.ReceiveAssistanceResponse.FromString,
                 _registered_method=True)
         self.ClaimAssistance = channel.unary_unary(
                 '/gateway.v1.AssistanceService/ClaimAssistance',
@@ -65,21 +77,45 @@ class AssistanceServiceStub(object):
                 request_serializer=gateway_dot_v1_dot_assistance__pb2.ReturnAssistanceRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_assistance__pb2.ReturnAssistanceResponse.FromString,
                 _registered_method=True)
+        self.RecordCheck = channel.unary_unary(
+                '/gateway.v1.AssistanceService/RecordCheck',
+                request_serializer=gateway_dot_v1_dot_assistance__pb2.RecordCheckRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_assistance__pb2.RecordCheckResponse.FromString,
+                _registered_method=True)
 
 
 class AssistanceServiceServicer(object):
-    """AssistanceService carries requests that a person in another department answers, with clocks in working days.
+    """AssistanceService carries requests that a person in another department answers, with clocks in working days, and what
+    the approval department finds itself. Each act that changes what is known is recorded together with a new answer to
+    the verification it is for: whoever watches that verification is told, and ListVerifications has it.
     """
 
     def SendAssistance(self, request, context):
-        """SendAssistance sends a request to a unit.
+        """SendAssistance asks a unit about one type of fact that the newest answer to a claim leaves open. It is possible
+        while that answer's next step is ASSISTANCE, or WAIT for others (STEP_NOT_CALLED_FOR otherwise); one request for
+        each claim, type of fact and unit is open at a time (ASSISTANCE_OPEN).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAssistance(self, request, context):
-        """ListAssistance lists the requests addressed to, or sent by, the caller's unit.
+        """ListAssistance lists the requests addressed to, or sent by, the caller's unit, newest first; nobody is named. A page
+        may be short, or empty, although more follow.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAssistance(self, request, context):
+        """GetAssistance returns a request that was addressed to, or sent by, the caller's unit; nobody is named.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReceiveAssistance(self, request, context):
+        """ReceiveAssistance hands out what is asked, about whom, to the unit asked. That a person has seen it is recorded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,6 +149,15 @@ class AssistanceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordCheck(self, request, context):
+        """RecordCheck records what the approval department found itself, or had found, about one type of fact. It is possible
+        while the next step of the newest answer to the claim is OWN_OR_COMMISSIONED_CHECK. Two people check
+        (Administrative Licensing Law, article 34).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AssistanceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -125,6 +170,16 @@ def add_AssistanceServiceServicer_to_server(servicer, server):
                     servicer.ListAssistance,
                     request_deserializer=gateway_dot_v1_dot_assistance__pb2.ListAssistanceRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_assistance__pb2.ListAssistanceResponse.SerializeToString,
+            ),
+            'GetAssistance': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAssistance,
+                    request_deserializer=gateway_dot_v1_dot_assistance__pb2.GetAssistanceRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_assistance__pb2.GetAssistanceResponse.SerializeToString,
+            ),
+            'ReceiveAssistance': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReceiveAssistance,
+                    request_deserializer=gateway_dot_v1_dot_assistance__pb2.ReceiveAssistanceRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_assistance__pb2.ReceiveAssistanceResponse.SerializeToString,
             ),
             'ClaimAssistance': grpc.unary_unary_rpc_method_handler(
                     servicer.ClaimAssistance,
@@ -146,6 +201,11 @@ def add_AssistanceServiceServicer_to_server(servicer, server):
                     request_deserializer=gateway_dot_v1_dot_assistance__pb2.ReturnAssistanceRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_assistance__pb2.ReturnAssistanceResponse.SerializeToString,
             ),
+            'RecordCheck': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordCheck,
+                    request_deserializer=gateway_dot_v1_dot_assistance__pb2.RecordCheckRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_assistance__pb2.RecordCheckResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'gateway.v1.AssistanceService', rpc_method_handlers)
@@ -155,7 +215,9 @@ def add_AssistanceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AssistanceService(object):
-    """AssistanceService carries requests that a person in another department answers, with clocks in working days.
+    """AssistanceService carries requests that a person in another department answers, with clocks in working days, and what
+    the approval department finds itself. Each act that changes what is known is recorded together with a new answer to
+    the verification it is for: whoever watches that verification is told, and ListVerifications has it.
     """
 
     @staticmethod
@@ -202,6 +264,60 @@ class AssistanceService(object):
             '/gateway.v1.AssistanceService/ListAssistance',
             gateway_dot_v1_dot_assistance__pb2.ListAssistanceRequest.SerializeToString,
             gateway_dot_v1_dot_assistance__pb2.ListAssistanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAssistance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AssistanceService/GetAssistance',
+            gateway_dot_v1_dot_assistance__pb2.GetAssistanceRequest.SerializeToString,
+            gateway_dot_v1_dot_assistance__pb2.GetAssistanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReceiveAssistance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AssistanceService/ReceiveAssistance',
+            gateway_dot_v1_dot_assistance__pb2.ReceiveAssistanceRequest.SerializeToString,
+            gateway_dot_v1_dot_assistance__pb2.ReceiveAssistanceResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -310,6 +426,33 @@ class AssistanceService(object):
             '/gateway.v1.AssistanceService/ReturnAssistance',
             gateway_dot_v1_dot_assistance__pb2.ReturnAssistanceRequest.SerializeToString,
             gateway_dot_v1_dot_assistance__pb2.ReturnAssistanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordCheck(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AssistanceService/RecordCheck',
+            gateway_dot_v1_dot_assistance__pb2.RecordCheckRequest.SerializeToString,
+            gateway_dot_v1_dot_assistance__pb2.RecordCheckResponse.FromString,
             options,
             channel_credentials,
             insecure,

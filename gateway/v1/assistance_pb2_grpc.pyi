@@ -27,16 +27,28 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AssistanceServiceStub:
-    """AssistanceService carries requests that a person in another department answers, with clocks in working days."""
+    """AssistanceService carries requests that a person in another department answers, with clocks in working days, and what
+    the approval department finds itself. Each act that changes what is known is recorded together with a new answer to
+    the verification it is for: whoever watches that verification is told, and ListVerifications has it.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AssistanceServiceAsyncStub: ...
     SendAssistance: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.SendAssistanceRequest, _assistance_pb2.SendAssistanceResponse]
-    """SendAssistance sends a request to a unit."""
+    """SendAssistance asks a unit about one type of fact that the newest answer to a claim leaves open. It is possible
+    while that answer's next step is ASSISTANCE, or WAIT for others (STEP_NOT_CALLED_FOR otherwise); one request for
+    each claim, type of fact and unit is open at a time (ASSISTANCE_OPEN).
+    """
     ListAssistance: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.ListAssistanceRequest, _assistance_pb2.ListAssistanceResponse]
-    """ListAssistance lists the requests addressed to, or sent by, the caller's unit."""
+    """ListAssistance lists the requests addressed to, or sent by, the caller's unit, newest first; nobody is named. A page
+    may be short, or empty, although more follow.
+    """
+    GetAssistance: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.GetAssistanceRequest, _assistance_pb2.GetAssistanceResponse]
+    """GetAssistance returns a request that was addressed to, or sent by, the caller's unit; nobody is named."""
+    ReceiveAssistance: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.ReceiveAssistanceRequest, _assistance_pb2.ReceiveAssistanceResponse]
+    """ReceiveAssistance hands out what is asked, about whom, to the unit asked. That a person has seen it is recorded."""
     ClaimAssistance: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.ClaimAssistanceRequest, _assistance_pb2.ClaimAssistanceResponse]
     """ClaimAssistance says that a person has taken the request on."""
     AnswerAssistance: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.AnswerAssistanceRequest, _assistance_pb2.AnswerAssistanceResponse]
@@ -45,16 +57,33 @@ class AssistanceServiceStub:
     """RefuseAssistance refuses a request; the reason is demanded."""
     ReturnAssistance: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.ReturnAssistanceRequest, _assistance_pb2.ReturnAssistanceResponse]
     """ReturnAssistance returns a request that reached the wrong unit."""
+    RecordCheck: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.RecordCheckRequest, _assistance_pb2.RecordCheckResponse]
+    """RecordCheck records what the approval department found itself, or had found, about one type of fact. It is possible
+    while the next step of the newest answer to the claim is OWN_OR_COMMISSIONED_CHECK. Two people check
+    (Administrative Licensing Law, article 34).
+    """
 
 @_typing.type_check_only
 class AssistanceServiceAsyncStub(AssistanceServiceStub):
-    """AssistanceService carries requests that a person in another department answers, with clocks in working days."""
+    """AssistanceService carries requests that a person in another department answers, with clocks in working days, and what
+    the approval department finds itself. Each act that changes what is known is recorded together with a new answer to
+    the verification it is for: whoever watches that verification is told, and ListVerifications has it.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SendAssistance: _aio.UnaryUnaryMultiCallable[_assistance_pb2.SendAssistanceRequest, _assistance_pb2.SendAssistanceResponse]  # type: ignore[assignment]
-    """SendAssistance sends a request to a unit."""
+    """SendAssistance asks a unit about one type of fact that the newest answer to a claim leaves open. It is possible
+    while that answer's next step is ASSISTANCE, or WAIT for others (STEP_NOT_CALLED_FOR otherwise); one request for
+    each claim, type of fact and unit is open at a time (ASSISTANCE_OPEN).
+    """
     ListAssistance: _aio.UnaryUnaryMultiCallable[_assistance_pb2.ListAssistanceRequest, _assistance_pb2.ListAssistanceResponse]  # type: ignore[assignment]
-    """ListAssistance lists the requests addressed to, or sent by, the caller's unit."""
+    """ListAssistance lists the requests addressed to, or sent by, the caller's unit, newest first; nobody is named. A page
+    may be short, or empty, although more follow.
+    """
+    GetAssistance: _aio.UnaryUnaryMultiCallable[_assistance_pb2.GetAssistanceRequest, _assistance_pb2.GetAssistanceResponse]  # type: ignore[assignment]
+    """GetAssistance returns a request that was addressed to, or sent by, the caller's unit; nobody is named."""
+    ReceiveAssistance: _aio.UnaryUnaryMultiCallable[_assistance_pb2.ReceiveAssistanceRequest, _assistance_pb2.ReceiveAssistanceResponse]  # type: ignore[assignment]
+    """ReceiveAssistance hands out what is asked, about whom, to the unit asked. That a person has seen it is recorded."""
     ClaimAssistance: _aio.UnaryUnaryMultiCallable[_assistance_pb2.ClaimAssistanceRequest, _assistance_pb2.ClaimAssistanceResponse]  # type: ignore[assignment]
     """ClaimAssistance says that a person has taken the request on."""
     AnswerAssistance: _aio.UnaryUnaryMultiCallable[_assistance_pb2.AnswerAssistanceRequest, _assistance_pb2.AnswerAssistanceResponse]  # type: ignore[assignment]
@@ -63,9 +92,17 @@ class AssistanceServiceAsyncStub(AssistanceServiceStub):
     """RefuseAssistance refuses a request; the reason is demanded."""
     ReturnAssistance: _aio.UnaryUnaryMultiCallable[_assistance_pb2.ReturnAssistanceRequest, _assistance_pb2.ReturnAssistanceResponse]  # type: ignore[assignment]
     """ReturnAssistance returns a request that reached the wrong unit."""
+    RecordCheck: _aio.UnaryUnaryMultiCallable[_assistance_pb2.RecordCheckRequest, _assistance_pb2.RecordCheckResponse]  # type: ignore[assignment]
+    """RecordCheck records what the approval department found itself, or had found, about one type of fact. It is possible
+    while the next step of the newest answer to the claim is OWN_OR_COMMISSIONED_CHECK. Two people check
+    (Administrative Licensing Law, article 34).
+    """
 
 class AssistanceServiceServicer(metaclass=_abc_1.ABCMeta):
-    """AssistanceService carries requests that a person in another department answers, with clocks in working days."""
+    """AssistanceService carries requests that a person in another department answers, with clocks in working days, and what
+    the approval department finds itself. Each act that changes what is known is recorded together with a new answer to
+    the verification it is for: whoever watches that verification is told, and ListVerifications has it.
+    """
 
     @_abc_1.abstractmethod
     def SendAssistance(
@@ -73,7 +110,10 @@ class AssistanceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _assistance_pb2.SendAssistanceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_assistance_pb2.SendAssistanceResponse, _abc.Awaitable[_assistance_pb2.SendAssistanceResponse]]:
-        """SendAssistance sends a request to a unit."""
+        """SendAssistance asks a unit about one type of fact that the newest answer to a claim leaves open. It is possible
+        while that answer's next step is ASSISTANCE, or WAIT for others (STEP_NOT_CALLED_FOR otherwise); one request for
+        each claim, type of fact and unit is open at a time (ASSISTANCE_OPEN).
+        """
 
     @_abc_1.abstractmethod
     def ListAssistance(
@@ -81,7 +121,25 @@ class AssistanceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _assistance_pb2.ListAssistanceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_assistance_pb2.ListAssistanceResponse, _abc.Awaitable[_assistance_pb2.ListAssistanceResponse]]:
-        """ListAssistance lists the requests addressed to, or sent by, the caller's unit."""
+        """ListAssistance lists the requests addressed to, or sent by, the caller's unit, newest first; nobody is named. A page
+        may be short, or empty, although more follow.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAssistance(
+        self,
+        request: _assistance_pb2.GetAssistanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assistance_pb2.GetAssistanceResponse, _abc.Awaitable[_assistance_pb2.GetAssistanceResponse]]:
+        """GetAssistance returns a request that was addressed to, or sent by, the caller's unit; nobody is named."""
+
+    @_abc_1.abstractmethod
+    def ReceiveAssistance(
+        self,
+        request: _assistance_pb2.ReceiveAssistanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assistance_pb2.ReceiveAssistanceResponse, _abc.Awaitable[_assistance_pb2.ReceiveAssistanceResponse]]:
+        """ReceiveAssistance hands out what is asked, about whom, to the unit asked. That a person has seen it is recorded."""
 
     @_abc_1.abstractmethod
     def ClaimAssistance(
@@ -114,5 +172,16 @@ class AssistanceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_assistance_pb2.ReturnAssistanceResponse, _abc.Awaitable[_assistance_pb2.ReturnAssistanceResponse]]:
         """ReturnAssistance returns a request that reached the wrong unit."""
+
+    @_abc_1.abstractmethod
+    def RecordCheck(
+        self,
+        request: _assistance_pb2.RecordCheckRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assistance_pb2.RecordCheckResponse, _abc.Awaitable[_assistance_pb2.RecordCheckResponse]]:
+        """RecordCheck records what the approval department found itself, or had found, about one type of fact. It is possible
+        while the next step of the newest answer to the claim is OWN_OR_COMMISSIONED_CHECK. Two people check
+        (Administrative Licensing Law, article 34).
+        """
 
 def add_AssistanceServiceServicer_to_server(servicer: AssistanceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -33,6 +33,8 @@ def _to(state: str, *sources: State) -> dict[State, str]:
 _UNDECIDED = ("RECORDED", "BINDING")
 _CONTRADICTED = ("DISPUTED", "QUESTIONED")
 _LOOKING = ("DISCREPANCY", "EVIDENCE_REQUESTED")
+_IN_TIME = ("SENT", "RECEIVED", "CLAIMED")
+_SEEN = ("RECEIVED", "CLAIMED", "OVERDUE")
 
 FAMILIES: Mapping[str, Family] = {
     family.name: family
@@ -115,6 +117,21 @@ FAMILIES: Mapping[str, Family] = {
             },
         ),
         _family(
+            "assistance",
+            {
+                "AssistanceSent": _to("SENT", None),
+                # What comes after the due date changes nothing about its having passed: a late answer is still taken.
+                "AssistanceReceived": {"SENT": "RECEIVED", "OVERDUE": "OVERDUE"},
+                "AssistanceClaimed": {"RECEIVED": "CLAIMED", "CLAIMED": "CLAIMED", "OVERDUE": "OVERDUE"},
+                "AssistanceReminded": {state: state for state in _IN_TIME},
+                "AssistanceOverdue": _to("OVERDUE", *_IN_TIME),
+                "AssistanceAnswered": _to("ANSWERED", *_SEEN),
+                "AssistanceRefused": _to("REFUSED", *_SEEN),
+                "AssistanceReturned": _to("RETURNED", *_SEEN),
+            },
+        ),
+        _family("check", {"CheckRecorded": _to("DONE", None)}),
+        _family(
             "logkey",
             {
                 "LogKeyAdded": _to("KEY_IN_FORCE", None),
@@ -149,6 +166,8 @@ FAMILY_NUMBERS: Mapping[str, int] = {
     "operation": 5,
     "logkey": 6,
     "staffkey": 7,
+    "assistance": 8,
+    "check": 9,
 }  # fmt: skip
 
 STATE_NUMBERS: Mapping[str, int] = {
@@ -162,6 +181,7 @@ STATE_NUMBERS: Mapping[str, int] = {
     "KEY_IN_FORCE": 60, "KEY_RETIRED": 61,
     "KEY_PROPOSED": 62, "KEY_ENROLLED": 63, "KEY_REJECTED": 64, "KEY_REVOKED": 65,
     "ERASURE_PROPOSED": 70, "ERASURE_REJECTED": 71, "HELD": 72, "RELEASED": 73,
+    "SENT": 80, "RECEIVED": 81, "CLAIMED": 82, "OVERDUE": 83, "RETURNED": 84,
 }  # fmt: skip
 
 FAMILY_NAMES: Mapping[int, str] = {number: name for name, number in FAMILY_NUMBERS.items()}

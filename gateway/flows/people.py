@@ -1,0 +1,102 @@
+"""People: what departments answered and what was checked about a claim in a case, from the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from connectors.outcome import Kind
+from gateway.catalogue.words import Rung
+from gateway.errors import DocumentErased
+from gateway.flows.look_up import LookUp
+from gateway.rules.admission import Question, question_body
+from gateway.rules.kept import table, text
+from gateway.rules.people import Heard, Inquiry, heard
+from ledger import BlindIndex, Ledger, RecordRow
+from ledger.canonical import Json, canonical
+
+ASSISTANCE = "assistance"
+CHECK = "check"
+FAMILIES = (ASSISTANCE, CHECK)
+ASKED = "asked"
+"""The group of AssistanceSent and CheckRecorded that says for which claim and type of fact, and who is to find out."""
+FOUND = "found"
+"""The group of AssistanceAnswered and CheckRecorded that says what was found."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiries:
+    """The requests and checks about a claim in a case; `marks` tell whether any came or changed since."""
+
+    found: tuple[Inquiry, ...]
+    marks: frozenset[tuple[bytes, int]]
+
+
+class People:
+    """Reads what people were asked and found."""
+
+    def __init__(
+        self, *, ledger: Ledger, look_up: LookUp, index: BlindIndex, now: Callable[[], datetime]
+    ) -> None:  # fmt: skip
+        self._ledger = ledger
+        self._look_up = look_up
+        self._index = index
+        self._now = now
+
+    def claim(self, question: Question) -> str:
+        """Give what tells the claim of a question from others, to whoever has the key only (hexadecimal)."""
+        body = question_body(question)
+        claim: dict[str, Json] = {part: body[part] for part in ("item", "subject", "parameters")}
+        return self._index.digest(canonical(claim)).hex()
+
+    def one_at_a_time(self, question: Question, case_key: bytes, fact_type: str, unit: str) -> bytes:
+        """Give the key that one open request to a unit about a type of fact claims."""
+        parts = (self.claim(question), case_key.hex(), fact_type, unit)
+        return hashlib.sha256(b"assistance\x00" + "\x00".join(parts).encode()).digest()
+
+    async def heard(self, question: Question, case_key: bytes, *, besides: Sequence[Inquiry] = ()) -> Heard:
+        """Give what people said of a claim in a case; `besides` stand in for, or add to, what is recorded."""
+        return self.with_these(await self.inquiries(question, case_key), besides)
+
+    def with_these(self, recorded: Inquiries, besides: Sequence[Inquiry]) -> Heard:
+        """Give what people said by what is recorded, and by what is about to be."""
+        all_of_them = {one.record: one for one in (*recorded.found, *besides)}
+        return heard(all_of_them.values(), now=self._now())
+
+    async def inquiries(self, question: Question, case_key: bytes) -> Inquiries:
+        """Read the requests and checks about a claim in a case; those whose documents are erased are left out."""
+        subject = self._index.of(question.subject.id_type, question.subject.id_number)
+        register = self._ledger.register()
+        rows = await self._ledger.look(
+            lambda: register.of_case(case_key, question.item, subject=subject, families=FAMILIES)
+        )
+        if not rows:
+            return Inquiries(found=(), marks=frozenset())
+        claim = self.claim(question)
+        found = [one for row in rows if (one := await self.inquiry(row, claim=claim)) is not None]
+        return Inquiries(found=tuple(found), marks=frozenset((row.record, row.last_idx) for row in rows))
+
+    async def inquiry(self, row: RecordRow, *, claim: str | None = None) -> Inquiry | None:
+        """Read how one request or check stands; None if it is about another claim, or erased."""
+        try:
+            kept = await self._look_up.document(row.record, row.first_idx)
+            asked = table(kept[ASKED])
+            if claim not in (None, text(asked["claim"])):
+                return None
+            if row.family == ASSISTANCE and row.state == "ANSWERED":
+                kept = await self._look_up.document_of(row, "AssistanceAnswered")
+        except DocumentErased:
+            return None
+        return Inquiry(
+            record=row.record,
+            rung=Rung.ASSISTANCE if row.family == ASSISTANCE else Rung.OWN_OR_COMMISSIONED_CHECK,
+            fact_type=text(asked["fact_type"]),
+            who=text(asked["who"]),
+            state=row.state,
+            began_at=row.opened_at,
+            changed_at=row.changed_at,
+            due_at=row.due_at,
+            outcome=Kind(text(table(kept[FOUND])["outcome"])) if FOUND in kept else None,
+        )

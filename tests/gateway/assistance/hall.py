@@ -1,0 +1,129 @@
+"""A gateway whose items have their full ladders, a clock set by hand, and the stubs of who asks and who answers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gateway.catalogue.loader import shipped_catalogue_files
+from gateway.client import Answer, Case
+from gateway.founding import SYSTEMS
+from gateway.v1 import assistance_pb2 as pb
+from gateway.v1 import assistance_pb2_grpc, parties_pb2
+from tests.gateway.verification.village import (
+    PEOPLE,
+    PREMISES,
+    Service,
+    Village,
+    case,
+    premises,
+    service,
+    serving,
+    settle,
+    slow_source,
+)
+
+ADDRESS = "示例路9号"
+"""What the applicants say; the register knows nothing of it."""
+FACT = "home-ownership"
+CIVIL = SYSTEMS["source-officer"][0]
+OWN = SYSTEMS["clerk"][0]
+TIMEOUT = 20
+
+
+@dataclass(slots=True)
+class Clock:
+    """A clock that is set by hand."""
+
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+@dataclass(slots=True, kw_only=True)
+class Hall:
+    """A running gateway, the register of homes it asks, and its clock."""
+
+    village: Village
+    homes: Service
+    clock: Clock
+
+    def stub(self, system: str = "clerk") -> assistance_pb2_grpc.AssistanceServiceAsyncStub:
+        return assistance_pb2_grpc.AssistanceServiceStub(self.village.channel(system))
+
+    async def ask(self, person: int = 0, number: str = "办2026-0001", address: str = ADDRESS) -> Answer:
+        return await self.village.client().verify(premises(person, address, in_case=in_case(number)))
+
+    async def send(self, verification: str, **changed: object) -> pb.SendAssistanceResponse:
+        fields: dict[str, object] = {
+            "request_id": new_id(), "verification": verification, "unit": CIVIL, "fact_type": FACT,
+            "operator": operator("clerk"), **changed,
+        }  # fmt: skip
+        return await self.stub().SendAssistance(pb.SendAssistanceRequest(**fields), timeout=TIMEOUT)  # type: ignore[arg-type]
+
+    async def receive(self, record: str) -> pb.ReceiveAssistanceResponse:
+        request = pb.ReceiveAssistanceRequest(request_id=new_id(), record=record, operator=operator("source-officer"))
+        return await self.stub("source-officer").ReceiveAssistance(request, timeout=TIMEOUT)
+
+    async def answer(self, record: str, outcome: str, **changed: object) -> pb.AnswerAssistanceResponse:
+        fields: dict[str, object] = {
+            "request_id": new_id(), "record": record, "outcome": outcome, "basis": "档案室卷宗",
+            "operator": operator("source-officer"), **changed,
+        }  # fmt: skip
+        request = pb.AnswerAssistanceRequest(**fields)  # type: ignore[arg-type]
+        return await self.stub("source-officer").AnswerAssistance(request, timeout=TIMEOUT)
+
+    async def answered(self, verification: str, outcome: str, **changed: object) -> str:
+        """Ask, see and answer; returns the record of the request."""
+        record = (await self.send(verification)).assistance.record
+        await self.receive(record)
+        await self.answer(record, outcome, **changed)
+        return record
+
+    async def check(self, verification: str, outcome: str, **changed: object) -> pb.RecordCheckResponse:
+        fields: dict[str, object] = {
+            "request_id": new_id(), "verification": verification, "fact_type": FACT, "outcome": outcome,
+            "method": pb.CHECK_METHOD_ON_SITE, "basis": "现场勘查笔录", "operator": operator("clerk"),
+            "second_operator": operator("clerk", "clerk-02"), **changed,
+        }  # fmt: skip
+        return await self.stub().RecordCheck(pb.RecordCheckRequest(**fields), timeout=TIMEOUT)  # type: ignore[arg-type]
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def operator(system: str, person: str = "") -> parties_pb2.Operator:
+    return parties_pb2.Operator(person=person or f"{system}-01", unit=SYSTEMS[system][0])
+
+
+def in_case(number: str) -> Case:
+    return case(number, matter=PREMISES, purpose="办理行政许可")
+
+
+def full_ladders(folder: Path) -> list[Path]:
+    """Write the shipped lists with the province's matters on the full ladders of their items."""
+    files = []
+    for shipped in shipped_catalogue_files():
+        text = shipped.read_text("utf-8").replace(", ladder: [COMMITMENT]", "")
+        files.append(folder / shipped.name)
+        files[-1].write_text(text, "utf-8")
+    return files
+
+
+@asynccontextmanager
+async def hall(folder: Path, *, tune: Callable[[str], str] | None = None) -> AsyncIterator[Hall]:
+    """Serve a house of which a register of homes knows that nobody lives anywhere, with all the ladders."""
+    clock = Clock()
+    async with service({PEOPLE[30].id_number: ADDRESS}) as homes:
+        lease = slow_source(homes.port, name="leases", fact="lease-filing")
+        house = settle(folder, sources=slow_source(homes.port) + lease, catalogue=full_ladders(folder))
+        if tune is not None:
+            house.config.write_text(tune(house.config.read_text("utf-8")), "utf-8")
+        async with serving(house, now=clock) as village:
+            yield Hall(village=village, homes=homes, clock=clock)
