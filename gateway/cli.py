@@ -8,6 +8,7 @@ import click
 
 from gateway.commands import (
     ask,
+    assistance,
     audit,
     catalogue,
     commitments,
@@ -50,7 +51,8 @@ def main() -> None:
 
 
 for _command in (
-    house.init, house.check_config, house.serve, house.demo, ask.ask, ledger.ledger, audit.audit, catalogue.catalogue,
+    house.init, house.check_config, house.serve, house.demo, ask.ask, assistance.assistance, ledger.ledger,
+    audit.audit, catalogue.catalogue,
     connectors.connectors, commitments.commitments, evidence.evidence, letters.letter, templates.templates, keys.keys,
     staff_keys.staff_keys, vault.vault, witness.witness,
 ):  # fmt: skip

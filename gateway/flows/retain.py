@@ -19,7 +19,7 @@ from ledger.canonical import Json
 from ledger.vault.erasure import claim_of
 from ledger.vault.holds import Holds, read_holds
 
-_ROOTS = ("commitment", "finding", "report", "verification", "operation")
+_ROOTS = ("commitment", "finding", "report", "verification", "assistance", "check", "operation")
 """Families in the order in which their records are taken as roots: what hangs on another goes with it."""
 _PAGE = 200
 _BATCH = 500

@@ -41,7 +41,7 @@ from gateway.rules.admission import (
 from gateway.rules.clocks import legal_day
 from gateway.rules.fallback import FallbackInput, NextStep, Situation, next_step, situation
 from gateway.rules.kept import table
-from gateway.rules.people import NOTHING_HEARD, Heard
+from gateway.rules.people import Heard
 from gateway.rules.plan import NotVerifiable, ParametersRefused, Plan, plan
 from gateway.rules.roles import Caller
 from gateway.rules.terms import Terms, TermsOf
@@ -266,8 +266,6 @@ class Verify:
             return asked, frozenset()
         if heard is None:
             heard = await self._people.heard(question, self.keys(question)[1])
-        if heard is NOTHING_HEARD:
-            return asked, frozenset()
         return self._ask.beside(planned, asked, heard.evidence), heard.attempted
 
     async def answer_again(self, question: Question, deadline: float, heard: Heard, *, at: datetime) -> Draft | None:

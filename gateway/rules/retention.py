@@ -60,6 +60,9 @@ _ENDED: Mapping[str, frozenset[str]] = {
     ),
     "report": frozenset({"ACKNOWLEDGED", "RECALLED", "REPAIRED"}),
     "operation": frozenset({"DONE", "RELEASED"}),
+    # Who never answered keeps nothing: a request that was overdue for all that time is at its end.
+    "assistance": frozenset({"ANSWERED", "REFUSED", "RETURNED", "OVERDUE"}),
+    "check": frozenset({"DONE"}),
 }  # fmt: skip
 """The states in which a record of a family is at its end; in any other it is open."""
 _OPEN: Mapping[str, Kept] = {"finding": Kept.OPEN_FINDING, "report": Kept.OPEN_REPORT, "operation": Kept.LEGAL_HOLD}
@@ -85,7 +88,7 @@ class RetentionRules:
     def years(self, family: str, matter: str | None) -> int:
         """Say how many years a bundle is kept, by the family of its root and its matter."""
         periods = self.matters.get(matter or "", self.default)
-        if family == "verification":
+        if family in ("verification", "assistance", "check"):
             return periods.verification
         return periods.lookup if family == "operation" else periods.commitment
 

@@ -1,6 +1,15 @@
 // Every kind of entry. Written by `python -m tests.vectors.generate` from ledger/records/lifecycle.py.
 export default [
+  "AssistanceAnswered",
+  "AssistanceClaimed",
+  "AssistanceOverdue",
+  "AssistanceReceived",
+  "AssistanceRefused",
+  "AssistanceReminded",
+  "AssistanceReturned",
+  "AssistanceSent",
   "CatalogueEnacted",
+  "CheckRecorded",
   "CommitmentBroken",
   "CommitmentCleared",
   "CommitmentConfirmed",

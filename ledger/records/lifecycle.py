@@ -117,21 +117,6 @@ FAMILIES: Mapping[str, Family] = {
             },
         ),
         _family(
-            "assistance",
-            {
-                "AssistanceSent": _to("SENT", None),
-                # What comes after the due date changes nothing about its having passed: a late answer is still taken.
-                "AssistanceReceived": {"SENT": "RECEIVED", "OVERDUE": "OVERDUE"},
-                "AssistanceClaimed": {"RECEIVED": "CLAIMED", "CLAIMED": "CLAIMED", "OVERDUE": "OVERDUE"},
-                "AssistanceReminded": {state: state for state in _IN_TIME},
-                "AssistanceOverdue": _to("OVERDUE", *_IN_TIME),
-                "AssistanceAnswered": _to("ANSWERED", *_SEEN),
-                "AssistanceRefused": _to("REFUSED", *_SEEN),
-                "AssistanceReturned": _to("RETURNED", *_SEEN),
-            },
-        ),
-        _family("check", {"CheckRecorded": _to("DONE", None)}),
-        _family(
             "logkey",
             {
                 "LogKeyAdded": _to("KEY_IN_FORCE", None),
@@ -148,6 +133,21 @@ FAMILIES: Mapping[str, Family] = {
                 "StaffKeyRevoked": _to("KEY_REVOKED", "KEY_ENROLLED"),
             },
         ),
+        _family(
+            "assistance",
+            {
+                "AssistanceSent": _to("SENT", None),
+                # What comes after the due date changes nothing about its having passed: a late answer is still taken.
+                "AssistanceReceived": {"SENT": "RECEIVED", "OVERDUE": "OVERDUE"},
+                "AssistanceClaimed": {"RECEIVED": "CLAIMED", "CLAIMED": "CLAIMED", "OVERDUE": "OVERDUE"},
+                "AssistanceReminded": {state: state for state in _IN_TIME},
+                "AssistanceOverdue": _to("OVERDUE", *_IN_TIME),
+                "AssistanceAnswered": _to("ANSWERED", *_SEEN),
+                "AssistanceRefused": _to("REFUSED", *_SEEN),
+                "AssistanceReturned": _to("RETURNED", *_SEEN),
+            },
+        ),
+        _family("check", {"CheckRecorded": _to("DONE", None)}),
     )
 }
 """Every family, by name."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from gateway.client import Step, Verdict
+import asyncio
+from datetime import UTC, datetime, timedelta
 
-from .hall import Hall
+from gateway.client import Step, Verdict
+from gateway.rules.clocks import CHINA
+from gateway.v1 import assistance_pb2 as pb
+
+from .hall import ADDRESS, PEOPLE, TIMEOUT, Hall, new_id, operator
 
 
 async def test_data_that_are_missing_lead_to_people_first(house: Hall) -> None:
@@ -36,3 +41,183 @@ async def test_what_a_department_finds_establishes_the_claim(house: Hall) -> Non
     await house.answered(first.verification.record, "MATCH")
 
     assert (await house.ask()).verification.verdict is Verdict.ESTABLISHED
+
+
+async def test_a_repeated_request_gets_its_first_answer(house: Hall) -> None:
+    first = await house.ask()
+    same = new_id()
+    one = await house.send(first.verification.record, request_id=same)
+    await house.receive(one.assistance.record)
+
+    assert await house.send(first.verification.record, request_id=same) == one
+
+
+async def test_whoever_watches_is_told_that_people_look_and_what_came_of_it(house: Hall) -> None:
+    first = await house.ask()
+    told: list[Step] = []
+
+    async def watch() -> None:
+        async for standing in house.village.client().watch(first.verification.record):
+            told.append(standing.answer.verification.next_step.kind)
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0)
+    await house.answered(first.verification.record, "MATCH")
+
+    async with asyncio.timeout(TIMEOUT):
+        await watching
+    assert told[-1] is Step.NONE
+    assert set(told) <= {Step.ASSISTANCE, Step.WAIT, Step.NONE}
+
+
+async def test_who_is_asked_sees_what_the_applicant_says_and_for_what(house: Hall) -> None:
+    first = await house.ask()
+    sent = await house.send(first.verification.record, note="请查阅2003年前的纸质档案")
+
+    inquiry = (await house.receive(sent.assistance.record)).inquiry
+
+    assert inquiry.subject.name == PEOPLE[0].name
+    assert list(inquiry.said.values()) == [ADDRESS]
+    assert (inquiry.purpose, inquiry.note) == ("办理行政许可", "请查阅2003年前的纸质档案")
+    assert inquiry.sender == operator("clerk")
+
+
+async def test_what_people_contradict_is_contradicted_and_never_a_commitment(house: Hall) -> None:
+    first = await house.ask()
+
+    second = operator("source-officer", "source-officer-02")
+    await house.answered(first.verification.record, "MISMATCH", second_operator=second)
+
+    last = (await house.ask()).verification
+    # The other fact of the item is still open, so that one contradiction alone decides nothing.
+    assert (last.verdict, last.next_step.kind) == (Verdict.UNDETERMINED, Step.OWN_OR_COMMISSIONED_CHECK)
+
+
+async def test_nobody_answering_opens_no_commitment(house: Hall) -> None:
+    first = await house.ask()
+    await house.send(first.verification.record)
+    house.clock.at += timedelta(days=40)
+
+    late = (await house.ask()).verification
+    assert late.next_step.kind is Step.RETRY_AFTER
+    house.clock.at += timedelta(days=40)
+    later = await house.ask()
+    assert later.verification.next_step.kind is Step.OWN_OR_COMMISSIONED_CHECK
+    await house.check(later.verification.record, "NO_RECORD")
+
+    assert (await house.ask()).verification.next_step.kind is Step.NOT_ESTABLISHABLE
+
+
+async def test_an_answer_that_comes_late_is_taken(house: Hall) -> None:
+    first = await house.ask()
+    record = (await house.send(first.verification.record)).assistance.record
+    await house.receive(record)
+    house.clock.at += timedelta(days=40)
+
+    await house.answer(record, "MATCH")
+
+    assert (await house.ask()).verification.verdict is Verdict.ESTABLISHED
+
+
+async def test_a_misdirected_request_leaves_the_rung_open(house: Hall) -> None:
+    first = await house.ask()
+    record = (await house.send(first.verification.record)).assistance.record
+    await house.receive(record)
+    request = pb.ReturnAssistanceRequest(
+        request_id=new_id(), record=record, operator=operator("source-officer"), forward_to="112300000000003030"
+    )
+
+    returned = await house.stub("source-officer").ReturnAssistance(request, timeout=TIMEOUT)
+
+    assert returned.assistance.remark == "112300000000003030"
+    again = await house.ask()
+    assert again.verification.next_step.kind is Step.ASSISTANCE
+    await house.send(again.verification.record)
+
+
+async def test_a_refusal_of_people_is_listed_and_leads_on(house: Hall) -> None:
+    first = await house.ask()
+    record = (await house.send(first.verification.record)).assistance.record
+    await house.receive(record)
+    request = pb.RefuseAssistanceRequest(
+        request_id=new_id(), record=record, operator=operator("source-officer"), reason="档案已移交"
+    )
+    await house.stub("source-officer").RefuseAssistance(request, timeout=TIMEOUT)
+
+    last = (await house.ask()).verification
+
+    assert "REFUSED" in last.reasons
+    assert last.next_step.kind is Step.OWN_OR_COMMISSIONED_CHECK
+
+
+async def test_several_candidates_found_by_people_never_lead_to_a_commitment(house: Hall) -> None:
+    first = await house.ask()
+    await house.answered(first.verification.record, "AMBIGUOUS")
+    await house.check((await house.ask()).verification.record, "NO_RECORD")
+
+    assert (await house.ask()).verification.next_step.kind is Step.NOT_ESTABLISHABLE
+
+
+async def test_what_was_asked_about_another_claim_tells_nothing_of_this_one(house: Hall) -> None:
+    first = await house.ask()
+    await house.answered(first.verification.record, "MATCH")
+
+    other = (await house.ask(address="示例路8号")).verification
+
+    assert (other.verdict, other.next_step.kind) == (Verdict.UNDETERMINED, Step.ASSISTANCE)
+
+
+async def test_what_was_asked_in_another_case_tells_nothing_of_this_one(house: Hall) -> None:
+    first = await house.ask()
+    await house.answered(first.verification.record, "MATCH")
+
+    assert (await house.ask(number="办2026-0002")).verification.verdict is Verdict.UNDETERMINED
+
+
+async def test_a_register_that_learned_it_needs_no_people(house: Hall) -> None:
+    first = await house.ask()
+    await house.send(first.verification.record)
+    house.homes.values[PEOPLE[0].id_number] = ADDRESS
+
+    assert (await house.ask()).verification.verdict is Verdict.ESTABLISHED
+
+
+async def test_each_unit_lists_its_own_side(house: Hall) -> None:
+    first = await house.ask()
+    record = (await house.send(first.verification.record)).assistance.record
+
+    async def listed(system: str, *, sent: bool = False) -> list[str]:
+        answer = await house.stub(system).ListAssistance(pb.ListAssistanceRequest(sent=sent), timeout=TIMEOUT)
+        return [one.record for one in answer.assistance]
+
+    assert await listed("clerk") == []
+    assert await listed("clerk", sent=True) == [record]
+    assert await listed("source-officer") == [record]
+    assert await listed("source-officer", sent=True) == []
+
+
+async def test_a_page_goes_on_where_the_one_before_ended(house: Hall) -> None:
+    sent = []
+    for person in range(3):
+        answer = await house.ask(person, f"办2026-1{person}")
+        sent.append((await house.send(answer.verification.record)).assistance.record)
+    found, token = [], ""
+    while True:
+        request = pb.ListAssistanceRequest(page_size=1, page_token=token)
+        page = await house.stub("source-officer").ListAssistance(request, timeout=TIMEOUT)
+        found += [one.record for one in page.assistance]
+        token = page.next_page_token
+        if not token:
+            break
+
+    assert found == sent[::-1]
+
+
+async def test_what_is_due_when_is_counted_in_working_days(house: Hall) -> None:
+    house.clock.at = datetime(2026, 4, 30, 2, tzinfo=UTC)  # a Thursday before the holidays of May
+    first = await house.ask()
+
+    sent = await house.send(first.verification.record, term=pb.ASSISTANCE_TERM_SIMPLE)
+
+    due = sent.assistance.due_at.ToDatetime(tzinfo=CHINA)
+    assert (due.month, due.day, due.hour) == (5, 8, 23)

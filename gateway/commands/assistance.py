@@ -1,0 +1,353 @@
+"""`chengxin assistance …`: ask another department's people, answer what one is asked, and record own checks.
+
+For offices without a system of their own; what is printed is Chinese, for the people at the desk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json as jsonlib
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.commands.options import CONFIG, JSON, SERVER, running_gateway, shown_as
+
+if TYPE_CHECKING:
+    from gateway.v1 import assistance_pb2 as pb
+    from gateway.v1.parties_pb2 import Operator
+    from ledger.v1 import ledger_pb2
+
+_TIMEOUT = 20
+_PERSON = click.option("--person", required=True, help="Staff number of who acts.")
+_SECOND = click.option("--second", help="Staff number of the second person.")
+_BASIS = click.option("--basis", required=True, help="On what basis (依据).")
+_ATTACHMENTS = click.option(
+    "--attach",
+    "files",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="A file that bears it out; only its name and digest are sent. Repeatable.",
+)
+_OUTCOME = click.option(
+    "--outcome",
+    type=click.Choice(["match", "mismatch", "no-record", "ambiguous"]),
+    required=True,
+    help="match 属实, mismatch 不符 (two people), no-record 查无, ambiguous 无法确定.",
+)
+_STATES = {
+    "SENT": "已发出", "RECEIVED": "已签收", "CLAIMED": "已认领", "ANSWERED": "已答复", "REFUSED": "不予协查",
+    "RETURNED": "已退回", "OVERDUE": "已逾期",
+}  # fmt: skip
+_OUTCOMES = {"MATCH": "属实", "MISMATCH": "不符", "NO_RECORD": "查无记录", "AMBIGUOUS": "无法确定"}
+_METHODS = {"paper": "PAPER", "network": "NETWORK", "on-site": "ON_SITE", "public-notice": "PUBLIC_NOTICE"}
+
+
+@click.group()
+def assistance() -> None:
+    """Assistance of other departments (协查) and own checks (核查), through the running gateway."""
+
+
+@assistance.command("send")
+@CONFIG
+@SERVER
+@shown_as("clerk")
+@_PERSON
+@click.option("--unit", required=True, help="The unit to ask, a unified social credit code.")
+@click.option("--fact", "fact_type", required=True, help="The type of fact; `chengxin catalogue explain` names them.")
+@click.option("--term", type=click.Choice(["simple", "normal", "archive"]), default="normal", show_default=True)
+@click.option("--note", default="", help="What the unit should know beside the claim.")
+@JSON
+@click.argument("verification")
+def send(
+    *,
+    config: Path,
+    server: str | None,
+    system: str,
+    person: str,
+    unit: str,
+    fact_type: str,
+    term: str,
+    note: str,
+    as_json: bool,
+    verification: str,
+) -> None:
+    """Ask a unit about a type of fact that the answer VERIFICATION (a record) leaves open."""
+    from gateway.v1 import assistance_pb2, assistance_pb2_grpc
+
+    request = assistance_pb2.SendAssistanceRequest(
+        request_id=str(uuid.uuid4()), verification=verification, unit=unit, fact_type=fact_type, note=note,
+        term=assistance_pb2.AssistanceTerm.Value(f"ASSISTANCE_TERM_{term.upper()}"),
+        operator=_operator(config, system, person),
+    )  # fmt: skip
+    with running_gateway(config, server, system) as channel:
+        answer = assistance_pb2_grpc.AssistanceServiceStub(channel).SendAssistance(request, timeout=_TIMEOUT)
+    _tell(answer.assistance, answer.receipt, as_json)
+
+
+@assistance.command("list")
+@CONFIG
+@SERVER
+@shown_as("source-officer")
+@click.option("--sent", is_flag=True, help="Those that the own unit sent, instead of those it is asked.")
+@click.option("--state", type=click.Choice([state.lower() for state in _STATES]), help="Only in this state.")
+@JSON
+def list_(*, config: Path, server: str | None, system: str, sent: bool, state: str | None, as_json: bool) -> None:
+    """List requests, newest first; nobody is named."""
+    from gateway.v1 import assistance_pb2, assistance_pb2_grpc
+
+    request = assistance_pb2.ListAssistanceRequest(sent=sent)
+    if state is not None:
+        request.state = assistance_pb2.AssistanceState.Value(f"ASSISTANCE_STATE_{state.upper()}")
+    with running_gateway(config, server, system) as channel:
+        stub = assistance_pb2_grpc.AssistanceServiceStub(channel)
+        while True:
+            page = stub.ListAssistance(request, timeout=_TIMEOUT)
+            for one in page.assistance:
+                _tell(one, None, as_json)
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                break
+
+
+@assistance.command("receive")
+@CONFIG
+@SERVER
+@shown_as("source-officer")
+@_PERSON
+@JSON
+@click.argument("record")
+def receive(*, config: Path, server: str | None, system: str, person: str, as_json: bool, record: str) -> None:
+    """See what the request RECORD asks, about whom. It holds personal data, and that you saw it is recorded."""
+    from google.protobuf import json_format
+
+    from gateway.v1 import assistance_pb2, assistance_pb2_grpc
+
+    request = assistance_pb2.ReceiveAssistanceRequest(
+        request_id=str(uuid.uuid4()), record=record, operator=_operator(config, system, person)
+    )
+    with running_gateway(config, server, system) as channel:
+        answer = assistance_pb2_grpc.AssistanceServiceStub(channel).ReceiveAssistance(request, timeout=_TIMEOUT)
+    if as_json:
+        click.echo(jsonlib.dumps(json_format.MessageToDict(answer.inquiry), ensure_ascii=False))
+        return
+    asked = answer.inquiry
+    lines = [
+        f"证明事项:{asked.item_title}",
+        f"需核实的事实:{asked.fact_title}",
+        f"当事人:{asked.subject.name}（{asked.subject.id_number}）",
+        *(f"{label}:{value}" for label, value in asked.said.items()),
+        f"用途:{asked.purpose}",
+        *([f"说明:{asked.note}"] if asked.note else []),
+        f"发起:{asked.sender.unit} {asked.sender.person}",
+        f"期限:{_day(answer.assistance)}",
+    ]
+    click.echo("\n".join(lines))
+
+
+@assistance.command("claim")
+@CONFIG
+@SERVER
+@shown_as("source-officer")
+@_PERSON
+@JSON
+@click.argument("record")
+def claim(*, config: Path, server: str | None, system: str, person: str, as_json: bool, record: str) -> None:
+    """Take the request RECORD on (认领)."""
+    from gateway.v1 import assistance_pb2, assistance_pb2_grpc
+
+    request = assistance_pb2.ClaimAssistanceRequest(
+        request_id=str(uuid.uuid4()), record=record, operator=_operator(config, system, person)
+    )
+    with running_gateway(config, server, system) as channel:
+        answer = assistance_pb2_grpc.AssistanceServiceStub(channel).ClaimAssistance(request, timeout=_TIMEOUT)
+    _tell(answer.assistance, answer.receipt, as_json)
+
+
+@assistance.command("answer")
+@CONFIG
+@SERVER
+@shown_as("source-officer")
+@_PERSON
+@_SECOND
+@_OUTCOME
+@_BASIS
+@_ATTACHMENTS
+@JSON
+@click.argument("record")
+def answer(
+    *,
+    config: Path,
+    server: str | None,
+    system: str,
+    person: str,
+    second: str | None,
+    outcome: str,
+    basis: str,
+    files: Sequence[Path],
+    as_json: bool,
+    record: str,
+) -> None:
+    """Answer the request RECORD. What does not agree is found by two people."""
+    from gateway.v1 import assistance_pb2, assistance_pb2_grpc
+
+    request = assistance_pb2.AnswerAssistanceRequest(
+        request_id=str(uuid.uuid4()), record=record, outcome=_word(outcome), basis=basis,
+        operator=_operator(config, system, person), attachments=_attachments(files),
+        second_operator=_operator(config, system, second) if second else None,
+    )  # fmt: skip
+    with running_gateway(config, server, system) as channel:
+        done = assistance_pb2_grpc.AssistanceServiceStub(channel).AnswerAssistance(request, timeout=_TIMEOUT)
+    _tell(done.assistance, done.receipt, as_json)
+
+
+@assistance.command("refuse")
+@CONFIG
+@SERVER
+@shown_as("source-officer")
+@_PERSON
+@click.option("--reason", required=True, help="Why (理由).")
+@JSON
+@click.argument("record")
+def refuse(
+    *, config: Path, server: str | None, system: str, person: str, reason: str, as_json: bool, record: str
+) -> None:
+    """Refuse to answer the request RECORD."""
+    from gateway.v1 import assistance_pb2, assistance_pb2_grpc
+
+    request = assistance_pb2.RefuseAssistanceRequest(
+        request_id=str(uuid.uuid4()), record=record, reason=reason, operator=_operator(config, system, person)
+    )
+    with running_gateway(config, server, system) as channel:
+        done = assistance_pb2_grpc.AssistanceServiceStub(channel).RefuseAssistance(request, timeout=_TIMEOUT)
+    _tell(done.assistance, done.receipt, as_json)
+
+
+@assistance.command("return")
+@CONFIG
+@SERVER
+@shown_as("source-officer")
+@_PERSON
+@click.option("--forward-to", default="", help="The unit that should be asked, a unified social credit code.")
+@JSON
+@click.argument("record")
+def return_(
+    *, config: Path, server: str | None, system: str, person: str, forward_to: str, as_json: bool, record: str
+) -> None:
+    """Return the request RECORD, which reached the wrong unit."""
+    from gateway.v1 import assistance_pb2, assistance_pb2_grpc
+
+    request = assistance_pb2.ReturnAssistanceRequest(
+        request_id=str(uuid.uuid4()), record=record, forward_to=forward_to,
+        operator=_operator(config, system, person),
+    )  # fmt: skip
+    with running_gateway(config, server, system) as channel:
+        done = assistance_pb2_grpc.AssistanceServiceStub(channel).ReturnAssistance(request, timeout=_TIMEOUT)
+    _tell(done.assistance, done.receipt, as_json)
+
+
+@assistance.command("check")
+@CONFIG
+@SERVER
+@shown_as("clerk")
+@_PERSON
+@click.option("--second", required=True, help="Staff number of the second person who checked.")
+@click.option("--fact", "fact_type", required=True, help="The type of fact that was checked.")
+@click.option("--method", type=click.Choice([*_METHODS]), required=True,
+              help="paper 书面核查, network 网络核验, on-site 实地调查, public-notice 公示核查.")  # fmt: skip
+@_OUTCOME
+@_BASIS
+@_ATTACHMENTS
+@click.option("--contractor", default="", help="Where a third party checked: its unified social credit code.")
+@click.option("--contract", default="", help="The number of its contract.")
+@click.option("--data-agreement", default="", help="The number of its agreement about personal data.")
+@click.option("--fee-fen", type=click.IntRange(0), default=0, help="Its fee, in fen.")
+@JSON
+@click.argument("verification")
+def check(
+    *,
+    config: Path,
+    server: str | None,
+    system: str,
+    person: str,
+    second: str,
+    fact_type: str,
+    method: str,
+    outcome: str,
+    basis: str,
+    files: Sequence[Path],
+    contractor: str,
+    contract: str,
+    data_agreement: str,
+    fee_fen: int,
+    as_json: bool,
+    verification: str,
+) -> None:
+    """Record what two people of the own unit checked about the claim of the answer VERIFICATION (a record)."""
+    from gateway.v1 import assistance_pb2, assistance_pb2_grpc
+
+    request = assistance_pb2.RecordCheckRequest(
+        request_id=str(uuid.uuid4()), verification=verification, fact_type=fact_type, outcome=_word(outcome),
+        method=assistance_pb2.CheckMethod.Value(f"CHECK_METHOD_{_METHODS[method]}"), basis=basis,
+        operator=_operator(config, system, person), second_operator=_operator(config, system, second),
+        attachments=_attachments(files),
+    )  # fmt: skip
+    if contractor or contract or data_agreement or fee_fen:
+        request.commission.contractor, request.commission.contract_number = contractor, contract
+        request.commission.data_agreement, request.commission.fee_fen = data_agreement, fee_fen
+    with running_gateway(config, server, system) as channel:
+        done = assistance_pb2_grpc.AssistanceServiceStub(channel).RecordCheck(request, timeout=_TIMEOUT)
+    told = {"check": done.record, "verification": done.verification, "entry": done.receipt.index}
+    shown = f"核查结果已登记:{done.record};新的核验答复:{done.verification}(台账第 {done.receipt.index} 条)"
+    click.echo(jsonlib.dumps(told) if as_json else shown)
+
+
+def _operator(config: Path, system: str, person: str) -> Operator:
+    from gateway.founding import House
+    from gateway.v1 import parties_pb2
+
+    return parties_pb2.Operator(person=person, unit=House(home=config.parent).unit(system))
+
+
+def _word(outcome: str) -> str:
+    return outcome.upper().replace("-", "_")
+
+
+def _attachments(files: Sequence[Path]) -> list[pb.Attachment]:
+    from gateway.v1 import assistance_pb2
+
+    found = []
+    for file in files:
+        with file.open("rb") as content:
+            found.append(
+                assistance_pb2.Attachment(title=file.name, digest=hashlib.file_digest(content, "sha256").digest())
+            )
+    return found
+
+
+def _day(one: pb.Assistance) -> str:
+    from gateway.rules.clocks import CHINA
+
+    return one.due_at.ToDatetime(tzinfo=CHINA).strftime("%Y-%m-%d")
+
+
+def _tell(one: pb.Assistance, receipt: ledger_pb2.Receipt | None, as_json: bool) -> None:
+    from google.protobuf import json_format
+
+    from gateway.v1 import assistance_pb2
+
+    if as_json:
+        told = json_format.MessageToDict(one)
+        if receipt is not None:
+            told["entry"] = receipt.index
+        click.echo(jsonlib.dumps(told, ensure_ascii=False))
+        return
+    state = _STATES[assistance_pb2.AssistanceState.Name(one.state).removeprefix("ASSISTANCE_STATE_")]
+    found = f" {_OUTCOMES[one.outcome]}" if one.outcome else ""
+    entry = f" 台账第 {receipt.index} 条" if receipt is not None else ""
+    click.echo(
+        f"{one.record} {state}{found} 期限 {_day(one)} 事项 {one.item} 事实 {one.fact_type} 单位 {one.unit}{entry}"
+    )

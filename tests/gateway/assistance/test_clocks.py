@@ -1,0 +1,140 @@
+"""Clocks of requests: reminders at half and at four fifths of the time, overdue at its end, each noted once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from connectors.outcome import Kind
+from gateway.flows.assist import Finding, Sending
+from gateway.flows.once import Request
+from gateway.founding import SYSTEMS, caller_id
+from gateway.rules.admission import Operator, RawQuestion, RawSubject
+from gateway.rules.people import reminders_due
+from gateway.rules.roles import Caller
+from ledger import decode_entry
+from tests.gateway.verification.village import PEOPLE, Inside, inside, service, settle, slow_source
+
+from .hall import ADDRESS, CIVIL, FACT, Clock, full_ladders, new_id
+
+
+def caller(system: str) -> Caller:
+    unit, roles = SYSTEMS[system]
+    return Caller(id=caller_id(system), unit=unit, roles=frozenset(roles))
+
+
+def request(system: str, **fields: object) -> Request:
+    acting = caller(system)
+    body = {"operator": {"person": f"{system}-01", "unit": acting.unit}, **fields}
+    return Request(
+        caller=acting,
+        operator=Operator(person=f"{system}-01", unit=acting.unit),
+        request_id=uuid4(),
+        body=body,  # type: ignore[arg-type]
+    )
+
+
+def soon() -> float:
+    return asyncio.get_running_loop().time() + 30
+
+
+class Office:
+    """The flows of a house, with one request sent."""
+
+    def __init__(self, here: Inside, clock: Clock) -> None:
+        self.here = here
+        self.clock = clock
+        self.began = clock.at
+        self.record = b""
+        self.due = clock.at
+
+    async def send(self) -> None:
+        unit = SYSTEMS["clerk"][0]
+        asked = RawQuestion(
+            request_id=new_id(), matter="230000-MSA-001", case_id="办-1", purpose="办理行政许可", person="clerk-01",
+            unit=unit, item="business-premises", parameters={"address": ADDRESS},
+            subject=RawSubject(id_type="resident-id", id_number=PEOPLE[0].id_number, name=PEOPLE[0].name),
+        )  # fmt: skip
+        answered = await self.here.flows.verify(asked, caller("clerk"), soon())
+        sending = Sending(
+            verification=answered.recorded.record, unit=CIVIL, fact_type=FACT, working_days=5, note=""
+        )  # fmt: skip
+        self.record = (await self.here.flows.assist.send(request("clerk"), sending, soon())).recorded.record
+        row = await self.here.flows.look_up.any("assistance", self.record)
+        assert row.due_at is not None
+        self.due = row.due_at
+
+    def set_to(self, part: float) -> None:
+        self.clock.at = self.began + (self.due - self.began) * part
+
+    async def kinds(self) -> list[str]:
+        row = await self.here.flows.look_up.any("assistance", self.record)
+        return [line.kind for line in await self.here.flows.look_up.history(row)]
+
+
+@asynccontextmanager
+async def office(folder: Path) -> AsyncIterator[Office]:
+    clock = Clock()
+    async with service() as homes:
+        leases = slow_source(homes.port, name="leases", fact="lease-filing")
+        house = settle(folder, sources=slow_source(homes.port) + leases, catalogue=full_ladders(folder))
+        async with inside(house, now=clock) as here:
+            made = Office(here, clock)
+            await made.send()
+            yield made
+
+
+async def test_nothing_is_noted_early(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        here.set_to(0.4)
+
+        assert await here.here.flows.chase() == 0
+
+
+async def test_reminders_come_at_half_and_at_four_fifths_and_once_each(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        for part in (0.5, 0.6, 0.79, 0.8, 0.9, 1.0):
+            here.set_to(part)
+            await here.here.flows.chase()
+
+        assert (await here.kinds()).count("AssistanceReminded") == 2
+
+
+async def test_what_is_overdue_is_noted_once_with_a_new_answer(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        here.clock.at = here.due + timedelta(seconds=1)
+
+        assert [await here.here.flows.chase(), await here.here.flows.chase()] == [1, 0]
+
+        row = await here.here.flows.look_up.any("assistance", here.record)
+        assert row.state == "OVERDUE"
+        newest = here.here.ledger.size() - 1
+        assert decode_entry(here.here.ledger.entry(newest)).kind == "VerificationAnswered"
+
+
+async def test_an_answer_after_the_note_is_taken(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        here.clock.at = here.due + timedelta(days=1)
+        await here.here.flows.chase()
+        await here.here.flows.assist.receive(request("source-officer"), here.record)
+        finding = Finding(outcome=Kind.MATCH, basis="卷宗", second=None)
+
+        done = await here.here.flows.assist.answer(request("source-officer"), here.record, finding, soon())
+
+        assert done.verification is not None
+        assert (await here.kinds())[-1] == "AssistanceAnswered"
+
+
+@pytest.mark.parametrize(
+    ("hours", "due"), [(0, 0), (4.9, 0), (5, 1), (7.9, 1), (8, 2), (11, 2)]
+)  # fmt: skip
+def test_reminders_by_the_part_of_the_time(hours: float, due: int) -> None:
+    began = datetime(2026, 3, 2, 8)
+
+    assert reminders_due(began, began + timedelta(hours=10), now=began + timedelta(hours=hours)) == due

@@ -1,0 +1,93 @@
+"""The commands of offices without a system: what they print is for the people at the desk."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from gateway.cli import cli
+from gateway.client import Step, Verdict
+
+from .hall import ADDRESS, CIVIL, FACT, PEOPLE, Hall
+
+
+async def run(house: Hall, *words: str) -> Result:
+    where = ["--config", str(house.village.house.config), "--server", f"127.0.0.1:{house.village.port}"]
+    return await asyncio.to_thread(CliRunner().invoke, cli, ["assistance", words[0], *where, *words[1:]])
+
+
+async def sent(house: Hall, verification: str) -> str:
+    told = await run(
+        house, "send", "--person", "clerk-01", "--unit", CIVIL, "--fact", FACT, "--json", verification
+    )  # fmt: skip
+    assert told.exit_code == 0, told.output
+    # The gateway of this process logs to the same output.
+    return str(next(json.loads(line)["record"] for line in told.output.splitlines() if line.startswith("{")))
+
+
+async def test_a_request_goes_from_desk_to_desk(house: Hall, tmp_path: Path) -> None:
+    record = await sent(house, (await house.ask()).verification.record)
+    listed = await run(house, "list")
+    assert (record in listed.output, "已发出" in listed.output) == (True, True)
+    received = await run(house, "receive", "--person", "p-1", record)
+    assert all(word in received.output for word in (PEOPLE[0].name, PEOPLE[0].id_number, ADDRESS, "住所"))
+    assert "已认领" in (await run(house, "claim", "--person", "p-1", record)).output
+    page = tmp_path / "页.txt"
+    page.write_text("档案")
+
+    answered = await run(
+        house, "answer", "--person", "p-1", "--outcome", "match", "--basis", "卷宗", "--attach", str(page), record
+    )
+
+    assert "已答复 属实" in answered.output
+    assert (await house.ask()).verification.verdict is Verdict.ESTABLISHED
+
+
+async def test_the_list_names_nobody(house: Hall) -> None:
+    await sent(house, (await house.ask()).verification.record)
+
+    listed = (await run(house, "list", "--json")).output
+
+    assert not any(word in listed for word in (PEOPLE[0].name, PEOPLE[0].id_number, ADDRESS))
+
+
+async def test_a_check_is_recorded_by_two(house: Hall) -> None:
+    first = (await house.ask()).verification.record
+    await house.answered(first, "NO_RECORD")
+    verification = (await house.ask()).verification.record
+
+    told = await run(
+        house, "check", "--person", "c-1", "--second", "c-2", "--fact", FACT, "--method", "on-site", "--outcome",
+        "no-record", "--basis", "现场无人", verification,
+    )  # fmt: skip
+
+    assert "核查结果已登记" in told.output
+    assert (await house.ask()).verification.next_step.kind is Step.COMMITMENT
+
+
+async def test_a_refusal_says_its_reason_in_chinese(house: Hall) -> None:
+    record = await sent(house, (await house.ask()).verification.record)
+
+    told = await run(house, "answer", "--person", "p-1", "--outcome", "match", "--basis", "卷宗", record)
+
+    assert (told.exit_code, "ASSISTANCE_UNSEEN" in told.output, "请先签收" in told.output) == (1, True, True)
+
+
+async def test_who_returns_says_where_it_belongs(house: Hall) -> None:
+    record = await sent(house, (await house.ask()).verification.record)
+    await run(house, "receive", "--person", "p-1", record)
+
+    told = await run(house, "return", "--person", "p-1", "--forward-to", "112300000000003030", record)
+
+    assert "已退回" in told.output
+
+
+async def test_who_refuses_says_why(house: Hall) -> None:
+    record = await sent(house, (await house.ask()).verification.record)
+    await run(house, "receive", "--person", "p-1", record)
+
+    assert (await run(house, "refuse", "--person", "p-1", record)).exit_code == 2
+    assert "不予协查" in (await run(house, "refuse", "--person", "p-1", "--reason", "档案已移交", record)).output

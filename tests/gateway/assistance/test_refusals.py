@@ -1,0 +1,243 @@
+"""What is refused of requests for assistance and of checks: each by its reason, and nothing else changes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from datetime import timedelta
+
+import grpc
+import pytest
+
+from gateway.client import Step, Verdict, explain
+from gateway.v1 import assistance_pb2 as pb
+from ledger.v1 import ledger_pb2, ledger_pb2_grpc
+
+from .hall import CIVIL, FACT, OWN, TIMEOUT, Hall, new_id, operator
+
+
+async def refused(call: Awaitable[object]) -> str:
+    """Return the reason of a refusal."""
+    with pytest.raises(grpc.RpcError) as caught:
+        await call
+    reason, chinese = explain(caught.value)
+    assert chinese
+    return reason
+
+
+async def entries(house: Hall) -> int:
+    stub = ledger_pb2_grpc.LedgerServiceStub(house.village.channel("ledger-auditor"))
+    answer = await stub.GetCheckpoint(ledger_pb2.GetCheckpointRequest(), timeout=TIMEOUT)
+    return int(answer.checkpoint.split(b"\n")[1])
+
+
+async def open_request(house: Hall) -> tuple[str, str]:
+    """Ask a department; returns the verification and the request."""
+    verification = (await house.ask()).verification.record
+    return verification, (await house.send(verification)).assistance.record
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"unit": "112300000000002028"}, "unit"),
+        ({"unit": "11230000000000505H"}, "unit"),
+        ({"unit": OWN}, "unit"),
+        ({"fact_type": "marriage-registration"}, "fact_type"),
+        ({"fact_type": ""}, "fact_type"),
+        ({"term": 9}, "term"),
+        ({"verification": "x"}, "verification"),
+        ({"request_id": "1"}, "request_id"),
+        ({"note": "x" * 5000}, "note"),
+    ],
+)
+async def test_a_wrong_request_is_refused_with_its_field(house: Hall, changed: dict[str, object], field: str) -> None:
+    verification = (await house.ask()).verification.record
+    before = await entries(house)
+
+    with pytest.raises(grpc.RpcError) as caught:
+        await house.send(changed.pop("verification", verification), **changed)  # type: ignore[arg-type]
+
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert field in (caught.value.details() or "")
+    assert await entries(house) == before
+
+
+async def test_every_mistake_is_named_at_once(house: Hall) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        await house.send("x", unit="y", fact_type=" ", request_id="1", term=7)
+
+    told = caught.value.details() or ""
+    assert all(field in told for field in ("verification", "unit", "fact_type", "request_id", "term"))
+
+
+async def test_a_unit_is_asked_once_about_the_same(house: Hall) -> None:
+    verification, _ = await open_request(house)
+
+    assert await refused(house.send(verification)) == "ASSISTANCE_OPEN"
+
+
+async def test_nobody_is_asked_about_what_is_established(house: Hall) -> None:
+    answer = await house.ask(30)
+    assert answer.verification.verdict is Verdict.ESTABLISHED
+
+    assert await refused(house.send(answer.verification.record)) == "STEP_NOT_CALLED_FOR"
+
+
+async def test_nobody_is_asked_while_a_source_is_away(house: Hall) -> None:
+    house.homes.answering.clear()
+    answer = await house.ask()
+    house.homes.answering.set()
+    assert answer.verification.next_step.kind is Step.RETRY_AFTER
+
+    assert await refused(house.send(answer.verification.record)) == "STEP_NOT_CALLED_FOR"
+
+
+async def test_nobody_is_asked_where_the_register_has_learned_it_since(house: Hall) -> None:
+    answer = await house.ask()
+    number = answer.verification
+    house.homes.values[_number(0)] = "示例路9号"
+    before = await entries(house)
+
+    assert await refused(house.send(number.record)) == "STEP_NOT_CALLED_FOR"
+    assert await entries(house) == before
+
+
+async def test_a_check_comes_after_the_departments(house: Hall) -> None:
+    verification = (await house.ask()).verification.record
+
+    assert await refused(house.check(verification, "NO_RECORD")) == "STEP_NOT_CALLED_FOR"
+
+
+async def test_another_units_verification_is_not_found(house: Hall) -> None:
+    verification = (await house.ask()).verification.record
+    stub = house.stub("civil-clerk")
+    request = pb.SendAssistanceRequest(
+        request_id=new_id(), verification=verification, unit=CIVIL, fact_type=FACT, operator=operator("civil-clerk")
+    )
+
+    assert await refused(stub.SendAssistance(request, timeout=TIMEOUT)) == "RECORD_NOT_FOUND"
+
+
+async def test_who_was_not_asked_neither_sees_nor_answers(house: Hall) -> None:
+    _, record = await open_request(house)
+    receive = pb.ReceiveAssistanceRequest(request_id=new_id(), record=record, operator=operator("clerk"))
+    get = pb.GetAssistanceRequest(record=record)
+
+    assert await refused(house.stub("clerk").ReceiveAssistance(receive, timeout=TIMEOUT)) == "NOT_ENTITLED"
+    # Nobody told the third unit that this record exists.
+    assert await refused(house.stub("reviewer").GetAssistance(get, timeout=TIMEOUT)) == "NOT_ENTITLED"
+    assert await refused(house.stub("source-officer").GetAssistance(pb.GetAssistanceRequest(record="0" * 32))) in (
+        "RECORD_NOT_FOUND",
+        "DEADLINE_REQUIRED",
+    )
+
+
+async def test_an_answer_without_having_seen_the_question_is_refused(house: Hall) -> None:
+    _, record = await open_request(house)
+
+    assert await refused(house.answer(record, "MATCH")) == "ASSISTANCE_UNSEEN"
+
+
+async def test_an_answer_after_the_due_date_still_needs_the_question_seen(house: Hall) -> None:
+    _, record = await open_request(house)
+    house.clock.at += timedelta(days=60)
+
+    assert await refused(house.answer(record, "MATCH")) == "ASSISTANCE_UNSEEN"
+
+
+async def test_a_contradiction_needs_a_second_person(house: Hall) -> None:
+    _, record = await open_request(house)
+    await house.receive(record)
+    same = operator("source-officer", "Source-Officer-01 ")
+
+    assert await refused(house.answer(record, "MISMATCH")) == "SECOND_PERSON_REQUIRED"
+    assert await refused(house.answer(record, "MISMATCH", second_operator=same)) == "SECOND_PERSON_REQUIRED"
+
+
+async def test_a_second_person_of_another_unit_is_none(house: Hall) -> None:
+    _, record = await open_request(house)
+    await house.receive(record)
+
+    assert await refused(house.answer(record, "MISMATCH", second_operator=operator("clerk"))) == "INVALID_REQUEST"
+
+
+@pytest.mark.parametrize("outcome", ["", "match", "UNAVAILABLE", "PENDING", "CONFLICT"])
+async def test_people_find_one_of_four_things(house: Hall, outcome: str) -> None:
+    _, record = await open_request(house)
+    await house.receive(record)
+
+    assert await refused(house.answer(record, outcome)) == "INVALID_REQUEST"
+
+
+async def test_an_answer_without_a_basis_is_refused(house: Hall) -> None:
+    _, record = await open_request(house)
+    await house.receive(record)
+
+    assert await refused(house.answer(record, "MATCH", basis=" ")) == "INVALID_REQUEST"
+
+
+async def test_an_attachment_has_a_title_and_a_digest(house: Hall) -> None:
+    _, record = await open_request(house)
+    await house.receive(record)
+    wrong = [pb.Attachment(title="", digest=b"1")]
+
+    assert await refused(house.answer(record, "MATCH", attachments=wrong)) == "INVALID_REQUEST"
+
+
+async def test_what_is_answered_is_answered_once(house: Hall) -> None:
+    verification = (await house.ask()).verification.record
+    record = await house.answered(verification, "NO_RECORD")
+
+    assert await refused(house.answer(record, "MATCH")) == "TRANSITION_REFUSED"
+
+
+async def test_a_refusal_needs_its_reason(house: Hall) -> None:
+    _, record = await open_request(house)
+    await house.receive(record)
+    request = pb.RefuseAssistanceRequest(request_id=new_id(), record=record, operator=operator("source-officer"))
+
+    assert await refused(house.stub("source-officer").RefuseAssistance(request, timeout=TIMEOUT)) == "INVALID_REQUEST"
+
+
+async def test_a_check_needs_two_people(house: Hall) -> None:
+    first = (await house.ask()).verification.record
+    await house.answered(first, "NO_RECORD")
+    verification = (await house.ask()).verification.record
+
+    same = operator("clerk")
+    assert await refused(house.check(verification, "MATCH", second_operator=same)) == "SECOND_PERSON_REQUIRED"
+    assert await refused(house.check(verification, "MATCH", second_operator=None)) == "SECOND_PERSON_REQUIRED"
+
+
+async def test_a_commission_names_contract_and_data_agreement(house: Hall) -> None:
+    first = (await house.ask()).verification.record
+    await house.answered(first, "NO_RECORD")
+    verification = (await house.ask()).verification.record
+
+    with pytest.raises(grpc.RpcError) as caught:
+        await house.check(verification, "MATCH", commission=pb.Commission(fee_fen=-1))
+
+    told = caught.value.details() or ""
+    assert all(f"commission.{part}" in told for part in ("contractor", "contract_number", "data_agreement", "fee_fen"))
+
+
+async def test_a_check_of_a_fact_the_item_does_not_turn_on_is_refused(house: Hall) -> None:
+    first = (await house.ask()).verification.record
+    await house.answered(first, "NO_RECORD")
+    verification = (await house.ask()).verification.record
+
+    assert await refused(house.check(verification, "MATCH", fact_type="death-record")) == "INVALID_REQUEST"
+
+
+async def test_the_same_request_id_with_another_body_is_refused(house: Hall) -> None:
+    verification = (await house.ask()).verification.record
+    same = new_id()
+    await house.send(verification, request_id=same)
+
+    assert await refused(house.send(verification, request_id=same, note="另一说明")) == "REQUEST_ID_REUSED"
+
+
+def _number(index: int) -> str:
+    from tests.gateway.verification.village import PEOPLE
+
+    return PEOPLE[index].id_number

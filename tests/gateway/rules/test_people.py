@@ -1,0 +1,180 @@
+"""People beside the sources: what they say is weighed by the same rules, and their silence never opens a commitment."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.outcome import Cause, Evidence, Kind, Outcome
+from gateway.catalogue.model import SourcePolicy
+from gateway.catalogue.words import CommitmentMode, Rung, SourcePolicyKind
+from gateway.rules.fallback import FallbackInput, FallbackSettings, StepKind, next_step
+from gateway.rules.people import NOTHING_HEARD, OPEN, OUTCOMES, Heard, Inquiry, heard, is_open
+from gateway.rules.reasons import ReasonKind
+from gateway.rules.truth import Truth
+from gateway.rules.verdict import LeafTruth, Verdict, judge_sources
+
+NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
+DAY = timedelta(days=1)
+MISSING = (Kind.NO_RECORD, Kind.NOT_COVERED, Kind.NOT_HELD, Kind.REFUSED)
+STATES = (*OPEN, "OVERDUE", "REFUSED", "RETURNED", "ANSWERED")
+OPENEST = FallbackSettings(
+    ladder=tuple(Rung), commitment_mode=CommitmentMode.LAST_RESORT, commitment_open=True, patience=timedelta(0),
+    retry_after=timedelta(0),
+)  # fmt: skip
+
+
+def source(kind: Kind) -> Evidence:
+    outcome = Outcome(
+        kind=kind,
+        cause=Cause.TIMEOUT if kind is Kind.UNAVAILABLE else None,
+        until=NOW if kind is Kind.PENDING else None,
+        attribute="x" if kind is Kind.NEEDS_ATTRIBUTE else "",
+        rule="r" if kind is Kind.REFUSED else "",
+    )
+    return Evidence(source="s", fact_type="f", outcome=outcome, asked_at=NOW, answered_at=NOW)
+
+
+def inquiry(
+    state: str, number: int = 0, *, who: str = "assistance/a", due: datetime = NOW + DAY, outcome: Kind | None = None
+) -> Inquiry:
+    return Inquiry(
+        record=bytes([number]) * 16, rung=Rung.ASSISTANCE, fact_type="f", who=who, state=state,
+        began_at=NOW - DAY + timedelta(seconds=number), changed_at=NOW, due_at=due, outcome=outcome,
+    )  # fmt: skip
+
+
+inquiries = st.lists(
+    st.builds(
+        inquiry,
+        st.sampled_from(STATES),
+        st.integers(0, 200),
+        who=st.sampled_from(["assistance/a", "assistance/b", "own-check"]),
+        due=st.sampled_from([NOW - DAY, NOW + DAY]),
+    ).flatmap(
+        lambda one: (
+            st.sampled_from(OUTCOMES).map(lambda kind: _answered(one, kind))
+            if one.state == "ANSWERED"
+            else st.just(one)
+        )
+    ),
+    max_size=4,
+    unique_by=lambda one: one.record,
+)
+policies = st.builds(SourcePolicy, kind=st.sampled_from(list(SourcePolicyKind)), k=st.integers(1, 3))
+said = st.lists(st.sampled_from(list(Kind)).map(source), min_size=1, max_size=3)
+
+
+def _answered(one: Inquiry, kind: Kind) -> Inquiry:
+    from msgspec.structs import replace
+
+    return replace(one, outcome=kind)
+
+
+def weigh(policy: SourcePolicy, sources: list[Evidence], people: Heard, *, conclusive: bool = False) -> LeafTruth:
+    return judge_sources(policy, sources, absence_conclusive=conclusive, people=people.evidence.get("f", ()))
+
+
+@given(policies, said, inquiries, st.booleans())
+def test_a_commitment_follows_only_where_sources_and_people_found_nothing(
+    policy: SourcePolicy, sources: list[Evidence], asked: list[Inquiry], conclusive: bool
+) -> None:
+    people = heard(asked, now=NOW)
+    found = weigh(policy, sources, people, conclusive=conclusive)
+    if found.truth is not Truth.UNKNOWN:
+        return
+    pending = any(reason.kind is ReasonKind.PENDING for reason in found.reasons)
+    step = next_step(
+        FallbackInput(
+            verdict=Verdict.PENDING if pending else Verdict.UNDETERMINED, reasons=found.reasons, settings=OPENEST,
+            attempted=people.attempted | {Rung.OWN_OR_COMMISSIONED_CHECK}, patience_passed=True,
+        )
+    )  # fmt: skip
+
+    if step.kind is StepKind.COMMITMENT:
+        kinds = {one.outcome.kind for one in (*sources, *people.evidence.get("f", ()))}
+        assert kinds <= set(MISSING)
+        assert not any(is_open(one, now=NOW) for one in asked)
+        assert not any(one.state == "OVERDUE" for one in _last_words(asked))
+
+
+def _last_words(asked: list[Inquiry]) -> list[Inquiry]:
+    last = {one.who: one for one in sorted(asked, key=lambda one: one.began_at) if one.state != "RETURNED"}
+    return list(last.values())
+
+
+@given(policies, said, inquiries)
+def test_people_never_turn_what_the_sources_decided(
+    policy: SourcePolicy, sources: list[Evidence], asked: list[Inquiry]
+) -> None:
+    alone = weigh(policy, sources, NOTHING_HEARD)
+    together = weigh(policy, sources, heard(asked, now=NOW))
+
+    if alone.truth is not Truth.UNKNOWN:
+        assert together.truth in (alone.truth, Truth.UNKNOWN)
+        conflict = {reason.kind for reason in together.reasons} == {ReasonKind.CONFLICT}
+        assert together.truth is alone.truth or conflict
+
+
+@given(policies, said, st.booleans())
+def test_that_people_found_nothing_decides_nothing(
+    policy: SourcePolicy, sources: list[Evidence], conclusive: bool
+) -> None:
+    nothing = heard([inquiry("ANSWERED", outcome=Kind.NO_RECORD)], now=NOW)
+
+    with_people = weigh(policy, sources, nothing, conclusive=conclusive)
+
+    assert with_people.truth is weigh(policy, sources, NOTHING_HEARD, conclusive=conclusive).truth
+
+
+@given(inquiries, st.randoms())
+def test_the_order_of_what_is_read_does_not_matter(asked: list[Inquiry], random: object) -> None:
+    began = {one.began_at for one in asked}
+    if len(began) < len(asked):
+        return
+    mixed = list(asked)
+    random.shuffle(mixed)  # type: ignore[attr-defined]
+
+    assert heard(mixed, now=NOW) == heard(asked, now=NOW)
+
+
+def test_one_unit_counts_once_however_often_it_was_asked() -> None:
+    twice = [inquiry("ANSWERED", number, outcome=Kind.MATCH) for number in (1, 2)]
+
+    assert len(heard(twice, now=NOW).evidence["f"]) == 1
+
+
+def test_the_newer_word_of_a_unit_stands() -> None:
+    words = [inquiry("ANSWERED", 1, outcome=Kind.MATCH), inquiry("ANSWERED", 2, outcome=Kind.AMBIGUOUS)]
+
+    [found] = heard(words, now=NOW).evidence["f"]
+    assert found.outcome.kind is Kind.AMBIGUOUS
+
+
+def test_an_open_request_is_pending_until_it_is_due() -> None:
+    told = heard([inquiry("SENT")], now=NOW)
+
+    [found] = told.evidence["f"]
+    assert (found.outcome.kind, found.outcome.until, told.attempted) == (Kind.PENDING, NOW + DAY, frozenset())
+
+
+def test_past_its_due_date_a_request_is_no_data_missing_whether_or_not_that_was_noted() -> None:
+    for state in (*OPEN, "OVERDUE"):
+        told = heard([inquiry(state, due=NOW - DAY)], now=NOW)
+
+        [found] = told.evidence["f"]
+        assert (found.outcome.kind, found.outcome.cause) == (Kind.UNAVAILABLE, Cause.TIMEOUT)
+        assert told.attempted == {Rung.ASSISTANCE}
+
+
+def test_a_returned_request_was_no_attempt() -> None:
+    assert heard([inquiry("RETURNED")], now=NOW) == NOTHING_HEARD
+
+
+def test_a_refusal_of_people_is_a_refusal() -> None:
+    told = heard([inquiry("REFUSED")], now=NOW)
+
+    [found] = told.evidence["f"]
+    assert (found.outcome.kind, told.attempted) == (Kind.REFUSED, {Rung.ASSISTANCE})
