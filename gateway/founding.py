@@ -249,6 +249,12 @@ parallel = 8                                   # at once
 # [commitments.contacts]                       # how a unit can be reached, for its letters
 # "11230000000000101E" = "示例市场监督管理局注册窗口,电话 0451-00000000"
 
+[assistance]                                   # working days that a unit has which is asked, by the request's term
+simple_days = 3
+normal_days = 5
+archive_days = 10
+every = "10m"                                  # how often clocks are looked at: reminders, and what is overdue
+
 [staff_keys]                                   # keys of clerks who witness signatures by hand
 proposers = ["officer", "operator"]            # roles; whoever decides is another person than who proposed
 deciders = ["reviewer", "supervisor"]

@@ -23,6 +23,8 @@ from gateway.founding import SYSTEMS, TRUST_DOMAIN
 from gateway.pki import Authority, der
 from gateway.rules.clocks import legal_day
 from gateway.v1 import (
+    assistance_pb2,
+    assistance_pb2_grpc,
     audit_pb2,
     audit_pb2_grpc,
     commitment_pb2,
@@ -35,6 +37,7 @@ from gateway.v1 import (
 )
 
 _PREMISES = ("230000-MSA-001", "business-premises", "办理行政许可")
+_MOVED = ("230000-MSA-006", "business-premises", "办理行政许可")
 _PERSONAL = "230000-CIV-005"
 _TIMEOUT = 15
 
@@ -51,6 +54,8 @@ class Teller:
         self.verification = verification_pb2_grpc.VerificationServiceStub(clerk)
         self.commitments = commitment_pb2_grpc.CommitmentServiceStub(clerk)
         self.eligibility = credit_pb2_grpc.CreditServiceStub(clerk)
+        self.assistance = assistance_pb2_grpc.AssistanceServiceStub(clerk)
+        self.source = assistance_pb2_grpc.AssistanceServiceStub(stack.enter_context(self._channel("source-officer")))
         self.audits = audit_pb2_grpc.AuditServiceStub(auditor)
         self.reviews = audit_pb2_grpc.AuditServiceStub(reviewer)
         self.credit = credit_pb2_grpc.CreditServiceStub(credit)
@@ -105,6 +110,7 @@ def tell(here: Province, console: Console, *, seed: int, size: int) -> None:
         )
         try:
             _verify(teller, people.owner, people.married, seed=seed, size=size)
+            _climb(teller, people.honest)
             commitment = _commit(teller, people.missing)
             _decide_and_requery(teller, people.missing, people.honest, commitment)
             _repair(teller, people.missing)
@@ -133,6 +139,47 @@ def _verify(teller: Teller, owner: Person, married: Person, *, seed: int, size: 
     refused(teller, answer.verification.record)
     start_police(teller.here, seed=seed, size=size)
     teller.told("source stopped: the answer is to ask again later, no commitment is offered")
+
+
+def _climb(teller: Teller, person: Person) -> None:
+    """Where a matter leaves the ladder as it is, people are asked, then check, and a commitment comes last."""
+    teller.chapter("协查与核查 Assistance and own check")
+
+    def ask() -> verification_pb2.VerifyResponse:
+        return teller.verify(person, _MOVED, "办-10", address=person.address)
+
+    answer = ask()
+    expect(answer, "UNDETERMINED", "ASSISTANCE")
+    refused(teller, answer.verification.record)
+    asker, source = officer("clerk"), officer("source-officer")
+    sent = teller.assistance.SendAssistance(
+        assistance_pb2.SendAssistanceRequest(
+            request_id=new_id(), verification=answer.verification.record, unit=source.unit, fact_type="home-ownership",
+            operator=asker,
+        ),
+        timeout=_TIMEOUT,
+    ).assistance  # fmt: skip
+    expect(ask(), "PENDING", "WAIT")
+    due = legal_day(sent.due_at.ToDatetime(UTC))
+    teller.told(f"missing: another department's people are asked, by {due}; who watches the verification is told")
+    receive = assistance_pb2.ReceiveAssistanceRequest(request_id=new_id(), record=sent.record, operator=source)
+    asked = teller.source.ReceiveAssistance(receive, timeout=_TIMEOUT).inquiry
+    must(person.address in asked.said.values(), "the department does not see what is asked")
+    found = assistance_pb2.AnswerAssistanceRequest(
+        request_id=new_id(), record=sent.record, outcome="NO_RECORD", basis="档案中查无此址", operator=source
+    )
+    teller.source.AnswerAssistance(found, timeout=_TIMEOUT)
+    answer = ask()
+    expect(answer, "UNDETERMINED", "OWN_OR_COMMISSIONED_CHECK")
+    refused(teller, answer.verification.record)
+    check = assistance_pb2.RecordCheckRequest(
+        request_id=new_id(), verification=answer.verification.record, fact_type="home-ownership", outcome="NO_RECORD",
+        method=assistance_pb2.CHECK_METHOD_ON_SITE, basis="现场核查笔录", operator=asker,
+        second_operator=officer("clerk", "clerk-02"),
+    )  # fmt: skip
+    teller.assistance.RecordCheck(check, timeout=_TIMEOUT)
+    expect(ask(), "UNDETERMINED", "COMMITMENT")
+    teller.told("they and two officers on site found nothing: only now, as the last resort, the applicant may commit")
 
 
 def _commit(teller: Teller, person: Person) -> commitment_pb2.Commitment:
