@@ -23,6 +23,8 @@ from typing import Any
 DOTS = "•‧∙⋅・･᛫●▪⸱⸳ꞏ﹒．‥"
 """Written in names instead of the middle dot."""
 COMMON_NAME, SERIAL_NUMBER = b"\x55\x04\x03", b"\x55\x04\x05"
+ED25519 = bytes.fromhex("302a300506032b6570032100")
+"""How a SubjectPublicKeyInfo of an Ed25519 key begins (RFC 8410); the 32 bytes of the key are all that follows."""
 TEXTS = {0x0C: "utf-8", 0x12: "ascii", 0x13: "ascii", 0x16: "ascii", 0x1E: "utf-16-be"}
 """The types of text in a name (X.680), and how each is coded."""
 KEY_LIFE = {"enrolled": "StaffKeyEnrolled", "revoked": "StaffKeyRevoked"}
@@ -107,11 +109,24 @@ def digest_of(name: str) -> bytes:
     return sha256(content(name))
 
 
-def of_pem(name: str) -> list[str]:
-    """Give what the blocks of a PEM file hold, each in hexadecimal."""
-    blocks = content(name).decode("ascii").split("-----BEGIN ")[1:]
-    bodies = [block.partition("-----\n")[2].partition("-----END ")[0] for block in blocks]
-    return [base64.b64decode(body).hex() for body in bodies]
+def to_pem(label: str, der: bytes) -> bytes:
+    """Write one object as PEM (RFC 7468)."""
+    encoded = base64.b64encode(der).decode()
+    lines = [encoded[at : at + 64] for at in range(0, len(encoded), 64)]
+    return "\n".join((f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", "")).encode()
+
+
+def of_pem(name: str, label: str) -> str:
+    """Give what a PEM file holds, in hexadecimal: one object, spelled in the one way in which packs have it.
+
+    openssl reads on past what is not PEM, takes the first of several objects, and passes over bytes behind a key: in a
+    file that is spelled otherwise it could see another object than this does.
+    """
+    text = content(name)
+    der = base64.b64decode(b"".join(text.split(b"\n")[1:-2]))
+    if to_pem(label, der) != text:
+        raise ValueError(f"{name} is not one {label} as packs have it")
+    return der.hex()
 
 
 def from_url(text: str) -> bytes:
@@ -173,12 +188,15 @@ def vkey_of(origin: str, key: bytes) -> str:
 def log_key() -> tuple[str, dict[str, bool]]:
     """Give the key that signed the checkpoint as logs publish theirs, and check it against the history of keys."""
     origin, size = content("checkpoint.txt").decode().split("\n")[:2]
-    (info,) = of_pem("log-key.pem")
-    vkey = vkey_of(origin, bytes.fromhex(info)[-32:])
+    info = bytes.fromhex(of_pem("log-key.pem", "PUBLIC KEY"))
+    key = info[len(ED25519) :]
+    if info[: len(ED25519)] != ED25519 or len(key) != 32:
+        raise ValueError("log-key.pem is not an Ed25519 key and nothing else")
+    vkey = vkey_of(origin, key)
     head, keys = content("log.history").decode().split("\n\n")[:2]
     lines = [line.split(" ", 1) for line in keys.split("\n")]
     may_sign = [
-        key for ranges, key in lines
+        line for ranges, line in lines
         for first, _, last in [ranges.partition("-")]
         if int(first) <= int(size) and (not last or int(size) <= int(last))
     ]  # fmt: skip
@@ -209,8 +227,8 @@ def of_certificate(signature: Any) -> dict[str, bool]:
     proofs = {}
     for number, proof in enumerate(signature["revocation"], start=1):
         if proof["kind"] == "crl":
-            (der,) = of_pem(f"revocation-{number}.crl.pem")
-            proofs[f"revocation-{number}.crl.pem"] = sha256(bytes.fromhex(der)).hex() == proof["sha256"]
+            name = f"revocation-{number}.crl.pem"
+            proofs[name] = sha256(bytes.fromhex(of_pem(name, "X509 CRL"))).hex() == proof["sha256"]
         else:
             recorded = base64.b64decode(proof["content"])
             proofs[f"revocation-{number}.ocsp"] = content(f"revocation-{number}.ocsp") == recorded
@@ -219,7 +237,7 @@ def of_certificate(signature: Any) -> dict[str, bool]:
     return {
         "signature.bin is the signature that was recorded": content("signature.bin").hex() == signature["signature"],
         f"{', '.join(names)} are the certificates that were recorded": (
-            [der for name in names for der in of_pem(name)] == signature["certificates"]
+            [of_pem(name, "CERTIFICATE") for name in names] == signature["certificates"]
         ),
         **{f"{name} is what was recorded": good for name, good in proofs.items()},
         "the certificate names the person who must have signed document.json": (
@@ -248,7 +266,8 @@ def of_witness(signature: Any) -> dict[str, bool]:
     return {
         "signature.bin is the signature that was recorded": content("signature.bin").hex() == signature["signature"],
         "witness.json is the statement that was recorded": content("witness.json").decode() == signature["statement"],
-        "signer-key.pem is the key that was recorded": of_pem("signer-key.pem") == [signature["public_key"]],
+        "signer-key.pem is the key that was recorded": of_pem("signer-key.pem", "PUBLIC KEY")
+        == signature["public_key"],
         "the clerk's statement is of document.json": said["document_digest"] == digest_of("document.json").hex(),
         f"the clerk's statement is of {image}": said["handwriting_digest"] == digest_of(image).hex(),
         "the clerk witnessed while document.json could be signed": (
@@ -276,7 +295,8 @@ def of_platform(signature: Any) -> dict[str, bool]:
         "assertion.jws is the assertion that was recorded": jws == signature["jws"],
         "assertion.txt is what the assertion's signature covers": content("assertion.txt").decode() == f"{head}.{body}",
         "signature.bin is the assertion's signature": content("signature.bin") == raw,
-        "signer-key.pem is the key that was recorded": of_pem("signer-key.pem") == [signature["public_key"]],
+        "signer-key.pem is the key that was recorded": of_pem("signer-key.pem", "PUBLIC KEY")
+        == signature["public_key"],
         "the platform's assertion is of document.json": claims["nonce"] == to_url(digest_of("document.json")),
         "the platform names the person who must have signed document.json": (
             plain(claims["name"]) == plain(person["name"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -184,6 +185,57 @@ async def test_the_recipe_refuses_a_log_of_another_key(tmp_path: Path) -> None:
         assert "receipt" in failed(town, rewritten(files, whole))
 
 
+async def test_the_recipe_refuses_a_pem_file_in_which_openssl_sees_another_key(tmp_path: Path) -> None:
+    signing = Signing()
+    async for town in run_town(tmp_path, "sqlite:///ledger.sqlite3", signing.configure):
+        _, pack = await packed(town, "办-1", signer(signing))
+        files = unpacked(pack)
+        forged = _forged_log(files, signing)
+        theirs, published = forged["log-key.pem"], files["log-key.pem"]
+        key = base64.b64decode(files["log.vkey"].decode().strip().rpartition("+")[2])[1:]
+        info = _der(theirs)
+        for number, log_key in enumerate(
+            (
+                public_key_pem(info + key),  # openssl passes over what is behind a key
+                public_key_pem(info + _der(published)),
+                theirs + published,  # and takes the first of two
+                theirs.replace(b"\n", b"\r\n") + published,
+                theirs.replace(b"-----\n", b"----- \n") + published,
+                theirs.replace(b"\n", b" \n") + published,
+            )
+        ):
+            whole = rewritten(files, {**forged, "log-key.pem": log_key})
+            assert re.search("check.py.*FAILED.*log-key.pem", refused(tmp_path / str(number), whole))
+            assert failed(town, whole).keys() >= {"receipt", "files"}
+
+
+async def test_the_recipe_refuses_every_other_spelling_of_a_pem_file(tmp_path: Path) -> None:
+    signing = Signing()
+    between = signing.root.authority(p256(), starts=signing.now - DAY, ends=signing.now + DAY)
+    async for town in run_town(tmp_path, "sqlite:///ledger.sqlite3", signing.configure):
+        lists = town.house.home / "signers" / "revocation"
+        (lists / "between.crl").write_bytes(between.list_revoked({}, at=signing.now, until=signing.now + DAY))
+        _, pack = await packed(town, "办-1", signer(signing, [signing.root, between]))
+        files = unpacked(pack)
+        names = sorted(name for name in files if name.endswith(".pem"))
+        assert len(names) == 7
+        number = 0
+        for name in names:
+            label = files[name].split(b"-----")[1].removeprefix(b"BEGIN ").decode()
+            for other in (
+                files[name] + files[name],
+                b"read this first\n" + files[name],
+                pem(label, _der(files[name]) + b"\x00"),
+                files["signer.pem" if name == "anchor.pem" else "anchor.pem"] + files[name],
+            ):
+                number += 1
+                assert refused(tmp_path / str(number), rewritten(files, {name: other}))
+                assert "files" in failed(town, rewritten(files, {name: other}))
+        # What one file gives, the next may not take: openssl is told which file to believe.
+        moved = {"signer.pem": files["signer.pem"] + files["authority-1.pem"], "authority-1.pem": b""}
+        assert refused(tmp_path / "moved", rewritten(files, moved))
+
+
 async def test_files_for_reading_that_are_not_ours_are_told_and_prove_nothing(tmp_path: Path) -> None:
     signing = Signing()
     async for town in run_town(tmp_path, "sqlite:///ledger.sqlite3", signing.configure):
@@ -256,6 +308,10 @@ def _forged_log(files: Mapping[str, bytes], signing: Signing) -> dict[str, bytes
 _SALT = bytes(range(32))
 
 
+def _der(content: bytes) -> bytes:
+    return base64.b64decode(b"".join(content.split(b"\n")[1:-2]))
+
+
 def _entry_of(opened: Mapping[str, str], group: str, value: Json) -> bytes:
     entry = json.loads(base64.b64decode(opened["receipt"].split("\n")[1].removeprefix("extra ")))
     domain = b"chengxin/ledger/v1/commit\x00" + group.encode() + b"\x00"
@@ -265,7 +321,7 @@ def _entry_of(opened: Mapping[str, str], group: str, value: Json) -> bytes:
 
 def _forged_history(files: Mapping[str, bytes], forged: Mapping[str, bytes]) -> dict[str, bytes]:
     origin = files["checkpoint.txt"].decode().split("\n")[0]
-    typed = b"\x01" + base64.b64decode(b"".join(forged["log-key.pem"].split(b"\n")[1:-2]))[-32:]
+    typed = b"\x01" + _der(forged["log-key.pem"])[-32:]
     number = hashlib.sha256(origin.encode() + b"\n" + typed).hexdigest()[:8]
     vkey = f"{origin}+{number}+{base64.b64encode(typed).decode()}"
     return {

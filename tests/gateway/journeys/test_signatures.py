@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import textwrap
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -86,7 +87,8 @@ public_key_file = "signers/platform.pem"
 
 
 def pem(what: str, der: bytes) -> bytes:
-    return f"-----BEGIN {what}-----\n".encode() + base64.encodebytes(der) + f"-----END {what}-----\n".encode()
+    body = "\n".join(textwrap.wrap(base64.b64encode(der).decode(), 64))
+    return f"-----BEGIN {what}-----\n{body}\n-----END {what}-----\n".encode()
 
 
 def by_certificate(key: Key, signed: bytes, *certificates: bytes, algorithm: str = "") -> pb.CertificateSignature:
