@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import stat
 import zipfile
 from collections.abc import Mapping
 
@@ -15,6 +16,10 @@ _TIME = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP can say
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
 _PLAIN_FILE = 0o100644 << 16
+_NO_FILE = 0x18
+"""The attributes of DOS by which a member is a folder or a label."""
+_ENCRYPTED = 0x2041
+"""The flags by which a member, or the directory, is encrypted."""
 
 
 class NotAPack(ValueError):
@@ -43,7 +48,8 @@ def read_archive(content: bytes) -> dict[str, bytes]:
     """Read the files of a pack, the manifest among them; nothing is written anywhere.
 
     Raises:
-        NotAPack: it is no ZIP file, or has odd names, names twice, compressed or too many files, or is too large.
+        NotAPack: it is no ZIP file, or has odd names, names twice, compressed, encrypted or too many files, links or
+            folders, or is too large.
     """
     if len(content) > MOST_BYTES:
         raise NotAPack("the file is too large")
@@ -52,20 +58,31 @@ def read_archive(content: bytes) -> dict[str, bytes]:
             members = archive.infolist()
             _require_plain(members)
             return {member.filename: archive.read(member) for member in members}
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, EOFError) as error:
-        raise NotAPack(f"not an evidence pack ({error})") from error
+    except NotAPack:
+        raise
+    except Exception as error:  # the reader raises whatever it likes on hostile bytes: none of them is a pack
+        raise NotAPack(f"not an evidence pack ({type(error).__name__})") from error
 
 
 def _require_plain(members: list[zipfile.ZipInfo]) -> None:
     names = [member.filename for member in members]
-    if len(members) > MOST_FILES or len(set(names)) != len(names):
-        raise NotAPack("too many files, or a name twice")
+    if len(members) > MOST_FILES or len({name.lower() for name in names}) != len(names):
+        raise NotAPack("too many files, or a name twice")  # for many file systems capitals are no difference
     if not all(_NAME.fullmatch(name) for name in names):
         raise NotAPack("a name that no pack has")
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise NotAPack("a compressed file")
+    if any(member.flag_bits & _ENCRYPTED for member in members):
+        raise NotAPack("an encrypted file")
+    if not all(map(_is_plain, members)):
+        raise NotAPack("a link, a folder, or something else that is no plain file")
     if sum(member.file_size for member in members) > MOST_BYTES:
         raise NotAPack("the files are too large")
+
+
+def _is_plain(member: zipfile.ZipInfo) -> bool:
+    kind = stat.S_IFMT(member.external_attr >> 16)  # nothing where the archive was written on DOS
+    return kind in (0, stat.S_IFREG) and not member.external_attr & _NO_FILE
 
 
 def manifest_mistakes(files: Mapping[str, bytes]) -> list[str]:

@@ -15,7 +15,7 @@ import hashlib
 import json
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,21 @@ ED25519 = bytes.fromhex("302a300506032b6570032100")
 TEXTS = {0x0C: "utf-8", 0x12: "ascii", 0x13: "ascii", 0x16: "ascii", 0x1E: "utf-16-be"}
 """The types of text in a name (X.680), and how each is coded."""
 KEY_LIFE = {"enrolled": "StaffKeyEnrolled", "revoked": "StaffKeyRevoked"}
+READING = {"README.md", "README.zh-CN.md", "check.py", "document.txt", "letter.pdf"}
+"""Files that prove nothing, and may be left out."""
+OF_EVERY_ACT = {
+    "MANIFEST", "document.json", "signature.json", "signature.bin", "signer-key.pem", "entry.json", "checkpoint.txt",
+    "recorded.tlog-proof", "recorded.disclosure.json", "prepared.disclosure.json", "checkpoint.sig", "log-key.pem",
+    "log.vkey", "log.history",
+}  # fmt: skip
+OF_KINDS = {
+    "certificate": {"signer.pem", "anchor.pem"},
+    "witnessed": {
+        "witness.json", "staff-key.disclosure.json", "staff-key-enrolled.tlog-proof", "staff-key-revoked.tlog-proof",
+    },
+    "platform": {"assertion.jws", "assertion.txt"},
+}  # fmt: skip
+IMAGES = ("handwriting.png", "handwriting.jpg")
 
 
 def sha256(*parts: bytes) -> bytes:
@@ -102,6 +117,40 @@ def disclosed(name: str) -> tuple[Any, Any]:
     if sha256(domain, salt, canonical(parts["value"])).hex() != entry["commits"][group]:
         raise ValueError(f"{name}: the entry does not commit to this value")
     return parts["value"], entry
+
+
+def names_of(signature: Any) -> set[str]:
+    """Give the name of every file that a pack of this evidence may have, but for an image of handwriting."""
+    names = READING | OF_EVERY_ACT | OF_KINDS[signature["type"]]
+    if signature["timestamp"] is not None:
+        names |= {"timestamp.tsr", "tsa-roots.pem"}
+    if signature["type"] == "certificate":
+        names |= {f"authority-{number}.pem" for number in range(1, len(signature["certificates"]) - 1)}
+        names |= {proof_name(number, one) for number, one in enumerate(signature["revocation"], start=1)}
+    return names
+
+
+def proof_name(number: int, proof: Any) -> str:
+    """Name the file of what told that a certificate was not revoked."""
+    return f"revocation-{number}." + ("crl.pem" if proof["kind"] == "crl" else "ocsp")
+
+
+def image_among(there: Collection[str], read: Callable[[str], bytes]) -> str:
+    """Name the image of handwriting among files: there is one, named as what it is."""
+    names = [name for name in IMAGES if name in there]
+    if len(names) != 1 or read(names[0]).startswith(b"\x89PNG") != names[0].endswith(".png"):
+        raise ValueError("there is not one image of handwriting, named as what it is")
+    return names[0]
+
+
+def others_here(signature: Any) -> list[str]:
+    """Name what is in this folder beside the files of the pack, and what the commands of its README wrote."""
+    there = {one.name for one in Path().iterdir() if not one.name.startswith(".")}  # desktops write hidden files
+    known = names_of(signature)
+    known |= {"stamped.bin", *(f"{name}.txt" for name in known if name.endswith(".ocsp"))}
+    if signature["type"] == "witnessed":
+        known.add(image_among(there, content))
+    return sorted(there - known)
 
 
 def digest_of(name: str) -> bytes:
@@ -222,16 +271,15 @@ def same_files(signature: Any) -> dict[str, bool]:
 
 def of_certificate(signature: Any) -> dict[str, bool]:
     """Compare the files of a signature by certificate, and whom the certificate names."""
-    between = sorted(Path().glob("authority-*.pem"), key=lambda one: int(one.stem.partition("-")[2]))
-    names = ["signer.pem", *(one.name for one in between), "anchor.pem"]
+    between = range(1, len(signature["certificates"]) - 1)
+    names = ["signer.pem", *(f"authority-{number}.pem" for number in between), "anchor.pem"]
     proofs = {}
     for number, proof in enumerate(signature["revocation"], start=1):
+        name = proof_name(number, proof)
         if proof["kind"] == "crl":
-            name = f"revocation-{number}.crl.pem"
             proofs[name] = sha256(bytes.fromhex(of_pem(name, "X509 CRL"))).hex() == proof["sha256"]
         else:
-            recorded = base64.b64decode(proof["content"])
-            proofs[f"revocation-{number}.ocsp"] = content(f"revocation-{number}.ocsp") == recorded
+            proofs[name] = content(name) == base64.b64decode(proof["content"])
     person = signer()
     people, numbers = named_in(bytes.fromhex(signature["certificates"][0]))
     return {
@@ -251,7 +299,7 @@ def of_certificate(signature: Any) -> dict[str, bool]:
 def of_witness(signature: Any) -> dict[str, bool]:
     """Compare the files of a clerk who witnessed a signature by hand, what the clerk spoke of, and whose key it is."""
     said = json.loads(content("witness.json"))
-    image = next(Path().glob("handwriting.*")).name
+    image = image_among([one.name for one in Path().iterdir()], content)
     document = json.loads(content("document.json"))
     key, proposed = disclosed("staff-key.disclosure.json")
     life = {}
@@ -334,7 +382,9 @@ def everything() -> tuple[dict[str, bool], str]:
     signature, recorded = disclosed("recorded.disclosure.json")
     document, prepared = disclosed("prepared.disclosure.json")
     vkey, of_log = log_key()
+    others = others_here(signature)
     return {
+        "every file here is one of this pack" + (f", but not {', '.join(others)}" if others else ""): not others,
         "the receipt's entry is entry.json": canonical(entry) == content("entry.json"),
         "the signature was recorded by this entry": recorded == entry and entry["kind"] == "CommitmentRecorded",
         "the document is of the same commitment": (

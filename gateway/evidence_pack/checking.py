@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.errors import GatewayError
 from gateway.evidence_pack.archive import NotAPack, manifest_mistakes, read_archive
+from gateway.evidence_pack.check import READING, image_among, names_of
 from gateway.evidence_pack.collecting import (
     CHECK,
     DOCUMENT,
@@ -158,8 +159,7 @@ class _Pack:
             }
         except Exception:  # what they are written of is malformed, which its own check tells
             written = {}
-        reading = ("README.md", "README.zh-CN.md", "check.py", "document.txt", "letter.pdf")
-        return [name for name in reading if name in self._files and self._files[name] != written.get(name)]
+        return [name for name in sorted(READING) if name in self._files and self._files[name] != written.get(name)]
 
     @cached_property
     def _keys(self) -> KeyHistory:
@@ -227,6 +227,9 @@ class _Pack:
         _require(digest == self._kept["document_digest"], "the signature was accepted for another document")
 
     def _derived(self) -> None:
+        known = names_of(self._kept) | ({self._image()} if self._kept["type"] == "witnessed" else set())
+        unknown = sorted(self._files.keys() - known)
+        _require(not unknown, f"no pack of this evidence has these: {', '.join(unknown)}")
         lists = {hashlib.sha256(one).hexdigest(): one for one in self._lists()}
         derived = {**evidence_files(self._kept, lists.get), **log_files(self._files["recorded.tlog-proof"], self._keys)}
         other = sorted(name for name, content in derived.items() if self._files.get(name) != content)
@@ -288,8 +291,14 @@ class _Pack:
     def _statement(self) -> Mapping[str, Json]:
         return table(parse_canonical(self._files["witness.json"]))
 
+    def _image(self) -> str:
+        try:
+            return image_among(self._files, self._files.__getitem__)
+        except ValueError as error:
+            raise CheckFailed(str(error)) from error
+
     def _handwriting(self) -> bytes:
-        return next((self._files[name] for name in sorted(self._files) if name.startswith("handwriting.")), b"")
+        return self._files[self._image()] if self._kept["type"] == "witnessed" else b""
 
     def _clerk(self) -> Clerk:
         if self._kept["type"] != "witnessed":

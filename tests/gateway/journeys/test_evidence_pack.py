@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509 import ocsp
 
 from gateway.cli import cli
-from gateway.evidence_pack.archive import MANIFEST, manifest, write_archive
+from gateway.evidence_pack.archive import MANIFEST, NotAPack, manifest, read_archive, write_archive
 from gateway.evidence_pack.checking import Believed, Report, check_pack
 from gateway.founding import House
 from gateway.signatures.certificates import parse_certificate
@@ -229,8 +229,9 @@ async def test_every_altered_part_is_named(stamped_town: Town, signing: Signing,
         for name, content in stale.items():
             archive.writestr(name, content)
     assert failed(stamped_town, (tmp_path / "stale.zip").read_bytes()) == {"manifest": "document.txt was altered"}
-    extra = write_archive({**{name: files[name] for name in files if name != MANIFEST}, "more.txt": b""})
-    assert failed(stamped_town, extra) == {}  # it is in the MANIFEST, and proves nothing
+    for more in ("more.txt", "document-signed.json", "authority-1.pem", "timestamp-2.tsr", "handwriting.png"):
+        told = {"files": f"no pack of this evidence has these: {more}"}
+        assert failed(stamped_town, rewritten({more: files["signer.pem"]})) == told
     assert manifest({name: files[name] for name in files if name != MANIFEST}) == files[MANIFEST]
 
 
@@ -292,6 +293,49 @@ def test_odd_names_and_compressed_files_are_refused(name: str) -> None:
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("document.json", bytes(50 << 20))
     assert [check.name for check in check_pack(bomb.getvalue(), Believed(vkey=OTHER_LOG)).failures] == ["archive"]
+
+
+@pytest.mark.parametrize("attributes", [0o120777 << 16, 0o040755 << 16, 0o100644 << 16 | 0x10, 0x08])
+def test_links_and_folders_are_refused(attributes: int) -> None:
+    assert refused_members(external_attr=attributes) == "a link, a folder, or something else that is no plain file"
+
+
+@pytest.mark.parametrize("attributes", [0, 0x20, 0o100644 << 16, 0o100600 << 16, 0o644 << 16])
+def test_plain_files_are_read_whoever_wrote_the_archive(attributes: int) -> None:
+    member = zipfile.ZipInfo("document.json")
+    member.external_attr = attributes
+    target = BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr(member, b"x")
+    assert read_archive(target.getvalue()) == {"document.json": b"x"}
+
+
+@pytest.mark.parametrize("flag", [0x01, 0x40, 0x2001])
+def test_encrypted_files_are_refused(flag: int) -> None:
+    content = bytearray(write_archive({"document.json": b"x"}))
+    for header, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        for found in re.finditer(header, bytes(content)):
+            content[found.start() + at] |= flag & 0xFF
+            content[found.start() + at + 1] |= flag >> 8
+    with pytest.raises(NotAPack, match="an encrypted file"):
+        read_archive(bytes(content))
+
+
+def test_names_that_differ_only_by_capitals_are_refused() -> None:
+    with pytest.raises(NotAPack, match="a name twice"):
+        read_archive(write_archive({"document.json": b"x", "Document.json": b"y"}))
+
+
+def refused_members(**changed: int) -> str:
+    content = BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        member = zipfile.ZipInfo("document.json")
+        for name, value in changed.items():
+            setattr(member, name, value)
+        archive.writestr(member, b"x")
+    with pytest.raises(NotAPack) as told:
+        read_archive(content.getvalue())
+    return str(told.value)
 
 
 async def test_a_pack_is_for_who_may_see_the_commitment_and_only_of_what_was_signed(

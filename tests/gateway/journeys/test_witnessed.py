@@ -193,6 +193,39 @@ async def test_a_pack_whose_witness_was_altered_is_refused_by_name(office: Town)
         assert set(found) <= allowed, (name, found)
 
 
+async def test_a_pack_shows_no_other_image_than_the_one_that_was_witnessed(office: Town, tmp_path: Path) -> None:
+    key = p256()
+    name = await enrol(office, key)
+    packs = {}
+    for case, image in (("办-1", png()), ("办-2", JPEG)):
+        document = await prepare(office, case)
+        await record(office, document, by_hand(document, key, name, image=image))
+        asked = pb.GetEvidencePackRequest(record=document.record)
+        packs[case] = unpacked((await office.commitment().GetEvidencePack(asked, timeout=TIMEOUT)).pack)
+
+    def number_of_failures(number: int, files: dict[str, bytes]) -> int:
+        pack = write_archive({one: content for one, content in files.items() if one != MANIFEST})
+        with pytest.raises(AssertionError, match=r"check\.py"):
+            follow_the_readme(tmp_path / str(number), pack)
+        return len(failed(office, pack))
+
+    drawn, photographed = packs["办-1"], packs["办-2"]
+    for number, (files, changes) in enumerate(
+        (
+            (drawn, {"handwriting.jpg": drawn["handwriting.png"], "handwriting.png": png(3, 3)}),
+            (drawn, {"handwriting.zzz": drawn["handwriting.png"], "handwriting.png": png(3, 3)}),
+            (drawn, {"handwriting.gif": drawn["handwriting.png"], "handwriting.png": png(3, 3)}),
+            (drawn, {"handwriting.jpg": JPEG}),
+            (drawn, {"document-signed.json": b"{}"}),
+            (photographed, {"handwriting.png": png()}),
+            (photographed, {"handwriting.png": JPEG}),
+        )
+    ):
+        assert number_of_failures(number, {**files, **changes}), changes.keys()
+    misnamed = {("handwriting.jpg" if one == "handwriting.png" else one): content for one, content in drawn.items()}
+    assert number_of_failures(7, misnamed)
+
+
 def test_what_tells_one_witnessed_signature_from_another_holds_no_image() -> None:
     evidence = witnessed()
     body = evidence.body()
