@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import structlog
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -28,13 +29,21 @@ from cryptography.x509.oid import CRLEntryExtensionOID, ExtendedKeyUsageOID, Ext
 from gateway.errors import SignatureRefused
 from gateway.signatures.certificates import Certificate, parse_certificate
 from gateway.signatures.chain import Chain
-from gateway.signatures.issuing import NotIssued, algorithms_named, verify_certificate_issued, verify_issued
+from gateway.signatures.issuing import (
+    NotIssued,
+    algorithms_named,
+    verify_answer_issued,
+    verify_certificate_issued,
+    verify_list_issued,
+)
 from gateway.signatures.scope import OutOfScope, Scope, scope_of
 
 LONGEST_LIST = 2 << 20
 """Bytes of a revocation list; an authority with more revocations is asked by OCSP."""
 LONGEST_ANSWER = 64 << 10
 _SKEW = timedelta(minutes=5)
+
+_log = structlog.get_logger()
 
 
 class RevocationRule(enum.Enum):
@@ -79,19 +88,18 @@ class RevocationList:
         """Tell whether the list is issued and signed by an authority."""
         known = self.verified.get(issuer.digest)
         if known is None:
-            known = self.verified[issuer.digest] = self.issuer == issuer.subject and self._signed_by(issuer)
+            named = self.issuer == issuer.subject
+            known = self.verified[issuer.digest] = named and self._signed_by(issuer)
+            if named and not known:
+                told = {"list": self.digest, "authority": issuer.digest.hex()}
+                _log.warning("a revocation list is not signed by the authority it names", **told)
         return known
 
     def _signed_by(self, issuer: Certificate) -> bool:
         if issuer.usage is not None and not issuer.usage.crl_sign:
             return False
         try:
-            verify_issued(
-                issuer.key,
-                self.parsed.signature_algorithm_oid,
-                self.parsed.signature,
-                self.parsed.tbs_certlist_bytes,
-            )
+            verify_list_issued(self.parsed, issuer.key)
         except NotIssued:
             return False
         return True
@@ -208,7 +216,10 @@ class Revocations:
             single = _single_answer(answer, one, issuer)
             if single is None or not self._is_fresh(single.this_update_utc, single.next_update_utc, now):
                 continue
-            if single.certificate_status is ocsp.OCSPCertStatus.UNKNOWN or not self._is_believed(answer, issuer, now):
+            if single.certificate_status is ocsp.OCSPCertStatus.UNKNOWN:
+                continue
+            if not self._is_believed(answer, issuer, now):
+                _log.warning("an OCSP answer is not signed for the authority it names", authority=issuer.digest.hex())
                 continue
             _require_not_revoked(single.revocation_time_utc, at)
             told = told or Proof(kind="ocsp", content=answer.public_bytes(Encoding.DER))
@@ -312,7 +323,7 @@ def _is_never_looked_up(responder: Certificate) -> bool:
 
 def _is_signed_by(answer: ocsp.OCSPResponse, signer: Certificate) -> bool:
     try:
-        verify_issued(signer.key, answer.signature_algorithm_oid, answer.signature, answer.tbs_response_bytes)
+        verify_answer_issued(answer, signer.key)
     except NotIssued:
         return False
     return True

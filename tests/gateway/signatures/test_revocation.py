@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from asn1crypto import crl
+import structlog
+from asn1crypto import core, crl
+from asn1crypto import ocsp as asn1_ocsp
 from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
@@ -51,6 +53,7 @@ KEYS: dict[str, Callable[[], Key]] = {
     "SM2": Sm2Key,
 }
 ROOT = root()
+PSS_ROOT = root(rsa.generate_private_key(65537, 2048))
 
 
 def chain_of(above: Issuer, serial: int = SERIAL, extensions: Sequence[Extension] = ()) -> Chain:
@@ -106,6 +109,82 @@ def test_the_second_of_the_revocation_decides(seconds: int) -> None:
 def test_a_key_that_was_lost_before_it_was_revoked_is_refused_from_then_on() -> None:
     revocations = known(ROOT.list_revoked({SERIAL: NOW + HOUR}, at=NOW + HOUR, invalid_since=NOW - HOUR))
     assert told(revocations, now=NOW + 2 * HOUR) == "CERTIFICATE_REVOKED"
+
+
+@pytest.mark.parametrize("salt", [20, 32, 48])
+@pytest.mark.parametrize("digest", [hashes.SHA256(), hashes.SHA384(), hashes.SHA512()], ids=lambda one: one.name)
+def test_an_authority_that_signs_with_rsa_pss_is_heard(digest: hashes.HashAlgorithm, salt: int) -> None:
+    chain = chain_of(PSS_ROOT)
+    pss = padding.PSS(padding.MGF1(digest), salt)
+
+    def sign_anew(outline: Any) -> bytes:
+        named = {"algorithm": digest.name}
+        mask = {"algorithm": "mgf1", "parameters": named}
+        parameters = {"hash_algorithm": named, "mask_gen_algorithm": mask, "salt_length": salt}
+        algorithm = {"algorithm": "rsassa_pss", "parameters": parameters}
+        return signed_anew(outline, algorithm, lambda content: PSS_ROOT.key.sign(content, pss, digest))
+
+    for rule in (RevocationRule.REQUIRE, RevocationRule.IF_AVAILABLE):
+        clear, revoked = (sign_anew(PSS_ROOT.list_revoked(one)) for one in ({}, {SERIAL: NOW - HOUR}))
+        assert told(known(clear, rule=rule), chain) == "good"
+        assert told(known(revoked, rule=rule), chain) == "CERTIFICATE_REVOKED"
+        good, bad = (
+            answer(PSS_ROOT, chain, status, since=since) for status, since in ((GOOD, None), (REVOKED, NOW - HOUR))
+        )
+        assert told(known(answers=[sign_anew(good)], rule=rule), chain) == "good"
+        assert told(known(answers=[sign_anew(bad)], rule=rule), chain) == "CERTIFICATE_REVOKED"
+
+
+SHA1, SHA256, SHA384 = ({"algorithm": name} for name in ("sha1", "sha256", "sha384"))
+ODD_PSS: dict[str, dict[str, Any]] = {
+    "another salt": {"hash_algorithm": SHA256, "salt_length": 20},
+    "two hashes": {"hash_algorithm": SHA384, "salt_length": 32},
+    "SHA-1": {"hash_algorithm": SHA1, "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": SHA1}},
+}
+
+
+@pytest.mark.parametrize("odd", ODD_PSS)
+def test_rsa_pss_with_other_parameters_than_it_names_is_not_heard(odd: str) -> None:
+    pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+    mask = {"algorithm": "mgf1", "parameters": SHA256}
+    algorithm = {"algorithm": "rsassa_pss", "parameters": {"mask_gen_algorithm": mask, **ODD_PSS[odd]}}
+    chain = chain_of(PSS_ROOT)
+
+    def sign_anew(outline: bytes) -> bytes:
+        return signed_anew(outline, algorithm, lambda content: PSS_ROOT.key.sign(content, pss, hashes.SHA256()))
+
+    assert told(known(sign_anew(PSS_ROOT.list_revoked({}))), chain) == "REVOCATION_UNKNOWN"
+    assert told(known(answers=[sign_anew(answer(PSS_ROOT, chain, GOOD))]), chain) == "REVOCATION_UNKNOWN"
+
+
+def signed_anew(content: bytes, algorithm: dict[str, Any], sign: Callable[[bytes], bytes]) -> bytes:
+    """Sign a list or an answer with another algorithm, which the library that made it does not write."""
+    try:
+        outline = crl.CertificateList.load(content, strict=True)
+        outline["tbs_cert_list"]["signature"] = outline["signature_algorithm"] = algorithm
+        outline["signature"] = sign(outline["tbs_cert_list"].dump(force=True))
+    except (ValueError, TypeError):
+        outline = asn1_ocsp.OCSPResponse.load(content)
+        basic = outline["response_bytes"]["response"].parsed
+        basic["signature_algorithm"] = algorithm
+        basic["signature"] = sign(basic["tbs_response_data"].dump())
+        outline["response_bytes"]["response"] = core.ParsableOctetString(basic.dump(force=True))
+    encoded: bytes = outline.dump(force=True)
+    return encoded
+
+
+def test_what_speaks_for_an_authority_without_its_signature_is_logged_once_by_digest() -> None:
+    forged, own = root().list_revoked({}), ROOT.list_revoked({})
+    revocations = known(forged, own, root(name="other").list_revoked({}))
+    with structlog.testing.capture_logs() as logged:
+        assert told(revocations) == told(revocations) == "good"
+        assert told(known(answers=[answer(root(), CHAIN, GOOD)])) == "REVOCATION_UNKNOWN"
+    authority = CHAIN.certificates[1].digest.hex()
+    assert [(one["log_level"], one.get("list"), one["authority"]) for one in logged] == [
+        ("warning", hashlib.sha256(forged).hexdigest(), authority),
+        ("warning", None, authority),
+    ]
+    assert all(one.keys() <= {"log_level", "event", "list", "authority"} for one in logged)
 
 
 def test_an_authority_that_was_revoked_is_refused() -> None:
