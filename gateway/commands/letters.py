@@ -56,11 +56,23 @@ def get(*, config: Path, server: str | None, system: str, form: str, out: Binary
     help="The published key history, for a log whose key has changed; KEY is the first one.",
 )
 @click.option("--document", type=click.File("rb"), help="The document that was signed, attached to the PDF.")
+@click.option("--disclosure", type=click.File("rb"), help="What proves the document, attached to the PDF.")
 @JSON
 def check(
-    *, code: str, receipt: BinaryIO, key: Path, history: Path | None, document: BinaryIO | None, as_json: bool
+    *,
+    code: str,
+    receipt: BinaryIO,
+    key: Path,
+    history: Path | None,
+    document: BinaryIO | None,
+    disclosure: BinaryIO | None,
+    as_json: bool,
 ) -> None:
-    """Check CODE, what the QR code of a letter holds, with nothing but the log's public key; no network."""
+    """Check CODE, what the QR code of a letter holds, with nothing but the log's public key; no network.
+
+    A document needs --disclosure with it: without, nothing shows that the log is about this document, and the exit
+    status is 1.
+    """
     from gateway.letters.checking import verify_letter
     from gateway.letters.reference import ReferenceMalformed, parse_reference
     from ledger import parse_vkey, parse_vkeys, verify_key_history
@@ -73,13 +85,21 @@ def check(
     keys: Sequence[Verifier] | KeyHistory = parse_vkeys(written)
     if history is not None:
         keys = verify_key_history(history.read_text("utf-8"), parse_vkey(written).vkey, reference.origin)
-    checked = verify_letter(reference, receipt.read(), keys, document.read() if document else None)
+    document_bytes, disclosure_bytes = (None if file is None else file.read() for file in (document, disclosure))
+    checked = verify_letter(reference, receipt.read(), keys, document_bytes, disclosure_bytes)
     told = {
         "record": reference.record.hex(),
         "index": checked.receipt.index,
         "size": checked.receipt.size,
         "signed": checked.signed,
-        "document_compared": checked.document_compared,
+        "document_proved": checked.document_proved,
         "at": checked.receipt.entry.at.isoformat(),
     }
-    click.echo(jsonlib.dumps(told) if as_json else "verified: " + ", ".join(f"{k} {v}" for k, v in told.items()))
+    words = "the receipt holds: " + ", ".join(f"{name} {value}" for name, value in told.items())
+    click.echo(jsonlib.dumps(told) if as_json else words)
+    if document is not None and not checked.document_proved:
+        raise click.ClickException(
+            "the document is NOT proved: it fits the code, which anybody can write; --disclosure, the file "
+            "disclosure.json attached to the PDF, shows that the log is about it\n"
+            "文书未经证明：它仅与二维码相符；请用 --disclosure 提供 PDF 所附的 disclosure.json。"
+        )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.errors import LetterMissing
-from gateway.flows.look_up import Life, LookUp
+from gateway.flows.look_up import Life, LookUp, receipt_size
 from gateway.letters.document import DOCUMENT
 from gateway.letters.layout import LETTER_STATES, Layout, Signing, Standing, lay_out
 from gateway.letters.pdf import Printer, Sheet
@@ -16,7 +16,7 @@ from gateway.letters.plain import plain_text
 from gateway.letters.reference import Reference
 from gateway.rules.kept import table, text
 from gateway.rules.roles import Caller
-from ledger import HistoryLine, Ledger, RecordRow
+from ledger import HistoryLine, Ledger, RecordRow, disclose
 from ledger.canonical import Json, canonical
 from ledger.merkle import hash_leaf
 
@@ -60,28 +60,37 @@ class WriteLetter:
         prepared = _newest(life.history, "CommitmentPrepared")
         if prepared is None or life.state not in LETTER_STATES:
             raise LetterMissing
-        document = table((await self._look_up.document(record, prepared.idx))[DOCUMENT])
+        groups = await self._look_up.groups(record, prepared.idx)
+        document = table(groups[DOCUMENT].value)
         content = canonical(document)
         if form is Form.DOCUMENT:
             return Written(form=form, content=content)
-        layout, receipt = await self._arranged(life, prepared, document, content)
+        layout, receipt, of_notice = await self._arranged(life, prepared, document, content)
         if form is Form.TEXT:
             return Written(form=form, content=plain_text(layout).encode())
-        sheet = Sheet(layout=layout, made_at=life.changed_at, document=content, receipt=receipt)
+        sheet = Sheet(
+            layout=layout,
+            made_at=life.changed_at,
+            document=content,
+            receipt=receipt,
+            disclosure=disclose(of_notice, groups, DOCUMENT),
+        )
         return Written(form=form, content=await self._printer(sheet))
 
     async def _arranged(
         self, life: Life, prepared: HistoryLine, document: Mapping[str, Json], content: bytes
-    ) -> tuple[Layout, bytes]:
-        """Arrange the letter; with it goes the receipt of the signed commitment, else of the notice given."""
+    ) -> tuple[Layout, bytes, bytes]:
+        """Arrange the letter; with it go the receipt of the signed commitment, or else of the notice given, and that
+        of the notice, which commits to the document.
+        """
         recorded = _newest(life.history, "CommitmentRecorded")
         proved = recorded or prepared
-        receipt, size = await self._look_up.receipt(proved.idx)
+        receipt, of_notice = await self._ledger.look(lambda: self._ledger.receipts([proved.idx, prepared.idx]))
         reference = Reference(
             origin=self._origin,
             record=life.row.record,
             index=proved.idx,
-            size=size,
+            size=receipt_size(receipt),
             leaf=hash_leaf(await self._ledger.look(lambda: self._ledger.entry(proved.idx))),
             document=hashlib.sha256(content).digest(),
             where=self._where,
@@ -92,7 +101,7 @@ class WriteLetter:
             signing=None if recorded is None else await self._signing(life.row, recorded),
             reference=reference,
         )
-        return lay_out(document, standing), receipt
+        return lay_out(document, standing), receipt, of_notice
 
     async def _signing(self, row: RecordRow, recorded: HistoryLine) -> Signing:
         kept = table((await self._look_up.document(row.record, recorded.idx))["signature"])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.errors import LetterDisagrees
+from gateway.letters.document import DOCUMENT
 from gateway.letters.reference import Reference
 from ledger import KeyHistory, VerifiedReceipt, Verifier, verify_receipt
+from ledger.canonical import canonical
+from ledger.disclosure import verify_disclosure_by
 from ledger.keyring.history import require_ranges
 from ledger.merkle import hash_leaf
 
@@ -17,10 +20,10 @@ _KINDS = ("CommitmentRecorded", "CommitmentPrepared")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedLetter:
-    """What holds of a letter: the receipt it agrees with, and whether a document was compared too."""
+    """What holds of a letter: the receipt it agrees with, and whether the log was shown to be about its document."""
 
     receipt: VerifiedReceipt
-    document_compared: bool
+    document_proved: bool
 
     @property
     def signed(self) -> bool:
@@ -29,12 +32,16 @@ class CheckedLetter:
 
 
 def verify_letter(
-    reference: Reference, receipt: bytes, keys: Sequence[Verifier] | KeyHistory, document: bytes | None = None
+    reference: Reference,
+    receipt: bytes,
+    keys: Sequence[Verifier] | KeyHistory,
+    document: bytes | None = None,
+    disclosure: bytes | None = None,
 ) -> CheckedLetter:
-    """Verify that the receipt proves what the QR code of a letter says, and that a document is the letter's.
+    """Verify that the receipt proves what the QR code of a letter says, and that its document is the recorded one.
 
-    That the entry is about this very document is proved by a disclosure (`chengxin ledger disclose`), for which the
-    document's salt is needed; here the document is compared with the digest that the code holds.
+    The latter takes the disclosure that is attached to the letter: it opens what the first entry of the commitment
+    commits to. A document without it is only compared with the digest in the code, which anybody can write.
 
     `keys` are the log's public keys: of a log whose key has changed, their history.
 
@@ -43,13 +50,10 @@ def verify_letter(
         LetterDisagrees: the letter says something else; every disagreement is named.
     """
     mistakes = []
-    if isinstance(keys, KeyHistory):
-        verified = keys.verify_receipt(receipt)
-        if keys.origin != reference.origin:
-            mistakes.append(f"the letter is of the log {reference.origin}, the keys are of {keys.origin}")
-    else:
-        require_ranges(keys)
-        verified = verify_receipt(receipt, keys, reference.origin)
+    verify = _verifying(keys, reference.origin)
+    verified = verify(receipt)
+    if isinstance(keys, KeyHistory) and keys.origin != reference.origin:
+        mistakes.append(f"the letter is of the log {reference.origin}, the keys are of {keys.origin}")
     if verified.entry.kind not in _KINDS:
         mistakes.append(f"the receipt proves a {verified.entry.kind}, which is no commitment's")
     if verified.entry.record != reference.record:
@@ -60,6 +64,29 @@ def verify_letter(
         mistakes.append("the entry that the receipt proves has another hash")
     if document is not None and hashlib.sha256(document).digest() != reference.document:
         mistakes.append("the document is not the one that the letter was made of")
+    if disclosure is not None:
+        mistakes += _disagreements(reference, disclosure, verify)
     if mistakes:
         raise LetterDisagrees(mistakes)
-    return CheckedLetter(receipt=verified, document_compared=document is not None)
+    return CheckedLetter(receipt=verified, document_proved=disclosure is not None)
+
+
+def _verifying(keys: Sequence[Verifier] | KeyHistory, origin: str) -> Callable[[bytes], VerifiedReceipt]:
+    if isinstance(keys, KeyHistory):
+        return keys.verify_receipt
+    require_ranges(keys)
+    return lambda receipt: verify_receipt(receipt, keys, origin)
+
+
+def _disagreements(
+    reference: Reference, disclosure: bytes, verify: Callable[[bytes], VerifiedReceipt]
+) -> Iterator[str]:
+    """Say why a disclosure does not show that the log is about the document of a letter; nothing if it does."""
+    shown = verify_disclosure_by(disclosure, verify)
+    entry = shown.receipt.entry
+    if entry.kind != "CommitmentPrepared" or shown.group != DOCUMENT:
+        yield f"the disclosure is of {shown.group!r} of a {entry.kind}, which is no document of a commitment"
+    if entry.record != reference.record:
+        yield "the disclosure is of another record"
+    if hashlib.sha256(canonical(shown.value)).digest() != reference.document:
+        yield "the document that was recorded is not the one that the letter names"

@@ -64,9 +64,10 @@ HEADINGS: Mapping[str, str] = {
     "code": "二维码内容",
     "code_alt": "二维码，载有本承诺在台账中的位置",
     "how_to_check": "二维码载有上列存证信息。"
-    "以本文件所附回执和台账公钥，可以离线核验本承诺已经存证且未被更改。摘要均为SHA-256。",
+    "以本文件所附回执、文书证明和台账公钥，可以离线核验本承诺已经存证，且所附文书即存证时的文书，未被更改。摘要均为SHA-256。",
     "document_attached": "所签署文书的原始字节",
     "receipt_attached": "台账回执",
+    "disclosure_attached": "文书证明：存证时的文书即此文书",
 }
 """What stands over the parts of a letter, in every form of it."""
 _DIGITS = "一二三四五六七八九"

@@ -35,13 +35,15 @@ _UNSHOWN = ("could not be displayed", "disallowed codepoint")
 class Sheet:
     """What is printed: the letter, when it came to be as it is, and what goes with it as files.
 
-    `document` are the bytes that are signed, `receipt` is a tlog-proof text, empty where there is none.
+    `document` are the bytes that are signed, `receipt` is a tlog-proof text, and `disclosure` shows that the log is
+    about this document; both are empty where there is none.
     """
 
     layout: Layout = field(repr=False)
     made_at: datetime
     document: bytes = field(repr=False)
     receipt: bytes = field(repr=False, default=b"")
+    disclosure: bytes = field(repr=False, default=b"")
 
 
 class Printer:
@@ -128,6 +130,7 @@ def _data(sheet: Sheet) -> Mapping[str, object]:
         "code_image": _code_image(sheet.layout.code) if sheet.layout.code else "",
         "document": sheet.document.decode(),
         "receipt": sheet.receipt.decode(),
+        "disclosure": sheet.disclosure.decode(),
     }
 
 

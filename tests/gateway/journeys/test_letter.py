@@ -7,6 +7,7 @@ import io
 import json
 import uuid
 from collections.abc import Awaitable
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -24,14 +25,15 @@ from gateway.errors import LetterDisagrees
 from gateway.letters.checking import verify_letter
 from gateway.letters.reference import Reference, parse_reference
 from gateway.v1 import commitment_pb2 as pb
-from ledger import KeyHistory, format_key_history, parse_vkeys
-from ledger.errors import KeyHistoryError
+from ledger import KeyHistory, format_key_history, parse_vkeys, verify_disclosure
+from ledger.canonical import canonical
+from ledger.errors import DisclosureError, KeyHistoryError
 from ledger.log.algorithms.ed25519 import Ed25519Verifier
 from tests.gateway.journeys.conftest import ADDRESS, NAME, TIMEOUT, Town, operator, question
 
 
-async def prepare(town: Town) -> pb.PrepareCommitmentResponse:
-    answer = await town.verification().Verify(question(), timeout=TIMEOUT)
+async def prepare(town: Town, case: str = "办-1") -> pb.PrepareCommitmentResponse:
+    answer = await town.verification().Verify(question(case), timeout=TIMEOUT)
     request = pb.PrepareCommitmentRequest(
         request_id=str(uuid.uuid4()), verification=answer.verification.record, operator=operator("clerk")
     )
@@ -124,8 +126,8 @@ async def test_a_letter_with_its_attachments_is_checked_offline_with_the_public_
     pdf = (await letter(town, prepared.record)).pdf
     attached = pypdf.PdfReader(io.BytesIO(pdf)).attachments
     receipt, document = attached["receipt.txt"][0], attached["commitment.json"][0]
-    (tmp_path / "receipt.txt").write_bytes(receipt)
-    (tmp_path / "commitment.json").write_bytes(document)
+    for name, (content,) in attached.items():
+        (tmp_path / name).write_bytes(content)
     reference = code_of(pdf)
 
     def check(code: str, *words: str) -> tuple[int, str]:
@@ -133,15 +135,26 @@ async def test_a_letter_with_its_attachments_is_checked_offline_with_the_public_
         told = CliRunner().invoke(cli, arguments)
         return told.exit_code, told.output + str(told.exception or "")
 
-    files = ("--receipt", str(tmp_path / "receipt.txt"), "--document", str(tmp_path / "commitment.json"))
+    receipt_alone = ("--receipt", str(tmp_path / "receipt.txt"))
+    unproved = (*receipt_alone, "--document", str(tmp_path / "commitment.json"))
+    files = (*unproved, "--disclosure", str(tmp_path / "disclosure.json"))
     assert document == prepared.document
     status, told = check(reference.uri(), *files, "--json")
     assert status == 0
     assert json.loads(told)["signed"] is True
-    assert json.loads(told)["document_compared"] is True
-    (tmp_path / "commitment.json").write_bytes(document.replace(ADDRESS.encode(), "示例路2号".encode()))
+    assert json.loads(told)["document_proved"] is True
+    status, told = check(reference.uri(), *receipt_alone, "--json")
+    assert (status, json.loads(told)["document_proved"]) == (0, False)
+    status, told = check(reference.uri(), *unproved)
+    assert (status, "the document is NOT proved" in told) == (1, True)
+    forged = document.replace(ADDRESS.encode(), "示例路2号".encode())
+    (tmp_path / "commitment.json").write_bytes(forged)
     assert check(reference.uri(), *files)[0] == 1
     assert "the document is not the one" in check(reference.uri(), *files)[1]
+    # A code that was made for the forged document fits it, and is believed no more for that.
+    of_forged = replace(reference, document=hashlib.sha256(forged).digest())
+    assert check(of_forged.uri(), *unproved)[0] == 1
+    assert "the document that was recorded is not the one" in check(of_forged.uri(), *files)[1]
     assert "is not the code of a letter" in check("https://example", *files)[1]
     history = town.house.home / "keys" / "log.history"
     key = parse_vkeys(town.house.vkey.read_text("utf-8"))[0]
@@ -150,6 +163,30 @@ async def test_a_letter_with_its_attachments_is_checked_offline_with_the_public_
     other = Ed25519Verifier(key.name, bytes(range(32)))
     with pytest.raises(KeyHistoryError, match="history"):
         verify_letter(reference, receipt, [key, other])
+
+
+@pytest.mark.parametrize("signed", [False, True])
+async def test_the_disclosure_in_a_letter_opens_the_document_and_nothing_else(town: Town, signed: bool) -> None:
+    prepared, another = await prepare(town), await prepare(town, "another case")
+    if signed:
+        await record(town, prepared)
+    pdfs = [(await letter(town, one.record)).pdf for one in (prepared, another)]
+    ours, theirs = (pypdf.PdfReader(io.BytesIO(pdf)).attachments for pdf in pdfs)
+    keys = parse_vkeys(town.house.vkey.read_text("utf-8"))
+    reference, receipt, disclosure = code_of(pdfs[0]), ours["receipt.txt"][0], ours["disclosure.json"][0]
+
+    checked = verify_letter(reference, receipt, keys, prepared.document, disclosure)
+    opened = verify_disclosure(disclosure, keys, keys[0].name)
+
+    assert (checked.signed, checked.document_proved) == (signed, True)
+    assert (opened.group, canonical(opened.value)) == ("document", prepared.document)
+    assert opened.receipt.entry.kind == "CommitmentPrepared"
+    assert set(json.loads(disclosure)) == {"disclosure", "group", "receipt", "salt", "value"}
+    assert len(opened.receipt.entry.commits) > 1
+    with pytest.raises(LetterDisagrees, match="the disclosure is of another record"):
+        verify_letter(reference, receipt, keys, prepared.document, theirs["disclosure.json"][0])
+    with pytest.raises(DisclosureError):
+        verify_letter(reference, receipt, keys, None, disclosure.replace(ADDRESS.encode(), "示例路2号".encode()))
 
 
 async def test_a_letter_whose_code_was_exchanged_is_refused_with_every_disagreement(town: Town) -> None:
@@ -167,7 +204,7 @@ async def test_a_letter_whose_code_was_exchanged_is_refused_with_every_disagreem
         verify_letter(exchanged, receipt, verifiers, prepared.document)
 
     assert len(caught.value.mistakes) == 4
-    assert verify_letter(true, receipt, verifiers).document_compared is False
+    assert verify_letter(true, receipt, verifiers).document_proved is False
 
 
 async def test_a_letter_is_for_the_unit_that_handles_the_case_and_for_auditors(town: Town) -> None:
