@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json as jsonlib
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from gateway.commands.options import CONFIG, JSON, SERVER, progress, read_config, shown_as
+from gateway.commands.options import (
+    CONFIG,
+    JSON,
+    SERVER,
+    pair_to_show,
+    progress,
+    read_config,
+    require_readable,
+    shown_as,
+)
+from gateway.commands.private_file import create_private, unwritable
 
 if TYPE_CHECKING:
     from gateway.client import Person
@@ -73,34 +82,34 @@ def export(
         subject=_subject(subject_file), purpose=purpose,
     )  # fmt: skip
     house = House(home=config.parent)
-    certificate, key = house.pair(system)
+    certificate, key = pair_to_show(house, system)
+    require_readable(house.vkey)
+    acting = Acting(person=person, unit=house.unit(system))
     address = server or read_config(config).server.listen
     part = target.with_name(target.name + ".part")
+    opened = create_private(part)
     try:
         with (
+            opened as file,
             BlockingGatewayClient.connect(
                 address, authority=house.authority, certificate=certificate, key=key, log_keys=house.vkey
             ) as gateway,
             progress("exporting") as advance,
-            open(part, "xb", opener=_private) as file,
         ):
             done = gateway.export_commitments(
-                selection, file, form=chosen, acting=Acting(person=person, unit=house.unit(system)), purpose=purpose,
-                progress=advance,
-            )  # fmt: skip
+                selection, file, form=chosen, acting=acting, purpose=purpose, progress=advance
+            )
         part.rename(target)
     except GatewayRefusal as refusal:
         raise click.ClickException(f"{refusal.reason}: {refusal}\n{refusal.chinese}") from refusal
     except ExportIncomplete as failure:
         raise click.ClickException(f"{failure}; nothing was kept") from failure
+    except OSError as error:
+        raise unwritable(target, error) from error
     finally:
         part.unlink(missing_ok=True)
     told = {"file": str(target), "rows": done.rows, "sha256": done.digest.hex(), "entry": done.receipt.index}
     click.echo(jsonlib.dumps(told) if as_json else ", ".join(f"{name} {value}" for name, value in told.items()))
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _known_state(state: str) -> str:

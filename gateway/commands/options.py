@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import grpc
 
     from gateway.config import Settings
+    from gateway.founding import House
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -40,6 +41,28 @@ def read_config(config: Path) -> Settings:
     return load_settings(config)
 
 
+def pair_to_show(house: House, system: str) -> tuple[Path, Path]:
+    """Give the certificate and key of a system to a command that calls the gateway.
+
+    Raises:
+        ConfigurationError: one of them, or the authority's certificate, cannot be read.
+    """
+    certificate, key = house.pair(system)
+    require_readable(house.authority, certificate, key)
+    return certificate, key
+
+
+def require_readable(*paths: Path) -> None:
+    """Look whether files of a house can be read; raises `ConfigurationError`."""
+    from gateway.errors import ConfigurationError
+
+    for path in paths:
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise ConfigurationError(str(path), [f"cannot be read ({type(error).__name__})"]) from error
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar on standard error where a person looks on."""
@@ -62,7 +85,7 @@ def running_gateway(config: Path, server: str | None, system: str) -> Iterator[g
     from gateway.founding import House
 
     house = House(home=config.parent)
-    certificate, key = house.pair(system)
+    certificate, key = pair_to_show(house, system)
     address = server or read_config(config).server.listen
     with open_blocking_channel(address, authority=house.authority, certificate=certificate, key=key) as channel:
         try:

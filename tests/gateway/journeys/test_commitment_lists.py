@@ -30,6 +30,7 @@ from gateway.client import (
     NotPossible,
     Person,
 )
+from gateway.errors import ConfigurationError
 from gateway.exports.columns import COLUMNS, STATES
 from gateway.flows import list_commitments
 from gateway.founding import SYSTEMS
@@ -311,6 +312,29 @@ async def test_the_command_writes_a_private_file_and_never_over_another(town: To
     assert (status, "NOT_ENTITLED" in told) == (1, True)
     status, told = await export("--case", "甲", str(tmp_path / "x.jsonl"))
     assert (status, "selection.matter" in told) == (1, True)
+    assert not any(name.startswith("x.") for name in await asyncio.to_thread(os.listdir, tmp_path))
+    status, told = await export(str(tmp_path / "nowhere" / "x.csv"))
+    assert (status, "x.csv.part cannot be written" in told) == (1, True)
+    begun = tmp_path / "x.csv.part"
+    begun.write_text("somebody else's")
+    status, told = await export(str(tmp_path / "x.csv"))
+    assert (status, "x.csv.part exists; nothing is overwritten" in told) == (1, True)
+    assert begun.read_text() == "somebody else's"
+
+
+async def test_a_command_that_shows_a_certificate_that_is_not_there_names_the_file(town: Town, tmp_path: Path) -> None:
+    there = ("--config", str(town.house.config), "--server", f"127.0.0.1:{town.port}", "--as", "nobody")
+    commands = (
+        ("commitments", "export", *there, "--person", "officer-07", "--purpose", "月度报表", str(tmp_path / "x.csv")),
+        ("letter", "get", *there, "0" * 32),
+        ("ask", *there, "--name", "张三", "--id", "230103199001011234"),
+        ("staff-keys", "list", *there),
+        ("staff-keys", "decide", *there, "0" * 32, "--enrol", "--by", "officer-01"),
+    )
+    for command in commands:
+        done = await asyncio.to_thread(CliRunner().invoke, cli, command)
+        assert isinstance(done.exception, ConfigurationError), command
+        assert "nobody.crt" in str(done.exception)
     assert not any(name.startswith("x.") for name in await asyncio.to_thread(os.listdir, tmp_path))
 
 
