@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.commands.options import CONFIG, SERVER, running_gateway, shown_as
+from gateway.commands.private_file import PRIVATE, PUBLIC, create_all
 
 if TYPE_CHECKING:
     from gateway.commands.staff_key_file import HeldKey
@@ -55,11 +56,7 @@ def create(file: Path, algorithm: str, password_file: Path | None) -> None:
     except AlgorithmUnavailable as error:
         raise click.ClickException(str(error)) from error
     public_file = file.with_name(file.name + ".pub")
-    try:
-        _write_new(file, encrypted, 0o600)
-        _write_new(public_file, public, 0o644)
-    except FileExistsError as error:
-        raise click.ClickException(f"{error.filename} exists; nothing is overwritten") from error
+    create_all([(file, encrypted, PRIVATE), (public_file, public, PUBLIC)])
     click.echo(f"{file}: {algorithm}; public key in {public_file}")
 
 
@@ -206,19 +203,21 @@ def witness(
     click.echo(jsonlib.dumps(told, ensure_ascii=False))
 
 
-def _write_new(file: Path, content: bytes, mode: int) -> None:
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as opened:
-        opened.write(content)
-
-
 def _password(file: Path | None, *, confirm: bool = False) -> bytes:
     if file is not None:
-        text = file.read_text("utf-8").strip()
+        text = _password_in(file)
     else:
         text = click.prompt("password of the key", hide_input=True, confirmation_prompt=confirm, err=True)
     if confirm and len(text) < _SHORTEST_PASSWORD:
         raise click.ClickException(f"a password has at least {_SHORTEST_PASSWORD} characters")
     return str(text).encode()
+
+
+def _password_in(file: Path) -> str:
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{file} is no password file ({type(error).__name__})") from error
 
 
 def _open_key(file: Path, password_file: Path | None) -> HeldKey:

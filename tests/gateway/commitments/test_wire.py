@@ -250,6 +250,16 @@ async def test_the_command_takes_a_clerks_key_from_making_it_to_its_end(tmp_path
     again = await run("create", str(key), "--password-file", str(password))
     assert again[0] == 1
     assert "nothing is overwritten" in again[1]
+    other = tmp_path / "other.pem"
+    (tmp_path / "other.pem.pub").write_text("somebody's public key")
+    half = await run("create", str(other), "--password-file", str(password))
+    assert (half[0], "other.pem.pub exists; nothing is overwritten" in half[1]) == (1, True)
+    assert not other.exists()
+    for arguments in (("create", str(other)), ("propose", "--key", str(key), "--person", "clerk-01", "--by", "o")):
+        missing = await run(*arguments, "--password-file", str(tmp_path / "nowhere"))
+        assert (missing[0], "is no password file (FileNotFoundError)" in missing[1]) == (1, True)
+    nowhere = await run("create", str(tmp_path / "nowhere" / "key.pem"), "--password-file", str(password))
+    assert (nowhere[0], "cannot be written" in nowhere[1]) == (1, True)
     async with town(tmp_path) as here:
         there = ("--config", str(here.house.config), "--server", f"127.0.0.1:{here.port}")
         status, told = await run("propose", *there, *held, "--person", "clerk-01", "--by", "clerk-01")
