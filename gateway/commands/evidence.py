@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from gateway.commands.options import CONFIG, JSON, read_config
+from gateway.commands.private_file import write_private
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -39,8 +40,7 @@ def export(config: Path, out: Path, record: str) -> None:
     keys = open_master_keys(settings.ledger)
     with RecordReader(settings.ledger.url, origin=settings.ledger.origin, master_keys=keys) as reader:
         pack = collect(reader, identity, pack_circumstances(settings))
-    out.touch(mode=0o600)
-    out.write_bytes(pack)
+    write_private(out, pack)
     click.echo(f"wrote {out}: {len(pack)} bytes")
 
 

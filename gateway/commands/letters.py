@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from gateway.commands.options import CONFIG, JSON, SERVER, running_gateway, shown_as
+from gateway.commands.private_file import write_private
 
 if TYPE_CHECKING:
     from ledger import KeyHistory, Verifier
@@ -32,10 +33,11 @@ def letter() -> None:
     show_default=True,
     help="A PDF, plain text, or the canonical JSON that is signed.",
 )
-@click.option("--out", type=click.File("wb"), default="-", help="Where to; standard output by default.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), default="-",
+              help="Where to; standard output by default.")  # fmt: skip
 @click.argument("record")
-def get(*, config: Path, server: str | None, system: str, form: str, out: BinaryIO, record: str) -> None:
-    """Fetch the letter of the commitment RECORD. It holds personal data."""
+def get(*, config: Path, server: str | None, system: str, form: str, out: Path, record: str) -> None:
+    """Fetch the letter of the commitment RECORD. It holds personal data: the file is for its owner alone."""
     from gateway.v1 import commitment_pb2, commitment_pb2_grpc
 
     request = commitment_pb2.GetCommitmentLetterRequest(
@@ -43,7 +45,10 @@ def get(*, config: Path, server: str | None, system: str, form: str, out: Binary
     )
     with running_gateway(config, server, system) as channel:
         answer = commitment_pb2_grpc.CommitmentServiceStub(channel).GetCommitmentLetter(request, timeout=10)
-    out.write(answer.content)
+    if str(out) == "-":
+        click.echo(answer.content, nl=False)
+    else:
+        write_private(out, answer.content)
 
 
 @letter.command("check")

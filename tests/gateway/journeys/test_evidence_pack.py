@@ -166,6 +166,8 @@ async def test_the_same_commitment_gives_the_same_bytes_by_each_call_and_all_but
     )
     again = await stamped_town.commitment().GetEvidencePack(pb.GetEvidencePackRequest(record=name), timeout=TIMEOUT)
     out, config = tmp_path / "pack.zip", str(stamped_town.house.config)
+    out.write_bytes(bytes(1 << 20))
+    out.chmod(0o644)
     runner = CliRunner()
 
     exported = runner.invoke(cli, ["evidence", "export", "--config", config, "--out", str(out), name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
@@ -15,7 +16,7 @@ import pypdf
 import pypdfium2
 import pytest
 import zxingcpp
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
@@ -109,6 +110,26 @@ async def test_the_document_form_is_what_is_signed_to_the_byte(town: Town) -> No
     assert signed["template"]["id"] == "business-premises"
     assert signed["applicant"]["name"] == NAME
     assert hashlib.sha256(written.content).digest() == prepared.document_digest
+
+
+@pytest.mark.parametrize("there_before", [False, True])
+async def test_the_command_writes_a_letter_for_its_owner_alone(town: Town, tmp_path: Path, there_before: bool) -> None:
+    prepared = await prepare(town)
+    out = tmp_path / "letter.json"
+    if there_before:
+        out.write_bytes(bytes(1 << 20))
+        out.chmod(0o644)
+    there = ("--config", str(town.house.config), "--server", f"127.0.0.1:{town.port}", "--format", "document")
+
+    async def get(*words: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, cli, ["letter", "get", *there, *words, prepared.record])
+
+    assert (await get("--out", str(out))).exit_code == 0
+    assert out.read_bytes() == prepared.document
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert prepared.document in (await get()).stdout_bytes
+    refused = await get("--out", str(tmp_path / "nowhere" / "letter.json"))
+    assert (refused.exit_code, "cannot be written" in refused.output) == (1, True)
 
 
 async def test_the_same_letter_is_fetched_twice_as_the_same_bytes(town: Town) -> None:
