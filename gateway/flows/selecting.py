@@ -7,7 +7,7 @@ and however large the log; a page may therefore be short, or empty, although mor
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -37,7 +37,7 @@ class Selection:
     family: str
     states: frozenset[str]
     unit: str | None
-    case_id: str = ""
+    case_id: str = field(repr=False, default="")
     item: str = ""
     matter: str = ""
     start: datetime | None = None

@@ -51,7 +51,7 @@ class WitnessedEvidence:
 
     handwriting: bytes = field(repr=False)
     """The image, PNG or JPEG."""
-    seen: str
+    seen: str = field(repr=False)
     staff_key: bytes
     """The record of the clerk's key, 16 bytes."""
     algorithm: str

@@ -186,3 +186,8 @@ def test_another_units_records_are_for_auditors_only(role: Role) -> None:
     if role is not Role.OFFICER:
         with pytest.raises(NotEntitled):
             require_may_select(replace(ALL, subject=PERSON), caller)
+
+
+def test_whose_case_is_selected_is_not_shown_in_tracebacks() -> None:
+    selection = Selection(family="commitment", states=frozenset(), unit=None, case_id="张三的办件")
+    assert "张三" not in repr(selection)

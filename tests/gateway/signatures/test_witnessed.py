@@ -186,3 +186,8 @@ def test_an_image_that_is_too_large_is_refused_before_anything_else_is_looked_at
 
 def test_what_is_no_whole_image_is_refused() -> None:
     assert refused(witnessed(image=b"\xff\xd8\xff\xd9")) == "HANDWRITING_MALFORMED"
+
+
+def test_what_a_clerk_saw_is_not_shown_in_tracebacks() -> None:
+    seen = f"{NAME}当面签字"
+    assert NAME not in repr(replace(witnessed(), seen=seen))
