@@ -133,6 +133,7 @@ _KINDS = {
 _OURS = {
     grpc.StatusCode.UNAVAILABLE.value[0]: "无法连接核验网关,请稍后用同一请求编号重试。",
     grpc.StatusCode.DEADLINE_EXCEEDED.value[0]: "等待已超时,请用同一请求编号重试;已受理的请求不会重复记录。",
+    grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]: "消息过大,未能收发;其中如有图像,请压缩后重试。",
 }
 """What the window is told where the gateway itself could say nothing."""
 

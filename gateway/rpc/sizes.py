@@ -2,7 +2,8 @@
 
 gRPC limits messages for a whole server, before it knows the method, and answers in words of its own that no program
 can read and no window can show. Its limit is therefore the largest of any method, and what is too large for the method
-called is refused here, as everything else is: with reason, words and an access line.
+called is refused here, as everything else is: with reason, words and an access line. What is larger than any method
+takes is not taken in at all, so that nobody fills the memory: gRPC says RESOURCE_EXHAUSTED, and no more.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
-import grpc
 import pytest
 from grpc import aio
 
@@ -138,4 +137,6 @@ async def test_what_is_larger_than_anything_may_be_is_not_taken_in(office: Town)
     huge = request(document, pb.WitnessedSignature(handwriting=photograph(MOST + MOST_IMAGE + 1)))
     with pytest.raises(aio.AioRpcError) as caught:
         await office.commitment().RecordCommitment(huge, timeout=TIMEOUT)
-    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    told = refusal_of(caught.value)
+    assert (told.code, told.reason) == ("RESOURCE_EXHAUSTED", "")
+    assert "消息过大" in told.chinese
