@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 import stat
+import struct
 import zipfile
 from collections.abc import Mapping
 
@@ -49,7 +50,7 @@ def read_archive(content: bytes) -> dict[str, bytes]:
 
     Raises:
         NotAPack: it is no ZIP file, or has odd names, names twice, compressed, encrypted or too many files, links or
-            folders, or is too large.
+            folders, something beside them, or is too large.
     """
     if len(content) > MOST_BYTES:
         raise NotAPack("the file is too large")
@@ -57,6 +58,8 @@ def read_archive(content: bytes) -> dict[str, bytes]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = archive.infolist()
             _require_plain(members)
+            if not _is_seamless(content, members, archive.start_dir):
+                raise NotAPack("something between, or before, the files")
             return {member.filename: archive.read(member) for member in members}
     except NotAPack:
         raise
@@ -78,6 +81,17 @@ def _require_plain(members: list[zipfile.ZipInfo]) -> None:
         raise NotAPack("a link, a folder, or something else that is no plain file")
     if sum(member.file_size for member in members) > MOST_BYTES:
         raise NotAPack("the files are too large")
+
+
+def _is_seamless(content: bytes, members: list[zipfile.ZipInfo], directory: int) -> bool:
+    """Tell whether there is nothing but the files up to the directory: who reads without it would find others there."""
+    at = 0
+    for member in sorted(members, key=lambda one: one.header_offset):
+        if member.header_offset != at:
+            return False
+        name, extra = struct.unpack_from("<HH", content, at + 26)
+        at += 30 + name + extra + member.compress_size
+    return at == directory
 
 
 def _is_plain(member: zipfile.ZipInfo) -> bool:

@@ -323,6 +323,17 @@ def test_encrypted_files_are_refused(flag: int) -> None:
         read_archive(bytes(content))
 
 
+def test_an_archive_with_something_else_in_it_is_refused() -> None:
+    content, other = write_archive({"document.json": b"x"}), write_archive({"document.json": b"y"})
+    with zipfile.ZipFile(hidden := BytesIO(), "w") as archive:
+        archive.writestr("document.json", b"y")
+        archive.writestr("signature.json", b"y")
+        archive.filelist = archive.filelist[1:]  # the directory does not name what comes first
+    for whole in (b"#!/bin/sh\n" + content, other + content, hidden.getvalue()):
+        with pytest.raises(NotAPack, match="something between, or before"):
+            read_archive(whole)
+
+
 def test_names_that_differ_only_by_capitals_are_refused() -> None:
     with pytest.raises(NotAPack, match="a name twice"):
         read_archive(write_archive({"document.json": b"x", "Document.json": b"y"}))
