@@ -196,11 +196,8 @@ def refusal_of(error: grpc.RpcError) -> GatewayRefusal:
 
 
 def explain(error: grpc.RpcError) -> tuple[str, str]:
-    """Give the reason of a refusal (such as COMMITMENT_BARRED) and what it says in Chinese, or empty texts."""
-    status = _status(error)
-    if status is None:
-        return "", ""
-    refusal = refusal_of_status(status)
+    """Give the reason of a refusal (such as COMMITMENT_BARRED) and what it says in Chinese; empty where nothing does."""
+    refusal = refusal_of(error)
     return refusal.reason, refusal.chinese
 
 

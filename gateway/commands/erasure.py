@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.commands.options import CONFIG, JSON, progress, read_config
+from gateway.commands.private_file import PUBLIC, create_all
 from gateway.commands.vault import REWRITE, ledger_settings, open_vault, tell, told_if_locked
 
 if TYPE_CHECKING:
@@ -54,10 +55,11 @@ def officer_key(file: Path, passphrase: bool) -> None:
     """Make a key for an officer: FILE is for the officer alone, FILE.pub is named in [[erasure.officers]]."""
     from ledger.vault.officers import write_officer_key
 
-    secret = click.prompt("passphrase", hide_input=True, confirmation_prompt=True, err=True) if passphrase else None
-    public = write_officer_key(file, secret.encode() if secret else None)
     shown = file.with_name(file.name + ".pub")
-    shown.write_bytes(public)
+    if shown.exists():
+        raise click.ClickException(f"{shown} exists; nothing is overwritten")
+    secret = click.prompt("passphrase", hide_input=True, confirmation_prompt=True, err=True) if passphrase else None
+    create_all([(shown, write_officer_key(file, secret.encode() if secret else None), PUBLIC)])
     click.echo(f"wrote {file} and {shown}")
 
 

@@ -238,6 +238,15 @@ def test_an_officers_key_is_made_closed_and_asks_for_its_passphrase(house: House
     well(run(house, *asked, "--yes", answer="口令\n"))
 
 
+def test_an_officers_public_key_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "a.pem.pub").write_text("somebody's")
+
+    made = CliRunner().invoke(cli, ["vault", "officer-key", str(tmp_path / "a.pem"), "--no-passphrase"])
+
+    assert (made.exit_code, (tmp_path / "a.pem").exists()) == (1, False)
+    assert (tmp_path / "a.pem.pub").read_text() == "somebody's"
+
+
 def test_a_running_writer_of_a_sqlite_file_is_told(house: House) -> None:
     record, *_ = record_person(house)
     with open_ledger(settings(house)):

@@ -91,3 +91,11 @@ async def test_who_refuses_says_why(house: Hall) -> None:
 
     assert (await run(house, "refuse", "--person", "p-1", record)).exit_code == 2
     assert "不予协查" in (await run(house, "refuse", "--person", "p-1", "--reason", "档案已移交", record)).output
+
+
+async def test_a_gateway_that_is_not_running_is_told_in_chinese(house: Hall) -> None:
+    where = ["--config", str(house.village.house.config), "--server", "127.0.0.1:1"]
+
+    told = await asyncio.to_thread(CliRunner().invoke, cli, ["assistance", "list", *where])
+
+    assert (told.exit_code, "无法连接核验网关" in told.output) == (1, True)
