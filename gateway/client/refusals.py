@@ -196,7 +196,7 @@ def refusal_of(error: grpc.RpcError) -> GatewayRefusal:
 
 
 def explain(error: grpc.RpcError) -> tuple[str, str]:
-    """Give the reason of a refusal (such as COMMITMENT_BARRED) and what it says in Chinese; empty where nothing does."""
+    """Give the reason of a refusal (such as COMMITMENT_BARRED) and what it says in Chinese, or empty texts."""
     refusal = refusal_of(error)
     return refusal.reason, refusal.chinese
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from gateway.client import Step, Verdict
+from gateway.client import Selection, Step, Verdict
 from gateway.rules.clocks import CHINA
 from gateway.v1 import assistance_pb2 as pb
 
@@ -221,3 +221,16 @@ async def test_what_is_due_when_is_counted_in_working_days(house: Hall) -> None:
 
     due = sent.assistance.due_at.ToDatetime(tzinfo=CHINA)
     assert (due.month, due.day, due.hour) == (5, 8, 23)
+
+
+async def test_the_newest_answer_knows_of_all_who_answered_at_once(house: Hall) -> None:
+    first = await house.ask()
+    records = []
+    for fact in ("home-ownership", "lease-filing"):
+        records.append((await house.send(first.verification.record, fact_type=fact)).assistance.record)
+        await house.receive(records[-1])
+
+    await asyncio.gather(*(house.answer(record, "NO_RECORD") for record in records))
+
+    [newest, *_] = [one async for one in house.village.client().answers(Selection(item="business-premises"))]
+    assert newest.next_step.kind is Step.OWN_OR_COMMISSIONED_CHECK
