@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import json as jsonlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 20
 _PERSON = click.option("--person", required=True, help="Staff number of who acts.")
-_SECOND = click.option("--second", help="Staff number of the second person.")
 _BASIS = click.option("--basis", required=True, help="On what basis (依据).")
 _ATTACHMENTS = click.option(
     "--attach",
@@ -46,46 +46,80 @@ _OUTCOMES = {"MATCH": "属实", "MISMATCH": "不符", "NO_RECORD": "查无记录
 _METHODS = {"paper": "PAPER", "network": "NETWORK", "on-site": "ON_SITE", "public-notice": "PUBLIC_NOTICE"}
 
 
+class _Desk(NamedTuple):
+    """Where a command is given: by whom, for which system, and how what comes of it is told."""
+
+    config: Path
+    server: str | None
+    system: str
+    person: str
+    as_json: bool
+
+    def act(self) -> dict[str, Any]:
+        """Give what every act says of itself: a new request id, and who acts."""
+        return {"request_id": str(uuid.uuid4()), "operator": self.colleague(self.person)}
+
+    def colleague(self, person: str) -> Operator:
+        """Give a person of the own unit."""
+        from gateway.founding import House
+        from gateway.v1 import parties_pb2
+
+        return parties_pb2.Operator(person=person, unit=House(home=self.config.parent).unit(self.system))
+
+    def call(self, method: str, request: Any) -> Any:
+        """Call the running gateway."""
+        from gateway.v1 import assistance_pb2_grpc
+
+        with running_gateway(self.config, self.server, self.system) as channel:
+            return getattr(assistance_pb2_grpc.AssistanceServiceStub(channel), method)(request, timeout=_TIMEOUT)
+
+    def carry(self, method: str, request: Any) -> None:
+        """Call the running gateway, and tell how the request for assistance stands then."""
+        done = self.call(method, request)
+        _tell(done.assistance, done.receipt, self.as_json)
+
+
+def _at_desk(shown: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of its desk, and the desk as its first argument."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @CONFIG
+        @SERVER
+        @shown_as(shown)
+        @_PERSON
+        @JSON
+        @wraps(command)
+        def called(
+            *, config: Path, server: str | None, system: str, person: str, as_json: bool, **rest: Any
+        ) -> None:  # fmt: skip
+            command(_Desk(config, server, system, person, as_json), **rest)
+
+        return called
+
+    return decorate
+
+
 @click.group()
 def assistance() -> None:
     """Assistance of other departments (协查) and own checks (核查), through the running gateway."""
 
 
 @assistance.command("send")
-@CONFIG
-@SERVER
-@shown_as("clerk")
-@_PERSON
+@_at_desk("clerk")
 @click.option("--unit", required=True, help="The unit to ask, a unified social credit code.")
 @click.option("--fact", "fact_type", required=True, help="The type of fact; `chengxin catalogue explain` names them.")
 @click.option("--term", type=click.Choice(["simple", "normal", "archive"]), default="normal", show_default=True)
 @click.option("--note", default="", help="What the unit should know beside the claim.")
-@JSON
 @click.argument("verification")
-def send(
-    *,
-    config: Path,
-    server: str | None,
-    system: str,
-    person: str,
-    unit: str,
-    fact_type: str,
-    term: str,
-    note: str,
-    as_json: bool,
-    verification: str,
-) -> None:
+def send(desk: _Desk, *, unit: str, fact_type: str, term: str, note: str, verification: str) -> None:
     """Ask a unit about a type of fact that the answer VERIFICATION (a record) leaves open."""
-    from gateway.v1 import assistance_pb2, assistance_pb2_grpc
+    from gateway.v1 import assistance_pb2
 
     request = assistance_pb2.SendAssistanceRequest(
-        request_id=str(uuid.uuid4()), verification=verification, unit=unit, fact_type=fact_type, note=note,
+        **desk.act(), verification=verification, unit=unit, fact_type=fact_type, note=note,
         term=assistance_pb2.AssistanceTerm.Value(f"ASSISTANCE_TERM_{term.upper()}"),
-        operator=_operator(config, system, person),
     )  # fmt: skip
-    with running_gateway(config, server, system) as channel:
-        answer = assistance_pb2_grpc.AssistanceServiceStub(channel).SendAssistance(request, timeout=_TIMEOUT)
-    _tell(answer.assistance, answer.receipt, as_json)
+    desk.carry("SendAssistance", request)
 
 
 @assistance.command("list")
@@ -114,31 +148,24 @@ def list_(*, config: Path, server: str | None, system: str, sent: bool, state: s
 
 
 @assistance.command("receive")
-@CONFIG
-@SERVER
-@shown_as("source-officer")
-@_PERSON
-@JSON
+@_at_desk("source-officer")
 @click.argument("record")
-def receive(*, config: Path, server: str | None, system: str, person: str, as_json: bool, record: str) -> None:
+def receive(desk: _Desk, *, record: str) -> None:
     """See what the request RECORD asks, about whom. It holds personal data, and that you saw it is recorded."""
     from google.protobuf import json_format
 
-    from gateway.v1 import assistance_pb2, assistance_pb2_grpc
+    from gateway.v1 import assistance_pb2
 
-    request = assistance_pb2.ReceiveAssistanceRequest(
-        request_id=str(uuid.uuid4()), record=record, operator=_operator(config, system, person)
-    )
-    with running_gateway(config, server, system) as channel:
-        answer = assistance_pb2_grpc.AssistanceServiceStub(channel).ReceiveAssistance(request, timeout=_TIMEOUT)
-    if as_json:
+    request = assistance_pb2.ReceiveAssistanceRequest(**desk.act(), record=record)
+    answer: pb.ReceiveAssistanceResponse = desk.call("ReceiveAssistance", request)
+    if desk.as_json:
         click.echo(jsonlib.dumps(json_format.MessageToDict(answer.inquiry), ensure_ascii=False))
         return
     asked = answer.inquiry
     lines = [
         f"证明事项:{asked.item_title}",
         f"需核实的事实:{asked.fact_title}",
-        f"当事人:{asked.subject.name}（{asked.subject.id_number}）",
+        f"当事人:{asked.subject.name}({asked.subject.id_number})",
         *(f"{label}:{value}" for label, value in asked.said.items()),
         f"用途:{asked.purpose}",
         *([f"说明:{asked.note}"] if asked.note else []),
@@ -149,111 +176,61 @@ def receive(*, config: Path, server: str | None, system: str, person: str, as_js
 
 
 @assistance.command("claim")
-@CONFIG
-@SERVER
-@shown_as("source-officer")
-@_PERSON
-@JSON
+@_at_desk("source-officer")
 @click.argument("record")
-def claim(*, config: Path, server: str | None, system: str, person: str, as_json: bool, record: str) -> None:
+def claim(desk: _Desk, *, record: str) -> None:
     """Take the request RECORD on (认领)."""
-    from gateway.v1 import assistance_pb2, assistance_pb2_grpc
+    from gateway.v1 import assistance_pb2
 
-    request = assistance_pb2.ClaimAssistanceRequest(
-        request_id=str(uuid.uuid4()), record=record, operator=_operator(config, system, person)
-    )
-    with running_gateway(config, server, system) as channel:
-        answer = assistance_pb2_grpc.AssistanceServiceStub(channel).ClaimAssistance(request, timeout=_TIMEOUT)
-    _tell(answer.assistance, answer.receipt, as_json)
+    desk.carry("ClaimAssistance", assistance_pb2.ClaimAssistanceRequest(**desk.act(), record=record))
 
 
 @assistance.command("answer")
-@CONFIG
-@SERVER
-@shown_as("source-officer")
-@_PERSON
-@_SECOND
+@_at_desk("source-officer")
+@click.option("--second", help="Staff number of the second person; needed for mismatch.")
 @_OUTCOME
 @_BASIS
 @_ATTACHMENTS
-@JSON
 @click.argument("record")
 def answer(
-    *,
-    config: Path,
-    server: str | None,
-    system: str,
-    person: str,
-    second: str | None,
-    outcome: str,
-    basis: str,
-    files: Sequence[Path],
-    as_json: bool,
-    record: str,
-) -> None:
+    desk: _Desk, *, second: str | None, outcome: str, basis: str, files: Sequence[Path], record: str
+) -> None:  # fmt: skip
     """Answer the request RECORD. What does not agree is found by two people."""
-    from gateway.v1 import assistance_pb2, assistance_pb2_grpc
+    from gateway.v1 import assistance_pb2
 
     request = assistance_pb2.AnswerAssistanceRequest(
-        request_id=str(uuid.uuid4()), record=record, outcome=_word(outcome), basis=basis,
-        operator=_operator(config, system, person), attachments=_attachments(files),
-        second_operator=_operator(config, system, second) if second else None,
+        **desk.act(), record=record, outcome=_word(outcome), basis=basis, attachments=_attachments(files),
+        second_operator=desk.colleague(second) if second else None,
     )  # fmt: skip
-    with running_gateway(config, server, system) as channel:
-        done = assistance_pb2_grpc.AssistanceServiceStub(channel).AnswerAssistance(request, timeout=_TIMEOUT)
-    _tell(done.assistance, done.receipt, as_json)
+    desk.carry("AnswerAssistance", request)
 
 
 @assistance.command("refuse")
-@CONFIG
-@SERVER
-@shown_as("source-officer")
-@_PERSON
+@_at_desk("source-officer")
 @click.option("--reason", required=True, help="Why (理由).")
-@JSON
 @click.argument("record")
-def refuse(
-    *, config: Path, server: str | None, system: str, person: str, reason: str, as_json: bool, record: str
-) -> None:
+def refuse(desk: _Desk, *, reason: str, record: str) -> None:
     """Refuse to answer the request RECORD."""
-    from gateway.v1 import assistance_pb2, assistance_pb2_grpc
+    from gateway.v1 import assistance_pb2
 
-    request = assistance_pb2.RefuseAssistanceRequest(
-        request_id=str(uuid.uuid4()), record=record, reason=reason, operator=_operator(config, system, person)
-    )
-    with running_gateway(config, server, system) as channel:
-        done = assistance_pb2_grpc.AssistanceServiceStub(channel).RefuseAssistance(request, timeout=_TIMEOUT)
-    _tell(done.assistance, done.receipt, as_json)
+    request = assistance_pb2.RefuseAssistanceRequest(**desk.act(), record=record, reason=reason)
+    desk.carry("RefuseAssistance", request)
 
 
 @assistance.command("return")
-@CONFIG
-@SERVER
-@shown_as("source-officer")
-@_PERSON
+@_at_desk("source-officer")
 @click.option("--forward-to", default="", help="The unit that should be asked, a unified social credit code.")
-@JSON
 @click.argument("record")
-def return_(
-    *, config: Path, server: str | None, system: str, person: str, forward_to: str, as_json: bool, record: str
-) -> None:
+def return_(desk: _Desk, *, forward_to: str, record: str) -> None:
     """Return the request RECORD, which reached the wrong unit."""
-    from gateway.v1 import assistance_pb2, assistance_pb2_grpc
+    from gateway.v1 import assistance_pb2
 
-    request = assistance_pb2.ReturnAssistanceRequest(
-        request_id=str(uuid.uuid4()), record=record, forward_to=forward_to,
-        operator=_operator(config, system, person),
-    )  # fmt: skip
-    with running_gateway(config, server, system) as channel:
-        done = assistance_pb2_grpc.AssistanceServiceStub(channel).ReturnAssistance(request, timeout=_TIMEOUT)
-    _tell(done.assistance, done.receipt, as_json)
+    request = assistance_pb2.ReturnAssistanceRequest(**desk.act(), record=record, forward_to=forward_to)
+    desk.carry("ReturnAssistance", request)
 
 
 @assistance.command("check")
-@CONFIG
-@SERVER
-@shown_as("clerk")
-@_PERSON
+@_at_desk("clerk")
 @click.option("--second", required=True, help="Staff number of the second person who checked.")
 @click.option("--fact", "fact_type", required=True, help="The type of fact that was checked.")
 @click.option("--method", type=click.Choice([*_METHODS]), required=True,
@@ -265,14 +242,10 @@ def return_(
 @click.option("--contract", default="", help="The number of its contract.")
 @click.option("--data-agreement", default="", help="The number of its agreement about personal data.")
 @click.option("--fee-fen", type=click.IntRange(0), default=0, help="Its fee, in fen.")
-@JSON
 @click.argument("verification")
 def check(
+    desk: _Desk,
     *,
-    config: Path,
-    server: str | None,
-    system: str,
-    person: str,
     second: str,
     fact_type: str,
     method: str,
@@ -283,33 +256,23 @@ def check(
     contract: str,
     data_agreement: str,
     fee_fen: int,
-    as_json: bool,
     verification: str,
 ) -> None:
     """Record what two people of the own unit checked about the claim of the answer VERIFICATION (a record)."""
-    from gateway.v1 import assistance_pb2, assistance_pb2_grpc
+    from gateway.v1 import assistance_pb2
 
     request = assistance_pb2.RecordCheckRequest(
-        request_id=str(uuid.uuid4()), verification=verification, fact_type=fact_type, outcome=_word(outcome),
-        method=assistance_pb2.CheckMethod.Value(f"CHECK_METHOD_{_METHODS[method]}"), basis=basis,
-        operator=_operator(config, system, person), second_operator=_operator(config, system, second),
-        attachments=_attachments(files),
+        **desk.act(), verification=verification, fact_type=fact_type, outcome=_word(outcome), basis=basis,
+        method=assistance_pb2.CheckMethod.Value(f"CHECK_METHOD_{_METHODS[method]}"),
+        second_operator=desk.colleague(second), attachments=_attachments(files),
     )  # fmt: skip
     if contractor or contract or data_agreement or fee_fen:
         request.commission.contractor, request.commission.contract_number = contractor, contract
         request.commission.data_agreement, request.commission.fee_fen = data_agreement, fee_fen
-    with running_gateway(config, server, system) as channel:
-        done = assistance_pb2_grpc.AssistanceServiceStub(channel).RecordCheck(request, timeout=_TIMEOUT)
+    done: pb.RecordCheckResponse = desk.call("RecordCheck", request)
     told = {"check": done.record, "verification": done.verification, "entry": done.receipt.index}
     shown = f"核查结果已登记:{done.record};新的核验答复:{done.verification}(台账第 {done.receipt.index} 条)"
-    click.echo(jsonlib.dumps(told) if as_json else shown)
-
-
-def _operator(config: Path, system: str, person: str) -> Operator:
-    from gateway.founding import House
-    from gateway.v1 import parties_pb2
-
-    return parties_pb2.Operator(person=person, unit=House(home=config.parent).unit(system))
+    click.echo(jsonlib.dumps(told) if desk.as_json else shown)
 
 
 def _word(outcome: str) -> str:
