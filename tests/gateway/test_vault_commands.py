@@ -18,7 +18,17 @@ from gateway.errors import ConfigurationError
 from gateway.founding import House, found
 from gateway.rules.clocks import legal_day
 from gateway.rules.identifiers import parse_identifier
-from ledger import DisclosureError, Draft, Erased, ErasureRefused, KeyFileError, Submission, parse_vkey, verify_receipt
+from ledger import (
+    DisclosureError,
+    Draft,
+    Erased,
+    ErasureRefused,
+    Idempotency,
+    KeyFileError,
+    Submission,
+    parse_vkey,
+    verify_receipt,
+)
 from ledger.vault.officers import write_officer_key
 from tests.ledger.vault.test_pkcs11 import MODULE, Make, needs_softhsm, token
 
@@ -87,7 +97,8 @@ def record_person(house: House) -> list[bytes]:
                 fields={"person": person},
                 facts=given,
             )
-            ledger.append_blocking(Submission(drafts=(draft,), at=datetime.now(UTC)))
+            asked = Idempotency(key=os.urandom(16), body_digest=os.urandom(32))
+            ledger.append_blocking(Submission(drafts=(draft,), at=datetime.now(UTC), idempotency=asked))
     return records
 
 
@@ -138,6 +149,7 @@ def test_records_are_erased_by_order_of_two_and_the_receipt_verifies(house: Hous
     ):
         assert isinstance(again.exception, ErasureRefused)
     assert isinstance(run(house, "ledger", "disclose", "0", "person").exception, DisclosureError)
+    assert json.loads(well(run(house, "ledger", "fsck", "--json")).splitlines()[-1])["ok"] is True
 
 
 def test_a_persons_records_are_erased_from_a_file_that_names_the_person(house: House, tmp_path: Path) -> None:
@@ -273,7 +285,8 @@ def test_retention_is_looked_at_or_run_and_says_what_it_did(house: House) -> Non
     with open_ledger(settings(house)) as ledger:
         facts = {"unit": "x", "matter": "230000-CIV-005"}
         draft = Draft(kind="VerificationAnswered", record=record, groups={"a": "是"}, facts=facts)
-        ledger.append_blocking(Submission(drafts=(draft,), at=old))
+        asked = Idempotency(key=os.urandom(16), body_digest=os.urandom(32))
+        ledger.append_blocking(Submission(drafts=(draft,), at=old, idempotency=asked))
     looked = json.loads(well(run(house, "vault", "retention", "--dry-run", "--json")))
     assert (looked["records"], looked["entries"]) == (1, [])
     assert "230000-CIV-005 verification: 1 cases, due 1" in well(run(house, "vault", "retention", "--dry-run"))

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.flows.retain import Retain
 from gateway.rules.retention import Kept, Periods, RetentionRules
-from ledger import Appended, Draft, Erased, ErasureRefused, Ledger, Submission, verify_receipt
+from ledger import Appended, Draft, Erased, ErasureRefused, Idempotency, Ledger, Submission, verify_receipt
 from ledger.commands import fsck, rebuild
 from ledger.vault.holds import HoldOrder, place_hold, release_hold
 from ledger.vault.remnants import clear_remnants
@@ -52,7 +52,8 @@ class Case:
             given |= {"unit": "u", "matter": self.matter, "subject": self.subject.hex()}
             given |= {"parent": self.records[parent].hex()} if parent else {}
         draft = Draft(kind=kind, record=self.records[what], groups={"who": self.name}, facts=given)  # type: ignore[arg-type]
-        self.ledger.append_blocking(Submission((draft,), at or self.at))
+        asked = Idempotency(key=os.urandom(16), body_digest=os.urandom(32))
+        self.ledger.append_blocking(Submission((draft,), at or self.at, asked))
 
     def confirmed(self, at: datetime | None = None) -> Case:
         self.append("requery", "VerificationAnswered", parent="commitment", at=at)

@@ -10,6 +10,7 @@ from ledger import Draft
 from ledger.commands import fsck
 from ledger.fsck import FsckReport
 from ledger.log import schema
+from ledger.vault.remnants import clear_remnants
 from tests.ledger.house import ORIGIN, House, answered, erasing, new_record, submission
 from tests.ledger.tampering import run, tampering
 
@@ -130,3 +131,19 @@ def test_where_the_list_itself_was_erased_nothing_is_held_against_what_it_may_co
     destroy(house, 5)
     named(house, 5, "no later entry says that it was erased")
     assert second
+
+
+def test_a_digest_of_a_request_is_given_up_with_its_document_and_never_else(house: House) -> None:
+    first, second = new_record(), new_record()
+    with house.open() as ledger:
+        for number, record in enumerate((first, second)):
+            ledger.append_blocking(submission(answered(record, body="x"), key=bytes([number]) * 16))
+        ledger.append_blocking(erasing(ledger, first))
+    clear_remnants(house.url)
+    for vault in (True, False):
+        assert check(house, vault=vault).damages == ()
+    run(house.url, "UPDATE idempotency SET body_digest = :digest WHERE first_idx = 0", digest=bytes(31))
+    assert ["not of its length" in damage.what for damage in check(house).damages] == [True]
+    run(house.url, "UPDATE idempotency SET body_digest = :digest", digest=b"")
+    damages = check(house).damages
+    assert [(b"\x01" * 16).hex() in damage.what for damage in damages] == [True], damages
