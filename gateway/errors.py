@@ -456,14 +456,23 @@ class MilestoneIrrelevant(StepRefused):
 
 
 class NotChecked(StepRefused):
-    """The item must be checked before the decision, and its sources could not be asked now."""
+    """The item must be checked before the decision, and its sources could not be asked now.
+
+    `retry_after` is None where they cannot be asked any more: what was asked is erased, or no longer in the catalogue.
+    """
 
     reason: ClassVar[str] = "NOT_CHECKED"
     chinese = "该事项须在作出决定前核查,数据来源暂时无法应答,请稍后重试。"
 
-    def __init__(self, retry_after: timedelta) -> None:
-        super().__init__("the commitment must be checked before the decision, and no source answered")
+    def __init__(self, retry_after: timedelta | None) -> None:
+        what = "no source answered" if retry_after else "what was asked cannot be asked again"
+        super().__init__(f"the commitment must be checked before the decision, and {what}")
         self.retry_after = retry_after
+        if retry_after is None:
+            self.chinese = (
+                "该事项须在作出决定前核查,而所依据的核验记录已依法删除或者该事项已不在现行目录内,无法再向数据来源核查;"
+                "不得据该承诺作出决定,请按一般程序办理。"
+            )
 
 
 class DiscrepancyFound(StepRefused):

@@ -136,7 +136,9 @@ class Requery:
         self, row: RecordRow, verdict: Verdict, step: str, operator: Operator
     ) -> tuple[AskedAgain, list[Draft]]:
         decided = row.state not in UNDECIDED
-        noted = [Draft(kind="CommitmentRequeried", record=row.record, expect_state=frozenset({row.state}))]
+        # A milestone that comes while the sources are asked changes nothing of what they answer.
+        states = frozenset({row.state} if decided else UNDECIDED)
+        noted = [Draft(kind="CommitmentRequeried", record=row.record, expect_state=states)]
         if verdict is Verdict.ESTABLISHED:
             confirmed = [Draft(kind="CommitmentConfirmed", record=row.record, facts={"due_at": None})]
             return AskedAgain(result="CONFIRMED"), confirmed if decided else noted

@@ -18,6 +18,9 @@ from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, leg
 from ledger import Draft, RecordRow
 
 _ASKED_AGAIN = "CommitmentRequeried"
+_CHECKED = ("CONFIRMED", "STILL_MISSING")
+"""What asking again comes to when the sources answered and contradict nothing."""
+_TRIES = 2
 
 
 class Decide:
@@ -47,7 +50,7 @@ class Decide:
 
         Raises:
             RecordNotFound: no such commitment of the caller's unit.
-            NotChecked: it must be checked before the decision, and no source answered.
+            NotChecked: it must be checked before the decision, and no source answered, or none can be asked any more.
             DiscrepancyFound: data contradict it; people look into that first.
             TransitionNotAllowed: it was decided, withdrawn, lapsed or never signed.
             All of them are recorded as refused.
@@ -86,12 +89,21 @@ class Decide:
         return item.audit if item else AuditRules(timing=AuditTiming.AFTER)
 
     async def _require_checked(self, row: RecordRow, request: Request, deadline: float) -> None:
-        life = await self._look_up.life(row)
-        if any(line.kind == _ASKED_AGAIN for line in life.history):
-            return
-        asked = await self._requery.one(row, request.operator, deadline)
-        if asked.result == "NOT_REACHED":
-            raise NotChecked(self._book.catalogue.matter(row.matter or "").retry_after)
+        """Ask the sources now unless they were asked since it was signed; only an answer of theirs is a check."""
+        for _ in range(_TRIES):
+            life = await self._look_up.life(row)
+            if any(line.kind == _ASKED_AGAIN for line in life.history):
+                return
+            asked = await self._requery.one(row, request.operator, deadline)
+            if asked.result in _CHECKED:
+                return
+            if asked.result == "NOT_REACHED":
+                matter = self._book.catalogue.matters.get(row.matter or "")
+                raise NotChecked(matter.retry_after if matter else None)
+            row = await self._look_up.any("commitment", row.record)
+            if row.state not in UNDECIDED:
+                return  # questioned, withdrawn or ended meanwhile: what follows refuses the decision for that
+        raise NotChecked(None)
 
     async def _require_unquestioned(self, record: bytes) -> None:
         """Tell the officer of the finding, where data contradicted the commitment before the decision."""

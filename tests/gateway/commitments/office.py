@@ -43,6 +43,7 @@ from gateway.rules.roles import Caller
 from gateway.signatures import CertificateEvidence
 from ledger import Erased, Ledger, RecordRow
 from ledger.canonical import Json
+from tests.ledger.house import erasing
 
 PEOPLE = demo.population(7, 40)
 CAST = demo.cast(7)
@@ -268,6 +269,10 @@ class Office:
     async def withdraw(self, record: bytes, reason: str = "改交材料") -> Recorded:
         request = self.request("WithdrawCommitment", record=record.hex(), reason=reason)
         return await self.flows.commitments.withdraw.withdraw(request, record, reason)
+
+    async def erase(self, *records: bytes) -> None:
+        """Destroy the documents of records as they are now, and say so."""
+        await self.ledger.append(erasing(self.ledger, *records)._replace(at=self.clock.now))
 
     def row(self, record: bytes) -> RecordRow:
         found = self.ledger.register().get(record)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -245,12 +247,79 @@ async def test_nothing_is_decided_unchecked_while_a_source_is_away(tmp_path: Pat
         with pytest.raises(NotChecked) as caught:
             await here.decide(record)
 
-        assert caught.value.retry_after > timedelta(0)
+        assert caught.value.retry_after
         assert here.state(record) == "RECORDED"
         execute(here.leases, "ALTER TABLE gone RENAME TO lease")
         here.clock.pass_(seconds=40)
         await here.decide(record)
         assert here.state(record) == "IN_FORCE"
+
+
+async def test_nothing_is_decided_unchecked_when_what_was_asked_is_erased(tmp_path: Path) -> None:
+    async with office(tmp_path, DURING) as here:
+        record = await here.committed(WHO, "办-1")
+        verification = here.row(record).parent
+        assert verification is not None
+        await here.erase(verification)
+        here.contradict(WHO)
+
+        refusal = await refused(here, here.decide(record), NotChecked, record)
+
+        assert isinstance(refusal, NotChecked)
+        assert (refusal.retry_after, "无法再向数据来源核查" in refusal.chinese) == (None, True)
+        await here.withdraw(record)
+
+
+async def test_nothing_is_decided_unchecked_when_its_matter_left_the_catalogue(tmp_path: Path) -> None:
+    async with office(tmp_path, DURING) as here:
+        record = await here.committed(WHO, "办-1")
+        book = here.flows.book
+        matters = {code: matter for code, matter in book.catalogue.matters.items() if code != MATTER}
+        book.put_in_force(replace(book.catalogue, matters=matters))
+
+        refusal = await refused(here, here.decide(record), NotChecked, record)
+
+        assert isinstance(refusal, NotChecked)
+        assert refusal.retry_after is None
+
+
+async def test_a_check_before_the_decision_is_kept_when_a_milestone_comes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = of_item(ITEM, ("until: DECISION", "until: FEE_PAYMENT"), ("timing: AFTER", "timing: DURING"))
+    async with office(tmp_path, both) as here:
+        record = await here.committed(WHO, "办-1")
+        ask = here.flows.verify.ask
+
+        async def slow(*asked: Any) -> Any:
+            answer = await ask(*asked)
+            await pass_(here, record, Milestone.FEE_PAID)
+            return answer
+
+        monkeypatch.setattr(here.flows.verify, "ask", slow)
+        await here.decide(record)
+
+        assert here.kinds(record)[-3:] == ["MilestonePassed", "CommitmentRequeried", "DecisionRecorded"]
+        assert len(here.ledger.register().by_parent(record, "verification")) == 1
+
+
+async def test_a_commitment_that_is_withdrawn_while_it_is_checked_is_not_decided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with office(tmp_path, DURING) as here:
+        record = await here.committed(WHO, "办-1")
+        ask = here.flows.verify.ask
+
+        async def slow(*asked: Any) -> Any:
+            answer = await ask(*asked)
+            await here.withdraw(record)
+            return answer
+
+        monkeypatch.setattr(here.flows.verify, "ask", slow)
+        with pytest.raises(TransitionNotAllowed):
+            await here.decide(record)
+
+        assert here.kinds(record)[-1] == "CommitmentWithdrawn"
 
 
 async def test_a_contradiction_before_the_decision_is_told_to_the_officer_and_proves_nothing(tmp_path: Path) -> None:
