@@ -107,7 +107,7 @@ def build_flows(
     templates = open_templates(settings)
     ask = Ask(sources, now=now)
     calendar = work_calendar(settings.calendar, today=legal_day(now()))
-    stand = Stand(ledger=ledger, book=book, index=index, now=now)
+    stand = Stand(ledger=ledger, book=book, look_up=look_up, index=index, now=now)
     stopping = asyncio.Event()
     guesses = GuessBudget(
         ledger=ledger, index=index, budget=settings.verification.guess_budget,

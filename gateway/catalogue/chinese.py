@@ -69,7 +69,7 @@ GLOSSARY: Mapping[enum.Enum, str] = {
     WithdrawalUntil.FEE_PAYMENT: "缴费前可以撤回承诺",
     WithdrawalUntil.CLOSING_DATE: "报名截止前可以撤回承诺",
     WithdrawalEffect.NONE: "撤回不影响以后承诺",
-    WithdrawalEffect.BARRED_THIS_YEAR: "撤回后当年内该办理事项不再适用承诺",
+    WithdrawalEffect.BARRED_THIS_YEAR: "撤回后当年(至12月31日止)在该办理事项中不再适用告知承诺",
     SilentCredit.REFUSE_TEMPORARILY: "信用平台无法应答的,暂不适用承诺,恢复后再办",
     SilentCredit.OTHER_RUNGS: "信用平台无法应答的,不适用承诺,改按其他途径核查",
     Publication.PUBLIC: "承诺书向社会公开",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
 
 from connectors.connector import Subject
 from gateway.catalogue.book import Book
 from gateway.catalogue.words import SilentCredit, WithdrawalEffect
+from gateway.errors import DocumentErased
+from gateway.flows.commitments.documents import after_effect_of
 from gateway.flows.commitments.listings import NOTHING_ASKED, Lists
-from gateway.flows.look_up import answers_like
+from gateway.flows.look_up import LookUp, answers_like
 from gateway.rules.clocks import legal_day
 from gateway.rules.eligibility import (
     BarCode,
@@ -49,10 +52,13 @@ _FAMILIES = {"commitment": _COMMITMENTS, "finding": _FINDINGS}
 class Stand:
     """Answers from our own ledger."""
 
-    def __init__(self, *, ledger: Ledger, book: Book, index: BlindIndex, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, *, ledger: Ledger, book: Book, look_up: LookUp, index: BlindIndex, now: Callable[[], datetime]
+    ) -> None:
         self._by_subject = ledger.lookups(partial(ledger.register().by_subjects, families=_FAMILIES), few=False)
         self._by_case = ledger.lookups(ledger.register().by_cases)
         self._book = book
+        self._look_up = look_up
         self._index = index
         self._now = now
 
@@ -76,14 +82,13 @@ class Stand:
         catalogue = self._book.catalogue
         known = catalogue.matters.get(matter)
         asked = known.items.get(item) if known else None
-        rules = catalogue.items[item].commitment if item in catalogue.items else None
+        earlier = [await self._weighed(one, row, matter) for row in rows if (one := _earlier(row, now))]
         return eligibility(
             EligibilityInput(
                 matter=matter,
                 today=today,
-                earlier=[earlier for row in rows if (earlier := _earlier(row, now))],
+                earlier=earlier,
                 excluded_by_matter=asked is None or asked.excluded_from_commitment,
-                withdrawal_effect=rules.withdrawal.after_effect if rules else WithdrawalEffect.NONE,
                 full_capacity=has_full_capacity(subject, today),
                 credit=lists.credit,
                 credit_silent=known.credit_silent if known else SilentCredit.REFUSE_TEMPORARILY,
@@ -91,6 +96,20 @@ class Stand:
                 waived=waived,
             )
         )
+
+    async def _weighed(self, earlier: EarlierCommitment, row: RecordRow, matter: str) -> EarlierCommitment:
+        """Add to a commitment that was withdrawn in a matter what it was recorded to do to later ones.
+
+        Whoever's documents are erased is nobody's row any more, so an erased withdrawal bars nobody: one that is erased
+        between the two readings is no other.
+        """
+        if earlier.history is not History.WITHDRAWN or row.matter != matter:
+            return earlier
+        try:
+            kept = await self._look_up.document(row.record, row.last_idx)
+        except DocumentErased:
+            return earlier
+        return replace(earlier, after_effect=after_effect_of(kept) or WithdrawalEffect.NONE)
 
     async def taken(self, case_key: bytes, item: str, states: Collection[str]) -> bytes | None:
         """Return the commitment that a case already has for an item in one of the states, or None."""

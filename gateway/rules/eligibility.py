@@ -2,7 +2,8 @@
 
 Source: State Council General Office 2020/42 (as quoted in local rules): whoever made a false commitment may not use
 it until the credit is repaired. A pending audit, a suspicion or an honest withdrawal never bars, except where the
-matter itself says that withdrawal bars for the year.
+matter itself says that withdrawal bars for the year: then it bars every commitment in that matter, by the rule that
+the applicant was told of before signing what was withdrawn, whatever the catalogue says since.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ CHINESE = {
     BarCode.BROKEN_UNREPAIRED: "申请人曾作出不实承诺,信用修复前不适用告知承诺;可依法申请信用修复或提出异议。",
     BarCode.CREDIT_PLATFORM: "申请人有较严重的不良信用记录,信用修复前不适用告知承诺;可依法申请信用修复或提出异议。",
     BarCode.CREDIT_PLATFORM_SILENT: "信用平台暂时无法应答,请稍后重试;不得因此认定申请人失信。",
-    BarCode.WITHDRAWN_THIS_YEAR: "申请人本年度已撤回本事项的承诺,按该事项规定本年度内按一般程序办理。",
+    BarCode.WITHDRAWN_THIS_YEAR: (
+        "申请人本年度在本办理事项中撤回过承诺,依照作出该承诺时告知的规定,至12月31日止在本办理事项中不适用告知承诺;"
+        "请按一般程序办理。"
+    ),
     BarCode.EXCLUDED_BY_MATTER: "本办理事项中该证明不适用告知承诺。",
     BarCode.CAPACITY: "作出承诺须具有完全民事行为能力;请由监护人依一般程序代为办理。",
     BarCode.CAPACITY_DECLARED: "申请人经法院宣告为无或者限制民事行为能力人,不能作出承诺;请由监护人依一般程序代为办理。",
@@ -64,11 +68,13 @@ _WORKING_AGE = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierCommitment:
-    """One row of the person's own ledger history, with the matter it was made in and when it came to this."""
+    """One row of the person's own ledger history, with the matter it was made in and when it came to this; of one that
+    was withdrawn, what that does to later ones, as it was told and recorded."""
 
     matter: str
     history: History
     on: date
+    after_effect: WithdrawalEffect = WithdrawalEffect.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +88,6 @@ class EligibilityInput:
     credit_silent: SilentCredit = SilentCredit.REFUSE_TEMPORARILY
     incapacity: Listing = Listing.NOT_ASKED
     excluded_by_matter: bool = False
-    withdrawal_effect: WithdrawalEffect = WithdrawalEffect.NONE
     full_capacity: bool = True
     waived: frozenset[BarCode] = frozenset()
 
@@ -159,7 +164,10 @@ def _rules(given: EligibilityInput) -> tuple[tuple[BarCode, bool], ...]:
 
 
 def _withdrew_this_year(given: EligibilityInput) -> bool:
-    return given.withdrawal_effect is WithdrawalEffect.BARRED_THIS_YEAR and any(
-        row.history is History.WITHDRAWN and row.matter == given.matter and row.on.year == given.today.year
+    return any(
+        row.history is History.WITHDRAWN
+        and row.after_effect is WithdrawalEffect.BARRED_THIS_YEAR
+        and row.matter == given.matter
+        and row.on.year == given.today.year
         for row in given.earlier
     )

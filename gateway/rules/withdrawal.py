@@ -27,7 +27,7 @@ _CLOSED_BY = {
 }
 _EFFECTS = {
     WithdrawalEffect.NONE: "撤回后按一般程序办理",
-    WithdrawalEffect.BARRED_THIS_YEAR: "撤回后按一般程序办理，撤回当年（至12月31日止）再办理本事项的，不适用告知承诺",
+    WithdrawalEffect.BARRED_THIS_YEAR: "撤回后按一般程序办理，撤回当年（至12月31日止）在本办理事项中不再适用告知承诺",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from gateway.catalogue.words import Publication
+from gateway.catalogue.words import Publication, WithdrawalEffect
 from gateway.flows.look_up import LookUp
 from gateway.letters.document import DOCUMENT
 from gateway.rules.kept import table, text
@@ -15,6 +15,9 @@ from ledger.canonical import Json
 ELIGIBILITY = "eligibility"
 """The group that says how it was determined whether the person may commit: what lists said, what a reviewer lifted."""
 PREPARED = "CommitmentPrepared"
+WITHDRAWAL = "withdrawal"
+"""The group that says what a withdrawal does to later commitments: as the applicant was told before signing, and then
+of the withdrawal itself."""
 UNDECIDED = ("RECORDED", "BINDING")
 """States in which a commitment waits for the decision of its case."""
 WATCHED = (*UNDECIDED, "IN_FORCE")
@@ -49,6 +52,11 @@ async def prepared_groups(look_up: LookUp, row: RecordRow) -> Mapping[str, Json]
 def scope_of(document: Mapping[str, Json]) -> Publication:
     """Say how far a letter may be made public, as its document told the applicant."""
     return Publication(text(table(document["publication"])["scope"]))
+
+
+def after_effect_of(kept: Mapping[str, Json]) -> WithdrawalEffect | None:
+    """Say what a withdrawal does to later commitments, by the document of an entry; None where it does not tell."""
+    return WithdrawalEffect(text(table(kept[WITHDRAWAL])["after_effect"])) if WITHDRAWAL in kept else None
 
 
 def case_facts(row: RecordRow, *, parent: bytes) -> dict[str, Json]:

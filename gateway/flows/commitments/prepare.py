@@ -31,7 +31,7 @@ from gateway.errors import (
     Violation,
 )
 from gateway.flows.commitments.contest import Contest, Lifted
-from gateway.flows.commitments.documents import ELIGIBILITY, PREPARED, TAKEN, case_facts
+from gateway.flows.commitments.documents import ELIGIBILITY, PREPARED, TAKEN, WITHDRAWAL, case_facts
 from gateway.flows.commitments.listings import NOTHING_ASKED, Listings, Lists
 from gateway.flows.commitments.newest import Newest
 from gateway.flows.commitments.refusals import Refusals
@@ -206,6 +206,7 @@ class Prepare:
                 REQUEST: request.body,
                 DOCUMENT: document,
                 ELIGIBILITY: eligibility,
+                WITHDRAWAL: {"after_effect": case.item.commitment.withdrawal.after_effect.value},
                 "clerk": request.person,
             },
             facts={**case_facts(case.row, parent=asked.verification), "due_at": expires_at.isoformat()},

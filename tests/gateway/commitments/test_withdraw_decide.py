@@ -14,6 +14,7 @@ import pytest
 
 from connectors.connector import Subject
 from gateway.errors import (
+    CommitmentBarred,
     DiscrepancyFound,
     MilestoneIrrelevant,
     NotChecked,
@@ -26,13 +27,28 @@ from gateway.rules.eligibility import Eligible
 from gateway.rules.withdrawal import Milestone
 from ledger import parse_vkey, verify_receipt
 
-from .office import ITEM, MATTER, PEOPLE, START, Office, deadline, execute, of_item, of_matter, office, said
+from .office import (
+    ITEM,
+    MATTER,
+    PEOPLE,
+    START,
+    Office,
+    catalogue_of,
+    deadline,
+    execute,
+    of_item,
+    of_matter,
+    office,
+    said,
+)
 
 WHO = PEOPLE[12]
 UNTIL_FEE = of_item(ITEM, ("until: DECISION", "until: FEE_PAYMENT"))
 UNTIL_CLOSING = of_item(ITEM, ("until: DECISION", "until: CLOSING_DATE"))
 DURING = of_item(ITEM, ("timing: AFTER", "timing: DURING"))
 NEVER = of_item(ITEM, ("timing: AFTER", "timing: NONE"))
+LOST_BARS = of_item("lost-document", ("after_effect: NONE", "after_effect: BARRED_THIS_YEAR"))
+LOST = {"document_kind": "示例许可证", "document_number": "示-1"}
 
 
 async def pass_(here: Office, record: bytes, milestone: Milestone) -> Recorded:
@@ -228,6 +244,58 @@ async def test_no_clock_runs_where_nothing_is_audited_afterwards(tmp_path: Path,
         await here.decide(record)
 
         assert (here.state(record), here.row(record).due_at) == ("IN_FORCE", None)
+
+
+async def lost(here: Office, case: str) -> bytes:
+    return await here.verify(WHO, case, item="lost-document", parameters=LOST)
+
+
+async def test_a_withdrawal_bars_by_the_rule_of_what_was_withdrawn_and_the_whole_matter(tmp_path: Path) -> None:
+    async with office(tmp_path, LOST_BARS) as here:
+        await here.withdraw(await here.committed(WHO, "办-1"))
+        prepared = await here.prepare(await lost(here, "办-2"))
+        await here.record(prepared, WHO)
+        await here.withdraw(prepared.record)
+
+        for verification in (await here.verify(WHO, "办-3"), await lost(here, "办-4")):
+            with pytest.raises(CommitmentBarred) as caught:
+                await here.prepare(verification)
+            assert caught.value.codes == ("WITHDRAWN_THIS_YEAR",)
+
+
+@pytest.mark.parametrize("withdrawn_before", [True, False])
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_later_catalogue_does_not_change_what_a_withdrawal_does(
+    tmp_path: Path, told: bool, withdrawn_before: bool
+) -> None:
+    barring, harmless = catalogue_of((LOST_BARS,)), catalogue_of(())
+    async with office(tmp_path, *((LOST_BARS,) if told else ())) as here:
+        prepared = await here.prepare(await lost(here, "办-1"))
+        await here.record(prepared, WHO)
+        if withdrawn_before:
+            await here.withdraw(prepared.record)
+        here.flows.book.put_in_force(harmless if told else barring)
+        if not withdrawn_before:
+            await here.withdraw(prepared.record)
+        effect = "BARRED_THIS_YEAR" if told else "NONE"
+        assert said(here.last(prepared.record), "withdrawal")["after_effect"] == effect
+
+        verification = await lost(here, "办-2")
+        if told:
+            with pytest.raises(CommitmentBarred):
+                await here.prepare(verification)
+        else:
+            assert (await here.prepare(verification)).document
+
+
+async def test_an_erased_withdrawal_bars_nobody(tmp_path: Path) -> None:
+    async with office(tmp_path, LOST_BARS) as here:
+        prepared = await here.prepare(await lost(here, "办-1"))
+        await here.record(prepared, WHO)
+        await here.withdraw(prepared.record)
+        await here.erase(prepared.record)
+
+        assert (await here.prepare(await lost(here, "办-2"))).document
 
 
 async def test_what_is_checked_before_the_decision_is_checked_when_it_is_decided(tmp_path: Path) -> None:

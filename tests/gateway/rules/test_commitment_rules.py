@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from connectors.connector import Subject
 from connectors.outcome import Cause, Evidence, Kind, Outcome, unavailable
+from gateway.catalogue.chinese import chinese
 from gateway.catalogue.model import FactType, SourcePolicy, Withdrawal
 from gateway.catalogue.words import (
     Absence,
@@ -20,6 +21,7 @@ from gateway.catalogue.words import (
     WithdrawalUntil,
 )
 from gateway.rules.eligibility import (
+    CHINESE,
     BarCode,
     Barred,
     EarlierCommitment,
@@ -101,6 +103,7 @@ histories = st.builds(
     matter=st.sampled_from(["m", "n"]),
     history=st.sampled_from(History),
     on=st.sampled_from([date(2026, 1, 2), date(2025, 12, 31)]),
+    after_effect=st.sampled_from(WithdrawalEffect),
 )
 inputs = st.builds(
     EligibilityInput,
@@ -111,7 +114,6 @@ inputs = st.builds(
     credit_silent=st.sampled_from(SilentCredit),
     incapacity=st.sampled_from(Listing),
     excluded_by_matter=st.booleans(),
-    withdrawal_effect=st.sampled_from(WithdrawalEffect),
     full_capacity=st.booleans(),
     waived=st.frozensets(st.sampled_from(BarCode), max_size=3),
 )
@@ -150,6 +152,23 @@ def test_an_audit_a_suspicion_or_an_honoured_commitment_never_bars(said: Eligibi
     kept = [row for row in said.earlier if row.history not in harmless]
 
     assert eligibility(said) == eligibility(_with(said, kept))
+
+
+@given(histories)
+def test_a_withdrawal_bars_by_its_own_rule_in_its_matter_and_its_year(earlier: EarlierCommitment) -> None:
+    barred = isinstance(eligibility(EligibilityInput(matter="m", today=NOW.date(), earlier=[earlier])), Barred)
+
+    told = earlier.after_effect is WithdrawalEffect.BARRED_THIS_YEAR
+    here = earlier.matter == "m" and earlier.on.year == NOW.year
+    withdrawn = earlier.history is History.WITHDRAWN
+    assert barred == ((withdrawn and told and here) or earlier.history is History.BROKEN)
+
+
+def test_notice_guide_and_refusal_tell_of_one_scope() -> None:
+    notice, guide = told(WithdrawalUntil.DECISION, WithdrawalEffect.BARRED_THIS_YEAR), WithdrawalEffect.BARRED_THIS_YEAR
+    for words in (notice, chinese(guide), CHINESE[BarCode.WITHDRAWN_THIS_YEAR]):
+        assert "办理事项中不" in words
+        assert "至12月31日止" in words
 
 
 def _with(said: EligibilityInput, earlier: list[EarlierCommitment]) -> EligibilityInput:
@@ -200,7 +219,7 @@ def told(until: WithdrawalUntil, effect: WithdrawalEffect, closing: date | None 
 
 
 _ORDINARY = "撤回后按一般程序办理；撤回本身不作为失信行为。"
-_BARRED = "撤回后按一般程序办理，撤回当年（至12月31日止）再办理本事项的，不适用告知承诺；撤回本身不作为失信行为。"
+_BARRED = "撤回后按一般程序办理，撤回当年（至12月31日止）在本办理事项中不再适用告知承诺；撤回本身不作为失信行为。"
 
 
 def test_each_rule_of_withdrawal_is_told_in_its_own_words() -> None:
