@@ -15,6 +15,7 @@ from ledger.appends.values import Replay, Sequenced
 from ledger.errors import AlreadyClaimed, ErasureRefused, IdempotencyConflict, TransitionRefused
 from ledger.merkle import hash_leaf
 from ledger.records.codec import later_entry
+from ledger.records.kin import Kinship
 from ledger.records.lifecycle import STATE_NAMES, STATE_NUMBERS
 from ledger.records.projections import StoredRow, fold, forget, open_row
 
@@ -31,8 +32,10 @@ class Known:
     hashes: dict[bytes, bytes] = field(default_factory=dict)
     """The leaf hash of each such record's newest entry."""
     claims: dict[bytes, bytes] = field(default_factory=dict)
+    kin: dict[bytes, StoredRow] = field(default_factory=dict)
+    """What is to be erased and the kin of that, by record."""
     holds: dict[bytes, StoredRow] = field(default_factory=dict)
-    """The legal holds in force upon what is to be erased, or upon its persons, by their own records."""
+    """The legal holds in force upon those, or upon their persons, by their own records."""
     replays: dict[bytes, Replay] = field(default_factory=dict)
 
 
@@ -111,21 +114,22 @@ class Plan:
         return self.claims[key] if key in self.claims else self._known.claims.get(key)
 
     def _require_erasable(self, erase: Sequence[tuple[bytes, int]], changed: Mapping[bytes, StoredRow]) -> None:
-        """Require that records are as they were when it was decided to erase them, and that nobody holds them.
+        """Require that records are as they were when it was decided to erase them, and that nobody holds them or kin.
 
         Holds and erasures are appended like everything else, one after the other: of two that come at one moment, the
         second is judged by what the first made of the log.
         """
-        rows = {**self._known.rows, **self.rows, **changed}
+        rows = {**self._known.kin, **self._known.rows, **self.rows, **changed}
         holds = [row for row in {**self._known.holds, **rows}.values() if row.state == HELD]
         held = {row.record for row in holds} | {row.parent for row in holds}
         persons = {row.subject for row in holds} - {None}
-        mistakes = []
+        held |= {row.record for row in rows.values() if row.subject in persons}
+        kinship, mistakes = Kinship(rows), []
         for record, last_idx in erase:
             row = rows.get(record)
             if row is None or row.last_idx != last_idx:
                 mistakes.append(f"record {record.hex()} went on meanwhile")
-            if record in held or (row is not None and row.subject in persons):
+            if held & kinship.of(record):
                 mistakes.append(f"record {record.hex()} is under a legal hold")
         if mistakes:
             raise ErasureRefused(mistakes)

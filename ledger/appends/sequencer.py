@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -24,6 +24,7 @@ from ledger.log.remembered import require_prefix
 from ledger.log.store import Head, Store, lock_head, read_tile
 from ledger.log.tiles import ExpandedTile, TileTree
 from ledger.merkle import hash_leaf
+from ledger.records.kin import read_kin
 from ledger.records.projections import NO_FACTS, StoredRow
 from ledger.records.rows import stored_row
 from ledger.vault import erase_documents
@@ -162,9 +163,8 @@ class Sequencer(Generic[Told]):
             if len(known.hashes) != len(known.rows):
                 raise LedgerDamaged("the newest entry of a record is missing")
         if doomed:
-            known.holds = _read_holds(
-                database, connection, [row for row in known.rows.values() if row.record in doomed]
-            )
+            known.kin = read_kin(doomed, lambda column, values: _read_rows(database, connection, column, values))
+            known.holds = _read_holds(database, connection, known.kin.values())
         if once:
             known.replays = read_replays(database.select_many(connection, schema.idempotency, "key", list(once)))
         if keys:
@@ -261,16 +261,15 @@ def load_tree(connection: Connection, head: Head, identity: Identity) -> TileTre
     return tree
 
 
-def _read_holds(database: Database, connection: Connection, rows: Sequence[StoredRow]) -> dict[bytes, StoredRow]:
+def _read_rows(database: Database, connection: Connection, column: str, values: list[bytes]) -> list[StoredRow]:
+    return [stored_row(columns) for columns in database.select_many(connection, schema.record, column, values)]
+
+
+def _read_holds(database: Database, connection: Connection, rows: Collection[StoredRow]) -> dict[bytes, StoredRow]:
     """Read the legal holds upon some records and upon the persons that they are about."""
     records, persons = [row.record for row in rows], {row.subject for row in rows if row.subject is not None}
     named = (("parent", records), ("subject", list(persons)))
-    found = [
-        stored_row(columns)
-        for column, values in named
-        if values
-        for columns in database.select_many(connection, schema.record, column, values)
-    ]
+    found = [row for column, values in named if values for row in _read_rows(database, connection, column, values)]
     return {row.record: row for row in found if row.state == HELD}
 
 

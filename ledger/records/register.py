@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,8 +13,9 @@ from ledger.log import schema
 from ledger.log.store import Store
 from ledger.records.chains import read_chain
 from ledger.records.codec import decode_entry
+from ledger.records.kin import read_kin
 from ledger.records.lifecycle import FAMILIES, FAMILY_NUMBERS, STATE_NAMES, STATE_NUMBERS
-from ledger.records.projections import RecordRow
+from ledger.records.projections import RecordRow, StoredRow
 from ledger.records.rows import read_row, stored_row
 
 _MOST = 10_000
@@ -277,10 +278,17 @@ class Register:
         """Return the records that name one of some others as their parent."""
         return self._by("parent", parents)
 
+    def kin(self, records: Collection[bytes]) -> frozenset[bytes]:
+        """Return some records, what they hang on and what hangs on them, however deep (`ledger.records.kin`)."""
+        return frozenset(read_kin(records, self._stored))
+
     def _by(self, column: str, values: Sequence[bytes]) -> list[RecordRow]:
+        return [read_row(row) for row in self._stored(column, values)]
+
+    def _stored(self, column: str, values: Sequence[bytes]) -> list[StoredRow]:
         if not values:
             return []
-        return [read_row(stored_row(row)) for row in self._store.quick_many(schema.record, column, list(values))]
+        return [stored_row(row) for row in self._store.quick_many(schema.record, column, list(values))]
 
     def _of(self, column: str, value: bytes) -> list[RecordRow]:
         """Return the records that have a value in one column, oldest first."""

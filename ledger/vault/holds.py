@@ -2,6 +2,8 @@
 
 The holds that are read here tell beforehand what will be refused. What refuses it is the append that erases: it sees
 every hold that stands in the log before it (`ledger.appends.planning`). A hold in force is held itself.
+What is held is kept with its kin (`ledger.records.kin`): a commitment with the verification it rests on and what came
+of it, or what is left of it would prove nothing.
 
 A hold is a record of its own: `LegalHoldPlaced` on a record, or on a person by blind index, until `LegalHoldReleased`.
 Basis, document number and who placed it are the document.
@@ -41,21 +43,22 @@ class HoldOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holds:
-    """Everything that is held now: records, the holds themselves among them, and people by blind index."""
+    """Everything that is held now: records with their kin, the holds themselves, and people by blind index."""
 
     records: frozenset[bytes]
     subjects: frozenset[bytes]
 
     def cover(self, row: RecordRow) -> bool:
-        """Say whether a record is held, itself or with its person."""
+        """Say whether a record is held: itself, with its kin or with its person."""
         return row.record in self.records or (row.subject is not None and row.subject in self.subjects)
 
 
 def read_holds(register: Register) -> Holds:
     """Read the holds in force."""
     rows = held_rows(register)
+    kept = register.kin({record for row in rows for record in _named(register, row)})
     return Holds(
-        records=frozenset(record for row in rows for record in (row.record, row.parent) if record is not None),
+        records=kept | {row.record for row in rows},
         subjects=frozenset(row.subject for row in rows if row.subject is not None),
     )
 
@@ -74,11 +77,15 @@ def count_held(store: Store, hold: bytes) -> int:
     row = register.get(hold)
     if row is None or row.state != HELD:
         return 0
-    records = [row.parent] if row.parent is not None else []
-    if row.subject is not None:
-        records += [one.record for one in register.by_subject(row.subject) if one.record != hold]
+    kept = register.kin(_named(register, row)) - {hold}
     with store.reading() as connection:
-        return sum(count_documents(connection, record) for record in records)
+        return sum(count_documents(connection, record) for record in kept)
+
+
+def _named(register: Register, hold: RecordRow) -> set[bytes]:
+    """Give the records that a hold is on, by itself or by the person they are about."""
+    records = {hold.parent} if hold.parent is not None else set()
+    return records | ({row.record for row in register.by_subject(hold.subject)} if hold.subject is not None else set())
 
 
 def place_hold(

@@ -223,7 +223,7 @@ def test_what_is_held_is_listed_and_not_erased_before_its_release(house: House, 
         for what in (("--record", record.hex()), ("--subject-file", str(subject)))
     ]
     holds = [one["hold"] for one in placed]
-    assert [one["documents"] for one in placed] == [1, 1]
+    assert [one["documents"] for one in placed] == [2, 2], "with what hangs on it"
     listed = [json.loads(line) for line in well(run(house, "vault", "hold", "list", "--json")).splitlines()]
     assert [(one["hold"], one["record"], one["person"]) for one in listed] == [
         (holds[0], record.hex(), False), (holds[1], None, True),

@@ -44,7 +44,7 @@ from ledger.vault.erasure import (
 from ledger.vault.holds import HoldOrder, count_held, place_hold, release_hold
 from ledger.vault.officers import Officer, Officers, OfficerSigner, read_public_key, write_officer_key
 from ledger.vault.remnants import clear_remnants
-from tests.ledger.house import ORIGIN, START, House, as_now, build, new_record, submission
+from tests.ledger.house import ORIGIN, START, House, as_now, build, erasing, new_record, submission
 from tests.ledger.vault.recorded import (
     FIRST,
     FIRST_SIGNER,
@@ -366,6 +366,73 @@ def test_a_hold_placed_after_the_proposal_still_keeps_the_documents(house: House
     opened.append_blocking(place_hold(HOLD, record=os.urandom(16), at=START, held=record))
     with pytest.raises(ErasureRefused, match="legal hold"):
         examine(house, order(record))
+
+
+def case(ledger: Ledger) -> dict[str, bytes]:
+    """A verification, two commitments upon it, and what came of the first: each record hangs on the one it names."""
+    kinds = {
+        "verification": ("VerificationAnswered", ""), "commitment": ("CommitmentPrepared", "verification"),
+        "other": ("CommitmentPrepared", "verification"), "finding": ("DiscrepancyFound", "commitment"),
+        "report": ("ReportIssued", "finding"), "stranger": ("VerificationAnswered", ""),
+    }  # fmt: skip
+    records: dict[str, bytes] = {}
+    for name, (kind, parent) in kinds.items():
+        records[name] = new_record()
+        facts = {"parent": records[parent].hex()} if parent else {}
+        if name == "commitment":
+            facts["subject"] = PERSON.hex()
+        draft = Draft(kind=kind, record=records[name], groups={"a": name}, facts=facts)  # type: ignore[arg-type]
+        ledger.append_blocking(submission(draft))
+    return records
+
+
+PERSON = b"\x01" * 33
+LINE = ("verification", "commitment", "finding", "report")
+KEPT = {
+    "verification": (*LINE, "other"),
+    "commitment": LINE,
+    "other": ("verification", "other"),
+    "finding": LINE,
+    "report": LINE,
+    "the person": LINE,
+}
+
+
+@pytest.mark.parametrize("held", KEPT)
+def test_a_hold_keeps_what_a_record_rests_on_and_what_came_of_it(
+    house: House, opened: Ledger, store: Store, held: str
+) -> None:
+    records, hold = case(opened), new_record()
+    on = hold_on(bytes(16), PERSON, hold=hold) if held == "the person" else hold_on(records[held], None, hold=hold)
+    looked = {name: as_now(opened, record) for name, record in records.items()}
+    opened.append_blocking(on)
+    assert count_held(store, hold) == len(KEPT[held])
+    store.close()
+    for name, record in records.items():
+        if name in KEPT[held]:
+            with pytest.raises(ErasureRefused, match="legal hold"):
+                examine(house, order(record))
+            with pytest.raises(ErasureRefused, match=f"{record.hex()} is under a legal hold"):
+                opened.append_blocking(submission(erase=looked[name]))
+        else:
+            assert len(examine(house, order(record))) == 1
+            opened.append_blocking(erasing(opened, record))
+    opened.append_blocking(release_hold(HOLD, hold, START))
+    opened.append_blocking(erasing(opened, *(records[name] for name in KEPT[held])))
+
+
+async def test_a_hold_upon_kin_that_is_made_at_the_same_moment_is_seen(house: House, opened: Ledger) -> None:
+    record, finding = new_record(), new_record()
+    opened.append_blocking(submission(Draft(kind="CommitmentPrepared", record=record, groups={"a": 1})))
+    found = Draft(kind="DiscrepancyFound", record=finding, facts={"parent": record.hex()})
+    erase = submission(erase=as_now(opened, record))
+
+    answers = await asyncio.gather(
+        opened.append(submission(found)), opened.append(hold_on(finding, None)), opened.append(erase),
+        return_exceptions=True,
+    )  # fmt: skip
+
+    assert isinstance(answers[2], ErasureRefused)
 
 
 def hold_on(record: bytes, subject: bytes | None, *, hold: bytes | None = None) -> Submission:
