@@ -133,9 +133,16 @@ def _open(row: RecordRow, now: datetime) -> Kept | None:
         running = row.family == "finding" and row.state == "FINAL" and row.due_at is not None and row.due_at > now
         return Kept.EFFECT_RUNNING if running else None
     if row.family == "commitment":
+        if is_settled(row):
+            return None
         # A state that this table does not know is open: nothing is erased because of a state that came later.
         return _COMMITMENT.get(row.state, Kept.PENDING_DISPUTE)
     return _OPEN.get(row.family, Kept.UNDECIDED)
+
+
+def is_settled(row: RecordRow) -> bool:
+    """Say whether a commitment is in force and nothing is due after the decision: then that was its end."""
+    return row.state == "IN_FORCE" and row.due_at is None
 
 
 def years_after(moment: datetime, years: int) -> datetime:

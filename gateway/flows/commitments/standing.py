@@ -1,5 +1,7 @@
 """Standing queries: each commitment leaves one, and it is asked again until the commitment ends.
 
+That is with its audit, or with the decision where the item is audited before it or not at all.
+
 By schedule, when a source recovered, and when newer data came; also before the decision, so that the officer hears of
 a contradiction in time. One process at a time asks, of all gateways that share a ledger, a bounded number of
 commitments a round; each asking is a recorded verification, and when a commitment was asked about last is read from
@@ -21,6 +23,7 @@ from gateway.flows.commitments.documents import WATCHED
 from gateway.flows.commitments.source_news import SourceNews
 from gateway.flows.requery import Requery
 from gateway.rules.admission import Operator
+from gateway.rules.retention import is_settled
 from gateway.rules.standing_query import Askings, Rhythm, is_due
 from ledger import Ledger, RecordRow
 
@@ -105,6 +108,8 @@ class StandingQueries:
     def _is_due(self, row: RecordRow, askings: Askings, news: Mapping[str, datetime]) -> bool:
         if row.unit is None:
             return False  # its documents are erased: nobody can be asked any more
+        if is_settled(row):
+            return False  # asked about for ever, it would be kept for ever
         item = self._book.catalogue.items.get(row.item or "")
         facts = {fact.fact for fact in facts_of(item.expression)} if item and item.expression else set()
         newest = max((at for fact, at in news.items() if fact in facts), default=None)

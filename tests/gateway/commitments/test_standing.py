@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,9 +14,11 @@ from gateway.bootstrap.ledger import open_ledger
 from gateway.config import load_settings
 from gateway.flows.commitments.source_news import SourceNews
 from gateway.flows.commitments.standing import PERSON, TURN
+from gateway.flows.retain import Retain, RetentionReport
 from gateway.rules.kept import table
+from gateway.rules.retention import RetentionRules
 
-from .office import PEOPLE, Office, execute, office, said
+from .office import ITEM, MATTER, PEOPLE, Office, execute, of_item, office, said
 
 WHO, OTHER = PEOPLE[12], PEOPLE[14]
 EVERYTHING = {'pause = "1h"': 'pause = "1s"'}
@@ -42,6 +45,33 @@ async def test_a_commitment_is_asked_about_by_schedule_and_each_asking_is_a_veri
         kept = here.document(askings[0].first_idx)
         assert table(said(said(kept, "request"), "context")["operator"])["person"] == PERSON
         assert here.kinds(record)[-3:] == ["CommitmentRequeried"] * 3
+
+
+@pytest.mark.parametrize("timing", ["NONE", "DURING"])
+async def test_where_no_audit_follows_the_decision_nothing_is_asked_and_its_period_ends(
+    tmp_path: Path, timing: str
+) -> None:
+    async with office(tmp_path, of_item(ITEM, ("timing: AFTER", f"timing: {timing}"))) as here:
+        record = await here.committed(WHO, "办-1")
+        here.clock.pass_(days=1)
+        assert await round_(here) == {"STILL_MISSING": 1}
+        await here.decide(record)
+        decided = here.clock.now
+        for _ in range(3):
+            here.clock.pass_(days=100)
+            assert await round_(here) == {}
+
+        def kept(years: int) -> RetentionReport:
+            now = decided.replace(year=decided.year + years) + timedelta(days=1)
+            register = here.ledger.register()
+            return Retain(register=register, rules=RetentionRules(), now=lambda: now, entropy=os.urandom).look(quiet)
+
+        assert kept(4).erased_records == 0
+        assert kept(5).tallies[MATTER, "commitment"].erased == 1
+
+
+def quiet(done: int, total: int) -> None:
+    assert 0 <= done <= total
 
 
 @pytest.mark.postgres

@@ -35,15 +35,18 @@ def postgres_house(tmp_path: Path, postgres_url: str) -> House:
 class Case:
     """A verification, the commitment upon it, and on request what followed; every document has the case's own name."""
 
-    def __init__(self, ledger: Ledger, number: int, *, at: datetime = START, matter: str = "m") -> None:
+    def __init__(
+        self, ledger: Ledger, number: int, *, at: datetime = START, matter: str = "m", audited: bool = True
+    ) -> None:
         self.ledger, self.at, self.matter = ledger, at, matter
         self.name = f"{NAME}{number:04d}"
         self.subject = bytes([1]) + number.to_bytes(32, "big")
         self.records: dict[str, bytes] = {}
         self.append("verification", "VerificationAnswered")
         self.append("commitment", "CommitmentPrepared", parent="verification")
-        for kind in ("CommitmentRecorded", "DecisionRecorded"):
-            self.append("commitment", kind)
+        self.append("commitment", "CommitmentRecorded")
+        due = {"due_at": (at + timedelta(days=60)).isoformat()} if audited else {}
+        self.append("commitment", "DecisionRecorded", **due)
 
     def append(self, what: str, kind: str, *, parent: str = "", at: datetime | None = None, **facts: str) -> None:
         given: dict[str, object] = dict(facts)
@@ -98,7 +101,11 @@ def quiet(done: int, total: int) -> None:
 
 def test_what_is_due_goes_and_what_a_reason_keeps_stays(house: House) -> None:
     with house.open() as ledger:
-        gone = [Case(ledger, 1).confirmed(), Case(ledger, 2).broken(effect=START + timedelta(days=365))]
+        gone = [
+            Case(ledger, 1).confirmed(),
+            Case(ledger, 2).broken(effect=START + timedelta(days=365)),
+            Case(ledger, 10, audited=False),
+        ]
         kept = {
             Kept.OPEN_AUDIT: Case(ledger, 3),
             Kept.PENDING_DISPUTE: Case(ledger, 4).disputed(),
@@ -121,9 +128,9 @@ def test_what_is_due_goes_and_what_a_reason_keeps_stays(house: House) -> None:
 
         for report in (looked, done):
             tally = report.tallies["m", "commitment"]
-            assert (tally.records, tally.erased, tally.oldest) == (8, 2, START)
+            assert (tally.records, tally.erased, tally.oldest) == (9, 3, START)
             assert tally.kept == dict.fromkeys(kept, 1)
-            assert report.erased_records == 3 + 4
+            assert report.erased_records == 3 + 4 + 2
             assert report.tallies.keys() == {("m", "commitment")}
         assert all(case.erased() for case in gone)
         assert not any(case.erased() for case in (*kept.values(), young))
@@ -133,7 +140,7 @@ def test_what_is_due_goes_and_what_a_reason_keeps_stays(house: House) -> None:
         document = ledger.document(size)
         assert not isinstance(document, Erased)
         assert document["reason"].value == "RETENTION"
-        assert document["rules"].value == [{"family": "commitment", "matter": "m", "years": 5, "cases": 2}]
+        assert document["rules"].value == [{"family": "commitment", "matter": "m", "years": 5, "cases": 3}]
         assert document["operator"].value == {"person": "07"}
         assert document["erased"].value == sorted(record.hex() for case in gone for record in case.records.values())
         for proof in (*old, *(ledger.receipt(idx) for idx in range(ledger.size()))):
@@ -141,7 +148,7 @@ def test_what_is_due_goes_and_what_a_reason_keeps_stays(house: House) -> None:
         for case in gone:
             row = ledger.register().get(case.records["commitment"])
             assert row is not None
-            assert (row.state in ("CONFIRMED", "BROKEN"), row.unit, row.subject) == (True, None, None)
+            assert (row.state in ("CONFIRMED", "BROKEN", "IN_FORCE"), row.unit, row.subject) == (True, None, None)
     clear_remnants(house.url)
     files = files_of(house)
     assert not any(holds(file, needle) for one in secrets for needle in one.needles for file in files)

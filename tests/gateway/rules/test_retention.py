@@ -48,9 +48,10 @@ OPEN = [
 
 def row(family: str = "commitment", state: str = "CONFIRMED", *, years: int = 9, matter: str = "m") -> RecordRow:
     at = NOW.replace(year=NOW.year - years)
+    due_at = at if state == "IN_FORCE" else None
     return RecordRow(
         record=os.urandom(16), family=family, state=state, seq=0, first_idx=0, last_idx=0, opened_at=at, changed_at=at,
-        matter=matter, unit="u",
+        matter=matter, unit="u", due_at=due_at,
     )  # fmt: skip
 
 
@@ -62,6 +63,14 @@ def due(bundle: Bundle, *, held: bool = False, now: datetime = NOW) -> Kept | No
 def test_what_is_open_is_kept_however_old_whether_root_or_related(family: str, state: str, reason: Kept) -> None:
     assert due(Bundle(root=row(family, state, years=50))) is reason
     assert due(Bundle(root=row(years=50), related=[row(family, state, years=50)])) is reason
+
+
+def test_what_is_in_force_and_never_audited_is_at_its_end() -> None:
+    never = replace(row(state="IN_FORCE"), due_at=None)
+    assert due(Bundle(root=never)) is None
+    assert due(Bundle(root=replace(row(state="IN_FORCE", years=4), due_at=None))) is Kept.PERIOD_RUNNING
+    for open_one in (row("finding", "DISCREPANCY"), row("report", "ISSUED"), row("operation", "HELD")):
+        assert due(Bundle(root=never, related=[open_one])) is not None
 
 
 def test_a_hold_keeps_before_everything_else() -> None:
