@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from connectors.compare import identity, old_number
 from connectors.connector import Claim, Health, Manifest, QueryContext
+from connectors.coverage import covered, limited
 from connectors.drop import MANIFEST_SUFFIX, DropManifest, DropRefused, Snapshot, read_manifest, take, verify_signature
 from connectors.errors import SourceUnavailable
 from connectors.outcome import Cause, Evidence
@@ -161,6 +162,7 @@ class DropboxSource:
         self._manifest = manifest
         self._facts = facts
         self._dropbox = dropbox
+        self._declaring = dropbox.snapshots
         self._now = now
         self._one_looks = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"dropbox-{manifest.source}")
@@ -168,6 +170,11 @@ class DropboxSource:
     @property
     def manifest(self) -> Manifest:
         """What the stanza declares, with the coverage that the drops in use declare."""
+        # Read off the drops themselves: a look may end when nobody waits for it any more.
+        drops = self._dropbox.snapshots
+        if drops is not self._declaring:
+            coverage = {name: one.manifest.coverage for name, one in drops.items() if one.manifest.coverage is not None}
+            self._declaring, self._manifest = drops, replace(self._manifest, coverage=coverage)
         return self._manifest
 
     async def check_many(self, claims: Sequence[Claim], context: QueryContext) -> list[Evidence]:
@@ -185,7 +192,7 @@ class DropboxSource:
         return [self._evidence(claim, snapshots[claim.fact_type], asked_at) for claim in claims]
 
     def _evidence(self, claim: Claim, snapshot: Snapshot, asked_at: datetime) -> Evidence:
-        answered_at = self._now()
+        answered_at, extent = self._now(), covered(claim, snapshot.manifest.coverage)
         shape, number = self._facts[claim.fact_type].shape, identity(claim.subject.id_number)
         old = old_number(number) if shape.number is not None else ""
         records = snapshot.records(number, *filter(None, [old]))
@@ -193,7 +200,7 @@ class DropboxSource:
         return Evidence(
             source=self._manifest.source,
             fact_type=claim.fact_type,
-            outcome=outcome,
+            outcome=limited(outcome, extent),
             asked_at=asked_at,
             answered_at=answered_at,
             as_of=as_of,
@@ -202,14 +209,10 @@ class DropboxSource:
 
     async def _look(self) -> None:
         async with self._one_looks:
-            if not await asyncio.get_running_loop().run_in_executor(self._thread, self._dropbox.look):
-                return
-            coverage = {
-                name: one.manifest.coverage
-                for name, one in self._dropbox.snapshots.items()
-                if one.manifest.coverage is not None
-            }
-            self._manifest = replace(self._manifest, coverage=coverage)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._look_and_tell)
+
+    def _look_and_tell(self) -> None:
+        if self._dropbox.look():
             for name, problem in self._dropbox.problems.items():
                 _log.warning("drop refused", source=self._manifest.source, file=name, problem=problem)
 

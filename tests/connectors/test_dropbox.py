@@ -1,12 +1,16 @@
+import asyncio
 import hashlib
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from structlog.testing import capture_logs
 
 from connectors.catalog import connect
 from connectors.conformance.expectations import require_no_conclusion
@@ -228,6 +232,38 @@ async def test_the_manifest_says_where_absence_means_something(tmp_path: Path) -
         Kind.NO_RECORD,
         Kind.NOT_COVERED,
     ]
+
+
+async def give_up_asking(source: Resilient) -> None:
+    [evidence] = await source.check_many([held(NOBODY)], question(0.05))
+    assert evidence.outcome.cause is Cause.TIMEOUT
+
+
+async def give_up_probing(source: Resilient) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(source.probe(), 0.05)
+
+
+@pytest.mark.parametrize("give_up", [give_up_asking, give_up_probing])
+async def test_a_look_that_was_given_up_loses_neither_coverage_nor_what_is_wrong(
+    tmp_path: Path, give_up: Callable[[Resilient], Awaitable[None]]
+) -> None:
+    drop(tmp_path, "a", coverage={"places": ["2301"]})
+    drop(tmp_path, "b", hours=0.5, sha256="0" * 64)
+    octets = (tmp_path / "a.csv").read_bytes()
+    (tmp_path / "a.csv").unlink()
+    os.mkfifo(tmp_path / "a.csv")  # whoever reads it waits for who writes it
+    before = (tmp_path / "a.csv").stat()
+    source = source_of(tmp_path)
+    with capture_logs() as told:
+        await give_up(source)
+        await asyncio.to_thread((tmp_path / "a.csv").write_bytes, octets)
+        os.utime(tmp_path / "a.csv", ns=(before.st_atime_ns, before.st_mtime_ns))  # nothing new for later looks
+        within, beside = (claim(NOBODY, fact_type=FACT, place=place) for place in ("230103", "440300"))
+        found = [await kind(source, one) for one in (held(NOBODY), beside, within)]
+    assert found == [Kind.NOT_COVERED, Kind.NOT_COVERED, Kind.NO_RECORD]
+    assert source.manifest.coverage[FACT].places == ("2301",)
+    assert [one["file"] for one in told if one["event"] == "drop refused"] == ["b.manifest.json"]
 
 
 async def test_two_rows_are_ambiguous(tmp_path: Path) -> None:
