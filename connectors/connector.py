@@ -109,6 +109,9 @@ class Manifest:
     fact_types: frozenset[str]
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
     """By fact type; a fact type not named is covered everywhere and always."""
+    moving_coverage: bool = False
+    """Whether coverage comes with the data: what it is now, is known only by asking. The source itself then says
+    NOT_COVERED, by the coverage of the data that it answers from."""
     declared: Mapping[str, Declared] = field(default_factory=dict)
     """By fact type; of one not named nothing is known before it is asked."""
     freshness: timedelta | None = None

@@ -139,8 +139,8 @@ class Resilient:
     def _known(self, claim: Claim, key: Hashable, context: QueryContext, now: datetime) -> Evidence | None:
         """Say what can be said without a call."""
         manifest, outcome = self._connector.manifest, None
-        is_known = claim.fact_type in manifest.fact_types
-        if not is_known or covered(claim, manifest.coverage.get(claim.fact_type)) is Covered.NOT:
+        coverage = None if manifest.moving_coverage else manifest.coverage.get(claim.fact_type)
+        if claim.fact_type not in manifest.fact_types or covered(claim, coverage) is Covered.NOT:
             outcome = NOT_COVERED
         elif self._cache is not None and (held := self._cache.find(key, _purpose(context), now)) is not None:
             return held

@@ -23,10 +23,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from connectors.compare import identity, old_number
 from connectors.connector import Claim, Health, Manifest, QueryContext
-from connectors.coverage import covered, limited
+from connectors.coverage import Covered, covered, limited
 from connectors.drop import MANIFEST_SUFFIX, DropManifest, DropRefused, Snapshot, read_manifest, take, verify_signature
 from connectors.errors import SourceUnavailable
-from connectors.outcome import Cause, Evidence
+from connectors.outcome import NOT_COVERED, Cause, Evidence
 from connectors.record import AHEAD, Reader, Shape, is_ahead, judge, read_shape, read_zone
 from connectors.sources.sql import digest
 from connectors.stanza import Stanza
@@ -200,7 +200,7 @@ class DropboxSource:
         return Evidence(
             source=self._manifest.source,
             fact_type=claim.fact_type,
-            outcome=limited(outcome, extent),
+            outcome=NOT_COVERED if extent is Covered.NOT else limited(outcome, extent),
             asked_at=asked_at,
             answered_at=answered_at,
             as_of=as_of,
@@ -262,6 +262,7 @@ def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], dateti
         sensitive=frozenset(sensitive),
         batch=_BATCH,
         lanes=1,
+        moving_coverage=True,
     )
     dropbox = Dropbox(folder, facts, zone=zone, public_key=public_key, most_bytes=most_bytes, now=now)
     return DropboxSource(manifest=manifest, facts=facts, dropbox=dropbox, now=now)

@@ -234,6 +234,15 @@ async def test_the_manifest_says_where_absence_means_something(tmp_path: Path) -
     ]
 
 
+async def test_a_drop_with_a_wider_coverage_counts_from_the_first_question_on(tmp_path: Path) -> None:
+    drop(tmp_path, "a", hours=5, coverage={"places": ["2301"]})
+    source = source_of(tmp_path)
+    beside = claim(ZHANG, fact_type=FACT, place="230200")
+    assert [await kind(source, beside), await kind(source, beside)] == [Kind.NOT_COVERED] * 2
+    drop(tmp_path, "b", coverage={"places": ["23"]})
+    assert await kind(source, beside) is Kind.MATCH
+
+
 async def give_up_asking(source: Resilient) -> None:
     [evidence] = await source.check_many([held(NOBODY)], question(0.05))
     assert evidence.outcome.cause is Cause.TIMEOUT
