@@ -77,7 +77,7 @@ def old_number(number: str) -> str:
 
 def same_number(said: str, held: str) -> Outcome:
     """Say whether two numbers are one person's: MATCH, MISMATCH, or AMBIGUOUS where an old one does not tell."""
-    one, other = _bare(said), _bare(held)
+    one, other = bare(said), bare(held)
     if one == other:
         return MATCH
     if not (_OLD.fullmatch(one) or _OLD.fullmatch(other)):
@@ -88,7 +88,8 @@ def same_number(said: str, held: str) -> Outcome:
     return MATCH if one == other else MISMATCH
 
 
-def _bare(number: str) -> str:
+def bare(number: str) -> str:
+    """Bring an identity number into the form of `identity`, without hyphens."""
     return _HYPHENS.sub("", identity(number))
 
 

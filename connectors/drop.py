@@ -8,7 +8,7 @@ import csv
 import hashlib
 import io
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ import orjson
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from connectors.compare import Unreadable, identity
+from connectors.compare import Unreadable, bare
 from connectors.connector import Coverage
 from connectors.record import Record, moment
 
@@ -143,10 +143,11 @@ def verify_signature(manifest: bytes, signature: bytes, key: Ed25519PublicKey) -
         raise DropRefused("the signature does not hold") from None
 
 
-def take(folder: Path, manifest: DropManifest, *, most_bytes: int) -> Snapshot:
-    """Read a drop's file once, and take it over if hash, charset, columns and row count all agree.
+def take(folder: Path, manifest: DropManifest, *, most_bytes: int, is_key: Callable[[str], bool]) -> Snapshot:
+    """Read a drop's file once, and take it over if hash, charset, columns, row count and keys all agree.
 
-    What is hashed is what is read: the file may be replaced at any moment without harm.
+    What is hashed is what is read: the file may be replaced at any moment without harm. `is_key` says of a bare number
+    whether a row can be found by it.
 
     Raises:
         DropRefused: something does not agree, or the file is not there.
@@ -164,10 +165,12 @@ def take(folder: Path, manifest: DropManifest, *, most_bytes: int) -> Snapshot:
         content = octets.decode("utf-8-sig" if manifest.charset == "utf-8" else manifest.charset)
     except UnicodeDecodeError:
         raise DropRefused(f"the file is not {manifest.charset}") from None
-    return Snapshot(manifest=manifest, rows=_rows(content, manifest))
+    return Snapshot(manifest=manifest, rows=_rows(content, manifest, is_key))
 
 
-def _rows(content: str, manifest: DropManifest) -> Mapping[str, Sequence[tuple[str, ...]]]:
+def _rows(
+    content: str, manifest: DropManifest, is_key: Callable[[str], bool]
+) -> Mapping[str, Sequence[tuple[str, ...]]]:
     reader = csv.reader(io.StringIO(content, newline=""), strict=True)
     found: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     count = 0
@@ -179,8 +182,12 @@ def _rows(content: str, manifest: DropManifest) -> Mapping[str, Sequence[tuple[s
             count += 1
             if len(row) != len(manifest.columns):
                 raise DropRefused(f"row {count} does not have {len(manifest.columns)} values")
-            if not (key := identity(row[place])):
+            if not (key := bare(row[place])):
                 raise DropRefused(f"row {count} has no key")
+            if not is_key(key):
+                raise DropRefused(
+                    f"row {count} has a key that is damaged, hidden or undeclared (old_numbers, other_numbers)"
+                )
             found[key].append(tuple(row))
     except csv.Error:
         raise DropRefused(f"row {count + 1} is not CSV") from None

@@ -12,7 +12,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from connectors.compare import Unreadable, compared, identity, is_empty, normalise, says_nothing, text
+from connectors.compare import Unreadable, bare, compared, is_empty, normalise, says_nothing, text
 from connectors.connector import Claim, Declared, Form, Value
 from connectors.names import normal_name
 from connectors.outcome import (
@@ -198,7 +198,7 @@ def _name(claim: Claim, record: Record, shape: Shape) -> Outcome:
 
 
 def _is_under_old_number(record: Record, shape: Shape) -> bool:
-    return shape.number is not None and len(identity(text(shape.number(record)))) == 15
+    return shape.number is not None and len(bare(text(shape.number(record)))) == 15
 
 
 def _attribute(claim: Claim, name: str, record: Record, shape: Shape) -> Outcome:

@@ -21,11 +21,12 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from connectors.compare import identity, old_number
+from connectors.compare import bare, old_number
 from connectors.connector import Claim, Health, Manifest, QueryContext
 from connectors.coverage import Covered, covered, limited
 from connectors.drop import MANIFEST_SUFFIX, DropManifest, DropRefused, Snapshot, read_manifest, take, verify_signature
 from connectors.errors import SourceUnavailable
+from connectors.keys import is_number
 from connectors.outcome import NOT_COVERED, Cause, Evidence
 from connectors.record import AHEAD, Reader, Shape, is_ahead, judge, read_shape, read_zone
 from connectors.sources.sql import digest
@@ -38,11 +39,19 @@ _Listing = tuple[tuple[str, int, int, int], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropFact:
-    """How the rows of one fact type's drops are read: the columns they must have, and their shape."""
+    """How the rows of one fact type's drops are read: the columns they must have, and their shape.
+
+    `other_numbers` says that rows may stand under numbers of other documents, by which nobody is asked about.
+    """
 
     key: str
     columns: frozenset[str]
     shape: Shape
+    other_numbers: bool
+
+    def is_key(self, number: str) -> bool:
+        """Say whether a row may stand under a bare number."""
+        return is_number(number, old=self.shape.number is not None, others=self.other_numbers)
 
 
 class Dropbox:
@@ -139,7 +148,8 @@ class Dropbox:
                     problems[name] = "another drop of the same date is in use"
                 continue
             try:
-                taken[manifest.fact_type] = take(self._folder, manifest, most_bytes=self._most_bytes)
+                is_key = self._facts[manifest.fact_type].is_key
+                taken[manifest.fact_type] = take(self._folder, manifest, most_bytes=self._most_bytes, is_key=is_key)
             except DropRefused as error:
                 problems[name] = str(error)
         return taken
@@ -193,7 +203,7 @@ class DropboxSource:
 
     def _evidence(self, claim: Claim, snapshot: Snapshot, asked_at: datetime) -> Evidence:
         answered_at, extent = self._now(), covered(claim, snapshot.manifest.coverage)
-        shape, number = self._facts[claim.fact_type].shape, identity(claim.subject.id_number)
+        shape, number = self._facts[claim.fact_type].shape, bare(claim.subject.id_number)
         old = old_number(number) if shape.number is not None else ""
         records = snapshot.records(number, *filter(None, [old]))
         outcome, as_of = judge(claim, records, shape, now=answered_at, as_of=snapshot.manifest.as_of)
@@ -293,4 +303,4 @@ def _read_fact(part: Stanza, zone: ZoneInfo, freshness: timedelta | None) -> Dro
     shape = read_shape(
         part, field_reader=column, attributes="columns", zone=zone, freshness=freshness, number=itemgetter(key)
     )
-    return DropFact(key=key, columns=frozenset(columns), shape=shape)
+    return DropFact(key=key, columns=frozenset(columns), shape=shape, other_numbers=part.flag("other_numbers", False))

@@ -72,6 +72,30 @@ async def test_a_good_drop_answers(tmp_path: Path, charset: str) -> None:
     assert (await source.probe()).ok
 
 
+async def test_a_key_is_found_however_it_is_written(tmp_path: Path) -> None:
+    written = f"{ZHANG.id_number[:6]}-{ZHANG.id_number[6:14]}-{ZHANG.id_number[14:]} "
+    drop(tmp_path, content=ROWS.replace(ZHANG.id_number, written).replace(LI.id_number, LI.id_number.lower()))
+    source = source_of(tmp_path)
+    assert [await kind(source, one) for one in (held(status="held"), held(LI, status="x"))] == [
+        Kind.MATCH,
+        Kind.NOT_HELD,
+    ]
+
+
+async def test_the_row_of_a_bad_key_is_told_and_its_key_is_not(tmp_path: Path, discreet: list[str]) -> None:
+    drop(tmp_path, content=ROWS.replace(LI.id_number, LI.id_number[:17]))
+    health = await source_of(tmp_path).probe()
+    assert "a.manifest.json: row 2 has a key that is damaged" in health.detail
+    discreet.append(health.detail)
+
+
+async def test_numbers_of_other_documents_need_to_be_declared(tmp_path: Path) -> None:
+    drop(tmp_path, content=f"{ROWS}E12345678,SMITH,held\n")
+    assert await kind(source_of(tmp_path), held(status="held")) is Kind.UNAVAILABLE
+    fact = {"key": "id", "name": "name", "columns": {"status": "status"}, "other_numbers": True}
+    assert await kind(source_of(tmp_path, facts={FACT: fact}), held(status="held")) is Kind.MATCH
+
+
 def rewrite(**change: object) -> Spoil:
     return lambda folder: drop(folder, **change)  # type: ignore[arg-type]
 
@@ -118,6 +142,10 @@ BAD: dict[str, Spoil] = {
     "header disagrees": rewrite(content=ROWS.replace("name", "nom")),
     "a row too short": rewrite(content=ROWS.replace(",held", "")),
     "a row without key": rewrite(content=ROWS.replace(ZHANG.id_number, " ")),
+    "a rounded key": rewrite(content=ROWS.replace(ZHANG.id_number, "2.30103E+17")),
+    "a masked key": rewrite(content=ROWS.replace(ZHANG.id_number, "2301**********1236")),
+    "a key that says nothing": rewrite(content=ROWS.replace(ZHANG.id_number, "null")),
+    "an old number that is not declared": rewrite(content=ROWS.replace(ZHANG.id_number, "230103850704123")),
     "a broken quote": rewrite(content=ROWS.replace(f"{ZHANG.name},held", f'"{ZHANG.name}"x,held')),
     "another key": rewrite(key="name"),
     "another fact type": rewrite(fact_type="birth"),

@@ -66,13 +66,23 @@ async def kind(source: Resilient) -> str:
         (((ZHANG.id_number, "李四", "1"),), True, "MISMATCH"),
         (((OLD, ZHANG.name, "1"), (ZHANG.id_number, ZHANG.name, "1")), True, "AMBIGUOUS"),
         ((ROWS[1],), True, "NO_RECORD"),
-        (((OLD, ZHANG.name, "1"),), False, "NO_RECORD"),
     ],
 )
 async def test_a_record_under_an_old_number_is_found_where_the_stanza_says_there_are_such(
     registers: Registers, make: Callable[..., Resilient], rows: tuple[Row, ...], old: bool, expected: str
 ) -> None:
     assert await kind(make(registers, rows, old)) == expected
+
+
+async def test_an_old_number_in_a_drop_is_one_with_hyphens_too(registers: Registers) -> None:
+    assert await kind(registers.dropbox((("230103-850704-123", "李四", "1"),), True)) == "AMBIGUOUS"
+
+
+@pytest.mark.parametrize(("make", "expected"), [(Registers.sql, "NO_RECORD"), (Registers.dropbox, "UNAVAILABLE")])
+async def test_who_stands_under_an_undeclared_old_number_is_not_there_or_where_all_rows_are_seen_makes_them_bad(
+    registers: Registers, make: Callable[..., Resilient], expected: str
+) -> None:
+    assert await kind(make(registers, ((OLD, ZHANG.name, "1"),), False)) == expected
 
 
 @pytest.mark.parametrize(("old", "expected"), [(True, "MATCH"), (False, "UNAVAILABLE")])
