@@ -7,6 +7,7 @@ the first good drop the source is UNAVAILABLE: an empty folder says nothing of a
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -35,6 +36,20 @@ from connectors.stanza import Stanza
 _BATCH = 1000  # one look at the folder serves all of them
 _log = structlog.get_logger(__name__)
 _Listing = tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A manifest in the folder: its file's name, and when that was written."""
+
+    name: str
+    written: int
+    manifest: DropManifest
+
+    @property
+    def rank(self) -> tuple[datetime, int, str]:
+        """Of two drops the newer, of two of one date the one that was delivered later; whoever starts when."""
+        return self.manifest.as_of, self.written, self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +93,8 @@ class Dropbox:
         self._now = now
         self._listing: _Listing | None = None
         self._ahead: list[datetime] = []
+        self._names: dict[str, str] = {}
+        """By fact type: the manifest of the drop in use."""
         self.snapshots: Mapping[str, Snapshot] = {}
         self.problems: Mapping[str, str] = {}
         """What is wrong, by file name; for operators."""
@@ -95,19 +112,27 @@ class Dropbox:
             return False
         problems: dict[str, str] = {}
         self._ahead = []
-        self.snapshots = {**self.snapshots, **self._take_newest(self._manifests(listing, problems), problems)}
+        found = self._manifests(listing, problems)
+        snapshots = dict(self.snapshots)
+        for ranked in found:
+            snapshots |= self._newest(ranked, problems)
+        self.snapshots = snapshots
         self.problems = problems
         self._listing = listing
         return True
 
-    def _manifests(self, listing: _Listing, problems: dict[str, str]) -> list[tuple[str, DropManifest]]:
-        found: list[tuple[str, DropManifest]] = []
-        for name in (one[0] for one in listing if one[0].endswith(MANIFEST_SUFFIX)):
+    def _manifests(self, listing: _Listing, problems: dict[str, str]) -> list[list[_Found]]:
+        """Read every manifest: those of each fact type, the one to be used first."""
+        found: dict[str, list[_Found]] = defaultdict(list)
+        for name, written, _, _ in listing:
+            if not name.endswith(MANIFEST_SUFFIX):
+                continue
             try:
-                found.append((name, self._dated(self._manifest(self._folder / name))))
+                manifest = self._dated(self._manifest(self._folder / name))
+                found[manifest.fact_type].append(_Found(name, written, manifest))
             except DropRefused as error:
                 problems[name] = str(error)
-        return sorted(found, key=lambda one: one[1].as_of, reverse=True)
+        return [sorted(ones, key=lambda one: one.rank, reverse=True) for ones in found.values()]
 
     def _dated(self, manifest: DropManifest) -> DropManifest:
         """Refuse a drop of the future for as long as it is one: it would be the newest, and fresh, until then."""
@@ -136,23 +161,40 @@ class Dropbox:
             raise DropRefused("manifest: another key than configured")
         return manifest
 
-    def _take_newest(self, found: Sequence[tuple[str, DropManifest]], problems: dict[str, str]) -> dict[str, Snapshot]:
-        """Go from the newest drop to older ones until one is good, or is the one held already."""
-        taken: dict[str, Snapshot] = {}
-        for name, manifest in found:
-            if manifest.fact_type in taken:
-                continue
-            held = self.snapshots.get(manifest.fact_type)
-            if held is not None and manifest.as_of <= held.manifest.as_of:
-                if manifest != held.manifest and manifest.as_of == held.manifest.as_of:
-                    problems[name] = "another drop of the same date is in use"
-                continue
-            try:
-                is_key = self._facts[manifest.fact_type].is_key
-                taken[manifest.fact_type] = take(self._folder, manifest, most_bytes=self._most_bytes, is_key=is_key)
-            except DropRefused as error:
-                problems[name] = str(error)
-        return taken
+    def _newest(self, ranked: Sequence[_Found], problems: dict[str, str]) -> Mapping[str, Snapshot]:
+        """Go from the newest drop of a fact type to older ones until one is good, or is the one in use."""
+        fact_type = ranked[0].manifest.fact_type
+        held = self.snapshots.get(fact_type)
+        if held is not None and self._is_taken_back(held, ranked, problems):
+            held = None
+        for one in ranked:
+            if held is not None and one.manifest.as_of < held.manifest.as_of:
+                break
+            taken = held if held is not None and one.manifest == held.manifest else self._take(one, problems)
+            if taken is not None:
+                held, self._names[fact_type] = taken, one.name
+                break
+        for one in ranked:
+            if held is not None and one.manifest.as_of == held.manifest.as_of and one.manifest != held.manifest:
+                problems.setdefault(one.name, "another drop of the same date is in use")
+        return {} if held is None else {fact_type: held}
+
+    def _is_taken_back(self, held: Snapshot, ranked: Sequence[_Found], problems: dict[str, str]) -> bool:
+        """Say whether a good drop of an earlier date came in the place of the one in use, under its very name."""
+        if any(one.manifest == held.manifest for one in ranked):
+            return False
+        instead = [one for one in ranked if one.name == self._names.get(held.manifest.fact_type)]
+        return any(
+            one.manifest.as_of < held.manifest.as_of and self._take(one, problems) is not None for one in instead
+        )
+
+    def _take(self, one: _Found, problems: dict[str, str]) -> Snapshot | None:
+        is_key = self._facts[one.manifest.fact_type].is_key
+        try:
+            return take(self._folder, one.manifest, most_bytes=self._most_bytes, is_key=is_key)
+        except DropRefused as error:
+            problems[one.name] = str(error)
+            return None
 
 
 def _signature(path: Path) -> tuple[str, int, int, int]:

@@ -231,6 +231,38 @@ async def test_an_older_drop_that_comes_late_replaces_nothing(tmp_path: Path) ->
     assert await kind(source, held()) is Kind.MATCH
 
 
+@pytest.mark.parametrize("name", ["a", "0"])
+async def test_of_two_drops_of_one_date_the_one_delivered_later_is_used_whoever_starts_when(
+    tmp_path: Path, name: str
+) -> None:
+    drop(tmp_path, "a", ROWS.replace("held", "wrong"))
+    os.utime(tmp_path / "a.manifest.json", (1, 1))
+    source = source_of(tmp_path)
+    assert await kind(source, held(status="wrong")) is Kind.MATCH
+    drop(tmp_path, name)
+    for one in (source, source_of(tmp_path)):
+        assert await kind(one, held(status="held")) is Kind.MATCH
+        told = (await one.probe()).detail
+        assert told == (
+            "every drop is good" if name == "a" else "a.manifest.json: another drop of the same date is in use"
+        )
+
+
+async def test_a_drop_whose_date_was_wrong_is_replaced_under_its_name_by_good_ones_only(tmp_path: Path) -> None:
+    drop(tmp_path, "a", ROWS.replace("held", "wrong"), hours=1)
+    source = source_of(tmp_path)
+    assert await kind(source, held(status="wrong")) is Kind.MATCH
+    drop(tmp_path, "b", ROWS.replace("held", "older"), hours=9)
+    drop(tmp_path, "a", hours=5, rows=9)
+    assert await kind(source, held(status="wrong")) is Kind.MATCH
+    drop(tmp_path, "a", hours=5)
+    for one in (source, source_of(tmp_path)):
+        assert await kind(one, held(status="held")) is Kind.MATCH
+    drop(tmp_path, "a", ROWS.replace("held", "oldest"), hours=10)
+    for one in (source, source_of(tmp_path)):
+        assert await kind(one, held(status="older")) is Kind.MATCH
+
+
 async def test_a_file_replaced_in_the_middle_counts_only_when_it_is_whole(tmp_path: Path) -> None:
     drop(tmp_path, "a", hours=5)
     source = source_of(tmp_path)
