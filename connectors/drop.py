@@ -26,6 +26,8 @@ from connectors.record import Record, moment
 
 MANIFEST_SUFFIX = ".manifest.json"
 CHARSETS = ("utf-8", "gb18030")
+_MOST_BYTES = 1024 * 1024
+"""Of a manifest or a signature."""
 _FIELDS = {"schema", "fact_type", "file", "sha256", "rows", "as_of", "coverage", "charset", "key", "columns"}
 
 
@@ -61,6 +63,24 @@ class Snapshot:
         return [dict(zip(self.manifest.columns, row, strict=True)) for row in found]
 
 
+def read_file(path: Path, what: str, most_bytes: int = _MOST_BYTES) -> bytes:
+    """Read a file of a drop, and never more of it than it may hold.
+
+    Raises:
+        DropRefused: it cannot be read (or have such a name), or is longer.
+    """
+    try:
+        with path.open("rb") as file:
+            octets = file.read(most_bytes + 1)
+    except FileNotFoundError:
+        raise DropRefused(f"{what} is not there") from None
+    except (OSError, ValueError) as error:
+        raise DropRefused(f"{what} cannot be read ({type(error).__name__})") from None
+    if len(octets) > most_bytes:
+        raise DropRefused(f"{what} has more than {most_bytes} bytes")
+    return octets
+
+
 def read_manifest(octets: bytes, zone: ZoneInfo) -> DropManifest:
     """Read a manifest (JSON, schema 1), naming every mistake at once.
 
@@ -88,7 +108,7 @@ def _mistakes(read: Mapping[str, object]) -> list[str]:
     is_hash = isinstance(read["sha256"], str) and len(read["sha256"]) == 64
     is_list = isinstance(columns, list) and all(isinstance(one, str) and one for one in columns)
     checks = {
-        "schema must be 1": read["schema"] == 1,
+        "schema must be 1": type(read["schema"]) is int and read["schema"] == 1,
         "fact_type must be a text": isinstance(read["fact_type"], str),
         "file must be a name in the same folder": isinstance(file, str) and Path(file).name == file and bool(file),
         "sha256 must be 64 hexadecimal digits": is_hash,
@@ -152,13 +172,7 @@ def take(folder: Path, manifest: DropManifest, *, most_bytes: int, is_key: Calla
     Raises:
         DropRefused: something does not agree, or the file is not there.
     """
-    try:
-        with (folder / manifest.file).open("rb") as file:
-            octets = file.read(most_bytes + 1)
-    except OSError as error:
-        raise DropRefused(f"the file cannot be read ({type(error).__name__})") from None
-    if len(octets) > most_bytes:
-        raise DropRefused(f"the file has more than {most_bytes} bytes")
+    octets = read_file(folder / manifest.file, "the file", most_bytes)
     if hashlib.sha256(octets).hexdigest() != manifest.sha256:
         raise DropRefused("the file does not have the SHA-256 of its manifest")
     try:

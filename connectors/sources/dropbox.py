@@ -25,7 +25,16 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from connectors.compare import bare, old_number
 from connectors.connector import Claim, Health, Manifest, QueryContext
 from connectors.coverage import Covered, covered, limited
-from connectors.drop import MANIFEST_SUFFIX, DropManifest, DropRefused, Snapshot, read_manifest, take, verify_signature
+from connectors.drop import (
+    MANIFEST_SUFFIX,
+    DropManifest,
+    DropRefused,
+    Snapshot,
+    read_file,
+    read_manifest,
+    take,
+    verify_signature,
+)
 from connectors.errors import SourceUnavailable
 from connectors.keys import is_number
 from connectors.outcome import NOT_COVERED, Cause, Evidence
@@ -142,14 +151,9 @@ class Dropbox:
         return manifest
 
     def _manifest(self, path: Path) -> DropManifest:
-        try:
-            octets = path.read_bytes()
-            signature = b"" if self._public_key is None else path.with_name(path.name + ".sig").read_bytes()
-        except FileNotFoundError:
-            raise DropRefused("the manifest or its signature is not there") from None
-        except OSError as error:
-            raise DropRefused(f"the manifest or its signature cannot be read ({type(error).__name__})") from None
+        octets = read_file(path, "the manifest")
         if self._public_key is not None:
+            signature = read_file(path.with_name(path.name + ".sig"), "the signature")
             verify_signature(octets, signature, self._public_key)
         manifest = read_manifest(octets, self._zone)
         fact = self._facts.get(manifest.fact_type)

@@ -6,16 +6,20 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from connectors.catalog import connect
 from connectors.conformance.expectations import require_no_conclusion
 from connectors.conformance.scene import Clock
 from connectors.connector import Claim
+from connectors.drop import DropRefused, read_manifest
 from connectors.errors import StanzaError
 from connectors.outcome import Cause, Kind
 from connectors.resilience import Resilient
@@ -128,6 +132,17 @@ def lie_about_charset(folder: Path) -> None:
     (folder / "a.manifest.json").write_text(json.dumps(manifest))
 
 
+GOOD = {
+    "schema": 1, "fact_type": FACT, "file": "a.csv", "sha256": "0" * 64, "rows": 1, "as_of": "2026-11-24",
+    "coverage": {"places": ["23"]}, "charset": "utf-8", "key": "id", "columns": ["id"],
+}  # fmt: skip
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.dates().map(str)),
+    lambda one: st.one_of(
+        st.lists(one), st.dictionaries(st.one_of(st.sampled_from(["places", "since", "until"]), st.text()), one)
+    ),
+)
+
 BAD: dict[str, Spoil] = {
     "nothing dropped": empty,
     "no folder": remove,
@@ -151,6 +166,11 @@ BAD: dict[str, Spoil] = {
     "another fact type": rewrite(fact_type="birth"),
     "schema 2": rewrite(schema=2),
     "an unknown field": rewrite(surprise=1),
+    "a file of no possible name": rewrite(file="b\0.csv"),
+    "a file of too long a name": rewrite(file="b" * 5000),
+    "a manifest without end": lambda folder: os.truncate(folder / "a.manifest.json", 2**40),
+    "a manifest of brackets": lambda folder: _manifest(folder, "[" * 100_000),
+    "schema true": rewrite(schema=True),
     "a path out of the folder": rewrite(file="../a.csv"),
     "as_of is no date": rewrite(as_of="yesterday"),
     "of the future": rewrite(as_of="2099-01-01"),
@@ -174,6 +194,12 @@ async def test_a_bad_drop_is_never_an_answer(tmp_path: Path, fault: str, discree
     health = await source.probe()
     assert not health.ok
     discreet.append(health.detail)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(GOOD)), JSON))
+def test_whatever_a_manifest_says_is_read_or_refused(change: dict[str, object]) -> None:
+    with suppress(DropRefused):
+        read_manifest(json.dumps({**GOOD, **change}).encode(), ZoneInfo("Asia/Shanghai"))
 
 
 @pytest.mark.parametrize("fault", [name for name in BAD if name not in ("nothing dropped", "no folder")])
