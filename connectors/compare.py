@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from string import ascii_lowercase
+from zoneinfo import ZoneInfo
 
 from connectors.connector import Form, Value
 from connectors.misread import is_misread, is_utf8
@@ -27,7 +28,11 @@ _BEYOND_LATIN1 = re.compile("[^\x00-\xff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _GB2312_AS_LATIN1 = re.compile(r"(?:[\x00-\x7f]|[\xa1-\xf7][\xa1-\xfe])*")
 _LOST = re.compile(r"[?\s·]*\?[?\s·]*")
-_DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?:[T ].*)?", re.ASCII | re.DOTALL)
+_DAY = re.compile(
+    r"(\d{4})-?(\d{2})-?(\d{2})(?:[T ]([\d:.,]*)(?: ?(?:[AP]M|(Z|[+-]\d{2}(?::?\d{2}){0,2})))?)?", re.ASCII | re.I
+)
+"""A day, perhaps with a time, perhaps with the time's zone."""
+CHINA = ZoneInfo("Asia/Shanghai")
 _NUMBER = re.compile(r"\d{17}[Xx]", re.ASCII)
 """A resident number whose check character registers write as they please."""
 _RESIDENT = re.compile(r"\d{17}[\dX]", re.ASCII)
@@ -134,15 +139,15 @@ def says_nothing(held: object) -> bool:
     return folded.casefold() in _NOTHING or _MASK.search(folded) is not None
 
 
-def compared(expected: Value, held: object, form: Form | None = None) -> Outcome:
+def compared(expected: Value, held: object, form: Form | None = None, *, zone: tzinfo = CHINA) -> Outcome:
     """Compare a held value (not empty) with the expected one: MATCH, MISMATCH, AMBIGUOUS where it does not tell, or
-    NOT_HELD where it is another text that stands for none (`null`, 无) or hides one (张*).
+    NOT_HELD where it is another text that stands for none (`null`, 无) or hides one (张*). `zone` is that of days.
 
     Raises:
         Unreadable: the held value cannot be read as what is expected.
     """
     if not isinstance(expected, str):
-        return NOT_HELD if says_nothing(held) else MATCH if agrees(expected, held) else MISMATCH
+        return NOT_HELD if says_nothing(held) else MATCH if agrees(expected, held, zone=zone) else MISMATCH
     if form is Form.ID_NUMBER:
         outcome = same_number(expected, text(held))
     else:
@@ -150,7 +155,7 @@ def compared(expected: Value, held: object, form: Form | None = None) -> Outcome
     return NOT_HELD if outcome is not MATCH and says_nothing(held) else outcome
 
 
-def agrees(expected: Value, held: object) -> bool:
+def agrees(expected: Value, held: object, *, zone: tzinfo = CHINA) -> bool:
     """Say whether a held value (not empty) equals the expected one, compared by the type of the expected one.
 
     Raises:
@@ -161,7 +166,7 @@ def agrees(expected: Value, held: object) -> bool:
     if isinstance(expected, int):
         return _whole(held) == expected
     if isinstance(expected, date):
-        return day(held) == (expected.date() if isinstance(expected, datetime) else expected)
+        return day(held, zone=zone) == (expected.date() if isinstance(expected, datetime) else expected)
     if _NUMBER.fullmatch(expected):
         return identity(text(held)) == identity(expected)
     return normalise(text(held)) == normalise(expected)
@@ -211,20 +216,33 @@ def _truth(held: object) -> bool:
     raise Unreadable(f"true or false is expected, not {type(held).__name__}")
 
 
-def day(held: object) -> date:
-    """Read a held value as a day: a date, a timestamp (its own day), `2020-01-31` or `20200131`.
+def day(held: object, *, zone: tzinfo = CHINA) -> date:
+    """Read a held value as a day: a date, a timestamp, `2020-01-31` or `20200131`.
+
+    A timestamp with a zone is an instant, and its day that of `zone`: systems write the beginning of a day in China as
+    16 o'clock of the day before, in UTC. One without is its own day.
 
     Raises:
         Unreadable: it is none of these, or no day of the calendar.
     """
     if isinstance(held, datetime):
-        return held.date()
+        return _day_in(zone, held)
     if isinstance(held, date):
         return held
-    found = _DAY.fullmatch(normalise(held)) if isinstance(held, str) else None
+    written = normalise(held) if isinstance(held, str) else ""
+    found = _DAY.fullmatch(written)
     if found is None:
         raise Unreadable(f"a date is expected, not {type(held).__name__}")
     try:
+        if found[5] is not None:
+            return _day_in(zone, datetime.fromisoformat(f"{found[1]}-{found[2]}-{found[3]}T{found[4]}{found[5]}"))
         return date(int(found[1]), int(found[2]), int(found[3]))
     except ValueError:
+        raise Unreadable("a date that is not in the calendar") from None
+
+
+def _day_in(zone: tzinfo, moment: datetime) -> date:
+    try:
+        return moment.date() if moment.tzinfo is None else moment.astimezone(zone).date()
+    except OverflowError:
         raise Unreadable("a date that is not in the calendar") from None

@@ -123,7 +123,9 @@ def _is_meant(claim: Claim, record: Record, shape: Shape) -> Outcome:
     if not claim.given:
         return MATCH
     return together(
-        NOT_HELD if is_empty(held := read(record)) else compared(claim.given[name], held, claim.forms.get(name))
+        NOT_HELD
+        if is_empty(held := read(record))
+        else compared(claim.given[name], held, claim.forms.get(name), zone=shape.zone)
         for name, read in shape.narrow.items()
         if name in claim.given
     )
@@ -214,7 +216,7 @@ def _attribute(claim: Claim, name: str, record: Record, shape: Shape) -> Outcome
         if code not in codes:
             raise Unreadable("a code that is not in the code table")
         held = codes[code]
-    return compared(claim.expected[name], held, claim.forms.get(name))
+    return compared(claim.expected[name], held, claim.forms.get(name), zone=shape.zone)
 
 
 def moment(held: object, zone: ZoneInfo) -> datetime:

@@ -1,13 +1,18 @@
 import string
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from operator import itemgetter
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.compare import Unreadable, agrees, day, identity, is_empty, normalise, text
+from connectors.compare import Unreadable, agrees, compared, day, identity, is_empty, normalise, text
+from connectors.connector import Claim
+from connectors.record import Shape, judge
+from tests.connectors.people import NOW, ZHANG
 
 ANY = st.one_of(
     st.none(),
@@ -88,6 +93,66 @@ def test_a_day_agrees_with_itself_in_every_form_a_database_may_give(when: date) 
         when.isoformat().replace("-", ""),
     ):
         assert agrees(when, held)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        datetime(2024, 3, 4, 16, tzinfo=UTC),
+        "2024-03-04T16:00:00.000+00:00",
+        "2024-03-04T16:00:00Z",
+        "2024-03-04 16:00:00 +0000",
+        "2024-03-04 15:59:59-00:01",
+        "20240304T160000Z",
+        "2024-03-05T00:00:00+08:00",
+        "2024-03-05T23:59:59.123456789+08",
+        "2024-03-05 12:00:00 AM",
+        "2024-03-05 00:00:00",
+        datetime(2024, 3, 5, 23, 59),
+    ],
+)
+def test_an_instant_is_on_the_day_that_it_is_in_china(held: object) -> None:
+    assert day(held) == date(2024, 3, 5)
+
+
+@pytest.mark.parametrize("held", ["1988-05-31T15:00:00Z", "1988-05-31T16:00:00Z"])
+def test_a_day_that_began_in_summer_time_is_that_day(held: str) -> None:
+    assert day(held) == date(1988, 6, 1)
+
+
+def test_an_instant_is_on_the_day_that_it_is_where_the_stanza_says() -> None:
+    zone = ZoneInfo("Asia/Tokyo")
+    assert day("2024-03-04T15:00:00Z", zone=zone) == date(2024, 3, 5) == day("2024-03-05 15:00:00", zone=zone)
+    assert compared(date(2024, 3, 4), "2024-03-04T15:00:00Z").kind.value == "MATCH"
+    assert compared(date(2024, 3, 5), "2024-03-04T15:00:00Z", zone=zone).kind.value == "MATCH"
+
+
+def test_the_days_of_a_record_are_those_of_its_source() -> None:
+    claim = Claim(
+        fact_type="f", subject=ZHANG, expected={"died_on": date(2024, 3, 5)}, given={"seen": date(2024, 3, 5)}
+    )
+    readers = {name: itemgetter(name) for name in ("died_on", "seen")}
+    zone = ZoneInfo("Asia/Tokyo")
+    shape = Shape(attributes={"died_on": readers["died_on"]}, narrow={"seen": readers["seen"]}, zone=zone)
+    record = {"died_on": "2024-03-04T15:00:00Z", "seen": datetime(2024, 3, 4, 15, tzinfo=UTC)}
+    assert judge(claim, [record], shape, now=NOW)[0].kind.value == "MATCH"
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        "2024-03-04T16:00:00 GMT",
+        "2024-03-04T16:00:00.000Z[UTC]",
+        "2024-03-04TZ",
+        "2024-03-04T25:00:00Z",
+        "9999-12-31T23:00:00Z",
+        datetime.max.replace(tzinfo=UTC),
+        "2024-03-05 0点",
+    ],
+)
+def test_an_instant_that_cannot_be_placed_is_no_day(held: object) -> None:
+    with pytest.raises(Unreadable):
+        day(held)
 
 
 @pytest.mark.parametrize("held", ["2020-02-30", "20201301", "昨天", "1/2/2020", 20200131, True, 1.5, b"2020-01-01"])
