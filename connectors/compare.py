@@ -14,7 +14,7 @@ from string import ascii_lowercase
 from zoneinfo import ZoneInfo
 
 from connectors.connector import Form, Value
-from connectors.misread import is_misread, is_utf8
+from connectors.misread import is_misread, is_misread_gbk, is_utf8
 from connectors.names import normal_name
 from connectors.outcome import AMBIGUOUS, MATCH, MISMATCH, NOT_HELD, Outcome
 
@@ -26,7 +26,6 @@ _AS_IT_IS = re.compile("[0-9A-Za-z\u4e00-\u9fff]+")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufffd]")
 _BEYOND_LATIN1 = re.compile("[^\x00-\xff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_GB2312_AS_LATIN1 = re.compile(r"(?:[\x00-\x7f]|[\xa1-\xf7][\xa1-\xfe])*")
 _LOST = re.compile(r"[?\s·]*\?[?\s·]*")
 _DAY = re.compile(
     r"(\d{4})-?(\d{2})-?(\d{2})(?:[T ]([\d:.,]*)(?: ?(?:[AP]M|(Z|[+-]\d{2}(?::?\d{2}){0,2})))?)?", re.ASCII | re.I
@@ -193,9 +192,8 @@ def _is_damaged(held: str) -> bool:
     if _CONTROL.search(held):
         return True
     if _BEYOND_LATIN1.search(held):
-        return _SURROGATE.search(held) is not None or is_misread(held)
-    # Only Latin-1 letters: perhaps a European name, perhaps Chinese bytes read as Latin-1, where they come in pairs.
-    return _GB2312_AS_LATIN1.fullmatch(held) is not None or is_utf8(held.encode("latin-1"))
+        return _SURROGATE.search(held) is not None or is_misread(held) or is_misread_gbk(held)
+    return is_utf8(held.encode("latin-1")) or is_misread_gbk(held)
 
 
 def _whole(held: object) -> int:

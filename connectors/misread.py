@@ -3,6 +3,10 @@
 UTF-8 read as GBK is Chinese too (王芳 becomes 鐜嬭姵), and so another name to whoever compares. It is told by this:
 its GBK bytes are UTF-8 of Chinese, and of more usual Chinese than it is itself. Both hold of hardly any name that
 people have; that they hold of no usual one is tested.
+
+GBK read as Latin-1 or Windows-1252 (王玥 becomes Íõ«h) is Latin letters and signs; but European names have accents,
+and some are whole GBK by chance (Þóra). What tells Chinese is a character of two bytes beyond ASCII, where next to no
+letters are left over, or where a sign is in it that no name has.
 """
 
 from __future__ import annotations
@@ -14,11 +18,17 @@ _LOST = re.compile("锟斤|斤拷|\ufffd")
 """U+FFFD in UTF-8, read as GBK: what was lost before that is lost for ever."""
 _CHINESE_ONLY = re.compile("[\u4e00-\u9fff]+")
 """Most texts; of which hardly any has bytes that could be UTF-8."""
+_BEYOND_LATIN1 = re.compile("[^\x00-\xff]")
 _RUN = re.compile("[^\x00-\x7f]+")
 _PAIRS = re.compile(b"[\x80-\xff]*")
 _CONTINUING = bytes(range(0x80, 0xC0))
 """The bytes of UTF-8 that begin no character."""
 _CHINESE = re.compile("[\u3400-\u9fff\U00020000-\U0003ffff]")
+_CODED = re.compile("[\u3400-\u9fff\U00020000-\U0003ffff\ue000-\uf8ff]")
+"""Chinese, or where somebody keeps characters of their own."""
+_DOT_OR_APOSTROPHE = "·´"
+_RULED = re.compile("[-–—×•…· ]*")
+"""Signs that are drawn where nothing is to be read; each two of them are whole GBK."""
 _EURO = "€"
 """What many read the byte 80 as, which leads no pair in GBK."""
 
@@ -42,6 +52,32 @@ def is_misread(text: str) -> bool:
     if _CHINESE.search(meant) is None:
         return False
     return _usual(meant) > _usual(held) or all(_rank(character, "big5", 0xA4, 0xC6) == 2 for character in meant)
+
+
+def is_misread_gbk(text: str) -> bool:
+    """Say whether a text shows that it was written in GBK or GB 18030 and read as Latin-1 or Windows-1252."""
+    if _RULED.fullmatch(text):
+        return False
+    try:
+        octets = text.encode("cp1252" if _BEYOND_LATIN1.search(text) else "latin-1")
+        meant = octets.decode("gb18030")
+    except UnicodeError:
+        return False
+    rest, telling, chinese, letters = text, [], 0, 0
+    for character in meant:
+        length = len(character.encode("gb18030"))
+        read, rest = rest[:length], rest[length:]
+        chinese += _CODED.match(character) is not None
+        letters += character.isascii() and character.isalpha()
+        if length > 1 and (not read[-1].isascii() or _has_sign(read)):
+            telling.append((character, read))
+    if not letters or any(_has_sign(read) for _, read in telling):
+        return bool(telling)
+    return chinese >= letters and any(_rank(character, "gb2312", 0xB0, 0xD7) == 2 for character, _ in telling)
+
+
+def _has_sign(read: str) -> bool:
+    return not all(one.isascii() or one.isalpha() or one in _DOT_OR_APOSTROPHE for one in read)
 
 
 def is_utf8(octets: bytes) -> bool:

@@ -37,6 +37,53 @@ OTHERS = [
     "住宅", "①号楼", "（2026）京0105民初1号", "王芳（曾用名）", "金泳三", "김영삼", "田中角榮",
 ]  # fmt: skip
 
+EUROPEAN = [
+    "José María", "Müller", "Ångström", "Þór", "Þóra", "Þórður", "Óðinn", "Óðný", "Sääski", "Käär", "Pääkkönen",
+    "Öz", "Ünal", "Özgür", "Éléa", "Zoé", "Žižek", "Šimon", "Đorđe", "Ås", "Øystein", "Håkon", "Søren",
+    "François", "Groß", "Núñez", "Peña", "Íñigo", "Añón", "João", "Conceição", "Gonçalves", "Éric", "Noël",
+    "Anaïs", "Maëlys", "Benoît", "António", "Côté", "D´Souza", "Gal·la", "Marcel·lí", "Çelik", "Dvořák",
+    "Õunapuu", "Jõõts", "Vääri", "Ööbik", "Hämäläinen", "Ýr", "Guðrún", "Ægir", "Jón Þórðarson", "Þórólfur",
+    "Hafþór", "Úlfur", "Nguyên", "Œuvray", "Ysaÿe", "L'Haÿ", "Ærø", "Ödön", "Iñaki", "Agüero",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [spelt for name in EUROPEAN for spelt in (name, name.upper(), name.lower())])
+def test_no_european_name_is_taken_for_damaged(name: str) -> None:
+    assert text(name) == name
+    assert compared("王芳", name, Form.NAME).kind.value == "MISMATCH"
+
+
+GBK = [
+    *(surname + given for surname in SURNAMES for given in "玥喆堃珺瑀祎旸镕亓䶮煊赟垚芃翀晞昉"),
+    *(
+        "王玥彤",
+        "朱镕基",
+        "玥珺",
+        "阿卜杜拉·买买提",
+        "男",
+        "已婚",
+        "A类",
+        "O型",
+        "AB座",
+        "堃A座",
+        "中山路1号2单元301室",
+        "José",
+        "Иван",
+    ),
+]
+
+
+@pytest.mark.parametrize("believed", ["latin-1", "cp1252"])
+@pytest.mark.parametrize("written", ["gbk", "gb18030"])
+def test_gbk_read_in_a_latin_charset_is_not_another_text(written: str, believed: str) -> None:
+    for meant in [*GBK, *NAMES]:
+        try:
+            misread = meant.encode(written).decode(believed)
+        except UnicodeError:
+            continue
+        with pytest.raises(Unreadable):
+            text(misread)
+
 
 @pytest.mark.parametrize("names", [NAMES, RARE, OTHERS], ids=["usual", "rare", "others"])
 def test_no_text_that_people_write_is_taken_for_damaged(names: list[str]) -> None:
@@ -115,7 +162,7 @@ NOTHING = [
     " 未知 ",
     "undefined",
 ]
-HIDDEN = ["***", "王*", "＊芳", "王××", "2301**********0072", "230199xxxxxxxx0072"]
+HIDDEN = ["***", "××", "王*", "＊芳", "王××", "2301**********0072", "230199xxxxxxxx0072"]
 
 
 @pytest.mark.parametrize("held", NOTHING + HIDDEN)
