@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from connectors.connector import Form, Value
 from connectors.misread import is_misread, is_misread_gbk, is_utf8
-from connectors.names import normal_name
+from connectors.names import has_marks, normal_name
 from connectors.outcome import AMBIGUOUS, MATCH, MISMATCH, NOT_HELD, Outcome
 
 _DOTS = dict.fromkeys(map(ord, "•・‧∙⋅•●᛫⸱"), "·")
@@ -41,6 +41,14 @@ _NOTHING = {
     *("无", "空", "暂无", "不详", "未知", "未填", "未登记", "无数据"),
 }
 _MASK = re.compile(r"\*|×{2}|[Xx]{3}")
+_BLOT = re.compile("[□■▢▣▪▫▮▯▇█◆◇○◎●◯〓⬛⬜]")
+"""Signs for a character that is hidden, or that a system could not write; ● is a middle dot too, once folded."""
+_HIDDEN_NAME = re.compile("某|[\u4e00-\u9fff][Xx]+$")
+_CODED = re.compile(
+    r"&#\d{2,7};|&#[Xx][\dA-Fa-f]{2,6};|&[A-Za-z]{2,8};|\\[Uu][\dA-Fa-f]{4}|[Uu]\+[\dA-Fa-f]{4}|(?:%[\dA-Fa-f]{2}){3}"
+    "|[\ue000-\uf8ff\u2ff0-\u2fff\U000f0000-\U0010ffff]"
+)
+"""A character in a notation of its own, or under a private code: which one it is, only its writer knows."""
 _HYPHENS = re.compile("[-\u2010-\u2015\u2212]")
 
 
@@ -135,7 +143,7 @@ def says_nothing(held: object) -> bool:
     if not isinstance(held, str):
         return False
     folded = normalise(held)
-    return folded.casefold() in _NOTHING or _MASK.search(folded) is not None
+    return folded.casefold() in _NOTHING or (_MASK.search(folded) or _BLOT.search(held)) is not None
 
 
 def compared(expected: Value, held: object, form: Form | None = None, *, zone: tzinfo = CHINA) -> Outcome:
@@ -146,12 +154,41 @@ def compared(expected: Value, held: object, form: Form | None = None, *, zone: t
         Unreadable: the held value cannot be read as what is expected.
     """
     if not isinstance(expected, str):
-        return NOT_HELD if says_nothing(held) else MATCH if agrees(expected, held, zone=zone) else MISMATCH
-    if form is Form.ID_NUMBER:
-        outcome = same_number(expected, text(held))
-    else:
-        outcome = MATCH if (same_name if form is Form.NAME else agrees)(expected, held) else MISMATCH
-    return NOT_HELD if outcome is not MATCH and says_nothing(held) else outcome
+        return NOT_HELD if says_nothing(held) else _sure(agrees(expected, held, zone=zone))
+    if form is Form.NAME:
+        return _named(expected, held)
+    outcome = same_number(expected, text(held)) if form is Form.ID_NUMBER else _sure(agrees(expected, held))
+    if outcome is MATCH:
+        return MATCH
+    if says_nothing(held):
+        return NOT_HELD
+    _require_plain(text(held))
+    return outcome
+
+
+def _named(name: str, held: object) -> Outcome:
+    """Compare names. One with a mask is nobody's, even of somebody who claims to be called so."""
+    is_same, written = same_name(name, held), text(held)
+    found = normal_name(written)
+    if not is_same:
+        _require_plain(found)
+    if has_marks(found) or _HIDDEN_NAME.search(found):
+        return NOT_HELD
+    return MATCH if is_same else NOT_HELD if says_nothing(held) or "〇" in found else MISMATCH
+
+
+def _sure(is_so: bool) -> Outcome:
+    return MATCH if is_so else MISMATCH
+
+
+def _require_plain(written: str) -> None:
+    """Require that another text is one in characters.
+
+    Raises:
+        Unreadable: one of them stands there in a code.
+    """
+    if _CODED.search(written):
+        raise Unreadable("a text with a character in a code of its writer's own")
 
 
 def agrees(expected: Value, held: object, *, zone: tzinfo = CHINA) -> bool:

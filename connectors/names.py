@@ -1,10 +1,9 @@
 """Bring a person's name into the form in which names are compared: pure, and never by guessing.
 
 What is folded is how a name was typed or coded, never what it is: full-width letters, look-alikes of the middle dot,
-blanks around Chinese characters, invisible characters, choices of glyph, and the private codes that GBK, and of
-fourteen characters still GB 18030-2000, used before Unicode had them. Simplified and traditional characters,
-variants and capitals stay what they are: 張 and 张 are different names.
-"""
+full stops between Chinese characters, blanks around these, invisible characters, choices of glyph, and the private
+codes that GBK, and of fourteen characters still GB 18030-2000, used before Unicode had them. Simplified and
+traditional characters, variants and capitals stay what they are: 張 and 张 are different names."""
 
 from __future__ import annotations
 
@@ -43,6 +42,9 @@ _BY_PRIVATE_CODE = _of_gbk() | _LATE
 _GLYPH_CHOICES = ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
 _AS_IT_IS = re.compile("[\u4e00-\u9fff·]+")
 """Most names: Chinese characters of the first plane and the middle dot, of which nothing is folded."""
+_FULL_STOP = re.compile("(?<=[\u3400-\u9fff\U00020000-\U0003ffff])[.。](?=[\u3400-\u9fff\U00020000-\U0003ffff])")
+_MARK = re.compile("[*?#_×□■▢▣▪▫▮▯▇█◆◇○◎◯〓⬛⬜]|^·|·$|··")
+"""What is written in the place of a character, after folding (● is a middle dot then): no name has these."""
 _BLANK = re.compile(r"(.)\s+(?=(.))", re.DOTALL)
 
 
@@ -54,7 +56,13 @@ def normal_name(written: str) -> str:
     folded = unicodedata.normalize("NFKC", coded).translate(_DOTS)
     visible = "".join(c for c in folded if not _is_invisible(c)).strip()
     joined = _BLANK.sub(lambda found: found[1] + ("" if _joins(found[1]) or _joins(found[2]) else " "), visible)
-    return unicodedata.normalize("NFKC", joined)  # what a blank or an invisible character kept apart may compose
+    composed = unicodedata.normalize("NFKC", joined)  # what a blank or an invisible character kept apart may compose
+    return _FULL_STOP.sub(MIDDLE_DOT, composed)
+
+
+def has_marks(name: str) -> bool:
+    """Say whether signs stand in a name (as `normal_name` returns it) where characters are hidden, or were lost."""
+    return _MARK.search(name) is not None
 
 
 def _is_invisible(character: str) -> bool:

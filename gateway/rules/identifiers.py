@@ -14,7 +14,7 @@ from datetime import date
 from operator import mul
 from typing import ClassVar
 
-from connectors.names import normal_name
+from connectors.names import has_marks, normal_name
 from connectors.veiled import Veiled
 
 NAME_LIMIT = 100
@@ -157,7 +157,8 @@ def parse_name(text: str) -> str:
     """Return a name as it is compared (`connectors.names`): as sources' names are, so that both are the same.
 
     Raises:
-        IdentifierRefused: empty, longer than `NAME_LIMIT` characters, or with control characters.
+        IdentifierRefused: empty, longer than `NAME_LIMIT` characters, with control characters, or with marks in the
+            place of characters (`王*`): a register that masks its names would agree with it.
     """
     if len(text) > NAME_LIMIT * 4:
         raise IdentifierRefused("name", Rule.TOO_LONG)
@@ -166,6 +167,8 @@ def parse_name(text: str) -> str:
     name = normal_name(text)
     if not name:
         raise IdentifierRefused("name", Rule.EMPTY)
+    if has_marks(name):
+        raise IdentifierRefused("name", Rule.CHARACTERS)
     if len(name) > NAME_LIMIT:
         raise IdentifierRefused("name", Rule.TOO_LONG)
     return name

@@ -162,7 +162,21 @@ NOTHING = [
     " 未知 ",
     "undefined",
 ]
-HIDDEN = ["***", "××", "王*", "＊芳", "王××", "2301**********0072", "230199xxxxxxxx0072"]
+HIDDEN = [
+    "□□",
+    "王■",
+    "王〓",
+    "王○",
+    "王●",
+    "张○○",
+    "***",
+    "××",
+    "王*",
+    "＊芳",
+    "王××",
+    "2301**********0072",
+    "230199xxxxxxxx0072",
+]
 
 
 @pytest.mark.parametrize("held", NOTHING + HIDDEN)
@@ -174,6 +188,47 @@ def test_what_stands_for_nothing_or_hides_something_is_not_held(
     held: str, expected: str | int, form: Form | None
 ) -> None:
     assert compared(expected, held, form).kind.value == "NOT_HELD"
+
+
+@pytest.mark.parametrize(
+    "held", ["张某", "张某某", "某某", "张XX", "张Ｘ", "张x", "王·", "王〇", "王#", "王_", "张●芳"]
+)
+def test_what_hides_a_name_is_not_held(held: str) -> None:
+    assert compared("王芳", held, Form.NAME).kind.value == "NOT_HELD"
+
+
+@pytest.mark.parametrize("name", ["王*", "**", "王○", "张某某", "王□"])
+def test_a_masked_name_is_nobodys_even_if_somebody_claims_to_be_called_so(name: str) -> None:
+    assert compared(name, name, Form.NAME).kind.value == "NOT_HELD"
+
+
+def test_a_name_with_a_circle_of_its_own_is_a_name() -> None:
+    assert compared("王〇", "王〇", Form.NAME).kind.value == "MATCH"
+
+
+CODED = [
+    "王&#29605;",
+    "王&#x73a5;",
+    "王\\u73a5",
+    "王U+73A5",
+    "王%E7%8E%A5",
+    "王&nbsp;",
+    "王\ue123",
+    "王\U000f1234",
+    "王⿰王月",
+]
+
+
+@pytest.mark.parametrize("held", CODED)
+@pytest.mark.parametrize("form", [Form.NAME, Form.ID_NUMBER, None])
+def test_a_character_in_a_code_contradicts_nobody(held: str, form: Form | None) -> None:
+    with pytest.raises(Unreadable):
+        compared("王玥", held, form)
+
+
+def test_a_code_that_everybody_knows_is_the_character() -> None:
+    assert compared("龴学", "\ue81e学", Form.NAME).kind.value == "MATCH"
+    assert compared("王学", "\ue816学", Form.NAME).kind.value == "MISMATCH"
 
 
 RECORD = {"name": "张小明", "status": "1", "mother": "王芳", "other": "230199198203040018"}
