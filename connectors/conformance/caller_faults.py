@@ -17,7 +17,7 @@ _MANY = 1000
 
 
 def _somebody(number: int) -> Subject:
-    return Subject(id_type="resident-id", id_number=f"23010319800101{number:04d}", name="某人")
+    return Subject(id_type="resident-id", id_number=f"23010319800101{number:04d}", name="示例甲")
 
 
 @asynccontextmanager

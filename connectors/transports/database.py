@@ -32,6 +32,20 @@ _TIMED_OUT = (
     "maximum statement execution time",
     "timed out",
 )
+_SQLITE = {"BUSY": Cause.TIMEOUT, "INTERRUPT": Cause.TIMEOUT} | dict.fromkeys(
+    ("LOCKED", "CANTOPEN", "IOERR", "FULL", "NOMEM", "PERM", "PROTOCOL"), Cause.OUTAGE
+)
+_MYSQL: dict[int, Cause] = (
+    dict.fromkeys((1205, 1317, 1969, 3024), Cause.TIMEOUT)
+    | dict.fromkeys((1040, 1203, 1226), Cause.OVERLOAD)
+    | dict.fromkeys((1021, 1037, 1041, 1042, 1043, 1044, 1045, 1049, 1053, 1129, 1130, 1213, 1251, 1698), Cause.OUTAGE)
+    | dict.fromkeys((*range(1077, 1081), *range(1152, 1162), 1820, 1862, 1927, 3118, 4151), Cause.OUTAGE)
+)
+"""By the numbers of MySQL and MariaDB that are of the server, the connection or the account; those below 1000 and from
+2000 to 2999 are the driver's own."""
+_POSTGRESQL = {"57014": Cause.TIMEOUT, "55P03": Cause.TIMEOUT, "53300": Cause.OVERLOAD}
+_OF_POSTGRESQL = ("08", "28", "3D", "40", "53", "55", "57", "58")
+"""The classes of SQLSTATE that are of the server, the connection or the account."""
 _FULL = ("too many connections", "too many clients", "remaining connection slots", "max_user_connections")
 _WRONG_SCHEMA = (
     "no such table",
@@ -156,16 +170,37 @@ def _read_only(name: str, cursor: Any, milliseconds: int) -> tuple[str, ...]:
 
 def failure(source: str, error: Exception) -> SourceUnavailable:
     """Name the condition behind a database error; its text is read here and never shown."""
-    words = str(error.orig if isinstance(error, DBAPIError) else error).lower()
-    kind = type(error.orig if isinstance(error, DBAPIError) and error.orig else error).__name__
+    origin = error.orig if isinstance(error, DBAPIError) and error.orig else error
     if isinstance(error, PoolTimeout):
         return SourceUnavailable(source, Cause.OVERLOAD, "no connection became free in time")
+    cause = _by_code(origin) or _by_text(error, str(origin).lower())
+    is_connecting = cause is Cause.OUTAGE and isinstance(error, OSError)
+    return SourceUnavailable(source, cause, type(origin).__name__, connecting=is_connecting)
+
+
+def _by_code(error: BaseException) -> Cause | None:
+    """Name the condition by the database's own code, where it has one. What is neither of the server nor of the
+    connection is of the question: a row that raises must not be taken for an outage."""
+    name: str | None = getattr(error, "sqlite_errorname", None)
+    if name is not None:
+        return next((cause for mark, cause in _SQLITE.items() if name.startswith(f"SQLITE_{mark}")), Cause.GARBLED)
+    number: object = error.args[0] if type(error).__module__.startswith("pymysql") and error.args else None
+    if isinstance(number, int):
+        if number < 1000 or 2000 <= number < 3000:
+            return Cause.TIMEOUT if "timed out" in str(error) else Cause.OUTAGE
+        return _MYSQL.get(number, Cause.GARBLED)
+    state: str | None = getattr(error, "sqlstate", None)
+    if state is not None:
+        return _POSTGRESQL.get(state, Cause.OUTAGE if state.startswith(_OF_POSTGRESQL) else Cause.GARBLED)
+    return None
+
+
+def _by_text(error: Exception, words: str) -> Cause:
     if any(mark in words for mark in _TIMED_OUT):
-        return SourceUnavailable(source, Cause.TIMEOUT, kind)
+        return Cause.TIMEOUT
     if any(mark in words for mark in _FULL):
-        return SourceUnavailable(source, Cause.OVERLOAD, kind)
+        return Cause.OVERLOAD
     if isinstance(error, OSError):
-        return SourceUnavailable(source, Cause.OUTAGE, kind, connecting=True)
-    if isinstance(error, OperationalError | InterfaceError) and not any(mark in words for mark in _WRONG_SCHEMA):
-        return SourceUnavailable(source, Cause.OUTAGE, kind)
-    return SourceUnavailable(source, Cause.GARBLED, kind)
+        return Cause.OUTAGE
+    is_outage = isinstance(error, OperationalError | InterfaceError)
+    return Cause.OUTAGE if is_outage and not any(mark in words for mark in _WRONG_SCHEMA) else Cause.GARBLED

@@ -1,12 +1,13 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, event, make_url, text
 
+from connectors.breaker import State
 from connectors.catalog import connect
 from connectors.conformance.expectations import require_no_conclusion
 from connectors.connector import Claim, Subject
@@ -431,6 +432,51 @@ async def test_a_session_on_a_server_cannot_write(server_source: Callable[..., R
     assert isinstance(inner, sql.SqlSource)
     with inner._engine.connect() as connection, pytest.raises(Exception, match=r"(?i)read.only"):
         connection.execute(text("DELETE FROM marriage"))
+
+
+RAISES = {
+    "sqlite": "abs(CASE WHEN id_number = '{}' THEN -9223372036854775808 ELSE 1 END)",
+    "postgresql": "1 / (CASE WHEN id_number = '{}' THEN 0 ELSE 1 END)",
+    "mysql": "CAST(1 AS UNSIGNED) - (CASE WHEN id_number = '{}' THEN 2 ELSE 1 END)",
+}
+
+
+def raising_for_li(dialect: str) -> str:
+    return f"SELECT m.*, {RAISES[dialect].format(LI.id_number)} AS x FROM marriage m WHERE id_number IN :keys"
+
+
+async def require_that_one_row_spoils_itself_only(source: Resilient) -> None:
+    found = await source.check_many([claim(status="married"), claim(LI, status="divorced")], question())
+    assert found[0].outcome.kind is Kind.MATCH
+    assert found[1].outcome.cause is Cause.GARBLED
+    assert source.outages(since=NOW - timedelta(days=1), until=NOW + timedelta(days=1)) == []
+    assert source.breaker_state("marriage") is State.CLOSED
+
+
+async def test_a_row_that_raises_spoils_nobody_elses_and_is_no_outage(marriages: Marriages) -> None:
+    path = marriages(ZHANG_MARRIED, LI_DIVORCED)
+    source = source_of(path, statement=raising_for_li("sqlite"))
+    await require_that_one_row_spoils_itself_only(source)
+
+
+async def test_a_row_that_raises_on_a_server_spoils_nobody_elses_and_is_no_outage(
+    server_source: Callable[..., Resilient], server_url: str
+) -> None:
+    statement = raising_for_li(make_url(server_url).get_backend_name())
+    source = server_source(statement=statement)
+    await require_that_one_row_spoils_itself_only(source)
+
+
+async def test_an_account_that_a_server_refuses_is_an_outage(
+    server_source: Callable[..., Resilient], server_url: str, tmp_path: Path
+) -> None:
+    for wrong in (make_url(server_url).set(username="nobody_here"), make_url(server_url).set(database="not_there")):
+        (tmp_path / "wrong").write_text(wrong.render_as_string(hide_password=False))
+        stanza = {key: value for key, value in sql_stanza("").items() if key != "url"}
+        source = connect("s", stanza | {"url_file": str(tmp_path / "wrong"), "resilience": {"retries": 0}}, now=now)
+        opened.append(source)
+        [evidence] = await source.check_many([claim()], question())
+        assert evidence.outcome.cause is Cause.OUTAGE
 
 
 async def test_a_server_that_is_down_is_an_outage_and_says_nothing(discreet: list[str]) -> None:
