@@ -34,6 +34,11 @@ from connectors.transports.database import failure, open_engine
 from connectors.transports.interruption import Endings, Interrupted, Use
 
 _READS = re.compile(r"\s*(?:select|with|values|table)\b", re.IGNORECASE)
+_IN_BRACKETS = re.compile(r"\b(in)\s*\(\s*:keys\s*\)", re.IGNORECASE)
+_KEYS = re.compile(r"(?<![:\w\\]):keys(?![:\w])")
+_IN_KEYS = re.compile(r"\bin\s*:keys(?![:\w])", re.IGNORECASE)
+_NOBODY = ("", "X")
+"""Keys that nobody has: two, for a statement that takes only one would pass, and one that is asked in both cases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,10 +201,10 @@ class SqlSource:
         return SourceUnavailable(self._manifest.source, Cause.GARBLED, detail)
 
     async def probe(self) -> Health:
-        """Run every statement with a key that nobody has."""
+        """Run every statement with keys that nobody has."""
         try:
             for fact in self._facts.values():
-                await self._in_thread(fact, [""])
+                await self._in_thread(fact, _NOBODY)
         except SourceUnavailable as error:
             return Health(ok=False, detail=str(error), probed_at=self._now())
         return Health(ok=True, detail=f"{len(self._facts)} statements answered", probed_at=self._now())
@@ -289,21 +294,30 @@ def _read_fact(part: Stanza, zone: ZoneInfo, freshness: timedelta | None) -> Sql
     shape = read_shape(
         part, field_reader=column, attributes="columns", zone=zone, freshness=freshness, number=itemgetter(key)
     )
-    as_of = _read_statement(part, "as_of_statement") if "as_of_statement" in part else None
+    as_of = text(_read_statement(part, "as_of_statement", ())) if "as_of_statement" in part else None
     if freshness is not None and as_of is None and shape.as_of is None:
         part.mistake(
             "as_of_statement", "a promised freshness needs the date of the data (`as_of_statement` or `as_of`)"
         )
-    statement = _read_statement(part, "statement")
-    if ":keys" not in str(statement):
+    # The parameter becomes a list in brackets of its own.
+    written = _IN_BRACKETS.sub(r"\1 :keys", _read_statement(part, "statement", ("keys",)))
+    statement = text(written)
+    if "keys" not in statement.compile().params:
         part.mistake("statement", "does not ask by the parameter :keys")
+    elif len(_KEYS.findall(written)) != len(_IN_KEYS.findall(written)):
+        part.mistake("statement", "many keys are asked about at once: compare with `IN :keys`")
     else:
         statement = statement.bindparams(bindparam("keys", expanding=True))
     return SqlFact(statement=statement, as_of_statement=as_of, key=key, columns=frozenset(columns), shape=shape)
 
 
-def _read_statement(part: Stanza, key: str) -> TextClause:
+def _read_statement(part: Stanza, key: str, known: tuple[str, ...]) -> str:
     written = part.text(key).strip().removesuffix(";")
     if written and (not _READS.match(written) or ";" in written):
         part.mistake(key, "must be one SELECT")
-    return text(written)
+    for name in text(written).compile().params:
+        if name not in known:
+            part.mistake(
+                key, f"has the parameter :{name}, which nobody fills (a colon that begins none is written \\:)"
+            )
+    return written

@@ -214,7 +214,7 @@ async def test_a_date_of_the_data_that_is_none_is_garbled(marriages: Marriages, 
         "SELECT id_number FROM marriage WHERE id_number IN :keys",
         "SELECT m.*, no_such_column FROM marriage m WHERE id_number IN :keys",
         "SELECT * FROM marriage WHERE id_number NOT IN :keys OR 1",
-        "SELECT *, syntax error FROM WHERE :keys",
+        "SELECT *, syntax error FROM WHERE id_number IN :keys",
     ],
 )
 async def test_a_statement_that_does_not_fit_the_table_is_garbled_and_says_nothing(
@@ -289,6 +289,20 @@ async def test_a_probe_asks_about_nobody_and_tells_what_is_wrong(marriages: Marr
         await source.aclose()
 
 
+async def test_a_probe_asks_as_many_keys_as_a_question_may(marriages: Marriages) -> None:
+    statement = "SELECT * FROM marriage WHERE id_number IN :keys OR abs(CASE WHEN 'x' IN :keys THEN {} ELSE 1 END) < 0"
+    assert not (await source_of(marriages(ZHANG_MARRIED), statement=statement.format(-(2**63))).probe()).ok
+
+
+@pytest.mark.parametrize("spelt", ["IN :keys", "IN (:keys)", "In ( :keys )", "IN(:keys)"])
+async def test_keys_are_asked_about_with_brackets_or_without(marriages: Marriages, spelt: str) -> None:
+    statement = f"SELECT *, '10\\:30' AS x, '0:keys' AS y FROM marriage WHERE id_number {spelt}"
+    source = source_of(marriages(ZHANG_MARRIED, LI_DIVORCED), statement=statement)
+    assert (await source.probe()).ok
+    found = await source.check_many([claim(), claim(LI)], question())
+    assert [one.outcome.kind for one in found] == [Kind.MATCH, Kind.MATCH]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -319,6 +333,12 @@ def test_a_wrong_stanza_is_refused(change: dict[str, object], said: str) -> None
         ({"statement": "DELETE FROM marriage WHERE id_number IN :keys"}, "SELECT"),
         ({"statement": "SELECT 1; DROP TABLE marriage -- :keys"}, "SELECT"),
         ({"statement": "SELECT * FROM marriage"}, ":keys"),
+        ({"statement": "SELECT * FROM marriage WHERE id_number = :keys"}, "`IN :keys`"),
+        ({"statement": "SELECT * FROM marriage WHERE id_number = ANY(:keys)"}, "`IN :keys`"),
+        ({"statement": "SELECT * FROM marriage WHERE id_number IN :keys OR spouse_id = :keys"}, "`IN :keys`"),
+        ({"statement": "SELECT * FROM marriage WHERE id_number IN :keysx"}, ":keysx, which nobody fills"),
+        ({"statement": "SELECT * FROM marriage WHERE id_number IN :keys AND status = :status"}, ":status"),
+        ({"as_of_statement": "SELECT max(updated_at) FROM marriage WHERE id_number IN :keys"}, ":keys, which nobody"),
         ({"freshness": "1d"}, "as_of"),
         ({"pick": "first"}, "latest"),
         ({"values": {"height": {"1": "tall"}}}, "of no attribute"),
@@ -492,7 +512,9 @@ async def test_a_server_that_is_down_is_an_outage_and_says_nothing(discreet: lis
 async def test_no_exception_of_the_source_tells_whom_it_was_asked_about(
     marriages: Marriages, discreet: list[str]
 ) -> None:
-    stanza = sql_stanza(f"sqlite:///{marriages(ZHANG_MARRIED)}", statement="SELECT nope FROM marriage WHERE :keys")
+    stanza = sql_stanza(
+        f"sqlite:///{marriages(ZHANG_MARRIED)}", statement="SELECT nope FROM marriage WHERE id_number IN :keys"
+    )
     source = sql.connect("s", {k: v for k, v in stanza.items() if k != "kind"}, now=now)
     with pytest.raises(SourceUnavailable) as raised:
         await source.check_many([claim(status="married")], question())
