@@ -35,7 +35,18 @@ from connectors.outcome import (
     Outcome,
     unavailable,
 )
-from connectors.record import GARBLED, Reader, Shape, finds_by, is_ahead, judge, moment, read_shape, read_zone, together
+from connectors.record import (
+    GARBLED,
+    Reader,
+    Shape,
+    finds_by,
+    is_ahead,
+    judge,
+    moment,
+    read_shape,
+    read_zone,
+    together,
+)
 from connectors.signs import Sign, path, read_signs
 from connectors.stanza import Stanza
 from connectors.template import PERSONAL, MissingAttribute, check, fill, placeholders, values
@@ -68,6 +79,8 @@ class HttpFact:
     records: Reader
     empty_is_absent: bool
     echo: Reader | None
+    answer_as_of: Reader | None
+    """Reads the date of the data of a whole answer, with records or without."""
     shape: Shape
     codes: Codes | None
     compared: frozenset[str]
@@ -164,17 +177,17 @@ class HttpSource:
     def _read(self, fact: HttpFact, claim: Claim, answer: Answer) -> tuple[Outcome, datetime | None]:
         # A status that is a sign by itself is one whatever the body is: often a page for people.
         if self._is_absent(fact, lambda sign: not sign.needs_answer and sign.holds(answer.status, None)):
-            return NO_RECORD, None
+            return self._absence(fact, None)
         try:
             read: object = orjson.loads(answer.body)
         except orjson.JSONDecodeError:
             raise self._garbled(f"an HTTP {answer.status} answer that is not JSON in UTF-8") from None
         try:
             if self._is_absent(fact, lambda sign: sign.holds(answer.status, read)):
-                return NO_RECORD, None
+                return self._absence(fact, _as_of(fact, read))
             if not any(sign.holds(answer.status, read) for sign in fact.success):
                 raise self._garbled(f"no declared sign in an HTTP {answer.status} answer")
-            return self._judge(fact, claim, read)
+            return self._judge(fact, claim, read, _as_of(fact, read))
         except Unreadable as error:
             raise self._garbled(str(error)) from None
 
@@ -188,30 +201,38 @@ class HttpSource:
                 raise SourceUnavailable(self._manifest.source, sign.cause or Cause.OUTAGE, "a declared error sign")
         return any(map(holds, fact.absent))
 
-    def _judge(self, fact: HttpFact, claim: Claim, read: object) -> tuple[Outcome, datetime | None]:
+    def _absence(self, fact: HttpFact, as_of: datetime | None) -> tuple[Outcome, datetime | None]:
+        if as_of is not None and is_ahead(as_of, self._now()):
+            return GARBLED, None
+        return STALE if _is_stale(as_of, fact.shape.freshness, self._now()) else NO_RECORD, as_of
+
+    def _judge(
+        self, fact: HttpFact, claim: Claim, read: object, answer_as_of: datetime | None
+    ) -> tuple[Outcome, datetime | None]:
         found = fact.records(read)
         records = [found] if isinstance(found, dict) else found
         if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
             return GARBLED, None
         if not records:
-            return (NO_RECORD if fact.empty_is_absent else GARBLED), None
+            return self._absence(fact, answer_as_of) if fact.empty_is_absent else (GARBLED, None)
         numbers = _numbers(claim, fact.shape)
         if fact.echo is not None and not all(_is_about(numbers, fact.echo(one)) for one in records):
             return GARBLED, None
         if fact.codes is None:
-            return judge(claim, records, fact.shape, now=self._now())
+            return judge(claim, records, fact.shape, now=self._now(), as_of=answer_as_of)
         if len(records) > 1:
             return Outcome(kind=Kind.AMBIGUOUS), None
-        return self._by_codes(fact, fact.codes, claim, records[0])
+        return self._by_codes(fact, fact.codes, claim, records[0], answer_as_of)
 
     def _by_codes(
-        self, fact: HttpFact, codes: Codes, claim: Claim, record: Mapping[str, object]
+        self, fact: HttpFact, codes: Codes, claim: Claim, record: Mapping[str, object], as_of: datetime | None
     ) -> tuple[Outcome, datetime | None]:
         shape = fact.shape
-        as_of = None if shape.as_of is None else moment(shape.as_of(record), shape.zone)
+        if shape.as_of is not None and not is_empty(held := shape.as_of(record)):
+            as_of = moment(held, shape.zone)
         if as_of is not None and is_ahead(as_of, self._now()):
             return GARBLED, None
-        if shape.freshness is not None and (as_of is None or self._now() - as_of > shape.freshness):
+        if _is_stale(as_of, shape.freshness, self._now()):
             return STALE, as_of
 
         def said(reader: Reader) -> Outcome:
@@ -256,6 +277,15 @@ def _numbers(claim: Claim, shape: Shape) -> set[str]:
 
 def _is_about(numbers: set[str], echoed: object) -> bool:
     return not is_empty(echoed) and identity(text(echoed)) in numbers
+
+
+def _as_of(fact: HttpFact, read: object) -> datetime | None:
+    held = None if fact.answer_as_of is None else fact.answer_as_of(read)
+    return None if is_empty(held) else moment(held, fact.shape.zone)
+
+
+def _is_stale(as_of: datetime | None, freshness: timedelta | None, now: datetime) -> bool:
+    return freshness is not None and (as_of is None or now - as_of > freshness)
 
 
 def _code(held: object) -> str:
@@ -353,8 +383,9 @@ def _read_fact(
     )
     if mode == "match" and shape.narrow:
         part.mistake("narrow", "belongs to the mode query: verdict codes are of the record that the request names")
-    if freshness is not None and shape.as_of is None:
-        part.mistake("as_of", "a promised freshness needs the date of the data")
+    answer_as_of = path(part, "answer_as_of", part.text("answer_as_of")) if "answer_as_of" in part else None
+    if freshness is not None and shape.as_of is None and answer_as_of is None:
+        part.mistake("as_of", "a promised freshness needs the date of the data (`answer_as_of` or `as_of`)")
     if mode == "query" and echo is None:
         part.mistake("subject_echo", "is missing: a record that names nobody proves nothing of anybody")
     success = read_signs(part, "success")
@@ -374,6 +405,7 @@ def _read_fact(
         records=path(part, "records", part.text("records", "@")),
         empty_is_absent=part.flag("empty_is_absent", False),
         echo=echo,
+        answer_as_of=answer_as_of,
         shape=shape,
         codes=codes,
         compared=frozenset(compared),

@@ -129,6 +129,41 @@ async def test_a_404_is_absence_only_when_declared(server: FaultServer) -> None:
     assert await outcome(server, claim(NOBODY), absent={"status": 404}) == "NO_RECORD"
 
 
+TODAY, LONG_AGO, AHEAD = "2026-11-24", "2020-01-01", "2027-01-01"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"code": "NO_DATA"}, "STALE"),
+        ({"code": "NO_DATA", "date": TODAY}, "NO_RECORD"),
+        ({"code": "NO_DATA", "date": LONG_AGO}, "STALE"),
+        ({"code": "NO_DATA", "date": AHEAD}, "UNAVAILABLE(GARBLED)"),
+        ({"code": "NO_DATA", "date": "soon"}, "UNAVAILABLE(GARBLED)"),
+        ({"code": "0", "data": {"result": []}}, "STALE"),
+        ({"code": "0", "data": {"result": []}, "date": TODAY}, "NO_RECORD"),
+        ({**GOOD, "date": TODAY}, "MATCH"),
+        (GOOD, "STALE"),
+        ({**GOOD, "date": LONG_AGO}, "STALE"),
+        ({"code": "E-106", "date": "soon"}, "REFUSED"),
+    ],
+)
+async def test_absence_under_a_promise_of_freshness_needs_a_date_as_a_record_does(
+    server: FaultServer, answer: dict[str, object], expected: str
+) -> None:
+    server.answer(answer)
+    more = {"freshness": "1d", "answer_as_of": "date", "empty_is_absent": True}
+    assert await outcome(server, claim(), **more) == expected
+
+
+async def test_absence_that_no_date_can_stand_beside_is_stale_under_a_promise(server: FaultServer) -> None:
+    server.answer({"code": "NO_DATA", "date": TODAY})
+    assert await outcome(server, claim(), freshness="1d", as_of="date") == "STALE"
+    server.misbehave(Misbehaviour.NOT_FOUND)
+    more = {"freshness": "1d", "answer_as_of": "date", "absent": {"status": 404}}
+    assert await outcome(server, claim(NOBODY), **more) == "STALE"
+
+
 @pytest.mark.parametrize("fault", [Misbehaviour.UNAUTHORISED, Misbehaviour.FORBIDDEN])
 async def test_a_401_or_403_refuses_only_when_declared_whatever_its_body(
     server: FaultServer, fault: Misbehaviour
