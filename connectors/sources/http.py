@@ -76,6 +76,8 @@ class HttpFact:
     absent: tuple[Sign, ...]
     refused: tuple[Sign, ...]
     error: tuple[Sign, ...]
+    statuses: frozenset[int]
+    """Those that a sign names: such an answer is read, whatever it says of the service."""
     records: Reader
     empty_is_absent: bool
     echo: Reader | None
@@ -157,7 +159,7 @@ class HttpSource:
             raise NotAsked(self._manifest.source, GARBLED, str(error)) from None
         if "form" in body:
             body["data"] = body.pop("form")
-        answer = await self._client.send(fact.method, fact.where, headers, **body)
+        answer = await self._client.send(fact.method, fact.where, headers, declared=fact.statuses, **body)
         outcome, as_of = self._read(fact, claim, answer)
         return self._evidence(claim, outcome, asked_at, as_of, hashlib.sha256(answer.body).digest())
 
@@ -181,11 +183,13 @@ class HttpSource:
         try:
             read: object = orjson.loads(answer.body)
         except orjson.JSONDecodeError:
+            self._client.require_usual(answer.status)
             raise self._garbled(f"an HTTP {answer.status} answer that is not JSON in UTF-8") from None
         try:
             if self._is_absent(fact, lambda sign: sign.holds(answer.status, read)):
                 return self._absence(fact, _as_of(fact, read))
             if not any(sign.holds(answer.status, read) for sign in fact.success):
+                self._client.require_usual(answer.status)
                 raise self._garbled(f"no declared sign in an HTTP {answer.status} answer")
             return self._judge(fact, claim, read, _as_of(fact, read))
         except Unreadable as error:
@@ -391,6 +395,8 @@ def _read_fact(
     success = read_signs(part, "success")
     if not success:
         part.mistake("success", "is missing: nothing tells an answer from an error")
+    absent, refused, error = (read_signs(part, key) for key in ("absent", "refused", "error"))
+    statuses = frozenset(one.status for one in (*success, *absent, *refused, *error) if one.status is not None)
     codes = _read_codes(part, sent) if mode == "match" else None
     compared = {name for space, name in sent if space == "expected"} | (codes.attributes.keys() if codes else set())
     return HttpFact(
@@ -399,9 +405,10 @@ def _read_fact(
         headers=headers,
         body=body,
         success=success,
-        absent=read_signs(part, "absent"),
-        refused=read_signs(part, "refused"),
-        error=read_signs(part, "error"),
+        absent=absent,
+        refused=refused,
+        error=error,
+        statuses=statuses,
         records=path(part, "records", part.text("records", "@")),
         empty_is_absent=part.flag("empty_is_absent", False),
         echo=echo,

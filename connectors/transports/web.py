@@ -6,7 +6,7 @@ import asyncio
 import logging
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -51,12 +51,21 @@ class WebClient:
             headers={"Accept-Encoding": "identity"},
         )
 
-    async def send(self, method: str, where: str, headers: Mapping[str, bytes], **body: Any) -> Answer:
+    async def send(
+        self,
+        method: str,
+        where: str,
+        headers: Mapping[str, bytes],
+        *,
+        declared: Collection[int] = (),
+        **body: Any,
+    ) -> Answer:
         """Send a request (`params`, `json` or `data`, as httpx takes them) and read the whole answer.
 
         Raises:
             NotAsked: it cannot be written as a request (a text that is no Unicode, an address too long).
-            SourceUnavailable: no whole answer within the bounds of time and size, or a 5xx, 429 or redirect.
+            SourceUnavailable: no whole answer within the bounds of time and size, or a 5xx, 429 or redirect that is
+                not among the statuses `declared`.
         """
         try:
             written = [(name.encode(), value) for name, value in headers.items()]
@@ -66,7 +75,8 @@ class WebClient:
         try:
             async with asyncio.timeout(self._timeout):  # httpx bounds each read; a byte a second passes that
                 async with aclosing(await self._client.send(request, stream=True)) as response:
-                    self._check(response)
+                    if response.status_code not in declared:
+                        self.require_usual(response.status_code)
                     return Answer(status=response.status_code, body=await self._read(response))
         except (httpcore.ConnectTimeout, httpcore.ConnectError) as error:
             cause = Cause.TIMEOUT if isinstance(error, httpcore.ConnectTimeout) else Cause.OUTAGE
@@ -103,8 +113,12 @@ class WebClient:
             raise self._fault(Cause.GARBLED, "an answer that is not one whole gzip member")
         return unpacked
 
-    def _check(self, response: httpx.Response) -> None:
-        status = response.status_code
+    def require_usual(self, status: int) -> None:
+        """Require a status by which a service answers: 2xx or 4xx, but for 429.
+
+        Raises:
+            SourceUnavailable: what it is that the status says.
+        """
         if status == 429:
             raise self._fault(Cause.OVERLOAD, "HTTP 429")
         if status >= 500:

@@ -19,6 +19,7 @@ from connectors.outcome import Cause, Kind
 from tests.connectors.people import GOOD, LI, NOBODY, ZHANG, claim, fresh, http_stanza, now, question
 
 RECORD: dict[str, object] = GOOD["data"]["result"][0]  # type: ignore[index]
+WINDOW = {"status": 503, "at": "code", "equals": "WH", "cause": "WINDOW"}
 _GOOD = json.dumps(GOOD, ensure_ascii=False).encode()
 
 
@@ -178,6 +179,38 @@ async def test_a_401_or_403_refuses_only_when_declared_whatever_its_body(
 async def test_a_page_with_a_status_declared_as_an_error_is_that_error(server: FaultServer) -> None:
     server.misbehave(Misbehaviour.FORBIDDEN)
     assert await outcome(server, claim(), error={"status": 403, "cause": "OVERLOAD"}) == "UNAVAILABLE(OVERLOAD)"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "more", "expected"),
+    [
+        ("503 X", b'{"code": "WH"}', {}, "UNAVAILABLE(OUTAGE)"),
+        ("503 X", b'{"code": "WH"}', {"error": {"status": 503, "cause": "WINDOW"}}, "UNAVAILABLE(WINDOW)"),
+        ("503 X", b"closed", {"error": {"status": 503, "cause": "WINDOW"}}, "UNAVAILABLE(WINDOW)"),
+        ("503 X", b'{"code": "WH"}', {"error": WINDOW}, "UNAVAILABLE(WINDOW)"),
+        ("503 X", b'{"code": "XX"}', {"error": WINDOW}, "UNAVAILABLE(OUTAGE)"),
+        ("503 X", b"gone", {"error": WINDOW}, "UNAVAILABLE(OUTAGE)"),
+        ("500 X", b'{"code": "NO"}', {"absent": {"status": 500, "at": "code", "equals": "NO"}}, "NO_RECORD"),
+        ("500 X", _GOOD, {"success": {"status": 500, "at": "code", "equals": "0"}}, "MATCH"),
+        ("500 X", _GOOD, {"absent": {"status": 500, "at": "code", "equals": "NO"}}, "UNAVAILABLE(OUTAGE)"),
+        ("429 X", b"{}", {}, "UNAVAILABLE(OVERLOAD)"),
+        ("429 X", b"{}", {"error": {"status": 429, "cause": "WINDOW"}}, "UNAVAILABLE(WINDOW)"),
+        ("429 X", b"{}", {"refused": {"status": 429, "rule": "no more today"}}, "REFUSED"),
+        ("302 X", b"", {}, "UNAVAILABLE(GARBLED)"),
+        ("302 X", b"", {"absent": {"status": 302}}, "NO_RECORD"),
+        ("302 X", b"", {"absent": {"status": 301}}, "UNAVAILABLE(GARBLED)"),
+    ],
+)
+async def test_a_status_of_any_kind_means_what_is_declared_of_it_and_else_what_it_says(
+    status: str, body: bytes, more: dict[str, object], expected: str
+) -> None:
+    async with raw_service(f"HTTP/1.1 {status}\r\nLocation: /elsewhere\r\n", body) as (url, requests):
+        source = connect("s", http_stanza(url, resilience={"retries": 0}, **more), now=now)
+        [evidence] = await source.check_many([claim()], question())
+        await source.aclose()
+    cause = evidence.outcome.cause
+    assert (evidence.outcome.kind.value if cause is None else f"UNAVAILABLE({cause.value})") == expected
+    assert len(requests) == 1
 
 
 async def test_a_probe_that_is_not_let_in_is_ill(server: FaultServer) -> None:
