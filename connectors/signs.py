@@ -14,13 +14,15 @@ from connectors.record import Reader
 from connectors.stanza import Stanza
 
 _ABSENT = object()
+_PARTIAL = 206
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sign:
     """One declared sign: an HTTP status, a value at a place of the answer, or both; both must hold.
 
-    Without a status any 2xx will do. `rule` and `cause` say what a refusing or an error sign stands for.
+    Without a status any 2xx will do but 206, which is part of an answer only. `rule` and `cause` say what a refusing or
+    an error sign stands for.
     """
 
     status: int | None = None
@@ -31,7 +33,7 @@ class Sign:
 
     def holds(self, status: int, answer: object) -> bool:
         """Say whether an answer bears this sign; 0 and false, 1 and true, "1" and 1 are all different."""
-        if not (200 <= status < 300 if self.status is None else status == self.status):
+        if not (200 <= status < 300 and status != _PARTIAL if self.status is None else status == self.status):
             return False
         if self.at is None:
             return True

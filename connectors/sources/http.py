@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from connectors.compare import Unreadable, identity, is_empty, old_number, text
+from connectors.compare import Unreadable, agrees, identity, is_empty, old_number, text
 from connectors.connector import Claim, Coverage, Health, Manifest, QueryContext
 from connectors.coverage import read_coverage
 from connectors.errors import ConnectorError, NotAsked, SourceRefused, SourceUnavailable
@@ -79,6 +79,8 @@ class HttpFact:
     statuses: frozenset[int]
     """Those that a sign names: such an answer is read, whatever it says of the service."""
     records: Reader
+    total: Reader | None
+    """Reads how many records there are, of which the answer may hold a page only."""
     empty_is_absent: bool
     echo: Reader | None
     answer_as_of: Reader | None
@@ -216,6 +218,8 @@ class HttpSource:
         found = fact.records(read)
         records = [found] if isinstance(found, dict) else found
         if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
+            return GARBLED, None
+        if fact.total is not None and not agrees(len(records), fact.total(read)):
             return GARBLED, None
         if not records:
             return self._absence(fact, answer_as_of) if fact.empty_is_absent else (GARBLED, None)
@@ -410,6 +414,7 @@ def _read_fact(
         error=error,
         statuses=statuses,
         records=path(part, "records", part.text("records", "@")),
+        total=path(part, "total", part.text("total")) if "total" in part else None,
         empty_is_absent=part.flag("empty_is_absent", False),
         echo=echo,
         answer_as_of=answer_as_of,

@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from connectors.catalog import connect
 from connectors.conformance.expectations import EXPECTED, require_no_conclusion
@@ -130,6 +131,29 @@ async def test_a_404_is_absence_only_when_declared(server: FaultServer) -> None:
     assert await outcome(server, claim(NOBODY), absent={"status": 404}) == "NO_RECORD"
 
 
+@pytest.mark.parametrize(
+    ("total", "expected"),
+    [
+        (1, "NO_RECORD"),
+        ("1", "NO_RECORD"),
+        (12, "UNAVAILABLE(GARBLED)"),
+        (0, "UNAVAILABLE(GARBLED)"),
+        (None, "UNAVAILABLE(GARBLED)"),
+        ("many", "UNAVAILABLE(GARBLED)"),
+        (True, "UNAVAILABLE(GARBLED)"),
+    ],
+)
+async def test_one_page_of_several_proves_no_absence(server: FaultServer, total: object, expected: str) -> None:
+    server.answer({**GOOD, "total": total})
+    asked = replace(claim(), given={"partner": NOBODY.id_number})
+    more = {"narrow": {"partner": "xm"}, "total": "total"}
+    assert await outcome(server, asked, **more) == expected
+    if total != 1:
+        return
+    server.answer({"code": "0", "total": 1, "data": {"result": []}})
+    assert await outcome(server, claim(), total="total", empty_is_absent=True) == "UNAVAILABLE(GARBLED)"
+
+
 TODAY, LONG_AGO, AHEAD = "2026-11-24", "2020-01-01", "2027-01-01"
 
 
@@ -197,6 +221,9 @@ async def test_a_page_with_a_status_declared_as_an_error_is_that_error(server: F
         ("429 X", b"{}", {"error": {"status": 429, "cause": "WINDOW"}}, "UNAVAILABLE(WINDOW)"),
         ("429 X", b"{}", {"refused": {"status": 429, "rule": "no more today"}}, "REFUSED"),
         ("302 X", b"", {}, "UNAVAILABLE(GARBLED)"),
+        ("206 X", _GOOD, {}, "UNAVAILABLE(GARBLED)"),
+        ("206 X", b'{"code": "NO_DATA"}', {}, "UNAVAILABLE(GARBLED)"),
+        ("206 X", _GOOD, {"success": {"status": 206, "at": "code", "equals": "0"}}, "MATCH"),
         ("302 X", b"", {"absent": {"status": 302}}, "NO_RECORD"),
         ("302 X", b"", {"absent": {"status": 301}}, "UNAVAILABLE(GARBLED)"),
     ],
