@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import jmespath
+import orjson
 from jmespath.exceptions import JMESPathError
 
 from connectors.compare import Unreadable
@@ -44,6 +46,29 @@ class Sign:
     def needs_answer(self) -> bool:
         """Whether the body must be read to see this sign."""
         return self.at is not None
+
+
+def read_json(octets: bytes) -> object:
+    """Read an answer that is JSON in UTF-8 and says each thing once: of a name that stands in an object twice, readers
+    take the first or the last, and only the sender knows which was meant.
+
+    Raises:
+        Unreadable: it is not.
+    """
+    try:
+        read: object = orjson.loads(octets)
+    except orjson.JSONDecodeError:
+        raise Unreadable("an answer that is not JSON in UTF-8") from None
+    try:
+        json.loads(octets, object_pairs_hook=_require_different_names)
+    except (ValueError, RecursionError):
+        raise Unreadable("an answer that says one thing twice, or nests too deep") from None
+    return read
+
+
+def _require_different_names(pairs: list[tuple[str, object]]) -> None:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise ValueError("a name stands twice in one object")
 
 
 def path(stanza: Stanza, key: str, written: str) -> Reader:

@@ -15,8 +15,6 @@ from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-import orjson
-
 from connectors.compare import Unreadable, agrees, identity, is_empty, old_number, text
 from connectors.connector import Claim, Coverage, Health, Manifest, QueryContext
 from connectors.coverage import read_coverage
@@ -47,7 +45,7 @@ from connectors.record import (
     read_zone,
     together,
 )
-from connectors.signs import Sign, path, read_signs
+from connectors.signs import Sign, path, read_json, read_signs
 from connectors.stanza import Stanza
 from connectors.template import PERSONAL, MissingAttribute, check, fill, placeholders, values
 from connectors.transports.web import Answer, WebClient, read_tls
@@ -183,10 +181,10 @@ class HttpSource:
         if self._is_absent(fact, lambda sign: not sign.needs_answer and sign.holds(answer.status, None)):
             return self._absence(fact, None)
         try:
-            read: object = orjson.loads(answer.body)
-        except orjson.JSONDecodeError:
+            read = read_json(answer.body)
+        except Unreadable as error:
             self._client.require_usual(answer.status)
-            raise self._garbled(f"an HTTP {answer.status} answer that is not JSON in UTF-8") from None
+            raise self._garbled(f"HTTP {answer.status}: {error}") from None
         try:
             if self._is_absent(fact, lambda sign: sign.holds(answer.status, read)):
                 return self._absence(fact, _as_of(fact, read))

@@ -240,6 +240,24 @@ async def test_a_status_of_any_kind_means_what_is_declared_of_it_and_else_what_i
     assert len(requests) == 1
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"code": "E-106", ' + _GOOD[1:],
+        _GOOD[:-1] + b', "code": "NO_DATA"}',
+        _GOOD[:-1] + b', "c\\u006fde": "NO_DATA"}',
+        _GOOD.replace(b'"hyzk":', b'"hyzk": "2", "hyzk":'),
+        _GOOD[:-1] + b', "x": ' + b"[" * 1000 + b"]" * 1000 + b"}",
+    ],
+)
+async def test_an_answer_that_says_two_things_says_nothing(body: bytes) -> None:
+    async with raw_service("HTTP/1.1 200 OK\r\n", body) as (url, _):
+        source = connect("s", http_stanza(url), now=now)
+        [evidence] = await source.check_many([claim(status="married")], question())
+        await source.aclose()
+    assert evidence.outcome.cause is Cause.GARBLED
+
+
 async def test_a_probe_that_is_not_let_in_is_ill(server: FaultServer) -> None:
     server.misbehave(Misbehaviour.UNAUTHORISED)
     source = connect("civil-affairs", http_stanza(server.url, probe="/health"), now=now)
