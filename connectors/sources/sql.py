@@ -164,17 +164,19 @@ class SqlSource:
             raise failure(self._manifest.source, error) from None
         return self._grouped(fact, keys, columns, rows, dated)
 
-    def _executed(self, connection: Connection, fact: SqlFact, keys: Sequence[str]) -> tuple[set[str], Any, Any]:
+    def _executed(self, connection: Connection, fact: SqlFact, keys: Sequence[str]) -> tuple[Sequence[str], Any, Any]:
         # The date first: data newer than their date are safe, data older than it are not.
         dated: Any = None if fact.as_of_statement is None else connection.execute(fact.as_of_statement).all()
         result = connection.execute(fact.statement, {"keys": fact.spellings(keys)})
-        return set(result.keys()), result.mappings().fetchmany(self._most_rows + 1), dated
+        return list(result.keys()), result.mappings().fetchmany(self._most_rows + 1), dated
 
     def _grouped(
-        self, fact: SqlFact, keys: Sequence[str], columns: set[str], rows: Sequence[Record], dated: Any
+        self, fact: SqlFact, keys: Sequence[str], columns: Sequence[str], rows: Sequence[Record], dated: Any
     ) -> dict[str, Held]:
-        if missing := fact.columns - columns:
+        if missing := fact.columns.difference(columns):
             raise self._garbled(f"the answer has no column {', '.join(sorted(missing))}")
+        if twice := [name for name in sorted(fact.columns) if columns.count(name) > 1]:
+            raise self._garbled(f"the answer has two columns {', '.join(twice)}")
         if len(rows) > self._most_rows:
             raise self._garbled(f"more than {self._most_rows} rows for {len(keys)} keys")
         as_of = self._as_of(fact, dated)

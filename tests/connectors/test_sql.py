@@ -228,6 +228,21 @@ async def test_a_statement_that_does_not_fit_the_table_is_garbled_and_says_nothi
     await source.aclose()
 
 
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ("id_number, name, status, spouse_id, since, state, '别人' AS name", "UNAVAILABLE(GARBLED)"),
+        ("'别人' AS name, id_number, name, status, spouse_id, since, state", "UNAVAILABLE(GARBLED)"),
+        ("*, '2' AS status", "UNAVAILABLE(GARBLED)"),
+        ("*, id_number", "UNAVAILABLE(GARBLED)"),
+        ("*, 1 AS x, 2 AS x", "MATCH"),
+    ],
+)
+async def test_of_two_columns_of_one_name_none_is_believed(marriages: Marriages, columns: str, expected: str) -> None:
+    source = source_of(marriages(ZHANG_MARRIED), statement=f"SELECT {columns} FROM marriage WHERE id_number IN :keys")
+    assert await outcome(source, claim(status="married")) == expected
+
+
 async def test_a_slow_statement_is_interrupted(marriages: Marriages) -> None:
     slow = (
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000)"
