@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+import structlog
 from msgspec.structs import replace
 
 from ledger.appends.admission import admit
@@ -43,6 +44,7 @@ from ledger.records.register import Register
 from ledger.sharing.client import SharedAppender
 from ledger.vault import Erased, MasterKeys, Vault, VaultGroup, read_document, read_documents
 
+_log = structlog.get_logger()
 Answer = TypeVar("Answer")
 
 
@@ -83,7 +85,11 @@ class Ledger:
         self._appender: Appender | SharedAppender
         self._progress: Publisher | Follower | None = None
         self._seen = seen
-        self.remember()
+        self._left = _nobody if seen is None else seen.left
+        self._damage: LedgerDamaged | None = None
+        self._tell: Callable[[LedgerDamaged], None] = _nobody
+        if seen is not None:
+            seen.advance(store, identity.verifiers, identity.origin)
 
     @classmethod
     def open(
@@ -161,7 +167,7 @@ class Ledger:
         except BaseException:
             store.close()
             raise
-        ledger._appender = SharedAppender(owner, origin, capacity, ledger._stop_waiting)
+        ledger._appender = SharedAppender(owner, origin, capacity, ledger._damaged, ledger._left)
         if publishing.needs_publisher:
             ledger._progress = Follower(store, ledger._published, ledger._witnessed, publishing.interval)
             ledger._progress.start()
@@ -169,18 +175,15 @@ class Ledger:
 
     def _write_here(self, publishing: Publishing, now: Callable[[], datetime], capacity: int) -> None:
         inline = publishing.signing is Signing.INLINE
-        sequencer = Sequencer(self._store, self._identity, now, self._tiles.put_all, complete, inline=inline)
-        appender = self._appender = Appender(sequencer.commit, capacity)
-
-        def stop(damage: LedgerDamaged) -> None:
-            appender.stop(damage)
-            self._stop_waiting(damage)
-
+        sequencer = Sequencer(
+            self._store, self._identity, now, self._tiles.put_all, complete, inline=inline, left=self._left
+        )  # fmt: skip
+        appender = self._appender = Appender(sequencer.commit, capacity, self._damaged)
         if publishing.needs_publisher:
             self._progress = Publisher(
                 self._store, self._reader, self._identity, publishing,
                 commit=transactions(self._store, appender.run), published=self._published.tell,
-                witnessed=self._witnessed.tell, failed=stop, now=now,
+                witnessed=self._witnessed.tell, failed=appender.stop, now=now, left=self._left,
             )  # fmt: skip
             self._progress.start()
 
@@ -230,9 +233,28 @@ class Ledger:
         proved = self._proved(first, count, witnessed=witnessed)
         return replace(proved, replayed=appended.replayed, openings=appended.openings)
 
-    def _stop_waiting(self, damage: LedgerDamaged) -> None:
+    @property
+    def damage(self) -> LedgerDamaged | None:
+        """Why nothing is appended here any more, None while all is well."""
+        return self._damage
+
+    def watch(self, tell: Callable[[LedgerDamaged], None]) -> None:
+        """Have `tell` called, on any thread, when nothing is appended here any more; at once if that is so already."""
+        self._tell = tell
+        if self._damage is not None:
+            tell(self._damage)
+
+    def _damaged(self, damage: LedgerDamaged) -> None:
+        """Tell those who wait and those who watch, once the next start is sure to find what this process knows."""
+        self._damage = damage
+        if self._seen is not None:
+            try:
+                self._seen.hold(damage, self._identity.verifiers, self._identity.origin)
+            except OSError as failure:
+                _log.critical("the newest checkpoint could not be remembered", error=str(failure))
         self._published.fail(damage)
         self._witnessed.fail(damage)
+        self._tell(damage)
 
     async def read(self, question: Callable[[], Answer]) -> Answer:
         """Run a read of this ledger in its small pool of threads: `await ledger.read(lambda: ledger.entry(7))`."""
@@ -389,8 +411,14 @@ class Ledger:
             LogShrunk, LedgerDamaged, RememberedUnusable: it does not: stop serving.
             LedgerUnavailable, OSError: nothing could be read, or remembered, now.
         """
-        if self._seen is not None:
+        if self._seen is None:
+            return
+        try:
             self._seen.advance(self._store, self._identity.verifiers, self._identity.origin)
+        except LedgerDamaged as damage:
+            if isinstance(self._appender, Appender):  # what is appended now would be signed a second time
+                self._appender.stop(damage)
+            raise
 
     def commit_index(
         self,
@@ -430,6 +458,10 @@ class Ledger:
         self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _nobody(_told: object) -> None:
+    """Stand for somebody who wants to be told."""
 
 
 def _require_sound(leaf: bytes, index: int, size: int, proof: list[bytes], root: bytes) -> None:

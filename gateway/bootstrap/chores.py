@@ -59,13 +59,20 @@ class Chores:
         if self._damage is not None and failure is None:
             raise self._damage
 
+    def stop_for(self, damage: LedgerDamaged) -> None:
+        """Stop the gateway for damage, whoever found it; on the event loop."""
+        if self._damage is None:
+            _log.critical("the ledger is damaged: stopping", reason=str(damage), error=type(damage).__name__)
+            self._damage = damage
+        self._stop.set()
+
     async def _tend(self, chore: Chore) -> None:
         pause = chore.first
         while not await self._closed_within(pause):
             pause = chore.every if await self._do(chore) else chore.retry
             if self._damage is not None:
                 return
-        if chore.at_close:
+        if chore.at_close and self._damage is None:
             await self._do(chore)
 
     async def _do(self, chore: Chore) -> bool:
@@ -75,9 +82,7 @@ class Chores:
             else:
                 await asyncio.to_thread(chore.act)
         except LedgerDamaged as damage:
-            _log.critical("the ledger is damaged: stopping", reason=str(damage), error=type(damage).__name__)
-            self._damage = damage
-            self._stop.set()
+            self.stop_for(damage)
             return False
         except (LedgerError, OSError) as failure:
             _log.warning("a chore failed", step=chore.name, error=type(failure).__name__, reason=str(failure))

@@ -35,7 +35,7 @@ from ledger import (
     Submission,
 )
 from ledger.anchors.register import AnchorRegister
-from ledger.errors import LedgerError
+from ledger.errors import LedgerDamaged, LedgerError
 from ledger.keyring.published import format_key_history
 
 _log = structlog.get_logger()
@@ -83,7 +83,7 @@ class Gateway:
 
         Raises:
             ConfigurationError: settings, catalogue or sources are wrong; every mistake is named.
-            ledger.LedgerError: the ledger is not as it must be; nothing is served.
+            ledger.LedgerError: the ledger is not as it must be; nothing is served, or nothing more.
         """
         settings = self._settings
         catalogue = open_catalogue(settings)
@@ -108,6 +108,8 @@ class Gateway:
                         await self._serve(served, tls, ready, stop, flows.stopping)
                 self._reload = None
                 await asyncio.gather(*self._reloading)
+            if ledger.damage is not None:  # what committed last may have found it
+                raise ledger.damage
         finally:
             self._reload = None
             for connector in sources.values():
@@ -117,14 +119,21 @@ class Gateway:
     async def _done_once(
         self, ledger: Ledger, flows: Flows, stop: asyncio.Event, metrics: Metrics | None
     ) -> AsyncIterator[None]:  # fmt: skip
-        """Beside serving, do what one process of a gateway does for all."""
+        """Beside serving, do what is done by the clock; and, in one process of a gateway, what is done once for all."""
         if self._part is Part.FURTHER:
-            yield
+            async with Chores([remember_chore(self._settings.ledger, ledger)], stop) as chores:
+                _stop_for_damage(ledger, chores)
+                yield
             return
-        chores = open_chores(self._settings.ledger, ledger, now=self._now)
-        chores += commitment_chores(self._settings.commitments, flows.commitments)
-        chores.append(_chasing(self._settings.assistance, flows.chase))
-        async with publishing(self._settings, ledger), metering(self._settings, metrics), Chores(chores, stop):
+        listed = open_chores(self._settings.ledger, ledger, now=self._now)
+        listed += commitment_chores(self._settings.commitments, flows.commitments)
+        listed.append(_chasing(self._settings.assistance, flows.chase))
+        async with (
+            publishing(self._settings, ledger),
+            metering(self._settings, metrics),
+            Chores(listed, stop) as chores,
+        ):
+            _stop_for_damage(ledger, chores)
             yield
 
     def _tell_the_other_parts(self) -> None:
@@ -196,6 +205,7 @@ def _own(settings: LedgerSettings, ready: Callable[[int], None]) -> None:
             signal.signal(sign, lambda *_: owner.stop())
         _log.info("owning", pid=os.getpid())
         ready(0)
+        owner.watch(lambda _damage: owner.stop())
         owner.serve()
 
 
@@ -209,10 +219,15 @@ def prepare_interpreter() -> None:
     sys.setswitchinterval(0.0005)
 
 
+def remember_chore(settings: LedgerSettings, ledger: Ledger) -> Chore:
+    """Remember the newest checkpoint by the clock, as each process does: each knows best what it signed itself."""
+    every = settings.seen_every
+    return Chore(name="remember", act=ledger.remember, every=every, first=every, retry=every, at_close=True)
+
+
 def open_chores(settings: LedgerSettings, ledger: Ledger, *, now: Callable[[], datetime]) -> list[Chore]:
     """List what is done by the clock: remembering the newest checkpoint, committing to the index, anchoring."""
-    every = settings.seen_every
-    chores = [Chore(name="remember", act=ledger.remember, every=every, first=every, retry=every, at_close=True)]
+    chores = [remember_chore(settings, ledger)]
     period = settings.index_every
     if period is not None:
 
@@ -276,6 +291,15 @@ async def metering(settings: Settings, metrics: Metrics | None) -> AsyncIterator
     async with http_server(metrics_application(metrics.render), host=where.host, port=where.port, drain=drain) as port:
         _log.info("metering", address=f"{where.host}:{port}")
         yield port
+
+
+def _stop_for_damage(ledger: Ledger, chores: Chores) -> None:
+    loop = asyncio.get_running_loop()
+
+    def tell(damage: LedgerDamaged) -> None:
+        loop.call_soon_threadsafe(chores.stop_for, damage)
+
+    ledger.watch(tell)
 
 
 def _tls(settings: Settings) -> Tls | None:

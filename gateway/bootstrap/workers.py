@@ -132,8 +132,8 @@ def run_workers(settings: Settings, config: Path, ready: Callable[[int], None]) 
                 if status:
                     return status
         finally:
-            _end(children, settings.server.drain.total_seconds())
-    return status
+            refused = _end(children, settings.server.drain.total_seconds())
+    return EXIT_STATUS if refused else status
 
 
 def _children(settings: Settings, config: Path, address: str, counted: Path) -> list[_Child]:
@@ -165,14 +165,16 @@ def _tend(children: Sequence[_Child]) -> int:
     return 0
 
 
-def _end(children: Sequence[_Child], drain: float) -> None:
-    """End those who answer first, and the owner when nobody needs it any more."""
+def _end(children: Sequence[_Child], drain: float) -> bool:
+    """End those who answer first, and the owner when nobody needs it any more; tells whether one refused the ledger
+    while it ended."""
     answering = [child for child in children if child.part is not Part.OWNER]
     for group in (answering, [child for child in children if child.part is Part.OWNER]):
         for child in group:
             child.end(signal.SIGTERM)
         for child in group:
             child.wait(drain + 10)
+    return any(child.process is not None and child.process.returncode == EXIT_STATUS for child in children)
 
 
 @contextmanager

@@ -34,11 +34,17 @@ class _Waiting(Struct, frozen=True):
 
 
 class Appender:
-    """Feeds one sequencer. `submit` belongs to an event loop, `append_blocking` may be called from any thread."""
+    """Feeds one sequencer. `submit` belongs to an event loop, `append_blocking` may be called from any thread.
 
-    def __init__(self, commit: Commit, capacity: int = 4096) -> None:
+    `damaged` is told, on whichever thread finds it, when nothing is appended any more; no caller hears of it before.
+    """
+
+    def __init__(
+        self, commit: Commit, capacity: int = 4096, damaged: Callable[[LedgerDamaged], None] = lambda _damage: None
+    ) -> None:
         self._commit = commit
         self._capacity = capacity
+        self._damaged = damaged
         self._queue: deque[_Waiting] = deque()
         self._jobs: deque[tuple[Callable[[], None], Future[None]]] = deque()
         self._gates: WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Waiting]] = WeakKeyDictionary()
@@ -98,10 +104,12 @@ class Appender:
         """Run a function on the commit thread, between two batches, and block until it is done.
 
         Raises:
-            LedgerClosed: the ledger is closed; whatever the function raises.
+            LedgerClosed, LedgerDamaged: nothing is written any more; whatever the function raises.
         """
         done: Future[None] = Future()
         with self._changed:
+            if self._damage is not None:
+                raise LedgerDamaged(str(self._damage)) from self._damage
             if self._closed:
                 raise LedgerClosed("the ledger is closed")
             self._jobs.append((job, done))
@@ -111,9 +119,11 @@ class Appender:
     def stop(self, damage: LedgerDamaged) -> None:
         """Append nothing more: who waits, or comes later, is told of the damage."""
         with self._changed:
-            self._damage = damage
+            first, self._damage = self._damage is None, self._damage or damage
             left = list(self._queue)
             self._queue.clear()
+        if first:
+            self._damaged(damage)
         _resolve(left, [damage] * len(left))
 
     def close(self) -> None:

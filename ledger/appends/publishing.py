@@ -132,7 +132,8 @@ def transactions(store: Store, run: Callable[[Callable[[], None]], None]) -> Cal
 class Publisher:
     """Publishes the log of one store, and tells who waits how far publication and witnessing have come.
 
-    `commit` runs a function in one writing transaction, on the thread that writes.
+    `commit` runs a function in one writing transaction, on the thread that writes; `left` has each checkpoint before
+    it leaves.
     """
 
     def __init__(
@@ -147,6 +148,7 @@ class Publisher:
         witnessed: Callable[[int], None],
         failed: Callable[[LedgerDamaged], None],
         now: Callable[[], datetime],
+        left: Callable[[bytes], None] = lambda _note: None,
     ) -> None:
         if publishing.sign_after is SignAfter.STANDBY and store.database.name != "postgresql":
             raise StoreError("sign_after standby needs PostgreSQL")
@@ -159,6 +161,8 @@ class Publisher:
         self._witnessed = witnessed
         self._failed = failed
         self._now = now
+        self._left = left
+        self._newest: Checkpoint | None = None
         self._stopped = threading.Event()
         self._cosigned = 0
         self._thread = threading.Thread(target=self._run, name="ledger-publish", daemon=True)
@@ -213,17 +217,22 @@ class Publisher:
         lines: list[str] = []
         cosigners = self._publishing.cosigners
         if cosigners is not None and self._publishing.sign_after is SignAfter.WITNESS:
+            self._left(note)
             lines = self._collect(note, head.size, cosigners)
             if not lines:
                 return head
         self._commit(lambda connection: _publish(connection, head, note, lines))
+        self._left(note)
+        self._newest = checkpoint
         if lines:
             self._cosigned = head.size
             self._witnessed(head.size)
         return Head(size=head.size, root=head.root, published=head.size, note=note)
 
     def _require_growth(self, head: Head) -> None:
-        """Never sign what does not continue the last published checkpoint."""
+        """Never sign what does not continue the last published checkpoint, and the last that this process published."""
+        if self._newest is not None:  # a fail-over may have lost it, and others may have appended since
+            require_prefix(self._newest, "this process", head.size, head.root, self._reader.node)
         before = open_checkpoint(head.note, self._identity.verifiers, self._identity.origin)
         proof = prove_consistency(before.size, head.size, self._reader.node)
         try:

@@ -64,7 +64,8 @@ class Sequencer(Generic[Told]):
 
     With `inline`, the checkpoint of each batch is signed and published in the batch's own transaction, so that the
     first durable answer already carries its receipt; without, a publisher signs later. `tell` makes of a submission
-    that was accepted, and that checkpoint, what its caller is told; nobody is told before the batch is durable.
+    that was accepted, and that checkpoint, what its caller is told; nobody is told before the batch is durable, and
+    `left` has the checkpoint before.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Sequencer(Generic[Told]):
         tell: Callable[[Accepted, bytes], Told],
         *,
         inline: bool = True,
+        left: Callable[[bytes], None] = lambda _note: None,
     ) -> None:
         self._store = store
         self._identity = identity
@@ -83,6 +85,7 @@ class Sequencer(Generic[Told]):
         self._keep_tiles = keep_tiles
         self._tell = tell
         self._inline = inline
+        self._left = left
         self._tree: TileTree | None = None
         self._root = b""
         self._records = self._keys = Fresh(b"")
@@ -121,6 +124,8 @@ class Sequencer(Generic[Told]):
         self._records.stored(plan.rows)
         self._keys.stored(plan.used)
         self._newest = Checkpoint(origin=self._identity.origin, size=tree.size, root=self._root)
+        if committed.note:
+            self._left(committed.note)
         self._keep_tiles(tree.settle())
         return committed
 

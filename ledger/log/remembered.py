@@ -7,7 +7,10 @@ between turns false, and any witness or auditor can prove the log dishonest. Tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import fcntl
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ledger.durable_file import replace_file
@@ -49,12 +52,20 @@ class Remembered:
 
     The file belongs beside the signing key, on storage that is not restored together with the database. `others`
     are notes by who gave them, such as the published checkpoint by its address; they are compared, never kept.
+
+    What this process let leave itself (`left`) is compared as well: the file is behind that by as long as it is
+    written seldom. Once the log was found not to continue what is remembered, the file is not advanced any more.
     """
 
     def __init__(self, path: Path, others: Mapping[str, bytes] | None = None) -> None:
         self.path = path
         self._others = dict(others or {})
-        self._kept: bytes | None = None
+        self._left: bytes | None = None
+        self._damage: LedgerDamaged | None = None
+
+    def left(self, note: bytes) -> None:
+        """Take the newest checkpoint that this process signed or was told; from any thread, and at once."""
+        self._left = note
 
     def recall(self) -> bytes | None:
         """Return the note in the file, None if there is no file yet.
@@ -82,6 +93,8 @@ class Remembered:
         kept = self.recall()
         if kept is not None:
             notes[str(self.path)] = kept
+        if self._left is not None:
+            notes["this process"] = self._left
         seen = {where: _opened(where, note, verifiers, origin) for where, note in notes.items()}
         reader = LogReader(store, TileCache())
         with store.reading() as connection:
@@ -94,13 +107,56 @@ class Remembered:
         """Require as `require` does, and keep the log's newest checkpoint.
 
         Raises:
-            LogShrunk, LedgerDamaged, RememberedUnusable, LedgerUnavailable: as of `require`; nothing is kept.
+            LogShrunk, LedgerDamaged: it does not continue what is remembered, or was found before not to; the newest
+                of what this process let leave is kept, see `hold`.
+            RememberedUnusable, LedgerUnavailable: as of `require`; nothing is kept.
             OSError: the file could not be written; it is as it was.
         """
-        note = self.require(store, verifiers, origin)
-        if note != self._kept:
-            replace_file(self.path, note)
-            self._kept = note
+        if self._damage is not None:
+            raise self._damage
+        with _alone(self.path.parent):  # parts of one gateway keep one file
+            try:
+                note = self.require(store, verifiers, origin)
+            except LedgerDamaged as damage:
+                self._hold(damage, verifiers, origin)
+                raise
+            if note != self.recall():
+                replace_file(self.path, note)
+
+    def hold(self, damage: LedgerDamaged, verifiers: Sequence[Verifier], origin: str) -> None:
+        """Advance the file no more, but to the newest checkpoint that this process let leave, if that is further.
+
+        A log that lost what it had signed is then refused by whoever opens it next.
+
+        Raises:
+            OSError: the file could not be written; it is as it was.
+        """
+        with _alone(self.path.parent):
+            self._hold(damage, verifiers, origin)
+
+    def _hold(self, damage: LedgerDamaged, verifiers: Sequence[Verifier], origin: str) -> None:
+        self._damage = self._damage or damage
+        if self._left is None:
+            return
+        try:
+            kept = self.recall()
+            before = -1 if kept is None else _opened(str(self.path), kept, verifiers, origin).size
+            further = _opened("this process", self._left, verifiers, origin).size > before
+        except RememberedUnusable:  # refused as well by whoever opens the log next
+            return
+        if further:
+            replace_file(self.path, self._left)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep others from changing what is remembered in a folder, between reading and writing it."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _opened(where: str, note: bytes, verifiers: Sequence[Verifier], origin: str) -> Checkpoint:

@@ -34,6 +34,7 @@ _FULL = 128
 _GONE = "the process that owns the ledger is not there; it is not known whether what was asked for is durable"
 Told = Appended | Replay
 Telling = Callable[[LedgerDamaged], None]
+Noting = Callable[[bytes], None]
 
 
 class _Waiting(NamedTuple):
@@ -44,9 +45,10 @@ class _Waiting(NamedTuple):
 class _Link(asyncio.Protocol):
     """One connection of one event loop to the owner."""
 
-    def __init__(self, origin: str, loop: asyncio.AbstractEventLoop, damaged: Telling) -> None:
+    def __init__(self, origin: str, loop: asyncio.AbstractEventLoop, damaged: Telling, left: Noting) -> None:
         self._origin = origin
         self._damaged = damaged
+        self._left = left
         self._loop = loop
         self._frames = Frames()
         self._greeted = False
@@ -118,6 +120,8 @@ class _Link(asyncio.Protocol):
 
     def _settle(self, frame: bytes) -> None:
         note, outcomes = read_answers(frame)
+        if note:
+            self._left(note)
         for number, packed in outcomes:
             if number == EVERYBODY:
                 self._damaged(read_damage(packed))
@@ -139,16 +143,23 @@ class _Link(asyncio.Protocol):
 class SharedAppender:
     """Appends through the owner at `path`; `submit` belongs to an event loop, `append_blocking` to any thread.
 
-    `damaged` is told when the owner appends and publishes nothing more.
+    `damaged` is told when the owner appends and publishes nothing more; `left` has each checkpoint that the owner
+    signed with an append of this process, before its callers.
     """
 
     def __init__(
-        self, path: Path, origin: str, capacity: int = 4096, damaged: Telling = lambda _damage: None
-    ) -> None:  # fmt: skip
+        self,
+        path: Path,
+        origin: str,
+        capacity: int = 4096,
+        damaged: Telling = lambda _damage: None,
+        left: Noting = lambda _note: None,
+    ) -> None:
         self._path = path
         self._origin = origin
         self._capacity = capacity
         self._damaged = damaged
+        self._left = left
         self._links: WeakKeyDictionary[asyncio.AbstractEventLoop, _Link] = WeakKeyDictionary()
         self._last: tuple[asyncio.AbstractEventLoop | None, _Link | None] = (None, None)
         self._closed = False
@@ -178,7 +189,7 @@ class SharedAppender:
             raise LedgerClosed("the ledger is closed")
         link = self._links.get(loop)
         if link is None or link.lost:
-            link = self._links[loop] = _Link(self._origin, loop, self._damaged)
+            link = self._links[loop] = _Link(self._origin, loop, self._damaged, self._left)
             task = loop.create_task(self._connect(link))
             self._connecting.add(task)
             task.add_done_callback(self._connecting.discard)
@@ -219,6 +230,8 @@ class SharedAppender:
         while outcomes and outcomes[0][0] == EVERYBODY:
             self._damaged(read_damage(outcomes[0][1]))
             note, outcomes = read_answers(self._next_frame(connection))
+        if note:
+            self._left(note)
         return _told(unpack(admitted, outcomes[0][1]), note)
 
     def _next_frame(self, connection: socket.socket) -> bytes:

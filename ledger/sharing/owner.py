@@ -26,10 +26,17 @@ from ledger.appends.identity import Identity
 from ledger.appends.publishing import Publisher, Publishing, Signing, transactions
 from ledger.appends.sequencer import Committed, Sequencer, load_tree
 from ledger.appends.values import Accepted
-from ledger.errors import LedgerClosed, LedgerDamaged, LedgerError, LedgerOverloaded, LedgerUnavailable
+from ledger.errors import (
+    LedgerClosed,
+    LedgerDamaged,
+    LedgerError,
+    LedgerOverloaded,
+    LedgerUnavailable,
+    RememberedUnusable,
+)
 from ledger.log.reader import LogReader
 from ledger.log.remembered import Remembered
-from ledger.log.store import open_store, read_head
+from ledger.log.store import Store, open_store, read_head
 from ledger.log.tiles import TileCache
 from ledger.sharing.frames import (
     FrameError,
@@ -66,12 +73,21 @@ class _Waiting(NamedTuple):
 
 
 class Owner:
-    """Serves one sequencer on a unix socket; `serve` belongs to one thread, `run` and `stop` may be called from any."""
+    """Serves one sequencer on a unix socket; `serve` belongs to one thread, `run` and `stop` may be called from any.
+
+    `damaged` is told of damage before anybody else is.
+    """
 
     def __init__(
-        self, commit: Callable[[Sequence[Admitted]], Committed[Accepted]], path: Path, origin: str, capacity: int = 4096
+        self,
+        commit: Callable[[Sequence[Admitted]], Committed[Accepted]],
+        path: Path,
+        origin: str,
+        capacity: int = 4096,
+        damaged: Callable[[LedgerDamaged], None] = lambda _damage: None,
     ) -> None:
         self._commit = commit
+        self._damaged = damaged
         self._path = path
         self._origin = origin
         self._capacity = capacity
@@ -84,13 +100,20 @@ class Owner:
         self._failed: LedgerDamaged | None = None
         """Damage that also those must hear of who wait for something else than an answer of this process."""
         self._told = False
+        self._tell: Callable[[LedgerDamaged], None] = _ignore
         self._listener = _listen(path)
         self._selector.register(self._listener, selectors.EVENT_READ, None)
         self._selector.register(self._woken, selectors.EVENT_READ, None)
 
     def run(self, job: Callable[[], None]) -> None:
-        """Run a function between two batches, and block until it is done; raises what it raises, or `LedgerClosed`."""
+        """Run a function between two batches, and block until it is done.
+
+        Raises:
+            LedgerClosed, LedgerDamaged: nothing is written any more; whatever the function raises.
+        """
         done: Future[None] = Future()
+        if self._damage is not None:
+            raise LedgerDamaged(str(self._damage)) from self._damage
         if self._stopping.is_set():
             raise LedgerClosed("the ledger is closed")
         self._jobs.append((job, done))
@@ -99,8 +122,15 @@ class Owner:
 
     def fail(self, damage: LedgerDamaged) -> None:
         """Append nothing more, and tell everybody who asks, or waits, of the damage; from any thread."""
-        self._damage = self._failed = damage
+        self._damage = damage
+        self._damaged(damage)
+        self._failed = damage
+        self._tell(damage)
         self._wake()
+
+    def watch(self, tell: Callable[[LedgerDamaged], None]) -> None:
+        """Have `tell` called, on the thread that found it, when nothing is appended any more."""
+        self._tell = tell
 
     def stop(self) -> None:
         """Commit what has arrived, answer it, and let `serve` return."""
@@ -115,6 +145,7 @@ class Owner:
                 self._turn()
             while self._queue:
                 self._turn()
+            self._turn()  # whoever waits hears of damage that was found last
             self._flush_all()
         finally:
             self._close()
@@ -226,8 +257,8 @@ class Owner:
         try:
             committed = self._commit([waiting.admitted for waiting in batch])
         except LedgerDamaged as damage:
-            self._damage = damage
             _log.error("appending stopped", error=str(damage))
+            self.fail(damage)
             return b"", [damage] * len(batch)
         except LedgerError as failure:
             return b"", [failure] * len(batch)
@@ -303,12 +334,23 @@ def open_owner(
 ) -> Iterator[Owner]:
     """Become the one writer of a ledger, and listen on the socket `path`; `Owner.serve` then serves.
 
-    `seen` is what is known of the log outside its database.
+    `seen` is what is known of the log outside its database; the newest checkpoint is remembered there at the end, or
+    as soon as damage is found.
 
     Raises:
-        As `Ledger.open`.
+        As `Ledger.open`; at the end, LogShrunk or LedgerDamaged if the log does not continue what was remembered.
     """
     publishing = publishing or Publishing()
+    left: Callable[[bytes], None] = _ignore if seen is None else seen.left
+
+    def hold(damage: LedgerDamaged) -> None:
+        if seen is None:
+            return
+        try:
+            seen.hold(damage, identity.verifiers, identity.origin)
+        except OSError as failure:
+            _log.critical("the newest checkpoint could not be remembered", error=str(failure))
+
     store = open_store(url, readers=2)
     owner = publisher = None
     try:
@@ -318,20 +360,31 @@ def open_owner(
         if seen is not None:
             seen.require(store, identity.verifiers, identity.origin)
         inline = publishing.signing is Signing.INLINE
-        sequencer = Sequencer(store, identity, now, lambda filled: None, _as_accepted, inline=inline)
-        owner = Owner(sequencer.commit, path, identity.origin, capacity)
+        sequencer = Sequencer(store, identity, now, lambda filled: None, _as_accepted, inline=inline, left=left)
+        owner = Owner(sequencer.commit, path, identity.origin, capacity, hold)
         if publishing.needs_publisher:
             reader = LogReader(store, TileCache())
             publisher = Publisher(
                 store, reader, identity, publishing, commit=transactions(store, owner.run),
-                published=_ignore, witnessed=_ignore, failed=owner.fail, now=now,
+                published=_ignore, witnessed=_ignore, failed=owner.fail, now=now, left=left,
             )  # fmt: skip
             publisher.start()
         yield owner
+        if publisher is not None:
+            publisher.close()
+        if seen is not None:
+            _remember(seen, store, identity)
     finally:
         if publisher is not None:
             publisher.close()
         store.close()
+
+
+def _remember(seen: Remembered, store: Store, identity: Identity) -> None:
+    try:
+        seen.advance(store, identity.verifiers, identity.origin)
+    except (LedgerUnavailable, RememberedUnusable, OSError) as failure:
+        _log.warning("the newest checkpoint could not be remembered", error=str(failure))
 
 
 def _as_accepted(accepted: Accepted, _note: bytes) -> Accepted:

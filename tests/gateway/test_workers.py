@@ -89,14 +89,14 @@ class Running:
 
 
 @contextmanager
-def running(home: Path, url: str) -> Iterator[Running]:
+def running(home: Path, url: str, workers: int = 2) -> Iterator[Running]:
     people = population(1, 50)
     civil_affairs.build(home / "civil.sqlite3", people)
     sources = SOURCES.format(file=home / "civil.sqlite3")
     house = found(home / "var", now=datetime.now(UTC), sources=sources, url=url, listen="127.0.0.1:0")
     text = house.config.read_text("utf-8")
     assert "workers = 1 " in text
-    house.config.write_text(text.replace("workers = 1 ", "workers = 2 "), "utf-8")
+    house.config.write_text(text.replace("workers = 1 ", f"workers = {workers} "), "utf-8")
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(house.config)]
     with (home / "stderr").open("w") as said:
         parent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True)
