@@ -1,8 +1,8 @@
 """Publishing: when a durable log size becomes a signed checkpoint that may leave, and what witnesses say of it.
 
 The order is always: read a committed size, sign, commit the signed row, only then let it leave. Two processes that
-publish one log meet at the primary key of `checkpoint` and at the compare-and-swap of the head row: whoever comes
-second throws its note away unseen.
+publish one log meet at the lock of the head row: whoever comes second throws its note away unseen, so that the first
+checkpoint that covers an entry, once a receipt was made against it, stays the first.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ from ledger.canonical import format_time
 from ledger.errors import LedgerDamaged, LedgerError, LedgerUnavailable, NoteError, SplitView, StoreError
 from ledger.log import schema
 from ledger.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from ledger.log.databases import Database
 from ledger.log.reader import LogReader
 from ledger.log.remembered import require_prefix
-from ledger.log.store import Head, Store, read_head
+from ledger.log.store import Head, Store, lock_head, read_head, read_witnessed_size
 from ledger.merkle import prove_consistency, verify_consistency
 
 _log = structlog.get_logger()
+_UNLESS_THERE = "ON CONFLICT DO NOTHING"
 _STANDBY_POLL = 0.02
 """Seconds between two looks at the standby servers."""
 
@@ -190,6 +192,8 @@ class Publisher:
             except LedgerError as failure:
                 # The next round tries again; callers who wait for publication go on waiting within their deadlines.
                 _log.warning("publication failed", error=str(failure))
+            except Exception as failure:  # whatever it is, nobody would publish any more
+                _log.critical("publication failed", error=type(failure).__name__)
 
     def round(self) -> None:
         """Publish what is new, ask the witnesses, and wake who waits for either.
@@ -214,6 +218,9 @@ class Publisher:
             self._await_standby()
         checkpoint = Checkpoint(origin=self._identity.origin, size=head.size, root=head.root)
         note = self._signed(checkpoint)
+        if note is None:  # whoever waits is served by the larger one
+            with self._store.reading() as connection:
+                return read_head(connection)
         lines: list[str] = []
         cosigners = self._publishing.cosigners
         if cosigners is not None and self._publishing.sign_after is SignAfter.WITNESS:
@@ -221,7 +228,8 @@ class Publisher:
             lines = self._collect(note, head.size, cosigners)
             if not lines:
                 return head
-        self._commit(lambda connection: _publish(connection, head, note, lines))
+        database = self._store.database
+        self._commit(lambda connection: _publish(database, connection, head, note, lines))
         self._left(note)
         self._newest = checkpoint
         if lines:
@@ -240,22 +248,29 @@ class Publisher:
         except LedgerError as failure:
             raise LedgerDamaged(f"the log of size {head.size} does not continue its checkpoint") from failure
 
-    def _signed(self, checkpoint: Checkpoint) -> bytes:
-        """Return the note that was committed for this size, or sign one and commit it: it has not left yet."""
+    def _signed(self, checkpoint: Checkpoint) -> bytes | None:
+        """Return the note that was committed for this size, or sign one and commit it: it has not left yet.
+
+        None if another process has published this size or a larger one meanwhile, without one of this size: receipts
+        were made against that, and a repeated request must get the same.
+        """
         with self._store.reading() as connection:
             stored = _stored_note(connection, checkpoint)
         if stored is not None:
             return stored
         note = sign_checkpoint(checkpoint, self._identity.signers)
-        at = format_time(self._now())
-        kept: list[bytes] = []
+        row = (checkpoint.size, checkpoint.root, note, format_time(self._now()))
+        database = self._store.database
+        kept: list[bytes | None] = []
 
         def keep(connection: Connection) -> None:
-            other = _stored_note(connection, checkpoint)
-            if other is None:
-                row = {"size": checkpoint.size, "root": checkpoint.root, "note": note, "signed_at": at}
-                connection.execute(schema.checkpoint.insert(), row)
-            kept.append(note if other is None else other)
+            head = lock_head(database, connection)
+            found = _stored_note(connection, checkpoint)
+            if found is None and head.published < checkpoint.size:
+                with database.writing(connection) as writes:
+                    writes.insert(schema.checkpoint, [row], _UNLESS_THERE)
+                found = note
+            kept.append(found)
 
         self._commit(keep)
         return kept[-1]
@@ -278,7 +293,8 @@ class Publisher:
             return
         lines = self._collect(head.note, head.published, cosigners)
         if lines:
-            self._commit(lambda connection: _keep_lines(connection, head.published, lines))
+            database = self._store.database
+            self._commit(lambda connection: _witness(database, connection, head.published, lines))
             self._cosigned = head.published
             self._witnessed(head.published)
 
@@ -321,16 +337,20 @@ def _stored_note(connection: Connection, checkpoint: Checkpoint) -> bytes | None
     return bytes(row.note)
 
 
-def _publish(connection: Connection, head: Head, note: bytes, lines: Sequence[str]) -> None:
+def _publish(database: Database, connection: Connection, head: Head, note: bytes, lines: Sequence[str]) -> None:
     table = schema.head
-    _keep_lines(connection, head.size, lines)
+    _witness(database, connection, head.size, lines)
     # Whoever published a larger size meanwhile is not taken back.
     moved = table.update().where(table.c.id == 1, table.c.published < head.size).values(published=head.size, note=note)
     connection.execute(moved)
 
 
-def _keep_lines(connection: Connection, size: int, lines: Sequence[str]) -> None:
-    """Keep the cosignatures of a size, all at once: the first complete set is the one that receipts carry for ever."""
-    table = schema.cosignature
-    if lines and connection.execute(select(table.c.size).where(table.c.size == size).limit(1)).first() is None:
-        connection.execute(table.insert(), [{"size": size, "line": line} for line in lines])
+def _witness(database: Database, connection: Connection, size: int, lines: Sequence[str]) -> None:
+    """Keep the cosignatures of a size, all at once: the first complete set is the one that receipts carry for ever.
+
+    Those of a size below one that is witnessed already come too late: receipts were made against that.
+    """
+    lock_head(database, connection)
+    if lines and read_witnessed_size(connection) < size:
+        with database.writing(connection) as writes:
+            writes.insert(schema.cosignature, [(size, line) for line in lines], _UNLESS_THERE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -19,10 +20,12 @@ from ledger import (
     WrongKey,
     verify_receipt,
 )
+from ledger.appends.publishing import Publisher
 from ledger.commands import RecordReader, prove
 from ledger.completeness.proof import parse_completeness
 from ledger.log.checkpoint import open_checkpoint
-from tests.ledger.house import ORIGIN, START, House, answered, new_record, submission
+from ledger.log.store import read_covering_note, read_head
+from tests.ledger.house import ORIGIN, START, House, answered, build, new_record, submission
 
 SLOWLY = Publishing(signing=Signing.INTERVAL, interval=0.05)
 NEVER = Publishing(signing=Signing.INTERVAL, interval=3600)
@@ -229,6 +232,48 @@ async def test_what_is_signed_and_may_not_leave_yet_leaves_in_no_receipt(house: 
                 refused()
         assert verify_receipt(ledger.receipt(0), [house.signer.verifier], ORIGIN).size == 1
         assert cosigned(witness, ledger.receipt(0, 1))
+
+
+@pytest.mark.postgres
+def test_a_publisher_that_comes_late_changes_no_receipt(postgres_url: str, tmp_path: Path) -> None:
+    house = build(postgres_url, tmp_path)
+    key = bytes.fromhex("019ab0c00000") + b"once"
+    with house.open(publishing=NEVER) as late, house.open(publishing=NEVER) as other:
+        late.append_blocking(submission(answered(), key=key), Level.SEQUENCED)
+        with late._store.reading() as connection:
+            head = read_head(connection)
+        other.append_blocking(submission(answered()), Level.SEQUENCED)
+        publishers = [ledger._progress for ledger in (late, other)]
+        assert isinstance(publishers[0], Publisher)
+        assert isinstance(publishers[1], Publisher)
+        publishers[1].round()
+        publishers[0].round()
+        first = late.append_blocking(submission(answered(), key=key))
+        assert publishers[0]._publish(head).published == 2  # it had read the head before the other published
+        assert late.append_blocking(submission(answered(), key=key)).receipts == first.receipts
+        with pytest.raises(EntryMissing):
+            late.checkpoint(1)
+
+
+def test_witnesses_who_come_late_change_no_receipt(house: House) -> None:
+    witness = OneWitness(house)
+    key = bytes.fromhex("019ab0c00000") + b"once"
+    with house.open(publishing=Publishing(interval=3600, cosigners=witness)) as ledger:
+        ledger.append_blocking(submission(answered(), key=key))
+        with ledger._store.reading() as connection:
+            head = read_head(connection)
+        ledger.append_blocking(submission(answered()))
+        publisher = ledger._progress
+        assert isinstance(publisher, Publisher)
+        publisher.round()
+        first = ledger.append_blocking(submission(answered(), key=key), Level.WITNESSED)
+        publisher._cosigned = 0
+        publisher._witness(head, witness)
+        again = ledger.append_blocking(submission(answered(), key=key), Level.WITNESSED)
+        assert again.receipts == first.receipts
+        with ledger._store.reading() as connection:
+            assert read_covering_note(connection, 1, witnessed=True) == ledger.checkpoint(2)
+        assert first.replayed
 
 
 def test_a_promise_that_cannot_be_kept_is_refused() -> None:
