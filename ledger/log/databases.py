@@ -34,6 +34,7 @@ from ledger.errors import LedgerLocked, StoreMissing
 Row = Sequence[object]
 _MAPPED = 1 << 40
 """Bytes of an SQLite file that readers map into memory, as far as SQLite allows: a page is then no system call."""
+_PREPARED = "ledger prepared"
 _WIDTHS = (256, 64, 16, 4, 1)
 """Rows or values a statement; 256 rows of the widest table stay below SQLite's 32,766 variables."""
 
@@ -105,6 +106,10 @@ class Database(Protocol):
 
     def begin(self, connection: Connection) -> None:
         """Begin a writing transaction through the driver; in SQLite it takes the write lock at once."""
+        ...
+
+    def roll_back(self, connection: Connection) -> None:
+        """Undo a writing transaction through the driver."""
         ...
 
     def run(self, connection: Connection, statement: ClauseElement, values: Mapping[str, object]) -> Any:
@@ -310,6 +315,11 @@ class SqliteDatabase:
         driver: Any = connection.connection.driver_connection
         driver.execute("BEGIN IMMEDIATE")
 
+    def roll_back(self, connection: Connection) -> None:
+        """Undo it."""
+        driver: Any = connection.connection.driver_connection
+        driver.rollback()
+
     def run(self, connection: Connection, statement: ClauseElement, values: Mapping[str, object]) -> Any:
         """Run a compiled statement with positional values."""
         return run_prepared(connection, statement, values)
@@ -446,6 +456,12 @@ class PostgresDatabase:
     def begin(self, connection: Connection) -> None:
         """Do nothing: the driver begins a transaction with the first statement."""
 
+    def roll_back(self, connection: Connection) -> None:
+        """Undo it; the driver forgets all prepared statements then, at the server too, and so must we."""
+        driver: Any = connection.connection.driver_connection
+        connection.info.pop(_PREPARED, None)
+        driver.rollback()
+
     def run(self, connection: Connection, statement: ClauseElement, values: Mapping[str, object]) -> Any:
         """Run a compiled statement with named values."""
         return run_prepared(connection, statement, values)
@@ -469,13 +485,13 @@ class PostgresDatabase:
         from ledger.log.pipeline import Pipeline, PipelinedWrites
 
         driver: Any = connection.connection.driver_connection
-        with Pipeline(driver, connection.info.setdefault("prepared", {})) as pipeline:
+        with Pipeline(driver, connection.info.setdefault(_PREPARED, {})) as pipeline:
             yield PipelinedWrites(pipeline)
 
     def is_transient(self, failure: BaseException) -> bool:
-        """Tell serialisation failures (40001) and deadlocks (40P01)."""
+        """Tell serialisation failures (40001), deadlocks (40P01) and statements that the server forgot (26000)."""
         cause = failure.orig if isinstance(failure, DBAPIError) else failure
-        return getattr(cause, "sqlstate", None) in ("40001", "40P01")
+        return getattr(cause, "sqlstate", None) in ("40001", "40P01", "26000")
 
     def is_damage(self, failure: BaseException) -> bool:
         """Tell a missing table or column (42P01, 42703), and corrupted data or index (XX001, XX002)."""

@@ -204,7 +204,7 @@ class Store:
             raise
         except BaseException:
             with suppress(self.database.errors):  # what failed first is told; a connection that is gone has rolled back
-                driver.rollback()
+                self.database.roll_back(connection)
             raise
         finally:
             if not connection.closed and not connection.invalidated and connection.in_transaction():
