@@ -40,6 +40,8 @@ class Follower:
                 self._look()
             except LedgerError as failure:  # the next look may succeed; who waits does so within a deadline
                 _log.warning("the head could not be read", error=str(failure))
+            except Exception as failure:  # whatever it is, nobody who waits would be told any more
+                _log.critical("the head could not be read", error=type(failure).__name__)
 
     def _look(self) -> None:
         with self._store.reading() as connection:

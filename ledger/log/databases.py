@@ -471,6 +471,8 @@ class PostgresDatabase:
 
     def end_reading(self, connection: Connection) -> bool:
         """Give it back to the pool, which finds out whether the server is still there before it lends it again."""
+        driver: Any = connection.connection.driver_connection
+        driver.rollback()  # by the pool it would fail with a trace on standard error
         connection.close()
         return False
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import ClauseElement, Connection, Engine, Table, bindparam, func, inspect, literal_column, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
 from ledger.canonical import format_time
 from ledger.errors import (
@@ -87,8 +87,7 @@ class Store:
             self.database.begin_reading(connection)
             yield connection
         except (DBAPIError, self.database.errors) as failure:
-            connection.invalidate()
-            connection.close()
+            _discard(connection)
             raise self._unreadable(failure) from failure
         except BaseException:
             self._end_reading(connection)
@@ -96,8 +95,16 @@ class Store:
         self._end_reading(connection)
 
     def _end_reading(self, connection: Connection) -> None:
-        """End the transaction; keep the connection where that is safe: fetching one costs more than a small read."""
-        if self.database.end_reading(connection):
+        """End the transaction; keep the connection where that is safe: fetching one costs more than a small read.
+
+        What was read before the connection was lost is read: the next reader is lent another one.
+        """
+        try:
+            kept = self.database.end_reading(connection)
+        except (DBAPIError, self.database.errors):
+            _discard(connection)
+            return
+        if kept:
             self._kept.append(connection)
 
     def quick(self, statement: ClauseElement, values: Mapping[str, object]) -> Any:
@@ -124,8 +131,7 @@ class Store:
         try:
             answer = ask(connection)
         except (DBAPIError, self.database.errors) as failure:
-            connection.invalidate()
-            connection.close()
+            _discard(connection)
             if kept:  # it may have died with a database that is back by now: another one tells
                 return self._quickly(ask)
             raise self._unreadable(failure) from failure
@@ -136,14 +142,15 @@ class Store:
         connection = self._connect()
         try:
             self.database.make_quick(connection)
-        except DBAPIError as failure:
+        except (DBAPIError, self.database.errors) as failure:
+            _discard(connection)
             raise self._unreadable(failure) from failure
         return connection
 
     def _connect(self) -> Connection:
         try:
             return self._readers.connect()
-        except DBAPIError as failure:
+        except (DBAPIError, self.database.errors) as failure:
             raise self._unreadable(failure) from failure
 
     def _unreadable(self, failure: Exception) -> LedgerError:
@@ -161,23 +168,23 @@ class Store:
             LedgerUnavailable: the database cannot be asked.
         """
         connection = self._connect()
-        with connection:
-            try:
-                mine = self.database.take_turn(connection, what)
-            except DBAPIError as failure:
-                connection.invalidate()
-                raise LedgerUnavailable(f"the store cannot be read ({_cause(failure)})") from failure
-            try:
-                yield mine
-            finally:
-                if mine:
-                    self._end_turn(connection, what)
-
-    def _end_turn(self, connection: Connection, what: str) -> None:
         try:
-            self.database.end_turn(connection, what)
-        except DBAPIError:
-            connection.invalidate()  # the turn ended with it; nobody else is lent it
+            mine = self.database.take_turn(connection, what)
+        except (DBAPIError, self.database.errors) as failure:
+            _discard(connection)
+            raise LedgerUnavailable(f"the store cannot be read ({_cause(failure)})") from failure
+        try:
+            yield mine
+        finally:
+            self._end_turn(connection, what, mine=mine)
+
+    def _end_turn(self, connection: Connection, what: str, *, mine: bool) -> None:
+        try:
+            if mine:
+                self.database.end_turn(connection, what)
+            connection.close()
+        except (DBAPIError, self.database.errors):
+            _discard(connection)  # the turn ended with it; nobody else is lent it
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -199,8 +206,7 @@ class Store:
             driver.commit()
         except self.database.errors:
             # The driver was used directly: SQLAlchemy has not seen whether the connection is still good.
-            connection.invalidate()
-            connection.close()
+            _discard(connection)
             raise
         except BaseException:
             with suppress(self.database.errors):  # what failed first is told; a connection that is gone has rolled back
@@ -223,6 +229,13 @@ class Store:
             self._writer.dispose()
             self._writer = None
         self.database.unlock()
+
+
+def _discard(connection: Connection) -> None:
+    """Close a connection for good; nobody else is lent it."""
+    with suppress(InvalidRequestError):  # it was closed already
+        connection.invalidate()
+    connection.close()
 
 
 def _cause(failure: Exception) -> str:
