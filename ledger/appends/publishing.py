@@ -31,6 +31,11 @@ from ledger.merkle import prove_consistency, verify_consistency
 
 _log = structlog.get_logger()
 _UNLESS_THERE = "ON CONFLICT DO NOTHING"
+_STANDBYS = text(
+    "SELECT count(*) FILTER (WHERE state = 'streaming' AND flush_lsn >= CAST(:lsn AS pg_lsn)),"
+    " count(*) FILTER (WHERE state = 'streaming'), count(*) FILTER (WHERE state IS NULL) FROM pg_stat_replication"
+)
+"""Who confirmed, who streams, and of whom this role is shown no more than that there is one."""
 _STANDBY_POLL = 0.02
 """Seconds between two looks at the standby servers."""
 
@@ -167,6 +172,7 @@ class Publisher:
         self._newest: Checkpoint | None = None
         self._stopped = threading.Event()
         self._cosigned = 0
+        self._alone = False
         self._thread = threading.Thread(target=self._run, name="ledger-publish", daemon=True)
 
     def start(self) -> None:
@@ -283,8 +289,14 @@ class Publisher:
         )
         while not self._stopped.is_set():
             with self._store.reading() as connection:
-                if connection.execute(question, {"lsn": str(written)}).scalar_one():
-                    return
+                confirmed, streaming, hidden = connection.execute(_STANDBYS, {"lsn": str(written)}).one()
+            if confirmed:
+                self._alone = False
+                return
+            if not streaming and not self._alone:
+                self._alone = True
+                reason = "its role may not see the standbys: grant it pg_monitor" if hidden else "no standby streams"
+                _log.warning("nothing is published until a standby confirms", reason=reason)
             self._stopped.wait(_STANDBY_POLL)
         raise LedgerUnavailable("the ledger is closing; no standby confirmed the newest entries")
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from ledger import Level, Publishing, SignAfter, Signing
+from ledger.appends.publishing import _STANDBYS
 from ledger.log.checkpoint import open_checkpoint
 from ledger.merkle import verify_consistency
 from tests.ledger.house import ORIGIN, House, answered, build, submission
@@ -65,3 +68,33 @@ async def test_nothing_is_signed_that_no_standby_has_and_a_fail_over_loses_nothi
                 verify_consistency(published.size, newest.size, proof, published.root, newest.root)
                 assert again.size == newest.size
             primary.start()
+
+
+@pytest.mark.postgres
+async def test_whoever_waits_for_a_standby_that_is_not_there_says_so_once(postgres_url: str, tmp_path: Path) -> None:
+    house = build(postgres_url, tmp_path)
+    with capture_logs() as said, house.open(publishing=PUBLISHING) as ledger:
+        await ledger.append(submission(answered()), Level.SEQUENCED)
+        while not said:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(_A_WHILE)
+        assert [(one["log_level"], one["reason"]) for one in said] == [("warning", "no standby streams")]
+
+
+@pytest.mark.postgres
+@pytest.mark.timeout(120)
+def test_a_role_that_may_not_see_standbys_is_told_apart_from_one_without_any() -> None:
+    with own_server() as primary, own_server(primary):
+        plain = primary.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        while not streaming(primary):
+            time.sleep(0.05)
+        with psycopg.connect(plain) as connection:
+            connection.execute("CREATE ROLE clerk")
+            connection.execute("SET ROLE clerk")
+            seen = connection.execute(_STANDBYS.text.replace(":lsn", "'0/0'")).fetchone()
+            assert seen == (0, 0, 1)
+            connection.execute("RESET ROLE")
+            connection.execute("GRANT pg_monitor TO clerk")
+            connection.execute("SET ROLE clerk")
+            seen = connection.execute(_STANDBYS.text.replace(":lsn", "'0/0'")).fetchone()
+            assert seen == (1, 1, 0)
