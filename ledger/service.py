@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
@@ -46,6 +47,8 @@ from ledger.vault import Erased, MasterKeys, Vault, VaultGroup, read_document, r
 
 _log = structlog.get_logger()
 Answer = TypeVar("Answer")
+_LAST_WAIT = 10.0
+"""Seconds for which a database is waited for when the ledger is to be closed."""
 
 
 class Ledger:
@@ -88,6 +91,7 @@ class Ledger:
         self._left = _nobody if seen is None else seen.left
         self._damage: LedgerDamaged | None = None
         self._tell: Callable[[LedgerDamaged], None] = _nobody
+        self._hurry: threading.Timer | None = None
         if seen is not None:
             seen.advance(store, identity.verifiers, identity.origin)
 
@@ -440,8 +444,19 @@ class Ledger:
         """
         return prove_completeness(self._store, record, self._identity.verifiers, self._identity.origin)
 
+    def hurry(self) -> None:
+        """Wait for the database not much longer: what is not done soon is refused, so that closing comes to an end."""
+        if self._hurry is None:
+            self._hurry = threading.Timer(_LAST_WAIT, self._store.interrupt)
+            self._hurry.daemon = True
+            self._hurry.start()
+
     def close(self) -> None:
-        """Commit what waits, stop, and close every connection. Closing twice does nothing more."""
+        """Commit what waits, stop, and close every connection. Closing twice does nothing more.
+
+        A database that does not answer is waited for as of `hurry`; what waits then is refused.
+        """
+        self.hurry()
         if self._progress is not None:
             self._progress.close()
         closed = LedgerClosed("the ledger is closed")
@@ -450,6 +465,8 @@ class Ledger:
         self._appender.close()
         self._pool.shutdown()
         self._store.close()
+        if self._hurry is not None:
+            self._hurry.cancel()
 
     def __enter__(self) -> Self:
         return self

@@ -106,6 +106,7 @@ class Gateway:
                 with closing(flows.signatures):
                     async with self._done_once(ledger, flows, stop, metrics):
                         await self._serve(served, tls, ready, stop, flows.stopping)
+                        ledger.hurry()
                 self._reload = None
                 await asyncio.gather(*self._reloading)
             if ledger.damage is not None:  # what committed last may have found it

@@ -284,9 +284,6 @@ class Publisher:
     def _await_standby(self) -> None:
         with self._store.reading() as connection:
             written = connection.execute(text("SELECT pg_current_wal_flush_lsn()")).scalar_one()
-        question = text(
-            "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND flush_lsn >= CAST(:lsn AS pg_lsn)"
-        )
         while not self._stopped.is_set():
             with self._store.reading() as connection:
                 confirmed, streaming, hidden = connection.execute(_STANDBYS, {"lsn": str(written)}).one()

@@ -108,6 +108,14 @@ class Database(Protocol):
         """Begin a writing transaction through the driver; in SQLite it takes the write lock at once."""
         ...
 
+    def is_alive(self, connection: Connection) -> bool:
+        """Tell whether a connection that did nothing for a while is still good, as far as is known here."""
+        ...
+
+    def interrupt(self) -> None:
+        """Let whoever waits for the database get an error now; from any thread."""
+        ...
+
     def roll_back(self, connection: Connection) -> None:
         """Undo a writing transaction through the driver."""
         ...
@@ -315,6 +323,13 @@ class SqliteDatabase:
         driver: Any = connection.connection.driver_connection
         driver.execute("BEGIN IMMEDIATE")
 
+    def is_alive(self, _connection: Connection) -> bool:
+        """Tell that it is: a file does not go away."""
+        return True
+
+    def interrupt(self) -> None:
+        """Do nothing: nobody waits for a file for long."""
+
     def roll_back(self, connection: Connection) -> None:
         """Undo it."""
         driver: Any = connection.connection.driver_connection
@@ -409,7 +424,10 @@ class PostgresDatabase:
     name = "postgresql"
 
     def __init__(self, url: URL) -> None:
+        from ledger.log.patience import Open
+
         self._url = url
+        self._open = Open()
 
     def exists(self) -> bool:
         """Tell nothing before connecting: whether there are tables is asked later."""
@@ -417,9 +435,12 @@ class PostgresDatabase:
 
     def writer(self) -> Engine:
         """Make the engine of the writing connection."""
+        from ledger.log.patience import wait_briefly
+
         engine = self._engine(1)
         event.listen(engine, "connect", lambda connection, _record: _plan_by_key(connection))
         event.listen(engine, "connect", lambda connection, _record: _commit_durably(connection))
+        event.listen(engine, "connect", lambda connection, _record: wait_briefly(connection))
         return engine
 
     def readers(self, count: int) -> Engine:
@@ -427,14 +448,19 @@ class PostgresDatabase:
         return self._engine(count, postgresql_readonly=True)
 
     def _engine(self, count: int, **options: bool) -> Engine:
-        return create_engine(
+        from ledger.log.patience import socket_options
+
+        engine = create_engine(
             self._url,
             pool_size=count,
             max_overflow=count,
             pool_pre_ping=True,
             hide_parameters=True,
             execution_options=options,
+            connect_args=socket_options(self._url),
         )
+        self._open.watch(engine)
+        return engine
 
     def lock(self) -> None:
         """Do nothing: writers of one database take turns at the head row."""
@@ -455,6 +481,21 @@ class PostgresDatabase:
 
     def begin(self, connection: Connection) -> None:
         """Do nothing: the driver begins a transaction with the first statement."""
+
+    def is_alive(self, connection: Connection) -> bool:
+        """Tell whether the server said nothing meanwhile: unasked, it says that it ends the session."""
+        import select as readiness
+
+        pgconn: Any = connection.connection.driver_connection.pgconn  # type: ignore[union-attr]
+        if pgconn.status:  # anything but OK, which is 0
+            return False
+        ready = readiness.poll()
+        ready.register(pgconn.socket, readiness.POLLIN)
+        return not ready.poll(0)
+
+    def interrupt(self) -> None:
+        """End every connection."""
+        self._open.end()
 
     def roll_back(self, connection: Connection) -> None:
         """Undo it; the driver forgets all prepared statements then, at the server too, and so must we."""
@@ -478,8 +519,12 @@ class PostgresDatabase:
 
     def make_quick(self, connection: Connection) -> None:
         """Commit each statement by itself, and look rows up by their keys."""
+        from ledger.log.patience import SHORT
+
+        driver: Any = connection.connection.driver_connection
+        driver.patience = SHORT
         connection.execution_options(isolation_level="AUTOCOMMIT")
-        _plan_by_key(connection.connection.driver_connection)
+        _plan_by_key(driver)
 
     @contextmanager
     def writing(self, connection: Connection) -> Iterator[Writes]:

@@ -23,6 +23,7 @@ from sqlalchemy.dialects import postgresql
 
 from ledger.log.arrays import ELEMENT_TYPES, ElementType, pack_array, pack_value, unpack_value
 from ledger.log.databases import compiled_text
+from ledger.log.patience import SHORT, silent
 
 Row = tuple[int | bytes | str | None, ...]
 _DIALECT = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
@@ -128,7 +129,8 @@ class Pipeline:
         while self._pgconn.is_busy():
             ready = select.poll()
             ready.register(self._pgconn.socket, select.POLLIN | (select.POLLOUT if self._pgconn.flush() else 0))
-            ready.poll()
+            if not ready.poll(1000 * SHORT):
+                raise silent()
             self._pgconn.consume_input()
         return self._pgconn.get_result()
 

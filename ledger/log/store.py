@@ -56,6 +56,7 @@ class Store:
         self._connection: Connection | None = None
         self._idle: deque[Connection] = deque()
         self._kept: deque[Connection] = deque()
+        self._interrupted = False
 
     def start_writing(self, *, restore: bool = False) -> None:
         """Become a writer of a store that is append-only still, or with `restore` make it so again.
@@ -148,6 +149,7 @@ class Store:
         return connection
 
     def _connect(self) -> Connection:
+        self._require_patience()
         try:
             return self._readers.connect()
         except (DBAPIError, self.database.errors) as failure:
@@ -194,9 +196,7 @@ class Store:
         """
         if self._writer is None:
             raise StoreError("this store was opened for reading only")
-        connection = self._connection
-        if connection is None or connection.closed or connection.invalidated:
-            connection = self._connection = self._writer.connect()
+        connection = self._writable(self._writer)
         # Begun and ended through the driver, for SQLAlchemy's own transaction costs more than a small commit; what is
         # executed through SQLAlchemy meanwhile takes part.
         driver: Any = connection.connection.driver_connection
@@ -215,6 +215,26 @@ class Store:
         finally:
             if not connection.closed and not connection.invalidated and connection.in_transaction():
                 connection.rollback()  # SQLAlchemy's side of it only: the driver has none left
+
+    def _writable(self, writer: Engine) -> Connection:
+        """Return the writing connection, another one if that was lost while nothing was written."""
+        connection = self._connection
+        if connection is not None and not connection.closed and not connection.invalidated:
+            if self.database.is_alive(connection):
+                return connection
+            _discard(connection)
+        self._require_patience()
+        self._connection = writer.connect()
+        return self._connection
+
+    def _require_patience(self) -> None:
+        if self._interrupted:
+            raise LedgerUnavailable("the store is closing, and its database does not answer")
+
+    def interrupt(self) -> None:
+        """Let whoever waits for the database be refused now, and whoever comes later at once; from any thread."""
+        self._interrupted = True
+        self.database.interrupt()
 
     def close(self) -> None:
         """Close every connection and release the writer's lock."""

@@ -1,0 +1,105 @@
+"""How long PostgreSQL is waited for: a server that vanished without a word must not be waited for for ever."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Generator
+from contextlib import suppress
+from typing import Any
+from weakref import WeakSet
+
+from psycopg import Connection, Error, OperationalError
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import URL
+
+SHORT = 30.0
+"""Seconds of silence after which a server that was asked for little, or to write a batch, is given up."""
+LONG = 120.0
+"""The same for any other question, which may cost the server a while."""
+_LOCKS = "10s"
+"""How long a writer waits for its turn: others hold the head for the time of a batch."""
+_SOCKET: dict[str, int] = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+_INTERVAL = 0.1
+
+
+class PatientConnection(Connection[Any]):
+    """A connection that gives a server up that is silent for too long."""
+
+    patience = LONG
+
+    def wait(self, gen: Any, interval: float = _INTERVAL, timeout: float | None = None) -> Any:
+        """Wait as the driver does, but not for ever."""
+        bounded = _bounded(gen, self.patience)
+        return super().wait(bounded, interval) if timeout is None else super().wait(bounded, interval, timeout)
+
+
+def _bounded(gen: Generator[Any, int, Any], seconds: float) -> Generator[Any, int, Any]:
+    """Pass on what the driver's generator and its loop, which wakes up now and then, tell each other."""
+    try:
+        asked = next(gen)
+        while True:
+            until = time.monotonic() + seconds
+            while not (ready := (yield asked)):
+                if time.monotonic() > until:
+                    raise silent()
+                asked = gen.send(ready)
+            asked = gen.send(ready)
+    except StopIteration as done:
+        return done.value
+
+
+def silent() -> Error:
+    """Make the error that tells of a server that was given up."""
+    return OperationalError("the server is silent")
+
+
+class Open:
+    """The open connections of some engines, so that all of them can be ended from another thread."""
+
+    def __init__(self) -> None:
+        self._connections: WeakSet[Connection[Any]] = WeakSet()
+        self._guard = threading.Lock()
+
+    def watch(self, engine: Engine) -> None:
+        """Make an engine connect patiently, and know what it opens."""
+        event.listen(engine, "do_connect", _connect)
+        event.listen(engine, "connect", self._opened)
+
+    def _opened(self, driver: Any, _record: object) -> None:
+        with self._guard:
+            self._connections.add(driver)
+
+    def end(self) -> None:
+        """End every connection: whoever waits for an answer gets an error now."""
+        with self._guard:
+            connections = list(self._connections)
+        for connection in connections:
+            # Not closed, for it belongs to the thread that waits; its socket wakes that thread.
+            with suppress(Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as handle:
+                handle.shutdown(socket.SHUT_RDWR)
+
+
+def _connect(_dialect: object, _record: object, arguments: Any, options: Any) -> PatientConnection:
+    return PatientConnection.connect(*arguments, **options)
+
+
+def socket_options(url: URL) -> dict[str, int]:
+    """Give the options by which the sockets notice a server that is not there, unless the URL has its own."""
+    return {name: value for name, value in _SOCKET.items() if name not in url.query}
+
+
+def wait_briefly(driver: Any) -> None:
+    """Let a writing connection neither wait long for an answer nor for a lock; a shorter setting is left as it is."""
+    driver.patience = SHORT
+    driver.execute("SELECT set_config('lock_timeout', %s, false) WHERE current_setting('lock_timeout') = '0'", [_LOCKS])
+    driver.commit()
