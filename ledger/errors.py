@@ -146,6 +146,10 @@ class SubmissionError(AppendRefused):
         self.mistakes = mistakes
 
 
+class BatchSpoilt(LedgerError):
+    """The database refused a value of some submission of a batch; nothing of the batch was written."""
+
+
 class IdempotencyConflict(AppendRefused):
     """The idempotency key was used for another body, whose first entry is `first_idx`, or for one that is erased."""
 

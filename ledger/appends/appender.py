@@ -19,7 +19,14 @@ from msgspec import Struct
 from ledger.appends.admission import Admitted
 from ledger.appends.sequencer import Committed
 from ledger.appends.values import Appended, Replay
-from ledger.errors import LedgerClosed, LedgerDamaged, LedgerError, LedgerOverloaded, LedgerUnavailable
+from ledger.errors import (
+    BatchSpoilt,
+    LedgerClosed,
+    LedgerDamaged,
+    LedgerError,
+    LedgerOverloaded,
+    LedgerUnavailable,
+)
 
 _LARGEST_BATCH = 1024
 
@@ -189,6 +196,8 @@ class Appender:
         except LedgerDamaged as damage:
             self.stop(damage)
             return [damage] * len(batch)
+        except BatchSpoilt:
+            return [self._answer([admitted])[0] for admitted in batch]
         except LedgerError as failure:
             return [failure] * len(batch)
         except Exception as failure:  # the commit thread must live on, and every caller must hear of it

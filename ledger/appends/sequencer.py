@@ -16,7 +16,16 @@ from ledger.appends.planning import HELD, Known, Plan, Planned
 from ledger.appends.receipts import batch_paths
 from ledger.appends.values import Accepted, Replay
 from ledger.canonical import format_time
-from ledger.errors import AppendRefused, LedgerDamaged, LedgerUnavailable, NoteError, WrongKey, WrongOrigin
+from ledger.errors import (
+    AppendRefused,
+    BatchSpoilt,
+    LedgerDamaged,
+    LedgerUnavailable,
+    NoteError,
+    SubmissionError,
+    WrongKey,
+    WrongOrigin,
+)
 from ledger.log import schema
 from ledger.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.log.databases import Database, Done, Writes, upsert_clause
@@ -95,6 +104,8 @@ class Sequencer(Generic[Told]):
         """Append what the rules accept of a batch; one outcome for each submission, in order.
 
         Raises:
+            SubmissionError: the database refuses a value of the one submission there is.
+            BatchSpoilt: it refuses a value of one of several; to be committed one by one, so that only that one fails.
             LedgerUnavailable: nothing is known to be durable; memory is read again before the next batch.
             LedgerDamaged: stored data contradict each other.
         """
@@ -103,9 +114,10 @@ class Sequencer(Generic[Told]):
                 return self._commit_once(batch)
             except (DBAPIError, self._store.database.errors) as failure:
                 self._tree = None
+                if self._store.database.blames_values(failure):
+                    raise _refusal(failure, len(batch)) from None  # what the server says may show the value
                 if attempt == _TRIES - 1 or not self._store.database.is_transient(failure):
-                    cause = failure.orig if isinstance(failure, DBAPIError) else failure
-                    raise LedgerUnavailable(f"the batch could not be committed ({type(cause).__name__})") from failure
+                    raise LedgerUnavailable(f"the batch could not be committed ({_cause(failure)})") from failure
             except BaseException:
                 self._tree = None
                 raise
@@ -226,6 +238,16 @@ class Sequencer(Generic[Told]):
             writes.insert(schema.checkpoint, [(size, self._root, note, format_time(self._now()))])
             values |= {"published": size, "note": note}
         return note, writes.run(_ADVANCE if note is None else _ADVANCE_PUBLISHED, values)
+
+
+def _cause(failure: Exception) -> str:
+    return type(failure.orig if isinstance(failure, DBAPIError) else failure).__name__
+
+
+def _refusal(failure: Exception, submissions: int) -> SubmissionError | BatchSpoilt:
+    if submissions == 1:
+        return SubmissionError([f"the database refuses a value ({_cause(failure)})"])
+    return BatchSpoilt(f"the database refuses a value of one submission ({_cause(failure)})")
 
 
 def _insert(writes: Writes, plan: Plan) -> None:

@@ -154,6 +154,10 @@ class Database(Protocol):
         """Tell whether what is stored is at fault, so that trying again does not help."""
         ...
 
+    def blames_values(self, failure: BaseException) -> bool:
+        """Tell whether a value that was to be written is at fault, so that other values can be written all the same."""
+        ...
+
     def take_turn(self, connection: Connection, what: str) -> bool:
         """Take the turn at something that one process at a time does, if nobody has it; the connection holds it."""
         ...
@@ -372,6 +376,11 @@ class SqliteDatabase:
         cut_short = code == sqlite3.SQLITE_IOERR_SHORT_READ
         return cut_short or code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
+    def blames_values(self, failure: BaseException) -> bool:
+        """Tell a value that is too long."""
+        cause = failure.orig if isinstance(failure, DBAPIError) else failure
+        return getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_OK) == sqlite3.SQLITE_TOOBIG
+
     def take_turn(self, connection: Connection, what: str) -> bool:
         """Take it: a file has one writer, and whoever writes is alone."""
         return True
@@ -544,6 +553,11 @@ class PostgresDatabase:
         """Tell a missing table or column (42P01, 42703), and corrupted data or index (XX001, XX002)."""
         cause = failure.orig if isinstance(failure, DBAPIError) else failure
         return getattr(cause, "sqlstate", None) in ("42P01", "42703", "XX001", "XX002")
+
+    def blames_values(self, failure: BaseException) -> bool:
+        """Tell the data exceptions (class 22) and what is beyond a limit of the server (class 54)."""
+        cause = failure.orig if isinstance(failure, DBAPIError) else failure
+        return (getattr(cause, "sqlstate", None) or "")[:2] in ("22", "54")
 
     def take_turn(self, connection: Connection, what: str) -> bool:
         """Take an advisory lock of the session, which the server gives up with the connection."""

@@ -20,6 +20,8 @@ FACT_NAMES = (*_BYTES_FACTS, *_TEXT_FACTS, "due_at")
 """What `Draft.facts` may set. Bytes are given in hex, times in ISO 8601 with a zone; null clears."""
 _HEX = re.compile(r"(?:[0-9a-f]{2}){1,64}", re.ASCII)
 _LONGEST_TEXT = 256
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, which stand in no name and no code (a database may not even take U+0000), and half characters."""
 NO_FACTS = (None,) * len(FACT_NAMES)
 
 Facts = Mapping[str, Any]
@@ -95,6 +97,8 @@ def _normal(name: str, value: Json) -> str:
         raise ValueError("not 1 to 64 bytes in lower-case hex")
     if name in _TEXT_FACTS and not 0 < len(value) <= _LONGEST_TEXT:
         raise ValueError(f"empty or longer than {_LONGEST_TEXT}")
+    if _NO_TEXT.search(value) is not None:
+        raise ValueError("a text with control characters, or not well-formed Unicode")
     if name != "due_at":
         return value
     try:

@@ -29,14 +29,16 @@ from ledger.errors import (
     LedgerError,
     LedgerOverloaded,
     LedgerUnavailable,
+    SubmissionError,
     TransitionRefused,
 )
 
-VERSION = 4
+VERSION = 5
 EVERYBODY = -1
 """The number of an answer that nobody asked for: nothing more is appended or published."""
 _LONGEST = 256 << 20
 _OPENED, _ACCEPTED, _REPLAY, _CONFLICT, _TRANSITION, _CLAIMED, _UNAVAILABLE, _DAMAGED, _OVERLOADED, _KEPT = range(10)
+_MALFORMED = 10
 
 Outcome = Accepted | Replay | AppendRefused | LedgerError
 Packed = tuple[Any, ...]
@@ -150,8 +152,8 @@ def _pack(admitted: Admitted, outcome: Outcome) -> Packed:
         return (_TRANSITION, outcome.record, outcome.state, outcome.kind)
     if isinstance(outcome, AlreadyClaimed):
         return (_CLAIMED, outcome.record)
-    if isinstance(outcome, ErasureRefused):
-        return (_KEPT, outcome.mistakes)
+    if isinstance(outcome, ErasureRefused | SubmissionError):
+        return (_KEPT if isinstance(outcome, ErasureRefused) else _MALFORMED, outcome.mistakes)
     if isinstance(outcome, LedgerDamaged):
         return (_DAMAGED, str(outcome))
     return (_OVERLOADED if isinstance(outcome, LedgerOverloaded) else _UNAVAILABLE, str(outcome))
@@ -183,4 +185,5 @@ _MAKERS: dict[int, Any] = {
     _DAMAGED: LedgerDamaged,
     _OVERLOADED: LedgerOverloaded,
     _KEPT: ErasureRefused,
+    _MALFORMED: SubmissionError,
 }

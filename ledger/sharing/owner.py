@@ -27,6 +27,7 @@ from ledger.appends.publishing import Publisher, Publishing, Signing, transactio
 from ledger.appends.sequencer import Committed, Sequencer, load_tree
 from ledger.appends.values import Accepted
 from ledger.errors import (
+    BatchSpoilt,
     LedgerClosed,
     LedgerDamaged,
     LedgerError,
@@ -244,6 +245,14 @@ class Owner:
             batch.append(self._queue.popleft())
             if batch[-1].admitted.erase:  # what comes later in the queue must not be destroyed by it
                 break
+        try:
+            self._answer(batch)
+        except BatchSpoilt:
+            for waiting in batch:
+                self._answer([waiting])
+
+    def _answer(self, batch: Sequence[_Waiting]) -> None:
+        """Commit, and send everybody what became of it; raises `BatchSpoilt`."""
         note, outcomes = self._outcomes(batch)
         by_peer: dict[_Peer, list[tuple[int, Admitted, Outcome]]] = {}
         for (peer, number, admitted), outcome in zip(batch, outcomes, strict=True):
@@ -260,6 +269,8 @@ class Owner:
             _log.error("appending stopped", error=str(damage))
             self.fail(damage)
             return b"", [damage] * len(batch)
+        except BatchSpoilt:
+            raise
         except LedgerError as failure:
             return b"", [failure] * len(batch)
         except Exception as failure:  # the owner must live on, and every caller must hear of it

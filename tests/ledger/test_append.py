@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
+from pathlib import Path
 
 import pytest
 
 from ledger import (
     AlreadyClaimed,
+    Appended,
     Draft,
     EntryMissing,
     Erased,
@@ -24,7 +27,8 @@ from ledger.commands import fsck
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.store import open_store, read_published_note
 from ledger.merkle import verify_consistency
-from tests.ledger.house import ORIGIN, House, answered, erasing, new_record, submission
+from ledger.records import projections
+from tests.ledger.house import ORIGIN, House, answered, build, erasing, new_record, submission
 from tests.ledger.tampering import run as tamper
 
 KEY = bytes.fromhex("019ab0c000007000") + b"request"
@@ -168,6 +172,35 @@ async def test_a_malformed_submission_is_told_every_mistake_and_no_value(opened:
         await opened.append(submission(bad, key=b""))
     assert len(refused.value.mistakes) == 6
     assert "王" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "two\nlines", "\x7f", "\x85", "\ud83d"])
+async def test_a_fact_with_a_control_character_or_half_a_character_is_refused(opened: Ledger, text: str) -> None:
+    with pytest.raises(SubmissionError, match="'unit' is a text with control characters"):
+        await opened.append(submission(with_unit(text)))
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("shared", [False, True])
+async def test_a_value_that_only_the_database_refuses_fails_alone(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, shared: bool
+) -> None:
+    monkeypatch.setattr(projections, "_NO_TEXT", re.compile("never"))
+    house = build(postgres_url, tmp_path)
+    asked = [submission(with_unit("a\0b" if number == 7 else "道里区")) for number in range(20)]
+    with house.shared() if shared else house.open() as ledger:
+        done = await asyncio.gather(*map(ledger.append, asked), return_exceptions=True)
+        assert [isinstance(one, SubmissionError) for one in done] == [number == 7 for number in range(20)]
+        assert "\0" not in str(done[7])
+        good = [one for one in done if isinstance(one, Appended)]
+        assert len(good) == ledger.size() == 19
+        for one in good:
+            assert verify_receipt(one.receipts[0], [house.signer.verifier], ORIGIN).leaf == one.entries[0].entry
+    assert is_sound(house)
+
+
+def with_unit(text: str) -> Draft:
+    return Draft(kind="VerificationAnswered", record=new_record(), facts={"unit": text})
 
 
 async def test_entries_hold_nothing_of_the_document(opened: Ledger) -> None:

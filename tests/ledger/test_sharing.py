@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ledger import Level, verify_receipt
 from ledger.appends.admission import Admitted, admit
 from ledger.appends.values import Accepted, Sequenced
-from ledger.errors import LedgerDamaged, LedgerError, LedgerUnavailable, LogShrunk, TransitionRefused
+from ledger.errors import LedgerDamaged, LedgerError, LedgerUnavailable, LogShrunk, SubmissionError, TransitionRefused
 from ledger.sharing.frames import FrameError, Frames, answers, greeting, read_answers, submissions, unpack
 from ledger.vault import Vault
 from tests.ledger.house import ORIGIN, House, answered, new_record, submission
@@ -54,6 +54,12 @@ def test_a_refusal_arrives_as_itself(sqlite_house: House) -> None:
     assert refused.state == "RECORDED"
 
 
+def test_a_submission_that_the_database_refuses_arrives_as_malformed(sqlite_house: House) -> None:
+    refused = travel(admitted(sqlite_house, answered()), SubmissionError(["one", "two"]))
+    assert isinstance(refused, SubmissionError)
+    assert refused.mistakes == ["one", "two"]
+
+
 def test_damage_of_every_kind_arrives_as_damage(sqlite_house: House) -> None:
     asked = admitted(sqlite_house, answered())
     for damage in (LedgerDamaged("the head moved"), LogShrunk("entries are missing")):
@@ -77,7 +83,7 @@ scalars = st.none() | st.integers() | st.binary(max_size=8) | st.text(max_size=4
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3).map(tuple), max_leaves=6)
 
 
-@given(kind=st.integers(-2, 10), fields=st.lists(values, max_size=4))
+@given(kind=st.integers(-2, 11), fields=st.lists(values, max_size=4))
 def test_whatever_comes_is_an_outcome_or_a_frame_error(kind: int, fields: list[Any]) -> None:
     asked = Admitted((), 0, None, (), (), ())
     try:
