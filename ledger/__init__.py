@@ -77,8 +77,8 @@ _ERRORS = (
     "LedgerDamaged LedgerError LedgerLocked LedgerOverloaded LedgerUnavailable LogShrunk NoteError PathMalformed "
     "PolicyError ProofError PublicationDamaged PublicationError PublicationUnavailable QuorumMissing ReceiptError "
     "RememberedUnusable RemnantsLeft ResourceMissing ResumeRefused SchemaNewer SchemaOlder SplitView StoreError "
-    "StoreExists StoreMissing SubmissionError TransitionRefused VaultError WitnessError WitnessStateError WrongKey "
-    "WrongOrigin"
+    "StoreExists StoreMissing StoreUnfit SubmissionError TransitionRefused VaultError WitnessError WitnessStateError "
+    "WrongKey WrongOrigin"
 )
 _HOME = {
     **dict.fromkeys(_ERRORS.split(), "ledger.errors"),

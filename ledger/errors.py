@@ -98,6 +98,10 @@ class StoreExists(StoreError):
     """There already is a ledger at this address."""
 
 
+class StoreUnfit(StoreError):
+    """No ledger can be kept in this database, or by this role, as they are; the message says what to change."""
+
+
 class SchemaNewer(StoreError):
     """The store was written by a newer version of this program."""
 

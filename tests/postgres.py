@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -116,11 +116,11 @@ def _runs(install: Path, who: dict[str, Any]) -> bool:
 
 
 @contextmanager
-def database(maintenance: URL) -> Iterator[str]:
+def database(maintenance: URL, options: LiteralString = "") -> Iterator[str]:
     """Create a database for one test and drop it afterwards; lends its SQLAlchemy URL."""
     name = f"t_{secrets.token_hex(8)}"
     plain = maintenance.set(drivername="postgresql").render_as_string(hide_password=False)
-    _execute(plain, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    _execute(plain, sql.SQL("CREATE DATABASE {} " + options).format(sql.Identifier(name)))
     try:
         yield maintenance.set(database=name).render_as_string(hide_password=False)
     finally:

@@ -16,6 +16,7 @@ from ledger.errors import (
     SchemaNewer,
     SchemaOlder,
     StoreMissing,
+    StoreUnfit,
     WrongKey,
     WrongOrigin,
 )
@@ -41,6 +42,7 @@ _ADVICE: tuple[tuple[type[LedgerError], str], ...] = (
         "Run `chengxin keys history --rebuild`, with --key and the first public key of the log if the history is lost; "
         "see `Keys over time` in ledger/README.md.",
     ),
+    (StoreUnfit, "Change the database, its role or [ledger] url as the message says."),
     (StoreMissing, "Correct [ledger] url, or put the database back: a start makes none. `chengxin init` founds a log."),
 )
 

@@ -466,7 +466,8 @@ class PostgresDatabase:
             pool_pre_ping=True,
             hide_parameters=True,
             execution_options=options,
-            connect_args=socket_options(self._url),
+            # Whatever the database, the role or the environment is set to: statements are sent in UTF-8 as they are.
+            connect_args={**socket_options(self._url), "client_encoding": "utf8"},
         )
         self._open.watch(engine)
         return engine

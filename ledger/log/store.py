@@ -27,6 +27,7 @@ from ledger.errors import (
 from ledger.log import schema
 from ledger.log.checkpoint import Checkpoint, sign_checkpoint
 from ledger.log.databases import Database, database_at, run_prepared
+from ledger.log.fitness import nothing_found, require_fit
 from ledger.log.guards import require_guards, restore_guards
 from ledger.log.note import Signer
 from ledger.log.tiles import ExpandedTile, PackedTile
@@ -439,6 +440,7 @@ def create_store(url: str, *, origin: str, signer: Signer, now: datetime, cosign
 
     Raises:
         StoreExists: there is a ledger, or other tables, at this address.
+        StoreUnfit: no ledger can be kept in this database.
         LedgerUnavailable: the database cannot be reached or written.
     """
     database = database_at(url)
@@ -465,6 +467,7 @@ def create_store(url: str, *, origin: str, signer: Signer, now: datetime, cosign
 
 
 def _create(connection: Connection, dialect: str, about: Mapping[str, str], note: bytes) -> None:
+    require_fit(connection)
     if set(inspect(connection).get_table_names()) & set(schema.tables.tables):
         raise StoreExists("there is a ledger at this address")
     if dialect == "sqlite":
@@ -483,6 +486,7 @@ def open_store(url: str, *, readers: int = 4) -> Store:
 
     Raises:
         StoreMissing: there is no ledger at this address.
+        StoreUnfit: the database or the role is not such that this ledger can be kept there.
         SchemaNewer: a newer program wrote it.
         SchemaOlder: it must be upgraded first.
         LedgerUnavailable: the database cannot be reached.
@@ -509,8 +513,9 @@ def _require_schema(connection: Connection) -> None:
             raise StoreMissing(f"the file is not a ledger ({_cause(failure)})") from None
         if found != schema.APPLICATION_ID:
             raise StoreMissing("the file is not a ledger")
+    require_fit(connection)
     if "meta" not in inspect(connection).get_table_names():
-        raise StoreMissing("the database holds no ledger")
+        raise nothing_found(connection)
     version = read_meta(connection).get("schema_version", "")
     if not version.isdigit():
         raise LedgerDamaged("the store does not tell its schema version")

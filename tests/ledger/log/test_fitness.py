@@ -1,0 +1,93 @@
+"""Databases in which no ledger can be kept, and settings of databases that change nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import LiteralString
+
+import psycopg
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.engine import URL, make_url
+
+from ledger import Draft, create_store
+from ledger.errors import StoreUnfit
+from ledger.log import schema
+from ledger.log.store import open_store
+from tests import postgres
+from tests.ledger.house import ORIGIN, START, build, new_record, submission
+
+pytestmark = pytest.mark.postgres
+
+UNIT = "哈尔滨市道里区"
+
+
+def execute(url: str, *statements: LiteralString) -> None:
+    plain = make_url(url).set(drivername="postgresql", query={"host": make_url(url).query.get("host", ())})
+    with psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def with_search_path(url: str, path: str) -> str:
+    return make_url(url).update_query_dict({"options": f"-csearch_path={path}"}).render_as_string(hide_password=False)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "EUC_CN"])
+def test_a_database_of_another_encoding_is_refused_by_name(
+    postgres_server: URL, tmp_path: Path, encoding: LiteralString
+) -> None:
+    options: LiteralString = "ENCODING '" + encoding + "' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    with postgres.database(postgres_server, options) as url:
+        with pytest.raises(StoreUnfit, match=f"encoded in {encoding}.*ENCODING 'UTF8'"):
+            build(url, tmp_path)
+        with pytest.raises(StoreUnfit, match=f"encoded in {encoding}"):
+            open_store(url)
+
+
+@pytest.mark.parametrize("encoding", ["GBK", "LATIN1"])
+def test_what_a_session_would_speak_changes_nothing(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: LiteralString
+) -> None:
+    name = make_url(postgres_url).database
+    assert name is not None
+    execute(postgres_url, 'ALTER DATABASE "' + name + "\" SET client_encoding = '" + encoding + "'")  # type: ignore[arg-type]
+    monkeypatch.setenv("PGCLIENTENCODING", encoding)
+    house = build(postgres_url, tmp_path)
+    record = new_record()
+    with house.open() as ledger:
+        draft = Draft(kind="VerificationAnswered", record=record, groups={"a": UNIT}, facts={"unit": UNIT})
+        ledger.append_blocking(submission(draft))
+        row = ledger.register().get(record)
+        assert row is not None
+        assert row.unit == UNIT
+    store = open_store(postgres_url)
+    with store.reading() as connection:
+        assert connection.execute(text("SELECT octet_length(unit) FROM record")).scalar_one() == len(UNIT.encode())
+        assert connection.execute(select(schema.record.c.unit)).scalar_one() == UNIT
+    store.close()
+
+
+def test_a_strangers_table_before_ours_is_refused(postgres_url: str, tmp_path: Path) -> None:
+    house = build(postgres_url, tmp_path)
+    execute(postgres_url, "CREATE SCHEMA strange", "CREATE TABLE strange.idempotency (key bytea)")
+    with pytest.raises(StoreUnfit, match=r"several schemas \(public, strange\)"):
+        open_store(with_search_path(house.url, "strange,public"))
+    open_store(with_search_path(house.url, "public")).close()
+
+
+def test_a_role_that_may_not_look_into_the_schema_is_told_so(postgres_url: str, tmp_path: Path) -> None:
+    execute(postgres_url, "CREATE SCHEMA closed")
+    within = with_search_path(postgres_url, "closed")
+    signer = build(within, tmp_path).signer
+    role = f"stranger_{os.getpid()}"
+    execute(postgres_url, f"CREATE ROLE {role} LOGIN")  # type: ignore[arg-type]
+    try:
+        theirs = make_url(within).set(username=role).render_as_string(hide_password=False)
+        with pytest.raises(StoreUnfit, match="may not look into the schema closed"):
+            open_store(theirs)
+    finally:
+        execute(postgres_url, f"DROP ROLE {role}")  # type: ignore[arg-type]
+    with pytest.raises(Exception, match="there is a ledger"):
+        create_store(within, origin=ORIGIN, signer=signer, now=START)
