@@ -470,6 +470,7 @@ class PostgresDatabase:
             connect_args={**socket_options(self._url), "client_encoding": "utf8"},
         )
         self._open.watch(engine)
+        event.listen(engine, "connect", lambda connection, _record: _read_committed(connection))
         return engine
 
     def lock(self) -> None:
@@ -588,6 +589,16 @@ def _plan_by_key(driver: Any) -> None:
     """
     driver.execute("SET enable_seqscan = off")
     driver.execute("SET jit = off")
+    driver.commit()
+
+
+def _read_committed(driver: Any) -> None:
+    """Let each statement see what is committed by then, whatever the server, database or role is set to.
+
+    A writer waits for the head row and then reads what the one before it wrote: with a stricter level, each such wait
+    would end in a serialisation failure.
+    """
+    driver.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
     driver.commit()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import LiteralString
 
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.engine import URL, make_url
 
-from ledger import Draft, create_store
+from ledger import Draft, Ledger, create_store
 from ledger.errors import StoreUnfit
 from ledger.log import schema
 from ledger.log.store import open_store
@@ -67,6 +68,21 @@ def test_what_a_session_would_speak_changes_nothing(
         assert connection.execute(text("SELECT octet_length(unit) FROM record")).scalar_one() == len(UNIT.encode())
         assert connection.execute(select(schema.record.c.unit)).scalar_one() == UNIT
     store.close()
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_a_stricter_isolation_of_the_database_refuses_no_append(
+    postgres_url: str, tmp_path: Path, level: LiteralString
+) -> None:
+    name = make_url(postgres_url).database
+    execute(postgres_url, f"ALTER DATABASE \"{name}\" SET default_transaction_isolation = '{level}'")  # type: ignore[arg-type]
+    house = build(postgres_url, tmp_path)
+    with house.open() as one, house.open() as other, ThreadPoolExecutor(2) as pool:
+
+        def append(ledger: Ledger) -> int:
+            return sum(ledger.append_blocking(submission()).size > 0 for _ in range(60))
+
+        assert list(pool.map(append, (one, other))) == [60, 60]
 
 
 def test_a_strangers_table_before_ours_is_refused(postgres_url: str, tmp_path: Path) -> None:
