@@ -9,7 +9,7 @@ from ledger.errors import AnchorError, NoteError
 from ledger.fsck.findings import Findings
 from ledger.fsck.snapshot import Snapshot
 from ledger.log import schema
-from ledger.log.guards import wrong_indexes, wrong_triggers
+from ledger.log.guards import wrong_indexes, wrong_keeping, wrong_keys, wrong_triggers
 from ledger.log.note import parse_line, split_note
 
 _KEY_BYTES = range(7, 33)
@@ -34,8 +34,9 @@ class TablesPass:
     def run(self, *, entries: bool, inline: bool) -> None:
         """Check; without `entries` only what is signed and how it is kept. With `inline`, each checkpoint is published
         in the transaction that signs it."""
-        for what in (*wrong_triggers(self._view.connection), *wrong_indexes(self._view.connection)):
-            self._add(what)
+        for look in (wrong_triggers, wrong_keys, wrong_keeping, wrong_indexes):
+            for what in look(self._view.connection):
+                self._add(what)
         self._check_meta()
         self._check_published(inline=inline)
         self._check_times()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import inspect
 
-from ledger import LedgerDamaged
+from ledger import AlreadyClaimed, LedgerDamaged
 from ledger.commands import fsck, rebuild
 from ledger.fsck import FsckReport
 from ledger.log import schema
 from ledger.log.store import open_store
-from tests.ledger.house import ORIGIN, START, House, answered, submission
+from tests.ledger.house import ORIGIN, START, House, answered, build, new_record, submission
 from tests.ledger.tampering import run
 
 
@@ -118,6 +120,164 @@ def test_a_trigger_of_a_stranger_is_named(sqlite_house: House) -> None:
     assert whats(sqlite_house) == ["the trigger odd is none of ours"]
     with pytest.raises(LedgerDamaged, match="odd is none of ours"):
         sqlite_house.open()
+
+
+TABLES = [table.name for table in schema.tables.sorted_tables]
+KEYLESS = {name: f"the primary key of table {name} is missing, or another" for name in TABLES}
+
+
+@pytest.fixture
+def filled_postgres(postgres_url: str, tmp_path: Path) -> House:
+    house = build(postgres_url, tmp_path)
+    with house.open() as ledger:
+        ledger.append_blocking(submission(answered(n=1)))
+        ledger.commit_index(START)
+    return house
+
+
+@pytest.mark.postgres
+def test_every_lost_primary_key_is_named_and_nobody_writes_without_it(filled_postgres: House) -> None:
+    for name in TABLES:
+        execute(filled_postgres, f"ALTER TABLE {name} DROP CONSTRAINT {name}_pkey")
+        assert whats(filled_postgres) == [KEYLESS[name]]
+        with pytest.raises(LedgerDamaged, match=f"{KEYLESS[name]}.*--rebuild-projections"):
+            filled_postgres.open()
+        rebuild(filled_postgres.url, origin=ORIGIN, master_keys=filled_postgres.master_keys)
+        assert whats(filled_postgres) == []
+    with filled_postgres.open() as ledger:
+        ledger.append_blocking(submission(answered(n=2)))
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("made", "told", "undone"),
+    [
+        (
+            "CREATE RULE odd AS ON INSERT TO idempotency DO INSTEAD NOTHING",
+            "the rule odd of table idempotency is none of ours",
+            "DROP RULE odd ON idempotency",
+        ),
+        (
+            "ALTER TABLE uniqueness ENABLE ROW LEVEL SECURITY",
+            "the table uniqueness has row security, which is none of ours",
+            "ALTER TABLE uniqueness DISABLE ROW LEVEL SECURITY",
+        ),
+        (
+            "ALTER TABLE uniqueness FORCE ROW LEVEL SECURITY",
+            "the table uniqueness has row security, which is none of ours",
+            "ALTER TABLE uniqueness NO FORCE ROW LEVEL SECURITY",
+        ),
+        ("ALTER TABLE entry SET UNLOGGED", "the table entry is UNLOGGED: a crash empties it", None),
+        (
+            "ALTER TABLE head DROP CONSTRAINT head_pkey, ADD PRIMARY KEY (size)",
+            "the primary key of table head is missing, or another",
+            None,
+        ),
+    ],
+)
+def test_what_lets_rows_be_lost_or_contradict_each_other_is_named_and_nobody_writes(
+    filled_postgres: House, made: str, told: str, undone: str | None
+) -> None:
+    execute(filled_postgres, made)
+    assert whats(filled_postgres) == [told]
+    with pytest.raises(LedgerDamaged, match=told):
+        filled_postgres.open()
+    if undone is None:
+        rebuild(filled_postgres.url, origin=ORIGIN, master_keys=filled_postgres.master_keys)
+    else:  # what is none of ours is for a person to remove
+        with pytest.raises(LedgerDamaged, match=told):
+            rebuild(filled_postgres.url, origin=ORIGIN, master_keys=filled_postgres.master_keys)
+        execute(filled_postgres, undone)
+    assert whats(filled_postgres) == []
+
+
+@pytest.mark.postgres
+def test_a_key_that_the_rows_do_not_allow_is_damage(filled_postgres: House) -> None:
+    execute(
+        filled_postgres,
+        "ALTER TABLE checkpoint DROP CONSTRAINT checkpoint_pkey",
+        "INSERT INTO checkpoint SELECT * FROM checkpoint WHERE size = 1",
+    )
+    with pytest.raises(LedgerDamaged, match="rows of table checkpoint contradict"):
+        rebuild(filled_postgres.url, origin=ORIGIN, master_keys=filled_postgres.master_keys)
+    assert KEYLESS["checkpoint"] in whats(filled_postgres)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (
+            "ALTER TABLE idempotency ALTER COLUMN body_digest DROP NOT NULL",
+            "the column body_digest of table idempotency may be null",
+        ),
+        ("ALTER TABLE record ALTER COLUMN unit SET NOT NULL", "the column unit of table record must not be null"),
+        (
+            "ALTER TABLE meta ALTER COLUMN value TYPE varchar(200)",
+            "the column value of table meta is of another type than it should",
+        ),
+        (
+            'ALTER TABLE record ALTER COLUMN code TYPE text COLLATE "default"',
+            "the column code of table record is of another type than it should",
+        ),
+    ],
+)
+def test_a_column_of_another_kind_is_named(filled_postgres: House, made: str, told: str) -> None:
+    execute(filled_postgres, "UPDATE record SET unit = 'u'", made)
+    assert whats(filled_postgres) == [told]
+
+
+@pytest.mark.postgres
+def test_a_lost_not_null_is_put_back(filled_postgres: House) -> None:
+    execute(filled_postgres, "ALTER TABLE idempotency ALTER COLUMN body_digest DROP NOT NULL")
+    rebuild(filled_postgres.url, origin=ORIGIN, master_keys=filled_postgres.master_keys)
+    assert whats(filled_postgres) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "told"),
+    [
+        ("key BLOB NOT NULL, record BLOB NOT NULL", "STRICT", "primary key of table uniqueness is missing"),
+        ("key BLOB PRIMARY KEY, record BLOB NOT NULL", "WITHOUT ROWID", "uniqueness is kept otherwise than it should"),
+        ("key BLOB PRIMARY KEY, record BLOB", "STRICT, WITHOUT ROWID", "record of table uniqueness may be null"),
+    ],
+)
+def test_an_sqlite_table_that_was_made_anew_is_named_and_put_right(
+    sqlite_house: House, columns: str, options: str, told: str
+) -> None:
+    record = new_record()
+    with sqlite_house.open() as ledger:
+        ledger.append_blocking(submission(answered(record), claim_keys=((b"claim", record),)))
+    execute(
+        sqlite_house,
+        "ALTER TABLE uniqueness RENAME TO before",
+        f"CREATE TABLE uniqueness ({columns}) {options}",
+        "INSERT INTO uniqueness SELECT * FROM before",
+        "DROP TABLE before",
+    )
+    assert any(told in what for what in whats(sqlite_house))
+    if "null" not in told:
+        with pytest.raises(LedgerDamaged, match=told):
+            sqlite_house.open()
+    rebuild(sqlite_house.url, origin=ORIGIN, master_keys=sqlite_house.master_keys)
+    assert whats(sqlite_house) == []
+    with sqlite_house.open() as ledger, pytest.raises(AlreadyClaimed):
+        ledger.append_blocking(submission(answered(), claim_keys=((b"claim", new_record()),)))
+
+
+def test_a_table_with_triggers_is_put_right_together_with_them(sqlite_house: House) -> None:
+    with sqlite_house.open() as ledger:
+        ledger.append_blocking(submission(answered(n=1)))
+    execute(
+        sqlite_house,
+        "ALTER TABLE entry RENAME TO before",
+        "CREATE TABLE entry (idx INTEGER NOT NULL, record BLOB, leaf BLOB NOT NULL) STRICT",
+        "INSERT INTO entry SELECT * FROM before",
+        "DROP TABLE before",
+    )
+    assert KEYLESS["entry"] in whats(sqlite_house)
+    rebuild(sqlite_house.url, origin=ORIGIN, master_keys=sqlite_house.master_keys)
+    assert whats(sqlite_house) == []
 
 
 def test_a_missing_index_is_named_and_made_again(filled: House) -> None:
