@@ -19,6 +19,10 @@ from ledger.records.projections import FACTS_GROUP, Facts, normalise_facts, read
 from ledger.vault import SealedDocument, Vault
 
 _MOST_DRAFTS = 1024
+MOST_BYTES = 64 << 20
+"""Bytes of what one submission writes; a batch of several is no larger either."""
+_DRAFT, _KEY = 6 << 10, 96
+"""The most bytes of facts and of an answer for each draft, and of each claim or erasure."""
 _NO_FACTS: Facts = {}
 _NO_COMMITS: Mapping[str, str] = {}
 _NO_OPENINGS: Mapping[str, Opening] = {}
@@ -56,6 +60,8 @@ class Admitted(NamedTuple):
     claim_keys: tuple[tuple[bytes, bytes], ...]
     release_keys: tuple[bytes, ...]
     erase: tuple[tuple[bytes, int], ...]
+    weight: int = 0
+    """About how many bytes it is, on its way and in the database; never less."""
 
 
 def admit(
@@ -74,14 +80,19 @@ def admit(
     at, at_text = (0, "") if mistakes else stamp(submission.at)
     drafts: list[AdmittedDraft] = []
     openings: list[Mapping[str, Opening]] = []
+    weight = _KEY * (len(submission.claim_keys) + len(submission.release_keys) + len(submission.erase))
     for number, draft in enumerate(submission.drafts):
         wrong = _wrong_draft(draft)
         if not wrong:
             admitted, wrong, opened = _admit_draft(draft, at_text, vault, entropy)
             drafts.append(admitted)
             openings.append(opened)
+            weight += _weigh(admitted)
         if wrong:
             mistakes = mistakes + [f"draft {number}: {mistake}" for mistake in wrong]
+        if weight > MOST_BYTES:  # told at once: what comes after it would only cost more memory
+            mistakes = [*mistakes, f"the submission is larger than {MOST_BYTES >> 20} MiB"]
+            break
     if mistakes:
         raise SubmissionError(mistakes)
     admission = Admitted(
@@ -91,8 +102,14 @@ def admit(
         submission.claim_keys,
         submission.release_keys,
         submission.erase,
+        weight,
     )
     return admission, tuple(openings)
+
+
+def _weigh(draft: AdmittedDraft) -> int:
+    document = 0 if draft.sealed is None else len(draft.sealed.sealed)
+    return document + len(draft.before) + len(draft.between) + len(draft.first_leaf) + _DRAFT
 
 
 def _wrong_submission(submission: Submission) -> list[str]:

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 from msgspec import Struct
 
 from ledger.appends.admission import Admitted
+from ledger.appends.batches import take
 from ledger.appends.sequencer import Committed
 from ledger.appends.values import Appended, Replay
 from ledger.errors import (
@@ -27,8 +28,6 @@ from ledger.errors import (
     LedgerOverloaded,
     LedgerUnavailable,
 )
-
-_LARGEST_BATCH = 1024
 
 Commit = Callable[[Sequence[Admitted]], Committed[Appended]]
 Answer = Appended | Replay | LedgerError
@@ -168,7 +167,7 @@ class Appender:
             with self._changed:
                 while not self._queue and not self._jobs and not self._closed:
                     self._changed.wait()
-                jobs, batch = list(self._jobs), self._take()
+                jobs, batch = list(self._jobs), take(self._queue)
                 self._jobs.clear()
             if not batch and not jobs:
                 return
@@ -177,18 +176,6 @@ class Appender:
                     _run_job(job, done)
                 answers = self._answer([waiting.admitted for waiting in batch]) if batch else []
             _resolve(batch, answers)
-
-    def _take(self) -> list[_Waiting]:
-        """Take what waits, up to the first submission that erases: its batch ends with it, so that what comes
-        later in the queue can never be destroyed by it.
-        """
-        queue, batch = self._queue, []
-        for _ in range(min(len(queue), _LARGEST_BATCH)):
-            waiting = queue.popleft()
-            batch.append(waiting)
-            if waiting.admitted.erase:
-                break
-        return batch
 
     def _answer(self, batch: Sequence[Admitted]) -> Sequence[Answer]:
         try:

@@ -13,6 +13,7 @@ from typing import NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 from ledger.appends.admission import Admitted
+from ledger.appends.batches import take
 from ledger.appends.receipts import complete
 from ledger.appends.values import Accepted, Appended, Replay
 from ledger.errors import LedgerClosed, LedgerDamaged, LedgerError, LedgerOverloaded, LedgerUnavailable
@@ -53,7 +54,7 @@ class _Link(asyncio.Protocol):
         self._frames = Frames()
         self._greeted = False
         self._numbers = itertools.count()
-        self._gate: list[_Waiting] = []
+        self._gate: deque[_Waiting] = deque()
         self._transport: asyncio.Transport | None = None
         self._asked: dict[int, tuple[Admitted, asyncio.Future[Told]]] = {}
         self.lost = False
@@ -114,9 +115,8 @@ class _Link(asyncio.Protocol):
             self._transport.close()
 
     def _hand_over(self) -> None:
-        if self._transport is not None and self._gate:
-            self._transport.write(submissions(self._gate))
-            self._gate = []
+        while self._transport is not None and self._gate:
+            self._transport.write(submissions(take(self._gate)))
 
     def _settle(self, frame: bytes) -> None:
         note, outcomes = read_answers(frame)

@@ -21,7 +21,8 @@ from typing import NamedTuple
 
 import structlog
 
-from ledger.appends.admission import Admitted
+from ledger.appends.admission import MOST_BYTES, Admitted
+from ledger.appends.batches import MOST_SUBMISSIONS, take
 from ledger.appends.identity import Identity
 from ledger.appends.publishing import Publisher, Publishing, Signing, transactions
 from ledger.appends.sequencer import Committed, Sequencer, load_tree
@@ -51,7 +52,6 @@ from ledger.sharing.frames import (
 )
 
 _log = structlog.get_logger()
-_LARGEST_BATCH = 1024
 _RECEIVE = 1 << 20
 _MOST_UNREAD = 256 << 20
 """Bytes of answers that a process may leave unread before it is cut off."""
@@ -94,6 +94,8 @@ class Owner:
         self._capacity = capacity
         self._selector = selectors.DefaultSelector()
         self._queue: deque[_Waiting] = deque()
+        self._queued = 0
+        """Bytes of what waits in the queue."""
         self._jobs: deque[tuple[Callable[[], None], Future[None]]] = deque()
         self._woken, self._waker = os.pipe()
         self._stopping = threading.Event()
@@ -170,7 +172,7 @@ class Owner:
 
     def _receive(self, timeout: float | None) -> None:
         """Take what has arrived, until nothing is ready or a batch is full."""
-        while len(self._queue) < _LARGEST_BATCH:
+        while len(self._queue) < MOST_SUBMISSIONS and self._queued < MOST_BYTES:
             events = self._selector.select(timeout)
             if not events:
                 return
@@ -236,15 +238,13 @@ class Owner:
                 refused.append((number, admitted, overloaded))
             else:
                 self._queue.append(_Waiting(peer, number, admitted))
+                self._queued += admitted.weight
         if refused:
             self._send(peer, answers(b"", refused))
 
     def _commit_batch(self) -> None:
-        batch: list[_Waiting] = []
-        while self._queue and len(batch) < _LARGEST_BATCH:
-            batch.append(self._queue.popleft())
-            if batch[-1].admitted.erase:  # what comes later in the queue must not be destroyed by it
-                break
+        batch = take(self._queue)
+        self._queued -= sum([waiting.admitted.weight for waiting in batch])
         try:
             self._answer(batch)
         except BatchSpoilt:
