@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -24,7 +26,7 @@ class Workers:
         # Fresh processes: a forked one would share database connections and locks with threads that it does not have.
         context = multiprocessing.get_context("spawn")
         self._ahead = 2 * count
-        self._pool = ProcessPoolExecutor(count, mp_context=context) if count > 1 else None
+        self._pool = ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent) if count > 1 else None
 
     def run(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
         """Run a module-level function over tasks, a bounded number of them ahead of the results taken.
@@ -54,6 +56,21 @@ class Workers:
     ) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Let a worker end when the process of the check is gone, however it ended: nobody else would end it.
+
+    It may hold master keys. The pool itself tells its workers only when it is shut down.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def cores() -> int:
