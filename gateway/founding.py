@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -95,21 +97,35 @@ def found(
 
     Raises:
         ConfigurationError: there is a house already.
+        ledger.LedgerError: the ledger cannot be made; nothing is left.
     """
     house = House(home=home)
     if house.config.exists():
         raise ConfigurationError(str(home), ["there is a house already; nothing was changed"])
-    for folder in ("pki", "signers", "keys"):
-        (home / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
-    _certificates(house, now)
     origin = f"{TRUST_DOMAIN}/log"
-    signer = write_signing_key(home / "keys" / "log.key", origin)
-    house.vkey.write_text(signer.verifier.vkey + "\n", "utf-8")
-    write_master_key(home / "keys" / "master.keys", os.urandom)
-    write_secret(home / "keys" / "index.key", os.urandom(32).hex().encode())
-    create_store(_absolute(url, home), origin=origin, signer=signer, now=now)
+    with _or_nothing(home, ("pki", "signers", "keys")):
+        _certificates(house, now)
+        signer = write_signing_key(home / "keys" / "log.key", origin)
+        house.vkey.write_text(signer.verifier.vkey + "\n", "utf-8")
+        write_master_key(home / "keys" / "master.keys", os.urandom)
+        write_secret(home / "keys" / "index.key", os.urandom(32).hex().encode())
+        create_store(_absolute(url, home), origin=origin, signer=signer, now=now)
     house.config.write_text(_toml(sources, url=url, origin=origin, listen=listen, remedy_days=remedy_days), "utf-8")
     return house
+
+
+@contextmanager
+def _or_nothing(home: Path, folders: Sequence[str]) -> Iterator[None]:
+    """Make folders; if something fails, remove what was not there before, so that it can be tried again."""
+    made = [path for path in (home, *(home / folder for folder in folders)) if not path.exists()]
+    try:
+        for folder in folders:
+            (home / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+        yield
+    except BaseException:
+        for path in made:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def _certificates(house: House, now: datetime) -> None:

@@ -8,6 +8,7 @@ import pytest
 from gateway.errors import ConfigurationError
 from gateway.founding import SYSTEMS, House, found
 from gateway.pki import Authority, write_pair
+from ledger import LedgerError
 
 NOW = datetime.now(UTC)
 OTHER_UNIT = "91110000600037341L"
@@ -39,3 +40,14 @@ def test_a_file_that_is_no_certificate_is_refused_by_its_name(house: House) -> N
     with pytest.raises(ConfigurationError) as refused:
         house.unit("clerk")
     assert "clerk.crt" in str(refused.value)
+
+
+def test_a_house_whose_ledger_cannot_be_made_leaves_nothing_and_can_be_founded_again(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for home in (tmp_path / "new", tmp_path / "there"):
+        before = home.exists()
+        with pytest.raises(LedgerError):
+            found(home, now=NOW, sources="", url="postgresql+psycopg://nobody@127.0.0.1:1/none")
+        assert home.exists() == before
+        assert not before or list(home.iterdir()) == []
+        assert found(home, now=NOW, sources="").config.exists()
