@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
 from connectors.stanza import Stanza, duration
 from gateway.config.model import AnchorSettings, LedgerSettings, Pkcs11Settings
 from ledger.appends.publishing import SignAfter, Signing
+
+_LONGEST_SOCKET_PATH = 107
 
 
 def read_ledger(part: Stanza, home: Path) -> LedgerSettings:
@@ -37,6 +40,12 @@ def read_ledger(part: Stanza, home: Path) -> LedgerSettings:
         index_every=_switched_duration(part, "index_every", "1h"),
         anchors=_anchors(part.table("anchors"), home) if "anchors" in part else None,
     )
+
+
+def require_socket_path(part: Stanza, path: Path) -> None:
+    """Note it as a mistake if no socket can be at a path."""
+    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+        part.mistake("owner_socket", f"{path} is longer than the {_LONGEST_SOCKET_PATH} bytes that a socket allows")
 
 
 def _sign_after(part: Stanza, url: str) -> SignAfter:

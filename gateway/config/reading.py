@@ -13,7 +13,7 @@ from pathlib import Path
 from connectors.errors import StanzaError
 from connectors.stanza import Stanza
 from gateway.config.commitments_part import read_commitments
-from gateway.config.ledger_part import read_ledger
+from gateway.config.ledger_part import read_ledger, require_socket_path
 from gateway.config.model import (
     AssistanceSettings,
     CalendarSettings,
@@ -56,11 +56,11 @@ def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Set
         ConfigurationError: names every mistake.
     """
     root = Stanza(where, _with_anchors_moved(table))
-    server = _server(root.table("server"), home)
+    server, ledger_part = _server(root.table("server"), home), root.table("ledger")
     callers = read_callers(root.listed("callers"), server.trust_domain, root)
     settings = Settings(
         server=server,
-        ledger=read_ledger(root.table("ledger"), home),
+        ledger=read_ledger(ledger_part, home),
         publication=_http(root.table("publication")),
         metrics=_http(root.table("metrics")),
         catalogue_files=tuple(home / name for name in root.table("catalogue").texts("files")),
@@ -79,6 +79,8 @@ def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Set
         callers=callers,
         sources=_sources(root),
     )
+    if server.workers > 1 and settings.ledger.url.startswith("sqlite"):
+        require_socket_path(ledger_part, settings.ledger.owner_socket)
     try:
         root.finish()
     except StanzaError as error:

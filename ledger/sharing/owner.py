@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import selectors
 import socket
+import stat
 import struct
 import threading
 from collections import deque
@@ -35,6 +36,7 @@ from ledger.errors import (
     LedgerOverloaded,
     LedgerUnavailable,
     RememberedUnusable,
+    StoreError,
 )
 from ledger.log.reader import LogReader
 from ledger.log.remembered import Remembered
@@ -408,12 +410,22 @@ def _ignore(_told: object) -> None:
 
 
 def _listen(path: Path) -> socket.socket:
-    """Listen on a socket that only this user can reach; the caller holds the ledger's lock, so a leftover is stale."""
-    path.unlink(missing_ok=True)
+    """Listen on a socket that only this user can reach; the caller holds the ledger's lock, so a leftover is stale.
+
+    Raises:
+        StoreError: there cannot be a socket at this path, or there is something else.
+    """
+    with suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise StoreError(f"{path} is not a socket, and stays: have the owner listen elsewhere")
+        path.unlink()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
     try:
         listener.bind(str(path))
+    except OSError as failure:
+        listener.close()
+        raise StoreError(f"the owner cannot listen at {path}: {failure}") from failure
     finally:
         os.umask(before)
     listener.listen(128)

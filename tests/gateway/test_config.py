@@ -90,6 +90,15 @@ def test_wrong_settings_of_commitments_and_staff_keys_are_all_named_at_once(hous
     assert len(caught.value.mistakes) == 7
 
 
+def test_a_socket_path_that_is_too_long_is_refused_where_there_are_several_processes(house: House) -> None:
+    text = house.config.read_text("utf-8").replace('owner_socket = "owner.sock"', f'owner_socket = "{"s" * 110}"')
+    house.config.write_text(text, "utf-8")
+    load_settings(house.config)
+    house.config.write_text(text.replace("workers = 1 ", "workers = 2 "), "utf-8")
+    with pytest.raises(ConfigurationError, match=r"ledger\.owner_socket.* longer than the 107 bytes"):
+        load_settings(house.config)
+
+
 def test_a_missing_configuration_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="chengxin init"):
         load_settings(tmp_path / "none.toml")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,21 @@ from hypothesis import strategies as st
 
 from ledger import Level, verify_receipt
 from ledger.appends.admission import Admitted, admit
+from ledger.appends.identity import Identity
 from ledger.appends.values import Accepted, Sequenced
-from ledger.errors import LedgerDamaged, LedgerError, LedgerUnavailable, LogShrunk, SubmissionError, TransitionRefused
+from ledger.errors import (
+    LedgerDamaged,
+    LedgerError,
+    LedgerUnavailable,
+    LogShrunk,
+    StoreError,
+    SubmissionError,
+    TransitionRefused,
+)
 from ledger.sharing.frames import FrameError, Frames, answers, greeting, read_answers, submissions, unpack
+from ledger.sharing.owner import open_owner
 from ledger.vault import Vault
-from tests.ledger.house import ORIGIN, House, answered, new_record, submission
+from tests.ledger.house import ORIGIN, Clock, House, answered, new_record, submission
 
 
 def admitted(house: House, *drafts: Any) -> Admitted:
@@ -112,12 +123,35 @@ async def test_an_answer_that_nobody_asked_for_ends_the_link_and_every_caller_is
                     writer.write(answers(b"", [(number, admitted(sqlite_house, answered()), LedgerUnavailable("x"))]))
         writer.close()
 
-    socket = tmp_path / "false.sock"
-    async with await asyncio.start_unix_server(owner, str(socket)):
-        with sqlite_house.join(socket) as ledger, pytest.raises(LedgerError, match="nobody asked for"):
+    path = tmp_path / "false.sock"
+    async with await asyncio.start_unix_server(owner, str(path)):
+        with sqlite_house.join(path) as ledger, pytest.raises(LedgerError, match="nobody asked for"):
             await asyncio.wait_for(ledger.append(submission(answered()), Level.SEQUENCED), 10)
 
 
 def test_submissions_are_bytes_of_one_frame(sqlite_house: House) -> None:
     frame = submissions([(0, admitted(sqlite_house, answered()))])
     assert int.from_bytes(frame[:4], "big") == len(frame) - 4
+
+
+def test_only_a_socket_is_removed_to_listen_in_its_place(sqlite_house: House) -> None:
+    path = sqlite_house.directory / "owner.sock"
+    path.write_text("precious")
+    with pytest.raises(StoreError, match="is not a socket"), sqlite_house.shared():
+        pass
+    assert path.read_text() == "precious"
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    with sqlite_house.shared() as ledger:
+        assert ledger.append_blocking(submission()).size == 1
+
+
+def test_a_path_too_long_for_a_socket_is_told(sqlite_house: House) -> None:
+    identity = Identity(origin=ORIGIN, signers=(sqlite_house.signer,), verifiers=(sqlite_house.signer.verifier,))
+    path = sqlite_house.directory / ("s" * 120)
+    with (
+        pytest.raises(StoreError, match="the owner cannot listen at"),
+        open_owner(sqlite_house.url, path, identity=identity, now=Clock()),
+    ):
+        pass
