@@ -116,6 +116,8 @@ class Sequencer(Generic[Told]):
                 self._tree = None
                 if self._store.database.blames_values(failure):
                     raise _refusal(failure, len(batch)) from None  # what the server says may show the value
+                if self._store.database.is_damage(failure):
+                    raise LedgerDamaged(f"what is stored is not a whole ledger ({_cause(failure)})") from failure
                 if attempt == _TRIES - 1 or not self._store.database.is_transient(failure):
                     raise LedgerUnavailable(f"the batch could not be committed ({_cause(failure)})") from failure
             except BaseException:

@@ -24,6 +24,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    literal_column,
     select,
 )
 from sqlalchemy.engine import URL
@@ -148,6 +149,10 @@ class Database(Protocol):
 
     def is_transient(self, failure: BaseException) -> bool:
         """Tell whether the same transaction may succeed if it is simply tried again."""
+        ...
+
+    def is_missing(self, failure: BaseException) -> bool:
+        """Tell whether the server was reached, and has no such database."""
         ...
 
     def is_damage(self, failure: BaseException) -> bool:
@@ -367,6 +372,10 @@ class SqliteDatabase:
         """Never: with one writer a busy file is a fault to be told, not to be waited for again."""
         return False
 
+    def is_missing(self, failure: BaseException) -> bool:
+        """Never: whether there is a file was seen before."""
+        return False
+
     def is_damage(self, failure: BaseException) -> bool:
         """Tell a file that is cut short, not a database, or without one of our tables."""
         cause = failure.orig if isinstance(failure, DBAPIError) else failure
@@ -551,6 +560,12 @@ class PostgresDatabase:
         cause = failure.orig if isinstance(failure, DBAPIError) else failure
         return getattr(cause, "sqlstate", None) in ("40001", "40P01", "26000")
 
+    def is_missing(self, failure: BaseException) -> bool:
+        """Tell by the server's words, in English and Chinese: the driver tells no code of why it was not let in."""
+        name = f'"{self._url.database}"'
+        cause = str(failure.orig if isinstance(failure, DBAPIError) else failure)
+        return f"database {name} does not exist" in cause or f"数据库 {name} 不存在" in cause
+
     def is_damage(self, failure: BaseException) -> bool:
         """Tell a missing table or column (42P01, 42703), and corrupted data or index (XX001, XX002)."""
         cause = failure.orig if isinstance(failure, DBAPIError) else failure
@@ -572,12 +587,14 @@ class PostgresDatabase:
 
 
 _WHAT = bindparam("what", type_=BigInteger)
-_TURN = select(func.pg_try_advisory_lock(_WHAT))
-_END_OF_TURN = select(func.pg_advisory_unlock(_WHAT))
+_LOG = literal_column("'head'::regclass::oid::bigint", BigInteger)
+"""The number of the table `head`, which keeps the turns of several logs in one database apart."""
+_TURN = select(func.pg_try_advisory_lock(_WHAT.op("#")(_LOG)))
+_END_OF_TURN = select(func.pg_advisory_unlock(_WHAT.op("#")(_LOG)))
 
 
 def _turn_number(what: str) -> int:
-    """Give the number by which the server knows a turn; a name of ours keeps it apart from others' locks."""
+    """Give the number by which a turn is known; a name of ours keeps it apart from others' locks."""
     return int.from_bytes(sha256(f"chengxin/ledger/turn/{what}".encode()).digest()[:8], "big", signed=True)
 
 

@@ -168,14 +168,14 @@ class Store:
         The turn ends with the block, or with the connection to the database, whichever comes first.
 
         Raises:
-            LedgerUnavailable: the database cannot be asked.
+            LedgerUnavailable, LedgerDamaged: the database cannot be asked.
         """
         connection = self._connect()
         try:
             mine = self.database.take_turn(connection, what)
         except (DBAPIError, self.database.errors) as failure:
             _discard(connection)
-            raise LedgerUnavailable(f"the store cannot be read ({_cause(failure)})") from failure
+            raise self._unreadable(failure) from failure
         try:
             yield mine
         finally:
@@ -435,11 +435,16 @@ def _read_cosignatures(connection: Connection, size: int) -> bytes:
     return "".join(f"{line}\n" for line in added).encode()
 
 
+_MADE_MEANWHILE = ("23505", "42P07", "42710", "42723")
+"""What PostgreSQL says when somebody else has made a table, or a type, trigger or function with it, since we looked."""
+
+
 def create_store(url: str, *, origin: str, signer: Signer, now: datetime, cosigners: Sequence[Signer] = ()) -> None:
     """Create the tables of a new log and sign its empty checkpoint, all in one transaction.
 
     Raises:
         StoreExists: there is a ledger, or other tables, at this address.
+        StoreMissing: the server has no such database.
         StoreUnfit: no ledger can be kept in this database.
         LedgerUnavailable: the database cannot be reached or written.
     """
@@ -460,6 +465,10 @@ def create_store(url: str, *, origin: str, signer: Signer, now: datetime, cosign
         with engine.begin() as connection:
             _create(connection, database.name, about, note)
     except DBAPIError as failure:
+        if getattr(failure.orig, "sqlstate", None) in _MADE_MEANWHILE:
+            raise StoreExists("a ledger was made at this address at the same time") from failure
+        if database.is_missing(failure):
+            raise StoreMissing("the server has no database of this name") from failure
         raise LedgerUnavailable(f"the store cannot be created ({_cause(failure)})") from failure
     finally:
         engine.dispose()
@@ -499,6 +508,11 @@ def open_store(url: str, *, readers: int = 4) -> Store:
     try:
         with store.reading() as connection:
             _require_schema(connection)
+    except LedgerUnavailable as failure:
+        store.close()
+        if failure.__cause__ is not None and database.is_missing(failure.__cause__):
+            raise StoreMissing("the server has no database of this name") from failure
+        raise
     except BaseException:
         store.close()
         raise

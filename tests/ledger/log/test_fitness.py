@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import LiteralString
@@ -12,12 +13,12 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.engine import URL, make_url
 
-from ledger import Draft, Ledger, create_store
+from ledger import Draft, Ledger, LedgerDamaged, StoreExists, StoreMissing, create_store, write_signing_key
 from ledger.errors import StoreUnfit
 from ledger.log import schema
 from ledger.log.store import open_store
 from tests import postgres
-from tests.ledger.house import ORIGIN, START, build, new_record, submission
+from tests.ledger.house import ORIGIN, START, answered, build, new_record, submission
 
 pytestmark = pytest.mark.postgres
 
@@ -107,3 +108,52 @@ def test_a_role_that_may_not_look_into_the_schema_is_told_so(postgres_url: str, 
         execute(postgres_url, f"DROP ROLE {role}")  # type: ignore[arg-type]
     with pytest.raises(Exception, match="there is a ledger"):
         create_store(within, origin=ORIGIN, signer=signer, now=START)
+
+
+def test_a_database_that_does_not_exist_is_missing(postgres_url: str, tmp_path: Path) -> None:
+    nowhere = make_url(postgres_url).set(database="no_such_database").render_as_string(hide_password=False)
+    with pytest.raises(StoreMissing, match="no database of this name"):
+        open_store(nowhere)
+    with pytest.raises(StoreMissing, match="no database of this name"):
+        build(nowhere, tmp_path)
+
+
+def test_of_several_who_found_at_once_all_but_one_are_told_that_there_is_a_ledger(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    signer = write_signing_key(tmp_path / "log.key", ORIGIN)
+    together = threading.Barrier(4)
+
+    def create(_number: int) -> str:
+        together.wait()
+        try:
+            create_store(postgres_url, origin=ORIGIN, signer=signer, now=START)
+        except StoreExists:
+            return "exists"
+        return "made"
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(create, range(4))) == ["exists"] * 3 + ["made"]
+    open_store(postgres_url).close()
+
+
+def test_a_table_dropped_meanwhile_is_damage_to_who_appends_as_to_who_reads(postgres_url: str, tmp_path: Path) -> None:
+    with build(postgres_url, tmp_path).open() as ledger:
+        ledger.append_blocking(submission(answered(n=1)))
+        execute(postgres_url, "DROP TABLE vault_document")
+        for _ in range(2):
+            with pytest.raises(LedgerDamaged, match="not a whole ledger"):
+                ledger.append_blocking(submission(answered(n=2)))
+        with pytest.raises(LedgerDamaged, match="not a whole ledger"):
+            ledger.document(0)
+
+
+async def test_the_turns_of_two_ledgers_in_two_schemas_are_apart(postgres_url: str, tmp_path: Path) -> None:
+    execute(postgres_url, "CREATE SCHEMA one", "CREATE SCHEMA other")
+    houses = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        houses.append(build(with_search_path(postgres_url, name), tmp_path / name))
+    with houses[0].open() as one, houses[1].open() as other, houses[0].open() as again:
+        async with one.turn("a chore") as mine, other.turn("a chore") as theirs, again.turn("a chore") as late:
+            assert (mine, theirs, late) == (True, True, False)
