@@ -125,7 +125,7 @@ class WitnessCaller:
         try:
             answer = self._request("POST", ADD_CHECKPOINT, body)
         except httpx.HTTPError as failure:
-            return Unreachable(witness=self.name, reason=type(failure).__name__)
+            return _unreachable(self.name, failure)
         try:
             if answer.status == 200:
                 return self._cosigned(answer.body, asked)
@@ -172,7 +172,7 @@ class WitnessCaller:
                 return RefusedBy(witness=self.name, status=answer.status, reason=reason)
             checkpoint = self._open_ours(answer.body)
         except httpx.HTTPError as failure:
-            return Unreachable(witness=self.name, reason=type(failure).__name__)
+            return _unreachable(self.name, failure)
         except NoteError as failure:
             return RefusedBy(witness=self.name, status=200, reason=f"it shows no checkpoint of this log: {failure}")
         if checkpoint.origin != origin:
@@ -193,6 +193,10 @@ class WitnessCaller:
                 if self._clock() > until:
                     raise httpx.ReadTimeout("the answer came too slowly")
         return _Answer(status=response.status_code, kind=response.headers.get("content-type", ""), body=bytes(received))
+
+
+def _unreachable(name: str, failure: httpx.HTTPError) -> Unreachable:
+    return Unreachable(witness=name, reason=type(failure).__name__, slow=isinstance(failure, httpx.TimeoutException))
 
 
 def _is_against(asked: Asked, shown: Checkpoint) -> bool:

@@ -29,10 +29,11 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreachable:
-    """It gave no answer, or not in time; asking again later may help."""
+    """It gave no answer, or not in time; asking again later may help. `slow` if it let its time run out."""
 
     witness: str
     reason: str
+    slow: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ import shutil
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -562,12 +563,107 @@ def test_a_witness_that_drips_holds_up_nobody_and_is_not_asked_twice_at_once(
     finish = threading.Event()
     with dripping(finish) as url:
         policy = policy_of(log.signer.verifier, (served.ed25519, served.url), (key.verifier, url), needed=1)
-        with asking(policy, timeout=timedelta(milliseconds=700)) as (cosigners, outcomes):
-            for _ in range(2):
+        with asking(policy) as (cosigners, outcomes):
+            for _ in range(3):
+                began = time.monotonic()
                 assert cosigners.satisfied(collect(cosigners, log.grow(1)))
-            finish.set()
-    reasons = [one.reason for one in outcomes if isinstance(one, Unreachable)]
-    assert reasons == ["it did not answer in time", "it has not answered an earlier call yet"]
+                assert time.monotonic() - began < QUICK.total_seconds() / 2
+    assert [one.witness for one in outcomes] == ["w1"] * 3
+
+
+@contextmanager
+def silent() -> Iterator[tuple[str, list[socket.socket]]]:
+    """Accepts, and never answers; gives the connections that were made."""
+    server = socket.create_server(("127.0.0.1", 0))
+    accepted: list[socket.socket] = []
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                accepted.append(server.accept()[0])
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", accepted
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join()
+        for connection in accepted:
+            connection.close()
+
+
+def test_a_witness_that_let_its_time_run_out_rests_unless_it_is_needed(
+    served: Served, log: Log, key: KeyedSigner
+) -> None:
+    now = [0.0]
+    with silent() as (url, accepted):
+        spared = policy_of(log.signer.verifier, (served.ed25519, served.url), (key.verifier, url), needed=1)
+        with asking(spared, timeout=timedelta(seconds=0.3), clock=lambda: now[0]) as (cosigners, outcomes):
+            for _ in range(4):
+                assert cosigners.satisfied(collect(cosigners, log.grow(1)))
+                time.sleep(0.3)
+            assert len(accepted) == 1
+            assert [one.slow for one in outcomes if isinstance(one, Unreachable)] == [True]
+            now[0] = 31.0
+            assert cosigners.satisfied(collect(cosigners, log.grow(1)))
+        while len(accepted) < 2:
+            time.sleep(0.01)
+        needed = policy_of(log.signer.verifier, (served.ed25519, served.url), (key.verifier, url))
+        with asking(needed, timeout=timedelta(seconds=0.3)) as (cosigners, outcomes):
+            for _ in range(2):
+                assert not cosigners.satisfied(collect(cosigners, log))
+                time.sleep(0.1)
+        assert len(accepted) == 4
+        assert [type(one) for one in outcomes if one.witness == "w2"] == [Unreachable] * 2
+
+
+def test_what_a_late_witness_says_is_heard_in_the_next_round(served: Served, log: Log, key: KeyedSigner) -> None:
+    fork = log.copy()
+    fork.entries[-1] = "false"
+    go_on = threading.Event()
+
+    def slow(_body: bytes, number: int) -> tuple[int, dict[str, str], bytes]:
+        go_on.wait()
+        return contradicting(b"", number)
+
+    with scripted(slow, shows=fork.note()) as url:
+        policy = policy_of(log.signer.verifier, (served.ed25519, served.url), (key.verifier, url), needed=1)
+        with asking(policy) as (cosigners, outcomes):
+            assert cosigners.satisfied(collect(cosigners, log))
+            assert [type(one) for one in outcomes] == [CosignedBy]
+            go_on.set()
+            while not cosigners._calls["w2"].answer.done():
+                time.sleep(0.01)
+            with pytest.raises(SplitView) as caught:
+                collect(cosigners, log.grow(1))
+    assert caught.value.proofs == {"w2": fork.note()}
+    assert cosigners.satisfied(caught.value.lines)
+
+
+def test_a_line_that_comes_after_the_time_counts_when_the_same_checkpoint_is_asked_for_again(
+    log: Log, key: KeyedSigner
+) -> None:
+    go_on = threading.Event()
+    calls: list[int] = []
+
+    def slow(_body: bytes, number: int) -> tuple[int, dict[str, str], bytes]:
+        calls.append(number)
+        go_on.wait()
+        return 200, {}, good.encode() + b"\n"
+
+    good = line_of(key, log)
+    with scripted(slow) as url:
+        policy = policy_of(log.signer.verifier, (key.verifier, url))
+        with asking(policy, timeout=timedelta(seconds=1)) as (cosigners, outcomes):
+            threading.Timer(0.2, go_on.set).start()
+            cosigners._patience = 0.05
+            assert collect(cosigners, log) == []
+            cosigners._patience = 1.0
+            assert collect(cosigners, log) == [good]
+    assert calls == [0]
+    assert [type(one) for one in outcomes] == [Unreachable, CosignedBy]
 
 
 @pytest.mark.parametrize("url", ["ftp://w.example/", "w.example", "http://", ""])
