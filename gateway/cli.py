@@ -48,6 +48,14 @@ def main() -> None:
     except (GatewayError, LedgerError, ConnectorError) as error:
         click.echo(f"chengxin: {error}", err=True)
         sys.exit(1)
+    except UnicodeDecodeError:
+        click.echo("chengxin: a file that must be text is not (UTF-8)", err=True)
+        sys.exit(1)
+    except OSError as error:
+        # A full disk, a folder where a file should be, a file that nobody may read: nothing that a traceback explains.
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"chengxin: {where}{error.strerror or type(error).__name__}", err=True)
+        sys.exit(1)
 
 
 for _command in (

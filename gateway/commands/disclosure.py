@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from gateway.commands.options import CONFIG, JSON, read_config
+from gateway.commands.options import CONFIG, HISTORY, INDEX, JSON, KEY, SIZE, read_config, read_log_keys
 
 
 @click.command("disclose")
 @CONFIG
-@click.option("--size", type=click.IntRange(min=1), help="Against the checkpoint of this size (the newest by default).")
-@click.argument("index", type=click.IntRange(min=0))
+@SIZE
+@click.argument("index", type=INDEX)
 @click.argument("group", metavar="GROUP[.FIELD]")
 def disclose(config: Path, size: int | None, index: int, group: str) -> None:
     """Print the disclosure of a group of an entry's document, or of one field of it. It holds what it discloses."""
@@ -37,15 +37,14 @@ def disclose(config: Path, size: int | None, index: int, group: str) -> None:
 
 @click.command("verify-disclosure")
 @click.argument("file", type=click.File("rb"))
-@click.option("--key", type=click.Path(path_type=Path, exists=True), required=True, help="The log's public key file.")
+@KEY
+@HISTORY
 @JSON
-def verify_disclosure(file: Any, key: Path, as_json: bool) -> None:
+def verify_disclosure(file: Any, key: Path, history: Path | None, as_json: bool) -> None:
     """Verify a disclosure with nothing but the log's public key; no database, no network. Prints what is disclosed."""
-    from ledger import parse_vkey
-    from ledger.disclosure import verify_disclosure as verify
+    from ledger.disclosure import verify_disclosure_by
 
-    verifier = parse_vkey(key.read_text("utf-8"))
-    verified = verify(file.read(), [verifier], verifier.name)
+    verified = verify_disclosure_by(file.read(), read_log_keys(key, history).verify_receipt)
     receipt = verified.receipt
     told = {
         "index": receipt.index,

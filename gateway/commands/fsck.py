@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from gateway.commands.options import CONFIG, JSON, progress, read_config
+from gateway.commands.options import CONFIG, FILE, JSON, progress, read_config, read_log_keys, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,10 +34,10 @@ class _Log(NamedTuple):
 @click.option("--url", help="Another database than the configured one, such as a copy.")
 @click.option(
     "--key",
-    type=click.Path(path_type=Path, exists=True),
+    type=FILE,
     help="The log's public key file; with --url, no configuration and no secret is needed then.",
 )
-@click.option("--history", type=click.Path(path_type=Path, exists=True), help="With --key: the published key history.")
+@click.option("--history", type=FILE, help="With --key: the published key history.")
 @click.option(
     "--witness-key",
     "witness_keys",
@@ -79,7 +79,7 @@ def fsck(
     from ledger.commands import fsck as check
     from ledger.commands import rebuild
 
-    given = [one for path in witness_keys for one in parse_vkeys(path.read_text("utf-8"))]
+    given = [one for path in witness_keys for one in parse_vkeys(read_text(path))]
     log = _log(config, url, key, history)
     keys = None if without_vault or key is not None else _master_keys(config)
     if rebuild_projections:
@@ -106,16 +106,13 @@ def fsck(
 
 
 def _log(config: Path, url: str | None, key: Path | None, history: Path | None) -> _Log:
-    from ledger import Signing, parse_vkey, verify_key_history
+    from ledger import Signing
 
     if key is not None:
         if url is None:
             raise click.UsageError("--key goes with --url")
-        verifier = parse_vkey(key.read_text("utf-8"))
-        if history is None:
-            return _Log(url, verifier.name, [verifier], [])
-        keys = verify_key_history(history.read_text("utf-8"), verifier.vkey, verifier.name)
-        return _Log(url, verifier.name, keys, [])
+        log = read_log_keys(key, history)
+        return _Log(url, log.origin, log.keys, [])
     if history is not None:
         raise click.UsageError("--history goes with --key")
     from gateway.bootstrap.ledger import key_history

@@ -11,19 +11,19 @@ import click
 
 if TYPE_CHECKING:
     pass
-from gateway.commands.options import CONFIG, read_config
+from gateway.commands.options import CONFIG, FILE, read_config, read_text
 
 
 @click.command()
 @click.option("--home", type=click.Path(path_type=Path), default=Path("var"), show_default=True, help="Where.")
-@click.option("--sources", type=click.Path(path_type=Path, exists=True), help="TOML with the stanzas of the sources.")
+@click.option("--sources", type=FILE, help="TOML with the stanzas of the sources.")
 @click.option("--url", default="sqlite:///ledger.sqlite3", show_default=True, help="The ledger's database.")
 @click.option("--listen", default="127.0.0.1:8443", show_default=True, help="Where the gateway will listen.")
 def init(home: Path, sources: Path | None, url: str, listen: str) -> None:
     """Found a house: development CA, a certificate for every role, keys, an empty ledger, gateway.toml."""
     from gateway.founding import found
 
-    stanzas = sources.read_text("utf-8") if sources else "# Add at least one source: see connectors/README.md.\n"
+    stanzas = read_text(sources) if sources else "# Add at least one source: see connectors/README.md.\n"
     house = found(home, now=datetime.now(UTC), sources=stanzas, url=url, listen=listen)
     click.echo(f"founded {home}: configuration {house.config}, public key of the log {house.vkey}")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from gateway.commands.options import CONFIG, JSON, progress, read_config
+from gateway.commands.options import CONFIG, HISTORY, JSON, KEY, progress, read_config, read_log_keys
 
 
 def _record_id(context: click.Context, parameter: click.Parameter, value: str) -> bytes:
@@ -61,24 +61,16 @@ def prove_complete(config: Path, record: bytes) -> None:
 
 @click.command("verify-complete")
 @click.argument("file", type=click.File("rb"))
-@click.option("--key", type=click.Path(path_type=Path, exists=True), required=True, help="The log's public key file.")
-@click.option(
-    "--history",
-    type=click.Path(path_type=Path, exists=True),
-    help="The published key history, for a log whose key has changed; KEY is the first one.",
-)
+@KEY
+@HISTORY
 @click.option("--was-not", "kind", help="A kind of entry, such as CommitmentWithdrawn; exit status 1 if there is one.")
 @JSON
 def verify_complete(file: Any, key: Path, history: Path | None, kind: str | None, as_json: bool) -> None:
     """Verify such a file with nothing but the log's public key; no database, no network."""
-    from ledger import parse_vkey, verify_completeness, verify_key_history
+    from ledger import verify_completeness
 
-    verifier = parse_vkey(key.read_text("utf-8"))
-    if history is None:
-        proved = verify_completeness(file.read(), [verifier], verifier.name)
-    else:
-        keys = verify_key_history(history.read_text("utf-8"), verifier.vkey, verifier.name)
-        proved = verify_completeness(file.read(), keys, verifier.name)
+    log = read_log_keys(key, history)
+    proved = verify_completeness(file.read(), log.keys, log.origin)
     try:
         was_not = None if kind is None else proved.was_not(kind)
     except ValueError as error:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.commands.options import CONFIG, JSON, read_config
+from gateway.commands.options import CONFIG, FILE, JSON, read_config, read_text
 
 if TYPE_CHECKING:
     from gateway.config import LedgerSettings
@@ -88,10 +88,8 @@ def keys_retire(config: Path, key_id: str | None, as_json: bool) -> None:
 
 @keys.command("history")
 @CONFIG
-@click.option("--verify", "file", type=click.Path(path_type=Path, exists=True), help="Verify a published history.")
-@click.option(
-    "--key", "key", type=click.Path(path_type=Path, exists=True), help="The log's first public key, for that."
-)
+@click.option("--verify", "file", type=FILE, help="Verify a published history.")
+@click.option("--key", "key", type=FILE, help="The log's first public key, for that.")
 @click.option("--rebuild", is_flag=True, help="Read the history from the log, and write it where it belongs.")
 @JSON
 def keys_history(config: Path, file: Path | None, key: Path | None, rebuild: bool, as_json: bool) -> None:
@@ -100,9 +98,9 @@ def keys_history(config: Path, file: Path | None, key: Path | None, rebuild: boo
 
     if file is not None and (key is None or rebuild):
         raise click.UsageError("--verify needs --key, and does not go with --rebuild")
-    first = None if key is None else parse_vkey(key.read_text("utf-8"))
+    first = None if key is None else parse_vkey(read_text(key))
     if file is not None and first is not None:
-        _tell(verify_key_history(file.read_bytes().decode("utf-8"), first.vkey, first.name), as_json)
+        _tell(verify_key_history(read_text(file), first.vkey, first.name), as_json)
         return
     settings, files = _files(config)
     _tell(_rebuilt(settings, files, None if first is None else first.vkey) if rebuild else _known(files), as_json)

@@ -5,14 +5,24 @@ from __future__ import annotations
 import json as jsonlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    pass
 from gateway.commands import anchors, disclosure, fsck, index
-from gateway.commands.options import CONFIG, JSON, progress, read_config
+from gateway.commands.options import (
+    CONFIG,
+    FILE,
+    HISTORY,
+    INDEX,
+    JSON,
+    KEY,
+    SIZE,
+    progress,
+    read_config,
+    read_log_keys,
+    read_text,
+)
 
 
 @click.group()
@@ -22,8 +32,8 @@ def ledger() -> None:
 
 @ledger.command("prove")
 @CONFIG
-@click.argument("index", type=click.IntRange(min=0))
-@click.option("--size", type=click.IntRange(min=1), help="Against the checkpoint of this size (the newest by default).")
+@click.argument("index", type=INDEX)
+@SIZE
 def ledger_prove(config: Path, index: int, size: int | None) -> None:
     """Print the receipt of an entry."""
     from ledger.commands import prove
@@ -33,7 +43,7 @@ def ledger_prove(config: Path, index: int, size: int | None) -> None:
 
 @ledger.command("show")
 @CONFIG
-@click.argument("index", type=click.IntRange(min=0))
+@click.argument("index", type=INDEX)
 @click.option("--document", is_flag=True, help="Open the document too; it holds personal data.")
 def ledger_show(config: Path, index: int, document: bool) -> None:
     """Print an entry, and on request the document behind it."""
@@ -53,26 +63,12 @@ def ledger_show(config: Path, index: int, document: bool) -> None:
 
 @ledger.command("verify")
 @click.argument("receipt", type=click.File("rb"))
-@click.option(
-    "--key", "key", type=click.Path(path_type=Path, exists=True), required=True, help="The log's public key file."
-)
-@click.option(
-    "--history",
-    type=click.Path(path_type=Path, exists=True),
-    help="The published key history, for a log whose key has changed; KEY is the first one.",
-)
+@KEY
+@HISTORY
 @JSON
 def ledger_verify(receipt: Any, key: Path, history: Path | None, as_json: bool) -> None:
     """Verify a receipt with nothing but the log's public key; no database, no network."""
-    from ledger import parse_vkey, verify_key_history
-    from ledger.commands import verify
-
-    verifier = parse_vkey(key.read_text("utf-8"))
-    if history is None:
-        verified = verify(receipt.read(), verifiers=[verifier], origin=verifier.name)
-    else:
-        keys = verify_key_history(history.read_text("utf-8"), verifier.vkey, verifier.name)
-        verified = keys.verify_receipt(receipt.read())
+    verified = read_log_keys(key, history).verify_receipt(receipt.read())
     entry = verified.entry
     told = {
         "index": verified.index,
@@ -118,7 +114,7 @@ def ledger_export(config: Path, directory: Path, url: str | None, as_json: bool)
 @click.option(
     "--key",
     "keys",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=FILE,
     required=True,
     multiple=True,
     help="A file of the log's public key, and of those of its further lines, one a line; repeat it for each file. With "
@@ -132,7 +128,7 @@ def ledger_check_published(place: str, keys: tuple[Path, ...], origin: str | Non
     from ledger.commands import check_published, follow_published
     from ledger.keyring.history import require_ranges
 
-    verifiers = [verifier for key in keys for verifier in parse_vkeys(key.read_text("utf-8"))]
+    verifiers = [verifier for key in keys for verifier in parse_vkeys(read_text(key))]
     if not verifiers:
         raise click.ClickException("the key files hold no key")
     name = origin or verifiers[0].name

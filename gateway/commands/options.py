@@ -1,10 +1,11 @@
-"""What several commands share: options, the configuration, a progress bar, and a call to the running gateway."""
+"""What several commands share: options, the configuration, files, a progress bar, a call to the running gateway."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from gateway.config import Settings
     from gateway.founding import House
+    from ledger import KeyHistory
+    from ledger.log.vkey import PublicKey
+    from ledger.receipt import VerifiedReceipt
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -26,6 +30,18 @@ CONFIG = click.option(
     help="The configuration file.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+"""A file that must be there."""
+KEY = click.option("--key", type=FILE, required=True, help="The log's public key file.")
+HISTORY = click.option(
+    "--history", type=FILE, help="The published key history, for a log whose key has changed; KEY is the first one."
+)
+_LARGEST = (1 << 63) - 1
+INDEX = click.IntRange(0, _LARGEST)
+"""The index of an entry."""
+SIZE = click.option(
+    "--size", type=click.IntRange(1, _LARGEST), help="Against the checkpoint of this size (the newest by default)."
+)
 SERVER = click.option("--server", help="host:port; the configured address by default.")
 
 
@@ -61,6 +77,51 @@ def require_readable(*paths: Path) -> None:
             path.open("rb").close()
         except OSError as error:
             raise ConfigurationError(str(path), [f"cannot be read ({type(error).__name__})"]) from error
+
+
+def read_text(path: Path) -> str:
+    """Read a text file that a person named."""
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{path} is not a text file (UTF-8)") from None
+    except OSError as failure:
+        raise click.ClickException(f"{path} cannot be read ({failure.strerror})") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogKeys:
+    """Whose signatures a command believes: the keys of one log, or its first key and what followed."""
+
+    origin: str
+    keys: Sequence[PublicKey] | KeyHistory
+
+    def verify_receipt(self, receipt: bytes) -> VerifiedReceipt:
+        """Verify a receipt; raises `LedgerError` as `ledger.receipt.verify_receipt` does."""
+        from ledger.receipt import verify_receipt
+
+        if isinstance(self.keys, Sequence):
+            return verify_receipt(receipt, self.keys, self.origin)
+        return self.keys.verify_receipt(receipt)
+
+
+def read_log_keys(key: Path, history: Path | None) -> LogKeys:
+    """Read a log's public key file, a verifier key a line, and the published history of its keys if it is given.
+
+    Raises:
+        ledger.LedgerError: a key or the history is wrong, or several keys of a log come without the history.
+    """
+    from ledger import parse_vkeys, verify_key_history
+    from ledger.keyring.history import require_ranges
+
+    keys = parse_vkeys(read_text(key))
+    if not keys:
+        raise click.ClickException(f"{key} holds no key")
+    first = keys[0]
+    if history is None:
+        require_ranges(keys)
+        return LogKeys(origin=first.name, keys=keys)
+    return LogKeys(origin=first.name, keys=verify_key_history(read_text(history), first.vkey, first.name))
 
 
 @contextmanager

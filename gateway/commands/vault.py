@@ -34,6 +34,9 @@ REWRITE = click.option(
     help="What PostgreSQL writes anew, locked meanwhile: so that not even free space holds what was deleted.",
 )
 
+_NAMED = 10
+"""How many of the entries whose keys do not open a person is told; --json tells all."""
+
 
 @click.group()
 def vault() -> None:
@@ -114,7 +117,7 @@ def keys_show(config: Path, as_json: bool) -> None:
 
 @keys.command("retire")
 @CONFIG
-@click.argument("version", type=click.IntRange(min=1))
+@click.argument("version", type=click.IntRange(1, (1 << 31) - 1))
 @JSON
 def keys_retire(config: Path, version: int, as_json: bool) -> None:
     """Move an old master key out of the key file, if no document depends on it.
@@ -153,11 +156,15 @@ def rewrap(config: Path, as_json: bool) -> None:
     opened = Vault(open_master_keys(settings), settings.origin, os.urandom)
     with open_vault(settings, writing=True) as store, progress("wrapping") as advance:
         made = rewrap_keys(store, opened, progress=advance)
-    told = {"version": opened.current, "done": made.done, "left": made.left, "failed": list(made.failed)}
-    tell(told, as_json)
+    told = {"version": opened.current, "done": made.done, "left": made.left}
+    tell({**told, "failed": list(made.failed)} if as_json else told, as_json)
     if made.left:
         if made.failed:
-            click.echo(f"the keys of {len(made.failed)} or more entries do not open: `chengxin ledger fsck`", err=True)
+            named = ", ".join(map(str, made.failed[:_NAMED])) + (" …" if len(made.failed) > _NAMED else "")
+            click.echo(
+                f"the keys of {len(made.failed)} or more entries do not open ({named}): `chengxin ledger fsck`",
+                err=True,
+            )
         else:
             click.echo("some keys were held or made meanwhile: run it again", err=True)
         sys.exit(1)

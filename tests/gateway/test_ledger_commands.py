@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from gateway.config import LedgerSettings, load_settings
 from gateway.errors import ConfigurationError
 from gateway.founding import House, found
 from ledger import Draft, IndexMissing, LedgerLocked, NoteError, ProofError, Submission, write_key
-from ledger.errors import CompletenessError
+from ledger.errors import CompletenessError, KeyHistoryError
 from ledger.log.key_file import write_cosigner_key
 from ledger.log.note import format_line, join_note, split_note
 from tests.gateway.test_vault_commands import SOURCES
@@ -232,3 +234,71 @@ async def test_the_chore_commits_beside_a_running_gateway_and_once_a_period(hous
             await asyncio.wait_for(done.wait(), 30)
         indexes = [ledger.register().count_state("operation")]
         assert ledger.size() == 1 + times + 1, indexes
+
+
+def chengxin(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """As a person gives the command: what `main` makes of a failure is looked at too."""
+    command = [sys.executable, "-m", "gateway", *map(str, arguments)]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+
+
+def test_what_is_no_text_file_is_said_in_a_line(house: House, tmp_path: Path) -> None:
+    commitment(house, "CommitmentPrepared")
+    receipt, binary = tmp_path / "receipt", tmp_path / "binary"
+    receipt.write_text(well(run("prove", "--config", house.config, 0)))
+    binary.write_bytes(b"\xa2\x00\xff")
+    history = house.home / "keys" / "log.history"
+    verifying = ("ledger", "verify", receipt, "--key")
+    for wrong in (binary, tmp_path):
+        for command in (
+            (*verifying, wrong),
+            (*verifying, house.vkey, "--history", wrong),
+            ("ledger", "verify-complete", receipt, "--key", wrong),
+            ("ledger", "verify-disclosure", receipt, "--key", wrong),
+            ("ledger", "verify-disclosure", receipt, "--key", house.vkey, "--history", wrong),
+            ("ledger", "check-published", tmp_path, "--key", wrong),
+            ("ledger", "fsck", "--url", "sqlite:///none", "--key", wrong),
+            ("keys", "history", "--verify", wrong, "--key", house.vkey),
+            ("keys", "history", "--verify", history, "--key", wrong),
+            ("evidence", "verify", receipt, "--vkey", wrong),
+        ):
+            done = chengxin(*command)
+            assert done.returncode in (1, 2), command
+            assert "Traceback" not in done.stderr, command
+            assert done.stderr, command
+    for command in (("prove", 1 << 63), ("prove", 0, "--size", 1 << 63), ("show", 1 << 80), ("disclose", 1 << 63, "x")):
+        assert run(*command, "--config", house.config).exit_code == 2
+    done = chengxin("ledger", "export", "/dev/null/there", "--config", house.config)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert done.stderr.startswith("chengxin: ")
+
+
+def test_a_key_file_may_hold_further_lines_but_not_two_keys_of_one_log(house: House, tmp_path: Path) -> None:
+    commitment(house, "CommitmentPrepared")
+    receipt, keys = tmp_path / "receipt", tmp_path / "keys.vkeys"
+    receipt.write_text(well(run("prove", "--config", house.config, 0)))
+    first = house.vkey.read_text("utf-8").strip()
+    origin = first.split("+")[0]
+    further = write_key(tmp_path / "further.key", origin, "ml-dsa-44").verifier.vkey
+    keys.write_text(f"# the log\n{first}\n{further}\n")
+    assert "verified" in well(run("verify", receipt, "--key", keys))
+    keys.write_text(f"{first}\n{write_key(tmp_path / 'second.key', origin, 'ed25519').verifier.vkey}\n")
+    assert isinstance(run("verify", receipt, "--key", keys).exception, KeyHistoryError)
+    keys.write_text("# nothing\n")
+    assert "holds no key" in run("verify", receipt, "--key", keys).output
+
+
+def test_a_disclosure_of_a_log_whose_key_has_changed_is_verified_with_the_history(house: House, tmp_path: Path) -> None:
+    commitment(house, "CommitmentPrepared")
+    old = tmp_path / "old"
+    old.write_text(well(run("disclose", "--config", house.config, 0, "body")))
+    for act in ("rotate", "retire"):
+        done = CliRunner().invoke(cli, ["keys", act, "--config", str(house.config)])
+        assert done.exit_code == 0, done.output
+        commitment(house, "CommitmentPrepared")
+    new = tmp_path / "new"
+    new.write_text(well(run("disclose", "--config", house.config, 0, "body")))
+    history = ("--history", house.home / "keys" / "log.history")
+    assert isinstance(run("verify-disclosure", new, "--key", house.vkey).exception, NoteError)
+    for file in (old, new):
+        assert '"x"' in well(run("verify-disclosure", file, "--key", house.vkey, *history))
