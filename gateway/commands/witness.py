@@ -1,6 +1,7 @@
 """`chengxin witness …`: run a witness for other people's logs; it knows nothing of the gateway and its configuration.
 
-A witness is a folder: `witness.toml`, its private keys, its state, and `logs.vkeys`, a log's verifier key a line.
+A witness is a folder: `witness.toml`, its private keys, its state, `logs.vkeys`, a log's first verifier key a line, and
+`histories/`, the published key histories of logs whose key has changed.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.commands.options import JSON
+from gateway.commands.options import FILE, JSON, LogKeys, read_text
 
 if TYPE_CHECKING:
     from gateway.config.witness import WitnessSettings
+    from ledger import KeyHistory
     from ledger.log.key_file import KeyedSigner
     from ledger.log.vkey import PublicKey
     from ledger.witness.state import WitnessState
@@ -92,19 +94,74 @@ def _found(directory: Path, name: str) -> list[str]:
 
 @witness.command("add-log")
 @click.argument("vkey")
+@click.option(
+    "--history",
+    metavar="FILE_OR_URL",
+    help="The published key history of a log whose key has changed, as a file, or where the log is published; VKEY is "
+    "its first key. Give the newest one after each change: only that makes the witness distrust a retired key.",
+)
 @_CONFIG
-def witness_add_log(vkey: str, config: Path) -> None:
+def witness_add_log(vkey: str, history: str | None, config: Path) -> None:
     """Cosign a log from the next start on: VKEY is its verifier key, which must come from the log's operator itself."""
     from gateway.errors import ConfigurationError
+    from ledger.keyring.history import require_ranges
 
     settings = _settings(config)
-    key = _log_key(vkey, settings)
-    known = {one.vkey for one in _logs(settings)}
-    if key.vkey in known:
-        raise ConfigurationError(str(settings.logs_file), [f"log {key.name} is there already with this key"])
-    text = settings.logs_file.read_text("utf-8")
-    _replace(settings.logs_file, text + ("" if not text or text.endswith("\n") else "\n") + key.vkey + "\n")
-    click.echo(f"log {key.name} is added; restart the witness")
+    key, listed = _log_key(vkey, settings), _logs(settings)
+    known = key.vkey in {one.vkey for one in listed}
+    if history is None:
+        if known:
+            raise ConfigurationError(str(settings.logs_file), [f"log {key.name} is there already with this key"])
+        require_ranges([*(one for one in listed if one.name == key.name), key])
+    else:
+        _keep_history(settings, key, history)
+    if not known:
+        text = settings.logs_file.read_text("utf-8")
+        _replace(settings.logs_file, text + ("" if not text or text.endswith("\n") else "\n") + key.vkey + "\n")
+    click.echo(f"log {key.name} is {'brought up to date' if known else 'added'}; restart the witness")
+
+
+def _keep_history(settings: WitnessSettings, key: PublicKey, place: str) -> None:
+    """Keep a log's published key history, once it is proved and continues the one that is kept already."""
+    from ledger import format_key_history, verify_key_history
+    from ledger.errors import KeyHistoryError
+    from ledger.publication.client import published_key_history
+
+    if place.startswith(("http://", "https://")):
+        text = published_key_history(place)
+        if text is None:
+            raise click.ClickException(f"no key history is published at {place}")
+    else:
+        text = read_text(Path(place))
+    found = verify_key_history(text, key.vkey, key.name)
+    kept = _history(settings, key)
+    if kept is not None and not found.continues(kept):
+        raise KeyHistoryError(f"the history does not continue the one kept of {key.name}: it is older, or another one")
+    file = _history_file(settings, key)
+    file.parent.mkdir(exist_ok=True)
+    _replace(file, format_key_history(found))
+
+
+def _history_file(settings: WitnessSettings, key: PublicKey) -> Path:
+    from ledger.witness.protocol import origin_hash
+
+    return settings.logs_file.parent / "histories" / f"{origin_hash(key.name)}.history"
+
+
+def _history(settings: WitnessSettings, key: PublicKey) -> KeyHistory | None:
+    """Read the key history kept of the log of a key, which is its first one."""
+    from ledger import verify_key_history
+
+    file = _history_file(settings, key)
+    return verify_key_history(read_text(file), key.vkey, key.name) if file.exists() else None
+
+
+def _histories(settings: WitnessSettings, keys: list[PublicKey]) -> list[KeyHistory]:
+    """Read the key histories kept of the logs of some keys."""
+    from ledger.log.algorithms.ed25519 import Ed25519Verifier
+
+    first = {key.name: key for key in reversed(keys) if isinstance(key, Ed25519Verifier)}
+    return [history for history in (_history(settings, key) for key in first.values()) if history is not None]
 
 
 @witness.command("serve")
@@ -121,7 +178,9 @@ def witness_serve(config: Path) -> None:
     logs.configure()
     log = structlog.get_logger()
     with _state(settings) as (state, cosigners):
-        judge = Witness(cosigners=cosigners, logs=_logs(settings), state=state, now=_now)
+        logs = _logs(settings)
+        histories = _histories(settings, logs)
+        judge = Witness(cosigners=cosigners, logs=logs, histories=histories, state=state, now=_now)
 
         def tell(status: int, reason: str) -> None:
             log.info("answered", code=status, reason=reason)
@@ -205,13 +264,20 @@ def witness_trust_clock(config: Path) -> None:
     required=True,
     help="The trust policy (C2SP tlog-policy): logs, witnesses, quorum.",
 )
+@click.option(
+    "--history", "history_file", type=FILE,
+    help="The published key history, for a log whose key has changed; the policy lists its first key.",
+)  # fmt: skip
 @click.option("--origin", help="The log's origin; that of the policy's only log by default.")
 @JSON
-def witness_verify(file: Any, policy_file: Path, origin: str | None, as_json: bool) -> None:
+def witness_verify(
+    *, file: Any, policy_file: Path, history_file: Path | None, origin: str | None, as_json: bool
+) -> None:
     """Verify that a receipt's checkpoint, or a checkpoint alone, is witnessed as a policy asks; offline."""
-    from ledger.commands import verify
+    from ledger import verify_key_history
+    from ledger.keyring.published import first_key
     from ledger.receipt import is_receipt, parse_receipt
-    from ledger.witness.policy import verify_witnessed
+    from ledger.witness.policy import log_keys, verify_witnessed
     from ledger.witness.policy_file import load_policy
 
     policy, content = load_policy(policy_file), file.read()
@@ -220,10 +286,15 @@ def witness_verify(file: Any, policy_file: Path, origin: str | None, as_json: bo
         raise click.UsageError("the policy does not list the keys of exactly one log: name it with --origin")
     (log,) = origins
     note = parse_receipt(content).note if is_receipt(content) else content
-    checkpoint = verify_witnessed(note, policy, log)
+    history: KeyHistory | None = None
+    if history_file is not None:
+        text = read_text(history_file)
+        history = verify_key_history(text, first_key(text, log), log)  # the policy must list that key
+    checkpoint = verify_witnessed(note, policy, log, history)
     told: dict[str, object] = {"origin": log, "size": checkpoint.size, "root": checkpoint.root.hex()}
     if is_receipt(content):
-        verified = verify(content, verifiers=[one.key for one in policy.logs if one.key.name == log], origin=log)
+        keys = log_keys(policy, log) if history is None else history
+        verified = LogKeys(origin=log, keys=keys).verify_receipt(content)
         told |= {"index": verified.index, "kind": verified.entry.kind, "record": verified.entry.record.hex()}
     click.echo(jsonlib.dumps(told) if as_json else "witnessed: " + ", ".join(f"{k} {v}" for k, v in told.items()))
 

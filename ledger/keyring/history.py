@@ -121,6 +121,16 @@ class KeyHistory:
         """Return the place of a key among the keys, or None if it is none of them."""
         return next((number for number, key in enumerate(self.keys) if key.vkey == vkey), None)
 
+    def continues(self, older: KeyHistory) -> bool:
+        """Tell whether this is the history `older` of the same log, or what came of it."""
+        steps = [(event.act, event.number, event.index) for event in self.events[: len(older.events)]]
+        vkeys = [key.vkey for key in self.keys[: len(older.keys)]]
+        return (
+            self.origin == older.origin
+            and steps == [(event.act, event.number, event.index) for event in older.events]
+            and vkeys == [key.vkey for key in older.keys]
+        )
+
     def require_addable(self, vkey: str) -> None:
         """Refuse a key that cannot be added; raises `KeyHistoryError`."""
         key = _key(vkey, self.origin, first=0)

@@ -20,10 +20,11 @@ import httpx
 
 from ledger.detached import detached
 from ledger.errors import PolicyError, SplitView
+from ledger.keyring.history import require_ranges
 from ledger.log.checkpoint import Checkpoint, open_checkpoint, read_checkpoint
 from ledger.witness.asking import Asked, OpenOurs, Prove, WitnessCaller
 from ledger.witness.outcomes import Contradicts, CosignedBy, Outcome, RefusedBy, Shows, Unreachable
-from ledger.witness.policy import Policy
+from ledger.witness.policy import Policy, log_keys
 
 _MOST_WITNESSES = 64
 _GRACE = 0.2
@@ -67,11 +68,12 @@ class WitnessCosigners:
     `urls` gives submission prefixes by the names of the policy, and goes before those the policy gives; `timeout` is
     the longest that `collect` waits; `tls` verifies https witnesses of a private authority; `told`
     gets what each witness did. `open_ours` verifies checkpoints of our own log, which prove what a witness says of
-    another history: `KeyHistory.open`, or, by default, with the keys of logs that the policy lists. What size each
+    another history: `KeyHistory.open`, or, by default, with the one key of a log that the policy lists. What size each
     witness has is kept in memory: after a start, the first answer tells.
 
     Raises:
         PolicyError: `urls` names a witness that the policy does not, or the quorum cannot be reached through URLs.
+        KeyHistoryError: the policy lists several keys of a log, and there is no `open_ours` that knows their ranges.
     """
 
     def __init__(
@@ -90,12 +92,13 @@ class WitnessCosigners:
         self._told = told
         self._client = httpx.Client(timeout=self._patience, verify=True if tls is None else tls)
         found = _addresses(policy, urls or {})
+        opened = open_ours or _open_listed(policy)
         self._callers = [
             WitnessCaller(
                 witness,
                 found[witness.name],
                 self._client,
-                open_ours=open_ours or _open_listed(policy),
+                open_ours=opened,
                 patience=self._patience,
                 clock=clock,
             )
@@ -236,9 +239,11 @@ class WitnessCosigners:
 
 
 def _open_listed(policy: Policy) -> OpenOurs:
+    require_ranges([log.key for log in policy.logs])
+
     def opened(note: bytes) -> Checkpoint:
         origin = read_checkpoint(note).origin
-        return open_checkpoint(note, [log.key for log in policy.logs if log.key.name == origin], origin)
+        return open_checkpoint(note, log_keys(policy, origin), origin)
 
     return opened
 

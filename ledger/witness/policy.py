@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ledger.errors import NoteError, QuorumMissing, WrongKey
+from ledger.errors import KeyHistoryError, NoteError, QuorumMissing, WrongKey
+from ledger.keyring.history import KeyHistory, require_ranges
 from ledger.log.algorithms.timestamp import cosigned_at
 from ledger.log.checkpoint import Checkpoint, open_checkpoint
 from ledger.log.note import open_note, parse_line
@@ -70,20 +71,37 @@ class Policy:
         return self.quorum == NONE or self.quorum in reached
 
 
-def verify_witnessed(note: bytes, policy: Policy, origin: str) -> Checkpoint:
+def verify_witnessed(note: bytes, policy: Policy, origin: str, history: KeyHistory | None = None) -> Checkpoint:
     """Verify a checkpoint as the policy asks: signed by the log `origin`, and cosigned by a quorum of witnesses.
 
+    `history` tells, for a log whose key has changed, which key may sign which sizes; the policy lists its first key.
+
     Raises:
+        KeyHistoryError: the policy lists several keys of the log, one of which may be retired, and there is no history;
+            or the history begins with a key that the policy does not list.
+        KeyNotInForce: only keys of the log signed it that were not in force at its size.
         WrongKey: none of the log's keys that the policy lists signed it.
         WrongOrigin: it is of another log.
         NoteError: it is malformed, or a line of a key that the policy lists is bad.
         QuorumMissing: too few witnesses cosigned it.
     """
-    checkpoint = open_checkpoint(note, [log.key for log in policy.logs if log.key.name == origin], origin)
+    keys = log_keys(policy, origin)
+    if history is None:
+        require_ranges(keys)
+        checkpoint = open_checkpoint(note, keys, origin)
+    elif history.keys[0].vkey in {key.vkey for key in keys}:
+        checkpoint = history.open(note)
+    else:
+        raise KeyHistoryError(f"the history of {origin} begins with a key that the policy does not list")
     lines = open_cosignatures(note, [witness.key for witness in policy.witnesses])
     if not policy.satisfied(lines):
         raise QuorumMissing(f"{len(lines)} cosignatures of known witnesses do not satisfy quorum {policy.quorum!r}")
     return checkpoint
+
+
+def log_keys(policy: Policy, origin: str) -> list[PublicKey]:
+    """List the keys of a log that a policy names."""
+    return [log.key for log in policy.logs if log.key.name == origin]
 
 
 def open_cosignatures(note: bytes, keys: Iterable[PublicKey]) -> tuple[str, ...]:

@@ -1,20 +1,22 @@
 """What a witness does with a checkpoint: verify, remember, cosign; or refuse (https://c2sp.org/tlog-witness, v1.1.0).
 
-It cosigns a checkpoint only if a key it trusts for the log signed it and a proof shows that it extends the one it
-cosigned before. So two of its cosignatures never stand on two histories of one log, whatever the log does. What it
+It cosigns a checkpoint only if a key it trusts for the log, at that size, signed it and a proof shows that it extends
+the one it cosigned before. So two of its cosignatures never stand on two histories of one log, whatever the log does. What it
 cannot know is what a log's entries say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from ledger.errors import NoteError, ProofError, WitnessError, WrongKey
+from ledger.errors import KeyHistoryError, NoteError, ProofError, WitnessError, WrongKey
+from ledger.keyring.history import KeyHistory, require_ranges
+from ledger.log.algorithms.ed25519 import Ed25519Verifier
 from ledger.log.algorithms.timestamp import cosigned_at
 from ledger.log.checkpoint import Checkpoint, parse_checkpoint
 from ledger.log.key_file import KeyedSigner
-from ledger.log.note import add_lines, format_line, join_note, open_note, parse_line, split_note
+from ledger.log.note import Verifier, add_lines, format_line, join_note, open_note, parse_line, split_note
 from ledger.log.vkey import PublicKey
 from ledger.merkle import EMPTY_ROOT, verify_consistency
 from ledger.witness.protocol import Request, origin_hash, parse_request
@@ -33,8 +35,12 @@ class Refused(WitnessError):
 class Witness:
     """A witness: its keys, the logs it knows by their keys, and its memory. Safe for several threads.
 
-    `logs` are the keys of logs; a key's name is the origin of its log, and a log may have several keys. `now` must be
-    the clock that the cosigners date by.
+    `logs` are the keys of logs; a key's name is the origin of its log, and a log may have keys of further lines.
+    `histories` tell, for logs whose key has changed, which key may sign which sizes; each begins with a key in `logs`.
+    `now` must be the clock that the cosigners date by.
+
+    Raises:
+        KeyHistoryError: a log has several keys and no history, or its history begins with another key.
     """
 
     def __init__(
@@ -44,8 +50,11 @@ class Witness:
         logs: Sequence[PublicKey],
         state: WitnessState,
         now: Callable[[], datetime],
+        histories: Sequence[KeyHistory] = (),
     ) -> None:
         self._cosigners = tuple(cosigners)
+        self._histories = {history.origin: history for history in histories}
+        _require_sure(logs, self._histories)
         self._logs: dict[str, list[PublicKey]] = {}
         for key in logs:
             self._logs.setdefault(key.name, []).append(key)
@@ -96,16 +105,22 @@ class Witness:
 
     def _verified(self, note: bytes, checkpoint: Checkpoint) -> bytes:
         """Return the note with the log's own lines only, every one verified."""
-        keys = self._logs.get(checkpoint.origin)
-        if keys is None:
+        if checkpoint.origin not in self._logs:
             raise Refused(404, "this witness does not know the log")
         try:
-            opened = open_note(note, keys)
+            opened = open_note(note, self._keys_at(checkpoint.origin, checkpoint.size))
         except WrongKey:
-            raise Refused(403, "no signature by a key that this witness trusts for the log") from None
+            raise Refused(403, "no signature by a key that this witness trusts for the log at this size") from None
         except NoteError as failure:
             raise Refused(403, str(failure)) from None
         return join_note(opened.text, opened.lines)
+
+    def _keys_at(self, origin: str, size: int) -> Sequence[Verifier]:
+        """Choose the keys that may sign a checkpoint of this size: a retired one is nobody's any more."""
+        history, listed = self._histories.get(origin), self._logs[origin]
+        if history is None:
+            return listed
+        return [*history.verifiers_at(size), *(key for key in listed if not isinstance(key, Ed25519Verifier))]
 
     def _cosign(self, note: bytes, known: Cosigned | None) -> list[str]:
         earliest = 1 if known is None else max(1, known.cosigned_at)
@@ -136,6 +151,14 @@ class Witness:
                 at=int(self._now().timestamp()),
             )
         )
+
+
+def _require_sure(logs: Sequence[PublicKey], histories: Mapping[str, KeyHistory]) -> None:
+    require_ranges([key for key in logs if key.name not in histories])
+    listed = {key.vkey for key in logs}
+    for history in histories.values():
+        if history.keys[0].vkey not in listed:
+            raise KeyHistoryError(f"the history of {history.origin} begins with a key that is not listed")
 
 
 def _read(body: bytes) -> tuple[Request, Checkpoint]:
