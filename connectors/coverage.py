@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import enum
+import re
+from collections.abc import Sequence
 
 from connectors.connector import Claim, Coverage
 from connectors.outcome import NOT_COVERED, Kind, Outcome
 from connectors.stanza import Stanza
+
+_PLACE = re.compile("[0-9]{2,12}")
+_LEVELS = ((9, 12), (6, 9), (4, 6), (2, 4), (0, 2))
+"""Where the digits of a village, town, county, city and province begin and end."""
 
 
 class Covered(enum.Enum):
@@ -35,8 +41,27 @@ def covered(claim: Claim, coverage: Coverage | None) -> Covered:
 def _place(place: str, places: tuple[str, ...]) -> Covered:
     if not places or any(place.startswith(prefix) for prefix in places):
         return Covered.WHOLLY
-    known = place.rstrip("0")  # 230000 is the whole province: 2301 lies within it
+    known = division(place)  # 230000 is the whole province: 2301 lies within it
     return Covered.PARTLY if any(prefix.startswith(known) for prefix in places) else Covered.NOT
+
+
+def division(code: str) -> str:
+    """Take off a division code the levels that are all zeros: 230100 is the whole of 2301. Empty if all are."""
+    for start, end in _LEVELS:
+        if len(code) == end and not code[start:].strip("0"):
+            code = code[:start]
+    return code
+
+
+def read_places(written: Sequence[str]) -> tuple[str, ...]:
+    """Read division codes, or beginnings of them, as prefixes.
+
+    Raises:
+        ValueError: some are none. An empty list is one of nowhere, and no source is meant so.
+    """
+    if not written or not all(_PLACE.fullmatch(place) and division(place) for place in written):
+        raise ValueError("must be division codes or their first digits, two at least; left out, it is everywhere")
+    return tuple(map(division, written))
 
 
 def _time(claim: Claim, coverage: Coverage) -> Covered:
@@ -59,11 +84,12 @@ def limited(outcome: Outcome, extent: Covered) -> Outcome:
 
 
 def read_coverage(stanza: Stanza) -> Coverage:
-    """Read `places` (digits of division codes), `since` and `until`."""
+    """Read `places` (division codes or their first digits), `since` and `until`."""
     places = stanza.texts("places")
-    for place in places:
-        if not (place.isascii() and place.isdigit() and 2 <= len(place) <= 12):
-            stanza.mistake("places", "must be prefixes of division codes, of two digits or more")
+    try:
+        places = read_places(places) if "places" in stanza else ()
+    except ValueError as error:
+        stanza.mistake("places", str(error))
     since, until = stanza.day("since"), stanza.day("until")
     if since and until and until < since:
         stanza.mistake("until", "lies before `since`")

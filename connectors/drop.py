@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from connectors.compare import Unreadable, bare
 from connectors.connector import Coverage
+from connectors.coverage import read_places
 from connectors.record import Record, moment
 
 MANIFEST_SUFFIX = ".manifest.json"
@@ -123,9 +124,8 @@ def _mistakes(read: Mapping[str, object]) -> list[str]:
 def _manifest(read: Mapping[str, object], zone: ZoneInfo) -> DropManifest:
     try:
         as_of = moment(read["as_of"], zone)
-        coverage = None if read.get("coverage") is None else _coverage(read["coverage"])
-    except (Unreadable, ValueError, TypeError):
-        raise DropRefused("manifest: as_of or coverage is malformed") from None
+    except Unreadable as error:
+        raise DropRefused(f"manifest: as_of: {error}") from None
     columns = read["columns"]
     return DropManifest(
         fact_type=str(read["fact_type"]),
@@ -133,7 +133,7 @@ def _manifest(read: Mapping[str, object], zone: ZoneInfo) -> DropManifest:
         sha256=str(read["sha256"]).lower(),
         rows=int(str(read["rows"])),
         as_of=as_of,
-        coverage=coverage,
+        coverage=None if read.get("coverage") is None else _coverage(read["coverage"]),
         charset=str(read["charset"]),
         key=str(read["key"]),
         columns=tuple(columns) if isinstance(columns, list) else (),
@@ -142,12 +142,23 @@ def _manifest(read: Mapping[str, object], zone: ZoneInfo) -> DropManifest:
 
 def _coverage(read: object) -> Coverage:
     if not isinstance(read, dict) or set(read) - {"places", "since", "until"}:
-        raise ValueError("a coverage has places, since and until")
-    places = read.get("places") or []
-    if not isinstance(places, list) or not all(isinstance(one, str) and one.isdigit() for one in places):
-        raise ValueError("places are prefixes of division codes")
-    since, until = (date.fromisoformat(read[name]) if read.get(name) else None for name in ("since", "until"))
-    return Coverage(places=tuple(places), since=since, until=until)
+        raise DropRefused("manifest: coverage has places, since and until")
+    places, since, until = read.get("places"), _day(read.get("since")), _day(read.get("until"))
+    if places is not None and not (isinstance(places, list) and all(isinstance(one, str) for one in places)):
+        raise DropRefused("manifest: coverage: places must be a list of texts")
+    if since and until and until < since:
+        raise DropRefused("manifest: coverage: until lies before since")
+    try:
+        return Coverage(places=() if places is None else read_places(places), since=since, until=until)
+    except ValueError as error:
+        raise DropRefused(f"manifest: coverage: places {error}") from None
+
+
+def _day(read: object) -> date | None:
+    try:
+        return None if read is None else date.fromisoformat(read if isinstance(read, str) else "")
+    except ValueError:
+        raise DropRefused("manifest: coverage: since and until must be days") from None
 
 
 def verify_signature(manifest: bytes, signature: bytes, key: Ed25519PublicKey) -> None:

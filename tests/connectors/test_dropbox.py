@@ -175,6 +175,12 @@ BAD: dict[str, Spoil] = {
     "as_of is no date": rewrite(as_of="yesterday"),
     "of the future": rewrite(as_of="2099-01-01"),
     "malformed coverage": rewrite(coverage={"places": "23"}),
+    "a coverage of nowhere": rewrite(coverage={"places": []}),
+    "a coverage in full-width digits": rewrite(coverage={"places": ["２３"]}),
+    "a coverage of one digit": rewrite(coverage={"places": ["2"]}),
+    "a coverage of a code of zeroes": rewrite(coverage={"places": ["000000"]}),
+    "a coverage that ends before it begins": rewrite(coverage={"since": "2030-01-01", "until": "2001-01-01"}),
+    "a coverage since no day": rewrite(coverage={"since": 0}),
     "manifest is no JSON": lambda folder: _manifest(folder, "{"),
     "manifest is a list": lambda folder: _manifest(folder, "[]"),
 }
@@ -327,6 +333,12 @@ async def test_a_drop_with_a_wider_coverage_counts_from_the_first_question_on(tm
     assert [await kind(source, beside), await kind(source, beside)] == [Kind.NOT_COVERED] * 2
     drop(tmp_path, "b", coverage={"places": ["23"]})
     assert await kind(source, beside) is Kind.MATCH
+
+
+@pytest.mark.parametrize("written", ["23", "2301", "2300", "230000", "230100", "230100000000", "230103"])
+async def test_a_whole_code_covers_what_lies_below_it(tmp_path: Path, written: str) -> None:
+    drop(tmp_path, coverage={"places": [written]})
+    assert await kind(source_of(tmp_path), claim(NOBODY, fact_type=FACT, place="230103")) is Kind.NO_RECORD
 
 
 async def give_up_asking(source: Resilient) -> None:

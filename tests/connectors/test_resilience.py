@@ -337,6 +337,20 @@ async def test_absence_counts_only_where_the_source_is_complete(
     assert len(inner.calls) == (0 if extent is Covered.NOT else 1)
 
 
+@pytest.mark.parametrize(
+    ("places", "place", "extent"),
+    [
+        (("2301",), "230110", Covered.WHOLLY),
+        (("230111",), "230110", Covered.NOT),
+        (("230111",), "230100", Covered.PARTLY),
+        (("2311",), "231000", Covered.NOT),
+        (("2310",), "231000", Covered.WHOLLY),
+    ],
+)
+def test_a_code_stands_for_all_that_its_levels_name(places: tuple[str, ...], place: str, extent: Covered) -> None:
+    assert covered(Claim(fact_type=FACT, subject=ZHANG, place=place), Coverage(places=places)) is extent
+
+
 def test_every_mistake_of_every_source_is_told_at_once() -> None:
     stanzas = {"a": {"kind": "sql"}, "b": 5, "c": sql_stanza("sqlite:////tmp/x.db", resilience={"retries": -1})}
     with pytest.raises(SourcesMisconfigured) as refused:
