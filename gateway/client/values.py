@@ -118,7 +118,8 @@ class FactOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """One answered question. `facts` are empty where the matter discloses the verdict only."""
+    """One answered question. Where the matter discloses the verdict only, `facts` are empty, and `reasons` say no more
+    than what they amount to (MISSING, UNCLEAR, TEMPORARY, NEEDS_ATTRIBUTE, PENDING)."""
 
     record: str
     item: str

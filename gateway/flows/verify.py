@@ -305,13 +305,18 @@ class Verify:
         """Make the entry of an answer: question and answer go to the vault, digests to the log."""
         facts: list[Json] = [fact_body(evidence) for evidence in asked.evidence]
         told = terms.disclosure is Disclosure.PER_FACT
-        answer = _answer(question.item, asked, step, terms, at, facts=facts if told else [])
+        reasons: list[Json] = [str(reason) for reason in sorted(asked.judgement.reasons, key=str)]
+        # Of one fact, or of the last that is open, a reason is the outcome; its strength is what the step follows from.
+        strengths: list[Json] = [*sorted({reason.strength.name for reason in asked.judgement.reasons})]
+        answer = _answer(
+            question.item, asked, step, terms, at, facts=facts if told else [], reasons=reasons if told else strengths
+        )
         groups: dict[str, Json] = {REQUEST: question_body(question), ANSWER: answer}
         return Draft(
             kind="VerificationAnswered",
             record=new_record(at, self._entropy),
             policy=terms.policy,
-            groups=groups if told else {**groups, EVIDENCE: facts},
+            groups=groups if told else {**groups, EVIDENCE: {"reasons": reasons, "facts": facts}},
             facts=self._facts(question, parent),
         )
 
@@ -422,12 +427,12 @@ def require_entitled(caller: Caller, item: Item, matter: Matter) -> None:
 
 
 def _answer(
-    item: str, asked: Asked, step: NextStep, terms: Terms, at: datetime, *, facts: list[Json]
+    item: str, asked: Asked, step: NextStep, terms: Terms, at: datetime, *, facts: list[Json], reasons: list[Json]
 ) -> dict[str, Json]:
     return {
         "item": item,
         "verdict": asked.judgement.verdict.value,
-        "reasons": [str(reason) for reason in sorted(asked.judgement.reasons, key=str)],
+        "reasons": reasons,
         "next_step": _step(step),
         "facts": facts,
         "disclosure": terms.disclosure.value,

@@ -271,7 +271,9 @@ class Verification(_message.Message):
 
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Why it is undetermined, where it is: names of what could still decide it."""
+        """Why it is undetermined, where it is: names of what could still decide it. Where the matter discloses the verdict
+        only, no more than what they amount to: MISSING, UNCLEAR, TEMPORARY, NEEDS_ATTRIBUTE, PENDING.
+        """
 
     @_builtins.property
     def next_step(self) -> Global___NextStep:

@@ -9,8 +9,9 @@ import pytest
 
 from gateway.catalogue.loader import shipped_catalogue_files
 from gateway.client import Selection, Step, Verdict, new_request_id
+from gateway.rules.kept import rows, table
 
-from .village import PEOPLE, marital, premises, service, serving, settle, slow_source
+from .village import PEOPLE, inside, marital, premises, service, serving, settle, slow_source
 
 RIGHT = "示例路1号"
 
@@ -21,10 +22,10 @@ def aggregate(folder: Path) -> list[Path]:
     for file in shipped_catalogue_files():
         text = file.read_text("utf-8")
         for item in ("marital-status", "business-premises"):
-            text = text.replace(f"- {{item: {item}}}", f"- {{item: {item}, disclosure: AGGREGATE}}")
+            text = text.replace(f"- {{item: {item}", f"- {{item: {item}, disclosure: AGGREGATE")
         files.append(folder / file.name)
         files[-1].write_text(text, "utf-8")
-    assert any("disclosure: AGGREGATE}" in file.read_text("utf-8") for file in files)
+    assert any("business-premises, disclosure: AGGREGATE" in file.read_text("utf-8") for file in files)
     return files
 
 
@@ -48,6 +49,31 @@ async def test_where_the_verdict_only_is_disclosed_no_door_tells_a_fact(tmp_path
         assert (kept.value["verdict"], kept.value["facts"]) == ("ESTABLISHED", [])
         assert b"civil-affairs" not in kept.canonical
         assert proof.receipt.opened.keys() <= {"request", "answer"}
+
+
+@pytest.mark.parametrize(
+    ("is_dead", "strengths", "full"),
+    [
+        (False, ("MISSING",), ["NOT_COVERED", "NO_RECORD"]),
+        (True, ("MISSING", "UNCLEAR"), ["NOT_COVERED", "SUBJECT_INACTIVE"]),
+    ],
+)
+async def test_where_the_verdict_only_is_disclosed_the_reasons_tell_no_outcome(
+    tmp_path: Path, is_dead: bool, strengths: tuple[str, ...], full: list[str]
+) -> None:
+    number = PEOPLE[0].id_number
+    async with service({number: RIGHT} if is_dead else {}) as housing:
+        house = settle(tmp_path, sources=slow_source(housing.port), catalogue=aggregate(tmp_path))
+        housing.dead.update([number] if is_dead else [])
+        async with serving(house) as village:
+            answer = await village.client().verify(premises(0, RIGHT))
+        async with inside(house) as within:
+            kept = await within.flows.look_up.groups(bytes.fromhex(answer.verification.record), answer.receipt.index)
+
+    assert answer.verification.reasons == strengths
+    assert not any(reason.encode() in answer.receipt.opened["answer"].canonical for reason in full)
+    assert table(kept["evidence"].value)["reasons"] == full
+    assert len(rows(table(kept["evidence"].value)["facts"])) == 2
 
 
 async def test_elsewhere_each_source_is_told_with_its_outcome(tmp_path: Path) -> None:
