@@ -29,12 +29,12 @@ def misfits(catalogue: Catalogue, manifest: Manifest) -> list[str]:
 def _misfits(fact: FactType, declared: Declared) -> Iterable[str]:
     for name in sorted(declared.attributes - fact.attributes.keys()):
         yield f": {name!r} is no attribute of the fact type ({_listed(fact.attributes)})"
-    inputs = {part for name, kind in fact.given.items() for part in _parts(name, kind)}
+    inputs = {part for name, kind in fact.given.items() for part in parts_of(name, kind)}
     for name in sorted(declared.given - inputs):
         yield f": {name!r} is nothing that a claim gives for the fact type ({_listed(inputs)})"
     for name, kind in fact.given.items():
-        if not finds_by(declared.given, _parts(name, kind)):
-            by = _parts(name, kind)[0]
+        if not finds_by(declared.given, parts_of(name, kind)):
+            by = parts_of(name, kind)[0]
             yield f": claims give {name!r}, and none can match without {by!r} in `narrow` or in the request"
     for name, words in sorted(declared.words.items()):
         if name in fact.attributes:
@@ -52,8 +52,8 @@ def shortages(catalogue: Catalogue, configured: Mapping[str, int]) -> list[str]:
     ]
 
 
-def _parts(name: str, kind: ValueType) -> tuple[str, ...]:
-    """Name what a claim gives for an input; first that by which a record is found."""
+def parts_of(name: str, kind: ValueType) -> tuple[str, ...]:
+    """Name what a claim says for an attribute or an input; first that by which a record is found."""
     if kind.kind is ValueKind.PERSON:
         return (f"{name}_id_number", f"{name}_name", f"{name}_id_type")
     return (name,)

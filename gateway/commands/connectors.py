@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json as jsonlib
+import re
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,14 +18,21 @@ import click
 from gateway.commands.options import JSON
 
 if TYPE_CHECKING:
-    from connectors.connector import Claim, Health, Value
+    from connectors.connector import Claim, Health, Manifest, Subject, Value
     from connectors.outcome import Evidence
     from connectors.resilience import Resilient
     from connectors.telemetry import Counts
-    from gateway.catalogue.model import Catalogue
+    from gateway.catalogue.model import Catalogue, FactType, ValueType
 
 _NOBODY = "000000190001010009"
 """A well-formed number of nobody: there is no division 000000."""
+ID_TYPES = ("resident-id", "permit", "uscc")
+_DIVISION = re.compile(r"[0-9]{6}")
+_READ: Mapping[str, Callable[[str], Value]] = {
+    "integer": int,
+    "boolean": lambda text: {"true": True, "false": False}[text],
+    "date": date.fromisoformat,
+}
 _EXPLAINED: Mapping[str, str] = {
     "MATCH": "The source's record agrees with everything that was claimed.",
     "MISMATCH": "The source holds a record under this number, and it contradicts the claim (or bears another name).",
@@ -67,9 +75,7 @@ class _Tried:
     "--ask", "fact_type", metavar="FACT", help="Ask about this type of fact; without it only the probe is made."
 )
 @click.option("--id", "id_number", default=_NOBODY, show_default=True, help="A number; by default nobody's.")
-@click.option(
-    "--id-type", type=click.Choice(["resident-id", "permit", "uscc"]), default="resident-id", show_default=True
-)
+@click.option("--id-type", type=click.Choice(ID_TYPES), default="resident-id", show_default=True)
 @click.option("--name", default="测试人", show_default=True, help="A name; by default nobody's.")
 @click.option("--expect", multiple=True, metavar="NAME=VALUE", help="An attribute claimed; repeatable.")
 @click.option("--give", multiple=True, metavar="NAME=VALUE", help="A further input that the source needs; repeatable.")
@@ -101,22 +107,29 @@ def check(
     """Read a stanza, compare it with the catalogue, probe its source, ask it about one claim, and explain what came.
 
     The exit status is 0 if the source is well and gave an answer of its own (about nobody: NO_RECORD), 1 if it did
-    not, 2 if the stanza is wrong or does not fit the catalogue. By default the claim is about nobody; with a real
+    not, 2 if the stanza is wrong or does not fit the catalogue, or the claim is none that the gateway would put to it:
+    values are read as the catalogue types them. By default the claim is about nobody; with a real
     person's number the department logs a query about that person, and so it must: have their consent.
     """
-    from connectors.connector import Claim, Subject
+    from connectors.connector import Claim
 
+    expected, given = _pairs(expect), _pairs(give)
     named, stanza = _stanza(stanza_file, source)
     catalogue = _catalogue(catalogue_files)
-    claim = None
-    if fact_type is not None:
-        claim = Claim(
+
+    def claim(manifest: Manifest) -> Claim | None:
+        if fact_type is None:
+            return None
+        fact = _fact(catalogue, manifest, fact_type)
+        return Claim(
             fact_type=fact_type,
-            subject=Subject(id_type=id_type, id_number=id_number, name=name),
-            expected=_values(expect),
-            given=_values(give),
-            place=place,
+            subject=_subject(id_type, id_number, name),
+            expected=_values("--expect", expected, fact.attributes),
+            given=_values("--give", given, fact.given),
+            forms=fact.forms,
+            place=_place(place),
         )
+
     tried = asyncio.run(_try(named, stanza, catalogue, claim, seconds))
     click.echo(jsonlib.dumps(_as_json(tried), ensure_ascii=False) if as_json else "\n".join(_in_words(tried)))
     if not _is_well(tried):
@@ -159,30 +172,102 @@ class _Wrong(click.ClickException):
     exit_code = 2
 
 
-def _values(written: tuple[str, ...]) -> dict[str, Value]:
-    """Read NAME=VALUE: a day, a whole number of up to 17 digits, true or false, and else a text."""
-    found: dict[str, Value] = {}
+def _pairs(written: tuple[str, ...]) -> dict[str, str]:
+    """Read NAME=VALUE."""
+    found: dict[str, str] = {}
     for one in written:
         name, is_there, text = one.partition("=")
         if not (name and is_there):
             raise click.UsageError(f"{name or one!r} must be NAME=VALUE")
-        found[name] = _value(text)
+        found[name] = text
     return found
 
 
-def _value(text: str) -> Value:
-    if text in ("true", "false"):
-        return text == "true"
-    if text.isascii() and text.isdigit() and len(text) < 18 and (text == "0" or text[0] != "0"):
-        return int(text)
+def _fact(catalogue: Catalogue, manifest: Manifest, code: str) -> FactType:
+    if code not in catalogue.fact_types:
+        raise _Wrong(f"--ask: the catalogue has no such fact type ({code})")
+    if code not in manifest.fact_types:
+        raise _Wrong(f"--ask: the stanza does not have {code}, but {', '.join(sorted(manifest.fact_types))}")
+    return catalogue.fact_types[code]
+
+
+def _subject(id_type: str, number: str, name: str) -> Subject:
+    """Read the person as the gateway does: what it would refuse, no source is ever asked."""
+    from connectors.connector import Subject
+
+    return Subject(id_type=id_type, id_number=_number("--id", id_type, number), name=_name("--name", name))
+
+
+def _number(option: str, id_type: str, written: str) -> str:
+    from gateway.rules.clocks import legal_day
+    from gateway.rules.identifiers import IdentifierRefused, parse_identifier
+
     try:
-        return date.fromisoformat(text) if len(text) == 10 else text
-    except ValueError:
+        return parse_identifier(id_type, written, today=legal_day(datetime.now(UTC))).number
+    except IdentifierRefused as refused:
+        raise _Wrong(f"{option}: the gateway refuses this {refused.what} by the rule {refused.rule.name}") from None
+
+
+def _name(option: str, written: str) -> str:
+    from gateway.rules.identifiers import IdentifierRefused, parse_name
+
+    try:
+        return parse_name(written)
+    except IdentifierRefused as refused:
+        raise _Wrong(f"{option}: the gateway refuses this name by the rule {refused.rule.name}") from None
+
+
+def _place(written: str) -> str:
+    if written and not _DIVISION.fullmatch(written):
+        raise _Wrong("--place: must be the six digits of a division")
+    return written
+
+
+def _values(option: str, written: Mapping[str, str], declared: Mapping[str, ValueType]) -> dict[str, Value]:
+    """Read values as the catalogue types them; of a person, each part by itself."""
+    from gateway.catalogue.fitting import parts_of
+
+    kinds = {part: (kind, part.removeprefix(name)) for name, kind in declared.items() for part in parts_of(name, kind)}
+    for name in written:
+        if name not in kinds:
+            raise _Wrong(f"{option}: the fact type has no {name!r} ({', '.join(sorted(kinds)) or 'it has none'})")
+    id_types = {name.removesuffix("_id_type"): text for name, text in written.items() if name.endswith("_id_type")}
+    return {
+        name: _value(
+            f"{option} {name}", text, *kinds[name], id_types.get(name.removesuffix("_id_number"), "resident-id")
+        )
+        for name, text in written.items()
+    }
+
+
+def _value(where: str, text: str, declared: ValueType, part: str, id_type: str) -> Value:
+    from gateway.catalogue.words import ValueKind
+
+    if declared.kind is ValueKind.NAME or part == "_name":
+        return _name(where, text)
+    if declared.kind is ValueKind.ID_NUMBER or part == "_id_number":
+        return _number(where, id_type, text)
+    if part == "_id_type" or declared.kind is ValueKind.ENUM:
+        words = ID_TYPES if part == "_id_type" else declared.words
+        if text not in words:
+            raise _Wrong(f"{where}: must be one of {', '.join(words)}")
         return text
+    if declared.kind is ValueKind.DIVISION:
+        return _place(text)
+    if declared.kind is ValueKind.STRING:
+        return text
+    try:
+        return _READ[declared.kind.value](text)
+    except (KeyError, ValueError):
+        raise _Wrong(f"{where}: must be {declared}") from None
 
 
 async def _try(
-    name: str, stanza: Mapping[str, object], catalogue: Catalogue, claim: Claim | None, seconds: float
+    name: str,
+    stanza: Mapping[str, object],
+    catalogue: Catalogue,
+    claim_for: Callable[[Manifest], Claim | None],
+    seconds: float,
 ) -> _Tried:
     from connectors.catalog import SourcesMisconfigured, connect_all
     from connectors.connector import QueryContext
@@ -200,6 +285,7 @@ async def _try(
     except SourcesMisconfigured as error:
         raise _Wrong("the stanza is wrong:\n" + "\n".join(f"  {mistake}" for mistake in error.mistakes)) from error
     try:
+        claim = claim_for(source.manifest)
         health, evidence = await source.probe(), None
         if claim is not None:
             context = QueryContext(

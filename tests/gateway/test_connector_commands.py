@@ -1,30 +1,41 @@
 import json
 import sqlite3
+from datetime import date
 from pathlib import Path
 
 import pytest
+from click import ClickException
 from click.testing import CliRunner, Result
 
 from connectors.outcome import Cause, Kind
+from gateway.catalogue.model import ValueType
+from gateway.catalogue.words import ValueKind
 from gateway.cli import cli
-from gateway.commands.connectors import _EXPLAINED, _value
+from gateway.commands.connectors import _EXPLAINED, _values
 
 STANZA = """
 kind = "sql"
 department = "民政厅"
 url = "sqlite:///{path}"
 [facts.marriage-registration]
-statement = "SELECT id_number, status FROM marriage WHERE id_number IN :keys"
+statement = "SELECT id_number, name, status, spouse FROM marriage WHERE id_number IN :keys"
 key = "id_number"
-columns = {{ status = "status" }}
+columns = {{ status = "status", spouse_id_number = "spouse" }}
+values = {{ status = {{ "3" = "MARRIED" }} }}
+name = "name"
 """
+ASK = ("--ask", "marriage-registration")
 NATION = """
 level: nation
 code: "000000"
 version: "1"
 title: 示例
 fact_types:
-  - {code: wedding, title: 婚礼, authority: 示例, attributes: {status: string}, absence: inconclusive}
+  - code: wedding
+    title: 婚礼
+    authority: 示例
+    attributes: {status: string, spouse_id_number: id_number}
+    absence: inconclusive
 items: []
 """
 
@@ -33,8 +44,8 @@ items: []
 def stanza(tmp_path: Path) -> Path:
     database = tmp_path / "m.db"
     connection = sqlite3.connect(database)
-    connection.execute("CREATE TABLE marriage (id_number, status)")
-    connection.execute("INSERT INTO marriage VALUES ('230103198507041236', 3)")
+    connection.execute("CREATE TABLE marriage (id_number, name, status, spouse)")
+    connection.execute("INSERT INTO marriage VALUES ('230103198507041236', '示 例甲', 3, '230103 850704123')")
     connection.commit()
     connection.close()
     path = tmp_path / "civil.toml"
@@ -47,7 +58,7 @@ def check(*arguments: object) -> Result:
 
 
 def test_a_source_is_probed_and_asked_about_nobody(stanza: Path) -> None:
-    found = check(stanza, "--ask", "marriage-registration", "--expect", "status=3", "--json")
+    found = check(stanza, "--ask", "marriage-registration", "--expect", "status=MARRIED", "--json")
     told = json.loads(found.output)
     assert (found.exit_code, told["source"], told["outcome"], told["well"]) == (0, "civil", "NO_RECORD", True)
 
@@ -57,16 +68,20 @@ def test_without_a_fact_only_the_probe_is_made(stanza: Path) -> None:
     assert (found.exit_code, "nothing was asked" in found.output) == (0, True)
 
 
-@pytest.mark.parametrize(("claimed", "outcome"), [("3", "MATCH"), ("4", "MISMATCH")])
+@pytest.mark.parametrize(("claimed", "outcome"), [("MARRIED", "MATCH"), ("DIVORCED", "MISMATCH")])
 def test_a_claim_is_compared_with_what_the_source_holds(stanza: Path, claimed: str, outcome: str) -> None:
     found = check(
         stanza,
         "--ask",
         "marriage-registration",
         "--id",
-        "230103198507041236",
+        "23010319850704123６",
+        "--name",
+        "示例 甲",
         "--expect",
         f"status={claimed}",
+        "--expect",
+        "spouse_id_number=230103198507041236",
         "--json",
     )
     assert json.loads(found.output)["outcome"] == outcome
@@ -100,8 +115,12 @@ def test_what_cannot_be_tried_ends_with_2_and_says_why(
 
 
 def test_a_stanza_that_does_not_fit_the_catalogue_ends_with_2_and_names_every_mistake(stanza: Path) -> None:
-    more = 'values = { status = { "1" = "married" } }\n[facts.marriage]\nkey = "a"\n'
-    stanza.write_text(stanza.read_text() + more + """statement = "SELECT 1 AS a WHERE '' IN :keys"\n""")
+    more = '[facts.marriage]\nkey = "a"\n'
+    stanza.write_text(
+        stanza.read_text().replace('"MARRIED"', '"married"')
+        + more
+        + """statement = "SELECT 1 AS a WHERE '' IN :keys"\n"""
+    )
     found = check(stanza)
     assert (found.exit_code, found.output.splitlines()[1:]) == (2, [
         "  civil: facts.marriage: the catalogue has no such fact type",
@@ -127,8 +146,61 @@ def test_every_outcome_and_cause_is_explained() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("true", True), ("12", 12), ("012", "012"), ("230103198507041236", "230103198507041236")]
+    ("arguments", "said"),
+    [
+        (("--ask", "marriage"), "--ask: the catalogue has no such fact type (marriage)"),
+        (("--ask", "death-record"), "--ask: the stanza does not have death-record, but marriage-registration"),
+        ((*ASK, "--id", "230103198507041237"), "--id: the gateway refuses this resident-id by the rule CHECK_DIGIT"),
+        ((*ASK, "--id", "abc"), "by the rule LENGTH"),
+        ((*ASK, "--id-type", "uscc"), "--id: the gateway refuses this uscc"),
+        ((*ASK, "--name", "王*"), "--name: the gateway refuses this name by the rule CHARACTERS"),
+        ((*ASK, "--name", " "), "by the rule EMPTY"),
+        ((*ASK, "--expect", "state=MARRIED"), "--expect: the fact type has no 'state' (spouse_id_number, spouse_name,"),
+        ((*ASK, "--expect", "status=married"), "--expect status: must be one of MARRIED, DIVORCED, WIDOWED"),
+        ((*ASK, "--expect", "spouse_id_number=1"), "--expect spouse_id_number: the gateway refuses this resident-id"),
+        ((*ASK, "--give", "status=MARRIED"), "--give: the fact type has no 'status'"),
+        ((*ASK, "--place", "23"), "--place: must be the six digits"),
+    ],
 )
-def test_values_are_read_with_their_types(text: str, value: object) -> None:
-    assert _value(text) == value
-    assert type(_value(text)) is type(value)
+def test_a_claim_that_the_gateway_would_never_put_ends_with_2(
+    stanza: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    found = check(stanza, *arguments)
+    assert (found.exit_code, said in found.output) == (2, True), found.output
+
+
+PERSON = ValueType(kind=ValueKind.PERSON)
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "kind", "value"),
+    [
+        ("valid", "true", ValueType(kind=ValueKind.BOOLEAN), True),
+        ("valid", "1", ValueType(kind=ValueKind.BOOLEAN), None),
+        ("children", "12", ValueType(kind=ValueKind.INTEGER), 12),
+        ("children", "two", ValueType(kind=ValueKind.INTEGER), None),
+        ("number", "012", ValueType(kind=ValueKind.STRING), "012"),
+        ("number", "12", ValueType(kind=ValueKind.STRING), "12"),
+        ("number", "2024-03-05", ValueType(kind=ValueKind.STRING), "2024-03-05"),
+        ("died_on", "2024-03-05", ValueType(kind=ValueKind.DATE), date(2024, 3, 5)),
+        ("died_on", "2024-3-5", ValueType(kind=ValueKind.DATE), None),
+        ("where", "230100", ValueType(kind=ValueKind.DIVISION), "230100"),
+        ("mother", "示 例乙", ValueType(kind=ValueKind.NAME), "示例乙"),
+        ("relative_name", "示 例乙", PERSON, "示例乙"),
+        ("relative_id_number", "23010319850704123６", PERSON, "230103198507041236"),
+        ("relative_id_type", "resident-id", PERSON, "resident-id"),
+        ("relative_id_type", "passport", PERSON, None),
+        ("relative", "示例乙", PERSON, None),
+    ],
+)
+def test_values_are_read_with_the_types_of_the_catalogue(
+    name: str, written: str, kind: ValueType, value: object
+) -> None:
+    declared = {"relative" if kind is PERSON else name: kind}
+    if value is None:
+        with pytest.raises(ClickException):
+            _values("--give", {name: written}, declared)
+        return
+    found = _values("--give", {name: written}, declared)
+    assert found == {name: value}
+    assert type(found[name]) is type(value)
