@@ -28,9 +28,11 @@ _BEYOND_LATIN1 = re.compile("[^\x00-\xff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LOST = re.compile(r"[?\s·]*\?[?\s·]*")
 _DAY = re.compile(
-    r"(\d{4})-?(\d{2})-?(\d{2})(?:[T ]([\d:.,]*)(?: ?(?:[AP]M|(Z|[+-]\d{2}(?::?\d{2}){0,2})))?)?", re.ASCII | re.I
+    r"(\d{4})(?:-?(\d{2})-?(\d{2})|[-/.](\d{1,2})[-/.](\d{1,2})|年(\d{1,2})月(\d{1,2})日)"
+    r"(?:[T ]([\d:.,]*)(?: ?(?:[AP]M|(Z|[+-]\d{2}(?::?\d{2}){0,2})))?)?",
+    re.ASCII | re.I,
 )
-"""A day, perhaps with a time, perhaps with the time's zone."""
+"""A day in one of three ways, perhaps with a time, perhaps with the time's zone."""
 CHINA = ZoneInfo("Asia/Shanghai")
 _NUMBER = re.compile(r"\d{17}[Xx]", re.ASCII)
 """A resident number whose check character registers write as they please."""
@@ -212,8 +214,9 @@ def text(held: object) -> str:
     """Read a held value as text; whole numbers are texts too, since codes are often stored as numbers.
 
     Raises:
-        Unreadable: bytes, floats, structures, and texts that show the marks of a wrong character set.
+        Unreadable: other bytes, floats, structures, and texts that show the marks of a wrong character set.
     """
+    held = _plain(held)
     if isinstance(held, int) and not isinstance(held, bool):
         return str(held)
     if not isinstance(held, str):
@@ -233,17 +236,29 @@ def _is_damaged(held: str) -> bool:
     return is_utf8(held.encode("latin-1")) or is_misread_gbk(held)
 
 
+def _plain(held: object) -> object:
+    """Give the whole number of what databases hand out for one: a NUMERIC without a fraction, a BIT of one."""
+    if (
+        isinstance(held, Decimal)
+        and held.is_finite()
+        and abs(held.adjusted()) < 40
+        and held == held.to_integral_value()
+    ):
+        return int(held)
+    return held[0] if isinstance(held, bytes) and held in (b"\x00", b"\x01") else held
+
+
 def _whole(held: object) -> int:
+    held = _plain(held)
     if isinstance(held, int) and not isinstance(held, bool):
         return held
-    if isinstance(held, Decimal) and held.is_finite() and held == held.to_integral_value():
-        return int(held)
     if isinstance(held, str) and re.fullmatch(r"[+-]?\d{1,18}", normalise(held), re.ASCII):
         return int(normalise(held))
     raise Unreadable(f"a whole number is expected, not {type(held).__name__}")
 
 
 def _truth(held: object) -> bool:
+    held = _plain(held)
     if isinstance(held, bool):
         return held
     if isinstance(held, int) and held in (0, 1):
@@ -252,7 +267,8 @@ def _truth(held: object) -> bool:
 
 
 def day(held: object, *, zone: tzinfo = CHINA) -> date:
-    """Read a held value as a day: a date, a timestamp, `2020-01-31` or `20200131`.
+    """Read a held value as a day: a date, a timestamp, `2020-01-31`, `20200131` (a number too), `2020/1/31` or
+    `2020年1月31日`: year, month and day in this order only.
 
     A timestamp with a zone is an instant, and its day that of `zone`: systems write the beginning of a day in China as
     16 o'clock of the day before, in UTC. One without is its own day.
@@ -264,14 +280,16 @@ def day(held: object, *, zone: tzinfo = CHINA) -> date:
         return _day_in(zone, held)
     if isinstance(held, date):
         return held
-    written = normalise(held) if isinstance(held, str) else ""
+    held = _plain(held)
+    written = normalise(str(held)) if isinstance(held, str | int) and not isinstance(held, bool) else ""
     found = _DAY.fullmatch(written)
     if found is None:
         raise Unreadable(f"a date is expected, not {type(held).__name__}")
+    year, month, of_month = (int(part) for part in found.groups()[:7] if part is not None)
+    time, offset = found[8], found[9]
     try:
-        if found[5] is not None:
-            return _day_in(zone, datetime.fromisoformat(f"{found[1]}-{found[2]}-{found[3]}T{found[4]}{found[5]}"))
-        return date(int(found[1]), int(found[2]), int(found[3]))
+        on = date(year, month, of_month)
+        return on if offset is None else _day_in(zone, datetime.fromisoformat(f"{on}T{time}{offset}"))
     except ValueError:
         raise Unreadable("a date that is not in the calendar") from None
 

@@ -155,7 +155,42 @@ def test_an_instant_that_cannot_be_placed_is_no_day(held: object) -> None:
         day(held)
 
 
-@pytest.mark.parametrize("held", ["2020-02-30", "20201301", "昨天", "1/2/2020", 20200131, True, 1.5, b"2020-01-01"])
+@pytest.mark.parametrize(
+    "held",
+    [
+        *("2024/3/5", "2024/03/05", "2024-3-5", "2024.3.5", "2024年3月5日", "２０２４年０３月０５日", "20240305"),
+        *("2024/3/5 0:00:00", "2024/03/05 23:59:59", 20240305, Decimal(20240305)),
+    ],
+)
+def test_a_day_is_read_in_every_way_that_leaves_no_doubt(held: object) -> None:
+    assert day(held) == date(2024, 3, 5)
+
+
+@pytest.mark.parametrize("held", [Decimal("1.00"), b"\x01", 1])
+def test_a_whole_number_is_a_code_and_a_truth_in_every_form_a_database_may_give(held: object) -> None:
+    assert text(held) == "1"
+    assert agrees(1, held)
+    assert agrees(True, held)
+    assert not agrees(False, held)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        "2020-02-30",
+        "20201301",
+        "昨天",
+        "1/2/2020",
+        2020131,
+        1706630400000,
+        "2024年3月",
+        "2024/3",
+        "24/3/5",
+        True,
+        1.5,
+        b"2020-01-01",
+    ],
+)
 def test_what_is_no_day_is_unreadable(held: object) -> None:
     with pytest.raises(Unreadable):
         day(held)
