@@ -221,7 +221,12 @@ class SqlSource:
 
 def digest(records: Sequence[Record]) -> bytes:
     """Hash the rows held of one subject: SHA-256 over their JSON, in the order they came."""
-    return hashlib.sha256(orjson.dumps([dict(one) for one in records], default=repr)).digest()
+    rows = [dict(one) for one in records]
+    try:
+        written = orjson.dumps(rows, default=repr)
+    except orjson.JSONEncodeError:  # a value that JSON has no form for, perhaps of a column that nobody reads
+        written = repr(rows).encode("utf-8", "backslashreplace")
+    return hashlib.sha256(written).digest()
 
 
 def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], datetime]) -> SqlSource:

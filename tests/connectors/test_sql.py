@@ -1,7 +1,8 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -503,6 +504,13 @@ async def test_a_row_that_raises_on_a_server_spoils_nobody_elses_and_is_no_outag
     statement = raising_for_li(make_url(server_url).get_backend_name())
     source = server_source(statement=statement)
     await require_that_one_row_spoils_itself_only(source)
+
+
+def test_every_row_has_a_digest() -> None:
+    strange = [time(10, tzinfo=UTC), 2**70, "\ud800", {1: 2}, b"x", Decimal("1.5"), float("nan")]
+    digests = {sql.digest([{"x": value}]) for value in strange}
+    assert len(digests) == len(strange)
+    assert {len(one) for one in digests} == {32}
 
 
 async def test_an_account_that_a_server_refuses_is_an_outage(
