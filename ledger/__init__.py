@@ -76,8 +76,9 @@ _ERRORS = (
     "HsmUnavailable IdempotencyConflict IndexMissing KeyFileError KeyHistoryError KeyNotInForce LedgerClosed "
     "LedgerDamaged LedgerError LedgerLocked LedgerOverloaded LedgerUnavailable LogShrunk NoteError PathMalformed "
     "PolicyError ProofError PublicationDamaged PublicationError PublicationUnavailable QuorumMissing ReceiptError "
-    "RememberedUnusable RemnantsLeft ResourceMissing ResumeRefused SchemaNewer SchemaOlder SplitView StoreError "
-    "StoreExists StoreMissing StoreUnfit SubmissionError TransitionRefused VaultError WitnessError WitnessStateError "
+    "RecordErased RememberedUnusable RemnantsLeft ResourceMissing ResumeRefused SchemaNewer SchemaOlder SplitView "
+    "StoreError StoreExists StoreMissing StoreUnfit SubmissionError TransitionRefused VaultError WitnessError "
+    "WitnessStateError "
     "WrongKey WrongOrigin"
 )
 _HOME = {

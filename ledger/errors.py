@@ -172,6 +172,14 @@ class TransitionRefused(AppendRefused):
         self.kind = kind
 
 
+class RecordErased(AppendRefused):
+    """The record's documents are erased: nothing follows any more but what only ends it."""
+
+    def __init__(self, record: bytes) -> None:
+        super().__init__(f"record {record.hex()} is erased")
+        self.record = record
+
+
 class AlreadyClaimed(AppendRefused):
     """Something that may exist once only exists already: `record` holds the claim."""
 

@@ -144,6 +144,8 @@ def approve(
     *, config: Path, proposal: str, officer: str, key: Path, rewrite: Rewrite, yes: bool, as_json: bool
 ) -> None:
     """Carry out what another officer proposed. This cannot be undone. Prints the receipt."""
+    from gateway.flows.commitments.documents import claims_of
+    from ledger.records.register import Register
     from ledger.vault.erasure import approve_erasure, examine_order
     from ledger.vault.remnants import clear_remnants
 
@@ -153,10 +155,13 @@ def approve(
     with _opened(settings.ledger) as ledger:
         read = _proposal(ledger, proposal)
         with open_vault(settings.ledger) as store:
+            # Read first: a record that goes on in between is refused for it.
+            rows = Register(store).many([*read.order.records])
             doomed = examine_order(store, read.order)
         submission = approve_erasure(
-            read, doomed, by=signer, officers=officers, origin=settings.ledger.origin, at=datetime.now(UTC)
-        )
+            read, doomed, by=signer, officers=officers, origin=settings.ledger.origin, at=datetime.now(UTC),
+            releases=claims_of(rows.values()),
+        )  # fmt: skip
         _show(doomed)
         _ask("Destroy", doomed, yes)
         done = ledger.append_blocking(submission)

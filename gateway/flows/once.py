@@ -29,6 +29,7 @@ from ledger import (
     IdempotencyConflict,
     Ledger,
     Opening,
+    RecordErased,
     Replay,
     Submission,
     TransitionRefused,
@@ -125,6 +126,7 @@ class Once:
             RequestIdReused: the request_id came with another body.
             AlreadyClaimed: something that may exist once only exists already.
             TransitionNotAllowed: the record's life does not allow this now.
+            DocumentErased: a record's documents are erased, and nothing follows them.
         """
         try:
             appended = await self._ledger.append(
@@ -141,6 +143,8 @@ class Once:
                 raise
             first, asked = error.first_idx, request
             raise await self._ledger.look(lambda: self._reused(asked, first)) from error
+        except RecordErased as error:
+            raise DocumentErased from error
         except TransitionRefused as error:
             raise TransitionNotAllowed(error.kind, error.state or "ABSENT") from error
         return _recorded(appended)

@@ -119,8 +119,8 @@ class Requery:
         again, following = self._following(row, asked.judgement.verdict, step.kind.value, operator)
         try:
             await self._once.record(None, [draft, *following], at=at)
-        except TransitionNotAllowed:
-            return AskedAgain(result="SKIPPED")  # withdrawn, disputed or decided while the sources were asked
+        except (TransitionNotAllowed, DocumentErased):
+            return AskedAgain(result="SKIPPED")  # withdrawn, disputed, decided or erased while the sources were asked
         return again
 
     async def _question(self, row: RecordRow, operator: Operator) -> Question:

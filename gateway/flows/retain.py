@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from gateway.flows.commitments.documents import claims_of
 from gateway.rules.clocks import legal_day
 from gateway.rules.retention import Bundle, Kept, RetentionRules, judge, years_before
 from ledger import AlreadyClaimed, Appended, Draft, ErasureRefused, RecordRow, Register, Submission, new_record
@@ -169,6 +170,7 @@ class Retain:
             drafts=(draft,),
             at=now,
             claim_keys=tuple((claim_of(row.record, row.last_idx), record) for row in rows),
+            release_keys=claims_of(rows),
             erase=tuple((row.record, row.last_idx) for row in rows),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
@@ -11,7 +11,7 @@ from connectors.connector import Subject
 from gateway.catalogue.book import Book
 from gateway.catalogue.words import SilentCredit, WithdrawalEffect
 from gateway.errors import DocumentErased
-from gateway.flows.commitments.documents import after_effect_of
+from gateway.flows.commitments.documents import TAKEN, after_effect_of, claim_of
 from gateway.flows.commitments.listings import NOTHING_ASKED, Lists
 from gateway.flows.look_up import LookUp, answers_like
 from gateway.rules.clocks import legal_day
@@ -57,6 +57,7 @@ class Stand:
     ) -> None:
         self._by_subject = ledger.lookups(partial(ledger.register().by_subjects, families=_FAMILIES), few=False)
         self._by_case = ledger.lookups(ledger.register().by_cases)
+        self._by_claim = ledger.lookups(ledger.register().holders)
         self._book = book
         self._look_up = look_up
         self._index = index
@@ -111,11 +112,18 @@ class Stand:
             return earlier
         return replace(earlier, after_effect=after_effect_of(kept) or WithdrawalEffect.NONE)
 
-    async def taken(self, case_key: bytes, item: str, states: Collection[str]) -> bytes | None:
-        """Return the commitment that a case already has for an item in one of the states, or None."""
-        rows = await self._by_case.one(case_key) or []
-        signed = (row for row in rows if row.family == "commitment" and row.item == item)
-        return next((row.record for row in signed if row.state in states), None)
+    async def taken(self, case: RecordRow) -> bytes | None:
+        """Return the commitment that the case of a record already has for its item, or None."""
+        if case.case_key is None:
+            return None
+        rows = await self._by_case.one(case.case_key) or []
+        signed = (row for row in rows if row.family == "commitment" and row.item == case.item)
+        taken = next((row.record for row in signed if row.state in TAKEN), None)
+        if taken is not None:
+            return taken
+        # What is claimed refuses the signature, so it refuses the document to sign as well.
+        claimed = await self._by_claim.one(claim_of(case))
+        return None if claimed is None else claimed.record
 
     async def verifications(self, case: RecordRow) -> list[RecordRow]:
         """Return the answers that were given about the item and person of a record in its case, oldest first."""

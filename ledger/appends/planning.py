@@ -12,13 +12,20 @@ from msgspec import Struct
 
 from ledger.appends.admission import Admitted, AdmittedDraft
 from ledger.appends.values import Replay, Sequenced
-from ledger.errors import AlreadyClaimed, ErasureRefused, IdempotencyConflict, TransitionRefused
+from ledger.errors import AlreadyClaimed, ErasureRefused, IdempotencyConflict, RecordErased, TransitionRefused
 from ledger.merkle import hash_leaf
 from ledger.records.codec import later_entry
 from ledger.records.kin import Kinship
 from ledger.records.lifecycle import STATE_NAMES, STATE_NUMBERS
 from ledger.records.projections import StoredRow, fold, forget, open_row
 
+_ENDS = frozenset(
+    {
+        "CommitmentExpired", "CommitmentLapsed", "ErasureRejected", "LegalHoldReleased", "LogKeyRetired",
+        "StaffKeyRevoked",
+    }
+)  # fmt: skip
+"""Kinds that may follow an erasure: each only ends its record, and tells nothing new of anybody it was about."""
 HELD = STATE_NUMBERS["HELD"]
 """The state of a legal hold in force."""
 
@@ -34,6 +41,8 @@ class Known:
     claims: dict[bytes, bytes] = field(default_factory=dict)
     kin: dict[bytes, StoredRow] = field(default_factory=dict)
     """What is to be erased and the kin of that, by record."""
+    erased: set[bytes] = field(default_factory=set)
+    """Which of the records are erased."""
     holds: dict[bytes, StoredRow] = field(default_factory=dict)
     """The legal holds in force upon those, or upon their persons, by their own records."""
     replays: dict[bytes, Replay] = field(default_factory=dict)
@@ -55,6 +64,7 @@ class Plan:
     def __init__(self, known: Known) -> None:
         self.first = self.size = known.size
         self._known = known
+        self._erased = {*known.erased}
         self.entries: list[Sequenced] = []
         self.entry_rows: list[tuple[int, bytes | None, bytes]] = []
         self.key_rows: list[tuple[int, int, bytes, None]] = []
@@ -73,6 +83,7 @@ class Plan:
         Raises:
             IdempotencyConflict: its key was used for another body.
             TransitionRefused: a record's state does not allow one of its drafts.
+            RecordErased: a record's documents are erased, and one of its drafts does not only end it.
             AlreadyClaimed: it claims what another record holds.
             ErasureRefused: what it erases went on since, or is held.
         """
@@ -141,6 +152,8 @@ class Plan:
         record = draft.record
         if draft.expect_state is not None and (row is None or STATE_NAMES[row.state] not in draft.expect_state):
             raise TransitionRefused(record, None if row is None else STATE_NAMES[row.state], draft.kind)
+        if record in self._erased and draft.kind not in _ENDS:
+            raise RecordErased(record)
         if row is None:
             if draft.opens is None:
                 raise TransitionRefused(record, None, draft.kind)
@@ -180,4 +193,5 @@ class Plan:
     def _forget(self, erase: Sequence[tuple[bytes, int]]) -> None:
         for record, _ in erase:
             self.erase.append(record)
+            self._erased.add(record)
             self.rows[record] = forget(self.rows.get(record) or self._known.rows[record])

@@ -181,6 +181,7 @@ class Sequencer(Generic[Told]):
             known.hashes = {newest[idx]: hash_leaf(bytes(leaf)) for idx, _, leaf in entries}
             if len(known.hashes) != len(known.rows):
                 raise LedgerDamaged("the newest entry of a record is missing")
+            known.erased = _read_erased(database, connection, found)
         if doomed:
             known.kin = read_kin(doomed, lambda column, values: _read_rows(database, connection, column, values))
             known.holds = _read_holds(database, connection, known.kin.values())
@@ -292,6 +293,15 @@ def load_tree(connection: Connection, head: Head, identity: Identity) -> TileTre
 
 def _read_rows(database: Database, connection: Connection, column: str, values: list[bytes]) -> list[StoredRow]:
     return [stored_row(columns) for columns in database.select_many(connection, schema.record, column, values)]
+
+
+def _read_erased(database: Database, connection: Connection, rows: Collection[StoredRow]) -> set[bytes]:
+    """Tell which records are erased: they lost their facts, and the document of their first entry."""
+    bare = {row.first_idx: row.record for row in rows if row[_PLAIN:-1] == NO_FACTS[:-1]}
+    if not bare:
+        return set()
+    keys = database.select_many(connection, schema.vault_key, "idx", list(bare))
+    return {bare[idx] for idx, _, _, destroyed_at in keys if destroyed_at is not None}
 
 
 def _read_holds(database: Database, connection: Connection, rows: Collection[StoredRow]) -> dict[bytes, StoredRow]:

@@ -29,6 +29,7 @@ from ledger.errors import (
     LedgerError,
     LedgerOverloaded,
     LedgerUnavailable,
+    RecordErased,
     SubmissionError,
     TransitionRefused,
 )
@@ -38,7 +39,7 @@ EVERYBODY = -1
 """The number of an answer that nobody asked for: nothing more is appended or published."""
 _LONGEST = 256 << 20
 _OPENED, _ACCEPTED, _REPLAY, _CONFLICT, _TRANSITION, _CLAIMED, _UNAVAILABLE, _DAMAGED, _OVERLOADED, _KEPT = range(10)
-_MALFORMED = 10
+_MALFORMED, _ERASED = 10, 11
 
 Outcome = Accepted | Replay | AppendRefused | LedgerError
 Packed = tuple[Any, ...]
@@ -150,8 +151,8 @@ def _pack(admitted: Admitted, outcome: Outcome) -> Packed:
         return (_CONFLICT, outcome.first_idx)
     if isinstance(outcome, TransitionRefused):
         return (_TRANSITION, outcome.record, outcome.state, outcome.kind)
-    if isinstance(outcome, AlreadyClaimed):
-        return (_CLAIMED, outcome.record)
+    if isinstance(outcome, AlreadyClaimed | RecordErased):
+        return (_CLAIMED if isinstance(outcome, AlreadyClaimed) else _ERASED, outcome.record)
     if isinstance(outcome, ErasureRefused | SubmissionError):
         return (_KEPT if isinstance(outcome, ErasureRefused) else _MALFORMED, outcome.mistakes)
     if isinstance(outcome, LedgerDamaged):
@@ -186,4 +187,5 @@ _MAKERS: dict[int, Any] = {
     _OVERLOADED: LedgerOverloaded,
     _KEPT: ErasureRefused,
     _MALFORMED: SubmissionError,
+    _ERASED: RecordErased,
 }

@@ -148,9 +148,11 @@ def approve_erasure(
     officers: Officers,
     origin: str,
     at: datetime,
+    releases: Sequence[bytes] = (),
 ) -> Submission:
     """Make what is appended to carry a proposal out: the entry, and the destruction in the same transaction.
 
+    `releases` are claims that the erased records held, and give up.
     Each record is erased and claimed as it was proposed: appending it is refused if one went on or is held by then
     (`ErasureRefused`), and of two orders for the same documents one is (`AlreadyClaimed`).
 
@@ -192,7 +194,8 @@ def approve_erasure(
         },
     )
     claims = tuple((claim_of(*one), proposal.record) for one in proposal.newest.items())
-    return Submission(drafts=(draft,), at=at, claim_keys=claims, erase=tuple(proposal.newest.items()))
+    erase = tuple(proposal.newest.items())
+    return Submission(drafts=(draft,), at=at, claim_keys=claims, release_keys=tuple(releases), erase=erase)
 
 
 def reject_erasure(

@@ -19,6 +19,7 @@ from ledger import (
     Ledger,
     LedgerClosed,
     LedgerDamaged,
+    RecordErased,
     SubmissionError,
     TransitionRefused,
     verify_receipt,
@@ -237,11 +238,29 @@ async def test_what_follows_an_erasure_is_kept_under_a_new_key(house: House, ope
     record = new_record()
     await opened.append(submission(Draft(kind="CommitmentPrepared", record=record, groups={"body": "old"})))
     await opened.append(erasing(opened, record))
-    await opened.append(submission(Draft(kind="CommitmentRecorded", record=record, groups={"body": "new"})))
+    await opened.append(submission(Draft(kind="CommitmentExpired", record=record, groups={"body": "new"})))
     assert isinstance(opened.document(0), Erased)
     document = opened.document(2)
     assert not isinstance(document, Erased)
     assert document["body"].value == "new"
+    assert is_sound(house)
+
+
+async def test_nothing_follows_an_erasure_but_what_ends_the_record(house: House, opened: Ledger) -> None:
+    record, lapsing, free = new_record(), new_record(), new_record()
+    signed = Draft(kind="CommitmentRecorded", record=lapsing)
+    await opened.append(submission(*(Draft("CommitmentPrepared", one, {"body": "old"}) for one in (record, lapsing))))
+    await opened.append(submission(signed, answered(free, body="x")))
+    late = submission(Draft(kind="CommitmentRecorded", record=record, groups={"body": "new"}, facts={"unit": "u"}))
+    together = await asyncio.gather(
+        opened.append(erasing(opened, record, lapsing)), opened.append(late), return_exceptions=True
+    )
+    for refused in (together[1], *await asyncio.gather(opened.append(late), return_exceptions=True)):
+        assert isinstance(refused, RecordErased), "in the same batch, and in a later one"
+        assert refused.record == record
+    due = Draft(kind="CommitmentLapsed", record=lapsing, facts={"due_at": None})
+    await opened.append(submission(due))
+    assert [row.state for row in opened.register().many([record, lapsing]).values()].count("LAPSED") == 1
     assert is_sound(house)
 
 

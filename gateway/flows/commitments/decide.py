@@ -53,7 +53,8 @@ class Decide:
             NotChecked: it must be checked before the decision, and no source answered, or none can be asked any more.
             DiscrepancyFound: data contradict it; people look into that first.
             TransitionNotAllowed: it was decided, withdrawn, lapsed or never signed.
-            All of them are recorded as refused.
+            DocumentErased: its documents were erased meanwhile.
+            All but the last are recorded as refused.
         """
         if replayed := await self._once.replay(request):
             return replayed
@@ -100,7 +101,7 @@ class Decide:
             if asked.result == "NOT_REACHED":
                 matter = self._book.catalogue.matters.get(row.matter or "")
                 raise NotChecked(matter.retry_after if matter else None)
-            row = await self._look_up.any("commitment", row.record)
+            row = await self._look_up.own("commitment", row.record, request.caller)
             if row.state not in UNDECIDED:
                 return  # questioned, withdrawn or ended meanwhile: what follows refuses the decision for that
         raise NotChecked(None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gateway.catalogue.words import Publication, WithdrawalEffect
 from gateway.flows.look_up import LookUp
@@ -74,3 +74,11 @@ def case_facts(row: RecordRow, *, parent: bytes) -> dict[str, Json]:
 def claim_of(row: RecordRow) -> bytes:
     """Give the key that only one record can claim: one commitment for each case and item."""
     return hashlib.sha256(b"commitment\x00" + (row.case_key or b"") + (row.item or "").encode()).digest()
+
+
+def claims_of(rows: Iterable[RecordRow]) -> tuple[bytes, ...]:
+    """Give what records hold by `claim_of`, to be given up with their documents: the case may have another then.
+
+    A document that is not signed holds nothing: another of its case may.
+    """
+    return tuple(claim_of(row) for row in rows if row.family == "commitment" and row.state in TAKEN and row.case_key)

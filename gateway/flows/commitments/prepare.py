@@ -31,7 +31,7 @@ from gateway.errors import (
     Violation,
 )
 from gateway.flows.commitments.contest import Contest, Lifted
-from gateway.flows.commitments.documents import ELIGIBILITY, PREPARED, TAKEN, WITHDRAWAL, case_facts
+from gateway.flows.commitments.documents import ELIGIBILITY, PREPARED, WITHDRAWAL, case_facts
 from gateway.flows.commitments.listings import NOTHING_ASKED, Listings, Lists
 from gateway.flows.commitments.newest import Newest
 from gateway.flows.commitments.refusals import Refusals
@@ -169,10 +169,9 @@ class Prepare:
         return _Case(row=row, question=question_from_body(table(kept[REQUEST])), item=item, matter=matter)
 
     async def _require_free(self, row: RecordRow) -> None:
-        if row.case_key is not None:
-            taken = await self._stand.taken(row.case_key, row.item or "", TAKEN)
-            if taken is not None:
-                raise CommitmentExists(taken)
+        taken = await self._stand.taken(row)
+        if taken is not None:
+            raise CommitmentExists(taken)
 
     async def _ask_lists(
         self, request: Request, case: _Case, proxy: Proxy | None, deadline: float

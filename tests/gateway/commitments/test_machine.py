@@ -24,6 +24,7 @@ from gateway.bootstrap.ledger import open_master_keys
 from gateway.config import load_settings
 from gateway.demo.people import Person
 from gateway.errors import CommitmentExists, GatewayError
+from gateway.flows.commitments.documents import claims_of
 from gateway.flows.commitments.prepare import Prepared
 from gateway.letters.document import Consent
 from gateway.rules.kept import rows, text
@@ -165,9 +166,12 @@ async def erase(here: Machine, pick: int) -> None:
         )
         (entry,) = done.entries
         proposal = read_proposal(mark, hash_leaf(entry.entry), ledger.document(entry.index))
+        held = claims_of(ledger.register().many([target]).values())
         again = examine_order(store, order)
     await ledger.append(
-        approve_erasure(proposal, again, by=SECOND_SIGNER, officers=OFFICERS, origin=here.settings.origin, at=at)
+        approve_erasure(
+            proposal, again, by=SECOND_SIGNER, officers=OFFICERS, origin=here.settings.origin, at=at, releases=held
+        )
     )
 
 
@@ -177,6 +181,7 @@ ACTS: tuple[Act, ...] = (
 )  # fmt: skip
 
 
+ENDS = ("CommitmentLapsed", "CommitmentExpired")
 ONCE = ("CommitmentRecorded", "DecisionRecorded", "CommitmentWithdrawn", "CommitmentLapsed", "CommitmentExpired")
 BATCHES = st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 20)), min_size=2, max_size=6)
 
@@ -197,6 +202,7 @@ class Machine(RuleBasedStateMachine):
         self.refused: list[tuple[str, bytes]] = []
         self.lifted: dict[str, bytes] = {}
         self.folded: dict[bytes, StoredRow] = {}
+        self.erased: set[bytes] = set()
         self.kinds: defaultdict[bytes, Counter[str]] = defaultdict(Counter)
         self.seen = self.count = 0
 
@@ -266,11 +272,13 @@ class Machine(RuleBasedStateMachine):
             )
             self.folded[entry.record] = forget(row) if document is None else row
             self.kinds[entry.record][entry.kind] += 1
+            assert entry.record not in self.erased or entry.kind in ENDS
             changed.add(entry.record)
             self.seen = index + 1
             if entry.kind == "DocumentErased" and document is not None:
                 for record in (bytes.fromhex(text(one)) for one in rows(document["erased"])):
                     self.folded[record] = forget(self.folded[record])
+                    self.erased.add(record)
                     changed.add(record)
         for record in changed:
             assert ledger.register().get(record) == read_row(self.folded[record])

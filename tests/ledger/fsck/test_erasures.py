@@ -71,7 +71,7 @@ def test_an_entry_that_came_before_is_no_excuse(kept: tuple[House, bytes, bytes]
     house, first, _ = kept
     with house.open() as ledger:
         ledger.append_blocking(erasing(ledger, first))
-        ledger.append_blocking(submission(Draft(kind="CommitmentWithdrawn", record=first, groups={"body": "later"})))
+        ledger.append_blocking(submission(Draft(kind="CommitmentLapsed", record=first, groups={"body": "later"})))
     assert check(house).damages == ()
     destroy(house, 4)
     for vault in (True, False):

@@ -69,10 +69,11 @@ def test_erasing_takes_every_document_of_its_records_and_no_other(house: House, 
 
 
 def test_a_document_after_an_erasure_is_legible_and_the_time_of_the_erasure_stays(opened: Ledger) -> None:
-    (record,) = fill(opened, 1)
+    record = os.urandom(16)
+    opened.append_blocking(submission(Draft(kind="CommitmentPrepared", record=record, groups={"a": "旧"})))
     operation = Draft(kind="DocumentErased", record=os.urandom(16))
     opened.append_blocking(submission(operation, erase=as_now(opened, record)))
-    opened.append_blocking(submission(Draft(kind="CommitmentRequeried", record=record, groups={"again": "新"})))
+    opened.append_blocking(submission(Draft(kind="CommitmentExpired", record=record, groups={"again": "新"})))
     first, last = indices(opened, record)[0], indices(opened, record)[-1]
     document, erased = opened.document(last), opened.document(first)
     assert isinstance(erased, Erased)

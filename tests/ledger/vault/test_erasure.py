@@ -602,9 +602,10 @@ def test_of_two_orders_for_the_same_documents_at_once_one_is_refused(house: Hous
 
 
 def test_a_document_that_came_after_an_erasure_can_be_erased_too(house: House, opened: Ledger) -> None:
-    (record,) = fill(opened, 1)
+    record = new_record()
+    opened.append_blocking(submission(Draft(kind="CommitmentPrepared", record=record, groups={"a": "旧"})))
     carry_out(house, opened, order(record))
-    opened.append_blocking(submission(Draft(kind="CommitmentRequeried", record=record, groups={"again": "新"})))
+    opened.append_blocking(submission(Draft(kind="CommitmentExpired", record=record, groups={"again": "新"})))
     carry_out(house, opened, order(record))
     assert all(isinstance(opened.document(idx), Erased) for idx in indices(opened, record))
 

@@ -1,0 +1,103 @@
+"""What is erased while something is done with it is let be; and nobody signs what will not be recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.errors import CommitmentExists, DocumentErased
+from gateway.flows.commitments.documents import claims_of
+from gateway.flows.commitments.sweep import Swept
+from ledger import Submission
+from tests.ledger.house import erasing
+
+from .office import ITEM, PEOPLE, Office, of_item, office
+
+WHO = PEOPLE[12]
+DURING = of_item(ITEM, ("timing: AFTER", "timing: DURING"))
+
+
+def by_order(here: Office, record: bytes) -> Submission:
+    """What erases a commitment as the command does."""
+    releases = claims_of(here.ledger.register().many([record]).values())
+    return erasing(here.ledger, record)._replace(at=here.clock.now, release_keys=releases)
+
+
+async def test_a_decision_under_way_is_not_appended_to_what_was_erased_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        decide = here.flows.commitments.decide
+        look = decide._require_unquestioned
+
+        async def slow(record: bytes) -> None:
+            await look(record)
+            await here.erase(record)
+
+        monkeypatch.setattr(decide, "_require_unquestioned", slow)
+        for _ in range(2):
+            with pytest.raises(DocumentErased):
+                await here.decide(record)
+
+        assert here.kinds(record) == ["CommitmentPrepared", "CommitmentRecorded"]
+
+
+async def test_an_asking_under_way_is_not_appended_to_what_was_erased_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with office(tmp_path, DURING) as here:
+        record = await here.committed(WHO, "办-1")
+        ask = here.flows.verify.ask
+
+        async def slow(*asked: Any) -> Any:
+            answer = await ask(*asked)
+            await here.erase(record)
+            return answer
+
+        monkeypatch.setattr(here.flows.verify, "ask", slow)
+        with pytest.raises(DocumentErased):
+            await here.decide(record)
+
+        assert here.kinds(record) == ["CommitmentPrepared", "CommitmentRecorded"]
+        assert here.ledger.register().by_parent(record) == []
+
+
+@pytest.mark.parametrize("until_lapsed", [False, True])
+async def test_who_had_a_commitment_erased_can_make_another_in_its_case(tmp_path: Path, until_lapsed: bool) -> None:
+    async with office(tmp_path) as here:
+        erased = await here.committed(WHO, "办-1")
+        await here.ledger.append(by_order(here, erased))
+        if until_lapsed:
+            here.clock.pass_(days=100)
+            assert await here.flows.commitments.sweep() == Swept(expired=0, lapsed=0)
+
+        second = await here.committed(WHO, "办-1")
+
+        assert here.state(second) == "RECORDED"
+        with pytest.raises(CommitmentExists) as caught:
+            await here.prepare(await here.verify(WHO, "办-1"))
+        assert caught.value.commitment == second
+
+
+async def test_a_document_that_is_erased_unsigned_gives_up_no_claim_of_another(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        verification = await here.verify(WHO, "办-1")
+        unsigned, signed = await here.prepare(verification), await here.prepare(verification)
+        await here.record(signed, WHO)
+        await here.ledger.append(by_order(here, unsigned.record))
+
+        with pytest.raises(CommitmentExists):
+            await here.prepare(await here.verify(WHO, "办-1"))
+
+
+async def test_what_is_claimed_by_an_erased_commitment_is_told_before_anybody_signs(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.erase(record)  # as before claims were given up
+
+        with pytest.raises(CommitmentExists) as caught:
+            await here.prepare(await here.verify(WHO, "办-1"))
+        assert caught.value.commitment == record
