@@ -170,12 +170,12 @@ def witness_serve(config: Path) -> None:
     """Serve until SIGTERM. Prints `ready PORT` on standard output when it answers; logs go to standard error."""
     import structlog
 
-    from gateway import logs
+    from gateway.logs import configure
     from ledger.witness.server import application, serve
     from ledger.witness.witness import Witness
 
     settings = _settings(config)
-    logs.configure()
+    configure()
     log = structlog.get_logger()
     with _state(settings) as (state, cosigners):
         logs = _logs(settings)

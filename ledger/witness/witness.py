@@ -1,8 +1,8 @@
 """What a witness does with a checkpoint: verify, remember, cosign; or refuse (https://c2sp.org/tlog-witness, v1.1.0).
 
 It cosigns a checkpoint only if a key it trusts for the log, at that size, signed it and a proof shows that it extends
-the one it cosigned before. So two of its cosignatures never stand on two histories of one log, whatever the log does. What it
-cannot know is what a log's entries say.
+the one it cosigned before. So two of its cosignatures never stand on two histories of one log, whatever the log does.
+What it cannot know is what a log's entries say.
 """
 
 from __future__ import annotations
