@@ -52,6 +52,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import ClassVar
 
+from gateway.rules.states import state_words
 from ledger.records.commitments import Opening
 
 
@@ -274,7 +275,7 @@ class TransitionNotAllowed(StepRefused):
 
     def __init__(self, kind: str, state: str) -> None:
         super().__init__(f"{kind} may not follow: the record is {state}")
-        self.chinese = f"当前状态({state})不允许此操作。"
+        self.chinese = f"当前状态({state_words(state)})不允许此操作。"
 
 
 class StepNotCalledFor(StepRefused):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from gateway.commands.options import CONFIG, JSON, SERVER, running_gateway, shown_as
+from gateway.rules.states import ASSISTANCE
 
 if TYPE_CHECKING:
     from gateway.v1 import assistance_pb2 as pb
@@ -38,10 +39,6 @@ _OUTCOME = click.option(
     required=True,
     help="match 属实, mismatch 不符 (two people), no-record 查无, ambiguous 无法确定.",
 )
-_STATES = {
-    "SENT": "已发出", "RECEIVED": "已签收", "CLAIMED": "已认领", "ANSWERED": "已答复", "REFUSED": "不予协查",
-    "RETURNED": "已退回", "OVERDUE": "已逾期",
-}  # fmt: skip
 _OUTCOMES = {"MATCH": "属实", "MISMATCH": "不符", "NO_RECORD": "查无记录", "AMBIGUOUS": "无法确定"}
 _METHODS = {"paper": "PAPER", "network": "NETWORK", "on-site": "ON_SITE", "public-notice": "PUBLIC_NOTICE"}
 
@@ -127,7 +124,7 @@ def send(desk: _Desk, *, unit: str, fact_type: str, term: str, note: str, verifi
 @SERVER
 @shown_as("source-officer")
 @click.option("--sent", is_flag=True, help="Those that the own unit sent, instead of those it is asked.")
-@click.option("--state", type=click.Choice([state.lower() for state in _STATES]), help="Only in this state.")
+@click.option("--state", type=click.Choice([state.lower() for state in ASSISTANCE]), help="Only in this state.")
 @JSON
 def list_(*, config: Path, server: str | None, system: str, sent: bool, state: str | None, as_json: bool) -> None:
     """List requests, newest first; nobody is named."""
@@ -308,7 +305,7 @@ def _tell(one: pb.Assistance, receipt: ledger_pb2.Receipt | None, as_json: bool)
             told["entry"] = receipt.index
         click.echo(jsonlib.dumps(told, ensure_ascii=False))
         return
-    state = _STATES[assistance_pb2.AssistanceState.Name(one.state).removeprefix("ASSISTANCE_STATE_")]
+    state = ASSISTANCE[assistance_pb2.AssistanceState.Name(one.state).removeprefix("ASSISTANCE_STATE_")]
     found = f" {_OUTCOMES[one.outcome]}" if one.outcome else ""
     entry = f" 台账第 {receipt.index} 条" if receipt is not None else ""
     click.echo(

@@ -13,6 +13,7 @@ from gateway.letters import fulfilment
 from gateway.rules.clocks import CHINA, legal_day
 from gateway.rules.kept import rows, table, text
 from gateway.rules.masking import MaskRules, Person, mask_code, mask_name, mask_number, mask_words, people_in
+from gateway.rules.states import state_words
 from ledger.canonical import Json
 
 COLUMNS: tuple[tuple[str, str], ...] = (
@@ -43,27 +44,6 @@ COLUMNS: tuple[tuple[str, str], ...] = (
 )
 """The name of each column, in JSON, and its heading."""
 
-STATES: Mapping[str, str] = {
-    "PREPARED": "已告知",
-    "RECORDED": "已承诺",
-    "BINDING": "已承诺(不可撤回)",
-    "QUESTIONED": "存疑",
-    "WITHDRAWN": "已撤回",
-    "IN_FORCE": "生效",
-    "LAPSED": "失效",
-    "CONFIRMED": "核查属实",
-    "DISPUTED": "核查存疑",
-    "BROKEN": "认定不实",
-    "INCONCLUSIVE": "无法核实",
-    "REPAIRED": "已修复",
-    "EXPIRED": "告知逾期",
-    "REFUSED": "不予适用",
-    "CONTESTED": "异议处理中",
-    "REFUSAL_UPHELD": "异议不成立",
-    "REFUSAL_LIFTED": "异议成立",
-}
-"""Each state of a commitment in Chinese."""
-
 
 def row_of(read: CommitmentRead, rules: MaskRules, *, sensitive: bool) -> dict[str, str]:
     """Give the row of a commitment, masked; of one without a document only what its life says.
@@ -80,7 +60,7 @@ def row_of(read: CommitmentRead, rules: MaskRules, *, sensitive: bool) -> dict[s
         "supervision": fulfilment.supervision(life.state),
         "matter": row.matter or "",
         "item": row.item or "",
-        "state": STATES[life.state],
+        "state": state_words(life.state),
         "opened_at": _moment(row.opened_at),
         "changed_at": _moment(life.changed_at),
         "due_at": _moment(row.due_at),

@@ -9,7 +9,7 @@ from gateway.catalogue.book import Book
 from gateway.catalogue.model import AuditRules
 from gateway.catalogue.words import AuditTiming
 from gateway.errors import DiscrepancyFound, NotChecked
-from gateway.flows.commitments.documents import UNDECIDED
+from gateway.flows.commitments.documents import UNDECIDED, require_in_time
 from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
@@ -17,6 +17,7 @@ from gateway.flows.requery import Requery
 from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day
 from ledger import Draft, RecordRow
 
+_DECIDED = "DecisionRecorded"
 _ASKED_AGAIN = "CommitmentRequeried"
 _CHECKED = ("CONFIRMED", "STILL_MISSING")
 """What asking again comes to when the sources answered and contradict nothing."""
@@ -64,16 +65,18 @@ class Decide:
 
     async def _decide(self, request: Request, row: RecordRow, document_number: str, deadline: float) -> Recorded:
         audit = self._audit(row)
+        require_in_time(row, _DECIDED, at=self._now())
         if audit.timing is AuditTiming.DURING and row.state in UNDECIDED:
             await self._require_checked(row, request, deadline)
         await self._require_unquestioned(row.record)
         at = self._now()
+        require_in_time(row, _DECIDED, at=at)  # asking may have taken the rest of it
         due = None
         if audit.timing is AuditTiming.AFTER:
             last = add_working_days(legal_day(at), audit.due_working_days, self._calendar)
             due = end_of_day(last).isoformat()
         draft = Draft(
-            kind="DecisionRecorded",
+            kind=_DECIDED,
             record=row.record,
             groups={
                 REQUEST: request.body,

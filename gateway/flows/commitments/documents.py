@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from gateway.catalogue.words import Publication, WithdrawalEffect
+from gateway.errors import TransitionNotAllowed
 from gateway.flows.look_up import LookUp
 from gateway.letters.document import DOCUMENT
 from gateway.rules.kept import table, text
@@ -34,6 +36,16 @@ _SERVICE = "gateway.v1.CommitmentService"
 def body(method: str, **fields: Json) -> dict[str, Json]:
     """Give the body of a commitment request as a canonical value."""
     return {"method": f"{_SERVICE}/{method}", **fields}
+
+
+def require_in_time(row: RecordRow, kind: str, *, at: datetime) -> None:
+    """Require that the time for the decision is not over: then a commitment has lapsed, swept or not.
+
+    Raises:
+        TransitionNotAllowed: it is over.
+    """
+    if row.state in UNDECIDED and row.due_at is not None and row.due_at < at:
+        raise TransitionNotAllowed(kind, "LAPSED")
 
 
 async def prepared_groups(look_up: LookUp, row: RecordRow) -> Mapping[str, Json]:

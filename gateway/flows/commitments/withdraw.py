@@ -8,7 +8,7 @@ from datetime import datetime
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Withdrawal
 from gateway.errors import MilestoneIrrelevant, WithdrawalClosed
-from gateway.flows.commitments.documents import UNDECIDED, WITHDRAWAL, after_effect_of, prepared_groups
+from gateway.flows.commitments.documents import UNDECIDED, WITHDRAWAL, after_effect_of, prepared_groups, require_in_time
 from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
@@ -17,6 +17,7 @@ from gateway.rules.withdrawal import Milestone, closing_milestone, is_window_clo
 from ledger import Draft, RecordRow
 
 _PASSED = "MilestonePassed"
+_WITHDRAWN = "CommitmentWithdrawn"
 
 
 class Withdraw:
@@ -64,13 +65,14 @@ class Withdraw:
     async def _withdraw(self, request: Request, row: RecordRow, reason: str) -> Recorded:
         rules = self._rules(row)
         at = self._now()
+        require_in_time(row, _WITHDRAWN, at=at)
         effect = rules.after_effect
         if row.state in UNDECIDED:
             await self._require_open(row, rules, at)
             # What the applicant was told before signing: a catalogue that came since changes nothing of it.
             effect = after_effect_of(await prepared_groups(self._look_up, row)) or effect
         draft = Draft(
-            kind="CommitmentWithdrawn",
+            kind=_WITHDRAWN,
             record=row.record,
             groups={
                 REQUEST: request.body,

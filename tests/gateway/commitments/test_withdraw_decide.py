@@ -157,6 +157,21 @@ async def refused(here: Office, act: Awaitable[object], kind: type[StepRefused],
     return refusal
 
 
+async def test_past_its_time_nothing_is_decided_or_withdrawn_though_nobody_swept(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        due = here.row(record).due_at
+        assert due is not None
+        here.clock.now = due + timedelta(seconds=1)
+
+        for act in (here.decide, here.withdraw):
+            refusal = await refused(here, act(record), TransitionNotAllowed, record)
+            assert refusal.chinese == "当前状态(失效)不允许此操作。"
+        here.clock.now = due
+        await here.decide(record)
+        assert here.state(record) == "IN_FORCE"
+
+
 async def test_what_is_refused_of_a_withdrawn_commitment_is_recorded(tmp_path: Path) -> None:
     async with office(tmp_path) as here:
         record = await here.committed(WHO, "办-1")

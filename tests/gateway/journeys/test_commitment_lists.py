@@ -31,9 +31,10 @@ from gateway.client import (
     Person,
 )
 from gateway.errors import ConfigurationError
-from gateway.exports.columns import COLUMNS, STATES
+from gateway.exports.columns import COLUMNS
 from gateway.flows import list_commitments
 from gateway.founding import SYSTEMS
+from gateway.rules.states import COMMITMENT
 from gateway.v1 import commitment_pb2 as pb
 from gateway.v1 import parties_pb2, verification_pb2
 from ledger import parse_vkey, verify_receipt
@@ -339,7 +340,7 @@ async def test_a_command_that_shows_a_certificate_that_is_not_there_names_the_fi
 
 
 def test_every_state_has_its_words() -> None:
-    assert STATES.keys() == list_commitments.STATES
+    assert COMMITMENT.keys() == list_commitments.STATES
 
 
 @pytest.mark.postgres
