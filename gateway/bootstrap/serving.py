@@ -35,6 +35,7 @@ from ledger import (
     Submission,
 )
 from ledger.anchors.register import AnchorRegister
+from ledger.connections import FEW_DESCRIPTORS, raise_descriptor_limit
 from ledger.errors import LedgerDamaged, LedgerError
 from ledger.keyring.published import format_key_history
 
@@ -178,6 +179,9 @@ class Gateway:
 def run(settings: Settings, ready: Callable[[int], None], part: Part = Part.ALONE) -> None:
     """Serve until SIGTERM or SIGINT, on uvloop where there is one; SIGHUP reloads the catalogue."""
     prepare_interpreter()
+    descriptors = raise_descriptor_limit()
+    if descriptors < FEW_DESCRIPTORS:
+        _log.warning("few file descriptors: raise the limit (ulimit -n, LimitNOFILE)", count=descriptors)
     if part is Part.OWNER:
         _own(settings.ledger, ready)
         return

@@ -178,9 +178,9 @@ def witness_serve(config: Path) -> None:
     configure()
     log = structlog.get_logger()
     with _state(settings) as (state, cosigners):
-        logs = _logs(settings)
-        histories = _histories(settings, logs)
-        judge = Witness(cosigners=cosigners, logs=logs, histories=histories, state=state, now=_now)
+        known = _logs(settings)
+        histories = _histories(settings, known)
+        judge = Witness(cosigners=cosigners, logs=known, histories=histories, state=state, now=_now)
 
         def tell(status: int, reason: str) -> None:
             log.info("answered", code=status, reason=reason)

@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 
 from gateway.errors import ConfigurationError
+from ledger.connections import REQUEST_WITHIN, bounded_http, origin_form, share_of_descriptors
 
 _CONNECTIONS = 512
 
@@ -33,15 +34,20 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def http_server(application: Any, *, host: str, port: int, drain: float) -> AsyncIterator[int]:
+async def http_server(
+    application: Any, *, host: str, port: int, drain: float, within: float = REQUEST_WITHIN
+) -> AsyncIterator[int]:
     """Serve an ASGI application until the block ends, and give the port; running answers get `drain` seconds to end.
+
+    A connection on which no whole request comes `within` seconds is closed, and so are those that are too many.
 
     Raises:
         ConfigurationError: the address cannot be bound.
     """
     listener = _bind(host, port)
     config = uvicorn.Config(
-        application,
+        origin_form(application),
+        http=bounded_http(share_of_descriptors(_CONNECTIONS), within=within),
         lifespan="off",
         loop="none",
         ws="none",
@@ -49,7 +55,6 @@ async def http_server(application: Any, *, host: str, port: int, drain: float) -
         access_log=False,  # addresses of readers are personal data
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=_CONNECTIONS,
         timeout_graceful_shutdown=max(1, math.ceil(drain)),
     )
     server = _Server(config)

@@ -22,12 +22,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from ledger.connections import bounded_http, origin_form, raise_descriptor_limit, share_of_descriptors
 from ledger.errors import WitnessStateError
 from ledger.witness.protocol import ADD_CHECKPOINT, LONGEST_REQUEST, SIZE_TYPE, format_answer, format_size
 from ledger.witness.witness import Refused, Witness
 
 Telling = Callable[[int, str], None]
 """Told the status and the reason of every answer; neither holds anything of a person."""
+_CONNECTIONS = 256
 _UNTYPED = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
@@ -106,14 +108,14 @@ def serve(
 
     With a certificate and its key, over TLS.
     """
+    raise_descriptor_limit()
     config = uvicorn.Config(
-        app,
+        origin_form(app),
+        http=bounded_http(share_of_descriptors(_CONNECTIONS)),
         log_config=None,
         access_log=False,
         server_header=False,
         lifespan="off",
-        limit_concurrency=256,
-        timeout_keep_alive=30,
         timeout_graceful_shutdown=10,
         ssl_certfile=certificate_file,
         ssl_keyfile=None if key_file is None else str(key_file),
