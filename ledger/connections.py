@@ -51,8 +51,9 @@ class _Bounded(H11Protocol):
 
     def handle_events(self) -> None:
         super().handle_events()
-        if self.cycle is not None and self.cycle is not self._answering and not self.cycle.response_complete:
-            self._answering = self.cycle
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and cycle is not self._answering and not cycle.response_complete:
+            self._answering = cycle
             self._end_in(ANSWER_WITHIN)
 
     def on_response_complete(self) -> None:

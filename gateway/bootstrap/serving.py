@@ -40,6 +40,7 @@ from ledger.errors import LedgerDamaged, LedgerError
 from ledger.keyring.published import format_key_history
 
 _log = structlog.get_logger()
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 _ANCHOR_RETRY = timedelta(minutes=1)
 _INDEX_RETRY = timedelta(minutes=1)
 
@@ -189,11 +190,20 @@ def run(settings: Settings, ready: Callable[[int], None], part: Part = Part.ALON
     async def main() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(sign, stop.set)
         gateway = Gateway(settings, part=part)
         loop.add_signal_handler(signal.SIGHUP, gateway.reload)
-        await gateway.serve(ready, stop)
+
+        def serving(port: int) -> None:
+            for sign in _ENDING:
+                loop.add_signal_handler(sign, stop.set)
+            ready(port)
+
+        await gateway.serve(serving, stop)
+
+    # The loop does not run while the ledger is opened, so nothing of it would hear a signal: until the gateway serves,
+    # there is nothing to drain, and the process ends at once.
+    for sign in _ENDING:
+        signal.signal(sign, _end)
 
     factory = None
     with suppress(ImportError):
@@ -202,6 +212,10 @@ def run(settings: Settings, ready: Callable[[int], None], part: Part = Part.ALON
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main())
+
+
+def _end(_number: int, _frame: object) -> None:
+    raise SystemExit(0)
 
 
 def _own(settings: LedgerSettings, ready: Callable[[int], None]) -> None:

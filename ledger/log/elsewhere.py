@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from time import monotonic
 
+from ledger.detached import detached
 from ledger.errors import NoteError
 from ledger.log.checkpoint import read_checkpoint
 
@@ -21,14 +25,17 @@ class Elsewhere:
 
 
 def ask_elsewhere(addresses: Sequence[str], *, timeout: float = 5.0) -> Elsewhere:
-    """Read a checkpoint at each address (`https://…/checkpoint` of a published log, or a path), one after the other.
+    """Read a checkpoint at each address (`https://…/checkpoint` of a published log, or a path), all at once.
 
-    An address that cannot be read, or gives something that is no checkpoint at all, counts as unreachable.
+    An address that cannot be read within `timeout` seconds in all, however it drips, or gives something that is no
+    checkpoint at all, counts as unreachable.
     """
+    asked = {address: detached(partial(_read, address, timeout), "elsewhere") for address in addresses}
+    wait(asked.values(), timeout=timeout)
     notes: dict[str, bytes] = {}
     unreachable: list[str] = []
-    for address in addresses:
-        note = _read(address, timeout)
+    for address, answer in asked.items():
+        note = answer.result() if answer.done() else None
         try:
             read_checkpoint(note or b"")
         except NoteError:
@@ -51,14 +58,14 @@ def _read(address: str, timeout: float) -> bytes | None:
 def _fetch(address: str, timeout: float) -> bytes | None:
     import httpx
 
-    answer = bytearray()
+    answer, ends = bytearray(), monotonic() + timeout  # so that the thread of a dripping answer ends too
     try:
         with httpx.Client(timeout=timeout) as client, client.stream("GET", address) as response:
             if response.status_code != 200:
                 return None
             for chunk in response.iter_bytes():
                 answer += chunk
-                if len(answer) > _LONGEST:
+                if len(answer) > _LONGEST or monotonic() > ends:
                     return None
     except (httpx.HTTPError, httpx.InvalidURL):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     import httpx
 
 _PATIENCE = 30.0
+_WHOLE = 120.0
+"""Seconds for one resource in all: a read timeout alone never ends where a byte comes now and then."""
 _TRIES = 3
 _GONE = (404, 410)
 
@@ -51,9 +54,10 @@ class DirectorySource:
 class HttpSource:
     """A URL prefix. Redirects are not followed: tlog-tiles has none, and another place would be another log."""
 
-    def __init__(self, prefix: str, client: httpx.Client | None = None) -> None:
+    def __init__(self, prefix: str, client: httpx.Client | None = None, *, whole: float = _WHOLE) -> None:
         import httpx
 
+        self._whole = whole
         self._prefix = prefix.rstrip("/") + "/"
         self._client = client or httpx.Client(timeout=_PATIENCE, headers={"Accept-Encoding": "gzip, identity"})
 
@@ -75,11 +79,13 @@ class HttpSource:
                 raise ResourceMissing(f"{path} is missing")
             if response.status_code != 200:
                 raise PublicationUnavailable(f"{path} answers with status {response.status_code}")
-            data = bytearray()
+            data, ends = bytearray(), monotonic() + self._whole
             for part in response.iter_bytes():
                 data += part
                 if len(data) > longest:
                     break
+                if monotonic() > ends:
+                    raise PublicationUnavailable(f"{path} comes too slowly")
         return _bounded(path, bytes(data), longest)
 
     def close(self) -> None:

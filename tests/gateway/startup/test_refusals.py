@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -233,3 +235,18 @@ def test_a_key_history_that_is_ahead_of_the_log_is_refused(place: Place, tmp_pat
     place.restore(backup)
     place.seen.unlink()
     refused(place.refusal(), "LogShrunk", "key history")
+
+
+def test_a_start_that_waits_for_others_ends_when_it_is_told_to(place: Place) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        place.configure(
+            "ask_published = []", f'ask_published = ["http://127.0.0.1:{silent.getsockname()[1]}/checkpoint"]'
+        )
+        process = place.start()
+        connection, _ = silent.accept()  # it asks, and is not answered
+        with closing(connection):
+            began = time.monotonic()
+            process.terminate()
+            process.communicate(timeout=20)
+            assert time.monotonic() - began < 4
+            assert process.returncode == 0
