@@ -192,6 +192,10 @@ class VaultError(LedgerError):
     """A document cannot be read: wrong master key or damaged ciphertext."""
 
 
+class MasterKeysWrong(VaultError):
+    """The master keys are not those that wrapped this ledger's data keys: nothing may be sealed under them."""
+
+
 class PolicyError(LedgerError):
     """A witness policy is wrong; `mistakes` lists every reason with its line."""
 

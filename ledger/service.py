@@ -44,6 +44,7 @@ from ledger.records.projections import RecordRow
 from ledger.records.register import Register
 from ledger.sharing.client import SharedAppender
 from ledger.vault import Erased, MasterKeys, Vault, VaultGroup, read_document, read_documents
+from ledger.vault.trial import require_master_keys
 
 _log = structlog.get_logger()
 Answer = TypeVar("Answer")
@@ -125,6 +126,7 @@ class Ledger:
             WrongKey, WrongOrigin: it is another log than configured.
             LedgerDamaged: head, tiles and checkpoint contradict each other.
             LogShrunk, LedgerDamaged, RememberedUnusable: it does not continue what `seen` remembers.
+            MasterKeysWrong: the master keys are not those of its documents.
             LedgerUnavailable: the database cannot be reached.
         """
         identity = Identity(origin=origin, signers=(signer, *cosigners), verifiers=tuple(verifiers))
@@ -133,6 +135,7 @@ class Ledger:
         try:
             store.start_writing()
             vault = Vault(master_keys, origin, entropy)
+            require_master_keys(store, vault)
             ledger = cls(store, identity, vault, publishing, entropy=entropy, readers=readers, seen=seen)
             ledger._write_here(publishing, now, capacity)
         except BaseException:
@@ -167,6 +170,7 @@ class Ledger:
         store = open_store(url, readers=readers + 1)
         try:
             vault = Vault(master_keys, origin, entropy)
+            require_master_keys(store, vault)
             ledger = cls(store, identity, vault, publishing, entropy=entropy, readers=readers, seen=seen)
         except BaseException:
             store.close()

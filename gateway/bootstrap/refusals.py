@@ -12,6 +12,7 @@ from ledger.errors import (
     LedgerDamaged,
     LedgerError,
     LogShrunk,
+    MasterKeysWrong,
     RememberedUnusable,
     SchemaNewer,
     SchemaOlder,
@@ -43,6 +44,11 @@ _ADVICE: tuple[tuple[type[LedgerError], str], ...] = (
         "see `Keys over time` in ledger/README.md.",
     ),
     (StoreUnfit, "Change the database, its role or [ledger] url as the message says."),
+    (
+        MasterKeysWrong,
+        "Put back the file of [ledger] master_keys_file that belongs to this ledger: `chengxin vault keys show` tries "
+        "each key. What is sealed under other keys cannot be opened with the right ones.",
+    ),
     (StoreMissing, "Correct [ledger] url, or put the database back: a start makes none. `chengxin init` founds a log."),
 )
 

@@ -91,13 +91,16 @@ def keys_rotate(config: Path, cipher: str, as_json: bool) -> None:
 def keys_show(config: Path, as_json: bool) -> None:
     """List the master key versions and how many documents depend on each; a version that is not here is told too."""
     from gateway.bootstrap.ledger import open_master_keys
+    from ledger.vault import Vault
     from ledger.vault.rewrapping import count_wrapped
+    from ledger.vault.trial import wrong_versions
 
     settings = ledger_settings(config)
     master_keys = open_master_keys(settings)
     known = master_keys.versions()
     with open_vault(settings) as store:
         wrapped = count_wrapped(store)
+        wrong = wrong_versions(store, Vault(master_keys, settings.origin, os.urandom))
     for version in sorted(known.keys() | wrapped.keys()):
         cipher = known[version].value if version in known else None
         line = {
@@ -105,13 +108,22 @@ def keys_show(config: Path, as_json: bool) -> None:
             "cipher": cipher,
             "current": version == master_keys.current,
             "documents": wrapped.get(version, 0),
+            "wrong": version in wrong,
         }
         if as_json:
             click.echo(jsonlib.dumps(line))
         else:
-            about = "current" if line["current"] else "old" if cipher else "MISSING from the key file"
+            about = (
+                "WRONG KEY"
+                if version in wrong
+                else "current"
+                if line["current"]
+                else "old"
+                if cipher
+                else "MISSING from the key file"
+            )
             click.echo(f"version {version}: {cipher or 'unknown cipher'}, {about}, {line['documents']} documents")
-    if wrapped.keys() - known.keys():
+    if wrong or wrapped.keys() - known.keys():
         sys.exit(1)
 
 

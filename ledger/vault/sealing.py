@@ -85,6 +85,22 @@ class Vault:
         master, _ = self._masters.get(version) or self._open_master(version)
         return version, nonce + master.encrypt(nonce, key, self._key_context + record)
 
+    def knows(self, version: int) -> bool:
+        """Tell whether there is a master key of this version."""
+        try:
+            self._masters.get(version) or self._open_master(version)
+        except VaultError:
+            return False
+        return True
+
+    def unwraps(self, record: bytes, master_version: int, wrapped: bytes) -> bool:
+        """Tell whether a data key opens under the master key of a version."""
+        try:
+            self._unwrap(record, master_version, wrapped)
+        except VaultError:
+            return False
+        return True
+
     def _unwrap(self, record: bytes, version: int, wrapped: bytes) -> bytes:
         master, _ = self._masters.get(version) or self._open_master(version)
         try:

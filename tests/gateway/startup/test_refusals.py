@@ -10,14 +10,18 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from ledger import load_signer, write_signing_key
+from gateway.bootstrap.ledger import open_ledger
+from gateway.config import load_settings
+from ledger import Draft, Submission, load_signer, write_signing_key
 from ledger.log.checkpoint import Checkpoint, read_checkpoint, sign_checkpoint
+from ledger.vault.master_keys import write_master_key
 from tests.gateway.startup.process import Ended, Place, make
 
 ORIGIN = "chengxin.example/log"
@@ -250,3 +254,19 @@ def test_a_start_that_waits_for_others_ends_when_it_is_told_to(place: Place) -> 
             process.communicate(timeout=20)
             assert time.monotonic() - began < 4
             assert process.returncode == 0
+
+
+def test_other_master_keys_under_the_same_versions_are_refused(place: Place) -> None:
+    with open_ledger(load_settings(place.house.config).ledger) as ledger:
+        draft = Draft(kind="CommitmentPrepared", record=os.urandom(16), groups={"body": "x"})
+        ledger.append_blocking(Submission(drafts=(draft,), at=datetime.now(UTC)))
+    keys = load_settings(place.house.config).ledger.master_keys_file
+    mine = keys.read_bytes()
+    keys.unlink()
+    write_master_key(keys, os.urandom)
+    refused(place.refusal(), "MasterKeysWrong", "version 1", "master_keys_file")
+    shown = place.command("vault", "keys", "show", "--config", place.house.config)
+    assert shown.status == 1
+    keys.write_bytes(mine)
+    shown = place.command("vault", "keys", "show", "--config", place.house.config)
+    assert shown.status == 0
