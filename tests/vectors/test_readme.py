@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import ledger
 from ledger import decode_entry, parse_vkey, verify_receipt
+from ledger.disclosure import verify_disclosure
 from ledger.log.checkpoint import open_checkpoint
 from ledger.merkle import EMPTY_ROOT, hash_children, hash_leaf
 from ledger.publication.bundle import parse_bundle
 from ledger.publication.paths import parse_path
 from ledger.records.codec import LONGEST_ENTRY, commit_value
+from ledger.records.commitments import commit_fields, digest_field
 from ledger.records.lifecycle import FAMILIES, FAMILY_OF
 
 README = (Path(ledger.__file__).parent / "README.md").read_text("utf-8")
@@ -58,6 +61,21 @@ def test_the_commits_of_the_first_entry() -> None:
     for one in told:
         computed = commit_value(one["group"], bytes.fromhex(one["salt"]), one["value"].encode())
         assert computed == one["commit"] == commits[one["group"]]
+
+
+def test_the_commit_by_fields_and_the_disclosure_of_one_of_them() -> None:
+    *fields, whole = groups("fields")
+    for one in fields:
+        salt = bytes.fromhex(one["salt"])
+        assert digest_field(one["group"], one["field"], salt, one["value"].encode()) == one["digest"]
+    digests = {one["field"]: one["digest"] for one in fields}
+    assert commit_fields(whole["group"], bytes.fromhex(whole["salt"]), digests) == whole["commit"]
+    vkey, disclosure = block("disclosure").splitlines()
+    key = parse_vkey(vkey)
+    verified = verify_disclosure(disclosure.encode(), [key], key.name)
+    assert verified.receipt.entry.commits == {whole["group"]: whole["commit"]}
+    assert verified.value == {fields[0]["field"]: json.loads(fields[0]["value"])}
+    assert verified.withheld == (fields[1]["field"],)
 
 
 def test_the_key_opens_the_checkpoint_and_verifies_the_receipt() -> None:
