@@ -29,7 +29,7 @@ from gateway.errors import CatalogueRefused, ConfigurationError, GatewayError
 from gateway.flows.assist import Chase
 from gateway.flows.reload import Reload, enactment
 from gateway.metrics import Metrics
-from gateway.rpc.server import GrpcServer, Service, Tls
+from gateway.rpc.server import GrpcServer, Service, Tls, require_free
 from ledger import (
     Ledger,
     Submission,
@@ -88,6 +88,9 @@ class Gateway:
             ledger.LedgerError: the ledger is not as it must be; nothing is served, or nothing more.
         """
         settings = self._settings
+        if self._part is Part.ALONE:
+            # Before anything is recorded: a gateway that cannot answer must leave nothing in the log.
+            await require_free(settings.server.listen)
         catalogue = open_catalogue(settings)
         index = open_index(settings.ledger)
         tls = _tls(settings)

@@ -92,7 +92,7 @@ class GrpcServer:
             ConfigurationError: the address cannot be bound, or somebody else serves there.
         """
         if not self._shared:
-            await self._require_free()
+            await require_free(self._address)
         address = self._address
         for server in self._servers:
             self.port = self._bind(server, address)
@@ -101,13 +101,6 @@ class GrpcServer:
             await server.start()
         for name in ["", *self._names]:
             await self._health.set(name, _STATUS.SERVING)
-
-    async def _require_free(self) -> None:
-        """Bind once for oneself alone: where the listeners share an address, a stranger could share it as well."""
-        alone = aio.server(options=_options(0, 0, shared=False))
-        self._bind(alone, self._address)
-        await alone.start()
-        await alone.stop(None)
 
     def _bind(self, server: aio.Server, address: str) -> int:
         try:
@@ -120,7 +113,7 @@ class GrpcServer:
             )
             return server.add_secure_port(address, credentials)
         except RuntimeError as error:  # the library's only word for it
-            raise ConfigurationError("server", [f"listen: {address} cannot be bound, or is in use"]) from error
+            raise _not_bound(address) from error
 
     async def stop(self, grace: float) -> None:
         """Say NOT_SERVING, take no new calls, and let running calls end within `grace` seconds."""
@@ -130,6 +123,27 @@ class GrpcServer:
     async def wait(self) -> None:
         """Wait until stopped."""
         await asyncio.gather(*(server.wait_for_termination() for server in self._servers))
+
+
+async def require_free(address: str) -> None:
+    """Require that nobody serves at an address, by serving there for a moment, for oneself alone.
+
+    Where the listeners of a gateway share an address, a stranger could share it as well.
+
+    Raises:
+        ConfigurationError: it cannot be bound, or somebody serves there.
+    """
+    alone = aio.server(options=_options(0, 0, shared=False))
+    try:
+        alone.add_insecure_port(address)
+    except RuntimeError as error:  # the library's only word for it
+        raise _not_bound(address) from error
+    await alone.start()
+    await alone.stop(None)
+
+
+def _not_bound(address: str) -> ConfigurationError:
+    return ConfigurationError("server", [f"listen: {address} cannot be bound, or is in use"])
 
 
 def _options(most_in: int, most_out: int, *, shared: bool) -> list[tuple[str, int]]:

@@ -10,6 +10,8 @@ import pytest
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from gateway.bootstrap.ledger import open_ledger
+from gateway.config import load_settings
 from gateway.errors import ConfigurationError
 from gateway.rpc.server import GrpcServer
 from tests.gateway.startup.process import make
@@ -35,6 +37,8 @@ def test_an_address_in_use_is_refused_by_name(tmp_path: Path) -> None:
     assert (process.returncode, out) == (1, ""), said
     assert f"listen: {address} cannot be bound, or is in use" in said
     assert "Traceback" not in said
+    with open_ledger(load_settings(place.house.config).ledger) as ledger:
+        assert ledger.size() == 0  # nothing was recorded for a gateway that does not answer
 
 
 async def test_where_another_gateway_serves_no_second_one_does() -> None:
