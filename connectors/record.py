@@ -33,6 +33,7 @@ from connectors.stanza import Stanza
 GARBLED = unavailable(Cause.GARBLED)
 AHEAD = timedelta(minutes=10)
 """How far the clock of a source may be ahead of ours. Data of a later date would be fresh for ever."""
+_FIRST_YEAR, _LAST_YEAR = 1900, 2200
 Record = Mapping[str, object]
 Reader = Callable[[Any], object]
 
@@ -160,7 +161,7 @@ def _is_one_name(records: Sequence[Record], shape: Shape) -> bool:
 
 
 def _newest(records: Sequence[Record], latest: Reader, zone: ZoneInfo) -> Record | None:
-    dated = sorted(((moment(latest(record), zone), index) for index, record in enumerate(records)), reverse=True)
+    dated = sorted(((_timestamp(latest(record), zone), index) for index, record in enumerate(records)), reverse=True)
     return None if dated[0][0] == dated[1][0] else records[dated[0][1]]
 
 
@@ -220,11 +221,18 @@ def _attribute(claim: Claim, name: str, record: Record, shape: Shape) -> Outcome
 
 
 def moment(held: object, zone: ZoneInfo) -> datetime:
-    """Read a moment: a timestamp, a day (its beginning), or either in ISO 8601; one without a zone is in `zone`.
+    """Read the date of data: a timestamp or a day (its beginning), also in ISO 8601; one without a zone is in `zone`.
 
     Raises:
-        Unreadable: it is none of these.
+        Unreadable: it is none of these, or of a year that systems write where they have no date (0001, 9999).
     """
+    read = _timestamp(held, zone)
+    if not _FIRST_YEAR <= read.year <= _LAST_YEAR:
+        raise Unreadable("a timestamp of a year in which there were no such data")
+    return read
+
+
+def _timestamp(held: object, zone: ZoneInfo) -> datetime:
     if isinstance(held, str):
         try:
             held = datetime.fromisoformat(normalise(held))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from gateway.client.proofs import OpenedGroup, ProvenEntry, ReceiptRefused
 from gateway.client.values import Argument, FactOutcome, NextStep, Person, Question, Step, Verdict, Verification
@@ -17,6 +17,8 @@ from ledger.canonical import Json
 _ANSWER = "answer"
 _QUESTION = "request"
 _PER_FACT = "PER_FACT"
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+"""A time outside these is no message, and so none in what is told."""
 _METHOD = "gateway.v1.VerificationService/Verify"
 
 
@@ -182,4 +184,5 @@ def _number(value: Json) -> int:
 
 
 def _moment(value: Json) -> datetime | None:
-    return None if value is None else datetime.fromisoformat(_text(value))
+    read = None if value is None else datetime.fromisoformat(_text(value))
+    return read if read is None or _FIRST <= read <= _LAST else None

@@ -50,6 +50,9 @@ _STEPS = {name.removeprefix("NEXT_STEP_KIND_"): value for name, value in verific
 _PREFIX = "SIGNATURE_ALGORITHM_"
 _LONGEST_SEEN = 1000
 _DIGEST_BYTES = 32
+_FIRST_SECOND = microseconds(datetime.min.replace(tzinfo=UTC)) // 1_000_000
+_LAST_SECOND = microseconds(datetime.max.replace(tzinfo=UTC)) // 1_000_000
+"""What lies outside the years 1 to 9999 in UTC makes a message that no client can read."""
 _ENDING = ("PREPARED", "RECORDED", "BINDING")
 """States that end by themselves when their time is over."""
 _CONSENTS: Mapping[int, Consent] = {
@@ -240,9 +243,9 @@ def _add_fact(message: verification_pb2.Verification, fact: Mapping[str, Json]) 
 
 def _write_time(message: timestamp_pb2.Timestamp, kept: Json) -> None:
     """Write a kept time; one that is none leaves the message absent from the one around it."""
-    at = moment(kept)
-    if at is not None:
-        message.seconds, message.nanos = _seconds(at)
+    written = _seconds(moment(kept))
+    if written is not None:
+        message.seconds, message.nanos = written
 
 
 def algorithm_name(algorithm: int) -> str:
@@ -451,16 +454,16 @@ def pulled(item: Pulled) -> credit_pb2.PullReportsResponse:
 
 
 def timestamp(at: datetime | None) -> timestamp_pb2.Timestamp | None:
-    """Write a time, exact to the microsecond."""
+    """Write a time, exact to the microsecond; one that the protocol has not, like none, is no message."""
+    written = _seconds(at)
+    return None if written is None else timestamp_pb2.Timestamp(seconds=written[0], nanos=written[1])
+
+
+def _seconds(at: datetime | None) -> tuple[int, int] | None:
     if at is None:
         return None
-    seconds, nanos = _seconds(at)
-    return timestamp_pb2.Timestamp(seconds=seconds, nanos=nanos)
-
-
-def _seconds(at: datetime) -> tuple[int, int]:
     seconds, rest = divmod(microseconds(at), 1_000_000)
-    return seconds, rest * 1000
+    return (seconds, rest * 1000) if _FIRST_SECOND <= seconds <= _LAST_SECOND else None
 
 
 def subject_message(id_type: str, id_number: str, name: str) -> parties_pb2.Subject:

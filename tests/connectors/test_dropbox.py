@@ -173,6 +173,7 @@ BAD: dict[str, Spoil] = {
     "schema true": rewrite(schema=True),
     "a path out of the folder": rewrite(file="../a.csv"),
     "as_of is no date": rewrite(as_of="yesterday"),
+    "as_of is what systems write for no date": rewrite(as_of="0001-01-01"),
     "of the future": rewrite(as_of="2099-01-01"),
     "malformed coverage": rewrite(coverage={"places": "23"}),
     "a coverage of nowhere": rewrite(coverage={"places": []}),

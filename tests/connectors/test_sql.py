@@ -202,7 +202,22 @@ async def test_a_row_of_the_future_spoils_nobody_elses(marriages: Marriages) -> 
     await source.aclose()
 
 
-@pytest.mark.parametrize("statement", ["SELECT NULL", "SELECT 1 WHERE 0", "SELECT 1, 2", "SELECT 'soon'"])
+@pytest.mark.parametrize("no_date", ["0001-01-01T00:00:00", "1899-12-31", "9999-12-31"])
+async def test_what_systems_write_for_no_date_dates_no_data(marriages: Marriages, no_date: str) -> None:
+    source = source_of(marriages((*ZHANG_MARRIED[:-1], no_date)), as_of="updated_at")
+    [said] = await source.check_many([claim()], question())
+    assert (said.outcome.cause, said.as_of) == (Cause.GARBLED, None)
+
+
+async def test_an_end_that_never_comes_picks_a_row(marriages: Marriages) -> None:
+    ended = (*OLD[:4], "0001-01-01", *OLD[5:])
+    path = marriages((*ZHANG_MARRIED[:4], "9999-12-31", *ZHANG_MARRIED[5:]), ended)
+    assert await outcome(source_of(path, pick="latest:since"), claim(status="married")) == "MATCH"
+
+
+@pytest.mark.parametrize(
+    "statement", ["SELECT '0001-01-01'", "SELECT NULL", "SELECT 1 WHERE 0", "SELECT 1, 2", "SELECT 'soon'"]
+)
 async def test_a_date_of_the_data_that_is_none_is_garbled(marriages: Marriages, statement: str) -> None:
     source = source_of(marriages(ZHANG_MARRIED), freshness="1d", as_of_statement=statement)
     assert await outcome(source, claim()) == "UNAVAILABLE(GARBLED)"

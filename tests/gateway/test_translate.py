@@ -28,6 +28,13 @@ def test_no_time_is_no_message() -> None:
     assert timestamp(None) is None
 
 
+@pytest.mark.parametrize("kept", ["0001-01-01T00:00:00+08:05", "9999-12-31T23:59:59-01:00"])
+def test_a_time_that_the_protocol_has_not_is_no_message(kept: str) -> None:
+    assert timestamp(datetime.fromisoformat(kept)) is None
+    answer = verification(RECORD, KEPT_QUESTION, {**KEPT_ANSWER, "facts": [{**FACT, "as_of": kept}]})
+    assert not answer.facts[0].HasField("as_of")
+
+
 RECORD = bytes.fromhex("ab" * 16)
 KEPT_QUESTION: dict[str, Any] = {
     "item": "i",
