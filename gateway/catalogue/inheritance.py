@@ -7,8 +7,16 @@ cannot be shown to be at least as strict is refused too.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from gateway.catalogue.strictness import Direction, Shift
+from gateway.catalogue.model import Item
+from gateway.catalogue.strictness import Direction, Shift, compare_items
+
+
+def compare_below(was: Item, now: Item) -> Iterator[Shift]:
+    """Yield how an item of the list above differs below, where it also keeps its title: people know it by that."""
+    for shift in compare_items(was, now):
+        yield replace(shift, direction=Direction.UNPROVEN) if shift.dimension == "title" else shift
 
 
 def refusals(shifts: Iterable[Shift]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from gateway.catalogue.inheritance import refusals
+from gateway.catalogue.inheritance import compare_below, refusals
 from gateway.catalogue.list_file import ListFile, read_region
 from gateway.catalogue.matter_reader import read_matter
 from gateway.catalogue.matter_strictness import compare_matters
@@ -15,7 +15,7 @@ from gateway.catalogue.mistakes import Mistakes
 from gateway.catalogue.model import Catalogue, FactType, Item, Matter, Region, RegionalList
 from gateway.catalogue.nodes import Entries, Node, Scalar, overlay, plain
 from gateway.catalogue.readers import read_fact_type, read_item
-from gateway.catalogue.strictness import Shift, compare_fact_types, compare_items
+from gateway.catalogue.strictness import Shift, compare_fact_types
 from ledger.canonical import Json, canonical
 
 _T = TypeVar("_T", FactType, Item, Matter)
@@ -58,7 +58,7 @@ class Merging:
             nodes=file.items,
             known=self._items,
             read=self._read_item,
-            compare=compare_items,
+            compare=compare_below,
         )
         self._section(
             section="matter",

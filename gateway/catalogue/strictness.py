@@ -142,7 +142,7 @@ def compare_fact_types(was: FactType, now: FactType) -> Iterator[Shift]:
     yield from ranked("sensitivity", _SENSITIVITIES, was.sensitivity, now.sensitivity)
     yield from ranked("sharing", _SHARINGS, was.sharing, now.sharing)
     yield from ranked("sources: policy", _POLICIES, was.sources.kind, now.sources.kind)
-    yield from neutral("labels", dict(was.labels), dict(now.labels))
+    yield from _labels("labels", was.labels, now.labels)
     yield from measured("sources: k", was.sources.k, now.sources.k, more_is_stricter=True)
 
 
@@ -207,8 +207,20 @@ def _parameters(was: Mapping[str, Parameter], now: Mapping[str, Parameter]) -> I
             yield _unproven(f"parameters: {name}: type", before.type, after.type)
         words = before.type.words, after.type.words
         yield from collected(f"parameters: {name}: words", *words, more_is_stricter=False)
-        yield from neutral(f"parameters: {name}: label", before.label, after.label)
-        yield from neutral(f"parameters: {name}: labels", dict(before.labels), dict(after.labels))
+        yield from _labels(f"parameters: {name}: labels", before.labels, after.labels)
+    labels = [{name: of[name].label for name in was if name in now} for of in (was, now)]
+    yield from _labels("parameters: label", *labels)
+
+
+def _labels(dimension: str, was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Shift]:
+    """A text may be put right, but never become that of another code: what is agreed to would be something else."""
+    for code in dict.fromkeys((*was, *now)):
+        before, after = was.get(code), now.get(code)
+        others = {text for labels in (was, now) for name, text in labels.items() if name != code}
+        if before != after and after in others:
+            yield _unproven(f"{dimension}: {code}", before, after)
+        else:
+            yield from neutral(f"{dimension}: {code}", before, after)
 
 
 def compare_ladders(dimension: str, was: Sequence[Rung], now: Sequence[Rung]) -> Iterator[Shift]:

@@ -86,6 +86,12 @@ LOOSER = [
     ("sources: policy", FACT.format("sources: {policy: first, k: null}")),
     ("sources: k", FACT.format("sources: {policy: all-agree, k: 1}")),
     ("attributes: address", FACT.format("attributes: {address: division}")),
+    ("title", ITEM.format("title: 换个名字")),
+    ("labels: LIVE", FACT.format("labels: {LIVE: 经营, WORK: 居住}")),
+    ("labels: use", FACT.format("labels: {use: 居住, LIVE: 住}")),
+    ("labels: WORK", FACT.format("labels: {LIVE: 住, WORK: 住}")),
+    ("parameters: use: labels: WORK", ITEM.format("parameters: {use: {labels: {LIVE: 经营, WORK: 居住}}}")),
+    ("parameters: label: use", ITEM.format("parameters: {use: {label: 地址}, address: {label: 用途}}")),
     ("given: owner", FACT.format("given: {owner: string}")),
     ("items", MATTER.format(f"items:\n      - {{item: premises, {USUAL}}}\n      - {{item: more}}")
      + "items:\n  - {code: more, number: 9, title: 多, state: BANNED, legal_basis: [{text: a, source: b, certainty: L}], demanded_by: a, issued_by: b, checked_by: c, guide: d, ladder: []}\n"),
@@ -100,6 +106,8 @@ LOOSER = [
 ]  # fmt: skip
 
 STRICTER = [
+    FACT.format("labels: {use: 使用, LIVE: 自住}"),
+    ITEM.format("parameters: {use: {label: 房屋用途, labels: {LIVE: 自住}}}"),
     ITEM.format("state: NOT_ISSUED_BY_COMMITTEE"),
     ITEM.format("state: BANNED"),
     ITEM.format("expression: {all: [{fact: home, expect: {address: $address, use: $use}, given: {owner: $owner}}, {fact: home}]}"),
@@ -115,7 +123,7 @@ STRICTER = [
     ITEM.format("sensitivity: SENSITIVE"),
     ITEM.format("legal_basis: [{text: 改, source: 某法, certainty: S}, {text: 又, source: 别法, certainty: L}]"),
     ITEM.format("transition: {review_by: 2026-12-31}"),
-    ITEM.format("title: 换个名字\n    guide: 换个说法"),
+    ITEM.format("guide: 换个说法"),
     KEPT.format("state: NOT_ISSUED_BY_COMMITTEE\n    expression: {fact: home}"),
     FACT.format("sharing: NOT_SHARED"),
     FACT.format("sources: {k: 3}"),
