@@ -45,7 +45,12 @@ class Ask:
         for connector in sources.values():
             for fact_type in connector.manifest.fact_types:
                 self._by_fact[fact_type] = (*self._by_fact.get(fact_type, ()), connector)
+        self._departments = {one.manifest.source: one.manifest.department for one in sources.values()}
         self._now = now
+
+    def department_of(self, source: str) -> str:
+        """Name the department of a source; empty where none is named."""
+        return self._departments.get(source, "")
 
     def sources_for(self, fact_type: str) -> tuple[str, ...]:
         """Name the sources that would be asked for a type of fact, in order."""

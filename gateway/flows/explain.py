@@ -14,6 +14,8 @@ from gateway.rules.roles import Caller, Role
 
 SourcesFor = Callable[[str], Sequence[str]]
 """Names the configured sources of a type of fact, in order."""
+DepartmentOf = Callable[[str], str]
+"""Names the department of a configured source; empty where none is named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +53,16 @@ def explain_plan(
     *,
     words: dict[str, str],
     sources_for: SourcesFor,
+    department_of: DepartmentOf,
     askers: Collection[Role],
 ) -> Explained:
     """Explain what asking an item for a matter comes to; `words` are the enumeration values that are known already."""
     placed = _placed(item, words)
     facts = tuple(_fact(catalogue.fact_types[one.fact.fact], one, sources_for) for one in placed)
     refused = tuple(_refusals(item, matter, caller, askers))
-    return Explained(facts=facts, not_entitled=refused, text=_text(catalogue, item, matter, facts, refused))
+    heading = f"“{matter.title}”核验“{item.title}”:"
+    text = _text(catalogue, heading, facts, refused, department_of)
+    return Explained(facts=facts, not_entitled=refused, text=text)
 
 
 def _refusals(item: Item, matter: Matter, caller: Caller, askers: Collection[Role]) -> Iterator[str]:
@@ -141,14 +146,19 @@ def _weighing(policy: SourcePolicy, sources: int) -> str:
 
 
 def _text(
-    catalogue: Catalogue, item: Item, matter: Matter, facts: Sequence[ExplainedFact], refused: Sequence[str]
+    catalogue: Catalogue,
+    heading: str,
+    facts: Sequence[ExplainedFact],
+    refused: Sequence[str],
+    department_of: DepartmentOf,
 ) -> str:
-    lines = [f"“{matter.title}”核验“{item.title}”:"]
+    lines = [heading]
     if not facts:
         lines.append("不向任何部门询问。")
     for fact in facts:
         known = catalogue.fact_types[fact.fact_type]
-        asked = "、".join(fact.sources) or "(无来源)"
-        lines.append(f"第 {fact.step} 步 {known.title}({known.authority}):询问 {asked}。{fact.why}。")
+        named = dict.fromkeys(department_of(source) or f"“{source}”" for source in fact.sources)
+        asked = "、".join(named) or "(无来源)"
+        lines.append(f"第 {fact.step} 步 {known.title}({known.authority}):询问{asked}。{fact.why}。")
     lines += [f"不得询问:{rule}" for rule in refused]
     return "\n".join(lines)

@@ -234,6 +234,7 @@ class VerificationServicer:
                 caller,
                 words={name: value.text for name, value in request.parameters.items() if value.text},
                 sources_for=self._flows.ask.sources_for,
+                department_of=self._flows.ask.department_of,
                 askers=_ASKERS,
             )
             return pb.ExplainPlanResponse(

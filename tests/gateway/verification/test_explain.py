@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,8 @@ async def test_a_plan_names_facts_sources_order_and_reasons(village: Village) ->
     assert "任一项" in plan.facts[0].why
     assert "按顺序" in plan.facts[0].why
     assert "未覆盖" in plan.facts[1].why
-    assert "housing-1、housing-2" in plan.text
+    assert "询问示例自然资源局。" in plan.text
+    assert "housing" not in plan.text
     assert plan.not_entitled == ()
     assert plan.catalogue_version
     assert await size(village) == before
@@ -83,8 +85,9 @@ def test_every_item_of_the_shipped_catalogue_is_explained_with_its_steps_in_orde
     found = CATALOGUE.item(item)
     for matter in CATALOGUE.matters.values():
         explained = explain_plan(
-            CATALOGUE, found, matter, CLERK, words={}, sources_for=lambda fact: [f"{fact}-source"], askers=(Role.CLERK,)
-        )
+            CATALOGUE, found, matter, CLERK, words={}, sources_for=lambda fact: [f"{fact}-source"],
+            department_of=lambda source: "某局" if source < "h" else "", askers=(Role.CLERK,),
+        )  # fmt: skip
 
         steps = [fact.step for fact in explained.facts]
         named = set() if found.expression is None else {one.fact for one in facts_of(found.expression)}
@@ -95,13 +98,18 @@ def test_every_item_of_the_shipped_catalogue_is_explained_with_its_steps_in_orde
         may_ask = handles and item in matter.items and found.state is not ItemState.BANNED
         assert bool(explained.not_entitled) != may_ask
         assert all(fact.fact_type in fact.sources[0] and fact.why for fact in explained.facts)
+        asked = ["某局" if fact.fact_type < "h" else f"“{fact.sources[0]}”" for fact in explained.facts]
+        assert re.findall(":询问(.*?)。", explained.text) == asked
 
 
 def test_what_is_asked_last_comes_last() -> None:
     def steps(node: Expr) -> list[int]:
         item = replace(CATALOGUE.item("marital-status"), expression=node)
         matter = CATALOGUE.matter(PERSONAL)
-        explained = explain_plan(CATALOGUE, item, matter, CLERK, words={}, sources_for=lambda _: [], askers=tuple(Role))
+        explained = explain_plan(
+            CATALOGUE, item, matter, CLERK, words={}, sources_for=lambda _: [], department_of=lambda _: "",
+            askers=tuple(Role),
+        )  # fmt: skip
         return [fact.step for fact in explained.facts]
 
     one, two, three = (FactExpr(fact=name) for name in ("marriage-registration", "death-record", "home-ownership"))
