@@ -15,6 +15,8 @@ from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
+import httpx
+
 from connectors.compare import Unreadable, agrees, identity, is_empty, old_number, text
 from connectors.connector import Claim, Coverage, Health, Manifest, QueryContext
 from connectors.coverage import read_coverage
@@ -355,6 +357,16 @@ def _read_url(root: Stanza) -> str:
     url = root.text("url")
     if url and not url.startswith(("https://", "http://")):
         root.mistake("url", "must begin with https:// or http://")
+        return url
+    try:
+        read = httpx.URL(url)
+    except httpx.InvalidURL:
+        root.mistake("url", "is no address")
+        return url
+    if url and (not read.host or (read.port or 0) > 65535):
+        root.mistake("url", "is no address")
+    if read.userinfo:
+        root.mistake("url", "holds a name or password: send it as a header, from `secrets`")
     return url
 
 

@@ -377,6 +377,25 @@ def test_a_wrong_stanza_is_refused(more: dict[str, object], said: str) -> None:
     assert any(said in mistake for mistake in refused.value.mistakes), refused.value.mistakes
 
 
+@pytest.mark.parametrize(
+    ("url", "mistake"),
+    [
+        ("ftp://example.invalid", "must begin"),
+        ("http://[::1", "is no address"),
+        ("https://example.invalid:port", "is no address"),
+        ("https://example.invalid:99999", "is no address"),
+        ("https:///path", "is no address"),
+        ("https://example.invalid\0", "is no address"),
+        ("https://me:hunter2@example.invalid", "`secrets`"),
+        ("https://hunter2@example.invalid", "`secrets`"),
+    ],
+)
+def test_an_address_that_is_none_or_holds_a_secret_is_refused_and_not_repeated(url: str, mistake: str) -> None:
+    with pytest.raises(StanzaError, match=mistake) as refused:
+        connect("s", http_stanza(url), now=now)
+    assert "hunter2" not in str(refused.value)
+
+
 def _packed(octets: bytes, times: int) -> bytes:
     return octets if not times else gzip.compress(_packed(octets, times - 1))
 
