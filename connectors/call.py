@@ -167,7 +167,8 @@ class Call:
         except Exception as error:
             cause = _cause(error)
             breaker.failed(self._now(), cause)
-            self._warn("source unavailable", claims, cause=cause.value)
+            why = error.why if isinstance(error, SourceUnavailable) else ""
+            self._warn("source unavailable", claims, cause=cause.value, **({"why": why} if why else {}))
             raise
         self._note(breaker, claims, found)
         return found

@@ -14,7 +14,8 @@ class ConnectorError(Exception):
 class SourceUnavailable(ConnectorError):
     """No usable answer came; nothing may be concluded from it.
 
-    `connecting` says that the question never left: asking again costs the source nothing.
+    `connecting` says that the question never left: asking again costs the source nothing. `why` is said where it goes
+    on until somebody mends the stanza, in words of ours.
     """
 
     def __init__(
@@ -25,12 +26,15 @@ class SourceUnavailable(ConnectorError):
         *,
         until: datetime | None = None,
         connecting: bool = False,
+        why: str = "",
     ) -> None:
-        super().__init__(f"source {source!r} is unavailable ({cause.value}){': ' + detail if detail else ''}")
+        told = ", ".join(part for part in (detail, why) if part)
+        super().__init__(f"source {source!r} is unavailable ({cause.value}){': ' + told if told else ''}")
         self.source = source
         self.cause = cause
         self.until = until
         self.connecting = connecting
+        self.why = why
 
 
 class SourceRefused(ConnectorError):

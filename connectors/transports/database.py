@@ -7,6 +7,7 @@ make the session read only. Any other dialect must be told how (`session`), or i
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from connectors.errors import SourceUnavailable
 from connectors.outcome import Cause
 
 KNOWN = ("sqlite", "postgresql", "mysql", "mariadb")
+_EXTRAS = {"psycopg": "postgres", "pymysql": "mysql"}
 _PROGRESS_STEPS = 2000  # virtual machine steps between looks at the clock: about 50 µs
 _TIMED_OUT = (
     "statement timeout",
@@ -47,6 +49,12 @@ _POSTGRESQL = {"57014": Cause.TIMEOUT, "55P03": Cause.TIMEOUT, "53300": Cause.OV
 _OF_POSTGRESQL = ("08", "28", "3D", "40", "53", "55", "57", "58")
 """The classes of SQLSTATE that are of the server, the connection or the account."""
 _FULL = ("too many connections", "too many clients", "remaining connection slots", "max_user_connections")
+_TOLD = (
+    ("unknown database|database .* does not exist", "there is no such database"),
+    ("access denied|authentication failed|no password supplied|role .* does not exist", "the account is refused"),
+    ("certificate", "a certificate is refused"),
+)
+"""What an outage is that goes on until somebody mends the stanza, in our words: the database's name accounts."""
 _WRONG_SCHEMA = (
     "no such table",
     "no such column",
@@ -85,7 +93,11 @@ def open_engine(url: URL, *, timeout: timedelta, connections: int, session: tupl
         # One statement is one snapshot; a transaction around it would cost two more round trips.
         options |= {"isolation_level": "AUTOCOMMIT", "connect_args": _connect_arguments(url, timeout)}
         engine = create_engine(url, **options)
-    except (ArgumentError, ImportError, ModuleNotFoundError) as error:
+    except ImportError as error:
+        extra = _EXTRAS.get(url.get_driver_name())
+        hint = f": install chengxin[{extra}]" if extra else ""
+        raise ValueError(f"the driver {error.name or url.get_driver_name()} is not installed{hint}") from None
+    except ArgumentError as error:
         raise ValueError(f"no engine for this URL ({type(error).__name__})") from None
     event.listen(engine, "connect", _prepare(name, timeout, session))
     return engine
@@ -173,9 +185,11 @@ def failure(source: str, error: Exception) -> SourceUnavailable:
     origin = error.orig if isinstance(error, DBAPIError) and error.orig else error
     if isinstance(error, PoolTimeout):
         return SourceUnavailable(source, Cause.OVERLOAD, "no connection became free in time")
-    cause = _by_code(origin) or _by_text(error, str(origin).lower())
+    words = str(origin).lower()
+    cause = _by_code(origin) or _by_text(error, words)
     is_connecting = cause is Cause.OUTAGE and isinstance(error, OSError)
-    return SourceUnavailable(source, cause, type(origin).__name__, connecting=is_connecting)
+    why = next((told for mark, told in _TOLD if cause is Cause.OUTAGE and re.search(mark, words)), "")
+    return SourceUnavailable(source, cause, type(origin).__name__, connecting=is_connecting, why=why)
 
 
 def _by_code(error: BaseException) -> Cause | None:

@@ -25,6 +25,10 @@ for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
+_OF_ANOTHER_HOST = (62, 64)
+"""OpenSSL's codes for a certificate that is not of the host name, or of the address."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """An HTTP answer within the bounds: status and whole body."""
@@ -80,7 +84,7 @@ class WebClient:
                     return Answer(status=response.status_code, body=await self._read(response))
         except (httpcore.ConnectTimeout, httpcore.ConnectError) as error:
             cause = Cause.TIMEOUT if isinstance(error, httpcore.ConnectTimeout) else Cause.OUTAGE
-            raise self._fault(cause, "no connection", connecting=True) from None
+            raise self._fault(cause, "no connection", connecting=True, why=_why(error)) from None
         except httpcore.PoolTimeout:
             raise self._fault(Cause.OVERLOAD, "no connection became free in time", connecting=True) from None
         except (TimeoutError, httpcore.TimeoutException):
@@ -126,12 +130,23 @@ class WebClient:
         if not 200 <= status < 300 and not 400 <= status < 500:
             raise self._fault(Cause.GARBLED, f"HTTP {status}")
 
-    def _fault(self, cause: Cause, detail: str, *, connecting: bool = False) -> SourceUnavailable:
-        return SourceUnavailable(self._source, cause, detail, connecting=connecting)
+    def _fault(self, cause: Cause, detail: str, *, connecting: bool = False, why: str = "") -> SourceUnavailable:
+        return SourceUnavailable(self._source, cause, detail, connecting=connecting, why=why)
 
     async def aclose(self) -> None:
         """Close the pool."""
         await self._client.aclose()
+
+
+def _why(error: BaseException) -> str:
+    """Say why there is no connection, where it is not for a moment only."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            is_of_another = cause.verify_code in _OF_ANOTHER_HOST
+            return "the certificate is " + ("another host's" if is_of_another else "not one that `ca_file` vouches for")
+        cause = cause.__cause__ or cause.__context__
+    return ""
 
 
 def read_tls(stanza: Stanza) -> ssl.SSLContext:

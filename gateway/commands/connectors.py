@@ -46,7 +46,8 @@ _EXPLAINED: Mapping[str, str] = {
     "NEEDS_ATTRIBUTE": "The request needs one more attribute: give it with --expect or --give.",
     "PENDING": "A person is looking.",
     "REFUSED": "The source will not answer us; asking again does not help. Ask its keepers about this rule.",
-    "OUTAGE": "No answer came: connection refused, reset, or an error of the server (5xx).",
+    "OUTAGE": "No answer came: connection refused, reset, or an error of the server (5xx); or the server's"
+    " certificate, or our account, is refused: the log says why.",
     "TIMEOUT": "No whole answer came in time. Try again; then see `answer_timeout` or `statement_timeout`.",
     "WINDOW": "The stanza says that the source is closed at this hour.",
     "OVERLOAD": "The source says it has too much to do, or has no connection to spare.",

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from structlog.testing import capture_logs
 
 from connectors.catalog import connect
 from connectors.conformance.server import FaultServer
@@ -99,3 +100,20 @@ async def test_a_certificate_for_another_address_is_not_believed(folder: Path) -
         ours = {"client_cert_file": folder / "us.pem", "client_key_file": folder / "us.key"}
         assert (await asked(server.url, ca_file=folder / "elsewhere.pem", **ours)).cause is Cause.OUTAGE
         assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("name", "authority", "why"),
+    [
+        ("server", "stranger.pem", "the certificate is not one that `ca_file` vouches for"),
+        ("elsewhere", "elsewhere.pem", "the certificate is another host's"),
+    ],
+)
+async def test_a_certificate_that_is_refused_is_told_in_the_log(
+    folder: Path, name: str, authority: str, why: str
+) -> None:
+    ours = {"client_cert_file": folder / "us.pem", "client_key_file": folder / "us.key"}
+    async with serving(folder, name) as server:
+        with capture_logs() as events:
+            await asked(server.url, ca_file=folder / authority, **ours)
+    assert [event["why"] for event in events] == [why]

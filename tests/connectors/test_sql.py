@@ -1,4 +1,5 @@
 import asyncio
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, date, time, timedelta
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, event, make_url, text
+from structlog.testing import capture_logs
 
 from connectors.breaker import State
 from connectors.catalog import connect
@@ -341,6 +343,7 @@ async def test_keys_are_asked_about_with_brackets_or_without(marriages: Marriage
         ({"url": "not a url"}, "no database URL"),
         ({"url": "postgresql+psycopg://me:secret@host/db"}, "url_file"),
         ({"url": "mssql+nodriver://host/db"}, "read only"),
+        ({"url": "mysql+mysqlconnector://host/db"}, "the driver mysql is not installed"),
         ({"url_file": "/no/such/file"}, "either"),
         ({"department": ""}, "department"),
         ({"surprise": 1}, "surprise: is not known"),
@@ -531,13 +534,19 @@ def test_every_row_has_a_digest() -> None:
 async def test_an_account_that_a_server_refuses_is_an_outage(
     server_source: Callable[..., Resilient], server_url: str, tmp_path: Path
 ) -> None:
-    for wrong in (make_url(server_url).set(username="nobody_here"), make_url(server_url).set(database="not_there")):
+    given = make_url(server_url)
+    for wrong, why in (
+        (given.set(username="nobody_here", password="wrong"), "the account is refused"),
+        (given.set(database="not_there"), "there is no such database|the account is refused"),
+    ):
         (tmp_path / "wrong").write_text(wrong.render_as_string(hide_password=False))
         stanza = {key: value for key, value in sql_stanza("").items() if key != "url"}
         source = connect("s", stanza | {"url_file": str(tmp_path / "wrong"), "resilience": {"retries": 0}}, now=now)
         opened.append(source)
-        [evidence] = await source.check_many([claim()], question())
+        with capture_logs() as events:
+            [evidence] = await source.check_many([claim()], question())
         assert evidence.outcome.cause is Cause.OUTAGE
+        assert [bool(re.fullmatch(why, event["why"])) for event in events] == [True]
 
 
 async def test_a_server_that_is_down_is_an_outage_and_says_nothing(discreet: list[str]) -> None:
