@@ -172,6 +172,7 @@ class Assist:
                     "sender": request.caller.unit,
                     "note": sending.note,
                     "due_at": due.isoformat(),
+                    "disclosure": self._verify.disclosure(claimed.question).value,
                 },
                 "operator": request.person,
             },

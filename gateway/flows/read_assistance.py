@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from gateway.catalogue.words import Disclosure
 from gateway.errors import DocumentErased, RecordNotFound
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST
@@ -69,8 +70,11 @@ class ReadAssistance:
             raise RecordNotFound(ASSISTANCE)
         return row
 
-    async def read(self, row: RecordRow, *, until: int | None = None) -> AssistanceRead:
-        """Return a request as it stood after an index, or as it stands now."""
+    async def read(self, row: RecordRow, caller: Caller, *, until: int | None = None) -> AssistanceRead:
+        """Return a request as it stood after an index, or as it stands now, as far as the caller may know.
+
+        What was found is told to who found it; to others only where the matter discloses more than the verdict.
+        """
         life = await self._look_up.life(row, until=until)
         kinds = {line.kind: line.idx for line in life.history}
         read = AssistanceRead(
@@ -83,6 +87,8 @@ class ReadAssistance:
         try:
             asked = table((await self._look_up.document(row.record, row.first_idx))[ASKED])
             outcome, remark = await self._ended(row, kinds)
+            if row.unit != caller.unit and text(asked["disclosure"]) != Disclosure.PER_FACT.value:
+                outcome = ""
         except DocumentErased:
             return read
         return AssistanceRead(
@@ -136,7 +142,7 @@ class ReadAssistance:
         if sent:
             rows = await self._sent_by(rows, caller)
         return Page(
-            items=[await self.read(row) for row in rows],
+            items=[await self.read(row, caller) for row in rows],
             token=self._select.token_of(following, selection),
             tokens=[self._select.token_of(row.first_idx, selection) for row in rows],
         )

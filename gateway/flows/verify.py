@@ -247,6 +247,10 @@ class Verify:
         planned = self._planned_again(question, self._book.catalogue)
         return frozenset() if planned is None else frozenset(one.fact_type for one in planned.checks.values())
 
+    def disclosure(self, question: Question) -> Disclosure:
+        """Say what an answer to a question that the catalogue in force admits discloses."""
+        return self.terms(question, self._book.catalogue).disclosure
+
     def _planned_again(self, question: Question, catalogue: Catalogue) -> Plan | None:
         matter = catalogue.matters.get(question.context.matter)
         if question.item not in catalogue.items or matter is None or question.item not in matter.items:

@@ -127,7 +127,7 @@ class AssistanceServicer:
             row = await self._read.visible(record, caller)
             proof, size = await self._look_up.receipt(row.last_idx)
             return pb.GetAssistanceResponse(
-                assistance=translate.assistance(await self._read.read(row)),
+                assistance=translate.assistance(await self._read.read(row, caller)),
                 receipt=ledger_pb2.Receipt(proof=proof, index=row.last_idx, size=size, record=request.record),
             )
 
@@ -260,7 +260,7 @@ class AssistanceServicer:
     async def _as_of(self, recorded: Recorded, caller: Caller) -> pb.Assistance:
         """Write a request as it stood after an entry: a repeat is answered as it was first."""
         row = await self._read.visible(recorded.record, caller)
-        return translate.assistance(await self._read.read(row, until=recorded.first))
+        return translate.assistance(await self._read.read(row, caller, until=recorded.first))
 
 
 def _finding(

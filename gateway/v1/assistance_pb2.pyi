@@ -167,7 +167,9 @@ class Assistance(_message.Message):
     reminders: _builtins.int
     """How often the unit asked was reminded: at half of the time, and at four fifths."""
     outcome: _builtins.str
-    """What was found, as in AnswerAssistanceRequest; only once it is answered."""
+    """What was found, as in AnswerAssistanceRequest; only once it is answered, and for who asked only where the matter
+    discloses more than the verdict.
+    """
     remark: _builtins.str
     """Why it was refused, or where it should go: a unit; only once it is refused or returned."""
     @_builtins.property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -106,24 +106,29 @@ def in_case(number: str) -> Case:
     return case(number, matter=PREMISES, purpose="办理行政许可")
 
 
-def full_ladders(folder: Path) -> list[Path]:
-    """Write the shipped lists with the province's matters on the full ladders of their items."""
+def full_ladders(folder: Path, *, verdict_only: bool = False) -> list[Path]:
+    """Write the shipped lists with the province's matters on the full ladders of their items.
+
+    With `verdict_only`, the item of the tests discloses nothing but its verdict.
+    """
     files = []
     for shipped in shipped_catalogue_files():
         text = shipped.read_text("utf-8").replace(", ladder: [COMMITMENT]", "")
+        if verdict_only:
+            text = text.replace("    number: 19\n", "    number: 19\n    disclosure: AGGREGATE\n")
         files.append(folder / shipped.name)
         files[-1].write_text(text, "utf-8")
     return files
 
 
 @asynccontextmanager
-async def hall(folder: Path, *, tune: Callable[[str], str] | None = None) -> AsyncIterator[Hall]:
+async def hall(folder: Path, *, verdict_only: bool = False) -> AsyncIterator[Hall]:
     """Serve a house of which a register of homes knows that nobody lives anywhere, with all the ladders."""
     clock = Clock()
     async with service({PEOPLE[30].id_number: ADDRESS}) as homes:
         lease = slow_source(homes.port, name="leases", fact="lease-filing")
-        house = settle(folder, sources=slow_source(homes.port) + lease, catalogue=full_ladders(folder))
-        if tune is not None:
-            house.config.write_text(tune(house.config.read_text("utf-8")), "utf-8")
+        house = settle(
+            folder, sources=slow_source(homes.port) + lease, catalogue=full_ladders(folder, verdict_only=verdict_only)
+        )
         async with serving(house, now=clock) as village:
             yield Hall(village=village, homes=homes, clock=clock)

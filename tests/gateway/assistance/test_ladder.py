@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from gateway.client import Selection, Step, Verdict
 from gateway.rules.clocks import CHINA
 from gateway.v1 import assistance_pb2 as pb
 
-from .hall import ADDRESS, PEOPLE, TIMEOUT, Hall, new_id, operator
+from .hall import ADDRESS, PEOPLE, TIMEOUT, Hall, hall, new_id, operator
 
 
 async def test_data_that_are_missing_lead_to_people_first(house: Hall) -> None:
@@ -234,3 +235,19 @@ async def test_the_newest_answer_knows_of_all_who_answered_at_once(house: Hall) 
 
     [newest, *_] = [one async for one in house.village.client().answers(Selection(item="business-premises"))]
     assert newest.next_step.kind is Step.OWN_OR_COMMISSIONED_CHECK
+
+
+async def test_where_only_the_verdict_is_disclosed_who_asked_learns_no_outcome_of_people(tmp_path: Path) -> None:
+    async with hall(tmp_path, verdict_only=True) as house:
+        first = await house.ask()
+        record = await house.answered(first.verification.record, "AMBIGUOUS")
+
+        async def outcome(system: str) -> str:
+            request = pb.GetAssistanceRequest(record=record)
+            return (await house.stub(system).GetAssistance(request, timeout=TIMEOUT)).assistance.outcome
+
+        assert (await outcome("source-officer"), await outcome("clerk"), await outcome("auditor")) == (
+            "AMBIGUOUS", "", "",
+        )  # fmt: skip
+        again = (await house.ask()).verification
+        assert (again.facts, "AMBIGUOUS" in again.reasons) == ((), False)
