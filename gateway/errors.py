@@ -15,6 +15,7 @@
     ├── RecordNotFound            no such verification, commitment, finding or report (or not yours to see)
     ├── StepRefused               the state of things does not allow this act now
     │   ├── NotACommitmentStep    the verification's next step is not COMMITMENT
+    │   │   └── FoundSince        people found something after the newest answer
     │   ├── CommitmentBarred      the person may not make commitments at present
     │   ├── ProxyRefused          nobody, or not this person, may act for the applicant
     │   ├── PublicationDeclined   the item's letters are published, and the applicant does not agree
@@ -275,7 +276,7 @@ class TransitionNotAllowed(StepRefused):
 
     def __init__(self, kind: str, state: str) -> None:
         super().__init__(f"{kind} may not follow: the record is {state}")
-        self.chinese = f"当前状态({state_words(state)})不允许此操作。"
+        self.chinese = f"当前状态({state_words(state, kind)})不允许此操作。"
 
 
 class StepNotCalledFor(StepRefused):
@@ -316,6 +317,16 @@ class NotACommitmentStep(StepRefused):
 
     def __init__(self, step: str) -> None:
         super().__init__(f"the verification's next step is {step}, not COMMITMENT")
+
+
+class FoundSince(NotACommitmentStep):
+    """People answered or checked after the newest answer to the claim: it must be asked again."""
+
+    reason: ClassVar[str] = "FOUND_SINCE"
+    chinese = "有关单位或核查人员在最近一次核验后又有答复,请重新核验后再办理。"
+
+    def __init__(self) -> None:
+        super().__init__("not known before the claim is asked again, for people found something since")
 
 
 class CommitmentBarred(StepRefused):

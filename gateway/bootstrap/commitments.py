@@ -31,6 +31,7 @@ from gateway.flows.commitments.sweep import Sweep
 from gateway.flows.commitments.withdraw import Withdraw
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Once
+from gateway.flows.people import People
 from gateway.flows.requery import Requery
 from gateway.flows.stand import Stand
 from gateway.letters.templates import Templates
@@ -50,6 +51,7 @@ class Parts:
     look_up: LookUp
     ask: Ask
     stand: Stand
+    people: People
     requery: Requery
     clock: DecisionClock
     calendar: WorkCalendar
@@ -72,7 +74,7 @@ def build_commitments(settings: Settings, parts: Parts) -> Commitments:
     once, look_up, now = parts.once, parts.look_up, parts.now
     refusals = Refusals(once=once, look_up=look_up, now=now, entropy=parts.entropy)
     contest = Contest(once=once, look_up=look_up, refusals=refusals, now=now)
-    newest = Newest(stand=parts.stand, look_up=look_up)
+    newest = Newest(stand=parts.stand, look_up=look_up, people=parts.people)
     listings = Listings(
         book=parts.book, ask=parts.ask, credit_fact=own.credit_fact, capacity_fact=own.capacity_fact,
         reserve=settings.server.ledger_reserve.total_seconds(), now=now,

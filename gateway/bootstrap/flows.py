@@ -19,6 +19,7 @@ from gateway.config import (
     Settings,
 )
 from gateway.evidence_pack.collecting import Circumstances
+from gateway.flows.answer_again import AnswerAgain
 from gateway.flows.ask import Ask
 from gateway.flows.assist import Assist, Chase
 from gateway.flows.batch import Batch
@@ -154,8 +155,9 @@ def build_flows(
     commitments = build_commitments(
         settings,
         Parts(
-            ledger=ledger, book=book, once=once, look_up=look_up, ask=ask, stand=stand, requery=requery, clock=clock,
-            calendar=calendar, templates=templates, sources=sources, signatures=signatures, stopping=stopping, now=now,
+            ledger=ledger, book=book, once=once, look_up=look_up, ask=ask, stand=stand, people=people,
+            requery=requery, clock=clock, calendar=calendar, templates=templates, sources=sources,
+            signatures=signatures, stopping=stopping, now=now,
             entropy=entropy,
         ),
     )  # fmt: skip
@@ -175,7 +177,8 @@ def build_flows(
         ledger=ledger, look_up=look_up, write_letter=write_letter, circumstances=pack_circumstances(settings)
     )
     assist = Assist(
-        ledger=ledger, verify=verify, people=people, once=once, look_up=look_up, stand=stand, calendar=calendar,
+        ledger=ledger, people=people, once=once, look_up=look_up, stand=stand, calendar=calendar, book=book,
+        again=AnswerAgain(book=book, verify=verify, people=people, once=once, now=now),
         answering=_answering(settings), now=now, entropy=entropy,
     )  # fmt: skip
     return Flows(

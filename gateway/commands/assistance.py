@@ -162,6 +162,7 @@ def receive(desk: _Desk, *, record: str) -> None:
     lines = [
         f"证明事项:{asked.item_title}",
         f"需核实的事实:{asked.fact_title}",
+        asked.meaning,
         f"当事人:{asked.subject.name}({asked.subject.id_number})",
         *(f"{label}:{value}" for label, value in asked.said.items()),
         f"用途:{asked.purpose}",

@@ -88,23 +88,31 @@ class Ask:
     def beside(self, plan: Plan, asked: Asked, people: Mapping[str, Sequence[Evidence]]) -> Asked:
         """Judge again with what people said of types of fact, where the sources left checks of them open.
 
-        What people say tells nothing to who guesses.
+        People speak of what the applicant says: every check of the type bears it out, or contradicts it, alike. What
+        they say tells nothing to who guesses.
         """
-        answers, added = dict(asked.answers), dict[str, Sequence[Evidence]]()
+        answers, added, signs = dict(asked.answers), dict[str, Sequence[Evidence]](), plan.signs()
         for check_id in asked.judgement.undecided:
             check = plan.checks[check_id]
             heard = people.get(check.fact_type, ())
-            if heard and check_id in answers:
-                answers[check_id] = self._judged(check, asked.said[check_id], heard)
+            if heard and check_id in answers and check_id in signs:
+                answers[check_id] = self._judged(check, asked.said[check_id], heard, negated=signs[check_id])
                 added[check.fact_type] = heard
         if not added:
             return asked
         evidence = (*asked.evidence, *(one for heard in added.values() for one in heard))
         return replace(asked, judgement=evaluate(plan, answers), evidence=evidence, answers=answers)
 
-    def _judged(self, check: FactCheck, evidence: tuple[Evidence, ...], people: Sequence[Evidence] = ()) -> LeafTruth:
+    def _judged(
+        self,
+        check: FactCheck,
+        evidence: tuple[Evidence, ...],
+        people: Sequence[Evidence] = (),
+        *,
+        negated: bool = False,
+    ) -> LeafTruth:
         sources = max(1, len(self._by_fact.get(check.fact_type, ())))
-        return judge(check, evidence, sources=sources, people=people)
+        return judge(check, evidence, sources=sources, people=people, negated=negated)
 
     async def _leaf(
         self, check: FactCheck, plan: Plan, answers: Mapping[str, LeafTruth], context: QueryContext

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import structlog
 from msgspec.structs import replace
 
 from connectors.outcome import Kind
+from gateway.catalogue.book import Book
 from gateway.catalogue.words import Rung
 from gateway.errors import (
     AssistanceOpen,
@@ -27,11 +27,11 @@ from gateway.errors import (
     TransitionNotAllowed,
     Violation,
 )
+from gateway.flows.answer_again import AnswerAgain
 from gateway.flows.look_up import ANSWER, LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
-from gateway.flows.people import ASKED, ASSISTANCE, FOUND, People
+from gateway.flows.people import ASKED, ASSISTANCE, FOUND, SHOWN, People, shown
 from gateway.flows.stand import Stand
-from gateway.flows.verify import Verify
 from gateway.rules.admission import Operator, Question, question_body, question_from_body
 from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day
 from gateway.rules.fallback import StepKind
@@ -40,13 +40,13 @@ from gateway.rules.people import OPEN, Inquiry, reminders_due
 from gateway.rules.roles import Caller
 from gateway.rules.same_claim import is_same_claim
 from gateway.rules.separation import SecondOfficerRequired, verify_second_officer
-from ledger import AlreadyClaimed, Draft, Ledger, LedgerError, RecordRow, decode_entry, new_record
+from ledger import AlreadyClaimed, Draft, Ledger, RecordRow, decode_entry, new_record
 from ledger.canonical import Json
 
-_log = structlog.get_logger()
 _PAGE = 256
-_TRIES = 4
+_TURN = "assistance-clocks"
 _CLOSING = {"AssistanceAnswered": "ANSWERED", "AssistanceRefused": "REFUSED", "AssistanceReturned": "RETURNED"}
+_PEOPLE = {step.value for step in (StepKind.ASSISTANCE, StepKind.WAIT, StepKind.OWN_OR_COMMISSIONED_CHECK)}
 OWN = "own-check"
 COMMISSIONED = "commissioned-check"
 
@@ -113,6 +113,18 @@ class Claimed:
         return self.row.case_key or b""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Act:
+    """What people did: its entry, how the request or check stands with it; the type of fact that must be open for it,
+    and the one step that the answer must lead to, where there are such.
+    """
+
+    draft: Draft
+    inquiry: Inquiry
+    fact_type: str = ""
+    only: StepKind | None = None
+
+
 class Assist:
     """Carries requests for assistance, and records checks."""
 
@@ -120,7 +132,8 @@ class Assist:
         self,
         *,
         ledger: Ledger,
-        verify: Verify,
+        book: Book,
+        again: AnswerAgain,
         people: People,
         once: Once,
         look_up: LookUp,
@@ -132,7 +145,8 @@ class Assist:
     ) -> None:
         """`answering` are the units that have somebody who can answer."""
         self._ledger = ledger
-        self._verify = verify
+        self._book = book
+        self._again = again
         self._people = people
         self._once = once
         self._look_up = look_up
@@ -154,7 +168,7 @@ class Assist:
         if replayed := await self._once.replay(request):
             return self._first(replayed)
         claimed = await self._own_claim(request.caller, sending.verification)
-        self._require_fact(claimed.question, sending)
+        self._require_asked(claimed.question, sending.unit)
         await self._require_step(claimed, (StepKind.ASSISTANCE, StepKind.WAIT))
         at = self._now()
         due = end_of_day(add_working_days(legal_day(at), sending.working_days, self._calendar))
@@ -172,7 +186,8 @@ class Assist:
                     "sender": request.caller.unit,
                     "note": sending.note,
                     "due_at": due.isoformat(),
-                    "disclosure": self._verify.disclosure(claimed.question).value,
+                    "disclosure": self._again.disclosure(claimed.question).value,
+                    "question": question_body(claimed.question),
                 },
                 "operator": request.person,
             },
@@ -183,21 +198,34 @@ class Assist:
             changed_at=at, due_at=due,
         )  # fmt: skip
         key = self._people.one_at_a_time(claimed.question, claimed.case_key, sending.fact_type, sending.unit)
+        act = _Act(draft=draft, inquiry=inquiry, fact_type=sending.fact_type, only=StepKind.WAIT)
         try:
-            return await self._with_answer(
-                request, draft, claimed, inquiry, deadline, claims=[(key, record)], only=StepKind.WAIT
-            )
+            return await self._with_answer(request, act, claimed, deadline, claims=[(key, record)])
         except AlreadyClaimed as error:
-            raise AssistanceOpen from error
+            if not await self._is_given_up(key):
+                raise AssistanceOpen from error
+            # Its documents are erased, so that nobody can answer it any more.
+            return await self._with_answer(request, act, claimed, deadline, claims=[(key, record)], releases=[key])
 
     async def receive(self, request: Request, record: bytes) -> Recorded:
-        """Record that a person of the unit asked sees what is asked.
+        """Record that a person of the unit asked sees what is asked, in the words that are shown.
 
         Raises:
             RecordNotFound: no such request was addressed to the caller's unit.
             TransitionNotAllowed: it is closed.
+            DocumentErased: what is asked is erased.
         """
-        return await self._act(request, record, "AssistanceReceived", seen=False)
+        if replayed := await self._once.replay(request):
+            return replayed
+        row = await self._look_up.own(ASSISTANCE, record, request.caller)
+        kept = await self._look_up.document(row.record, row.first_idx)
+        groups: dict[str, Json] = {
+            REQUEST: request.body,
+            SHOWN: shown(table(kept[ASKED]), self._book.catalogue) | {"sender": kept["operator"]},
+            "operator": request.person,
+        }
+        draft = Draft(kind="AssistanceReceived", record=record, groups=groups)
+        return await self._once.record(request, [draft], at=self._now())
 
     async def claim(self, request: Request, record: bytes) -> Recorded:
         """Record that a person of the unit asked has taken a request on.
@@ -207,7 +235,13 @@ class Assist:
             AssistanceUnseen: nobody has received it yet.
             TransitionNotAllowed: it is closed.
         """
-        return await self._act(request, record, "AssistanceClaimed", seen=True)
+        if replayed := await self._once.replay(request):
+            return replayed
+        row = await self._look_up.own(ASSISTANCE, record, request.caller)
+        await self._require_seen(row)
+        groups: dict[str, Json] = {REQUEST: request.body, "operator": request.person}
+        draft = Draft(kind="AssistanceClaimed", record=record, groups=groups)
+        return await self._once.record(request, [draft], at=self._now())
 
     async def answer(self, request: Request, record: bytes, finding: Finding, deadline: float) -> Assisted:
         """Take the answer of the unit asked; a MISMATCH is found by two people.
@@ -246,7 +280,6 @@ class Assist:
             return self._first(replayed)
         _require_two(request.operator, checking.finding.second)
         claimed = await self._own_claim(request.caller, checking.verification)
-        self._require_known(claimed.question, checking.fact_type)
         await self._require_step(claimed, (StepKind.OWN_OR_COMMISSIONED_CHECK,))
         at = self._now()
         record = new_record(at, self._entropy)
@@ -258,6 +291,7 @@ class Assist:
                 "fact_type": checking.fact_type,
                 "who": who,
                 "method": checking.method,
+                "question": question_body(claimed.question),
             },
             FOUND: checking.finding.body(),
             "operator": request.person,
@@ -269,7 +303,8 @@ class Assist:
             record=record, rung=Rung.OWN_OR_COMMISSIONED_CHECK, fact_type=checking.fact_type, who=who, state="DONE",
             began_at=at, changed_at=at, outcome=checking.finding.outcome,
         )  # fmt: skip
-        return await self._with_answer(request, draft, claimed, inquiry, deadline)
+        act = _Act(draft=draft, inquiry=inquiry, fact_type=checking.fact_type)
+        return await self._with_answer(request, act, claimed, deadline)
 
     async def note_time(self, row: RecordRow, deadline: float) -> bool:
         """Record what the clock says of an open request: that it is overdue, or a reminder; False if neither is due."""
@@ -288,18 +323,9 @@ class Assist:
         if inquiry is None:
             await self._once.record(None, [draft], at=now)
             return True
-        claimed = await self._claim_of(row)
-        await self._with_answer(None, draft, claimed, _at(inquiry, "OVERDUE", now), deadline)
+        act = _Act(draft=draft, inquiry=_at(inquiry, "OVERDUE", now))
+        await self._with_answer(None, act, await self._asked_about(row), deadline)
         return True
-
-    async def _act(self, request: Request, record: bytes, kind: str, *, seen: bool) -> Recorded:
-        if replayed := await self._once.replay(request):
-            return replayed
-        row = await self._look_up.own(ASSISTANCE, record, request.caller)
-        if seen:
-            await self._require_seen(row)
-        draft = Draft(kind=kind, record=record, groups={REQUEST: request.body, "operator": request.person})
-        return await self._once.record(request, [draft], at=self._now())
 
     async def _close(
         self,
@@ -327,62 +353,48 @@ class Assist:
         inquiry = await self._people.inquiry(row)
         if inquiry is None:
             raise DocumentErased
-        claimed = await self._claim_of(row)
+        claimed = await self._asked_about(row)
         key = self._people.one_at_a_time(claimed.question, claimed.case_key, inquiry.fact_type, row.unit or "")
-        changed = _at(inquiry, _CLOSING[kind], at, outcome)
-        return await self._with_answer(request, draft, claimed, changed, deadline, releases=[key])
+        act = _Act(draft=draft, inquiry=_at(inquiry, _CLOSING[kind], at, outcome))
+        return await self._with_answer(request, act, claimed, deadline, releases=[key])
 
     async def _with_answer(
         self,
         request: Request | None,
-        draft: Draft,
+        act: _Act,
         claimed: Claimed,
-        inquiry: Inquiry,
         deadline: float,
         *,
         claims: Sequence[tuple[bytes, bytes]] = (),
         releases: Sequence[bytes] = (),
-        only: StepKind | None = None,
     ) -> Assisted:
-        """Record an act together with the answer to the claim that follows from it; where that answer does not lead to
-        the one step given, the sources know more by now, and nothing is recorded.
+        """Record an act together with the answer to the claim that follows from it.
 
-        Acts of several units at once each see what was recorded before them: whoever finds afterwards that another act
-        came in between answers the claim once more, so that the newest answer knows all of them.
+        Raises:
+            InvalidRequest: the act is about a type of fact that nobody left open.
+            StepNotCalledFor: the answer does not lead where the act does; nothing is recorded.
         """
-        known = await self._people.inquiries(claimed.question, claimed.case_key)
+        question, case_key = claimed.question, claimed.case_key
+        known = await self._people.inquiries(question, case_key)
         at = self._now()
-        answered = await self._verify.answer_again(
-            claimed.question, deadline, self._people.with_these(known, [inquiry]), at=at
-        )
-        if only is not None and (step := _step_of(answered)) != only.value:
+        again = await self._again(question, known, deadline, at=at, acts=[act.inquiry])
+        step = "" if again is None else again.step
+        if act.only is not None and step not in _PEOPLE:
             raise StepNotCalledFor(StepKind.ASSISTANCE.value, step)
-        drafts = [draft] if answered is None else [draft, answered]
+        if act.fact_type and (again is None or act.fact_type not in again.open_before):
+            raise _fact_not_open()
+        if act.only is not None and step != act.only.value:
+            raise StepNotCalledFor(StepKind.ASSISTANCE.value, step)
+        drafts = [act.draft] if again is None else [act.draft, again.draft]
         recorded = await self._once.record(request, drafts, at=at, claims=claims, releases=releases)
-        done = self._first(recorded)
         if not recorded.replayed:
-            await self._catch_up(claimed, known.marks, inquiry.record, deadline)
-        return done
+            await self._again.catch_up(question, case_key, known, act.inquiry.record, deadline)
+        return self._first(recorded)
 
-    async def _catch_up(
-        self, claimed: Claimed, marks: frozenset[tuple[bytes, int]], own: bytes, deadline: float
-    ) -> None:
-        seen = {mark for mark in marks if mark[0] != own}
-        try:
-            for _ in range(_TRIES):
-                known = await self._people.inquiries(claimed.question, claimed.case_key)
-                others = {mark for mark in known.marks if mark[0] != own}
-                if others == seen:
-                    return
-                seen, at = others, self._now()
-                answered = await self._verify.answer_again(
-                    claimed.question, deadline, self._people.with_these(known, ()), at=at
-                )
-                if answered is not None:
-                    await self._once.record(None, [answered], at=at)
-        except (TimeoutError, LedgerError) as error:
-            # The act itself is recorded; whoever asks again is answered with all that people said.
-            _log.warning("a claim was not answered again", reason=type(error).__name__)
+    async def _is_given_up(self, key: bytes) -> bool:
+        register = self._ledger.register()
+        holder = (await self._ledger.read(lambda: register.holders([key]))).get(key)
+        return holder is not None and holder.unit is None
 
     def _first(self, recorded: Recorded) -> Assisted:
         later = [decode_entry(entry) for entry in recorded.entries[1:]]
@@ -390,16 +402,22 @@ class Assist:
         return Assisted(recorded=recorded, verification=answers[0] if answers else None)
 
     async def _own_claim(self, caller: Caller, verification: bytes) -> Claimed:
+        """Read the claim that a verification of the caller's unit is about, which the caller may still ask."""
         row = await self._look_up.own("verification", verification, caller)
         if row.state != "ANSWERED" or row.parent is not None or row.case_key is None:
             raise StepNotCalledFor(StepKind.ASSISTANCE.value, row.state)
-        return await self._claim_of(row)
+        kept = await self._look_up.document(row.record, row.first_idx)
+        claimed = Claimed(row=row, question=question_from_body(table(kept[REQUEST])))
+        catalogue = self._book.catalogue
+        if claimed.question.item not in catalogue.items or claimed.question.context.matter not in catalogue.matters:
+            raise StepNotCalledFor(StepKind.ASSISTANCE.value, "closed by the catalogue now in force")
+        self._again.require_entitled(claimed.question, caller)
+        return claimed
 
-    async def _claim_of(self, row: RecordRow) -> Claimed:
-        """Read the claim that a verification is about, or that people were asked about."""
-        asked = row if row.family == "verification" else await self._look_up.any("verification", row.parent or b"")
-        kept = await self._look_up.document(asked.record, asked.first_idx)
-        return Claimed(row=asked, question=question_from_body(table(kept[REQUEST])))
+    async def _asked_about(self, row: RecordRow) -> Claimed:
+        """Read the claim that people were asked about."""
+        kept = await self._look_up.document(row.record, row.first_idx)
+        return Claimed(row=row, question=question_from_body(table(table(kept[ASKED])["question"])))
 
     async def _require_step(self, claimed: Claimed, wanted: Sequence[StepKind]) -> None:
         claim = question_body(claimed.question)
@@ -415,9 +433,8 @@ class Assist:
                 return
         raise DocumentErased
 
-    def _require_fact(self, question: Question, sending: Sending) -> None:
-        self._require_known(question, sending.fact_type)
-        if sending.unit not in self._answering:
+    def _require_asked(self, question: Question, unit: str) -> None:
+        if unit not in self._answering:
             raise InvalidRequest(
                 [
                     Violation(
@@ -427,25 +444,13 @@ class Assist:
                     )
                 ]
             )
-        if sending.unit == question.context.operator.unit:
+        if unit == question.context.operator.unit:
             raise InvalidRequest(
                 [
                     Violation(
                         field="unit",
                         description="is the own unit; what it finds itself is recorded as a check",
                         chinese="本单位自行核查的,请直接登记核查结果。",
-                    )
-                ]
-            )
-
-    def _require_known(self, question: Question, fact_type: str) -> None:
-        if fact_type not in self._verify.fact_types(question):
-            raise InvalidRequest(
-                [
-                    Violation(
-                        field="fact_type",
-                        description="the item does not turn on this type of fact",
-                        chinese="该证明事项不涉及此类事实。",
                     )
                 ]
             )
@@ -468,6 +473,10 @@ class Chase:
 
     async def __call__(self) -> int:
         """Note what time says of every open request; returns of how many. Stops early when the gateway is to stop."""
+        async with self._ledger.turn(_TURN) as mine:
+            return await self._round() if mine else 0
+
+    async def _round(self) -> int:
         noted, after = 0, -1
         register = self._ledger.register()
         while not self._stopping.is_set():
@@ -494,8 +503,16 @@ class Chase:
             return False  # the next round comes
 
 
-def _step_of(answered: Draft | None) -> str:
-    return "" if answered is None else text(table(table(answered.groups[ANSWER])["next_step"])["kind"])
+def _fact_not_open() -> InvalidRequest:
+    return InvalidRequest(
+        [
+            Violation(
+                field="fact_type",
+                description="the answer does not leave this type of fact open",
+                chinese="最近一次核验中,此类事实已有结论,或者与该证明事项无关。",
+            )
+        ]
+    )
 
 
 def _at(inquiry: Inquiry, state: str, at: datetime, outcome: Kind | None = None) -> Inquiry:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from connectors.outcome import Kind
+from gateway.catalogue.model import Catalogue
 from gateway.catalogue.words import Rung
 from gateway.errors import DocumentErased
 from gateway.flows.look_up import LookUp
-from gateway.rules.admission import Question, question_body
+from gateway.rules.admission import (
+    Question,
+    argument_words,
+    question_body,
+    question_from_body,
+    subject_body,
+)
 from gateway.rules.kept import table, text
 from gateway.rules.people import Heard, Inquiry, heard
+from gateway.rules.same_claim import claim_of
 from ledger import BlindIndex, Ledger, RecordRow
 from ledger.canonical import Json, canonical
 
@@ -22,6 +30,8 @@ CHECK = "check"
 FAMILIES = (ASSISTANCE, CHECK)
 ASKED = "asked"
 """The group of AssistanceSent and CheckRecorded that says for which claim and type of fact, and who is to find out."""
+SHOWN = "shown"
+"""The group of AssistanceReceived that holds what was shown, in words: it names the person."""
 FOUND = "found"
 """The group of AssistanceAnswered and CheckRecorded that says what was found."""
 
@@ -47,9 +57,7 @@ class People:
 
     def claim(self, question: Question) -> str:
         """Give what tells the claim of a question from others, to whoever has the key only (hexadecimal)."""
-        body = question_body(question)
-        claim: dict[str, Json] = {part: body[part] for part in ("item", "subject", "parameters")}
-        return self._index.digest(canonical(claim)).hex()
+        return self._index.digest(canonical(claim_of(question_body(question)))).hex()
 
     def one_at_a_time(self, question: Question, case_key: bytes, fact_type: str, unit: str) -> bytes:
         """Give the key that one open request to a unit about a type of fact claims."""
@@ -98,5 +106,28 @@ class People:
             began_at=row.opened_at,
             changed_at=row.changed_at,
             due_at=row.due_at,
+            index=row.last_idx,
             outcome=Kind(text(table(kept[FOUND])["outcome"])) if FOUND in kept else None,
         )
+
+
+def shown(asked: Mapping[str, Json], catalogue: Catalogue) -> dict[str, Json]:
+    """Put what people are asked in words; codes stand where the catalogue in force does not know them any more."""
+    question = question_from_body(table(asked["question"]))
+    fact_type = text(asked["fact_type"])
+    item, fact = catalogue.items.get(question.item), catalogue.fact_types.get(fact_type)
+    said: list[Json] = []
+    for name, value in question.parameters.items():
+        declared = None if item is None else item.parameters.get(name)
+        label = name if declared is None else declared.label
+        said.append([label, str(value) if declared is None else argument_words(value, declared)])
+    title = question.item if item is None else item.title
+    return {
+        "subject": subject_body(question.subject),
+        "fact_title": fact_type if fact is None else fact.title,
+        "item_title": title,
+        "said": said,
+        "purpose": question.context.purpose,
+        "note": asked["note"],
+        "meaning": f"请核实申请人所述(证明事项“{title}”所要证明的内容)是否成立:成立为属实,不成立为不符。",
+    }

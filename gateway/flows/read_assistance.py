@@ -9,8 +9,8 @@ from datetime import datetime
 from gateway.catalogue.words import Disclosure
 from gateway.errors import DocumentErased, RecordNotFound
 from gateway.flows.look_up import LookUp
-from gateway.flows.once import REQUEST
-from gateway.flows.people import ASKED, ASSISTANCE, FOUND
+from gateway.flows.once import Recorded
+from gateway.flows.people import ASKED, ASSISTANCE, FOUND, SHOWN
 from gateway.flows.selecting import Page, Select, Selection
 from gateway.rules.kept import table, text
 from gateway.rules.roles import Caller, Role
@@ -35,17 +35,6 @@ class AssistanceRead:
     outcome: str = ""
     remark: str = ""
     due_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
-    """What is asked, about whom: the kept question of the verification, and what was kept of the request."""
-
-    question: Mapping[str, Json]
-    fact_type: str
-    note: str
-    sender_person: str
-    sender_unit: str
 
 
 class ReadAssistance:
@@ -87,7 +76,7 @@ class ReadAssistance:
         try:
             asked = table((await self._look_up.document(row.record, row.first_idx))[ASKED])
             outcome, remark = await self._ended(row, kinds)
-            if row.unit != caller.unit and text(asked["disclosure"]) != Disclosure.PER_FACT.value:
+            if row.unit != caller.unit and asked.get("disclosure") != Disclosure.PER_FACT.value:
                 outcome = ""
         except DocumentErased:
             return read
@@ -114,19 +103,9 @@ class ReadAssistance:
                 return (kept, "") if group == FOUND else ("", kept)
         return "", ""
 
-    async def asking(self, row: RecordRow) -> Asking:
-        """Return what is asked; raises `DocumentErased`."""
-        kept = await self._look_up.document(row.record, row.first_idx)
-        asked, operator = table(kept[ASKED]), table(kept["operator"])
-        verification = await self._look_up.any("verification", row.parent or b"")
-        question = await self._look_up.document(verification.record, verification.first_idx)
-        return Asking(
-            question=table(question[REQUEST]),
-            fact_type=text(asked["fact_type"]),
-            note=text(asked["note"]),
-            sender_person=text(operator["person"]),
-            sender_unit=text(operator["unit"]),
-        )
+    async def shown(self, recorded: Recorded) -> Mapping[str, Json]:
+        """Return what a person was shown when a request was received; raises `DocumentErased`."""
+        return table((await self._look_up.document(recorded.record, recorded.first))[SHOWN])
 
     async def page(
         self, caller: Caller, states: frozenset[str], *, sent: bool, token: str, size: int

@@ -42,7 +42,7 @@ from gateway.rules.clocks import legal_day
 from gateway.rules.fallback import FallbackInput, NextStep, Situation, next_step, situation
 from gateway.rules.kept import table
 from gateway.rules.people import Heard
-from gateway.rules.plan import NotVerifiable, ParametersRefused, Plan, plan
+from gateway.rules.plan import Plan, plan
 from gateway.rules.roles import Caller
 from gateway.rules.terms import Terms, TermsOf
 from gateway.rules.verdict import Verdict
@@ -84,6 +84,16 @@ class _Asking(Struct, frozen=True, kw_only=True):
     def question(self) -> Question:
         """What is asked."""
         return self.reading.question
+
+
+class Weighed(Struct, frozen=True, kw_only=True):
+    """What sources and people said together, the rungs of the ladder that were tried on what is open, and since when
+    people who are overdue have been waited for.
+    """
+
+    asked: Asked
+    attempted: frozenset[Rung] = frozenset()
+    overdue_since: datetime | None = None
 
 
 class Verify:
@@ -242,59 +252,38 @@ class Verify:
             )
         )
 
-    def fact_types(self, question: Question) -> frozenset[str]:
-        """Name the types of fact on which a question of a case turns; none if the catalogue no longer admits it."""
-        planned = self._planned_again(question, self._book.catalogue)
-        return frozenset() if planned is None else frozenset(one.fact_type for one in planned.checks.values())
-
-    def disclosure(self, question: Question) -> Disclosure:
-        """Say what an answer to a question that the catalogue in force admits discloses."""
-        return self.terms(question, self._book.catalogue).disclosure
-
-    def _planned_again(self, question: Question, catalogue: Catalogue) -> Plan | None:
-        matter = catalogue.matters.get(question.context.matter)
-        if question.item not in catalogue.items or matter is None or question.item not in matter.items:
-            return None
-        try:
-            return self.plan(question, catalogue)
-        except (ParametersRefused, NotVerifiable):
-            return None
-
     async def with_people(
         self, question: Question, planned: Plan, asked: Asked, heard: Heard | None = None
-    ) -> tuple[Asked, frozenset[Rung]]:
-        """Judge again with what people said of the claim in the case, where the sources leave it open; returns that,
-        and the rungs tried. `heard` is what they said, where it is known.
+    ) -> Weighed:  # fmt: skip
+        """Judge again with what people said of the claim in the case, where the sources leave it open; `heard` is what
+        they said, where it is known.
         """
         if asked.judgement.verdict is not Verdict.UNDETERMINED:
-            return asked, frozenset()
+            return Weighed(asked=asked)
         if heard is None:
             heard = await self._people.heard(question, self.keys(question)[1])
-        return self._ask.beside(planned, asked, heard.evidence), heard.attempted
+        together = self._ask.beside(planned, asked, heard.evidence)
+        attempted = heard.attempted(open_facts(planned, together))
+        return Weighed(asked=together, attempted=attempted, overdue_since=heard.overdue_since)
 
-    async def answer_again(self, question: Question, deadline: float, heard: Heard, *, at: datetime) -> Draft | None:
-        """Answer a question of a case again, with what people said of it, by a loop time; None if the catalogue in
-        force no longer admits it.
+    async def follow(self, question: Question, weighed: Weighed, terms: Terms) -> NextStep:
+        """Say what follows from what sources and people said."""
+        since = await self._since(question, weighed)
+        return self.step(weighed.asked, terms, since=since, attempted=weighed.attempted)
 
-        Raises:
-            TimeoutError: there is no time left to ask anybody.
+    async def _since(self, question: Question, weighed: Weighed) -> datetime | None:
+        """Say since when a case waits for sources that are away, or for people who are overdue; None if it waits for
+        none. While people are in time it waits for them, and since when it did before is kept.
         """
-        catalogue = self._book.catalogue
-        planned = self._planned_again(question, catalogue)
-        if planned is None:
+        judged = weighed.asked.judgement
+        where = situation(judged.verdict, judged.reasons)
+        if where not in (Situation.TEMPORARY, Situation.PENDING):
             return None
-        terms = self.terms(question, catalogue)
-        asked = await self.ask(question, catalogue, deadline, planned=planned)
-        asked, attempted = await self.with_people(question, planned, asked, heard)
-        step = self.step(asked, terms, since=await self._since(question, asked), attempted=attempted)
-        return self.draft(question, asked, step, terms, at=at)
-
-    async def _since(self, question: Question, asked: Asked) -> datetime | None:
-        """Say since when a case waits for sources that are away; None if it waits for none."""
-        if situation(asked.judgement.verdict, asked.judgement.reasons) is not Situation.TEMPORARY:
-            return None
-        now, (subject, case_key) = self._now(), self.keys(question)
-        return await self._patience.since(question, case_key=case_key, subject=subject) or now
+        subject, case_key = self.keys(question)
+        before = await self._patience.since(question, case_key=case_key, subject=subject)
+        if where is Situation.PENDING:
+            return before
+        return min(one for one in (before, weighed.overdue_since, self._now()) if one is not None)
 
     def draft(
         self,
@@ -326,8 +315,9 @@ class Verify:
 
     async def _record(self, asking: _Asking, planned: Plan, asked: Asked) -> Answered:
         terms = self.terms(asking.question, asking.catalogue)
-        asked, attempted = await self.with_people(asking.question, planned, asked)
-        step = self.step(asked, terms, since=await self._since(asking.question, asked), attempted=attempted)
+        weighed = await self.with_people(asking.question, planned, asked)
+        asked = weighed.asked
+        step = await self.follow(asking.question, weighed, terms)
         wrong = self._guesses.wrong(planned, asking.question.subject, asked.tells)
         for _ in range(_TRIES):
             at = self._now()
@@ -408,6 +398,11 @@ class Verify:
             recorded=recorded,
             openings={REQUEST: question.opening, **opened_answer(answer)},
         )
+
+
+def open_facts(planned: Plan, asked: Asked) -> frozenset[str]:
+    """Name the types of fact that could still decide a question."""
+    return frozenset(planned.checks[check_id].fact_type for check_id in asked.judgement.undecided)
 
 
 def require_entitled(caller: Caller, item: Item, matter: Matter) -> None:

@@ -16,7 +16,9 @@ from functools import partial
 from gateway.errors import DocumentErased, Draining
 from gateway.flows.look_up import ANSWER, LookUp, opened_answer
 from gateway.flows.once import REQUEST
+from gateway.rules.fallback import StepKind
 from gateway.rules.kept import table, text
+from gateway.rules.reasons import is_temporary
 from gateway.rules.same_claim import asks_again
 from ledger import Erased, Ledger, LedgerError, Opening, RecordRow
 from ledger.canonical import Json
@@ -147,8 +149,17 @@ class Watch:
             question=question,
             answer=answer,
             openings=opened_answer(document[ANSWER]),
-            final=step not in _AWAITED,
+            final=_is_final(step, answer),
         )
+
+
+def _is_final(step: str, answer: Mapping[str, Json]) -> bool:
+    if step in _AWAITED:
+        return False
+    # Where nothing further can be done but somebody is overdue, a late answer may still come.
+    reasons = answer["reasons"]
+    waits = isinstance(reasons, list) and any(isinstance(one, str) and is_temporary(one) for one in reasons)
+    return not (step == StepKind.NOT_ESTABLISHABLE.value and waits)
 
 
 def _is_later(one: RecordRow, first: RecordRow) -> bool:

@@ -74,7 +74,7 @@ class AssistanceServicer:
             term = request.term or pb.ASSISTANCE_TERM_NORMAL
             if term not in self._working_days:
                 mistakes.add("term", "is not a term", "协查期限有误。")
-            note = mistakes.text("note", request.note, "协查说明") if request.note else ""
+            note = mistakes.line("note", request.note, "协查说明") if request.note else ""
             act = acting(
                 mistakes, caller, request.request_id, request.operator,
                 _body(
@@ -144,11 +144,9 @@ class AssistanceServicer:
             body = _body("ReceiveAssistance", record=request.record)
             act = acting(mistakes, caller, request.request_id, request.operator, body)
             recorded = await self._assist.receive(act, record)
-            row = await self._look_up.own("assistance", record, caller)
-            asking = await self._read.asking(row)
             return pb.ReceiveAssistanceResponse(
                 assistance=await self._as_of(recorded, caller),
-                inquiry=translate.inquiry(asking, self._book.catalogue),
+                inquiry=translate.inquiry(await self._read.shown(recorded)),
                 receipt=translate.receipt(recorded),
             )
 
@@ -199,7 +197,7 @@ class AssistanceServicer:
         async def handle(caller: Caller, deadline: float) -> pb.RefuseAssistanceResponse:
             mistakes = Mistakes()
             record = mistakes.record("record", request.record)
-            reason = mistakes.text("reason", request.reason, "不予协查的理由")
+            reason = mistakes.line("reason", request.reason, "不予协查的理由")
             body = _body("RefuseAssistance", record=request.record, reason=reason)
             act = acting(mistakes, caller, request.request_id, request.operator, body)
             done = await self._assist.refuse(act, record, reason, deadline)

@@ -8,13 +8,12 @@ from datetime import UTC, date, datetime
 from google.protobuf import timestamp_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from gateway.catalogue.model import Catalogue
 from gateway.flows.commitments.documents import scope_of
 from gateway.flows.explain import ExplainedFact
 from gateway.flows.list_answers import Listed
 from gateway.flows.look_up import Life
 from gateway.flows.once import Recorded
-from gateway.flows.read_assistance import Asking, AssistanceRead
+from gateway.flows.read_assistance import AssistanceRead
 from gateway.flows.read_commitments import CommitmentRead
 from gateway.flows.report import Pulled
 from gateway.flows.staff_keys import KeyTold
@@ -25,8 +24,6 @@ from gateway.rules.admission import (
     RawArgument,
     RawQuestion,
     RawSubject,
-    argument_words,
-    question_from_body,
 )
 from gateway.rules.kept import moment, number, rows, table, text
 from gateway.rules.withdrawal import Milestone
@@ -396,26 +393,22 @@ def assistance(read: AssistanceRead) -> assistance_pb2.Assistance:
     )
 
 
-def inquiry(asking: Asking, catalogue: Catalogue) -> assistance_pb2.Inquiry:
-    """Write what people are asked, in words; codes stand where the catalogue in force does not know them any more."""
-    question = question_from_body(asking.question)
-    item, fact_type = catalogue.items.get(question.item), catalogue.fact_types.get(asking.fact_type)
-    said = {}
-    for name, value in question.parameters.items():
-        declared = None if item is None else item.parameters.get(name)
-        label = name if declared is None else declared.label
-        said[label] = str(value) if declared is None else argument_words(value, declared)
-    subject = question.subject
+def inquiry(shown: Mapping[str, Json]) -> assistance_pb2.Inquiry:
+    """Write what people were shown."""
+    subject, sender = table(shown["subject"]), table(shown["sender"])
     return assistance_pb2.Inquiry(
         subject=parties_pb2.Subject(
-            id_type=_ID_NUMBERS[subject.id_type], id_number=subject.id_number, name=subject.name
+            id_type=_ID_NUMBERS[text(subject["id_type"])],
+            id_number=text(subject["id_number"]),
+            name=text(subject["name"]),
         ),
-        fact_title=asking.fact_type if fact_type is None else fact_type.title,
-        item_title=question.item if item is None else item.title,
-        said=said,
-        purpose=question.context.purpose,
-        note=asking.note,
-        sender=parties_pb2.Operator(person=asking.sender_person, unit=asking.sender_unit),
+        fact_title=text(shown["fact_title"]),
+        item_title=text(shown["item_title"]),
+        said={text(label): text(value) for label, value in map(rows, rows(shown["said"]))},
+        purpose=text(shown["purpose"]),
+        note=text(shown["note"]),
+        sender=parties_pb2.Operator(person=text(sender["person"]), unit=text(sender["unit"])),
+        meaning=text(shown["meaning"]),
     )
 
 

@@ -9,7 +9,7 @@ check, and a commitment comes only where nothing can verify it).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -19,6 +19,7 @@ from gateway.catalogue.words import Rung
 
 OUTCOMES = (Kind.MATCH, Kind.MISMATCH, Kind.NO_RECORD, Kind.AMBIGUOUS)
 """What people can find."""
+_DECISIVE = (Kind.MATCH, Kind.MISMATCH)
 OPEN = ("SENT", "RECEIVED", "CLAIMED")
 """States of a request that is in time."""
 REMIND_AT = (0.5, 0.8)
@@ -41,32 +42,62 @@ class Inquiry(Struct, frozen=True, kw_only=True):
     changed_at: datetime
     due_at: datetime | None = None
     outcome: Kind | None = None
+    index: int = -1
+    """Of its newest entry; -1 of one that is about to be recorded."""
 
 
 class Heard(Struct, frozen=True, kw_only=True):
-    """What people said, by type of fact, and the rungs of the ladder that were tried so."""
+    """What people said, by type of fact; the rungs of the ladder that were tried on each; and since when somebody who
+    is overdue has been waited for, where somebody is.
+    """
 
     evidence: Mapping[str, tuple[Evidence, ...]] = {}
-    attempted: frozenset[Rung] = frozenset()
+    tried: Mapping[str, frozenset[Rung]] = {}
+    overdue_since: datetime | None = None
+
+    def attempted(self, fact_types: Iterable[str]) -> frozenset[Rung]:
+        """Give the rungs that were tried on any of some types of fact."""
+        return frozenset().union(*(self.tried.get(fact_type, frozenset()) for fact_type in fact_types))
 
 
 NOTHING_HEARD = Heard()
 
 
 def heard(inquiries: Iterable[Inquiry], *, now: datetime) -> Heard:
-    """Give what people said: of each one asked about a type of fact, the newest word."""
-    newest: dict[tuple[str, str], Inquiry] = {}
-    attempted: set[Rung] = set()
-    for one in sorted(inquiries, key=lambda inquiry: inquiry.began_at):
+    """Give what people said: of each who was asked about a type of fact the newest word, and every word that decides.
+
+    What somebody found true or false is not taken back by finding nothing later; who finds both is a conflict. An
+    office counts once, whether it checked itself or had it checked.
+    """
+    words: dict[tuple[str, str], list[Inquiry]] = {}
+    tried: dict[str, frozenset[Rung]] = {}
+    overdue: list[datetime] = []
+    for one in sorted(inquiries, key=lambda inquiry: (inquiry.began_at, inquiry.record)):
         if one.state == "RETURNED":
             continue
-        newest[(one.fact_type, one.who)] = one
+        words.setdefault((one.fact_type, _voice(one)), []).append(one)
         if not is_open(one, now=now):
-            attempted.add(one.rung)
+            tried[one.fact_type] = tried.get(one.fact_type, frozenset()) | {one.rung}
+            if one.state in (*OPEN, "OVERDUE"):
+                overdue.append(one.began_at)
     evidence: dict[str, tuple[Evidence, ...]] = {}
-    for (fact_type, _), one in newest.items():
-        evidence[fact_type] = (*evidence.get(fact_type, ()), _evidence(one, now))
-    return Heard(evidence=evidence, attempted=frozenset(attempted))
+    for (fact_type, _), said in words.items():
+        evidence[fact_type] = (*evidence.get(fact_type, ()), *(_evidence(one, now) for one in _standing(said)))
+    return Heard(evidence=evidence, tried=tried, overdue_since=min(overdue, default=None))
+
+
+def _voice(one: Inquiry) -> str:
+    return one.who if one.rung is Rung.ASSISTANCE else one.rung.value
+
+
+def _standing(said: Sequence[Inquiry]) -> list[Inquiry]:
+    """Give the words of one who was asked that stand: each that decides once, and the newest where it is open or none
+    decides."""
+    decisive = {one.outcome: one for one in said if one.outcome in _DECISIVE}
+    newest = said[-1]
+    if not decisive:
+        return [newest]
+    return [*decisive.values(), *([newest] if newest.outcome is None and newest.state in (*OPEN, "OVERDUE") else [])]
 
 
 def is_open(one: Inquiry, *, now: datetime) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -101,6 +101,27 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     root: Node
     checks: Mapping[str, FactCheck]
+
+    def signs(self) -> dict[str, bool]:
+        """Say of each check whether the applicant says that it is not so (True), or that it is.
+
+        A check that stands in the plan both ways is not among them.
+        """
+        found: dict[str, set[bool]] = {}
+        for check_id, negated in _signs(self.root, negated=False):
+            found.setdefault(check_id, set()).add(negated)
+        return {check_id: negated for check_id, (negated, *other) in found.items() if not other}
+
+
+def _signs(node: Node, *, negated: bool) -> Iterator[tuple[str, bool]]:
+    match node:
+        case Leaf():
+            yield node.id, negated
+        case AnyOf() | AllOf():
+            for inner in node.of:
+                yield from _signs(inner, negated=negated)
+        case NotOf():
+            yield from _signs(node.of, negated=not negated)
 
 
 def plan(

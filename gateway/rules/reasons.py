@@ -76,6 +76,14 @@ class Reason:
         return STRENGTH[self.kind]
 
 
+_TEMPORARY = {Strength.TEMPORARY.name, *(kind.value for kind, rank in STRENGTH.items() if rank is Strength.TEMPORARY)}
+
+
+def is_temporary(told: str) -> bool:
+    """Tell whether a reason, or a strength that stands for one, as an answer tells it, may pass by itself."""
+    return told.partition("(")[0] in _TEMPORARY
+
+
 NOT_ASKED = Reason(kind=ReasonKind.NOT_ASKED)
 CONFLICT = Reason(kind=ReasonKind.CONFLICT)
 UNCONFIRMED = Reason(kind=ReasonKind.UNCONFIRMED)

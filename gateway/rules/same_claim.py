@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from connectors.compare import normalise
 from gateway.rules.fallback import StepKind
 from gateway.rules.kept import table
 from ledger.canonical import Json
 
 
+def claim_of(question: Mapping[str, Json]) -> dict[str, Json]:
+    """Give what a kept question asserts: item, person and parameters, texts in the form in which they are compared.
+
+    Another spelling is no other claim: it would be a way around what was found of the first.
+    """
+    return {
+        "item": question["item"],
+        "subject": _compared(question["subject"]),
+        "parameters": {name: _compared(value) for name, value in table(question["parameters"]).items()},
+    }
+
+
+def _compared(value: Json) -> Json:
+    if isinstance(value, str):
+        return normalise(value)
+    return {name: _compared(one) for name, one in value.items()} if isinstance(value, Mapping) else value
+
+
 def is_same_claim(first: Mapping[str, Json], other: Mapping[str, Json]) -> bool:
     """Tell whether two questions assert the same of the same person: item, person and every parameter are alike."""
-    return all(first[part] == other[part] for part in ("item", "subject", "parameters"))
+    return claim_of(first) == claim_of(other)
 
 
 def asks_again(first: Mapping[str, Json], step: str, later: Mapping[str, Json]) -> bool:
@@ -20,9 +39,10 @@ def asks_again(first: Mapping[str, Json], step: str, later: Mapping[str, Json]) 
     That is the same claim; or, where the applicant was to be asked for one thing more, the same claim with that added.
     Another claim about the person says nothing about the first.
     """
-    if is_same_claim(first, later):
+    one, other = claim_of(first), claim_of(later)
+    if one == other:
         return True
-    if step != StepKind.ASK_APPLICANT.value or any(first[part] != later[part] for part in ("item", "subject")):
+    if step != StepKind.ASK_APPLICANT.value or any(one[part] != other[part] for part in ("item", "subject")):
         return False
-    told, added = table(first["parameters"]), table(later["parameters"])
+    told, added = table(one["parameters"]), table(other["parameters"])
     return all(name in added and added[name] == value for name, value in told.items())

@@ -49,6 +49,8 @@ UNTOLD = "其他"
 """Of a state that this table does not know: a refusal is no place to fail."""
 
 
-def state_words(state: str) -> str:
-    """Give the Chinese for a state of any record."""
+def state_words(state: str, kind: str = "") -> str:
+    """Give the Chinese for a state of any record; `kind` is of an entry of its family, where families differ."""
+    if kind.startswith("Assistance"):
+        return ASSISTANCE.get(state, UNTOLD)
     return COMMITMENT.get(state) or _OTHERS.get(state) or ASSISTANCE.get(state, UNTOLD)

@@ -78,6 +78,7 @@ def judge_sources(
     absence_conclusive: bool,
     sources: int | None = None,
     people: Sequence[Evidence] = (),
+    negated: bool = False,
 ) -> LeafTruth:
     """Weigh what the sources of one fact said, and the people who were asked beside them.
 
@@ -86,9 +87,13 @@ def judge_sources(
     nobody overrides a register silently. Where a source decides and fewer do than the policy wants, the fact is open
     and UNCONFIRMED: what that source said is never forgotten over the silence of the others. Each of `people` that
     decides counts as a source does; that a person found nothing proves nothing, whatever absence proves in a register.
+
+    Sources speak of the fact, people of what the applicant says: where that is that the fact is not so (`negated`), it
+    is true for people who find the fact false.
     """
     truths = [truth_of(e.outcome, absence_conclusive=absence_conclusive) for e in evidences]
-    truths += [truth_of(e.outcome, absence_conclusive=False) for e in people]
+    told = [truth_of(e.outcome, absence_conclusive=False) for e in people]
+    truths += [not_(truth) for truth in told] if negated else told
     if Truth.TRUE in truths and Truth.FALSE in truths:
         return LeafTruth(truth=Truth.UNKNOWN, reasons=frozenset({CONFLICT}))
     known = [truth for truth in truths if truth is not Truth.UNKNOWN]
@@ -98,12 +103,18 @@ def judge_sources(
 
 
 def judge(
-    check: FactCheck, evidences: Sequence[Evidence], *, sources: int | None = None, people: Sequence[Evidence] = ()
+    check: FactCheck,
+    evidences: Sequence[Evidence],
+    *,
+    sources: int | None = None,
+    people: Sequence[Evidence] = (),
+    negated: bool = False,
 ) -> LeafTruth:
     """Weigh the evidence of one check by its own policy; see `judge_sources`."""
     return judge_sources(
-        check.policy, evidences, absence_conclusive=check.absence_conclusive, sources=sources, people=people
-    )
+        check.policy, evidences, absence_conclusive=check.absence_conclusive, sources=sources, people=people,
+        negated=negated,
+    )  # fmt: skip
 
 
 def sources_to_ask(

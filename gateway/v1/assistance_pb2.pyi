@@ -269,6 +269,7 @@ class Inquiry(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     SENDER_FIELD_NUMBER: _builtins.int
+    MEANING_FIELD_NUMBER: _builtins.int
     fact_title: _builtins.str
     """The type of fact in Chinese words."""
     item_title: _builtins.str
@@ -277,6 +278,8 @@ class Inquiry(_message.Message):
     """For what it is asked."""
     note: _builtins.str
     """What the sender adds."""
+    meaning: _builtins.str
+    """What is asked of the people, and what MATCH and MISMATCH mean here: that what the applicant says is so, or is not."""
     @_builtins.property
     def subject(self) -> _parties_pb2.Subject:
         """The person or organisation."""
@@ -299,10 +302,11 @@ class Inquiry(_message.Message):
         purpose: _builtins.str = ...,
         note: _builtins.str = ...,
         sender: _parties_pb2.Operator | None = ...,
+        meaning: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sender", b"sender", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fact_title", b"fact_title", "item_title", b"item_title", "note", b"note", "purpose", b"purpose", "said", b"said", "sender", b"sender", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fact_title", b"fact_title", "item_title", b"item_title", "meaning", b"meaning", "note", b"note", "purpose", b"purpose", "said", b"said", "sender", b"sender", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -652,8 +656,9 @@ class AnswerAssistanceRequest(_message.Message):
     record: _builtins.str
     """The record of the request."""
     outcome: _builtins.str
-    """MATCH: the claim is borne out. MISMATCH: it is contradicted, and two people say so. NO_RECORD: nothing was found,
-    which proves nothing. AMBIGUOUS: several could be meant, or what was found does not tell.
+    """MATCH: what the applicant says is borne out (also where that is that something is not so). MISMATCH: it is
+    contradicted, and two people say so. NO_RECORD: nothing was found, which proves nothing. AMBIGUOUS: several could
+    be meant, or what was found does not tell.
     """
     basis: _builtins.str
     """On what basis; kept in the vault."""

@@ -138,7 +138,13 @@ FAMILIES: Mapping[str, Family] = {
             {
                 "AssistanceSent": _to("SENT", None),
                 # What comes after the due date changes nothing about its having passed: a late answer is still taken.
-                "AssistanceReceived": {"SENT": "RECEIVED", "OVERDUE": "OVERDUE"},
+                # Each look is recorded: of a colleague, of the second person, of who claimed it.
+                "AssistanceReceived": {
+                    "SENT": "RECEIVED",
+                    "RECEIVED": "RECEIVED",
+                    "CLAIMED": "CLAIMED",
+                    "OVERDUE": "OVERDUE",
+                },
                 "AssistanceClaimed": {"RECEIVED": "CLAIMED", "CLAIMED": "CLAIMED", "OVERDUE": "OVERDUE"},
                 "AssistanceReminded": {state: state for state in _IN_TIME},
                 "AssistanceOverdue": _to("OVERDUE", *_IN_TIME),

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.errors import DocumentErased, NotACommitmentStep
+from gateway.errors import DocumentErased, FoundSince, NotACommitmentStep
 from gateway.flows.look_up import ANSWER, LookUp
 from gateway.flows.once import REQUEST
+from gateway.flows.people import People
 from gateway.flows.stand import Stand
+from gateway.rules.admission import question_from_body
 from gateway.rules.fallback import StepKind
 from gateway.rules.kept import table, text
 from gateway.rules.same_claim import is_same_claim
@@ -22,9 +24,10 @@ from ledger.canonical import Json
 class Newest:
     """Knows whether a verification is the newest word on its claim."""
 
-    def __init__(self, *, stand: Stand, look_up: LookUp) -> None:
+    def __init__(self, *, stand: Stand, look_up: LookUp, people: People) -> None:
         self._stand = stand
         self._look_up = look_up
+        self._people = people
 
     async def require(self, case: RecordRow, verification: bytes) -> None:
         """Refuse where the claim of a verification was asked again since, and the newest answer leads elsewhere.
@@ -33,17 +36,15 @@ class Newest:
 
         Raises:
             NotACommitmentStep: names the next step of the newest answer.
+            FoundSince: people answered or checked after the newest answer.
             DocumentErased: what the verification asked was erased.
         """
         rows = await self._stand.verifications(case)
         at = next((number for number, row in enumerate(rows) if row.record == verification), None)
         if at is None:
             raise DocumentErased
-        later = rows[at + 1 :]
-        if not later:
-            return
         claim = _asked(await self._kept(rows[at]))
-        for row in reversed(later):
+        for row in reversed(rows[at:]):
             try:
                 kept = await self._kept(row)
             except DocumentErased:
@@ -52,7 +53,14 @@ class Newest:
                 step = text(table(table(kept[ANSWER])["next_step"])["kind"])
                 if step != StepKind.COMMITMENT.value:
                     raise NotACommitmentStep(step)
+                await self._require_heard(row, claim)
                 return
+
+    async def _require_heard(self, newest: RecordRow, claim: Mapping[str, Json]) -> None:
+        """Refuse an answer that does not know yet what people found: it was given while they acted."""
+        found = (await self._people.inquiries(question_from_body(claim), newest.case_key or b"")).found
+        if any(one.index > newest.first_idx for one in found):
+            raise FoundSince
 
     async def _kept(self, row: RecordRow) -> Mapping[str, Json]:
         return await self._look_up.document(row.record, row.first_idx)

@@ -20,6 +20,7 @@ from tests.gateway.verification.village import (
     Service,
     Village,
     case,
+    marital,
     premises,
     service,
     serving,
@@ -33,6 +34,7 @@ FACT = "home-ownership"
 CIVIL = SYSTEMS["source-officer"][0]
 OWN = SYSTEMS["clerk"][0]
 TIMEOUT = 20
+SINGLE = next(index for index, one in enumerate(PEOPLE) if one.marital == "unmarried")
 
 
 @dataclass(slots=True)
@@ -58,6 +60,9 @@ class Hall:
 
     async def ask(self, person: int = 0, number: str = "办2026-0001", address: str = ADDRESS) -> Answer:
         return await self.village.client().verify(premises(person, address, in_case=in_case(number)))
+
+    async def unmarried(self) -> Answer:
+        return await self.village.client().verify(marital(SINGLE, "UNMARRIED"))
 
     async def send(self, verification: str, **changed: object) -> pb.SendAssistanceResponse:
         fields: dict[str, object] = {
@@ -127,8 +132,10 @@ async def hall(folder: Path, *, verdict_only: bool = False) -> AsyncIterator[Hal
     clock = Clock()
     async with service({PEOPLE[30].id_number: ADDRESS}) as homes:
         lease = slow_source(homes.port, name="leases", fact="lease-filing")
-        house = settle(
-            folder, sources=slow_source(homes.port) + lease, catalogue=full_ladders(folder, verdict_only=verdict_only)
-        )
+        # Marriages are known of another province only.
+        columns = 'columns = { status = "status" }'
+        elsewhere = {columns: f'{columns}\ncoverage = {{ places = ["11"] }}'}
+        lists = full_ladders(folder, verdict_only=verdict_only)
+        house = settle(folder, sources=slow_source(homes.port) + lease, catalogue=lists, tune=elsewhere)
         async with serving(house, now=clock) as village:
             yield Hall(village=village, homes=homes, clock=clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -12,13 +13,18 @@ from uuid import uuid4
 import pytest
 
 from connectors.outcome import Kind
-from gateway.flows.assist import Finding, Sending
+from gateway.bootstrap.opening import open_index
+from gateway.errors import FoundSince
+from gateway.flows.assist import Checking, Finding, Sending
+from gateway.flows.commitments.newest import Newest
 from gateway.flows.once import Request
+from gateway.flows.people import People
 from gateway.founding import SYSTEMS, caller_id
 from gateway.rules.admission import Operator, RawQuestion, RawSubject
+from gateway.rules.kept import table
 from gateway.rules.people import reminders_due
 from gateway.rules.roles import Caller
-from ledger import decode_entry
+from ledger import Draft, Submission, decode_entry, new_record
 from tests.gateway.verification.village import PEOPLE, Inside, inside, service, settle, slow_source
 
 from .hall import ADDRESS, CIVIL, FACT, Clock, full_ladders, new_id
@@ -52,6 +58,7 @@ class Office:
         self.clock = clock
         self.began = clock.at
         self.record = b""
+        self.verification = b""
         self.due = clock.at
 
     async def send(self) -> None:
@@ -62,6 +69,7 @@ class Office:
             subject=RawSubject(id_type="resident-id", id_number=PEOPLE[0].id_number, name=PEOPLE[0].name),
         )  # fmt: skip
         answered = await self.here.flows.verify(asked, caller("clerk"), soon())
+        self.verification = answered.recorded.record
         sending = Sending(
             verification=answered.recorded.record, unit=CIVIL, fact_type=FACT, working_days=5, note=""
         )  # fmt: skip
@@ -116,6 +124,42 @@ async def test_what_is_overdue_is_noted_once_with_a_new_answer(tmp_path: Path) -
         assert row.state == "OVERDUE"
         newest = here.here.ledger.size() - 1
         assert decode_entry(here.here.ledger.entry(newest)).kind == "VerificationAnswered"
+
+
+async def test_a_commitment_waits_for_an_answer_that_knows_what_people_found(tmp_path: Path) -> None:
+    """What was recorded while the newest answer was on its way: the answer says COMMITMENT, and people the contrary."""
+    async with office(tmp_path) as here:
+        flows = here.here.flows
+        await flows.assist.receive(request("source-officer"), here.record)
+        nothing = Finding(outcome=Kind.NO_RECORD, basis="卷宗", second=None)
+        await flows.assist.answer(request("source-officer"), here.record, nothing, soon())
+        second = Operator(person="clerk-02", unit=SYSTEMS["clerk"][0])
+        found = Finding(outcome=Kind.NO_RECORD, basis="现场", second=second)
+        checking = Checking(
+            verification=here.verification, fact_type=FACT, method="ON_SITE", finding=found, commission=None
+        )  # fmt: skip
+        last = (await flows.assist.check(request("clerk"), checking, soon())).verification
+        assert last is not None
+        row = await flows.look_up.any("verification", last)
+        people = People(
+            ledger=here.here.ledger, look_up=flows.look_up, index=open_index(here.here.settings.ledger), now=here.clock
+        )
+        newest = Newest(stand=flows.stand, look_up=flows.look_up, people=people)
+        await newest.require(row, last)
+        kept = await flows.look_up.document(here.record, (await flows.look_up.any("assistance", here.record)).first_idx)
+        draft = Draft(
+            kind="CheckRecorded",
+            record=new_record(here.clock.at, os.urandom),
+            groups={"asked": {**table(kept["asked"]), "who": "own-check"}, "found": {"outcome": "MISMATCH"}},
+            facts={
+                "subject": (row.subject or b"").hex(), "case_key": (row.case_key or b"").hex(), "unit": row.unit,
+                "matter": row.matter, "item": row.item, "parent": last.hex(),
+            },
+        )  # fmt: skip
+        await here.here.ledger.append(Submission(drafts=(draft,), at=here.clock.at))
+
+        with pytest.raises(FoundSince):
+            await newest.require(row, last)
 
 
 async def test_an_answer_after_the_note_is_taken(tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from gateway.client import Selection, Step, Verdict
+import grpc
+import pytest
+
+from gateway.client import Selection, Step, Verdict, explain
 from gateway.rules.clocks import CHINA
 from gateway.v1 import assistance_pb2 as pb
 
@@ -90,8 +93,8 @@ async def test_what_people_contradict_is_contradicted_and_never_a_commitment(hou
     await house.answered(first.verification.record, "MISMATCH", second_operator=second)
 
     last = (await house.ask()).verification
-    # The other fact of the item is still open, so that one contradiction alone decides nothing.
-    assert (last.verdict, last.next_step.kind) == (Verdict.UNDETERMINED, Step.OWN_OR_COMMISSIONED_CHECK)
+    # The other fact of the item is still open: nobody has been asked about that one.
+    assert (last.verdict, last.next_step.kind) == (Verdict.UNDETERMINED, Step.ASSISTANCE)
 
 
 async def test_nobody_answering_opens_no_commitment(house: Hall) -> None:
@@ -100,11 +103,8 @@ async def test_nobody_answering_opens_no_commitment(house: Hall) -> None:
     house.clock.at += timedelta(days=40)
 
     late = (await house.ask()).verification
-    assert late.next_step.kind is Step.RETRY_AFTER
-    house.clock.at += timedelta(days=40)
-    later = await house.ask()
-    assert later.verification.next_step.kind is Step.OWN_OR_COMMISSIONED_CHECK
-    await house.check(later.verification.record, "NO_RECORD")
+    assert late.next_step.kind is Step.OWN_OR_COMMISSIONED_CHECK
+    await house.check(late.record, "NO_RECORD")
 
     assert (await house.ask()).verification.next_step.kind is Step.NOT_ESTABLISHABLE
 
@@ -251,3 +251,59 @@ async def test_where_only_the_verdict_is_disclosed_who_asked_learns_no_outcome_o
         )  # fmt: skip
         again = (await house.ask()).verification
         assert (again.facts, "AMBIGUOUS" in again.reasons) == ((), False)
+
+
+@pytest.mark.parametrize("spelled", ["示例路９号", "示例路9号 "])
+async def test_another_spelling_is_no_other_claim(house: Hall, spelled: str) -> None:
+    first = await house.ask()
+    await house.send(first.verification.record)
+
+    again = (await house.ask(address=spelled)).verification
+
+    assert (again.verdict, again.next_step.kind) == (Verdict.PENDING, Step.WAIT)
+
+
+async def test_who_found_it_untrue_is_not_asked_until_somebody_finds_nothing(house: Hall) -> None:
+    second = operator("source-officer", "source-officer-02")
+    first = await house.ask()
+    for fact in ("home-ownership", "lease-filing"):
+        await house.send(first.verification.record, fact_type=fact)
+    listed = await house.stub("source-officer").ListAssistance(pb.ListAssistanceRequest(), timeout=TIMEOUT)
+    lease, home = [one.record for one in listed.assistance]
+    await house.receive(home)
+    await house.answer(home, "MISMATCH", second_operator=second)
+
+    with pytest.raises(grpc.RpcError) as refused:
+        await house.send((await house.ask()).verification.record)
+
+    assert explain(refused.value)[0] == "INVALID_REQUEST"
+    await house.receive(lease)
+    await house.answer(lease, "MISMATCH", second_operator=second)
+    assert (await house.ask()).verification.verdict is Verdict.CONTRADICTED
+
+
+async def test_a_colleague_can_look_too_and_each_look_is_recorded(house: Hall) -> None:
+    first = await house.ask()
+    record = (await house.send(first.verification.record)).assistance.record
+    looks = [await house.receive(record) for _ in range(2)]
+    claim = pb.ClaimAssistanceRequest(request_id=new_id(), record=record, operator=operator("source-officer"))
+    await house.stub("source-officer").ClaimAssistance(claim, timeout=TIMEOUT)
+
+    looks.append(await house.receive(record))
+
+    assert len({one.receipt.index for one in looks}) == 3
+    assert looks[-1].assistance.state == pb.ASSISTANCE_STATE_CLAIMED
+    assert looks[0].inquiry == looks[-1].inquiry
+
+
+async def test_people_who_find_a_record_free_past_borne_out_establish_it(house: Hall) -> None:
+    """The item says that something is not so: whoever says that this is true does not say that there is a record."""
+    told = await house.unmarried()
+    assert told.verification.next_step.kind is Step.ASSISTANCE
+
+    record = (await house.send(told.verification.record, fact_type="marriage-registration")).assistance.record
+    received = await house.receive(record)
+    await house.answer(record, "MATCH")
+
+    assert "属实" in received.inquiry.meaning
+    assert (await house.unmarried()).verification.verdict is Verdict.ESTABLISHED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,7 +90,7 @@ def test_a_commitment_follows_only_where_sources_and_people_found_nothing(
     step = next_step(
         FallbackInput(
             verdict=Verdict.PENDING if pending else Verdict.UNDETERMINED, reasons=found.reasons, settings=OPENEST,
-            attempted=people.attempted | {Rung.OWN_OR_COMMISSIONED_CHECK}, patience_passed=True,
+            attempted=people.attempted(["f"]) | {Rung.OWN_OR_COMMISSIONED_CHECK}, patience_passed=True,
         )
     )  # fmt: skip
 
@@ -98,6 +99,7 @@ def test_a_commitment_follows_only_where_sources_and_people_found_nothing(
         assert kinds <= set(MISSING)
         assert not any(is_open(one, now=NOW) for one in asked)
         assert not any(one.state == "OVERDUE" for one in _last_words(asked))
+        assert not any(one.outcome in (Kind.MATCH, Kind.MISMATCH) for one in asked)
 
 
 def _last_words(asked: list[Inquiry]) -> list[Inquiry]:
@@ -146,18 +148,72 @@ def test_one_unit_counts_once_however_often_it_was_asked() -> None:
     assert len(heard(twice, now=NOW).evidence["f"]) == 1
 
 
-def test_the_newer_word_of_a_unit_stands() -> None:
-    words = [inquiry("ANSWERED", 1, outcome=Kind.MATCH), inquiry("ANSWERED", 2, outcome=Kind.AMBIGUOUS)]
+def test_of_words_that_decide_nothing_the_newer_one_stands() -> None:
+    words = [inquiry("ANSWERED", 1, outcome=Kind.NO_RECORD), inquiry("ANSWERED", 2, outcome=Kind.AMBIGUOUS)]
 
     [found] = heard(words, now=NOW).evidence["f"]
     assert found.outcome.kind is Kind.AMBIGUOUS
+
+
+@pytest.mark.parametrize("decisive", [Kind.MATCH, Kind.MISMATCH])
+@pytest.mark.parametrize("later", [Kind.NO_RECORD, Kind.AMBIGUOUS])
+def test_what_somebody_found_is_not_taken_back_by_finding_nothing(decisive: Kind, later: Kind) -> None:
+    words = [inquiry("ANSWERED", 1, outcome=decisive), inquiry("ANSWERED", 2, outcome=later)]
+
+    [found] = heard(words, now=NOW).evidence["f"]
+    assert found.outcome.kind is decisive
+
+
+def test_who_finds_both_is_a_conflict() -> None:
+    words = [inquiry("ANSWERED", 1, outcome=Kind.MISMATCH), inquiry("ANSWERED", 2, outcome=Kind.MATCH)]
+
+    found = weigh(SourcePolicy(), [source(Kind.NO_RECORD)], heard(words, now=NOW))
+    assert {reason.kind for reason in found.reasons} == {ReasonKind.CONFLICT}
+
+
+def test_an_office_counts_once_whether_it_checked_itself_or_had_it_checked() -> None:
+    checks = [
+        Inquiry(
+            record=bytes([number]) * 16, rung=Rung.OWN_OR_COMMISSIONED_CHECK, fact_type="f", who=who, state="DONE",
+            began_at=NOW + timedelta(seconds=number), changed_at=NOW, outcome=Kind.MATCH,
+        )
+        for number, who in enumerate(["own-check", "commissioned-check"])
+    ]  # fmt: skip
+    two = SourcePolicy(kind=SourcePolicyKind.QUORUM, k=2)
+
+    assert weigh(two, [source(Kind.NO_RECORD)], heard(checks, now=NOW)).truth is Truth.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("word", "negated", "truth"),
+    [
+        (Kind.MATCH, False, Truth.TRUE), (Kind.MISMATCH, False, Truth.FALSE),
+        (Kind.MATCH, True, Truth.FALSE), (Kind.MISMATCH, True, Truth.TRUE),
+        (Kind.NO_RECORD, True, Truth.UNKNOWN), (Kind.AMBIGUOUS, True, Truth.UNKNOWN),
+    ],
+)  # fmt: skip
+def test_people_speak_of_what_the_applicant_says_and_not_of_the_record(
+    word: Kind, negated: bool, truth: Truth
+) -> None:  # fmt: skip
+    people = heard([inquiry("ANSWERED", outcome=word)], now=NOW).evidence["f"]
+
+    found = judge_sources(
+        SourcePolicy(), [source(Kind.NOT_COVERED)], absence_conclusive=True, people=people, negated=negated
+    )
+    assert found.truth is truth
+
+
+def test_a_rung_counts_for_the_types_of_fact_it_was_tried_on() -> None:
+    told = heard([inquiry("ANSWERED", outcome=Kind.NO_RECORD)], now=NOW)
+
+    assert (told.attempted(["f", "g"]), told.attempted(["g"])) == ({Rung.ASSISTANCE}, frozenset())
 
 
 def test_an_open_request_is_pending_until_it_is_due() -> None:
     told = heard([inquiry("SENT")], now=NOW)
 
     [found] = told.evidence["f"]
-    assert (found.outcome.kind, found.outcome.until, told.attempted) == (Kind.PENDING, NOW + DAY, frozenset())
+    assert (found.outcome.kind, found.outcome.until, told.attempted(["f"])) == (Kind.PENDING, NOW + DAY, frozenset())
 
 
 def test_past_its_due_date_a_request_is_no_data_missing_whether_or_not_that_was_noted() -> None:
@@ -166,7 +222,7 @@ def test_past_its_due_date_a_request_is_no_data_missing_whether_or_not_that_was_
 
         [found] = told.evidence["f"]
         assert (found.outcome.kind, found.outcome.cause) == (Kind.UNAVAILABLE, Cause.TIMEOUT)
-        assert told.attempted == {Rung.ASSISTANCE}
+        assert told.attempted(["f"]) == {Rung.ASSISTANCE}
 
 
 def test_a_returned_request_was_no_attempt() -> None:
@@ -177,4 +233,4 @@ def test_a_refusal_of_people_is_a_refusal() -> None:
     told = heard([inquiry("REFUSED")], now=NOW)
 
     [found] = told.evidence["f"]
-    assert (found.outcome.kind, told.attempted) == (Kind.REFUSED, {Rung.ASSISTANCE})
+    assert (found.outcome.kind, told.attempted(["f"])) == (Kind.REFUSED, {Rung.ASSISTANCE})
