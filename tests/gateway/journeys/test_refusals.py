@@ -16,10 +16,10 @@ from grpc import aio
 from gateway.client import open_channel
 from gateway.pki import Authority, der, write_pair
 from gateway.v1 import (
-    assistance_pb2,
-    assistance_pb2_grpc,
     commitment_pb2,
     parties_pb2,
+    supervision_pb2,
+    supervision_pb2_grpc,
     verification_pb2,
     verification_pb2_grpc,
 )
@@ -327,9 +327,9 @@ async def test_a_withdrawn_commitment_cannot_be_decided(town: Town) -> None:
 
 
 async def test_what_is_not_served_yet_says_so(town: Town) -> None:
-    stub = assistance_pb2_grpc.AssistanceServiceStub(town.channel("clerk"))
+    stub = supervision_pb2_grpc.SupervisionServiceStub(town.channel("clerk"))
 
-    refused = await refusal(stub.ListAssistance(assistance_pb2.ListAssistanceRequest(), timeout=TIMEOUT))
+    refused = await refusal(stub.ListComplaints(supervision_pb2.ListComplaintsRequest(), timeout=TIMEOUT))
 
     assert refused[0] is grpc.StatusCode.UNIMPLEMENTED
 

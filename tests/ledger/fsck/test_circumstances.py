@@ -96,7 +96,7 @@ def test_a_damaged_projection_is_computed_again_and_nothing_else_is_repaired(hou
     with house.open() as ledger:
         records = fill(ledger)
         ledger.append_blocking(erasing(ledger, records[3]))
-        ledger.append_blocking(submission(Draft(kind="CommitmentWithdrawn", record=records[3], facts={"unit": "z"})))
+        ledger.append_blocking(submission(Draft(kind="CommitmentLapsed", record=records[3], facts={"unit": "z"})))
         ledger.commit_index(START)
     with tampering(house.url) as connection:
         whole = connection.execute(schema.record.select().order_by(schema.record.c.record)).all()
