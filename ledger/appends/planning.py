@@ -40,7 +40,7 @@ class Known:
     """The leaf hash of each such record's newest entry."""
     claims: dict[bytes, bytes] = field(default_factory=dict)
     kin: dict[bytes, StoredRow] = field(default_factory=dict)
-    """What is to be erased and the kin of that, by record."""
+    """What is to be erased, what the batch names as a parent, and the kin of both, by record."""
     erased: set[bytes] = field(default_factory=set)
     """Which of the records are erased."""
     holds: dict[bytes, StoredRow] = field(default_factory=dict)

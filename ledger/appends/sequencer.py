@@ -183,6 +183,8 @@ class Sequencer(Generic[Told]):
                 raise LedgerDamaged("the newest entry of a record is missing")
             known.erased = _read_erased(database, connection, found)
         if doomed:
+            # What the batch begins may rest on a doomed record, and on another that is held.
+            doomed |= {parent for one in batch for draft in one.drafts if (parent := draft.facts.get("parent"))}
             known.kin = read_kin(doomed, lambda column, values: _read_rows(database, connection, column, values))
             known.holds = _read_holds(database, connection, known.kin.values())
         if once:

@@ -279,7 +279,7 @@ class Register:
         return self._by("parent", parents)
 
     def kin(self, records: Collection[bytes]) -> frozenset[bytes]:
-        """Return some records, what they hang on and what hangs on them, however deep (`ledger.records.kin`)."""
+        """Return some records and all kin of theirs (`ledger.records.kin`)."""
         return frozenset(read_kin(records, self._stored))
 
     def _by(self, column: str, values: Sequence[bytes]) -> list[RecordRow]:

@@ -2,8 +2,8 @@
 
 The holds that are read here tell beforehand what will be refused. What refuses it is the append that erases: it sees
 every hold that stands in the log before it (`ledger.appends.planning`). A hold in force is held itself.
-What is held is kept with its kin (`ledger.records.kin`): a commitment with the verification it rests on and what came
-of it, or what is left of it would prove nothing.
+What is held is kept with its kin (`ledger.records.kin`): a commitment with the verification it rests on, what people
+found for it and what came of it, or what is left of it would prove nothing.
 
 A hold is a record of its own: `LegalHoldPlaced` on a record, or on a person by blind index, until `LegalHoldReleased`.
 Basis, document number and who placed it are the document.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -433,6 +434,101 @@ async def test_a_hold_upon_kin_that_is_made_at_the_same_moment_is_seen(house: Ho
     )  # fmt: skip
 
     assert isinstance(answers[2], ErasureRefused)
+
+
+CLAIM = {"case_key": "0c" * 32, "item": "i", "subject": PERSON.hex()}
+RESTS = ("first", "request", "second", "check", "last", "commitment", "finding")
+UNLIKE = {"other item": {"item": "j"}, "other person": {"subject": "02" * 33}, "other case": {"case_key": "0d" * 32}}
+
+
+def helped(ledger: Ledger, *, committed: bool = True) -> dict[str, bytes]:
+    """Answers about one claim, what people found after the earlier ones, and on request a commitment upon the last;
+    beside them what people found about other claims."""
+    kinds = {
+        "first": ("VerificationAnswered", ""), "request": ("AssistanceSent", "first"),
+        "second": ("VerificationAnswered", ""), "check": ("CheckRecorded", "second"),
+        "last": ("VerificationAnswered", ""), "commitment": ("CommitmentPrepared", "last"),
+        "finding": ("DiscrepancyFound", "commitment"),
+    }  # fmt: skip
+    records: dict[str, bytes] = {}
+    for name, (kind, parent) in [*kinds.items(), *((name, ("CheckRecorded", "")) for name in UNLIKE)]:
+        if committed or name not in ("commitment", "finding"):
+            records[name] = new_record()
+            facts = {**CLAIM, **UNLIKE.get(name, {}), **({"parent": records[parent].hex()} if parent else {})}
+            draft = Draft(kind=kind, record=records[name], groups={"a": name}, facts=facts)  # type: ignore[arg-type]
+            ledger.append_blocking(submission(draft))
+    return records
+
+
+def kept_by(house: House, ledger: Ledger, records: dict[str, bytes], hold: Submission) -> set[str]:
+    """Place a hold, tell which records it keeps, and release it: who is told beforehand is refused then."""
+    ledger.append_blocking(hold)
+    told = {name for name, record in records.items() if is_held(lambda one=record: examine(house, order(one)))}
+    refused = {name for name, record in records.items() if is_held(lambda one=record: erase_in_vain(ledger, one))}
+    assert told == refused
+    ledger.append_blocking(release_hold(HOLD, hold.drafts[0].record, START))
+    return told
+
+
+def is_held(act: Callable[[], object]) -> bool:
+    try:
+        act()
+    except ErasureRefused as refusal:
+        return "legal hold" in str(refusal)
+    return False
+
+
+def erase_in_vain(ledger: Ledger, record: bytes) -> None:
+    """Try to erase a record together with one that went on: is the record refused too?"""
+    with pytest.raises(ErasureRefused) as caught:
+        ledger.append_blocking(submission(erase=(*as_now(ledger, record), (bytes(16), 0))))
+    told = [mistake for mistake in caught.value.mistakes if record.hex() in mistake]
+    if told:
+        raise ErasureRefused(told)
+
+
+@pytest.mark.parametrize("held", [*RESTS, "the person"])
+def test_a_hold_keeps_what_people_found_for_a_commitment(house: House, opened: Ledger, held: str) -> None:
+    records = helped(opened)
+    if held == "the person":
+        assert kept_by(house, opened, records, hold_on(b"", PERSON)) == {*RESTS, "other item", "other case"}
+    else:
+        assert kept_by(house, opened, records, hold_on(records[held], None)) == {*RESTS}
+
+
+def test_a_hold_counts_what_people_found(opened: Ledger, store: Store) -> None:
+    records, hold = helped(opened), new_record()
+    opened.append_blocking(hold_on(records["commitment"], None, hold=hold))
+    assert count_held(store, hold) == len(RESTS)
+    store.close()
+
+
+def test_without_a_commitment_what_people_found_hangs_on_its_verification_alone(house: House, opened: Ledger) -> None:
+    records = helped(opened, committed=False)
+    assert kept_by(house, opened, records, hold_on(records["request"], None)) == {"first", "request"}
+    assert kept_by(house, opened, records, hold_on(records["last"], None)) == {"last"}
+
+
+def test_an_erased_commitment_rests_on_nothing(house: House, opened: Ledger) -> None:
+    records = helped(opened)
+    opened.append_blocking(erasing(opened, records["commitment"]))
+    left = {name: record for name, record in records.items() if name != "commitment"}
+    assert kept_by(house, opened, left, hold_on(records["last"], None)) == {"last"}
+    assert kept_by(house, opened, left, hold_on(records["check"], None)) == {"second", "check"}
+
+
+async def test_a_commitment_that_is_made_at_the_same_moment_keeps_what_people_found(
+    house: House, opened: Ledger
+) -> None:
+    records, commitment = helped(opened, committed=False), new_record()
+    opened.append_blocking(hold_on(records["last"], None))
+    facts = {**CLAIM, "parent": records["last"].hex()}
+    made = Draft(kind="CommitmentPrepared", record=commitment, facts=facts)  # type: ignore[arg-type]
+    erase = submission(erase=as_now(opened, records["request"]))
+
+    answers = await asyncio.gather(opened.append(submission(made)), opened.append(erase), return_exceptions=True)
+
+    assert isinstance(answers[1], ErasureRefused)
 
 
 def hold_on(record: bytes, subject: bytes | None, *, hold: bytes | None = None) -> Submission:
