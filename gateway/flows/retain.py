@@ -8,7 +8,7 @@ which rule, and that the reason is RETENTION.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,6 +22,9 @@ from ledger.vault.holds import Holds, read_holds
 
 _ROOTS = ("commitment", "finding", "report", "verification", "assistance", "check", "operation")
 """Families in the order in which their records are taken as roots: what hangs on another goes with it."""
+_FOUND = ("assistance", "check")
+"""Families of what people found."""
+_CLAIMED = ("commitment", *_FOUND)
 _PAGE = 200
 _BATCH = 500
 _TRIES = 3
@@ -198,21 +201,25 @@ class Retain:
         return judge(bundle, self._rules, held=any(holds.cover(row) for row in bundle.rows), now=now)
 
     def _gather(self, rows: Sequence[RecordRow]) -> list[Bundle]:
-        """Make the bundles of those rows that are roots: what hangs on another living record goes with that one."""
+        """Make the bundles of those rows that are roots: what goes with another living record goes with that one."""
         parents = self._register.many([row.parent for row in rows if row.parent is not None])
         below = self._below([*rows, *parents.values()])
-        bundles = []
-        for row in rows:
-            parent = parents.get(row.parent or b"")
-            if _belongs(row, parent, below):
-                continue
-            related = list(_descend(row, below))
-            if row.family == "commitment" and parent is not None and parent.unit is not None:
-                siblings = {one.record for one in below.get(parent.record, ()) if one.unit is not None}
-                if siblings <= {row.record}:
-                    related.append(parent)
-            bundles.append(Bundle(root=row, related=tuple(related)))
-        return bundles
+        claims = self._claims([*rows, *(row for children in below.values() for row in children)])
+        found = [one for row in rows if row.family == "commitment" for one in claims.found(row)]
+        asking = self._register.many([one.parent for one in found if one.parent is not None])
+        below = {**self._below(list(asking.values())), **below}
+        parents |= asking
+        return [
+            Bundle(root=row, related=tuple(_related(row, parents, below, claims)))
+            for row in rows
+            if not _belongs(row, parents.get(row.parent or b""), below, claims)
+        ]
+
+    def _claims(self, rows: Iterable[RecordRow]) -> _Claims:
+        """Read the commitments, and what people found, of the cases of those rows that are one or the other."""
+        keys = {row.case_key for row in rows if row.family in _CLAIMED and row.case_key is not None}
+        cases = self._register.by_cases(list(keys))
+        return _Claims(row for case in cases.values() for row in case)
 
     def _below(self, rows: Sequence[RecordRow]) -> Mapping[bytes, Sequence[RecordRow]]:
         """Read what hangs on records, level by level, by the record it hangs on."""
@@ -226,11 +233,68 @@ class Retain:
         return found
 
 
-def _belongs(row: RecordRow, parent: RecordRow | None, below: Mapping[bytes, Sequence[RecordRow]]) -> bool:
-    """Say whether a record goes with another: a verification with its commitment, all else with its living parent."""
-    if row.family == "verification" and any(one.family == "commitment" for one in below.get(row.record, ())):
+class _Claims:
+    """What stands in for a claim and what people found about it: an item and a person in a case."""
+
+    def __init__(self, rows: Iterable[RecordRow]) -> None:
+        self._rows: dict[tuple[object, ...], list[RecordRow]] = {}
+        for row in rows:
+            if row.family in _CLAIMED and row.unit is not None:
+                self._rows.setdefault(_claim(row), []).append(row)
+
+    def commitments(self, row: RecordRow) -> list[RecordRow]:
+        """Give the living commitments of a record's claim."""
+        return [one for one in self._of(row) if one.family == "commitment"]
+
+    def found(self, row: RecordRow) -> list[RecordRow]:
+        """Give what people found about a record's claim."""
+        return [one for one in self._of(row) if one.family != "commitment"]
+
+    def _of(self, row: RecordRow) -> list[RecordRow]:
+        return [] if row.case_key is None else self._rows.get(_claim(row), [])
+
+
+def _claim(row: RecordRow) -> tuple[object, ...]:
+    return row.case_key, row.item, row.subject
+
+
+def _belongs(
+    row: RecordRow, parent: RecordRow | None, below: Mapping[bytes, Sequence[RecordRow]], claims: _Claims
+) -> bool:
+    """Say whether a record goes with another: what people found with the commitment of its claim, a verification with
+    any commitment that rests on it or on what hangs on it, all else with its living parent."""
+    if row.family == "commitment":
+        return False
+    if row.family in _FOUND and claims.commitments(row):
         return True
-    return row.family != "commitment" and parent is not None and parent.unit is not None
+    if row.family == "verification":
+        for one in below.get(row.record, ()):
+            if one.family == "commitment" or (one.family in _FOUND and claims.commitments(one)):
+                return True
+    return parent is not None and parent.unit is not None
+
+
+def _related(
+    root: RecordRow,
+    parents: Mapping[bytes, RecordRow],
+    below: Mapping[bytes, Sequence[RecordRow]],
+    claims: _Claims,
+) -> list[RecordRow]:
+    """Give what goes with a root: all that hangs on it, and what a commitment alone still rests on."""
+    related = {one.record: one for one in _descend(root, below)}
+    if root.family == "commitment":
+        above = [root.parent]
+        if [one.record for one in claims.commitments(root)] == [root.record]:
+            found = claims.found(root)
+            related |= {one.record: one for one in found}
+            above += [one.parent for one in found]
+        gone = related.keys() | {root.record}
+        for record in {record for record in above if record is not None} - gone:
+            parent = parents.get(record)
+            children = {one.record for one in below.get(record, ()) if one.unit is not None}
+            if parent is not None and parent.unit is not None and children <= gone:
+                related[record] = parent
+    return list(related.values())
 
 
 def _descend(row: RecordRow, below: Mapping[bytes, Sequence[RecordRow]]) -> Iterator[RecordRow]:

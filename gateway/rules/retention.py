@@ -70,8 +70,8 @@ _OPEN: Mapping[str, Kept] = {"finding": Kept.OPEN_FINDING, "report": Kept.OPEN_R
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Periods:
-    """How many years documents are kept after the end: of commitments with all that hangs on them, of verifications
-    on which nothing hangs, and of records of looking up."""
+    """How many years documents are kept after the end: of commitments with all that hangs on them or that they rest on,
+    of verifications and what people found where no commitment rests on it, and of records of looking up."""
 
     commitment: int = 5
     verification: int = 5
@@ -100,7 +100,7 @@ class RetentionRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """What is kept and erased together: a root, and every record that hangs on it or that it hangs on."""
+    """What is kept and erased together: a root, and every record that rests on it or that it rests on."""
 
     root: RecordRow
     related: Sequence[RecordRow] = ()

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.flows.retain import Retain
 from gateway.rules.retention import Kept, Periods, RetentionRules
-from ledger import Appended, Draft, Erased, ErasureRefused, Idempotency, Ledger, Submission, verify_receipt
+from ledger import Appended, Draft, Erased, ErasureRefused, Idempotency, Ledger, RecordRow, Submission, verify_receipt
 from ledger.commands import fsck, rebuild
 from ledger.vault.holds import HoldOrder, place_hold, release_hold
 from ledger.vault.remnants import clear_remnants
@@ -30,6 +30,12 @@ def house(tmp_path: Path) -> House:
 @pytest.fixture
 def postgres_house(tmp_path: Path, postgres_url: str) -> House:
     return build(postgres_url, tmp_path)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def any_house(request: pytest.FixtureRequest) -> House:
+    found: House = request.getfixturevalue("house" if request.param == "sqlite" else "postgres_house")
+    return found
 
 
 class Case:
@@ -53,10 +59,22 @@ class Case:
         if what not in self.records:
             self.records[what] = os.urandom(16)
             given |= {"unit": "u", "matter": self.matter, "subject": self.subject.hex()}
+            given = {"case_key": self.subject.hex(), "item": "i", **given}
             given |= {"parent": self.records[parent].hex()} if parent else {}
         draft = Draft(kind=kind, record=self.records[what], groups={"who": self.name}, facts=given)  # type: ignore[arg-type]
         asked = Idempotency(key=os.urandom(16), body_digest=os.urandom(32))
         self.ledger.append_blocking(Submission((draft,), at or self.at, asked))
+
+    def helped(self, *, answered: str = "AssistanceAnswered") -> Case:
+        """What people found about the claim of the case, asked for after earlier answers than the last."""
+        self.append("first", "VerificationAnswered")
+        self.append("request", "AssistanceSent", parent="first")
+        self.append("request", "AssistanceReceived")
+        if answered:
+            self.append("request", answered)
+        self.append("second", "VerificationAnswered")
+        self.append("check", "CheckRecorded", parent="second")
+        return self
 
     def confirmed(self, at: datetime | None = None) -> Case:
         self.append("requery", "VerificationAnswered", parent="commitment", at=at)
@@ -78,6 +96,13 @@ class Case:
         if reported:
             self.append("report", reported)
         return self
+
+    def gone(self) -> set[str]:
+        firsts = {what: row.first_idx for what, record in self.records.items() if (row := self.row(record))}
+        return {what for what, idx in firsts.items() if isinstance(self.ledger.document(idx), Erased)}
+
+    def row(self, record: bytes) -> RecordRow | None:
+        return self.ledger.register().get(record)
 
     def erased(self) -> bool:
         found = {
@@ -290,6 +315,76 @@ def test_a_finding_whose_commitment_was_erased_alone_still_ends(house: House) ->
         report = retain(ledger).run("07", ledger.append_blocking, quiet)
         assert case.erased()
         assert {family for _, family in report.tallies} == {"finding", "verification"}
+
+
+FOUND = {"first", "request", "second", "check"}
+LONG = RetentionRules(default=Periods(commitment=10, verification=3))
+
+
+@pytest.mark.parametrize("page", [1, 100])
+def test_what_people_found_is_kept_and_erased_with_the_commitment(any_house: House, page: int) -> None:
+    with any_house.open() as ledger:
+        case, alone = Case(ledger, 1).helped().confirmed(), Case(ledger, 2).confirmed()
+        early = retain(ledger, rules=LONG, page=page).run("07", ledger.append_blocking, quiet)
+        assert not case.gone()
+        assert early.tallies.keys() == {("m", "commitment")}
+        late = retain(ledger, rules=LONG, now=START.replace(year=START.year + 11), page=page)
+        looked, done = late.look(quiet), late.run("07", ledger.append_blocking, quiet)
+        assert case.erased()
+        assert alone.erased()
+        assert looked.erased_records == done.erased_records == 7 + 3
+        assert looked.tallies.keys() == done.tallies.keys() == {("m", "commitment")}
+
+
+@pytest.mark.parametrize("page", [1, 100])
+def test_what_people_found_without_a_commitment_goes_with_its_verification(any_house: House, page: int) -> None:
+    with any_house.open() as ledger:
+        case = Case(ledger, 1).helped().confirmed()
+        order = Draft(kind="DocumentErased", record=os.urandom(16), groups={"erased": []})
+        ledger.append_blocking(Submission((order,), START, erase=as_now(ledger, case.records["commitment"])))
+        report = retain(ledger, rules=LONG, page=page).run("07", ledger.append_blocking, quiet)
+        assert case.erased()
+        assert report.tallies.keys() == {("m", "verification")}
+
+
+def test_what_people_found_lives_as_long_as_any_commitment_of_its_claim(house: House) -> None:
+    with house.open() as ledger:
+        case = Case(ledger, 1).helped().confirmed()
+        case.append("again", "VerificationAnswered")
+        case.append("other", "CommitmentPrepared", parent="again", at=NOW - timedelta(days=30))
+        retain(ledger).run("07", ledger.append_blocking, quiet)
+        assert case.gone() == {"verification", "commitment", "requery"}
+        case.append("other", "CommitmentExpired", at=NOW)
+        retain(ledger, now=NOW.replace(year=NOW.year + 5)).run("07", ledger.append_blocking, quiet)
+        assert case.erased()
+
+
+def test_a_verification_that_another_commitment_rests_on_stays_when_what_people_found_goes(house: House) -> None:
+    with house.open() as ledger:
+        case = Case(ledger, 1).helped().confirmed()
+        case.append("unlike", "CommitmentPrepared", parent="first", item="j", at=NOW - timedelta(days=30))
+        retain(ledger).run("07", ledger.append_blocking, quiet)
+        assert {*case.records} - case.gone() == {"first", "unlike"}
+
+
+@pytest.mark.parametrize("held", ["commitment", "verification", "requery", *sorted(FOUND)])
+def test_a_hold_on_what_people_found_or_its_commitment_keeps_the_whole(any_house: House, held: str) -> None:
+    with any_house.open() as ledger:
+        case = Case(ledger, 1).helped().confirmed()
+        ledger.append_blocking(place_hold(HOLD, record=os.urandom(16), at=NOW, held=case.records[held]))
+        report = retain(ledger).run("07", ledger.append_blocking, quiet)
+        assert not case.gone()
+        assert report.tallies["m", "commitment"].kept == {Kept.LEGAL_HOLD: 1}
+
+
+def test_a_request_that_is_open_keeps_its_commitment(house: House) -> None:
+    with house.open() as ledger:
+        case = Case(ledger, 1).helped(answered="").confirmed()
+        report = retain(ledger).run("07", ledger.append_blocking, quiet)
+        assert report.tallies["m", "commitment"].kept == {Kept.UNDECIDED: 1}
+        case.append("request", "AssistanceOverdue")
+        retain(ledger).run("07", ledger.append_blocking, quiet)
+        assert case.erased()
 
 
 @pytest.mark.postgres
