@@ -14,6 +14,7 @@ from string import ascii_lowercase
 from zoneinfo import ZoneInfo
 
 from connectors.connector import Form, Value
+from connectors.keys import is_number
 from connectors.misread import is_misread, is_misread_gbk, is_utf8
 from connectors.names import has_marks, normal_name
 from connectors.outcome import AMBIGUOUS, MATCH, MISMATCH, NOT_HELD, Outcome
@@ -165,6 +166,8 @@ def compared(expected: Value, held: object, form: Form | None = None, *, zone: t
     if says_nothing(held):
         return NOT_HELD
     _require_plain(text(held))
+    if form is Form.ID_NUMBER and outcome is MISMATCH:
+        _require_number(bare(text(held)), bare(expected))
     return outcome
 
 
@@ -191,6 +194,16 @@ def _require_plain(written: str) -> None:
     """
     if _CODED.search(written):
         raise Unreadable("a text with a character in a code of its writer's own")
+
+
+def _require_number(held: str, said: str) -> None:
+    """Require that another number, bare as the one said, is whole.
+
+    Raises:
+        Unreadable: it was rounded, cut or misread, or bears something beside it.
+    """
+    if held in said or not is_number(held, old=True, others=True):
+        raise Unreadable("a number that was damaged")
 
 
 def agrees(expected: Value, held: object, *, zone: tzinfo = CHINA) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.compare import compared, old_number, same_number
+from connectors.compare import Unreadable, compared, old_number, same_number
 from connectors.connector import Claim, Form, Subject
 from connectors.outcome import MATCH, MISMATCH, Kind
 from connectors.record import Shape, judge, read_zone
@@ -140,3 +140,22 @@ def test_every_number_of_the_1900s_agrees_with_its_old_form(born: date, order: i
     other = f"230199{born:%Y%m%d}{(order + 1) % 996:03}X"
     assert same_number(number, old_number(other)) is MISMATCH
     assert same_number(f"230198{number[6:]}", old_number(number)) is MISMATCH
+
+
+DAMAGED = [
+    "2.30199E+17", "230199198203040000", NEW[:17], NEW[:12], NEW[6:], f'="{NEW}"', f"'{NEW}", f"{NEW}.0", "0", "0" * 18,
+    "2301991982O3O4OO18", "23OI99198203040018", f"身份证{NEW}", f"{NEW},{WITH_X}", "无证件",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("held", DAMAGED)
+def test_a_number_that_was_damaged_contradicts_nobody(held: str) -> None:
+    with pytest.raises(Unreadable):
+        compared(NEW, held, Form.ID_NUMBER)
+    assert said({"id_number": NEW}, number=held) == "UNAVAILABLE"
+    assert said({"id_number": OLD}, number=held) != "MISMATCH"
+
+
+@pytest.mark.parametrize("held", ["E12345678", "军字第2001988号", "91230199MA18CXYJ3B", "230199198203040019"])
+def test_another_whole_number_is_another_number(held: str) -> None:
+    assert said({"id_number": NEW}, number=held) == "MISMATCH"
