@@ -46,6 +46,10 @@ _NOTHING = {
 _MASK = re.compile(r"\*|×{2}|[Xx]{3}")
 _BLOT = re.compile("[□■▢▣▪▫▮▯▇█◆◇○◎●◯〓⬛⬜]")
 """Signs for a character that is hidden, or that a system could not write; ● is a middle dot too, once folded."""
+_DOT_OF_NAMES = re.compile(
+    r"(?<=[\u3400-\u9fff\U00020000-\U0003ffff]{2})[●▪](?=[\u3400-\u9fff\U00020000-\U0003ffff]{2})"
+)
+"""What some registers write for the middle dot: between parts of two characters at least, as those names have them."""
 _HIDDEN_NAME = re.compile("某|[\u4e00-\u9fff][Xx]+$")
 _CODED = re.compile(
     r"&#\d{2,7};|&#[Xx][\dA-Fa-f]{2,6};|&[A-Za-z]{2,8};|\\[Uu][\dA-Fa-f]{4}|[Uu]\+[\dA-Fa-f]{4}|(?:%[\dA-Fa-f]{2}){3}"
@@ -179,7 +183,10 @@ def _named(name: str, held: object) -> Outcome:
         _require_plain(found)
     if has_marks(found) or _HIDDEN_NAME.search(found):
         return NOT_HELD
-    return MATCH if is_same else NOT_HELD if says_nothing(held) or "〇" in found else MISMATCH
+    if is_same:
+        return MATCH
+    dotted = _DOT_OF_NAMES.sub("·", "".join(written.split()))
+    return NOT_HELD if says_nothing(dotted) or "〇" in found else MISMATCH
 
 
 def _sure(is_so: bool) -> Outcome:

@@ -197,6 +197,18 @@ def test_what_hides_a_name_is_not_held(held: str) -> None:
     assert compared("王芳", held, Form.NAME).kind.value == "NOT_HELD"
 
 
+@pytest.mark.parametrize("held", ["买买提●吐尔逊", "买买提 ● 吐尔逊", "买买提▪吐尔逊", "阿卜杜拉●买买提●艾力"])
+def test_a_dot_between_two_parts_of_a_name_hides_nothing(held: str) -> None:
+    assert compared(held.replace("●", "·").replace("▪", "·"), held, Form.NAME).kind.value == "MATCH"
+    for other in ("王芳", "阿里·买买提"):
+        assert compared(other, held, Form.NAME).kind.value == "MISMATCH"
+
+
+@pytest.mark.parametrize("held", ["张●芳", "张●●芳", "张●小芳", "张小●", "●小芳", "买买提●●吐尔逊", "阿里●*"])
+def test_a_dot_that_parts_no_name_hides_a_character(held: str) -> None:
+    assert compared("王芳", held, Form.NAME).kind.value == "NOT_HELD"
+
+
 @pytest.mark.parametrize("name", ["王*", "**", "王○", "张某某", "王□"])
 def test_a_masked_name_is_nobodys_even_if_somebody_claims_to_be_called_so(name: str) -> None:
     assert compared(name, name, Form.NAME).kind.value == "NOT_HELD"
