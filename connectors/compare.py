@@ -44,8 +44,12 @@ _NOTHING = {
     *("无", "空", "暂无", "不详", "未知", "未填", "未登记", "无数据"),
 }
 _MASK = re.compile(r"\*|×{2}|[Xx]{3}")
-_BLOT = re.compile("[□■▢▣▪▫▮▯▇█◆◇○◎●◯〓⬛⬜]")
-"""Signs for a character that is hidden, or that a system could not write; ● is a middle dot too, once folded."""
+_BLOT = re.compile("[□■▢▣▪▫▮▯▇█〓⬛⬜]|^[◆◇○◎●◯]+$")
+"""Signs for a character that a system could not write, or that is hidden."""
+_BLOT_OF_NAMES = re.compile("[◆◇○◎●◯]")
+"""Signs that hide a character of a name or number, and elsewhere are themselves. ● is a middle dot too, once folded."""
+_ZERO = re.compile("(?<=[〇一二三四五六七八九])[○◯]+|[○◯]+(?=[〇一二三四五六七八九])")
+"""What governments write for the Chinese zero (二○二一年)."""
 _DOT_OF_NAMES = re.compile(
     r"(?<=[\u3400-\u9fff\U00020000-\U0003ffff]{2})[●▪](?=[\u3400-\u9fff\U00020000-\U0003ffff]{2})"
 )
@@ -67,13 +71,13 @@ def normalise(text: str) -> str:
     """Bring a text into the form in which texts are compared.
 
     NFKC (full width to half width), invisible characters gone, one middle dot for all its look-alikes (names of many
-    nationalities carry one), runs of blanks made one, no blanks at either end. Idempotent. Simplified and traditional
-    characters stay different: they are different names.
+    nationalities carry one), one zero in Chinese numbers, runs of blanks made one, no blanks at either end. Idempotent.
+    Simplified and traditional characters stay different: they are different names.
     """
     if _AS_IT_IS.fullmatch(text):
         return text
     visible = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).translate(_DOTS)
-    return " ".join(visible.split())
+    return _ZERO.sub(lambda zeroes: "〇" * len(zeroes[0]), " ".join(visible.split()))
 
 
 def identity(text: str) -> str:
@@ -167,7 +171,7 @@ def compared(expected: Value, held: object, form: Form | None = None, *, zone: t
     outcome = same_number(expected, text(held)) if form is Form.ID_NUMBER else _sure(agrees(expected, held))
     if outcome is MATCH:
         return MATCH
-    if says_nothing(held):
+    if says_nothing(held) or (form is Form.ID_NUMBER and _BLOT_OF_NAMES.search(text(held))):
         return NOT_HELD
     _require_plain(text(held))
     if form is Form.ID_NUMBER and outcome is MISMATCH:
@@ -186,7 +190,8 @@ def _named(name: str, held: object) -> Outcome:
     if is_same:
         return MATCH
     dotted = _DOT_OF_NAMES.sub("·", "".join(written.split()))
-    return NOT_HELD if says_nothing(dotted) or "〇" in found else MISMATCH
+    is_hidden = says_nothing(dotted) or _BLOT_OF_NAMES.search(dotted) or "〇" in found
+    return NOT_HELD if is_hidden else MISMATCH
 
 
 def _sure(is_so: bool) -> Outcome:

@@ -166,9 +166,7 @@ HIDDEN = [
     "□□",
     "王■",
     "王〓",
-    "王○",
-    "王●",
-    "张○○",
+    "○○",
     "***",
     "××",
     "王*",
@@ -191,10 +189,50 @@ def test_what_stands_for_nothing_or_hides_something_is_not_held(
 
 
 @pytest.mark.parametrize(
-    "held", ["张某", "张某某", "某某", "张XX", "张Ｘ", "张x", "王·", "王〇", "王#", "王_", "张●芳"]
+    "held",
+    [
+        "张某",
+        "张某某",
+        "某某",
+        "张XX",
+        "张Ｘ",
+        "张x",
+        "王·",
+        "王〇",
+        "王#",
+        "王_",
+        "王○",
+        "王●",
+        "张○○",
+        "王◎",
+        "张●芳",
+    ],
 )
 def test_what_hides_a_name_is_not_held(held: str) -> None:
     assert compared("王芳", held, Form.NAME).kind.value == "NOT_HELD"
+
+
+@pytest.mark.parametrize(
+    ("said", "held", "expected"),
+    [
+        ("示例路二〇一号", "示例路二○一号", "MATCH"),
+        ("二〇二〇年", "二○二○年", "MATCH"),
+        ("一〇〇一室", "一◯◯一室", "MATCH"),
+        ("二○○五年", "二〇〇五年", "MATCH"),
+        ("示例路一百号", "示例路二○一号", "MISMATCH"),
+        ("示政规〔二〇二〇〕5号", "示政规〔二○二一〕9号", "MISMATCH"),
+        ("甲楼●乙", "甲楼●丙", "MISMATCH"),
+        ("甲楼○乙", "甲楼○乙", "MATCH"),
+        ("甲楼乙", "甲楼○乙", "MISMATCH"),
+        ("示例路二号", "示例路□号", "NOT_HELD"),
+    ],
+)
+def test_a_circle_hides_nothing_but_in_a_name(said: str, held: str, expected: str) -> None:
+    assert compared(said, held).kind.value == expected
+
+
+def test_a_circle_hides_a_part_of_a_number() -> None:
+    assert compared("230199198001010072", "2301○○○○○○○○○○0072", Form.ID_NUMBER).kind.value == "NOT_HELD"
 
 
 @pytest.mark.parametrize("held", ["买买提●吐尔逊", "买买提 ● 吐尔逊", "买买提▪吐尔逊", "阿卜杜拉●买买提●艾力"])
