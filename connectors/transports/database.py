@@ -35,13 +35,16 @@ _TIMED_OUT = (
     "timed out",
 )
 _SQLITE = {"BUSY": Cause.TIMEOUT, "INTERRUPT": Cause.TIMEOUT} | dict.fromkeys(
-    ("LOCKED", "CANTOPEN", "IOERR", "FULL", "NOMEM", "PERM", "PROTOCOL"), Cause.OUTAGE
+    ("LOCKED", "CANTOPEN", "IOERR", "FULL", "NOMEM", "PERM", "PROTOCOL", "READONLY_"), Cause.OUTAGE
 )
+"""Of READONLY only the kinds: a file that cannot be recovered or moved. The plain one is of a statement that writes."""
 _MYSQL: dict[int, Cause] = (
     dict.fromkeys((1205, 1317, 1969, 3024), Cause.TIMEOUT)
     | dict.fromkeys((1040, 1203, 1226), Cause.OVERLOAD)
     | dict.fromkeys((1021, 1037, 1041, 1042, 1043, 1044, 1045, 1049, 1053, 1129, 1130, 1213, 1251, 1698), Cause.OUTAGE)
     | dict.fromkeys((*range(1077, 1081), *range(1152, 1162), 1820, 1862, 1927, 3118, 4151), Cause.OUTAGE)
+    | dict.fromkeys((1015, 1030, 1114, 1135, 1184, 1194, 1195, 1290, 1835, 1836), Cause.OUTAGE)
+    | dict.fromkeys((3032, 3159, 3168, 3169, 4031), Cause.OUTAGE)
 )
 """By the numbers of MySQL and MariaDB that are of the server, the connection or the account; those below 1000 and from
 2000 to 2999 are the driver's own."""

@@ -6,6 +6,7 @@ from datetime import UTC, date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import pymysql
 import pytest
 from sqlalchemy import create_engine, event, make_url, text
 from structlog.testing import capture_logs
@@ -18,6 +19,7 @@ from connectors.errors import SourceUnavailable, StanzaError
 from connectors.outcome import Cause, Kind
 from connectors.resilience import Resilient
 from connectors.sources import sql
+from connectors.transports.database import failure
 from tests.connectors.people import (
     LI,
     LI_DIVORCED,
@@ -557,6 +559,40 @@ async def test_a_server_that_is_down_is_an_outage_and_says_nothing(discreet: lis
     assert evidence.attempts == 3
     discreet.append((await source.probe()).detail)
     await source.aclose()
+
+
+@pytest.mark.parametrize(
+    ("number", "cause"),
+    [
+        *((one, Cause.OUTAGE) for one in (1015, 1030, 1045, 1114, 1135, 1184, 1194, 1195, 1290, 1835, 1836)),
+        *((one, Cause.OUTAGE) for one in (2013, 3032, 3159, 3168, 3169, 4031)),
+        *((one, Cause.TIMEOUT) for one in (1205, 3024)),
+        *((one, Cause.OVERLOAD) for one in (1040, 1203)),
+        *((one, Cause.GARBLED) for one in (1054, 1064, 1146, 1264, 1365)),
+    ],
+)
+def test_what_mysql_says_of_itself_is_an_outage_and_what_it_says_of_the_question_is_none(
+    number: int, cause: Cause
+) -> None:
+    assert failure("s", pymysql.err.OperationalError(number, "said")).cause is cause
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("SQLITE_READONLY_CANTLOCK", Cause.OUTAGE),
+        ("SQLITE_READONLY_RECOVERY", Cause.OUTAGE),
+        ("SQLITE_READONLY", Cause.GARBLED),
+        ("SQLITE_BUSY_SNAPSHOT", Cause.TIMEOUT),
+        ("SQLITE_CORRUPT", Cause.GARBLED),
+    ],
+)
+def test_a_file_that_cannot_be_recovered_is_an_outage_and_a_statement_that_writes_is_none(
+    name: str, cause: Cause
+) -> None:
+    error = sqlite3.OperationalError("attempt to write a readonly database")
+    error.sqlite_errorname = name
+    assert failure("s", error).cause is cause
 
 
 async def test_no_exception_of_the_source_tells_whom_it_was_asked_about(
