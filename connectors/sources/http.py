@@ -189,7 +189,7 @@ class HttpSource:
             raise self._garbled(f"HTTP {answer.status}: {error}") from None
         try:
             if self._is_absent(fact, lambda sign: sign.holds(answer.status, read)):
-                return self._absence(fact, _as_of(fact, read))
+                return self._absence(fact, _as_of(fact, read)) if _is_empty(fact, read) else (GARBLED, None)
             if not any(sign.holds(answer.status, read) for sign in fact.success):
                 self._client.require_usual(answer.status)
                 raise self._garbled(f"no declared sign in an HTTP {answer.status} answer")
@@ -285,6 +285,12 @@ def _numbers(claim: Claim, shape: Shape) -> set[str]:
 
 def _is_about(numbers: set[str], echoed: object) -> bool:
     return not is_empty(echoed) and identity(text(echoed)) in numbers
+
+
+def _is_empty(fact: HttpFact, read: object) -> bool:
+    """Say whether an answer that bears a sign of absence counts no records, or does not count."""
+    total = None if fact.total is None else fact.total(read)
+    return is_empty(total) or agrees(0, total)
 
 
 def _as_of(fact: HttpFact, read: object) -> datetime | None:

@@ -154,6 +154,33 @@ async def test_one_page_of_several_proves_no_absence(server: FaultServer, total:
     assert await outcome(server, claim(), total="total", empty_is_absent=True) == "UNAVAILABLE(GARBLED)"
 
 
+@pytest.mark.parametrize(
+    ("total", "expected"),
+    [
+        (0, "NO_RECORD"),
+        ("0", "NO_RECORD"),
+        (None, "NO_RECORD"),
+        (37, "UNAVAILABLE(GARBLED)"),
+        ("37", "UNAVAILABLE(GARBLED)"),
+        ("many", "UNAVAILABLE(GARBLED)"),
+    ],
+)
+@pytest.mark.parametrize(
+    "absent",
+    [
+        {"at": "data.result", "equals": []},
+        {"at": "length(data.result)", "equals": 0},
+        [{"status": 404, "at": "code", "equals": "0"}, {"at": "code", "equals": "0"}],
+    ],
+)
+async def test_an_empty_page_of_several_bears_no_sign_of_absence(
+    server: FaultServer, total: object, expected: str, absent: object
+) -> None:
+    server.answer({"code": "0", "total": total, "data": {"result": []}})
+    assert await outcome(server, claim(NOBODY), total="total", absent=absent) == expected
+    assert await outcome(server, claim(NOBODY), absent=absent) == "NO_RECORD"
+
+
 TODAY, LONG_AGO, AHEAD = "2026-11-24", "2020-01-01", "2027-01-01"
 
 
