@@ -30,10 +30,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _LOST = re.compile(r"[?\s·]*\?[?\s·]*")
 _DAY = re.compile(
     r"(\d{4})(?:-?(\d{2})-?(\d{2})|[-/.](\d{1,2})[-/.](\d{1,2})|年(\d{1,2})月(\d{1,2})日)"
-    r"(?:[T ]([\d:.,]*)(?: ?(?:[AP]M|(Z|[+-]\d{2}(?::?\d{2}){0,2})))?)?",
+    r"(?:[T ]([\d:.,]*)(?: ?(?:[AP]M|(Z|UTC|GMT|[+-]\d{2}(?::?\d{2}){0,2})(?:\[[\w/+-]+\])?))?)?",
     re.ASCII | re.I,
 )
-"""A day in one of three ways, perhaps with a time, perhaps with the time's zone."""
+"""A day in one of three ways, perhaps with a time, perhaps with the time's zone, whose name beside it says no more."""
+_END_OF_DAY = re.compile(r"24(?::?00){0,2}(?:[.,]0+)?", re.ASCII)
+_SHORT_HOUR = re.compile(r"\d:")
 CHINA = ZoneInfo("Asia/Shanghai")
 _NUMBER = re.compile(r"\d{17}[Xx]", re.ASCII)
 """A resident number whose check character registers write as they please."""
@@ -314,9 +316,22 @@ def day(held: object, *, zone: tzinfo = CHINA) -> date:
     time, offset = found[8], found[9]
     try:
         on = date(year, month, of_month)
-        return on if offset is None else _day_in(zone, datetime.fromisoformat(f"{on}T{time}{offset}"))
+        return on if offset is None else _day_in(zone, _instant(on, time, offset))
     except ValueError:
         raise Unreadable("a date that is not in the calendar") from None
+
+
+def _instant(on: date, time: str, offset: str) -> datetime:
+    """Read an instant; 24 o'clock is the last of its day.
+
+    Raises:
+        ValueError: there is no such time or offset.
+    """
+    if _END_OF_DAY.fullmatch(time):
+        time = "23:59:59.999999"
+    elif _SHORT_HOUR.match(time):
+        time = f"0{time}"
+    return datetime.fromisoformat(f"{on}T{time}{'Z' if offset.isalpha() else offset}")
 
 
 def _day_in(zone: tzinfo, moment: datetime) -> date:
