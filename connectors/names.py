@@ -43,7 +43,7 @@ _GLYPH_CHOICES = ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
 _AS_IT_IS = re.compile("[\u4e00-\u9fff·]+")
 """Most names: Chinese characters of the first plane and the middle dot, of which nothing is folded."""
 _FULL_STOP = re.compile("(?<=[\u3400-\u9fff\U00020000-\U0003ffff])[.。](?=[\u3400-\u9fff\U00020000-\U0003ffff])")
-_MARK = re.compile("[*?#_×□■▢▣▪▫▮▯▇█◆◇○◎◯〓⬛⬜]|^·|·$|··")
+_MARK = re.compile("[*?#_×□■▢▣▪▫▮▯▇█◆◇○◎◯⊙△▲▽▼☆★〓⬛⬜]|^·|·$|··")
 """What is written in the place of a character, after folding (● is a middle dot then): no name has these."""
 _BLANK = re.compile(r"(.)\s+(?=(.))", re.DOTALL)
 

@@ -53,6 +53,19 @@ def test_no_european_name_is_taken_for_damaged(name: str) -> None:
     assert compared("王芳", name, Form.NAME).kind.value == "MISMATCH"
 
 
+@pytest.mark.parametrize("name", ["Ñáñez", "Ção", "Çîçek", "Æø", "Ôå"])
+def test_a_name_that_could_be_misread_is_that_of_who_bears_it_and_nobodys_contradiction(name: str) -> None:
+    assert compared(name, name, Form.NAME).kind.value == "MATCH"
+    with pytest.raises(Unreadable):
+        compared("王芳", name, Form.NAME)
+
+
+@pytest.mark.parametrize("name", ["锟斤拷", "鐜嬭姵", "王?", "ÍõÓ¢", "王\ufffd"])
+def test_a_damaged_name_is_nobodys_even_if_somebody_claims_to_be_called_so(name: str) -> None:
+    with pytest.raises(Unreadable):
+        compared(name, name, Form.NAME)
+
+
 GBK = [
     *(surname + given for surname in SURNAMES for given in "玥喆堃珺瑀祎旸镕亓䶮煊赟垚芃翀晞昉"),
     *(
@@ -260,6 +273,12 @@ CODED = [
     "王&#29605;",
     "王&#x73a5;",
     "王\\u73a5",
+    "王\\u{73a5}",
+    "王%u73A5",
+    "王{73A5}",
+    "王<73a5>",
+    "王0x73A5",
+    "王0x20087",
     "王U+73A5",
     "王%E7%8E%A5",
     "王&nbsp;",
