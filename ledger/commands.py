@@ -12,10 +12,11 @@ from ledger.canonical import Json
 from ledger.completeness.index import CHUNK, CommittedRoots, RecordIndex
 from ledger.completeness.prover import prove_completeness
 from ledger.disclosure import disclose
-from ledger.errors import DisclosureError
+from ledger.errors import DisclosureError, WrongKey
 from ledger.fsck import Progress, fsck
+from ledger.keyring.history import KeyHistory
 from ledger.keyring.published import first_key, verify_key_history
-from ledger.log.checkpoint import read_checkpoint
+from ledger.log.checkpoint import open_checkpoint, read_checkpoint
 from ledger.log.note import Verifier
 from ledger.log.reader import LogReader, read_entry
 from ledger.log.store import Store, open_store, read_receipt_note
@@ -203,24 +204,39 @@ def check_published(
         return inspect_published(log, progress=progress)
 
 
-def follow_published(place: str, key: PublicKey, origin: str, *, progress: Progress | None = None) -> PublishedReport:
-    """Check a whole published log as `check_published` does, knowing only one key of it.
+def follow_published(
+    place: str, key: PublicKey, origin: str, *, further: Sequence[PublicKey] = (), progress: Progress | None = None
+) -> PublishedReport:
+    """Check a whole published log as `check_published` does, knowing only one key of it, and perhaps further lines.
 
     If that is the first key that the log ever had, the keys that may sign now are read from the key history beside the
-    log, and proved from the first onwards. Any other key, or a log without a history, is held to that one key.
+    log, and proved from the first onwards. Any other key, or a log without a history, is held to that one key. The
+    `further` keys sign beside the log's own and never in its place: each must have signed the checkpoint.
 
     Raises:
         KeyHistoryError: the history does not verify.
         KeyNotInForce: the checkpoint is signed only by keys that may not sign its size.
+        WrongKey: a key that was given did not sign the checkpoint.
         What `check_published` raises.
     """
     text = published_key_history(place)
-    if text is None or first_key(text, origin) != key.vkey:
-        return check_published(place, verifiers=[key], origin=origin, progress=progress)
-    history = verify_key_history(text, key.vkey, origin)
-    report = check_published(place, verifiers=history.verifiers, origin=origin, progress=progress)
-    history.open(report.seen.note)
+    history: KeyHistory | None = None
+    if text is not None and first_key(text, origin) == key.vkey:
+        history = verify_key_history(text, key.vkey, origin)
+    own = [key] if history is None else history.verifiers
+    report = check_published(place, verifiers=[*own, *further], origin=origin, progress=progress)
+    if history is not None:
+        history.open(report.seen.note)
+    for required in further if history is not None else (key, *further):
+        _require_signed(report.seen.note, required, origin)
     return report
+
+
+def _require_signed(note: bytes, key: PublicKey, origin: str) -> None:
+    try:
+        open_checkpoint(note, [key], origin)
+    except WrongKey:
+        raise WrongKey(f"the checkpoint is not signed by {key.vkey.rsplit('+', 1)[0]}") from None
 
 
 def rebuild(url: str, *, origin: str, master_keys: MasterKeys, progress: Progress | None = None) -> int:

@@ -117,27 +117,28 @@ def ledger_export(config: Path, directory: Path, url: str | None, as_json: bool)
     type=FILE,
     required=True,
     multiple=True,
-    help="A file of the log's public key, and of those of its further lines, one a line; repeat it for each file. With "
-    "the log's first key alone, later ones are followed through the key history beside the log.",
+    help="A file of the log's public key, and of those of its further lines, one a line; repeat it for each file. "
+    "Each must have signed; from the log's first key, later ones are followed through the key history beside the log.",
 )
 @click.option("--origin", help="The log's origin; the name of the first key by default.")
 @JSON
 def ledger_check_published(place: str, keys: tuple[Path, ...], origin: str | None, as_json: bool) -> None:
     """Check every tile and entry of a published log, as anybody can; the exit status is 1 if anything is wrong."""
     from ledger import parse_vkeys
-    from ledger.commands import check_published, follow_published
+    from ledger.commands import follow_published
     from ledger.keyring.history import require_ranges
+    from ledger.log.algorithms.ed25519 import Ed25519Verifier
 
-    verifiers = [verifier for key in keys for verifier in parse_vkeys(read_text(key))]
-    if not verifiers:
+    named = {key.vkey: key for file in keys for key in parse_vkeys(read_text(file))}
+    if not named:
         raise click.ClickException("the key files hold no key")
+    verifiers = list(named.values())
+    require_ranges(verifiers)
     name = origin or verifiers[0].name
+    own = next((one for one in verifiers if one.name == name and isinstance(one, Ed25519Verifier)), verifiers[0])
+    further = [one for one in verifiers if one is not own]
     with progress("checking") as advance:
-        if len(verifiers) == 1:
-            report = follow_published(place, verifiers[0], name, progress=advance)
-        else:
-            require_ranges(verifiers)
-            report = check_published(place, verifiers=verifiers, origin=name, progress=advance)
+        report = follow_published(place, own, name, further=further, progress=advance)
     damages = [{"index": damage.index, "what": damage.what} for damage in report.damages]
     if as_json:
         root = report.seen.root.hex()

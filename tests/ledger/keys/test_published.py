@@ -8,11 +8,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli import cli
 from gateway.console.log import log_application
 from gateway.console.server import http_server
-from ledger import KeyHistoryError, KeyNotInForce, NoteError
+from ledger import KeyHistoryError, KeyNotInForce, NoteError, WrongKey, write_key
 from ledger.commands import export, follow_published
+from ledger.log.checkpoint import read_checkpoint, sign_checkpoint
+from ledger.log.note import Signer
 from ledger.log.vkey import parse_vkey
 from ledger.publication.client import published_key_history
 from ledger.publication.paths import KEY_HISTORY
@@ -72,6 +76,41 @@ def test_a_checkpoint_of_a_key_that_was_retired_before_it_is_refused(sqlite_hous
     checkpoint.write_text(f"{body}\n\n{by_first[0]}\n", "utf-8")
     with pytest.raises(KeyNotInForce):
         follow_published(place, parse_vkey(log.first), ORIGIN)
+
+
+def check(place: str, *vkeys: str) -> tuple[int, BaseException | None]:
+    Path(f"{place}.vkeys").write_text("".join(f"{vkey}\n" for vkey in vkeys), "utf-8")
+    done = CliRunner().invoke(cli, ["ledger", "check-published", place, "--key", f"{place}.vkeys"])
+    return done.exit_code, done.exception
+
+
+def test_a_further_line_stands_beside_the_keys_of_the_history_and_never_in_their_place(
+    sqlite_house: House, tmp_path: Path
+) -> None:
+    further = write_key(sqlite_house.directory / "further.key", ORIGIN, "ml-dsa-44")
+    line = further.verifier.vkey
+    log = begin(sqlite_house)
+    first = log.keys[0]
+    second = log.announce(first)
+    log.retire(0, first, second)
+    log.grow(1, second)
+    place = exported(log, tmp_path / "out")
+    checkpoint = tmp_path / "out" / "checkpoint"
+
+    def sign(*signers: Signer) -> None:
+        checkpoint.write_bytes(sign_checkpoint(read_checkpoint(checkpoint.read_bytes()), signers))
+
+    sign(second, further)
+    for vkeys in ([log.first, line], [line, log.first], [log.first, line, log.first]):
+        assert check(place, *vkeys) == (0, None)
+    for signers in ([first], [first, further]):
+        sign(*signers)
+        assert isinstance(check(place, log.first, line)[1], KeyNotInForce)
+    sign(further)
+    assert isinstance(check(place, log.first, line)[1], WrongKey)
+    sign(second)
+    assert check(place, log.first) == (0, None)
+    assert isinstance(check(place, log.first, line)[1], WrongKey)
 
 
 def _key_id(signature_line: str) -> bytes:
