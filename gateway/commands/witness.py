@@ -105,25 +105,33 @@ def witness_add_log(vkey: str, history: str | None, config: Path) -> None:
     """Cosign a log from the next start on: VKEY is its verifier key, which must come from the log's operator itself."""
     from gateway.errors import ConfigurationError
     from ledger.keyring.history import require_ranges
+    from ledger.log.algorithms.ed25519 import Ed25519Verifier
+    from ledger.witness.witness import require_sure
 
     settings = _settings(config)
     key, listed = _log_key(vkey, settings), _logs(settings)
     known = key.vkey in {one.vkey for one in listed}
+    own = [one for one in listed if one.name == key.name] + ([] if known else [key])
     if history is None:
         if known:
             raise ConfigurationError(str(settings.logs_file), [f"log {key.name} is there already with this key"])
-        require_ranges([*(one for one in listed if one.name == key.name), key])
+        if isinstance(key, Ed25519Verifier):
+            require_ranges(own)  # even beside a history, which tells of no key that is added by hand
+        found = _history(settings, key.name)
     else:
-        _keep_history(settings, key, history)
+        found = _newer_history(settings, key, history)
+    require_sure(own, {} if found is None else {key.name: found})
+    if history is not None and found is not None:
+        _keep_history(settings, found)
     if not known:
         text = settings.logs_file.read_text("utf-8")
         _replace(settings.logs_file, text + ("" if not text or text.endswith("\n") else "\n") + key.vkey + "\n")
     click.echo(f"log {key.name} is {'brought up to date' if known else 'added'}; restart the witness")
 
 
-def _keep_history(settings: WitnessSettings, key: PublicKey, place: str) -> None:
-    """Keep a log's published key history, once it is proved and continues the one that is kept already."""
-    from ledger import format_key_history, verify_key_history
+def _newer_history(settings: WitnessSettings, key: PublicKey, place: str) -> KeyHistory:
+    """Read a log's published key history, once it is proved and continues the one that is kept already."""
+    from ledger import verify_key_history
     from ledger.errors import KeyHistoryError
     from ledger.publication.client import published_key_history
 
@@ -134,34 +142,44 @@ def _keep_history(settings: WitnessSettings, key: PublicKey, place: str) -> None
     else:
         text = read_text(Path(place))
     found = verify_key_history(text, key.vkey, key.name)
-    kept = _history(settings, key)
+    kept = _history(settings, key.name)
     if kept is not None and not found.continues(kept):
         raise KeyHistoryError(f"the history does not continue the one kept of {key.name}: it is older, or another one")
-    file = _history_file(settings, key)
+    return found
+
+
+def _keep_history(settings: WitnessSettings, history: KeyHistory) -> None:
+    from ledger import format_key_history
+
+    file = _history_file(settings, history.origin)
     file.parent.mkdir(exist_ok=True)
-    _replace(file, format_key_history(found))
+    _replace(file, format_key_history(history))
 
 
-def _history_file(settings: WitnessSettings, key: PublicKey) -> Path:
+def _history_file(settings: WitnessSettings, origin: str) -> Path:
     from ledger.witness.protocol import origin_hash
 
-    return settings.logs_file.parent / "histories" / f"{origin_hash(key.name)}.history"
+    return settings.logs_file.parent / "histories" / f"{origin_hash(origin)}.history"
 
 
-def _history(settings: WitnessSettings, key: PublicKey) -> KeyHistory | None:
-    """Read the key history kept of the log of a key, which is its first one."""
+def _history(settings: WitnessSettings, origin: str) -> KeyHistory | None:
+    """Read the key history kept of a log; whether the key it begins with is listed is for the witness to look at."""
     from ledger import verify_key_history
+    from ledger.keyring.published import first_key
 
-    file = _history_file(settings, key)
-    return verify_key_history(read_text(file), key.vkey, key.name) if file.exists() else None
+    file = _history_file(settings, origin)
+    if not file.exists():
+        return None
+    text = read_text(file)
+    return verify_key_history(text, first_key(text, origin), origin)
 
 
 def _histories(settings: WitnessSettings, keys: list[PublicKey]) -> list[KeyHistory]:
     """Read the key histories kept of the logs of some keys."""
     from ledger.log.algorithms.ed25519 import Ed25519Verifier
 
-    first = {key.name: key for key in reversed(keys) if isinstance(key, Ed25519Verifier)}
-    return [history for history in (_history(settings, key) for key in first.values()) if history is not None]
+    origins = dict.fromkeys(key.name for key in keys if isinstance(key, Ed25519Verifier))
+    return [history for history in (_history(settings, origin) for origin in origins) if history is not None]
 
 
 @witness.command("serve")

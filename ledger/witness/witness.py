@@ -54,7 +54,7 @@ class Witness:
     ) -> None:
         self._cosigners = tuple(cosigners)
         self._histories = {history.origin: history for history in histories}
-        _require_sure(logs, self._histories)
+        require_sure(logs, self._histories)
         self._logs: dict[str, list[PublicKey]] = {}
         for key in logs:
             self._logs.setdefault(key.name, []).append(key)
@@ -153,7 +153,12 @@ class Witness:
         )
 
 
-def _require_sure(logs: Sequence[PublicKey], histories: Mapping[str, KeyHistory]) -> None:
+def require_sure(logs: Sequence[PublicKey], histories: Mapping[str, KeyHistory]) -> None:
+    """Refuse keys of logs of which a witness cannot tell which may sign; `histories` are by origin.
+
+    Raises:
+        KeyHistoryError: a log has several keys and no history, or its history begins with another key.
+    """
     require_ranges([key for key in logs if key.name not in histories])
     listed = {key.vkey for key in logs}
     for history in histories.values():

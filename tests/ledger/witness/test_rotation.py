@@ -22,7 +22,7 @@ from ledger.witness.state import WitnessState
 from ledger.witness.witness import Refused, Witness
 from tests.ledger.house import ORIGIN, START, House, build, submission
 from tests.ledger.house import Clock as LogClock
-from tests.ledger.witness.house import NAME, Clock, Folder, Log, chengxin, fails, init
+from tests.ledger.witness.house import NAME, Clock, Folder, Log, chengxin, fails, init, serving
 
 
 class Rotated:
@@ -164,3 +164,32 @@ def test_a_witness_is_given_the_history_and_never_an_older_one(tmp_path: Path, l
     assert kept.read_text() == newer.read_text()
     newer.write_text(newer.read_text()[:-9])
     fails(*add, "--history", newer)
+
+
+def test_a_witness_that_lists_a_later_key_first_starts_once_it_is_given_the_history(
+    tmp_path: Path, log: Rotated
+) -> None:
+    keys = init(tmp_path / "w", log.second.verifier)
+    config = ("--config", tmp_path / "w" / "witness.toml")
+    history, other = tmp_path / "history", tmp_path / "other"
+    history.write_text(format_key_history(log.history))
+    other.write_text(format_key_history(KeyHistory.beginning(log.second.verifier.vkey, ORIGIN)))
+    chengxin("witness", "add-log", log.first.verifier.vkey, *config, "--history", history)
+    further = write_key(tmp_path / "further.key", ORIGIN, "ml-dsa-44").verifier
+    chengxin("witness", "add-log", further.vkey, *config)
+    listed = (tmp_path / "w" / "logs.vkeys").read_text()
+    assert "does not continue" in fails("witness", "add-log", log.second.verifier.vkey, *config, "--history", other)
+    assert (tmp_path / "w" / "logs.vkeys").read_text() == listed
+    with serving(tmp_path / "w", keys):
+        pass
+
+
+def test_a_log_is_not_added_where_the_witness_would_not_start(tmp_path: Path, log: Rotated) -> None:
+    init(tmp_path / "w", log.first.verifier)
+    config = ("--config", tmp_path / "w" / "witness.toml")
+    (tmp_path / "history").write_text(format_key_history(log.history))
+    chengxin("witness", "add-log", log.first.verifier.vkey, *config, "--history", tmp_path / "history")
+    (tmp_path / "w" / "logs.vkeys").write_text("")
+    assert "not listed" in fails("witness", "add-log", log.second.verifier.vkey, *config)
+    assert (tmp_path / "w" / "logs.vkeys").read_text() == ""
+    chengxin("witness", "add-log", log.first.verifier.vkey, *config)
