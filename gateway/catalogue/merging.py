@@ -15,7 +15,7 @@ from gateway.catalogue.mistakes import Mistakes
 from gateway.catalogue.model import Catalogue, FactType, Item, Matter, Region, RegionalList
 from gateway.catalogue.nodes import Entries, Node, Scalar, overlay, plain
 from gateway.catalogue.readers import read_fact_type, read_item
-from gateway.catalogue.strictness import Shift, compare_fact_types
+from gateway.catalogue.strictness import Shift, compare_fact_types, exchanged_labels
 from ledger.canonical import Json, canonical
 
 _T = TypeVar("_T", FactType, Item, Matter)
@@ -34,6 +34,8 @@ class Merging:
     """The merged data by section and code."""
     _list_codes: dict[tuple[str, str], str] = field(default_factory=dict)
     """The list that brought a declaration in."""
+    _readings: dict[tuple[str, str], list[FactType | Item | Matter]] = field(default_factory=dict)
+    """What each list made of a declaration, from the nation downwards."""
 
     def take(self, file: ListFile) -> None:
         """Lay one file over what is there."""
@@ -111,7 +113,12 @@ class Merging:
             self._list_codes.setdefault((section, code), file.head.code)
             merged = overlay(self._nodes[section, code], node) if was is not None else node
             now = read(merged, code)
-            for text in refusals(compare(was, now)) if was is not None else ():
+            above = self._readings.setdefault((section, code), [])
+            shifts = list(compare(was, now)) if was is not None else []
+            for earlier in above[:-1]:
+                shifts += exchanged_labels(earlier, now)
+            above.append(now)
+            for text in dict.fromkeys(refusals(shifts)):
                 self.mistakes.add(node.place, f"{section} {code!r} {now.title}: {text}")
             if code:
                 known[code] = now

@@ -16,11 +16,12 @@ agree are stricter: where one of them decides, what is still open is never missi
 from __future__ import annotations
 
 import enum
+import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.catalogue.expression import AllExpr, Expr
-from gateway.catalogue.model import AuditRules, CommitmentRules, FactType, Item, Parameter, Region, ValueType
+from gateway.catalogue.model import AuditRules, CommitmentRules, FactType, Item, Matter, Parameter, Region, ValueType
 from gateway.catalogue.words import (
     AuditTiming,
     CommitmentAllowance,
@@ -36,6 +37,7 @@ from gateway.catalogue.words import (
     WithdrawalEffect,
     WithdrawalUntil,
 )
+from ledger.spelling import one_spelling
 
 # Each vocabulary from its loosest word to its strictest.
 _STATES = (ItemState.RETAINED, ItemState.TRANSITIONAL, ItemState.NOT_ISSUED_BY_COMMITTEE, ItemState.BANNED)
@@ -207,20 +209,46 @@ def _parameters(was: Mapping[str, Parameter], now: Mapping[str, Parameter]) -> I
             yield _unproven(f"parameters: {name}: type", before.type, after.type)
         words = before.type.words, after.type.words
         yield from collected(f"parameters: {name}: words", *words, more_is_stricter=False)
-        yield from _labels(f"parameters: {name}: labels", before.labels, after.labels)
+    yield from _parameter_labels(was, now)
+
+
+def _parameter_labels(was: Mapping[str, Parameter], now: Mapping[str, Parameter]) -> Iterator[Shift]:
+    for name in (name for name in was if name in now):
+        yield from _labels(f"parameters: {name}: labels", was[name].labels, now[name].labels)
     labels = [{name: of[name].label for name in was if name in now} for of in (was, now)]
     yield from _labels("parameters: label", *labels)
+
+
+def exchanged_labels(was: FactType | Item | Matter, now: FactType | Item | Matter) -> Iterator[Shift]:
+    """Yield the labels that became those of other codes: a list must be held against every list above, not one alone.
+
+    Two lists that each put a text right could together exchange two of them.
+    """
+    shifts: Iterator[Shift] = iter(())
+    if isinstance(was, FactType) and isinstance(now, FactType):
+        shifts = _labels("labels", was.labels, now.labels)
+    elif isinstance(was, Item) and isinstance(now, Item):
+        shifts = _parameter_labels(was.parameters, now.parameters)
+    yield from (shift for shift in shifts if shift.direction is Direction.UNPROVEN)
 
 
 def _labels(dimension: str, was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Shift]:
     """A text may be put right, but never become that of another code: what is agreed to would be something else."""
     for code in dict.fromkeys((*was, *now)):
-        before, after = was.get(code), now.get(code)
-        others = {text for labels in (was, now) for name, text in labels.items() if name != code}
-        if before != after and after in others:
+        before, after = was.get(code, ""), now.get(code, "")
+        others = {_read_as(text) for labels in (was, now) for name, text in labels.items() if name != code}
+        if after and _read_as(before) != _read_as(after) and _read_as(after) in others:
             yield _unproven(f"{dimension}: {code}", before, after)
         else:
             yield from neutral(f"{dimension}: {code}", before, after)
+
+
+def _read_as(text: str) -> str:
+    """Return what a reader takes a label for: no blanks, nothing invisible, no punctuation or marks."""
+    spelt = one_spelling(text)
+    return (
+        "".join(c for c in spelt if unicodedata.category(c) != "Sk" and unicodedata.category(c)[0] not in "PM") or spelt
+    )
 
 
 def compare_ladders(dimension: str, was: Sequence[Rung], now: Sequence[Rung]) -> Iterator[Shift]:

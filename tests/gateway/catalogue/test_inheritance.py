@@ -52,6 +52,12 @@ from gateway.catalogue.words import (
 )
 from tests.gateway.catalogue.lists import NATION, PROVINCE, load_texts, mistakes_of, replaced
 
+CITY = (
+    PROVINCE.replace("province", "city")
+    .replace("000000", "000")
+    .replace("230000", "230100")
+    .replace('"000"', '"230000"')
+)
 ITEM = "items:\n  - code: premises\n    {}\n"
 KEPT = "items:\n  - code: kept\n    {}\n"
 FACT = "fact_types:\n  - code: home\n    {}\n"
@@ -90,6 +96,8 @@ LOOSER = [
     ("labels: LIVE", FACT.format("labels: {LIVE: 经营, WORK: 居住}")),
     ("labels: use", FACT.format("labels: {use: 居住, LIVE: 住}")),
     ("labels: WORK", FACT.format("labels: {LIVE: 住, WORK: 住}")),
+    ("labels: WORK", FACT.format('labels: {LIVE: "居 住", WORK: "居住\\u200b。"}')),
+    ("labels: LIVE", FACT.format('labels: {LIVE: "（经营）", WORK: 商用}')),
     ("parameters: use: labels: WORK", ITEM.format("parameters: {use: {labels: {LIVE: 经营, WORK: 居住}}}")),
     ("parameters: label: use", ITEM.format("parameters: {use: {label: 地址}, address: {label: 用途}}")),
     ("given: owner", FACT.format("given: {owner: string}")),
@@ -148,6 +156,35 @@ def test_a_looser_list_below_is_refused(tmp_path: Path, dimension: str, below: s
 @pytest.mark.parametrize("below", STRICTER)
 def test_a_stricter_list_below_is_accepted(tmp_path: Path, below: str) -> None:
     assert load_texts(tmp_path, NATION, PROVINCE + below).version != load_texts(tmp_path, NATION).version
+
+
+@pytest.mark.parametrize(
+    ("dimension", "province", "city"),
+    [
+        (
+            "labels: LIVE",
+            FACT.format("labels: {LIVE: 自住, WORK: 商用}"),
+            FACT.format("labels: {LIVE: 经营, WORK: 居住}"),
+        ),
+        (
+            "parameters: use: labels: LIVE",
+            ITEM.format("parameters: {use: {labels: {LIVE: 自住, WORK: 商用}}}"),
+            ITEM.format("parameters: {use: {labels: {LIVE: 经营, WORK: 居住}}}"),
+        ),
+        (
+            "parameters: label: use",
+            ITEM.format("parameters: {use: {label: 房屋用途}, address: {label: 房屋地址}}"),
+            ITEM.format("parameters: {use: {label: 地址}, address: {label: 用途}}"),
+        ),
+    ],
+)
+def test_labels_are_not_exchanged_over_several_lists_either(
+    tmp_path: Path, dimension: str, province: str, city: str
+) -> None:
+    found = mistakes_of(tmp_path, NATION, PROVINCE + province, CITY + city)
+
+    assert any(f": {dimension!r} " in one for one in found), found
+    assert not mistakes_of(tmp_path, NATION, PROVINCE + province, CITY)
 
 
 def test_sensitivity_may_not_be_lifted_and_disclosure_not_widened(tmp_path: Path) -> None:
