@@ -21,6 +21,8 @@ ANSWER_WITHIN = 300.0
 FEW_DESCRIPTORS = 4096
 """With fewer file descriptors a process that serves many callers may run out of them."""
 _MOST_DESCRIPTORS = 1 << 16
+_LOOK_EVERY = 1.0
+"""Seconds between two looks whether an answer has left."""
 
 _Scope = MutableMapping[str, Any]
 _Application = Callable[[_Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
@@ -35,6 +37,7 @@ class _Bounded(H11Protocol):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._ends: asyncio.TimerHandle | None = None
+        self._looks: asyncio.TimerHandle | None = None
         self._answering: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -45,8 +48,9 @@ class _Bounded(H11Protocol):
             self._end_in(self.within)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._ends is not None:
-            self._ends.cancel()
+        for timer in (self._ends, self._looks):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
@@ -57,12 +61,20 @@ class _Bounded(H11Protocol):
             self._end_in(ANSWER_WITHIN)
 
     def on_response_complete(self) -> None:
-        self._end_in(self.within)  # before the next request, which may be here already, is begun
+        self._look()  # before the next request, which may be here already, is begun
         super().on_response_complete()
 
+    def _look(self) -> None:
+        """Begin the time of the next request once the answer has left: it is complete when it is only buffered."""
+        if self.transport.get_write_buffer_size() > 0:
+            self._looks = self.loop.call_later(_LOOK_EVERY, self._look)
+        else:
+            self._end_in(self.within)
+
     def _end_in(self, seconds: float) -> None:
-        if self._ends is not None:
-            self._ends.cancel()
+        for timer in (self._ends, self._looks):
+            if timer is not None:
+                timer.cancel()
         # Not `close`, which waits until the other side has read what was written.
         self._ends = self.loop.call_later(seconds, self.transport.abort)
 

@@ -17,9 +17,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from ledger import connections
 from ledger.connections import bounded_http, origin_form, raise_descriptor_limit, share_of_descriptors
 
 WITHIN = 0.3
+LARGE = 16 << 20
+"""Bytes; more than the buffers of a connection hold."""
 
 
 _OPEN: list[asyncio.StreamWriter] = []
@@ -36,9 +39,13 @@ async def told(request: Request) -> Response:
     return PlainTextResponse(request.url.path)
 
 
+async def large(_: Request) -> Response:
+    return Response(bytes(LARGE))
+
+
 @asynccontextmanager
 async def serving(most: int = 8) -> AsyncIterator[int]:
-    application = Starlette(routes=[Route("/checkpoint", told)])
+    application = Starlette(routes=[Route("/checkpoint", told), Route("/large", large)])
     config = uvicorn.Config(
         origin_form(application), http=bounded_http(most, within=WITHIN), lifespan="off", log_config=None
     )  # type: ignore[arg-type]
@@ -107,6 +114,29 @@ async def test_an_answer_may_take_longer_and_a_connection_serves_several() -> No
             assert await reader.readexactly(11) == b"/checkpoint"
             await asyncio.sleep(WITHIN / 2)
         writer.close()
+
+
+async def read_slowly(port: int, seconds: float) -> tuple[int, float]:
+    """Read a large answer over some seconds, and tell how much came and when the connection ended after that."""
+    reader, writer = await connect(port)
+    writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    got, parts = 0, 64
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        for _ in range(parts):
+            got += len(await reader.readexactly(LARGE // parts))
+            await asyncio.sleep(seconds / parts)
+    return got, await asyncio.wait_for(lasted(reader), 5)
+
+
+async def test_a_large_answer_has_the_time_of_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_LOOK_EVERY", 0.05)
+    async with serving() as port:
+        got, more = await read_slowly(port, 5 * WITHIN)
+        assert got == LARGE
+        assert more < 3
+        monkeypatch.setattr(connections, "ANSWER_WITHIN", WITHIN)
+        assert (await read_slowly(port, 5 * WITHIN))[0] < LARGE
 
 
 async def test_beyond_the_most_connections_newcomers_are_closed_until_the_time_of_others_is_over() -> None:
