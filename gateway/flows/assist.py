@@ -8,6 +8,7 @@ a new answer to it, so that whoever watches the verification is told, and what w
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -316,7 +317,11 @@ class Assist:
             if sent >= reminders_due(row.opened_at, row.due_at, now=now):
                 return False
             draft = Draft(kind="AssistanceReminded", record=row.record, expect_state=frozenset({row.state}))
-            await self._once.record(None, [draft], at=now)
+            key = hashlib.sha256(b"reminder\x00" + row.record + bytes([sent])).digest()
+            try:
+                await self._once.record(None, [draft], at=now, claims=[(key, row.record)])
+            except AlreadyClaimed:
+                return False  # another gateway reminded at the same moment
             return True
         draft = Draft(kind="AssistanceOverdue", record=row.record, expect_state=frozenset(OPEN))
         inquiry = await self._people.inquiry(row)

@@ -14,7 +14,7 @@ import pytest
 
 from connectors.outcome import Kind
 from gateway.bootstrap.opening import open_index
-from gateway.errors import FoundSince
+from gateway.errors import AssistanceOpen, FoundSince
 from gateway.flows.assist import Checking, Finding, Sending
 from gateway.flows.commitments.newest import Newest
 from gateway.flows.once import Request
@@ -26,6 +26,7 @@ from gateway.rules.people import reminders_due
 from gateway.rules.roles import Caller
 from ledger import Draft, Submission, decode_entry, new_record
 from tests.gateway.verification.village import PEOPLE, Inside, inside, service, settle, slow_source
+from tests.ledger.house import erasing
 
 from .hall import ADDRESS, CIVIL, FACT, Clock, full_ladders, new_id
 
@@ -61,14 +62,15 @@ class Office:
         self.verification = b""
         self.due = clock.at
 
-    async def send(self) -> None:
-        unit = SYSTEMS["clerk"][0]
-        asked = RawQuestion(
+    def question(self) -> RawQuestion:
+        return RawQuestion(
             request_id=new_id(), matter="230000-MSA-001", case_id="办-1", purpose="办理行政许可", person="clerk-01",
-            unit=unit, item="business-premises", parameters={"address": ADDRESS},
+            unit=SYSTEMS["clerk"][0], item="business-premises", parameters={"address": ADDRESS},
             subject=RawSubject(id_type="resident-id", id_number=PEOPLE[0].id_number, name=PEOPLE[0].name),
         )  # fmt: skip
-        answered = await self.here.flows.verify(asked, caller("clerk"), soon())
+
+    async def send(self) -> None:
+        answered = await self.here.flows.verify(self.question(), caller("clerk"), soon())
         self.verification = answered.recorded.record
         sending = Sending(
             verification=answered.recorded.record, unit=CIVIL, fact_type=FACT, working_days=5, note=""
@@ -182,3 +184,50 @@ def test_reminders_by_the_part_of_the_time(hours: float, due: int) -> None:
     began = datetime(2026, 3, 2, 8)
 
     assert reminders_due(began, began + timedelta(hours=10), now=began + timedelta(hours=hours)) == due
+
+
+async def test_who_was_asked_may_be_asked_again_once_the_request_is_erased(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        flows = here.here.flows
+        await here.here.ledger.append(erasing(here.here.ledger, here.record))
+        sending = Sending(
+            verification=here.verification, unit=CIVIL, fact_type=FACT, working_days=5, note=""
+        )  # fmt: skip
+        await flows.verify(here.question(), caller("clerk"), soon())
+
+        again = await flows.assist.send(request("clerk"), sending, soon())
+
+        assert again.recorded.record != here.record
+        with pytest.raises(AssistanceOpen):
+            await flows.assist.send(request("clerk"), sending, soon())
+
+
+async def test_an_answer_is_taken_though_the_verification_is_erased(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        flows = here.here.flows
+        await here.here.ledger.append(erasing(here.here.ledger, here.verification))
+        await flows.assist.receive(request("source-officer"), here.record)
+        finding = Finding(outcome=Kind.MATCH, basis="卷宗", second=None)
+
+        done = await flows.assist.answer(request("source-officer"), here.record, finding, soon())
+
+        assert done.verification is not None
+
+
+async def test_two_gateways_remind_once(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        here.set_to(0.5)
+
+        await asyncio.gather(here.here.flows.chase(), here.here.flows.chase())
+
+        assert (await here.kinds()).count("AssistanceReminded") == 1
+
+
+async def test_the_time_that_people_took_is_not_waited_for_once_more(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        here.clock.at = here.due + timedelta(seconds=1)
+        await here.here.flows.chase()
+
+        answered = await here.here.flows.verify(here.question(), caller("clerk"), soon())
+
+        assert table(answered.answer["next_step"])["kind"] == "OWN_OR_COMMISSIONED_CHECK"
