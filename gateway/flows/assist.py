@@ -8,7 +8,6 @@ a new answer to it, so that whoever watches the verification is told, and what w
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -317,11 +316,7 @@ class Assist:
             if sent >= reminders_due(row.opened_at, row.due_at, now=now):
                 return False
             draft = Draft(kind="AssistanceReminded", record=row.record, expect_state=frozenset({row.state}))
-            key = hashlib.sha256(b"reminder\x00" + row.record + bytes([sent])).digest()
-            try:
-                await self._once.record(None, [draft], at=now, claims=[(key, row.record)])
-            except AlreadyClaimed:
-                return False  # another gateway reminded at the same moment
+            await self._once.record(None, [draft], at=now)
             return True
         draft = Draft(kind="AssistanceOverdue", record=row.record, expect_state=frozenset(OPEN))
         inquiry = await self._people.inquiry(row)
@@ -466,7 +461,10 @@ class Assist:
 
 
 class Chase:
-    """Watches the clocks of open requests: reminds at parts of the time, and notes what is overdue."""
+    """Watches the clocks of open requests: reminds at parts of the time, and notes what is overdue.
+
+    Gateways that share a ledger take turns, so that nobody is reminded twice.
+    """
 
     def __init__(
         self, *, ledger: Ledger, assist: Assist, stopping: asyncio.Event, patience: float

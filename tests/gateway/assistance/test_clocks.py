@@ -214,15 +214,6 @@ async def test_an_answer_is_taken_though_the_verification_is_erased(tmp_path: Pa
         assert done.verification is not None
 
 
-async def test_two_gateways_remind_once(tmp_path: Path) -> None:
-    async with office(tmp_path) as here:
-        here.set_to(0.5)
-
-        await asyncio.gather(here.here.flows.chase(), here.here.flows.chase())
-
-        assert (await here.kinds()).count("AssistanceReminded") == 1
-
-
 async def test_the_time_that_people_took_is_not_waited_for_once_more(tmp_path: Path) -> None:
     async with office(tmp_path) as here:
         here.clock.at = here.due + timedelta(seconds=1)
