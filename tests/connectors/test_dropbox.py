@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -203,6 +203,7 @@ async def test_a_bad_drop_is_never_an_answer(tmp_path: Path, fault: str, discree
     discreet.append(health.detail)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.dictionaries(st.sampled_from(sorted(GOOD)), JSON))
 def test_whatever_a_manifest_says_is_read_or_refused(change: dict[str, object]) -> None:
     with suppress(DropRefused):
