@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
-from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
 from ledger.errors import PublicationDamaged, PublicationUnavailable, ResourceMissing
-
-if TYPE_CHECKING:
-    import httpx
 
 _PATIENCE = 30.0
 _WHOLE = 120.0
@@ -52,45 +50,63 @@ class DirectorySource:
 
 
 class HttpSource:
-    """A URL prefix. Redirects are not followed: tlog-tiles has none, and another place would be another log."""
+    """A URL prefix. Redirects are not followed: tlog-tiles has none, and another place would be another log.
 
-    def __init__(self, prefix: str, client: httpx.Client | None = None, *, whole: float = _WHOLE) -> None:
+    It asks on an event loop of its own, which alone can end a fetch at any point, so that it blocks like any source.
+    """
+
+    def __init__(self, prefix: str, *, whole: float = _WHOLE) -> None:
         import httpx
 
         self._whole = whole
         self._prefix = prefix.rstrip("/") + "/"
-        self._client = client or httpx.Client(timeout=_PATIENCE, headers={"Accept-Encoding": "gzip, identity"})
+        self._client = httpx.AsyncClient(timeout=_PATIENCE, headers={"Accept-Encoding": "gzip, identity"})
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="ledger-fetch", daemon=True)
+        self._thread.start()
 
     def fetch(self, path: str, longest: int) -> bytes:
         """GET one resource; a broken connection is tried again at once, an answer is not."""
+        asked = asyncio.run_coroutine_threadsafe(self._fetch(path, longest), self._loop)
+        try:
+            return asked.result()
+        finally:
+            asked.cancel()  # where the wait was interrupted
+
+    async def _fetch(self, path: str, longest: int) -> bytes:
         import httpx
 
         failure: httpx.HTTPError | None = None
-        for _ in range(_TRIES):
-            try:
-                return self._fetch(path, longest)
-            except httpx.HTTPError as broken:
-                failure = broken
+        try:
+            async with asyncio.timeout(self._whole):
+                for _ in range(_TRIES):
+                    try:
+                        return await self._get(path, longest)
+                    except httpx.HTTPError as broken:
+                        failure = broken
+        except TimeoutError:
+            raise PublicationUnavailable(f"{path} comes too slowly") from None
         raise PublicationUnavailable(f"{path} cannot be fetched ({type(failure).__name__})") from failure
 
-    def _fetch(self, path: str, longest: int) -> bytes:
-        with self._client.stream("GET", self._prefix + path, follow_redirects=False) as response:
+    async def _get(self, path: str, longest: int) -> bytes:
+        async with self._client.stream("GET", self._prefix + path, follow_redirects=False) as response:
             if response.status_code in _GONE:
                 raise ResourceMissing(f"{path} is missing")
             if response.status_code != 200:
                 raise PublicationUnavailable(f"{path} answers with status {response.status_code}")
-            data, ends = bytearray(), monotonic() + self._whole
-            for part in response.iter_bytes():
+            data = bytearray()
+            async for part in response.aiter_bytes():
                 data += part
                 if len(data) > longest:
                     break
-                if monotonic() > ends:
-                    raise PublicationUnavailable(f"{path} comes too slowly")
         return _bounded(path, bytes(data), longest)
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        asyncio.run_coroutine_threadsafe(self._client.aclose(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
     def __enter__(self) -> Self:
         return self

@@ -57,7 +57,6 @@ def test_addresses_that_drip_are_given_up_together(dripping: str, tmp_path: Path
     assert (list(found.notes), list(found.unreachable)) == ([str(there)], drips)
 
 
-@pytest.mark.parametrize("dripping", [b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"], indirect=True)
 def test_a_published_resource_that_drips_is_given_up(dripping: str) -> None:
     with HttpSource(dripping, whole=0.3) as source, pytest.raises(PublicationUnavailable, match="too slowly"):
         source.fetch("checkpoint", 1 << 20)
