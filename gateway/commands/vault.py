@@ -93,14 +93,14 @@ def keys_show(config: Path, as_json: bool) -> None:
     from gateway.bootstrap.ledger import open_master_keys
     from ledger.vault import Vault
     from ledger.vault.rewrapping import count_wrapped
-    from ledger.vault.trial import wrong_versions
+    from ledger.vault.trial import try_master_keys
 
     settings = ledger_settings(config)
     master_keys = open_master_keys(settings)
     known = master_keys.versions()
     with open_vault(settings) as store:
         wrapped = count_wrapped(store)
-        wrong = wrong_versions(store, Vault(master_keys, settings.origin, os.urandom))
+        wrong = try_master_keys(store, Vault(master_keys, settings.origin, os.urandom)).wrong
     for version in sorted(known.keys() | wrapped.keys()):
         cipher = known[version].value if version in known else None
         line = {
