@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     pass
-from gateway.commands.options import CONFIG, SERVER, running_gateway, shown_as
+from gateway.commands.options import CONFIG, SERVER, acting, running_gateway, shown_as
 
 
 @click.command()
@@ -41,10 +41,9 @@ def ask(
 
     from google.protobuf import text_format
 
-    from gateway.founding import House
     from gateway.v1 import parties_pb2, verification_pb2, verification_pb2_grpc
 
-    operator = parties_pb2.Operator(person=f"{system}-01", unit=House(home=config.parent).unit(system))
+    operator = acting(config, system, f"{system}-01")
     request = verification_pb2.VerifyRequest(
         request_id=str(uuid.uuid4()),
         context=parties_pb2.CaseContext(matter=matter, case_id=case_id, purpose=purpose, operator=operator),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from gateway.commands.options import CONFIG, JSON, SERVER, running_gateway, shown_as
+from gateway.commands.options import CONFIG, JSON, SERVER, acting, running_gateway, shown_as
 from gateway.rules.states import ASSISTANCE
 
 if TYPE_CHECKING:
@@ -58,10 +58,7 @@ class _Desk(NamedTuple):
 
     def colleague(self, person: str) -> Operator:
         """Give a person of the own unit."""
-        from gateway.founding import House
-        from gateway.v1 import parties_pb2
-
-        return parties_pb2.Operator(person=person, unit=House(home=self.config.parent).unit(self.system))
+        return acting(self.config, self.system, person)
 
     def call(self, method: str, request: Any) -> Any:
         """Call the running gateway."""

@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     pass
-from gateway.commands.options import CONFIG, JSON, SERVER, progress, running_gateway, shown_as
+from gateway.commands.options import CONFIG, JSON, SERVER, acting, progress, running_gateway, shown_as
 
 
 @click.group()
@@ -30,10 +30,9 @@ def audit_requery(
     *, config: Path, server: str | None, system: str, person: str, matter: str, everything: bool, as_json: bool
 ) -> None:
     """Ask the sources again about commitments in force, through the running gateway."""
-    from gateway.founding import House
-    from gateway.v1 import audit_pb2, audit_pb2_grpc, parties_pb2
+    from gateway.v1 import audit_pb2, audit_pb2_grpc
 
-    operator = parties_pb2.Operator(person=person, unit=House(home=config.parent).unit(system))
+    operator = acting(config, system, person)
     request = audit_pb2.RequeryCommitmentsRequest(operator=operator, matter=matter, all_in_force=everything)
     counts: dict[str, int] = {}
     with running_gateway(config, server, system) as channel, progress("asking again") as advance:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.commands.options import JSON, SERVER, progress, read_config, running_gateway, shown_as
+from gateway.commands.options import JSON, SERVER, acting, progress, read_config, running_gateway, shown_as
 
 if TYPE_CHECKING:
     from gateway.catalogue.explanation import SourcesFor
@@ -162,12 +162,11 @@ def reload(*, config: Path, server: str | None, system: str, person: str, valida
 
     from google.protobuf import json_format
 
-    from gateway.founding import House
-    from gateway.v1 import catalogue_pb2, catalogue_pb2_grpc, parties_pb2
+    from gateway.v1 import catalogue_pb2, catalogue_pb2_grpc
 
     request = catalogue_pb2.ReloadCatalogueRequest(
         request_id=str(uuid.uuid4()),
-        operator=parties_pb2.Operator(person=person, unit=House(home=config.parent).unit(system)),
+        operator=acting(config, system, person),
         validate_only=validate_only,
     )
     with running_gateway(config, server, system) as channel:

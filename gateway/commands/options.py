@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from gateway.config import Settings
     from gateway.founding import House
+    from gateway.v1.parties_pb2 import Operator
     from ledger import KeyHistory
     from ledger.log.vkey import PublicKey
     from ledger.receipt import VerifiedReceipt
@@ -133,6 +134,14 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def acting(config: Path, system: str, person: str) -> Operator:
+    """Give a person who acts for the unit that a system's certificate names."""
+    from gateway.founding import House
+    from gateway.v1 import parties_pb2
+
+    return parties_pb2.Operator(person=person, unit=House(home=config.parent).unit(system))
 
 
 @contextmanager

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.commands.options import CONFIG, SERVER, running_gateway, shown_as
+from gateway.commands.options import CONFIG, SERVER, acting, running_gateway, shown_as
 from gateway.commands.private_file import PRIVATE, PUBLIC, create_all
 
 if TYPE_CHECKING:
     from gateway.commands.staff_key_file import HeldKey
     from gateway.v1 import staff_pb2, staff_pb2_grpc
-    from gateway.v1.parties_pb2 import Operator
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _PASSWORD = click.option(
@@ -92,7 +91,7 @@ def propose(
         answer = stub.ProposeStaffKey(
             staff_pb2.ProposeStaffKeyRequest(
                 request_id=str(identity),
-                operator=_operator(config, system, by),
+                operator=acting(config, system, by),
                 person=person,
                 algorithm=commitment_pb2.SignatureAlgorithm.Value(f"SIGNATURE_ALGORITHM_{held.algorithm}"),
                 public_key=public,
@@ -117,7 +116,7 @@ def decide(*, config: Path, server: str | None, record: str, enrol: bool, by: st
 
     decision = staff_pb2.STAFF_KEY_DECISION_ENROL if enrol else staff_pb2.STAFF_KEY_DECISION_REJECT
     request = staff_pb2.DecideStaffKeyRequest(
-        request_id=str(uuid.uuid4()), operator=_operator(config, system, by), record=record, decision=decision
+        request_id=str(uuid.uuid4()), operator=acting(config, system, by), record=record, decision=decision
     )
     with _service(config, server, system) as stub:
         _tell(stub.DecideStaffKey(request, timeout=_TIMEOUT).key)
@@ -135,7 +134,7 @@ def revoke(*, config: Path, server: str | None, record: str, reason: str, by: st
     from gateway.v1 import staff_pb2
 
     request = staff_pb2.RevokeStaffKeyRequest(
-        request_id=str(uuid.uuid4()), operator=_operator(config, system, by), record=record, reason=reason
+        request_id=str(uuid.uuid4()), operator=acting(config, system, by), record=record, reason=reason
     )
     with _service(config, server, system) as stub:
         _tell(stub.RevokeStaffKey(request, timeout=_TIMEOUT).key)
@@ -228,13 +227,6 @@ def _open_key(file: Path, password_file: Path | None) -> HeldKey:
         return HeldKey.open(file.read_bytes(), _password(password_file))
     except (StaffKeyFileError, AlgorithmUnavailable) as error:
         raise click.ClickException(f"{file}: {error}") from error
-
-
-def _operator(config: Path, system: str, person: str) -> Operator:
-    from gateway.founding import House
-    from gateway.v1 import parties_pb2
-
-    return parties_pb2.Operator(person=person, unit=House(home=config.parent).unit(system))
 
 
 @contextmanager
