@@ -106,7 +106,7 @@ def services(
     credit = CreditServicer(door=door, report=flows.report, stand=flows.stand, book=book, now=now)
     terms = settings.assistance
     assistance = AssistanceServicer(
-        door=door, assist=flows.assist, read=flows.read_assistance, look_up=look_up, book=book,
+        door=door, assist=flows.assist, read=flows.read_assistance, look_up=look_up,
         working_days={
             assistance_pb2.ASSISTANCE_TERM_SIMPLE: terms.simple_days,
             assistance_pb2.ASSISTANCE_TERM_NORMAL: terms.normal_days,

@@ -28,17 +28,17 @@ from gateway.errors import (
     Violation,
 )
 from gateway.flows.answer_again import AnswerAgain
-from gateway.flows.look_up import ANSWER, LookUp
+from gateway.flows.commitments.documents import case_facts
+from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.people import ASKED, ASSISTANCE, FOUND, SHOWN, People, shown
 from gateway.flows.stand import Stand
 from gateway.rules.admission import Operator, Question, question_body, question_from_body
 from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day
 from gateway.rules.fallback import StepKind
-from gateway.rules.kept import table, text
+from gateway.rules.kept import table
 from gateway.rules.people import OPEN, Inquiry, reminders_due
 from gateway.rules.roles import Caller
-from gateway.rules.same_claim import is_same_claim
 from gateway.rules.separation import SecondOfficerRequired, verify_second_officer
 from ledger import AlreadyClaimed, Draft, Ledger, RecordRow, decode_entry, new_record
 from ledger.canonical import Json
@@ -191,7 +191,11 @@ class Assist:
                 },
                 "operator": request.person,
             },
-            facts={**_facts(claimed.row), "unit": sending.unit, "due_at": due.isoformat()},
+            facts={
+                **case_facts(claimed.row, parent=claimed.row.record),
+                "unit": sending.unit,
+                "due_at": due.isoformat(),
+            },
         )
         inquiry = Inquiry(
             record=record, rung=Rung.ASSISTANCE, fact_type=sending.fact_type, who=who, state="SENT", began_at=at,
@@ -298,7 +302,9 @@ class Assist:
         }
         if checking.commission is not None:
             groups["commission"] = dict(checking.commission)
-        draft = Draft(kind="CheckRecorded", record=record, groups=groups, facts=_facts(claimed.row))
+        draft = Draft(
+            kind="CheckRecorded", record=record, groups=groups, facts=case_facts(claimed.row, parent=claimed.row.record)
+        )
         inquiry = Inquiry(
             record=record, rung=Rung.OWN_OR_COMMISSIONED_CHECK, fact_type=checking.fact_type, who=who, state="DONE",
             began_at=at, changed_at=at, outcome=checking.finding.outcome,
@@ -420,18 +426,13 @@ class Assist:
         return Claimed(row=row, question=question_from_body(table(table(kept[ASKED])["question"])))
 
     async def _require_step(self, claimed: Claimed, wanted: Sequence[StepKind]) -> None:
-        claim = question_body(claimed.question)
-        for row in reversed(await self._stand.verifications(claimed.row)):
-            try:
-                kept = await self._look_up.document(row.record, row.first_idx)
-            except DocumentErased:
-                continue
-            if is_same_claim(table(kept[REQUEST]), claim):
-                step = text(table(table(kept[ANSWER])["next_step"])["kind"])
-                if step not in {one.value for one in wanted}:
-                    raise StepNotCalledFor(" or ".join(one.value for one in wanted), step)
-                return
-        raise DocumentErased
+        rows = await self._stand.verifications(claimed.row)
+        answered = await self._look_up.newest_answer(rows, question_body(claimed.question))
+        if answered is None:
+            raise DocumentErased
+        _, step = answered
+        if step not in {one.value for one in wanted}:
+            raise StepNotCalledFor(" or ".join(one.value for one in wanted), step)
 
     def _require_asked(self, question: Question, unit: str) -> None:
         if unit not in self._answering:
@@ -520,18 +521,6 @@ def _fact_not_open() -> InvalidRequest:
 
 def _at(inquiry: Inquiry, state: str, at: datetime, outcome: Kind | None = None) -> Inquiry:
     return replace(inquiry, state=state, changed_at=at, outcome=outcome)
-
-
-def _facts(row: RecordRow) -> dict[str, Json]:
-    """Give the facts that a request or check takes from the verification it is for."""
-    return {
-        "subject": row.subject.hex() if row.subject else None,
-        "case_key": row.case_key.hex() if row.case_key else None,
-        "unit": row.unit,
-        "matter": row.matter,
-        "item": row.item,
-        "parent": row.record.hex(),
-    }
 
 
 def _require_two(first: Operator, second: Operator | None) -> None:

@@ -8,9 +8,10 @@ from datetime import datetime
 
 from gateway.catalogue.words import Disclosure
 from gateway.errors import DocumentErased, RecordNotFound
-from gateway.flows.once import Recorded
+from gateway.flows.once import REQUEST, Recorded
 from gateway.rules.kept import table, text
 from gateway.rules.roles import Caller, Role
+from gateway.rules.same_claim import is_same_claim
 from ledger import EntryMissing, Erased, HistoryLine, Ledger, Opening, RecordRow, VaultGroup
 from ledger.canonical import Json
 from ledger.records.lifecycle import state_after
@@ -177,6 +178,22 @@ class LookUp:
                 kept = await self.document(row.record, line.idx)
                 found += [text(table(kept[group])["person"]) for group in _PEOPLE if group in kept]
         return found
+
+    async def newest_answer(
+        self, rows: Sequence[RecordRow], claim: Mapping[str, Json]
+    ) -> tuple[RecordRow, str] | None:  # fmt: skip
+        """Return the newest of some answers, given oldest first, to the claim of a kept question, and its next step.
+
+        Answers whose documents are erased are passed over; None if no other is of the claim.
+        """
+        for row in reversed(rows):
+            try:
+                kept = await self.document(row.record, row.first_idx)
+            except DocumentErased:
+                continue
+            if is_same_claim(table(kept[REQUEST]), claim):
+                return row, text(table(table(kept[ANSWER])["next_step"])["kind"])
+        return None
 
     async def receipt(self, index: int) -> tuple[bytes, int]:
         """Return the receipt of an entry against the newest checkpoint there is for it, and that checkpoint's size."""

@@ -64,9 +64,9 @@ class People:
         parts = (self.claim(question), case_key.hex(), fact_type, unit)
         return hashlib.sha256(b"assistance\x00" + "\x00".join(parts).encode()).digest()
 
-    async def heard(self, question: Question, case_key: bytes, *, besides: Sequence[Inquiry] = ()) -> Heard:
-        """Give what people said of a claim in a case; `besides` stand in for, or add to, what is recorded."""
-        return self.with_these(await self.inquiries(question, case_key), besides)
+    async def heard(self, question: Question, case_key: bytes) -> Heard:
+        """Give what people said of a claim in a case."""
+        return self.with_these(await self.inquiries(question, case_key), ())
 
     def with_these(self, recorded: Inquiries, besides: Sequence[Inquiry]) -> Heard:
         """Give what people said by what is recorded, and by what is about to be."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from functools import partial
 
 from connectors.outcome import Kind
-from gateway.catalogue.book import Book
 from gateway.flows.assist import Assist, Assisted, Checking, Finding, Sending
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Recorded
@@ -51,14 +50,12 @@ class AssistanceServicer:
         assist: Assist,
         read: ReadAssistance,
         look_up: LookUp,
-        book: Book,
         working_days: Mapping[int, int],
     ) -> None:
         self._door = door
         self._assist = assist
         self._read = read
         self._look_up = look_up
-        self._book = book
         self._working_days = working_days
 
     async def SendAssistance(  # noqa: N802

@@ -72,7 +72,7 @@ def after_effect_of(kept: Mapping[str, Json]) -> WithdrawalEffect | None:
 
 
 def case_facts(row: RecordRow, *, parent: bytes) -> dict[str, Json]:
-    """Give the facts that a commitment or its refusal takes from the verification it stands in for."""
+    """Give the facts that a record takes from the verification it stands in for, or is for."""
     return {
         "subject": row.subject.hex() if row.subject else None,
         "case_key": row.case_key.hex() if row.case_key else None,

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.errors import DocumentErased, FoundSince, NotACommitmentStep
-from gateway.flows.look_up import ANSWER, LookUp
+from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST
 from gateway.flows.people import People
 from gateway.flows.stand import Stand
 from gateway.rules.admission import question_from_body
 from gateway.rules.fallback import StepKind
-from gateway.rules.kept import table, text
-from gateway.rules.same_claim import is_same_claim
+from gateway.rules.kept import table
 from ledger import RecordRow
 from ledger.canonical import Json
 
@@ -43,28 +42,17 @@ class Newest:
         at = next((number for number, row in enumerate(rows) if row.record == verification), None)
         if at is None:
             raise DocumentErased
-        claim = _asked(await self._kept(rows[at]))
-        for row in reversed(rows[at:]):
-            try:
-                kept = await self._kept(row)
-            except DocumentErased:
-                continue
-            if is_same_claim(claim, _asked(kept)):
-                step = text(table(table(kept[ANSWER])["next_step"])["kind"])
-                if step != StepKind.COMMITMENT.value:
-                    raise NotACommitmentStep(step)
-                await self._require_heard(row, claim)
-                return
+        claim = table((await self._look_up.document(verification, rows[at].first_idx))[REQUEST])
+        answered = await self._look_up.newest_answer(rows[at:], claim)
+        if answered is None:
+            raise DocumentErased
+        newest, step = answered
+        if step != StepKind.COMMITMENT.value:
+            raise NotACommitmentStep(step)
+        await self._require_heard(newest, claim)
 
     async def _require_heard(self, newest: RecordRow, claim: Mapping[str, Json]) -> None:
         """Refuse an answer that does not know yet what people found: it was given while they acted."""
         found = (await self._people.inquiries(question_from_body(claim), newest.case_key or b"")).found
         if any(one.index > newest.first_idx for one in found):
             raise FoundSince
-
-    async def _kept(self, row: RecordRow) -> Mapping[str, Json]:
-        return await self._look_up.document(row.record, row.first_idx)
-
-
-def _asked(kept: Mapping[str, Json]) -> Mapping[str, Json]:
-    return table(kept[REQUEST])
