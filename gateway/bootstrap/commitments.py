@@ -14,7 +14,6 @@ from gateway.catalogue.model import Catalogue
 from gateway.catalogue.words import Absence
 from gateway.config import CommitmentSettings, Settings
 from gateway.errors import ConfigurationError
-from gateway.flows.ask import Ask
 from gateway.flows.commitments.contest import Contest
 from gateway.flows.commitments.decide import Decide
 from gateway.flows.commitments.decision_clock import DecisionClock
@@ -24,16 +23,17 @@ from gateway.flows.commitments.newest import Newest
 from gateway.flows.commitments.prepare import Prepare
 from gateway.flows.commitments.record import RecordSigned
 from gateway.flows.commitments.refusals import Refusals
+from gateway.flows.commitments.requery import Requery
 from gateway.flows.commitments.signing import Signing
 from gateway.flows.commitments.source_news import SourceNews
+from gateway.flows.commitments.stand import Stand
 from gateway.flows.commitments.standing import StandingQueries
 from gateway.flows.commitments.sweep import Sweep
 from gateway.flows.commitments.withdraw import Withdraw
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Once
-from gateway.flows.people import People
-from gateway.flows.requery import Requery
-from gateway.flows.stand import Stand
+from gateway.flows.verification.ask import Ask
+from gateway.flows.verification.people import People
 from gateway.letters.templates import Templates
 from gateway.rules.clocks import WorkCalendar
 from gateway.rules.standing_query import Rhythm

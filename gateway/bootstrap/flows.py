@@ -19,33 +19,33 @@ from gateway.config import (
     Settings,
 )
 from gateway.evidence_pack.collecting import Circumstances
-from gateway.flows.answer_again import AnswerAgain
-from gateway.flows.ask import Ask
-from gateway.flows.assist import Assist, Chase
-from gateway.flows.batch import Batch
+from gateway.flows.administration.reload import Reload
+from gateway.flows.administration.staff_keys import StaffKeys
+from gateway.flows.assistance.answer_again import AnswerAgain
+from gateway.flows.assistance.assist import Assist, Chase
+from gateway.flows.assistance.list_requests import ReadAssistance
+from gateway.flows.audit.find import Find
+from gateway.flows.audit.report import Report
 from gateway.flows.commitments.decision_clock import DecisionClock
 from gateway.flows.commitments.life import Commitments
-from gateway.flows.export_commitments import ExportCommitments
-from gateway.flows.find import Find
-from gateway.flows.guess import GuessBudget
-from gateway.flows.list_answers import ListAnswers
-from gateway.flows.list_commitments import ListCommitments
+from gateway.flows.commitments.requery import Requery
+from gateway.flows.commitments.stand import Stand
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Once
-from gateway.flows.pack_evidence import PackEvidence
-from gateway.flows.patience import Patience
-from gateway.flows.people import People
-from gateway.flows.read_assistance import ReadAssistance
-from gateway.flows.reload import Reload
-from gateway.flows.report import Report
-from gateway.flows.requery import Requery
+from gateway.flows.reading.export_commitments import ExportCommitments
+from gateway.flows.reading.list_commitments import ListCommitments
+from gateway.flows.reading.pack_evidence import PackEvidence
+from gateway.flows.reading.write_letter import WriteLetter
 from gateway.flows.selecting import Select
-from gateway.flows.staff_keys import StaffKeys
-from gateway.flows.stand import Stand
-from gateway.flows.together import Together
-from gateway.flows.verify import Verify
-from gateway.flows.watch import Changes, Watch
-from gateway.flows.write_letter import WriteLetter
+from gateway.flows.verification.ask import Ask
+from gateway.flows.verification.batch import Batch
+from gateway.flows.verification.guess import GuessBudget
+from gateway.flows.verification.list_answers import ListAnswers
+from gateway.flows.verification.patience import Patience
+from gateway.flows.verification.people import People
+from gateway.flows.verification.together import Together
+from gateway.flows.verification.verify import Verify
+from gateway.flows.verification.watch import Changes, Watch
 from gateway.letters.plain import text_to_sign
 from gateway.metrics import Metrics, uncounted
 from gateway.rules.clocks import legal_day

@@ -26,8 +26,8 @@ from gateway.config import (
     Settings,
 )
 from gateway.errors import CatalogueRefused, ConfigurationError, GatewayError
-from gateway.flows.assist import Chase
-from gateway.flows.reload import Reload, enactment
+from gateway.flows.administration.reload import Reload, enactment
+from gateway.flows.assistance.assist import Chase
 from gateway.metrics import Metrics
 from gateway.rpc.server import GrpcServer, Service, Tls, require_free
 from ledger import (

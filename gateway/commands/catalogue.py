@@ -224,7 +224,7 @@ def _opened(files: Sequence[Path], config: Path | None) -> Iterator[tuple[Catalo
     from datetime import UTC, datetime
 
     from gateway.bootstrap.opening import open_catalogue, open_sources
-    from gateway.flows.ask import Ask
+    from gateway.flows.verification.ask import Ask
 
     settings = read_config(config)
     loaded = _loaded(files) if files else open_catalogue(settings)

@@ -21,7 +21,7 @@ from gateway.commands.vault import REWRITE, ledger_settings, open_vault, tell, t
 
 if TYPE_CHECKING:
     from gateway.config import LedgerSettings, Settings
-    from gateway.flows.retain import RetentionReport
+    from gateway.flows.administration.retain import RetentionReport
     from gateway.rules.retention import Kept
     from ledger import Appended, Ledger, Submission
     from ledger.log.store import Store
@@ -282,7 +282,7 @@ def retention(*, config: Path, dry_run: bool | None, person: str | None, rewrite
 
     Can be interrupted at any moment, and continues when run again. A dry run may be made beside a running gateway.
     """
-    from gateway.flows.retain import Retain
+    from gateway.flows.administration.retain import Retain
     from ledger import Register
     from ledger.vault.remnants import clear_remnants
 

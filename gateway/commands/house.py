@@ -38,7 +38,7 @@ def check_config(config: Path) -> None:
     from gateway.bootstrap.ledger import open_master_keys, open_roots
     from gateway.bootstrap.opening import now_utc, open_catalogue, open_printer, open_sources
     from gateway.bootstrap.signatures import open_signatures
-    from gateway.flows.ask import Ask
+    from gateway.flows.verification.ask import Ask
 
     settings = read_config(config)
     open_master_keys(settings.ledger)

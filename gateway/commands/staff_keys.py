@@ -80,7 +80,7 @@ def propose(
     replaces: str,
 ) -> None:
     """Propose a key for a clerk, with the clerk's proof of holding it."""
-    from gateway.flows.staff_keys import enrolment
+    from gateway.flows.administration.staff_keys import enrolment
     from gateway.founding import House
     from gateway.v1 import commitment_pb2, staff_pb2
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 
-from gateway.flows.read_commitments import CommitmentRead
+from gateway.flows.commitments.read import CommitmentRead
 from gateway.letters import fulfilment
 from gateway.rules.clocks import CHINA, legal_day
 from gateway.rules.kept import rows, table, text

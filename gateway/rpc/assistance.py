@@ -1,4 +1,4 @@
-"""AssistanceService: a thin servicer over `gateway.flows.assist` and `gateway.flows.read_assistance`."""
+"""AssistanceService: a thin servicer over `gateway.flows.assistance`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 
 from connectors.outcome import Kind
-from gateway.flows.assist import Assist, Assisted, Checking, Finding, Sending
+from gateway.flows.assistance.assist import Assist, Assisted, Checking, Finding, Sending
+from gateway.flows.assistance.list_requests import STATES, ReadAssistance
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Recorded
-from gateway.flows.read_assistance import STATES, ReadAssistance
 from gateway.rpc import translate
 from gateway.rpc.commitment import acting
 from gateway.rpc.door import Context, Door

@@ -1,13 +1,13 @@
-"""AuditService: a thin servicer over `gateway.flows.requery` and `gateway.flows.find`."""
+"""AuditService: a thin servicer over `gateway.flows.commitments.requery` and `gateway.flows.audit.find`."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from gateway.flows.find import Decision, Find, require_grade
+from gateway.flows.audit.find import Decision, Find, require_grade
+from gateway.flows.commitments.requery import Requery
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Recorded, Request
-from gateway.flows.requery import Requery
 from gateway.rpc import translate
 from gateway.rpc.commitment import acting
 from gateway.rpc.door import Context, Door

@@ -9,7 +9,7 @@ from gateway.catalogue.explanation import SourcesFor, explain
 from gateway.catalogue.model import Catalogue, Item, Matter, Parameter
 from gateway.catalogue.words import CommitmentAllowance
 from gateway.errors import RecordNotFound
-from gateway.flows.reload import Checked, Reload, Reloaded
+from gateway.flows.administration.reload import Checked, Reload, Reloaded
 from gateway.rpc import translate
 from gateway.rpc.commitment import acting
 from gateway.rpc.door import Context, Door

@@ -8,11 +8,11 @@ from datetime import datetime
 from gateway.flows.commitments.documents import body
 from gateway.flows.commitments.life import Commitments
 from gateway.flows.commitments.prepare import Asked
+from gateway.flows.commitments.read import read_commitment
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Recorded, Request
-from gateway.flows.pack_evidence import PackEvidence
-from gateway.flows.read_commitments import read_commitment
-from gateway.flows.write_letter import Form, WriteLetter
+from gateway.flows.reading.pack_evidence import PackEvidence
+from gateway.flows.reading.write_letter import Form, WriteLetter
 from gateway.letters.plain import text_to_sign
 from gateway.rpc import translate
 from gateway.rpc.commitment_lists import CommitmentLists

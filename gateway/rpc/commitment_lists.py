@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
 from gateway.exports.writers import ExportFormat
-from gateway.flows.export_commitments import Chunk, ExportCommitments, ExportOrder, Progress, Summary
-from gateway.flows.list_commitments import FAMILY, STATES, ListCommitments
+from gateway.flows.reading.export_commitments import Chunk, ExportCommitments, ExportOrder, Progress, Summary
+from gateway.flows.reading.list_commitments import FAMILY, STATES, ListCommitments
 from gateway.flows.selecting import Selection
 from gateway.rpc import translate
 from gateway.rpc.door import Context, Door

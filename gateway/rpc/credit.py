@@ -1,4 +1,4 @@
-"""CreditService: a thin servicer over `gateway.flows.report` and `gateway.flows.stand`."""
+"""CreditService: a thin servicer over `gateway.flows.audit.report` and `gateway.flows.commitments.stand`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
 from gateway.catalogue.book import Book
-from gateway.flows.report import Report
-from gateway.flows.stand import Stand
+from gateway.flows.audit.report import Report
+from gateway.flows.commitments.stand import Stand
 from gateway.rpc import translate
 from gateway.rpc.commitment import acting
 from gateway.rpc.door import Context, Door

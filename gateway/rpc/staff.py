@@ -1,10 +1,10 @@
-"""StaffKeyService: a thin servicer over `gateway.flows.staff_keys`."""
+"""StaffKeyService: a thin servicer over `gateway.flows.administration.staff_keys`."""
 
 from __future__ import annotations
 
+from gateway.flows.administration.staff_keys import FAMILY, Proposal, StaffKeys
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Recorded
-from gateway.flows.staff_keys import FAMILY, Proposal, StaffKeys
 from gateway.rpc import translate
 from gateway.rpc.commitment import acting
 from gateway.rpc.door import Context, Door

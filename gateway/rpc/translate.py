@@ -8,16 +8,16 @@ from datetime import UTC, date, datetime
 from google.protobuf import timestamp_pb2
 from google.rpc import error_details_pb2, status_pb2
 
+from gateway.flows.administration.staff_keys import KeyTold
+from gateway.flows.assistance.list_requests import AssistanceRead
+from gateway.flows.audit.report import Pulled
 from gateway.flows.commitments.documents import scope_of
-from gateway.flows.explain import ExplainedFact
-from gateway.flows.list_answers import Listed
+from gateway.flows.commitments.read import CommitmentRead
 from gateway.flows.look_up import Life
 from gateway.flows.once import Recorded
-from gateway.flows.read_assistance import AssistanceRead
-from gateway.flows.read_commitments import CommitmentRead
-from gateway.flows.report import Pulled
-from gateway.flows.staff_keys import KeyTold
-from gateway.flows.verify import Answered
+from gateway.flows.verification.explain import ExplainedFact
+from gateway.flows.verification.list_answers import Listed
+from gateway.flows.verification.verify import Answered
 from gateway.letters.document import Consent, Proxy
 from gateway.rules.admission import (
     Mistakes,

@@ -11,15 +11,15 @@ from grpc import aio
 
 from gateway.catalogue.book import Book
 from gateway.errors import RecordNotFound
-from gateway.flows.ask import Ask
-from gateway.flows.batch import Batch, Message, Result
-from gateway.flows.explain import explain_plan
-from gateway.flows.list_answers import ANSWERED, FAMILY, ListAnswers
 from gateway.flows.look_up import ANSWER, LookUp, opened_answer
 from gateway.flows.once import REQUEST
 from gateway.flows.selecting import Selection
-from gateway.flows.verify import Verify
-from gateway.flows.watch import Watch
+from gateway.flows.verification.ask import Ask
+from gateway.flows.verification.batch import Batch, Message, Result
+from gateway.flows.verification.explain import explain_plan
+from gateway.flows.verification.list_answers import ANSWERED, FAMILY, ListAnswers
+from gateway.flows.verification.verify import Verify
+from gateway.flows.verification.watch import Watch
 from gateway.rpc import translate
 from gateway.rpc.door import Context, Door
 from gateway.rpc.paging import fill

@@ -15,10 +15,10 @@ from datetime import datetime
 from gateway.errors import CommitmentBarred, RefusalStands
 from gateway.flows.commitments.documents import ELIGIBILITY
 from gateway.flows.commitments.refusals import REFUSAL, Refusals
+from gateway.flows.commitments.stand import age_of
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.second_officer import require_second
-from gateway.flows.stand import age_of
 from gateway.rules.admission import question_from_body
 from gateway.rules.clocks import legal_day
 from gateway.rules.eligibility import BarCode, is_liftable

@@ -11,9 +11,9 @@ from gateway.catalogue.words import AuditTiming
 from gateway.errors import DiscrepancyFound, NotChecked
 from gateway.flows.commitments.documents import UNDECIDED, require_in_time
 from gateway.flows.commitments.refusals import Refusals
+from gateway.flows.commitments.requery import Requery
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
-from gateway.flows.requery import Requery
 from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day
 from ledger import Draft, RecordRow
 

@@ -14,8 +14,8 @@ from datetime import datetime
 from connectors.connector import QueryContext, Subject
 from connectors.outcome import NOT_COVERED, Evidence
 from gateway.catalogue.book import Book
-from gateway.flows.ask import NO_SOURCE, Ask
-from gateway.flows.verify import fact_body
+from gateway.flows.verification.ask import NO_SOURCE, Ask
+from gateway.flows.verification.verify import fact_body
 from gateway.rules.admission import Operator, Question
 from gateway.rules.kept import table, text
 from gateway.rules.listing import Listed, Listing, listing_plan, weigh_listing

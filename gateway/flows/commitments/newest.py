@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.errors import DocumentErased, FoundSince, NotACommitmentStep
+from gateway.flows.commitments.stand import Stand
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST
-from gateway.flows.people import People
-from gateway.flows.stand import Stand
+from gateway.flows.verification.people import People
 from gateway.rules.admission import question_from_body
 from gateway.rules.fallback import StepKind
 from gateway.rules.kept import table

@@ -35,9 +35,9 @@ from gateway.flows.commitments.documents import ELIGIBILITY, PREPARED, WITHDRAWA
 from gateway.flows.commitments.listings import NOTHING_ASKED, Listings, Lists
 from gateway.flows.commitments.newest import Newest
 from gateway.flows.commitments.refusals import Refusals
+from gateway.flows.commitments.stand import Stand, has_full_capacity
 from gateway.flows.look_up import ANSWER, LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
-from gateway.flows.stand import Stand, has_full_capacity
 from gateway.letters.document import DOCUMENT, Consent, Occasion, Proxy, compose
 from gateway.letters.templates import Templates
 from gateway.rules.admission import Question, question_from_body

@@ -20,12 +20,12 @@ from gateway.flows.commitments.documents import PREPARED, TAKEN, claim_of, prepa
 from gateway.flows.commitments.listings import kept_lists
 from gateway.flows.commitments.newest import Newest
 from gateway.flows.commitments.prepare import barred
+from gateway.flows.commitments.read import CommitmentRead
 from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.commitments.signing import Signing
+from gateway.flows.commitments.stand import Stand
 from gateway.flows.look_up import Life, LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
-from gateway.flows.read_commitments import CommitmentRead
-from gateway.flows.stand import Stand
 from gateway.letters.document import DOCUMENT
 from gateway.rules.admission import subject_from_body
 from gateway.rules.eligibility import Barred

@@ -20,8 +20,8 @@ import structlog
 from gateway.catalogue.book import Book
 from gateway.catalogue.expression import facts_of
 from gateway.flows.commitments.documents import WATCHED
+from gateway.flows.commitments.requery import Requery
 from gateway.flows.commitments.source_news import SourceNews
-from gateway.flows.requery import Requery
 from gateway.rules.admission import Operator
 from gateway.rules.retention import is_settled
 from gateway.rules.standing_query import Askings, Rhythm, is_due

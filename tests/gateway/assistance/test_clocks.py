@@ -15,10 +15,10 @@ import pytest
 from connectors.outcome import Kind
 from gateway.bootstrap.opening import open_index
 from gateway.errors import AssistanceOpen, FoundSince
-from gateway.flows.assist import Checking, Finding, Sending
+from gateway.flows.assistance.assist import Checking, Finding, Sending
 from gateway.flows.commitments.newest import Newest
 from gateway.flows.once import Request
-from gateway.flows.people import People
+from gateway.flows.verification.people import People
 from gateway.founding import SYSTEMS, caller_id
 from gateway.rules.admission import Operator, RawQuestion, RawSubject
 from gateway.rules.kept import table

@@ -32,9 +32,9 @@ from gateway.catalogue.model import Catalogue
 from gateway.client import open_blocking_channel
 from gateway.config import load_settings
 from gateway.errors import CatalogueRefused
+from gateway.flows.administration.reload import Reload
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Once
-from gateway.flows.reload import Reload
 from gateway.rpc.server import GrpcServer, Tls
 from gateway.v1 import catalogue_pb2 as pb
 from gateway.v1 import catalogue_pb2_grpc, verification_pb2

@@ -15,7 +15,7 @@ from gateway.errors import (
     SameOfficer,
     TransitionNotAllowed,
 )
-from gateway.flows.find import Decision
+from gateway.flows.audit.find import Decision
 from gateway.flows.once import Recorded, Request
 
 from .office import CAST, PEOPLE, Office, execute, office, said

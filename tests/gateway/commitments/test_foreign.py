@@ -11,9 +11,9 @@ import pytest
 from connectors.connector import Subject
 from gateway.errors import RecordNotFound, RequestIdReused
 from gateway.exports.writers import ExportFormat
-from gateway.flows.export_commitments import ExportOrder, Summary
-from gateway.flows.list_commitments import FAMILY, STATES
-from gateway.flows.read_commitments import CommitmentRead
+from gateway.flows.commitments.read import CommitmentRead
+from gateway.flows.reading.export_commitments import ExportOrder, Summary
+from gateway.flows.reading.list_commitments import FAMILY, STATES
 from gateway.flows.selecting import Selection
 from gateway.founding import SYSTEMS
 from gateway.rpc import translate

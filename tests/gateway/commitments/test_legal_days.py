@@ -14,9 +14,9 @@ from gateway.bootstrap.opening import work_calendar
 from gateway.config import CalendarSettings
 from gateway.demo.people import Person
 from gateway.errors import CommitmentBarred, InvalidRequest, PeriodRunning, ProxyRefused
-from gateway.flows.find import GRADES, Decision
+from gateway.flows.audit.find import GRADES, Decision
 from gateway.flows.once import Request
-from gateway.flows.write_letter import Form
+from gateway.flows.reading.write_letter import Form
 from gateway.rules.clocks import CHINA, add_working_days, end_of_day, legal_day
 from gateway.rules.identifiers import resident_id_check_character
 from gateway.rules.kept import text

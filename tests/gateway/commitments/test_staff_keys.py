@@ -18,7 +18,7 @@ from gateway.errors import (
     StaffKeyRefused,
     TransitionNotAllowed,
 )
-from gateway.flows.staff_keys import Proposal, enrolment
+from gateway.flows.administration.staff_keys import Proposal, enrolment
 from ledger import decode_entry
 
 from .office import Office, office, said

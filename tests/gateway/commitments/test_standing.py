@@ -12,9 +12,9 @@ import pytest
 
 from gateway.bootstrap.ledger import open_ledger
 from gateway.config import load_settings
+from gateway.flows.administration.retain import Retain, RetentionReport
 from gateway.flows.commitments.source_news import SourceNews
 from gateway.flows.commitments.standing import PERSON, TURN
-from gateway.flows.retain import Retain, RetentionReport
 from gateway.rules.kept import table
 from gateway.rules.retention import RetentionRules
 

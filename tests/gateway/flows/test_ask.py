@@ -6,7 +6,7 @@ from connectors.outcome import MATCH, NO_RECORD, Cause, Outcome
 from connectors.resilience import Resilient
 from gateway.catalogue.model import SourcePolicy
 from gateway.catalogue.words import SourcePolicyKind
-from gateway.flows.ask import Ask, Asked
+from gateway.flows.verification.ask import Ask, Asked
 from gateway.rules.plan import AnyOf, FactCheck, Leaf, Node, Plan
 from gateway.rules.verdict import Verdict
 from tests.connectors.clockwork import FACT, Written, about, after, play, seconds, wall, wrapped

@@ -14,9 +14,9 @@ from gateway.catalogue.book import Book
 from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
 from gateway.errors import Draining, ExportImpossible, NotEntitled
 from gateway.exports.writers import ExportFormat
-from gateway.flows.export_commitments import Chunk, ExportCommitments, ExportOrder, Progress, Summary
-from gateway.flows.list_commitments import FAMILY, STATES
 from gateway.flows.once import Once
+from gateway.flows.reading.export_commitments import Chunk, ExportCommitments, ExportOrder, Progress, Summary
+from gateway.flows.reading.list_commitments import FAMILY, STATES
 from gateway.flows.selecting import Select, Selection
 from gateway.rules.admission import Operator
 from gateway.rules.masking import MaskRules

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.flows.retain import Retain
+from gateway.flows.administration.retain import Retain
 from gateway.rules.retention import Kept, Periods, RetentionRules
 from ledger import Appended, Draft, Erased, ErasureRefused, Idempotency, Ledger, RecordRow, Submission, verify_receipt
 from ledger.commands import fsck, rebuild

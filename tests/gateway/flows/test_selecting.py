@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from connectors.connector import Subject
 from gateway.errors import InvalidRequest, NotEntitled
-from gateway.flows.list_commitments import FAMILY, STATES
 from gateway.flows.once import Once
+from gateway.flows.reading.list_commitments import FAMILY, STATES
 from gateway.flows.selecting import END, Select, Selection, require_may_select
 from gateway.rules.roles import Caller, Role
 from ledger import BlindIndex, Draft, Ledger, Submission

@@ -15,7 +15,7 @@ from gateway.bootstrap.ledger import open_ledger
 from gateway.config import load_settings
 from gateway.errors import DocumentErased, LetterMissing, RecordNotFound
 from gateway.flows.look_up import LookUp
-from gateway.flows.write_letter import Form, WriteLetter
+from gateway.flows.reading.write_letter import Form, WriteLetter
 from gateway.founding import found
 from gateway.letters.pdf import Printer
 from gateway.rules.roles import Caller, Role

@@ -32,7 +32,7 @@ from gateway.client import (
 )
 from gateway.errors import ConfigurationError
 from gateway.exports.columns import COLUMNS
-from gateway.flows import list_commitments
+from gateway.flows.reading import list_commitments
 from gateway.founding import SYSTEMS
 from gateway.rules.states import COMMITMENT
 from gateway.v1 import commitment_pb2 as pb

@@ -13,7 +13,7 @@ import pytest
 from google.protobuf import timestamp_pb2
 
 from gateway.evidence_pack.archive import MANIFEST, write_archive
-from gateway.flows.staff_keys import enrolment
+from gateway.flows.administration.staff_keys import enrolment
 from gateway.founding import SYSTEMS
 from gateway.signatures.evidence import WitnessedEvidence
 from gateway.v1 import commitment_pb2 as pb

@@ -13,7 +13,7 @@ import pytest
 from connectors.catalog import connect_all
 from connectors.connector import Form, QueryContext, Subject
 from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
-from gateway.flows.ask import Ask, Asked
+from gateway.flows.verification.ask import Ask, Asked
 from gateway.rules.fallback import FallbackInput, StepKind, next_step, settings_for
 from gateway.rules.plan import Argument, ParametersRefused, plan
 from gateway.rules.reasons import ReasonKind

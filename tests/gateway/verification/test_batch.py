@@ -30,7 +30,7 @@ from gateway.client import (
     open_channel,
 )
 from gateway.client.messages import question_message
-from gateway.flows.batch import Message, Result
+from gateway.flows.verification.batch import Message, Result
 from gateway.founding import SYSTEMS
 from gateway.rpc.translate import raw_question
 from gateway.rules.roles import Caller, Role

@@ -13,7 +13,7 @@ from gateway.catalogue.expression import AllExpr, AnyExpr, Expr, FactExpr, NotEx
 from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
 from gateway.catalogue.words import ItemState
 from gateway.client import InvalidQuestion
-from gateway.flows.explain import explain_plan
+from gateway.flows.verification.explain import explain_plan
 from gateway.rules.roles import Role
 
 from .test_batch import CLERK

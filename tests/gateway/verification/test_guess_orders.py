@@ -16,7 +16,7 @@ import pytest
 from connectors.connector import Claim, Subject
 from gateway.catalogue.model import SourcePolicy
 from gateway.errors import GuessBudgetSpent
-from gateway.flows.guess import Counting, GuessBudget
+from gateway.flows.verification.guess import Counting, GuessBudget
 from gateway.rules.guessing import Tells
 from gateway.rules.plan import FactCheck, Leaf, Plan
 from ledger import BlindIndex, RecordRow

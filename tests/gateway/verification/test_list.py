@@ -12,10 +12,10 @@ import pytest
 from grpc import StatusCode, aio
 
 from gateway.client import Answer, Forbidden, InvalidQuestion, Selection, Verdict, Verification
-from gateway.flows.list_answers import ANSWERED, FAMILY, ListAnswers
 from gateway.flows.once import Once
 from gateway.flows.selecting import Select
 from gateway.flows.selecting import Selection as Selected
+from gateway.flows.verification.list_answers import ANSWERED, FAMILY, ListAnswers
 from gateway.founding import SYSTEMS
 from gateway.v1 import verification_pb2 as pb
 from ledger import BlindIndex, Draft, Submission, new_record, parse_vkey, verify_receipt

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from connectors.connector import Claim, Health, Manifest, QueryContext, Subject
 from connectors.outcome import MATCH, Cause, Evidence, Kind
-from gateway.flows.together import Together
+from gateway.flows.verification.together import Together
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

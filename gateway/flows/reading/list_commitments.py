@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.flows.read_commitments import CommitmentRead, read_commitments
+from gateway.flows.commitments.read import CommitmentRead, read_commitments
 from gateway.flows.selecting import ListSelected, Select
 from ledger import Ledger
 from ledger.records.lifecycle import FAMILIES

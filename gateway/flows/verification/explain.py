@@ -9,7 +9,7 @@ from gateway.catalogue.expression import AllExpr, AnyExpr, ChooseExpr, Expr, Fac
 from gateway.catalogue.model import Catalogue, FactType, Item, Matter, SourcePolicy
 from gateway.catalogue.words import Sensitivity, SourcePolicyKind
 from gateway.errors import GatewayError
-from gateway.flows.verify import require_entitled
+from gateway.flows.verification.verify import require_entitled
 from gateway.rules.roles import Caller, Role
 
 SourcesFor = Callable[[str], Sequence[str]]

@@ -27,12 +27,12 @@ from gateway.errors import (
     TransitionNotAllowed,
     Violation,
 )
-from gateway.flows.answer_again import AnswerAgain
+from gateway.flows.assistance.answer_again import AnswerAgain
 from gateway.flows.commitments.documents import case_facts
+from gateway.flows.commitments.stand import Stand
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
-from gateway.flows.people import ASKED, ASSISTANCE, FOUND, SHOWN, People, shown
-from gateway.flows.stand import Stand
+from gateway.flows.verification.people import ASKED, ASSISTANCE, FOUND, SHOWN, People, shown
 from gateway.rules.admission import Operator, Question, question_body, question_from_body
 from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day
 from gateway.rules.fallback import StepKind

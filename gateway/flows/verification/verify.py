@@ -24,12 +24,12 @@ from gateway.catalogue.book import Book
 from gateway.catalogue.model import Catalogue, Item, Matter
 from gateway.catalogue.words import Disclosure, ItemState, Rung
 from gateway.errors import GatewayError, GuessBudgetSpent, ItemBanned, NotEntitled, Recording
-from gateway.flows.ask import Ask, Asked
-from gateway.flows.guess import GuessBudget
 from gateway.flows.look_up import ANSWER, EVIDENCE, LookUp, opened_answer
 from gateway.flows.once import REQUEST, Once, Recorded, Request
-from gateway.flows.patience import Patience
-from gateway.flows.people import People
+from gateway.flows.verification.ask import Ask, Asked
+from gateway.flows.verification.guess import GuessBudget
+from gateway.flows.verification.patience import Patience
+from gateway.flows.verification.people import People
 from gateway.rules.admission import (
     Question,
     RawQuestion,

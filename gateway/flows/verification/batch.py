@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.errors import Draining, GatewayError, TooManyItems
-from gateway.flows.verify import Answered, Verify
+from gateway.flows.verification.verify import Answered, Verify
 from gateway.rules.admission import RawQuestion
 from gateway.rules.roles import Caller
 from ledger.errors import LedgerError

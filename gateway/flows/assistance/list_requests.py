@@ -10,8 +10,8 @@ from gateway.catalogue.words import Disclosure
 from gateway.errors import DocumentErased, RecordNotFound
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Recorded
-from gateway.flows.people import ASKED, ASSISTANCE, FOUND, SHOWN
 from gateway.flows.selecting import Page, Select, Selection
+from gateway.flows.verification.people import ASKED, ASSISTANCE, FOUND, SHOWN
 from gateway.rules.kept import table, text
 from gateway.rules.roles import Caller, Role
 from ledger import Ledger, RecordRow

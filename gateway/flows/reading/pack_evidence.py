@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from gateway.errors import LetterMissing, LetterUnprintable
 from gateway.evidence_pack.collecting import Circumstances, collect
 from gateway.flows.look_up import LookUp
-from gateway.flows.write_letter import Form, WriteLetter
+from gateway.flows.reading.write_letter import Form, WriteLetter
 from gateway.rules.roles import Caller
 from ledger import Erased, HistoryLine, Ledger, VaultGroup
 

@@ -17,7 +17,7 @@ from gateway.errors import DocumentErased, RecordNotFound, TransitionNotAllowed
 from gateway.flows.commitments.documents import UNDECIDED, case_facts
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once
-from gateway.flows.verify import Verify
+from gateway.flows.verification.verify import Verify
 from gateway.rules.admission import CaseContext, Operator, Question, question_from_body
 from gateway.rules.kept import table
 from gateway.rules.roles import Caller

@@ -15,8 +15,8 @@ from gateway.catalogue.book import Book
 from gateway.catalogue.words import Disclosure
 from gateway.flows.look_up import ANSWER
 from gateway.flows.once import Once
-from gateway.flows.people import Inquiries, People
-from gateway.flows.verify import Verify, open_facts, require_entitled
+from gateway.flows.verification.people import Inquiries, People
+from gateway.flows.verification.verify import Verify, open_facts, require_entitled
 from gateway.rules.admission import Question
 from gateway.rules.kept import table, text
 from gateway.rules.people import Inquiry

@@ -19,8 +19,8 @@ from gateway.catalogue.words import Sensitivity
 from gateway.errors import Draining, ExportImpossible
 from gateway.exports.columns import COLUMNS, row_of
 from gateway.exports.writers import ExportFormat, TableWriter, open_writer
+from gateway.flows.commitments.read import CommitmentRead, read_commitments
 from gateway.flows.once import Once, Recorded
-from gateway.flows.read_commitments import CommitmentRead, read_commitments
 from gateway.flows.selecting import Select, Selection, require_may_select
 from gateway.rules.admission import Operator
 from gateway.rules.masking import MaskRules

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gateway.errors import InvalidRequest, PeriodRunning, RecordNotFound, Violation
+from gateway.flows.audit.report import Report
 from gateway.flows.commitments.decision_clock import DecisionClock
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
-from gateway.flows.report import Report
 from gateway.flows.second_officer import require_second
 from gateway.rules.admission import Operator
 from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day

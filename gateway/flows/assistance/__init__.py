@@ -1,0 +1,1 @@
+"""Assistance (协查): ask people where no source can answer, take what they say, and answer the claim again."""
