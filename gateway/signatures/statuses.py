@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
+from urllib.parse import urlsplit
 
-import httpx
 import structlog
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -27,6 +26,7 @@ from gateway.signatures.revocation import (
     read_list,
 )
 from ledger.durable_file import replace_file
+from ledger.exchange import ExchangeFailed, exchange
 
 _log = structlog.get_logger()
 
@@ -111,24 +111,21 @@ class StatusSources:
             replace_file(path, found.content)
 
     def _fetch(self, url: str) -> bytes | None:
-        return self._asked(httpx.Request("GET", url), LONGEST_LIST)
+        return self._asked(url, None, LONGEST_LIST)
 
     def _post(self, url: str, content: bytes) -> bytes | None:
-        headers = {"Content-Type": "application/ocsp-request"}
-        return self._asked(httpx.Request("POST", url, content=content, headers=headers), LONGEST_ANSWER)
+        return self._asked(url, content, LONGEST_ANSWER)
 
-    def _asked(self, request: httpx.Request, longest: int) -> bytes | None:
-        ends = monotonic() + self.timeout
-        content = bytearray()
+    def _asked(self, url: str, content: bytes | None, longest: int) -> bytes | None:
+        headers = {} if content is None else {"Content-Type": "application/ocsp-request"}
+        failed = ""
         try:
-            with httpx.Client(timeout=self.timeout, follow_redirects=False) as client:
-                response = client.send(request, stream=True)
-                response.raise_for_status()
-                for chunk in response.iter_bytes():
-                    content += chunk
-                    if len(content) > longest or monotonic() > ends:
-                        raise httpx.ReadTimeout("too long")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            _log.warning("revocations cannot be fetched", address=request.url.host, error=type(error).__name__)
-            return None
-        return bytes(content)
+            reply = exchange(url, content=content, headers=headers, seconds=self.timeout, longest=longest)
+        except ExchangeFailed as failure:
+            failed = str(failure)
+        else:
+            if reply.status == 200:
+                return reply.body
+            failed = f"status {reply.status}"
+        _log.warning("revocations cannot be fetched", address=urlsplit(url).hostname, error=failed)
+        return None

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from time import monotonic
-from typing import TYPE_CHECKING
 
 from ledger.anchors.token import Roots, require_rfc3161, verify_anchor
 from ledger.errors import AnchorError, AnchorUnavailable
-
-if TYPE_CHECKING:
-    import httpx
+from ledger.exchange import ExchangeFailed, exchange
 
 _QUERY = "application/timestamp-query"
 _REPLY = "application/timestamp-reply"
@@ -51,25 +47,12 @@ class TimestampAuthority:
         return Stamp(at=verify_anchor(token, note, self._roots, nonce=request.nonce), token=token)
 
     def _ask(self, question: bytes) -> bytes:
-        import httpx
-
         try:
-            with (
-                httpx.Client(timeout=self._timeout, follow_redirects=False) as client,
-                client.stream("POST", self._url, content=question, headers={"Content-Type": _QUERY}) as response,
-            ):
-                return _reply(response, ends=monotonic() + self._timeout)
-        except (httpx.HTTPError, httpx.InvalidURL) as failure:
-            raise AnchorUnavailable(f"the authority cannot be asked ({type(failure).__name__})") from failure
-
-
-def _reply(response: httpx.Response, *, ends: float) -> bytes:
-    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if response.status_code != 200 or kind != _REPLY:
-        raise AnchorUnavailable(f"the authority answered {response.status_code} {kind or 'without a content type'}")
-    answer = bytearray()
-    for chunk in response.iter_bytes():
-        answer += chunk
-        if len(answer) > _LONGEST or monotonic() > ends:
-            raise AnchorUnavailable("the authority's answer is too long, or takes too long")
-    return bytes(answer)
+            reply = exchange(
+                self._url, content=question, headers={"Content-Type": _QUERY}, seconds=self._timeout, longest=_LONGEST
+            )
+        except ExchangeFailed as failure:
+            raise AnchorUnavailable(f"the authority cannot be asked ({failure})") from failure
+        if reply.status != 200 or reply.kind != _REPLY:
+            raise AnchorUnavailable(f"the authority answered {reply.status} {reply.kind or 'without a content type'}")
+        return reply.body

@@ -7,10 +7,10 @@ from concurrent.futures import wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from time import monotonic
 
 from ledger.detached import detached
 from ledger.errors import NoteError
+from ledger.exchange import ExchangeFailed, exchange
 from ledger.log.checkpoint import read_checkpoint
 
 _LONGEST = 1 << 20
@@ -56,17 +56,8 @@ def _read(address: str, timeout: float) -> bytes | None:
 
 
 def _fetch(address: str, timeout: float) -> bytes | None:
-    import httpx
-
-    answer, ends = bytearray(), monotonic() + timeout  # so that the thread of a dripping answer ends too
     try:
-        with httpx.Client(timeout=timeout) as client, client.stream("GET", address) as response:
-            if response.status_code != 200:
-                return None
-            for chunk in response.iter_bytes():
-                answer += chunk
-                if len(answer) > _LONGEST or monotonic() > ends:
-                    return None
-    except (httpx.HTTPError, httpx.InvalidURL):
+        reply = exchange(address, seconds=timeout, longest=_LONGEST)
+    except ExchangeFailed:
         return None
-    return bytes(answer)
+    return reply.body if reply.status == 200 else None

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import subprocess
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,7 @@ from tests.gateway.signatures.test_certificates import CLERK, DOCUMENT, SIGNATOR
 from tests.gateway.signatures.test_platform import TRUST as PLATFORMS
 from tests.gateway.signatures.test_platform import claims, token
 from tests.gateway.signatures.test_witnessed import RECORD, staff_key, witnessed
+from tests.ledger import peers
 from tests.ledger.anchors.tsa import OPENSSL, Authority, found_authority, granting, serving
 
 HOUR = timedelta(hours=1)
@@ -178,6 +180,16 @@ async def test_lists_are_fetched_from_configured_addresses_and_an_absent_one_is_
                 assert await outcome(signatures, by_person()) == "REVOCATION_UNKNOWN"
             async with accepting(revocation=looking("if-available", list_urls=(useless,))) as signatures:
                 assert await outcome(signatures, by_person()) == "accepted"
+
+
+@pytest.mark.parametrize("first", [peers.HEAD, peers.BODY], ids=["head", "body"])
+def test_addresses_of_revocations_that_drip_are_given_up_in_time(first: bytes) -> None:
+    with peers.answering(first, dripping=True) as url:
+        sources = StatusSources(list_urls=(url,), ocsp_url=url, timeout=0.3)
+        one, issuer = parse_certificate(by_person().certificates[0]), parse_certificate(ROOT.certificate)
+        began = time.monotonic()
+        assert (sources.read().lists, sources.ask([(one, issuer)])) == ((), [])
+        assert time.monotonic() - began < 10
 
 
 def responding(revoked: dict[int, datetime]) -> Callable[[str, bytes], bytes]:

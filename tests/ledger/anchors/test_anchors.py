@@ -34,6 +34,7 @@ from tests.ledger.anchors.tsa import (
     sign_again,
 )
 from tests.ledger.house import House, submission
+from tests.ledger.peers import BODY, HEAD, answering
 from tests.ledger.test_publishing import OneWitness
 
 pytestmark = pytest.mark.skipif(OPENSSL is None, reason="no openssl command: no authority can be made")
@@ -134,9 +135,15 @@ def test_an_authority_that_does_not_answer_is_given_up(authority: Authority) -> 
         return 500, "text/plain", b""
 
     with serving(hang) as url:
-        with pytest.raises(AnchorUnavailable, match="Timeout"):
+        with pytest.raises(AnchorUnavailable, match="no answer in time"):
             client(url, authority, timeout=0.2).stamp(NOTE)
         release.set()
+
+
+@pytest.mark.parametrize("first", [HEAD, BODY], ids=["head", "body"])
+def test_an_authority_that_drips_is_given_up(first: bytes, authority: Authority) -> None:
+    with answering(first, dripping=True) as url, pytest.raises(AnchorUnavailable, match="no answer in time"):
+        client(url, authority, timeout=0.3).stamp(NOTE)
 
 
 def test_an_authority_that_is_not_there_is_unavailable(authority: Authority) -> None:

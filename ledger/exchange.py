@@ -1,0 +1,80 @@
+"""One HTTP exchange with somebody outside, bounded as a whole: in seconds and in bytes, head and body."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import wait
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ledger.detached import detached
+from ledger.errors import LedgerError
+
+if TYPE_CHECKING:
+    import httpx
+
+
+class ExchangeFailed(LedgerError):
+    """There was no answer, or none within the bounds; the message names the kind of failure and no address."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A whole answer, whatever its status."""
+
+    status: int
+    kind: str
+    """The media type, in lower case without parameters; empty if none was given."""
+    body: bytes = field(repr=False)
+
+
+def exchange(
+    url: str,
+    *,
+    seconds: float,
+    longest: int,
+    content: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Reply:
+    """GET an address, or POST `content` to it; blocks for at most `seconds`, DNS and TLS included.
+
+    A read timeout of a client alone never ends where a byte comes now and then, and a compressed body may unpack to
+    any length: so the time is that of the whole, and the body is asked for as it is. Redirects are not followed.
+
+    Raises:
+        ExchangeFailed: it did not come to an answer, or the answer is longer than `longest` bytes, or compressed.
+    """
+    asked = detached(lambda: asyncio.run(_within(seconds, url, longest, content, headers or {})), "exchange")
+    wait((asked,), timeout=seconds)
+    if not asked.done():  # a resolver cannot be interrupted: its thread is left to end by itself
+        raise ExchangeFailed("no answer in time")
+    return asked.result()
+
+
+async def _within(seconds: float, url: str, longest: int, content: bytes | None, headers: Mapping[str, str]) -> Reply:
+    import httpx
+
+    client = httpx.AsyncClient(timeout=None, follow_redirects=False)  # noqa: S113  bounded as a whole, here below
+    try:
+        async with asyncio.timeout(seconds), client:
+            ask = partial(client.stream, "GET" if content is None else "POST", url, content=content)
+            async with ask(headers={"Accept-Encoding": "identity", **headers}) as response:
+                return await _read(response, longest)
+    except TimeoutError:
+        raise ExchangeFailed("no answer in time") from None
+    except (httpx.HTTPError, httpx.InvalidURL) as failure:
+        raise ExchangeFailed(type(failure).__name__) from failure
+
+
+async def _read(response: httpx.Response, longest: int) -> Reply:
+    if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise ExchangeFailed("the answer is compressed, which was not asked for")
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > longest:
+            raise ExchangeFailed(f"the answer is longer than {longest} bytes")
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return Reply(status=response.status_code, kind=kind, body=bytes(body))
