@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 PROTOS = $(shell cd proto && find connectors gateway ledger -name '*.proto' | sort)
 GENERATED = connectors/v1 gateway/v1 ledger/v1
 
+# Tests start the gateway hundreds of times; each start would compile the whole house again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help run demo test check bench bench-verify bench-commitments bench-ledger soak proto proto-check fmt lock clean
 
 help: ## list what make can do
