@@ -22,7 +22,8 @@ from gateway.evidence_pack.collecting import Circumstances
 from gateway.flows.administration.reload import Reload
 from gateway.flows.administration.staff_keys import StaffKeys
 from gateway.flows.assistance.answer_again import AnswerAgain
-from gateway.flows.assistance.assist import Assist, Chase
+from gateway.flows.assistance.assist import Assist
+from gateway.flows.assistance.chase import Chase
 from gateway.flows.assistance.list_requests import ReadAssistance
 from gateway.flows.audit.find import Find
 from gateway.flows.audit.report import Report

@@ -27,7 +27,7 @@ from gateway.config import (
 )
 from gateway.errors import CatalogueRefused, ConfigurationError, GatewayError
 from gateway.flows.administration.reload import Reload, enactment
-from gateway.flows.assistance.assist import Chase
+from gateway.flows.assistance.chase import Chase
 from gateway.metrics import Metrics
 from gateway.rpc.server import GrpcServer, Service, Tls, require_free
 from ledger import (

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from functools import partial
 
 from connectors.outcome import Kind
-from gateway.flows.assistance.assist import Assist, Assisted, Checking, Finding, Sending
+from gateway.flows.assistance.assist import Assist
 from gateway.flows.assistance.list_requests import STATES, ReadAssistance
+from gateway.flows.assistance.values import Assisted, Checking, Finding, Sending
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Recorded
 from gateway.rpc import translate

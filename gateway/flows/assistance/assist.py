@@ -7,7 +7,6 @@ a new answer to it, so that whoever watches the verification is told, and what w
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +27,7 @@ from gateway.errors import (
     Violation,
 )
 from gateway.flows.assistance.answer_again import AnswerAgain
+from gateway.flows.assistance.values import Assisted, Checking, Claimed, Finding, Sending
 from gateway.flows.commitments.documents import case_facts
 from gateway.flows.commitments.stand import Stand
 from gateway.flows.look_up import LookUp
@@ -43,74 +43,10 @@ from gateway.rules.separation import SecondOfficerRequired, verify_second_office
 from ledger import AlreadyClaimed, Draft, Ledger, RecordRow, decode_entry, new_record
 from ledger.canonical import Json
 
-_PAGE = 256
-_TURN = "assistance-clocks"
 _CLOSING = {"AssistanceAnswered": "ANSWERED", "AssistanceRefused": "REFUSED", "AssistanceReturned": "RETURNED"}
 _PEOPLE = {step.value for step in (StepKind.ASSISTANCE, StepKind.WAIT, StepKind.OWN_OR_COMMISSIONED_CHECK)}
 OWN = "own-check"
 COMMISSIONED = "commissioned-check"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
-    """What is asked of whom: the verification that is open, the unit, the type of fact, how long it has, and a note."""
-
-    verification: bytes
-    unit: str
-    fact_type: str
-    working_days: int
-    note: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What people found: one of `rules.people.OUTCOMES`, on what basis, who else found it, and digests of files."""
-
-    outcome: Kind
-    basis: str
-    second: Operator | None
-    attachments: Sequence[tuple[str, bytes]] = ()
-
-    def body(self) -> dict[str, Json]:
-        """Give it as a canonical value."""
-        return {
-            "outcome": self.outcome.value,
-            "basis": self.basis,
-            "second": None if self.second is None else {"person": self.second.person, "unit": self.second.unit},
-            "attachments": [{"title": title, "sha256": digest.hex()} for title, digest in self.attachments],
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checking:
-    """A check of the approval department itself, or one that it paid for: `commission` says whom and under what."""
-
-    verification: bytes
-    fact_type: str
-    method: str
-    finding: Finding
-    commission: Mapping[str, Json] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assisted:
-    """What was recorded, and the record of the new answer to the claim, if there is one."""
-
-    recorded: Recorded
-    verification: bytes | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
-    """A claim in a case: a record of the case, and the question as it was asked."""
-
-    row: RecordRow
-    question: Question
-
-    @property
-    def case_key(self) -> bytes:
-        """The keyed index of the case."""
-        return self.row.case_key or b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -459,52 +395,6 @@ class Assist:
     async def _require_seen(self, row: RecordRow) -> None:
         if not any(line.kind == "AssistanceReceived" for line in await self._look_up.history(row)):
             raise AssistanceUnseen
-
-
-class Chase:
-    """Watches the clocks of open requests: reminds at parts of the time, and notes what is overdue.
-
-    Gateways that share a ledger take turns, so that nobody is reminded twice.
-    """
-
-    def __init__(
-        self, *, ledger: Ledger, assist: Assist, stopping: asyncio.Event, patience: float
-    ) -> None:  # fmt: skip
-        self._ledger = ledger
-        self._assist = assist
-        self._stopping = stopping
-        self._patience = patience
-
-    async def __call__(self) -> int:
-        """Note what time says of every open request; returns of how many. Stops early when the gateway is to stop."""
-        async with self._ledger.turn(_TURN) as mine:
-            return await self._round() if mine else 0
-
-    async def _round(self) -> int:
-        noted, after = 0, -1
-        register = self._ledger.register()
-        while not self._stopping.is_set():
-            edge = after
-            page = await self._ledger.read(
-                lambda edge=edge: register.in_state(ASSISTANCE, OPEN, after_idx=edge, limit=_PAGE)  # type: ignore[misc]
-            )
-            if not page:
-                break
-            for row in page:
-                if self._stopping.is_set():
-                    break
-                noted += await self._one(row)
-            after = page[-1].first_idx
-        return noted
-
-    async def _one(self, row: RecordRow) -> bool:
-        deadline = asyncio.get_running_loop().time() + self._patience
-        try:
-            return await self._assist.note_time(row, deadline)
-        except (TransitionNotAllowed, DocumentErased):
-            return False  # it was answered, or erased, at the same moment
-        except TimeoutError:
-            return False  # the next round comes
 
 
 def _fact_not_open() -> InvalidRequest:

@@ -15,7 +15,7 @@ import pytest
 from connectors.outcome import Kind
 from gateway.bootstrap.opening import open_index
 from gateway.errors import AssistanceOpen, FoundSince
-from gateway.flows.assistance.assist import Checking, Finding, Sending
+from gateway.flows.assistance.values import Checking, Finding, Sending
 from gateway.flows.commitments.newest import Newest
 from gateway.flows.once import Request
 from gateway.flows.verification.people import People
