@@ -22,6 +22,7 @@ from sqlalchemy.pool import QueuePool
 
 from connectors.errors import SourceUnavailable
 from connectors.outcome import Cause
+from connectors.transports.interruption import is_given_up
 
 KNOWN = ("sqlite", "postgresql", "mysql", "mariadb")
 _EXTRAS = {"psycopg": "postgres", "pymysql": "mysql"}
@@ -118,7 +119,10 @@ def _limit_steps(engine: Engine, timeout: timedelta) -> Engine:
 
     def start(connection: Any, *_: object) -> None:
         ends = time.monotonic() + timeout.total_seconds()
-        connection.connection.driver_connection.set_progress_handler(lambda: time.monotonic() > ends, _PROGRESS_STEPS)
+        given_up = is_given_up()  # `interrupt` reaches a statement that runs; one about to start it would miss
+        connection.connection.driver_connection.set_progress_handler(
+            lambda: given_up() or time.monotonic() > ends, _PROGRESS_STEPS
+        )
 
     event.listen(engine, "before_cursor_execute", start)
     return engine

@@ -67,6 +67,12 @@ class Use:
             _here.use = None
 
 
+def is_given_up() -> Callable[[], bool]:
+    """Give a test of whether the use that this thread works in has been interrupted; it may be asked from anywhere."""
+    use: Use | None = getattr(_here, "use", None)
+    return lambda: use is not None and use.is_interrupted
+
+
 class Endings:
     """Lends connections of one engine so that waits on them can be ended from outside."""
 

@@ -1,13 +1,17 @@
 """A question that is given up frees its thread: on real databases, in the middle of a statement."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import OperationalError
 
 from connectors.catalog import connect
 from connectors.conformance.proxy import Proxy, Trouble
@@ -15,12 +19,11 @@ from connectors.conformance.registers import MARIADB, POSTGRESQL, ServerRegister
 from connectors.conformance.scene import Clock, asking, married, sql_stanza
 from connectors.outcome import Kind
 from connectors.resilience import Resilient
-from connectors.transports.interruption import Interrupted, Use
+from connectors.transports.database import open_engine
+from connectors.transports.interruption import Endings, Interrupted, Use
 
-ENDLESS = (
-    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000000)"
-    " SELECT m.* FROM marriage m, (SELECT max(i) FROM n) x WHERE id_number IN :keys"
-)
+_NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000000)"
+ENDLESS = f"{_NUMBERS} SELECT m.* FROM marriage m, (SELECT max(i) FROM n) x WHERE id_number IN :keys"
 HOUR = "3600s"
 
 
@@ -53,6 +56,17 @@ async def test_an_endless_statement_on_sqlite_is_interrupted(tmp_path: Path) -> 
     await given_up(source, lambda: inner._uses)
     # The one thread is free again only if the statement ended: closing waits for it.
     await asyncio.wait_for(source.aclose(), 30)
+
+
+def test_a_statement_that_is_given_up_before_it_starts_does_not_run_on_sqlite(tmp_path: Path) -> None:
+    sqlite3.connect(tmp_path / "register").close()
+    url = make_url(f"sqlite:///{tmp_path / 'register'}")
+    engine = open_engine(url, timeout=timedelta(hours=1), connections=1)
+    use = Use()
+    with Endings(engine).connected(use) as connection:
+        use.interrupt()
+        with pytest.raises(OperationalError, match="interrupted"):
+            connection.execute(text(f"{_NUMBERS} SELECT max(i) FROM n"))
 
 
 @pytest.mark.parametrize(
