@@ -54,7 +54,7 @@ def normal_name(written: str) -> str:
         return written
     coded = written.translate(_BY_PRIVATE_CODE).translate(_DOTS)
     folded = unicodedata.normalize("NFKC", coded).translate(_DOTS)
-    visible = "".join(c for c in folded if not _is_invisible(c)).strip()
+    visible = "".join(c for c in folded if not is_invisible(c)).strip()
     joined = _BLANK.sub(lambda found: found[1] + ("" if _joins(found[1]) or _joins(found[2]) else " "), visible)
     composed = unicodedata.normalize("NFKC", joined)  # what a blank or an invisible character kept apart may compose
     return _FULL_STOP.sub(MIDDLE_DOT, composed)
@@ -65,7 +65,8 @@ def has_marks(name: str) -> bool:
     return _MARK.search(name) is not None
 
 
-def _is_invisible(character: str) -> bool:
+def is_invisible(character: str) -> bool:
+    """Say whether a character is not seen: a format character, or a choice of glyph."""
     code = ord(character)
     return unicodedata.category(character) == "Cf" or any(first <= code <= last for first, last in _GLYPH_CHOICES)
 

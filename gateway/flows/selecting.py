@@ -16,6 +16,7 @@ from gateway.errors import InvalidRequest, NotEntitled, Violation
 from gateway.flows.once import Once, Recorded
 from gateway.rules.admission import Operator, subject_body
 from gateway.rules.roles import Caller, Role
+from gateway.rules.same_case import case_of
 from ledger import BlindIndex, Draft, Ledger, RecordRow, new_record
 from ledger.canonical import Json, canonical
 
@@ -139,7 +140,7 @@ class Select:
         if selection.unit is not None:
             facts["unit"] = selection.unit
         if selection.case_id and selection.unit is not None:
-            facts["case_key"] = self._index.of("case", f"{selection.unit}/{selection.case_id}")
+            facts["case_key"] = self._index.of("case", case_of(selection.unit, selection.case_id))
         if selection.item:
             facts["item"] = selection.item
         if selection.matter:

@@ -44,6 +44,7 @@ from gateway.rules.kept import table
 from gateway.rules.people import Heard
 from gateway.rules.plan import Plan, plan
 from gateway.rules.roles import Caller
+from gateway.rules.same_case import case_of
 from gateway.rules.terms import Terms, TermsOf
 from gateway.rules.verdict import Verdict
 from ledger import AlreadyClaimed, BlindIndex, Draft, LedgerUnavailable, Opening, new_record
@@ -374,7 +375,7 @@ class Verify:
         subject, context = question.subject, question.context
         return (
             self._index.of(subject.id_type, subject.id_number),
-            self._index.of("case", f"{context.operator.unit}/{context.case_id}"),
+            self._index.of("case", case_of(context.operator.unit, context.case_id)),
         )
 
     def _facts(self, question: Question, parent: bytes | None) -> dict[str, Json]:

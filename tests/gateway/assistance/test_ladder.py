@@ -168,6 +168,22 @@ async def test_what_was_asked_about_another_claim_tells_nothing_of_this_one(hous
     assert (other.verdict, other.next_step.kind) == (Verdict.UNDETERMINED, Step.ASSISTANCE)
 
 
+@pytest.mark.parametrize(
+    "spelled", ["办2026－0001", "办２026-0001", "办 2026-0001", "办2026-0001 ", "办2026\u20110001"]
+)
+async def test_what_was_found_in_a_case_stands_in_every_spelling_of_its_number(house: Hall, spelled: str) -> None:
+    first = (await house.ask()).verification
+    for fact in ("home-ownership", "lease-filing"):
+        record = (await house.send(first.record, fact_type=fact)).assistance.record
+        await house.receive(record)
+        second = operator("source-officer", "source-officer-02")
+        await house.answer(record, "MISMATCH", second_operator=second)
+
+    again = await house.ask(number=spelled)
+
+    assert again.verification.verdict is Verdict.CONTRADICTED
+
+
 async def test_what_was_asked_in_another_case_tells_nothing_of_this_one(house: Hall) -> None:
     first = await house.ask()
     await house.answered(first.verification.record, "MATCH")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -155,6 +156,24 @@ async def test_a_case_gets_no_second_document_once_it_has_a_commitment(tmp_path:
         assert isinstance(refusal, CommitmentExists)
         assert refusal.commitment == record
         assert (await here.prepare(await here.verify(WHO, "办-2"))).document, "another case is another matter"
+
+
+@pytest.mark.parametrize("spelled", ["办－1", "办-1 ", "办 - 1", "办\u20111", "办—1", "办\u200b-１"])
+async def test_a_case_in_another_spelling_gets_no_second_commitment(tmp_path: Path, spelled: str) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+
+        refusal = await refused(here, here.prepare(await here.verify(WHO, spelled)), CommitmentExists)
+
+        assert isinstance(refusal, CommitmentExists)
+        assert refusal.commitment == record
+
+
+async def test_a_letter_shows_the_number_of_its_case_as_it_was_given(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        prepared = await here.prepare(await here.verify(WHO, "办－1"))
+
+        assert json.loads(prepared.document)["case"] == "办－1"
 
 
 async def test_a_minor_gets_no_document(tmp_path: Path) -> None:

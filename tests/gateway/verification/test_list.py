@@ -106,6 +106,16 @@ async def test_selections_narrow_the_list(village: Village) -> None:
     ) == [asked[3]]
 
 
+@pytest.mark.parametrize("spelled", ["办2026－0002", "办2026-0002 ", "办2026\u20110002"])
+async def test_a_case_is_listed_by_every_spelling_of_its_number_as_it_was_given(village: Village, spelled: str) -> None:
+    asked = [answer.verification for answer in await ask(village, 3)]
+    again = (await village.client().verify(marital(2, in_case=case(spelled)))).verification
+
+    for number in ("办2026-0002", spelled):
+        assert await listed(village, Selection(case_id=number)) == [again, asked[2]]
+    assert again.case.case_id == spelled
+
+
 async def test_refusals_are_not_answers(village: Village) -> None:
     with pytest.raises(Forbidden):
         await village.client().verify(replace(marital(0), case=case(matter="230000-MSA-001", purpose="办理行政许可")))

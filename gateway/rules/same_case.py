@@ -1,0 +1,33 @@
+"""Which case numbers are one case's: a number in another spelling is the same number."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from connectors.compare import identity
+from connectors.names import is_invisible
+
+_OPENING = frozenset("[{<〔【〖〘〚「『《〈⟨⟦❲❨")
+_CLOSING = frozenset("]}>〕】〗〙〛」』》〉⟩⟧❳❩")
+_DASHES = frozenset("˗⁃−─━➖ー")
+"""What is typed for a dash and is none to Unicode: signs for minus, rules of tables, the long vowel of kana."""
+_RUN = re.compile("-{2,}")
+
+
+def case_of(unit: str, number: str) -> str:
+    """Give what tells a case from every other: the unit that handles it, and its number in one spelling.
+
+    Width, case, blanks, invisible characters, the kind of dash and the kind of brackets are habits of typing: a case
+    written in another way that counted as another would have a second commitment, and forget what was found.
+    """
+    visible = "".join(c for c in number if not is_invisible(c))
+    return f"{unit}/{_RUN.sub('-', ''.join(map(_one_sign, identity(visible))))}"
+
+
+def _one_sign(character: str) -> str:
+    if character in _OPENING:
+        return "("
+    if character in _CLOSING:
+        return ")"
+    return "-" if character in _DASHES or unicodedata.category(character) == "Pd" else character
