@@ -72,7 +72,10 @@ class Identifier(Veiled, frozen=True, kw_only=True):
 
 
 def parse_identifier(id_type: str, text: str, *, today: date) -> Identifier:
-    """Normalise and check a number of a given type.
+    """Normalise and check a number of a given type; at most one type takes a number.
+
+    One in some thirty numbers of persons is well-formed as a credit code too: it would be asked about as an
+    organisation's, which has no age, and whose findings and wrong guesses are others.
 
     Raises:
         IdentifierRefused: the number breaks a rule of its type.
@@ -84,7 +87,10 @@ def parse_identifier(id_type: str, text: str, *, today: date) -> Identifier:
         case "permit":
             return parse_permit(text, today=today)
         case "uscc":
-            return parse_uscc(text)
+            found = parse_uscc(text)
+            if _is_a_persons(found.number, today=today):
+                raise IdentifierRefused("uscc", Rule.KIND)
+            return found
     raise ValueError("unknown kind of number")
 
 
@@ -122,6 +128,8 @@ def parse_permit(text: str, *, today: date) -> Identifier:
 
 def parse_uscc(text: str) -> Identifier:
     """Return a unified social credit code (GB 32100); letters in front (N…, A…, Y…) are accepted.
+
+    Whether the number is well-formed as a person's too is not looked at: units that act are organisations in any case.
 
     Raises:
         IdentifierRefused: length, characters or check digit.
@@ -197,6 +205,14 @@ def _upgrade(fifteen: str) -> str:
         raise IdentifierRefused("resident-id", Rule.BIRTH_DATE)
     seventeen = f"{fifteen[:6]}19{fifteen[6:]}"
     return seventeen + resident_id_check_character(seventeen)
+
+
+def _is_a_persons(number: str, *, today: date) -> bool:
+    try:
+        _check_eighteen("resident-id", number, today=today)
+    except IdentifierRefused:
+        return False
+    return True
 
 
 def _check_eighteen(what: str, number: str, *, today: date) -> None:

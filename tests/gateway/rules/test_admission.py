@@ -63,6 +63,23 @@ def test_a_parameter_that_is_too_long_is_refused_by_name(length: int) -> None:
     assert mistakes(parameters={"address": "路" * length}) == ["parameters.address"]
 
 
+def test_a_persons_number_is_refused_as_an_organisations() -> None:
+    child = "230199201503010878"
+
+    assert mistakes(subject=RawSubject(id_type="resident-id", id_number=child, name="示例童")) == []
+    assert mistakes(subject=RawSubject(id_type="uscc", id_number=child, name="示例童")) == ["subject.id_number"]
+
+
+def test_an_organisation_is_refused_in_the_place_of_a_second_person() -> None:
+    married = {"matter": "230000-CIV-005", "purpose": "办理行政确认", "item": "marital-status"}
+    for kind, number, wrong in (
+        ("resident-id", PEOPLE[1].id_number, []),
+        ("uscc", "112300000000002027", ["parameters.spouse"]),
+    ):
+        spouse = RawSubject(id_type=kind, id_number=number, name="示例乙")
+        assert mistakes(**married, parameters={"status": "MARRIED", "spouse": spouse}) == wrong
+
+
 def test_everything_that_is_wrong_is_named_at_once() -> None:
     found = mistakes(
         request_id="x",

@@ -124,6 +124,27 @@ def test_nothing_but_a_number_or_a_refusal_comes_of_any_text(written: str) -> No
             assert len(found.number) == 18
 
 
+@given(
+    st.text(alphabet=DIGITS, min_size=6, max_size=6),
+    st.dates(date(1880, 1, 1), TODAY),
+    st.integers(0, 999),
+    st.sampled_from("0123456789X"),
+)
+def test_no_number_is_read_as_of_two_kinds(area: str, born: date, order: int, last: str) -> None:
+    body = f"{area}{born:%Y%m%d}{order:03d}"
+    checked = (resident_id_check_character(body), uscc_check_character(body), last)
+    for written in (*(body + check for check in checked), f"{area}{born:%y%m%d}{order:03d}"):
+        read = []
+        for kind in ("resident-id", "permit", "uscc"):
+            with suppress(IdentifierRefused):
+                read.append(parse_identifier(kind, written, today=TODAY))
+        assert len(read) <= 1
+
+
+def test_a_unit_may_bear_a_code_that_is_well_formed_as_a_persons_number() -> None:
+    assert parse_uscc("230199198001010339").number == "230199198001010339"
+
+
 @given(st.text(alphabet=USCC, min_size=17, max_size=17), st.integers(0, 17), st.sampled_from(USCC))
 def test_no_single_wrong_character_of_a_credit_code_is_read(body: str, place: int, character: str) -> None:
     body = body[:2] + "230103" + body[8:]
