@@ -92,7 +92,7 @@ def build_commitments(settings: Settings, parts: Parts) -> Commitments:
         ),
         withdraw=Withdraw(book=parts.book, once=once, look_up=look_up, refusals=refusals, now=now),
         decide=Decide(
-            book=parts.book, once=once, look_up=look_up, requery=parts.requery, refusals=refusals,
+            book=parts.book, once=once, look_up=look_up, newest=newest, requery=parts.requery, refusals=refusals,
             calendar=parts.calendar, now=now,
         ),
         contest=contest,

@@ -148,7 +148,7 @@ def build_flows(
         remedy_days=settings.findings.remedy_days, now=now,
     )  # fmt: skip
     requery = Requery(
-        ledger=ledger, book=book, verify=verify, once=once, look_up=look_up,
+        ledger=ledger, book=book, verify=verify, once=once, look_up=look_up, people=people,
         patience=settings.server.deadline_cap.total_seconds(), now=now, entropy=entropy,
     )  # fmt: skip
     staff_keys = StaffKeys(ledger=ledger, once=once, look_up=look_up, now=now, entropy=entropy)

@@ -180,19 +180,21 @@ class LookUp:
         return found
 
     async def newest_answer(
-        self, rows: Sequence[RecordRow], claim: Mapping[str, Json]
-    ) -> tuple[RecordRow, str] | None:  # fmt: skip
+        self, rows: Sequence[RecordRow], claim: Mapping[str, Json], *, besides: Collection[str] = ()
+    ) -> tuple[RecordRow, str] | None:
         """Return the newest of some answers, given oldest first, to the claim of a kept question, and its next step.
 
-        Answers whose documents are erased are passed over; None if no other is of the claim.
+        Answers whose documents are erased are passed over, and those with some next steps; None if no other is of the
+        claim.
         """
         for row in reversed(rows):
             try:
                 kept = await self.document(row.record, row.first_idx)
             except DocumentErased:
                 continue
-            if is_same_claim(table(kept[REQUEST]), claim):
-                return row, text(table(table(kept[ANSWER])["next_step"])["kind"])
+            step = text(table(table(kept[ANSWER])["next_step"])["kind"])
+            if step not in besides and is_same_claim(table(kept[REQUEST]), claim):
+                return row, step
         return None
 
     async def receipt(self, index: int) -> tuple[bytes, int]:

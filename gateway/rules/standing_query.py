@@ -1,10 +1,15 @@
-"""When a commitment is asked about again: by schedule, and when its sources recovered or hold newer data. Pure."""
+"""When a commitment is asked about again, and which answers conclude anything about it. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from gateway.rules.fallback import StepKind
+
+INCONCLUSIVE = frozenset({StepKind.RETRY_AFTER.value, StepKind.WAIT.value, StepKind.ASK_APPLICANT.value})
+"""The next steps of answers that conclude nothing about a commitment, and take nothing back that was found before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

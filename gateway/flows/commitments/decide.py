@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import AuditRules
 from gateway.catalogue.words import AuditTiming
-from gateway.errors import DiscrepancyFound, NotChecked
+from gateway.errors import DiscrepancyFound, NotChecked, TransitionNotAllowed
 from gateway.flows.commitments.documents import UNDECIDED, require_in_time
+from gateway.flows.commitments.newest import Newest
 from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.commitments.requery import Requery
 from gateway.flows.look_up import LookUp
@@ -33,6 +35,7 @@ class Decide:
         book: Book,
         once: Once,
         look_up: LookUp,
+        newest: Newest,
         requery: Requery,
         refusals: Refusals,
         calendar: WorkCalendar,
@@ -41,6 +44,7 @@ class Decide:
         self._book = book
         self._once = once
         self._look_up = look_up
+        self._newest = newest
         self._requery = requery
         self._refusals = refusals
         self._calendar = calendar
@@ -52,7 +56,8 @@ class Decide:
         Raises:
             RecordNotFound: no such commitment of the caller's unit.
             NotChecked: it must be checked before the decision, and no source answered, or none can be asked any more.
-            DiscrepancyFound: data contradict it; people look into that first.
+            DiscrepancyFound: sources or people contradict it; that is looked into first.
+            FoundSince: people contradicted it, and no answer to the claim knows of it yet.
             TransitionNotAllowed: it was decided, withdrawn, lapsed or never signed.
             DocumentErased: its documents were erased meanwhile.
             All but the last are recorded as refused.
@@ -66,7 +71,10 @@ class Decide:
     async def _decide(self, request: Request, row: RecordRow, document_number: str, deadline: float) -> Recorded:
         audit = self._audit(row)
         require_in_time(row, _DECIDED, at=self._now())
-        if audit.timing is AuditTiming.DURING and row.state in UNDECIDED:
+        if row.state in UNDECIDED and await self._newest.contradicts(row):
+            with suppress(TransitionNotAllowed):  # questioned, withdrawn or ended at the same moment
+                await self._requery.note_contradiction(row, request.operator)
+        elif audit.timing is AuditTiming.DURING and row.state in UNDECIDED:
             await self._require_checked(row, request, deadline)
         await self._require_unquestioned(row.record)
         at = self._now()

@@ -61,6 +61,12 @@ async def prepared_groups(look_up: LookUp, row: RecordRow) -> Mapping[str, Json]
     return kept if DOCUMENT in kept else await look_up.document_of(row, PREPARED)
 
 
+async def cleared_at(look_up: LookUp, row: RecordRow) -> int:
+    """Give the entry by which people last cleared up a contradiction of a commitment: what contradicted it before, they
+    know; -1 where there is none."""
+    return max((line.idx for line in await look_up.history(row) if line.kind == "CommitmentCleared"), default=-1)
+
+
 def scope_of(document: Mapping[str, Json]) -> Publication:
     """Say how far a letter may be made public, as its document told the applicant."""
     return Publication(text(table(document["publication"])["scope"]))

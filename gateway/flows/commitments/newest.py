@@ -1,14 +1,16 @@
 """Newest: data that came since may show what a commitment would stand in for, or that it is not so.
 
 A commitment is open only while the newest answer to the very claim in its case says so: an older answer is no way
-around one that contradicts.
+around one that contradicts. Until the decision of the case it is held against the newest answer in the same way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from connectors.outcome import Kind
 from gateway.errors import DocumentErased, FoundSince, NotACommitmentStep
+from gateway.flows.commitments.documents import cleared_at
 from gateway.flows.commitments.stand import Stand
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST
@@ -16,6 +18,7 @@ from gateway.flows.verification.people import People
 from gateway.rules.admission import question_from_body
 from gateway.rules.fallback import StepKind
 from gateway.rules.kept import table
+from gateway.rules.standing_query import INCONCLUSIVE
 from ledger import RecordRow
 from ledger.canonical import Json
 
@@ -50,6 +53,34 @@ class Newest:
         if step != StepKind.COMMITMENT.value:
             raise NotACommitmentStep(step)
         await self._require_heard(newest, claim)
+
+    async def contradicts(self, commitment: RecordRow) -> bool:
+        """Tell whether the newest answer that concludes anything contradicts a commitment.
+
+        Answers in its case count, and those to its standing query; none that came before people cleared it up.
+
+        Raises:
+            FoundSince: people contradicted it after the newest answer.
+            DocumentErased: what it stands in for was erased, and other answers came since.
+        """
+        verification = await self._look_up.any("verification", commitment.parent or b"")
+        since = max(verification.first_idx, await cleared_at(self._look_up, commitment))
+        answers = [
+            *await self._stand.verifications(commitment),
+            *await self._look_up.children(commitment.record, "verification"),
+        ]
+        later = sorted((row for row in answers if row.first_idx > since), key=lambda row: row.first_idx)
+        if not later:  # people's acts are recorded together with an answer
+            return False
+        claim = table((await self._look_up.document(verification.record, verification.first_idx))[REQUEST])
+        newest = await self._look_up.newest_answer(later, claim)
+        if newest is None:
+            return False
+        found = (await self._people.inquiries(question_from_body(claim), commitment.case_key or b"")).found
+        if any(one.outcome is Kind.MISMATCH and one.index > newest[0].first_idx for one in found):
+            raise FoundSince
+        concluded = await self._look_up.newest_answer(later, claim, besides=INCONCLUSIVE)
+        return concluded is not None and concluded[1] == StepKind.DISPUTE.value
 
     async def _require_heard(self, newest: RecordRow, claim: Mapping[str, Json]) -> None:
         """Refuse an answer that does not know yet what people found: it was given while they acted."""

@@ -1,7 +1,8 @@
-"""Requery: ask again about commitments, without people; the first and strongest audit.
+"""Requery: ask again about commitments, without asking people; the first and strongest audit.
 
 MATCH confirms and closes; a contradiction opens a finding (nothing is held against anybody yet); data still missing
-are noted; a source that is away concludes nothing. Each asking is itself a recorded verification. Before the decision
+are noted; a source that is away concludes nothing. What people found in the case counts beside what sources say, and
+who is asked and has not answered holds nothing up. Each asking is itself a recorded verification. Before the decision
 of the case a commitment is only noted as asked about, or questioned, so that the officer sees it in time.
 """
 
@@ -14,13 +15,16 @@ from datetime import datetime
 
 from gateway.catalogue.book import Book
 from gateway.errors import DocumentErased, RecordNotFound, TransitionNotAllowed
-from gateway.flows.commitments.documents import UNDECIDED, case_facts
+from gateway.flows.commitments.documents import UNDECIDED, case_facts, cleared_at
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once
+from gateway.flows.verification.people import Inquiries, People
 from gateway.flows.verification.verify import Verify
 from gateway.rules.admission import CaseContext, Operator, Question, question_from_body
 from gateway.rules.kept import table
+from gateway.rules.people import Heard
 from gateway.rules.roles import Caller
+from gateway.rules.standing_query import INCONCLUSIVE
 from gateway.rules.verdict import Verdict
 from ledger import Draft, Ledger, RecordRow, new_record
 
@@ -58,6 +62,7 @@ class Requery:
         verify: Verify,
         once: Once,
         look_up: LookUp,
+        people: People,
         patience: float,
         now: Callable[[], datetime],
         entropy: Callable[[int], bytes],
@@ -67,6 +72,7 @@ class Requery:
         self._verify = verify
         self._once = once
         self._look_up = look_up
+        self._people = people
         self._patience = patience
         self._now = now
         self._entropy = entropy
@@ -108,15 +114,19 @@ class Requery:
         catalogue = self._book.catalogue
         if question.item not in catalogue.items or question.context.matter not in catalogue.matters:
             return AskedAgain(result="SKIPPED")
+        planned = self._verify.plan(question, catalogue)
         try:
-            asked = await self._verify.ask(question, catalogue, deadline)
+            asked = await self._verify.ask(question, catalogue, deadline, planned=planned)
+            heard = await self._heard(row, question)
+            weighed = await self._verify.with_people(question, planned, asked, heard=heard)
         except TimeoutError:
             return AskedAgain(result="NOT_REACHED")
         terms = self._verify.terms(question, catalogue)
-        step = self._verify.step(asked, terms)
+        step = self._verify.step(weighed.asked, terms, attempted=weighed.attempted)
         at = self._now()
-        draft = self._verify.draft(question, asked, step, terms, at=at, parent=row.record)
-        again, following = self._following(row, asked.judgement.verdict, step.kind.value, operator)
+        draft = self._verify.draft(question, weighed.asked, step, terms, at=at, parent=row.record)
+        reached = self._verify.step(asked, terms).kind.value not in INCONCLUSIVE
+        again, following = self._following(row, weighed.asked.judgement.verdict, operator, reached=reached)
         try:
             await self._once.record(None, [draft, *following], at=at)
         except (TransitionNotAllowed, DocumentErased):
@@ -132,8 +142,36 @@ class Requery:
         )
         return Question(context=context, item=first.item, subject=first.subject, parameters=first.parameters)
 
+    async def _heard(self, row: RecordRow, question: Question) -> Heard:
+        """Give what people said of the claim, but for what was cleared up since."""
+        said = await self._people.inquiries(question, row.case_key or b"")
+        since = await cleared_at(self._look_up, row)
+        found = tuple(one for one in said.found if one.index > since)
+        return self._people.with_these(Inquiries(found=found, marks=said.marks), ())
+
+    async def note_contradiction(self, row: RecordRow, operator: Operator) -> None:
+        """Note that a recorded answer contradicts a commitment which waits for its decision; a finding is opened.
+
+        Raises:
+            TransitionNotAllowed: it waits no longer.
+            DocumentErased: its documents were erased meanwhile.
+        """
+        _, drafts = self._contradicted(row, operator)
+        await self._once.record(None, drafts, at=self._now())
+
+    def _contradicted(self, row: RecordRow, operator: Operator) -> tuple[AskedAgain, list[Draft]]:
+        finding = new_record(self._now(), self._entropy)
+        opened = Draft(
+            kind="DiscrepancyFound",
+            record=finding,
+            groups={"officer": {"person": operator.person, "unit": operator.unit}},
+            facts=case_facts(row, parent=row.record),
+        )
+        kind = "CommitmentQuestioned" if row.state in UNDECIDED else "CommitmentDisputed"
+        return AskedAgain(result="DISCREPANCY", finding=finding), [opened, Draft(kind=kind, record=row.record)]
+
     def _following(
-        self, row: RecordRow, verdict: Verdict, step: str, operator: Operator
+        self, row: RecordRow, verdict: Verdict, operator: Operator, *, reached: bool
     ) -> tuple[AskedAgain, list[Draft]]:
         decided = row.state not in UNDECIDED
         # A milestone that comes while the sources are asked changes nothing of what they answer.
@@ -143,15 +181,7 @@ class Requery:
             confirmed = [Draft(kind="CommitmentConfirmed", record=row.record, facts={"due_at": None})]
             return AskedAgain(result="CONFIRMED"), confirmed if decided else noted
         if verdict is Verdict.CONTRADICTED:
-            finding = new_record(self._now(), self._entropy)
-            opened = Draft(
-                kind="DiscrepancyFound",
-                record=finding,
-                groups={"officer": {"person": operator.person, "unit": operator.unit}},
-                facts=case_facts(row, parent=row.record),
-            )
-            kind = "CommitmentDisputed" if decided else "CommitmentQuestioned"
-            return AskedAgain(result="DISCREPANCY", finding=finding), [opened, Draft(kind=kind, record=row.record)]
-        if step in ("RETRY_AFTER", "WAIT", "ASK_APPLICANT"):
+            return self._contradicted(row, operator)
+        if not reached:
             return AskedAgain(result="NOT_REACHED"), []
         return AskedAgain(result="STILL_MISSING"), noted

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from connectors.catalog import connect_all
 from connectors.connector import Connector, Subject
+from connectors.outcome import Kind
 from gateway.bootstrap.flows import Flows, build_flows
 from gateway.bootstrap.ledger import open_ledger
 from gateway.bootstrap.opening import open_index
@@ -31,6 +32,8 @@ from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
 from gateway.catalogue.model import Catalogue
 from gateway.config import load_settings
 from gateway.demo import people as demo
+from gateway.flows.assistance.assist import Sending
+from gateway.flows.assistance.values import Finding
 from gateway.flows.commitments.documents import body
 from gateway.flows.commitments.prepare import Asked, Prepared
 from gateway.flows.once import Recorded, Request
@@ -314,6 +317,26 @@ class Office:
         """Let both departments hold another address."""
         self.drop([(who.id_number, who.name, "别处9号")])
         execute(self.leases, "INSERT INTO lease VALUES (?, ?, ?)", who.id_number, who.name, "别处9号")
+
+    async def found(self, who: demo.Person, case: str, outcome: Kind | None) -> None:
+        """Let two leases be unclear, and the department that is asked of both facts find something, or not answer."""
+        for address in ("甲路1号", "乙路2号"):
+            execute(self.leases, "INSERT INTO lease VALUES (?, ?, ?)", who.id_number, who.name, address)
+        verification, unit = await self.verify(who, case), SYSTEMS["source-officer"][0]
+        sent = []
+        for fact in ("home-ownership", "lease-filing"):
+            sending = Sending(verification=verification, unit=unit, fact_type=fact, working_days=5, note="")
+            request = self.request("SendAssistance", fact_type=fact)
+            sent.append((await self.flows.assist.send(request, sending, deadline())).recorded.record)
+        second = Operator(person="source-officer-02", unit=unit)
+        if outcome is None:
+            return
+        for record in sent:
+            request = self.request("ReceiveAssistance", system="source-officer", record=record.hex())
+            await self.flows.assist.receive(request, record)
+            request = self.request("AnswerAssistance", system="source-officer", record=record.hex())
+            finding = Finding(outcome=outcome, basis="卷宗", second=second)
+            await self.flows.assist.answer(request, record, finding, deadline())
 
     def list_(self, kind: str, who: demo.Person, *, name: str = "") -> None:
         """Put a person on one of the lists."""

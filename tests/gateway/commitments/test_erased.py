@@ -52,8 +52,8 @@ async def test_an_asking_under_way_is_not_appended_to_what_was_erased_meanwhile(
         record = await here.committed(WHO, "办-1")
         ask = here.flows.verify.ask
 
-        async def slow(*asked: Any) -> Any:
-            answer = await ask(*asked)
+        async def slow(*asked: Any, **planned: Any) -> Any:
+            answer = await ask(*asked, **planned)
             await here.erase(record)
             return answer
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import GatewayError, NotACommitmentStep
+from connectors.outcome import Kind
+from gateway.errors import DiscrepancyFound, DocumentErased, GatewayError, NotACommitmentStep
 
-from .office import PEOPLE, Office, office
+from .office import PEOPLE, Office, execute, office
 
 WHO, OTHER = PEOPLE[12], PEOPLE[14]
 
@@ -62,3 +63,104 @@ async def test_answers_to_other_claims_persons_and_cases_close_nothing(tmp_path:
 
         assert here.document(here.row(elsewhere).first_idx)["answer"]["verdict"] == "ESTABLISHED"  # type: ignore[index, call-overload]
         await here.record(await here.prepare(first), WHO)
+
+
+async def questioned(here: Office, record: bytes) -> bytes:
+    """Check that a decision is refused, and that people look into why; gives the finding."""
+    with pytest.raises(DiscrepancyFound) as caught:
+        await here.decide(record)
+    assert caught.value.recording is not None
+    assert (here.state(record), here.state(caught.value.finding)) == ("QUESTIONED", "DISCREPANCY")
+    return caught.value.finding
+
+
+async def cleared(here: Office, finding: bytes) -> None:
+    request = here.request("CloseFinding", system="auditor", record=finding.hex())
+    await here.flows.find.close(request, finding, "CLEARED", "数据有误")
+
+
+async def test_nothing_is_decided_upon_a_commitment_that_a_newer_answer_contradicts(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await contradicted(here, "办-1")
+
+        finding = await questioned(here, record)
+        assert await questioned(here, record) == finding, "one contradiction is one finding"
+
+
+async def test_an_answer_that_concludes_nothing_takes_no_contradiction_back(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await contradicted(here, "办-1")
+        here.drop([])
+        execute(here.leases, "ALTER TABLE lease RENAME TO gone")
+        away = await here.verify(WHO, "办-1")
+
+        assert here.document(here.row(away).first_idx)["answer"]["next_step"]["kind"] == "RETRY_AFTER"  # type: ignore[index, call-overload]
+        await questioned(here, record)
+
+
+async def test_a_contradiction_by_people_before_the_decision_is_told_to_the_officer(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.found(WHO, "办-1", Kind.MISMATCH)
+
+        await questioned(here, record)
+
+
+async def test_a_contradiction_is_not_passed_over_because_what_was_asked_first_is_erased(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await contradicted(here, "办-1")
+        await here.erase(here.row(record).parent or b"")
+
+        with pytest.raises(DocumentErased):
+            await here.decide(record)
+        assert here.state(record) == "RECORDED"
+
+
+async def test_what_people_cleared_up_does_not_question_a_commitment_again(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.found(WHO, "办-1", Kind.MISMATCH)
+        await cleared(here, await questioned(here, record))
+
+        here.clock.pass_(days=2)
+        assert dict(await here.flows.commitments.standing()) == {"STILL_MISSING": 1}
+        await here.decide(record)
+        assert here.state(record) == "IN_FORCE"
+
+
+async def test_what_contradicts_after_it_was_cleared_up_questions_a_commitment_again(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await contradicted(here, "办-1")
+        finding = await questioned(here, record)
+        await cleared(here, finding)
+        await here.verify(WHO, "办-1")
+
+        assert await questioned(here, record) != finding
+
+
+async def test_answers_that_contradict_other_claims_persons_and_cases_hold_no_decision_up(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        here.contradict(OTHER)
+        await here.verify(OTHER, "办-1")
+        here.contradict(WHO)
+        await here.verify(WHO, "办-2")
+        await here.verify(WHO, "办-1", parameters={"address": "又一处8号"})
+
+        await here.decide(record)
+        assert here.state(record) == "IN_FORCE"
+
+
+async def test_a_newer_answer_without_the_contradiction_lets_the_decision_come(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await contradicted(here, "办-1")
+        here.drop([(WHO.id_number, WHO.name, WHO.address)])
+        await here.verify(WHO, "办-1")
+
+        await here.decide(record)
+        assert here.state(record) == "IN_FORCE"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from connectors.outcome import Kind
 from gateway.bootstrap.ledger import open_ledger
 from gateway.config import load_settings
 from gateway.flows.administration.retain import Retain, RetentionReport
@@ -116,6 +117,32 @@ async def test_late_data_that_contradict_open_a_finding_and_hold_nothing_against
 
         (finding,) = here.ledger.register().by_parent(record, "finding")
         assert (here.state(record), finding.state) == ("DISPUTED", "DISCREPANCY")
+
+
+@pytest.mark.parametrize("decided", [False, True])
+async def test_what_people_found_false_counts_like_the_word_of_a_source(tmp_path: Path, decided: bool) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        if decided:
+            await here.decide(record)
+        await here.found(WHO, "办-1", Kind.MISMATCH)
+        here.clock.pass_(days=1)
+
+        assert await round_(here) == {"DISCREPANCY": 1}
+
+        (finding,) = here.ledger.register().by_parent(record, "finding")
+        assert (here.state(record), finding.state) == ("DISPUTED" if decided else "QUESTIONED", "DISCREPANCY")
+
+
+async def test_people_who_have_not_answered_hold_no_asking_up(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.found(WHO, "办-1", None)
+        for days in (1, 30):  # in time, and overdue
+            here.clock.pass_(days=days)
+
+            assert await round_(here) == {"STILL_MISSING": 1}
+        assert here.kinds(record)[-2:] == ["CommitmentRequeried"] * 2
 
 
 async def test_before_the_decision_a_contradiction_questions_and_agreement_changes_nothing(tmp_path: Path) -> None:

@@ -374,8 +374,8 @@ async def test_a_check_before_the_decision_is_kept_when_a_milestone_comes_meanwh
         record = await here.committed(WHO, "办-1")
         ask = here.flows.verify.ask
 
-        async def slow(*asked: Any) -> Any:
-            answer = await ask(*asked)
+        async def slow(*asked: Any, **planned: Any) -> Any:
+            answer = await ask(*asked, **planned)
             await pass_(here, record, Milestone.FEE_PAID)
             return answer
 
@@ -393,8 +393,8 @@ async def test_a_commitment_that_is_withdrawn_while_it_is_checked_is_not_decided
         record = await here.committed(WHO, "办-1")
         ask = here.flows.verify.ask
 
-        async def slow(*asked: Any) -> Any:
-            answer = await ask(*asked)
+        async def slow(*asked: Any, **planned: Any) -> Any:
+            answer = await ask(*asked, **planned)
             await here.withdraw(record)
             return answer
 
