@@ -470,17 +470,25 @@ class MilestoneIrrelevant(StepRefused):
 class NotChecked(StepRefused):
     """The item must be checked before the decision, and its sources could not be asked now.
 
-    `retry_after` is None where they cannot be asked any more: what was asked is erased, or no longer in the catalogue.
+    `retry_after` is None where asking again does not help: what was asked is erased or no longer in the catalogue, or
+    no source covers it.
     """
 
     reason: ClassVar[str] = "NOT_CHECKED"
     chinese = "该事项须在作出决定前核查,数据来源暂时无法应答,请稍后重试。"
 
-    def __init__(self, retry_after: timedelta | None) -> None:
+    def __init__(self, retry_after: timedelta | None, *, covered: bool = True) -> None:
         what = "no source answered" if retry_after else "what was asked cannot be asked again"
+        if not covered:
+            what = "no source covers what was asked"
         super().__init__(f"the commitment must be checked before the decision, and {what}")
         self.retry_after = retry_after
-        if retry_after is None:
+        if not covered:
+            self.chinese = (
+                "该事项须在作出决定前核查,而目前没有数据来源可供查询;请联系系统管理员核对数据来源配置,"
+                "核查前不得据该承诺作出决定,或者按一般程序办理。"
+            )
+        elif retry_after is None:
             self.chinese = (
                 "该事项须在作出决定前核查,而所依据的核验记录已依法删除或者该事项已不在现行目录内,无法再向数据来源核查;"
                 "不得据该承诺作出决定,请按一般程序办理。"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from connectors.outcome import Evidence, Kind
 from gateway.rules.fallback import StepKind
 
 INCONCLUSIVE = frozenset({StepKind.RETRY_AFTER.value, StepKind.WAIT.value, StepKind.ASK_APPLICANT.value})
 """The next steps of answers that conclude nothing about a commitment, and take nothing back that was found before."""
+
+_NO_ANSWER = frozenset({Kind.NOT_COVERED, Kind.UNAVAILABLE, Kind.PENDING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,11 @@ class Askings:
 
     count: int = 0
     last: datetime | None = None
+
+
+def is_answered(evidence: Iterable[Evidence]) -> bool:
+    """Say whether any source answered. That none covers the claim is known without asking, so it is no answer."""
+    return any(one.outcome.kind not in _NO_ANSWER for one in evidence)
 
 
 def is_due(since: datetime, askings: Askings, *, now: datetime, rhythm: Rhythm, news: datetime | None) -> bool:

@@ -55,7 +55,7 @@ class Decide:
 
         Raises:
             RecordNotFound: no such commitment of the caller's unit.
-            NotChecked: it must be checked before the decision, and no source answered, or none can be asked any more.
+            NotChecked: it must be checked before the decision, and no source answered, or none can be asked.
             DiscrepancyFound: sources or people contradict it; that is looked into first.
             FoundSince: people contradicted it, and no answer to the claim knows of it yet.
             TransitionNotAllowed: it was decided, withdrawn, lapsed or never signed.
@@ -109,6 +109,8 @@ class Decide:
             asked = await self._requery.one(row, request.operator, deadline)
             if asked.result in _CHECKED:
                 return
+            if not asked.covered:
+                raise NotChecked(None, covered=False)
             if asked.result == "NOT_REACHED":
                 matter = self._book.catalogue.matters.get(row.matter or "")
                 raise NotChecked(matter.retry_after if matter else None)

@@ -1,9 +1,10 @@
 """Requery: ask again about commitments, without asking people; the first and strongest audit.
 
 MATCH confirms and closes; a contradiction opens a finding (nothing is held against anybody yet); data still missing
-are noted; a source that is away concludes nothing. What people found in the case counts beside what sources say, and
-who is asked and has not answered holds nothing up. Each asking is itself a recorded verification. Before the decision
-of the case a commitment is only noted as asked about, or questioned, so that the officer sees it in time.
+are noted; a source that is away concludes nothing, nor does that none covers the claim. What people found in the case
+counts beside what sources say, and who is asked and has not answered holds nothing up. Each asking is itself a recorded
+verification. Before the decision of the case a commitment is only noted as asked about, or questioned, so that the
+officer sees it in time.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from gateway.rules.admission import CaseContext, Operator, Question, question_fr
 from gateway.rules.kept import table
 from gateway.rules.people import Heard
 from gateway.rules.roles import Caller
-from gateway.rules.standing_query import INCONCLUSIVE
+from gateway.rules.standing_query import INCONCLUSIVE, is_answered
 from gateway.rules.verdict import Verdict
 from ledger import Draft, Ledger, RecordRow, new_record
 
@@ -45,10 +46,14 @@ class Requeried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedAgain:
-    """What came of asking about one commitment; the words are those of `Requeried`."""
+    """What came of asking about one commitment; the words are those of `Requeried`.
+
+    `covered` says whether any source could have answered.
+    """
 
     result: str
     finding: bytes | None = None
+    covered: bool = True
 
 
 class Requery:
@@ -125,8 +130,11 @@ class Requery:
         step = self._verify.step(weighed.asked, terms, attempted=weighed.attempted)
         at = self._now()
         draft = self._verify.draft(question, weighed.asked, step, terms, at=at, parent=row.record)
-        reached = self._verify.step(asked, terms).kind.value not in INCONCLUSIVE
-        again, following = self._following(row, weighed.asked.judgement.verdict, operator, reached=reached)
+        away = self._verify.step(asked, terms).kind.value in INCONCLUSIVE
+        silent = None
+        if away or not is_answered(asked.evidence):
+            silent = AskedAgain(result="NOT_REACHED", covered=away)
+        again, following = self._following(row, weighed.asked.judgement.verdict, operator, silent)
         try:
             await self._once.record(None, [draft, *following], at=at)
         except (TransitionNotAllowed, DocumentErased):
@@ -171,8 +179,9 @@ class Requery:
         return AskedAgain(result="DISCREPANCY", finding=finding), [opened, Draft(kind=kind, record=row.record)]
 
     def _following(
-        self, row: RecordRow, verdict: Verdict, operator: Operator, *, reached: bool
+        self, row: RecordRow, verdict: Verdict, operator: Operator, silent: AskedAgain | None
     ) -> tuple[AskedAgain, list[Draft]]:
+        """Say what follows; `silent` is what an open verdict comes to where the sources concluded nothing."""
         decided = row.state not in UNDECIDED
         # A milestone that comes while the sources are asked changes nothing of what they answer.
         states = frozenset({row.state} if decided else UNDECIDED)
@@ -182,6 +191,6 @@ class Requery:
             return AskedAgain(result="CONFIRMED"), confirmed if decided else noted
         if verdict is Verdict.CONTRADICTED:
             return self._contradicted(row, operator)
-        if not reached:
-            return AskedAgain(result="NOT_REACHED"), []
+        if silent is not None:
+            return silent, []
         return AskedAgain(result="STILL_MISSING"), noted

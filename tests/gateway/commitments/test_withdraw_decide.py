@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from connectors.connector import Subject
+from gateway.bootstrap.flows import build_flows
+from gateway.bootstrap.opening import open_index
+from gateway.config import load_settings
 from gateway.errors import (
     CommitmentBarred,
     DiscrepancyFound,
@@ -334,6 +337,27 @@ async def test_nothing_is_decided_unchecked_while_a_source_is_away(tmp_path: Pat
         assert here.state(record) == "RECORDED"
         execute(here.leases, "ALTER TABLE gone RENAME TO lease")
         here.clock.pass_(seconds=40)
+        await here.decide(record)
+        assert here.state(record) == "IN_FORCE"
+
+
+async def test_nothing_is_decided_unchecked_when_no_source_covers_what_was_asked(tmp_path: Path) -> None:
+    async with office(tmp_path, DURING) as here:
+        record = await here.committed(WHO, "办-1")
+        settings, flows = load_settings(here.house.config), here.flows
+        here.flows = build_flows(
+            settings, ledger=here.ledger, index=open_index(settings.ledger), catalogue=flows.book.catalogue, sources={},
+            now=here.clock,
+        )  # fmt: skip
+
+        with pytest.raises(NotChecked) as caught:
+            await here.decide(record)
+
+        assert (caught.value.retry_after, "没有数据来源" in caught.value.chinese) == (None, True)
+        here.clock.pass_(days=8)
+        assert await here.flows.commitments.standing() == {"NOT_REACHED": 1}
+        assert here.kinds(record) == ["CommitmentPrepared", "CommitmentRecorded"]
+        here.flows = flows
         await here.decide(record)
         assert here.state(record) == "IN_FORCE"
 

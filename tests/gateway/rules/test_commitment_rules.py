@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.connector import Subject
-from connectors.outcome import Cause, Evidence, Kind, Outcome, unavailable
+from connectors.outcome import MATCH, NO_RECORD, NOT_COVERED, Cause, Evidence, Kind, Outcome, unavailable
 from gateway.catalogue.chinese import chinese
 from gateway.catalogue.model import FactType, SourcePolicy, Withdrawal
 from gateway.catalogue.words import (
@@ -32,7 +34,7 @@ from gateway.rules.eligibility import (
     is_liftable,
 )
 from gateway.rules.listing import Listing, listing_plan, weigh_listing
-from gateway.rules.standing_query import Askings, Rhythm, is_due
+from gateway.rules.standing_query import Askings, Rhythm, is_answered, is_due
 from gateway.rules.withdrawal import Milestone, closing_milestone, is_window_closed, withdrawal_words
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -268,3 +270,19 @@ def test_a_commitment_is_due_by_schedule_or_news_and_never_within_the_pause(
     interval = rhythm.intervals[min(askings.count, len(rhythm.intervals) - 1)]
     heard = news is not None and news > base
     assert due == (waited >= rhythm.pause and (heard or waited >= interval))
+
+
+@pytest.mark.parametrize(
+    ("said", "answered"),
+    [
+        ((), False),
+        ((NOT_COVERED, NOT_COVERED), False),
+        ((NOT_COVERED, unavailable(Cause.OUTAGE)), False),
+        ((NOT_COVERED, NO_RECORD), True),
+        ((MATCH,), True),
+    ],
+)
+def test_that_no_source_covers_a_claim_is_no_answer(said: Sequence[Outcome], answered: bool) -> None:
+    evidence = [Evidence(source="s", fact_type="f", outcome=outcome, asked_at=NOW, answered_at=NOW) for outcome in said]
+
+    assert is_answered(evidence) == answered
