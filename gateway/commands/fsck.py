@@ -147,6 +147,7 @@ def _tell(report: FsckReport, *, as_json: bool) -> None:
         "indexes": report.indexes,
         "skipped": report.skipped,
         "unverified": report.unverified,
+        "remnants": report.remnants,
     }
     if as_json:
         click.echo(jsonlib.dumps({"ok": report.sound, **counts, "damages": damages}, ensure_ascii=False))
@@ -155,9 +156,11 @@ def _tell(report: FsckReport, *, as_json: bool) -> None:
         where = f"entry {damage.index}" if damage.index is not None else "ledger"
         click.echo(f"{where}: {damage.what}")
     checked = ", ".join(
-        f"{count} {name}" for name, count in counts.items() if name not in ("size", "unverified") and count
+        f"{count} {name}" for name, count in counts.items() if name not in ("size", "unverified", "remnants") and count
     )
     click.echo(f"{report.size} entries" + (f" ({checked})" if checked else ""))
     if report.unverified:
         click.echo(f"{report.unverified} signature lines of unknown keys were not verified: give them by --witness-key")
+    if report.remnants:
+        click.echo(f"digests of {report.remnants} erased requests are left: clear them by `chengxin vault clear`")
     click.echo("the ledger is sound" if report.sound else f"{len(report.damages)} damages")

@@ -32,6 +32,8 @@ class FsckReport:
     """Entries of the log that an earlier run had verified and this one did not read again."""
     unverified: int = 0
     """Lines of checkpoints and of witnesses that only look like signatures: their keys were not given."""
+    remnants: int = 0
+    """Digests of requests whose documents are erased: clearing (`ledger.vault.remnants`) did not come to its end."""
 
     @property
     def sound(self) -> bool:
@@ -50,6 +52,7 @@ class Findings:
     indexes: int = 0
     skipped: int = 0
     unverified: int = 0
+    remnants: int = 0
 
     @property
     def full(self) -> bool:
@@ -80,5 +83,6 @@ class Findings:
             indexes=self.indexes,
             skipped=self.skipped,
             unverified=self.unverified,
+            remnants=self.remnants,
             damages=tuple(ordered),
         )

@@ -129,6 +129,7 @@ class TablesPass:
             name = f"the request key {bytes(key).hex()}"
             # The digest of a body is given up with the document that kept the body (`ledger.vault.remnants`).
             given_up = not digest and destroyed_at is not None
+            self._findings.remnants += bool(digest) and destroyed_at is not None
             if len(key) not in _KEY_BYTES or not (len(digest) == _HASH or given_up):
                 self._add(f"{name} or its digest is not of its length")
             if first < 0 or count < 1 or first + count > self._size:

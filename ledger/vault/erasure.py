@@ -140,6 +140,12 @@ def read_proposal(record: bytes, leaf_hash: bytes, document: Mapping[str, VaultG
         raise ErasureRefused([f"this is no proposal to erase ({type(failure).__name__})"]) from None
 
 
+def erased_records(document: Mapping[str, VaultGroup] | Erased) -> list[str]:
+    """Read from the document of an entry `DocumentErased` which records it erased; none where it is erased itself."""
+    listed = [] if isinstance(document, Erased) else document["erased"].value
+    return [str(one) for one in listed] if isinstance(listed, list) else []
+
+
 def approve_erasure(
     proposal: Proposal,
     doomed: Sequence[Doomed],

@@ -17,7 +17,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Any, Literal
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, PoolProxiedConnection, select
 from sqlalchemy.exc import DBAPIError
 
 from ledger.errors import RemnantsLeft
@@ -41,9 +41,10 @@ def clear_remnants(url: str, *, rewrite: Rewrite = "keys") -> None:
     engine = database.writer()
     drivers: Any = engine.dialect.loaded_dbapi
     try:
+        _rewrite(database, engine, rewrite)
+        # After the keys: that digests are left tells a check that clearing did not come to its end.
         _forget_requests(engine)
-        with closing(engine.raw_connection()) as connection:
-            _clear(database, connection.driver_connection, rewrite)
+        _give_up(database, engine, "idempotency", full=rewrite == "all")
     except (drivers.Error, DBAPIError) as failure:
         name = type(getattr(failure, "orig", None) or failure).__name__
         raise RemnantsLeft(
@@ -61,15 +62,27 @@ def _forget_requests(engine: Engine) -> None:
         connection.execute(used.update().where(used.c.body_digest != b"", erased).values(body_digest=b""))
 
 
-def _clear(database: Database, driver: Any, rewrite: Rewrite) -> None:
-    if database.name == "sqlite":
-        if rewrite == "all":
-            driver.execute("VACUUM")
+def _rewrite(database: Database, engine: Engine, rewrite: Rewrite) -> None:
+    if rewrite == "all" and database.name == "sqlite":
+        with closing(engine.raw_connection()) as connection:
+            _driver(connection).execute("VACUUM")
+    _give_up(database, engine, "vault_key", full=rewrite != "none")
+    _give_up(database, engine, "vault_document", full=rewrite == "all")
+
+
+def _give_up(database: Database, engine: Engine, table: str, *, full: bool) -> None:
+    """Give up the old rows of a table; of an SQLite file, those of all tables."""
+    with closing(engine.raw_connection()) as connection:
+        driver = _driver(connection)
+        if database.name != "sqlite":
+            driver.autocommit = True  # VACUUM cannot run in a transaction
+            driver.execute(f'VACUUM (FULL) "{table}"' if full else f'VACUUM "{table}"')
+            driver.autocommit = False
+            return
         busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            raise RemnantsLeft("a reader still needs old pages of the database: clean it again when it has ended")
-        return
-    driver.autocommit = True  # VACUUM cannot run in a transaction
-    driver.execute('VACUUM "vault_key"' if rewrite == "none" else 'VACUUM (FULL) "vault_key"')
-    for table in ("vault_document", "idempotency"):
-        driver.execute(f'VACUUM (FULL) "{table}"' if rewrite == "all" else f'VACUUM "{table}"')
+    if busy:
+        raise RemnantsLeft("a reader still needs old pages of the database: clean it again when it has ended")
+
+
+def _driver(connection: PoolProxiedConnection) -> Any:
+    return connection.driver_connection

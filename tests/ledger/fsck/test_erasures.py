@@ -139,7 +139,9 @@ def test_a_digest_of_a_request_is_given_up_with_its_document_and_never_else(hous
         for number, record in enumerate((first, second)):
             ledger.append_blocking(submission(answered(record, body="x"), key=bytes([number]) * 16))
         ledger.append_blocking(erasing(ledger, first))
+    assert check(house).remnants == 1
     clear_remnants(house.url)
+    assert check(house).remnants == 0
     for vault in (True, False):
         assert check(house, vault=vault).damages == ()
     run(house.url, "UPDATE idempotency SET body_digest = :digest WHERE first_idx = 0", digest=bytes(31))
