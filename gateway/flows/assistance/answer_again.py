@@ -79,8 +79,9 @@ class AnswerAgain:
         if planned is None:
             return None
         asked = await self._verify.ask(question, catalogue, deadline, planned=planned)
-        before = await self._verify.with_people(question, planned, asked, self._people.with_these(known, ()))
-        after = await self._verify.with_people(question, planned, asked, self._people.with_these(known, acts))
+        heard = self._people.with_these(known, acts)
+        after = await self._verify.with_people(question, planned, asked, deadline, heard)
+        before = self._verify.weigh(planned, after.asked, self._people.with_these(known, ()))
         terms = self._verify.terms(question, catalogue)
         step = await self._verify.follow(question, after, terms)
         return Again(

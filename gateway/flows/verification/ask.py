@@ -22,16 +22,21 @@ from gateway.rules.verdict import Judgement, LeafTruth, evaluate, judge, next_ch
 
 NO_SOURCE = "-"
 """Stands for the source where no department shares this type of fact here: it is covered by nobody."""
+People = Mapping[str, Sequence[Evidence]]
+"""What people said, by type of fact."""
+NOBODY: People = {}
 
 
 class Asked(Struct, frozen=True, kw_only=True):
     """The judgement, what each source said (in the plan's order), and what that tells of each check to who guesses.
 
-    `said` and `answers` are the same by check, as far as checks were asked.
+    `said` and `answers` are the same by check, as far as checks were asked. `heard` is what people said beside the
+    sources, of any type of fact in the plan.
     """
 
     judgement: Judgement
     evidence: tuple[Evidence, ...]
+    heard: tuple[Evidence, ...] = ()
     tells: Mapping[str, Tells] = {}
     said: Mapping[str, tuple[Evidence, ...]] = {}
     answers: Mapping[str, LeafTruth] = {}
@@ -56,17 +61,22 @@ class Ask:
         """Name the sources that would be asked for a type of fact, in order."""
         return tuple(connector.manifest.source for connector in self._by_fact.get(fact_type, ()))
 
-    async def __call__(self, plan: Plan, context: QueryContext) -> Asked:
-        """Ask until the plan is decided or nothing is left to ask."""
-        answers: dict[str, LeafTruth] = {}
-        evidence: dict[str, tuple[Evidence, ...]] = {}
+    async def __call__(
+        self, plan: Plan, context: QueryContext, *, people: People = NOBODY, before: Asked | None = None
+    ) -> Asked:
+        """Ask until the plan is decided, with what people said of types of fact, or nothing is left to ask; go on from
+        what was asked `before`, where something was.
+        """
+        weigh = self._weighing(plan, people)
+        evidence = dict(before.said) if before else {}
+        answers = {check_id: weigh(plan.checks[check_id], said) for check_id, said in evidence.items()}
         running: dict[asyncio.Task[tuple[Evidence, ...]], FactCheck] = {}
         try:
             while due := next_checks(plan, answers):
                 if len(due) == 1 and not running:  # nothing to race with: no task, and so no turn of the loop
                     (check,) = due
                     evidence[check.id] = await self._leaf(check, plan, answers, context)
-                    answers[check.id] = self._judged(check, evidence[check.id])
+                    answers[check.id] = weigh(check, evidence[check.id])
                     continue
                 under_way = {check.id for check in running.values()}
                 for check in due:
@@ -76,43 +86,36 @@ class Ask:
                 for task in done:
                     check = running.pop(task)
                     evidence[check.id] = task.result()
-                    answers[check.id] = self._judged(check, evidence[check.id])
+                    answers[check.id] = weigh(check, evidence[check.id])
         finally:
             if running:
                 await _cancel(running)
-        said = [(check_id, evidence[check_id]) for check_id in plan.checks if check_id in evidence]
-        told = tuple([one for _, found in said for one in found])
-        tells = {check: told_by(plan.checks[check].claim, [one.outcome.kind for one in found]) for check, found in said}
-        return Asked(judgement=evaluate(plan, answers), evidence=told, tells=tells, said=evidence, answers=answers)
+        return _asked(plan, evidence, answers, people)
 
-    def beside(self, plan: Plan, asked: Asked, people: Mapping[str, Sequence[Evidence]]) -> Asked:
-        """Judge again with what people said of types of fact, where the sources left checks of them open.
+    def beside(self, plan: Plan, asked: Asked, people: People) -> Asked:
+        """Judge again what the sources said, with what people said of types of fact.
 
-        People speak of what the applicant says: every check of the type bears it out, or contradicts it, alike. What
-        they say tells nothing to who guesses.
+        A source that decides is weighed with people too: where they disagree, that is never resolved silently. What
+        people say tells nothing to who guesses.
         """
-        answers, added, signs = dict(asked.answers), dict[str, Sequence[Evidence]](), plan.signs()
-        for check_id in asked.judgement.undecided:
-            check = plan.checks[check_id]
-            heard = people.get(check.fact_type, ())
-            if heard and check_id in answers and check_id in signs:
-                answers[check_id] = self._judged(check, asked.said[check_id], heard, negated=signs[check_id])
-                added[check.fact_type] = heard
-        if not added:
+        if not (people or asked.heard):
             return asked
-        evidence = (*asked.evidence, *(one for heard in added.values() for one in heard))
-        return replace(asked, judgement=evaluate(plan, answers), evidence=evidence, answers=answers)
+        weigh = self._weighing(plan, people)
+        answers = {check_id: weigh(plan.checks[check_id], said) for check_id, said in asked.said.items()}
+        return _asked(plan, asked.said, answers, people)
 
-    def _judged(
-        self,
-        check: FactCheck,
-        evidence: tuple[Evidence, ...],
-        people: Sequence[Evidence] = (),
-        *,
-        negated: bool = False,
-    ) -> LeafTruth:
-        sources = max(1, len(self._by_fact.get(check.fact_type, ())))
-        return judge(check, evidence, sources=sources, people=people, negated=negated)
+    def _weighing(self, plan: Plan, people: People) -> Callable[[FactCheck, tuple[Evidence, ...]], LeafTruth]:
+        """Give what weighs a check. People speak of what the applicant says: every check of the type bears it out, or
+        contradicts it, alike; of one that stands in the plan both ways they say nothing.
+        """
+        signs = plan.signs() if people else {}
+
+        def weigh(check: FactCheck, evidence: tuple[Evidence, ...]) -> LeafTruth:
+            heard = people.get(check.fact_type, ()) if check.id in signs else ()
+            sources = max(1, len(self._by_fact.get(check.fact_type, ())))
+            return judge(check, evidence, sources=sources, people=heard, negated=signs.get(check.id, False))
+
+        return weigh
 
     async def _leaf(
         self, check: FactCheck, plan: Plan, answers: Mapping[str, LeafTruth], context: QueryContext
@@ -155,6 +158,21 @@ class Ask:
             answered_at=now,
             attempts=0,
         )
+
+
+def _asked(
+    plan: Plan, said: Mapping[str, tuple[Evidence, ...]], answers: Mapping[str, LeafTruth], people: People
+) -> Asked:
+    told = [(check_id, said[check_id]) for check_id in plan.checks if check_id in said]
+    types = dict.fromkeys(check.fact_type for check in plan.checks.values()) if people else {}
+    return Asked(
+        judgement=evaluate(plan, answers),
+        evidence=tuple([one for _, found in told for one in found]),
+        heard=tuple([one for fact_type in types for one in people.get(fact_type, ())]),
+        tells={check: told_by(plan.checks[check].claim, [one.outcome.kind for one in found]) for check, found in told},
+        said=said,
+        answers=answers,
+    )
 
 
 def _limited(context: QueryContext, share: float) -> QueryContext:

@@ -46,7 +46,7 @@ from gateway.rules.plan import Plan, plan
 from gateway.rules.roles import Caller
 from gateway.rules.same_case import case_of
 from gateway.rules.terms import Terms, TermsOf
-from gateway.rules.verdict import Verdict
+from gateway.rules.verdict import next_checks
 from ledger import AlreadyClaimed, BlindIndex, Draft, LedgerUnavailable, Opening, new_record
 from ledger.canonical import Json
 
@@ -180,7 +180,7 @@ class Verify:
             try:
                 asked = await self.ask(question, catalogue, deadline, planned=planned)
                 asking.for_ledger.since = clock()
-                return await self._record(asking, planned, asked)
+                return await self._record(asking, planned, asked, deadline)
             finally:
                 self._guesses.leave(guesses)
         except (NotEntitled, ItemBanned, GuessBudgetSpent) as refusal:
@@ -208,10 +208,18 @@ class Verify:
         Raises:
             TimeoutError: there is no time left to ask anybody.
         """
+        return await self._ask(planned or self.plan(question, catalogue), self._context(question, deadline))
+
+    def _context(self, question: Question, deadline: float) -> QueryContext:
+        """Say for what sources are asked, and until when.
+
+        Raises:
+            TimeoutError: there is no time left to ask anybody.
+        """
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0:
             raise TimeoutError
-        context = QueryContext(
+        return QueryContext(
             matter=question.context.matter,
             case=question.context.case_id,
             item=question.item,
@@ -220,7 +228,6 @@ class Verify:
             reason=question.context.purpose,
             deadline=deadline - self._kept(left),
         )
-        return await self._ask(planned or self.plan(question, catalogue), context)
 
     def _kept(self, left: float) -> float:
         """Say how much of the time left is kept for recording: never more than half."""
@@ -254,15 +261,26 @@ class Verify:
         )
 
     async def with_people(
-        self, question: Question, planned: Plan, asked: Asked, heard: Heard | None = None
-    ) -> Weighed:  # fmt: skip
-        """Judge again with what people said of the claim in the case, where the sources leave it open; `heard` is what
-        they said, where it is known.
+        self, question: Question, planned: Plan, asked: Asked, deadline: float, heard: Heard | None = None
+    ) -> Weighed:
+        """Judge again with what people said of the claim in the case; `heard` is what they said, where it is known.
+
+        Where they disagree with what decided the question, sources that were spared for it are asked after all.
+
+        Raises:
+            TimeoutError: there is no time left to ask them.
         """
-        if asked.judgement.verdict is not Verdict.UNDETERMINED:
-            return Weighed(asked=asked)
         if heard is None:
             heard = await self._people.heard(question, self.keys(question)[1])
+        weighed = self.weigh(planned, asked, heard)
+        if not next_checks(planned, weighed.asked.answers):
+            return weighed
+        context = self._context(question, deadline)
+        asked = await self._ask(planned, context, people=heard.evidence, before=weighed.asked)
+        return self.weigh(planned, asked, heard)
+
+    def weigh(self, planned: Plan, asked: Asked, heard: Heard) -> Weighed:
+        """Judge again with what people said, by what the sources said alone."""
         together = self._ask.beside(planned, asked, heard.evidence)
         attempted = heard.attempted(open_facts(planned, together))
         return Weighed(asked=together, attempted=attempted, overdue_since=heard.overdue_since)
@@ -297,7 +315,7 @@ class Verify:
         parent: bytes | None = None,
     ) -> Draft:
         """Make the entry of an answer: question and answer go to the vault, digests to the log."""
-        facts: list[Json] = [fact_body(evidence) for evidence in asked.evidence]
+        facts: list[Json] = [fact_body(evidence) for evidence in (*asked.evidence, *asked.heard)]
         told = terms.disclosure is Disclosure.PER_FACT
         reasons: list[Json] = [str(reason) for reason in sorted(asked.judgement.reasons, key=str)]
         # Of one fact, or of the last that is open, a reason is the outcome; its strength is what the step follows from.
@@ -314,9 +332,9 @@ class Verify:
             facts=self._facts(question, parent),
         )
 
-    async def _record(self, asking: _Asking, planned: Plan, asked: Asked) -> Answered:
+    async def _record(self, asking: _Asking, planned: Plan, asked: Asked, deadline: float) -> Answered:
         terms = self.terms(asking.question, asking.catalogue)
-        weighed = await self.with_people(asking.question, planned, asked)
+        weighed = await self.with_people(asking.question, planned, asked, deadline)
         asked = weighed.asked
         step = await self.follow(asking.question, weighed, terms)
         wrong = self._guesses.wrong(planned, asking.question.subject, asked.tells)

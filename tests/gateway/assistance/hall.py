@@ -30,7 +30,7 @@ from tests.gateway.verification.village import (
 
 ADDRESS = "示例路9号"
 """What the applicants say; the register knows nothing of it."""
-FACT = "home-ownership"
+FACT, LEASE = "home-ownership", "lease-filing"
 CIVIL = SYSTEMS["source-officer"][0]
 OWN = SYSTEMS["clerk"][0]
 TIMEOUT = 20
@@ -83,12 +83,17 @@ class Hall:
         request = pb.AnswerAssistanceRequest(**fields)  # type: ignore[arg-type]
         return await self.stub("source-officer").AnswerAssistance(request, timeout=TIMEOUT)
 
-    async def answered(self, verification: str, outcome: str, **changed: object) -> str:
+    async def answered(self, verification: str, outcome: str, *, fact_type: str = FACT, **changed: object) -> str:
         """Ask, see and answer; returns the record of the request."""
-        record = (await self.send(verification)).assistance.record
+        record = (await self.send(verification, fact_type=fact_type)).assistance.record
         await self.receive(record)
         await self.answer(record, outcome, **changed)
         return record
+
+    async def denied(self, verification: str, fact_type: str = FACT) -> None:
+        """Ask, see, and answer by two that what the applicant says is not so."""
+        second = operator("source-officer", "source-officer-02")
+        await self.answered(verification, "MISMATCH", fact_type=fact_type, second_operator=second)
 
     async def check(self, verification: str, outcome: str, **changed: object) -> pb.RecordCheckResponse:
         fields: dict[str, object] = {
@@ -111,23 +116,27 @@ def in_case(number: str) -> Case:
     return case(number, matter=PREMISES, purpose="办理行政许可")
 
 
-def full_ladders(folder: Path, *, verdict_only: bool = False) -> list[Path]:
+def full_ladders(folder: Path, *, verdict_only: bool = False, in_turn: bool = False) -> list[Path]:
     """Write the shipped lists with the province's matters on the full ladders of their items.
 
-    With `verdict_only`, the item of the tests discloses nothing but its verdict.
+    With `verdict_only`, the item of the tests discloses nothing but its verdict; with `in_turn`, its second fact is
+    asked only where the first does not decide.
     """
     files = []
     for shipped in shipped_catalogue_files():
         text = shipped.read_text("utf-8").replace(", ladder: [COMMITMENT]", "")
         if verdict_only:
             text = text.replace("    number: 19\n", "    number: 19\n    disclosure: AGGREGATE\n")
+        if in_turn:
+            last = "        - {fact: lease-filing, expect: {address: $address}}\n"
+            text = text.replace(last, f"{last}      ordered: true\n")
         files.append(folder / shipped.name)
         files[-1].write_text(text, "utf-8")
     return files
 
 
 @asynccontextmanager
-async def hall(folder: Path, *, verdict_only: bool = False) -> AsyncIterator[Hall]:
+async def hall(folder: Path, *, verdict_only: bool = False, in_turn: bool = False) -> AsyncIterator[Hall]:
     """Serve a house of which a register of homes knows that nobody lives anywhere, with all the ladders."""
     clock = Clock()
     async with service({PEOPLE[30].id_number: ADDRESS}) as homes:
@@ -135,7 +144,7 @@ async def hall(folder: Path, *, verdict_only: bool = False) -> AsyncIterator[Hal
         # Marriages are known of another province only.
         columns = 'columns = { status = "status" }'
         elsewhere = {columns: f'{columns}\ncoverage = {{ places = ["11"] }}'}
-        lists = full_ladders(folder, verdict_only=verdict_only)
+        lists = full_ladders(folder, verdict_only=verdict_only, in_turn=in_turn)
         house = settle(folder, sources=slow_source(homes.port) + lease, catalogue=lists, tune=elsewhere)
         async with serving(house, now=clock) as village:
             yield Hall(village=village, homes=homes, clock=clock)
