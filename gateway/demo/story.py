@@ -143,6 +143,7 @@ def _verify(teller: Teller, owner: Person, married: Person, *, seed: int, size: 
 
 def _climb(teller: Teller, person: Person) -> None:
     """Where a matter leaves the ladder as it is, people are asked, then check, and a commitment comes last."""
+    facts = ("home-ownership", "lease-filing")  # each that could still decide needs each rung
     teller.chapter("协查与核查 Assistance and own check")
 
     def ask() -> verification_pb2.VerifyResponse:
@@ -152,32 +153,34 @@ def _climb(teller: Teller, person: Person) -> None:
     expect(answer, "UNDETERMINED", "ASSISTANCE")
     refused(teller, answer.verification.record)
     asker, source = officer("clerk"), officer("source-officer")
-    sent = teller.assistance.SendAssistance(
-        assistance_pb2.SendAssistanceRequest(
-            request_id=new_id(), verification=answer.verification.record, unit=source.unit, fact_type="home-ownership",
-            operator=asker,
-        ),
-        timeout=_TIMEOUT,
-    ).assistance  # fmt: skip
-    expect(ask(), "PENDING", "WAIT")
-    due = legal_day(sent.due_at.ToDatetime(UTC))
-    teller.told(f"missing: another department's people are asked, by {due}; who watches the verification is told")
-    receive = assistance_pb2.ReceiveAssistanceRequest(request_id=new_id(), record=sent.record, operator=source)
-    asked = teller.source.ReceiveAssistance(receive, timeout=_TIMEOUT).inquiry
-    must(person.address in asked.said.values(), "the department does not see what is asked")
-    found = assistance_pb2.AnswerAssistanceRequest(
-        request_id=new_id(), record=sent.record, outcome="NO_RECORD", basis="档案中查无此址", operator=source
-    )
-    teller.source.AnswerAssistance(found, timeout=_TIMEOUT)
+    for fact_type in facts:
+        sent = teller.assistance.SendAssistance(
+            assistance_pb2.SendAssistanceRequest(
+                request_id=new_id(), verification=answer.verification.record, unit=source.unit, fact_type=fact_type,
+                operator=asker,
+            ),
+            timeout=_TIMEOUT,
+        ).assistance  # fmt: skip
+        expect(ask(), "PENDING", "WAIT")
+        due = legal_day(sent.due_at.ToDatetime(UTC))
+        teller.told(f"{fact_type} missing: another department's people are asked, by {due}; who watches is told")
+        receive = assistance_pb2.ReceiveAssistanceRequest(request_id=new_id(), record=sent.record, operator=source)
+        asked = teller.source.ReceiveAssistance(receive, timeout=_TIMEOUT).inquiry
+        must(person.address in asked.said.values(), "the department does not see what is asked")
+        found = assistance_pb2.AnswerAssistanceRequest(
+            request_id=new_id(), record=sent.record, outcome="NO_RECORD", basis="档案中查无此址", operator=source
+        )
+        teller.source.AnswerAssistance(found, timeout=_TIMEOUT)
     answer = ask()
     expect(answer, "UNDETERMINED", "OWN_OR_COMMISSIONED_CHECK")
     refused(teller, answer.verification.record)
-    check = assistance_pb2.RecordCheckRequest(
-        request_id=new_id(), verification=answer.verification.record, fact_type="home-ownership", outcome="NO_RECORD",
-        method=assistance_pb2.CHECK_METHOD_ON_SITE, basis="现场核查笔录", operator=asker,
-        second_operator=officer("clerk", "clerk-02"),
-    )  # fmt: skip
-    teller.assistance.RecordCheck(check, timeout=_TIMEOUT)
+    for fact_type in facts:
+        check = assistance_pb2.RecordCheckRequest(
+            request_id=new_id(), verification=answer.verification.record, fact_type=fact_type, outcome="NO_RECORD",
+            method=assistance_pb2.CHECK_METHOD_ON_SITE, basis="现场核查笔录", operator=asker,
+            second_operator=officer("clerk", "clerk-02"),
+        )  # fmt: skip
+        teller.assistance.RecordCheck(check, timeout=_TIMEOUT)
     expect(ask(), "UNDETERMINED", "COMMITMENT")
     teller.told("they and two officers on site found nothing: only now, as the last resort, the applicant may commit")
 

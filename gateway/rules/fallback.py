@@ -93,7 +93,7 @@ class FallbackSettings(Struct, frozen=True, kw_only=True):
 
 
 class FallbackInput(Struct, frozen=True, kw_only=True):
-    """What is known when the next step is chosen; `attempted` are the rungs tried already.
+    """What is known when the next step is chosen; `attempted` are the rungs tried already on each fact that is open.
 
     `since` is since when the case waits for sources that are away, where that is known.
     """
@@ -107,8 +107,8 @@ class FallbackInput(Struct, frozen=True, kw_only=True):
 
 
 class NextStep(Struct, frozen=True, kw_only=True):
-    """What must happen now. `attempts` are the rungs tried already, in the founding document's order; `since` is since
-    when the case waits for sources that are away."""
+    """What must happen now. `attempts` are the rungs tried already on each fact that is open, in the founding
+    document's order; `since` is since when the case waits for sources that are away."""
 
     kind: StepKind
     until: datetime | None = None

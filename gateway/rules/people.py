@@ -56,8 +56,9 @@ class Heard(Struct, frozen=True, kw_only=True):
     overdue_since: datetime | None = None
 
     def attempted(self, fact_types: Iterable[str]) -> frozenset[Rung]:
-        """Give the rungs that were tried on any of some types of fact."""
-        return frozenset().union(*(self.tried.get(fact_type, frozenset()) for fact_type in fact_types))
+        """Give the rungs that were tried on each of some types of fact: what was tried on one is not on another."""
+        tried = [self.tried.get(fact_type, frozenset()) for fact_type in fact_types]
+        return frozenset.intersection(*tried) if tried else frozenset()
 
 
 NOTHING_HEARD = Heard()

@@ -142,7 +142,7 @@ class NextStep(_message.Message):
 
     @_builtins.property
     def attempts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was tried already, in order."""
+        """What was tried already on each fact that could still decide, in order."""
 
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:

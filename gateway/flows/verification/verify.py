@@ -88,8 +88,8 @@ class _Asking(Struct, frozen=True, kw_only=True):
 
 
 class Weighed(Struct, frozen=True, kw_only=True):
-    """What sources and people said together, the rungs of the ladder that were tried on what is open, and since when
-    people who are overdue have been waited for.
+    """What sources and people said together, the rungs of the ladder that were tried on each fact that is open, and
+    since when people who are overdue have been waited for.
     """
 
     asked: Asked
@@ -246,7 +246,7 @@ class Verify:
         attempted: frozenset[Rung] = frozenset(),
     ) -> NextStep:
         """Say what follows from what the sources said; `since` is since when the case waits for those that are away,
-        `attempted` the rungs of the ladder on which people have been asked.
+        `attempted` the rungs of the ladder on which people have been asked of each fact that is open.
         """
         said = asked.judgement
         return next_step(

@@ -90,6 +90,16 @@ class Hall:
         await self.answer(record, outcome, **changed)
         return record
 
+    async def all_answered(self, verification: str, outcome: str) -> None:
+        """Ask, see and answer about each fact of the item."""
+        for fact_type in (FACT, LEASE):
+            await self.answered(verification, outcome, fact_type=fact_type)
+
+    async def all_checked(self, verification: str, outcome: str) -> None:
+        """Check each fact of the item."""
+        for fact_type in (FACT, LEASE):
+            await self.check(verification, outcome, fact_type=fact_type)
+
     async def denied(self, verification: str, fact_type: str = FACT) -> None:
         """Ask, see, and answer by two that what the applicant says is not so."""
         second = operator("source-officer", "source-officer-02")

@@ -28,7 +28,7 @@ from ledger import Draft, Submission, decode_entry, new_record
 from tests.gateway.verification.village import PEOPLE, Inside, inside, service, settle, slow_source
 from tests.ledger.house import erasing
 
-from .hall import ADDRESS, CIVIL, FACT, Clock, full_ladders, new_id
+from .hall import ADDRESS, CIVIL, FACT, LEASE, Clock, full_ladders, new_id
 
 
 def caller(system: str) -> Caller:
@@ -72,13 +72,16 @@ class Office:
     async def send(self) -> None:
         answered = await self.here.flows.verify(self.question(), caller("clerk"), soon())
         self.verification = answered.recorded.record
-        sending = Sending(
-            verification=answered.recorded.record, unit=CIVIL, fact_type=FACT, working_days=5, note=""
-        )  # fmt: skip
-        self.record = (await self.here.flows.assist.send(request("clerk"), sending, soon())).recorded.record
+        self.record = await self.ask_about(FACT)
         row = await self.here.flows.look_up.any("assistance", self.record)
         assert row.due_at is not None
         self.due = row.due_at
+
+    async def ask_about(self, fact_type: str) -> bytes:
+        sending = Sending(
+            verification=self.verification, unit=CIVIL, fact_type=fact_type, working_days=5, note=""
+        )  # fmt: skip
+        return (await self.here.flows.assist.send(request("clerk"), sending, soon())).recorded.record
 
     def set_to(self, part: float) -> None:
         self.clock.at = self.began + (self.due - self.began) * part
@@ -135,12 +138,16 @@ async def test_a_commitment_waits_for_an_answer_that_knows_what_people_found(tmp
         await flows.assist.receive(request("source-officer"), here.record)
         nothing = Finding(outcome=Kind.NO_RECORD, basis="卷宗", second=None)
         await flows.assist.answer(request("source-officer"), here.record, nothing, soon())
+        lease = await here.ask_about(LEASE)
+        await flows.assist.receive(request("source-officer"), lease)
+        await flows.assist.answer(request("source-officer"), lease, nothing, soon())
         second = Operator(person="clerk-02", unit=SYSTEMS["clerk"][0])
         found = Finding(outcome=Kind.NO_RECORD, basis="现场", second=second)
-        checking = Checking(
-            verification=here.verification, fact_type=FACT, method="ON_SITE", finding=found, commission=None
-        )  # fmt: skip
-        last = (await flows.assist.check(request("clerk"), checking, soon())).verification
+        for fact_type in (FACT, LEASE):
+            checking = Checking(
+                verification=here.verification, fact_type=fact_type, method="ON_SITE", finding=found, commission=None
+            )  # fmt: skip
+            last = (await flows.assist.check(request("clerk"), checking, soon())).verification
         assert last is not None
         row = await flows.look_up.any("verification", last)
         people = People(
@@ -216,6 +223,7 @@ async def test_an_answer_is_taken_though_the_verification_is_erased(tmp_path: Pa
 
 async def test_the_time_that_people_took_is_not_waited_for_once_more(tmp_path: Path) -> None:
     async with office(tmp_path) as here:
+        await here.ask_about(LEASE)
         here.clock.at = here.due + timedelta(seconds=1)
         await here.here.flows.chase()
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from gateway.cli import cli
 from gateway.client import Step, Verdict
 
-from .hall import ADDRESS, CIVIL, FACT, PEOPLE, Hall
+from .hall import ADDRESS, CIVIL, FACT, LEASE, PEOPLE, Hall
 
 
 async def run(house: Hall, *words: str) -> Result:
@@ -56,7 +56,7 @@ async def test_the_list_names_nobody(house: Hall) -> None:
 
 async def test_a_check_is_recorded_by_two(house: Hall) -> None:
     first = (await house.ask()).verification.record
-    await house.answered(first, "NO_RECORD")
+    await house.all_answered(first, "NO_RECORD")
     verification = (await house.ask()).verification.record
 
     told = await run(
@@ -65,6 +65,7 @@ async def test_a_check_is_recorded_by_two(house: Hall) -> None:
     )  # fmt: skip
 
     assert "核查结果已登记" in told.output
+    await house.check(verification, "NO_RECORD", fact_type=LEASE)
     assert (await house.ask()).verification.next_step.kind is Step.COMMITMENT
 
 

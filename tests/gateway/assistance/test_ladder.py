@@ -13,7 +13,7 @@ from gateway.client import Selection, Step, Verdict, explain
 from gateway.rules.clocks import CHINA
 from gateway.v1 import assistance_pb2 as pb
 
-from .hall import ADDRESS, PEOPLE, TIMEOUT, Hall, hall, new_id, operator
+from .hall import ADDRESS, FACT, LEASE, PEOPLE, TIMEOUT, Hall, hall, new_id, operator
 
 
 async def test_data_that_are_missing_lead_to_people_first(house: Hall) -> None:
@@ -29,14 +29,37 @@ async def test_the_ladder_is_climbed_to_the_commitment(house: Hall) -> None:
     assert (waiting.verification.verdict, waiting.verification.next_step.kind) == (Verdict.PENDING, Step.WAIT)
     await house.receive(sent.assistance.record)
     await house.answer(sent.assistance.record, "NO_RECORD")
+    await house.answered(first.verification.record, "NO_RECORD", fact_type=LEASE)
     after = await house.ask()
     assert after.verification.next_step.kind is Step.OWN_OR_COMMISSIONED_CHECK
-    await house.check(after.verification.record, "NO_RECORD")
+    await house.all_checked(after.verification.record, "NO_RECORD")
 
     last = await house.ask()
 
     assert last.verification.next_step.kind is Step.COMMITMENT
     assert last.verification.next_step.attempts == ("ASSISTANCE", "OWN_OR_COMMISSIONED_CHECK")
+
+
+async def test_a_department_asked_about_one_fact_was_not_asked_about_the_other(house: Hall) -> None:
+    first = await house.ask()
+    await house.answered(first.verification.record, "NO_RECORD", fact_type=LEASE)
+
+    after = (await house.ask()).verification
+
+    assert (after.next_step.kind, after.next_step.attempts) == (Step.ASSISTANCE, ())
+    with pytest.raises(grpc.RpcError) as refused:
+        await house.check(after.record, "NO_RECORD")
+    assert explain(refused.value)[0] == "STEP_NOT_CALLED_FOR"
+
+
+async def test_a_check_of_one_fact_is_none_of_the_other(house: Hall) -> None:
+    await house.all_answered((await house.ask()).verification.record, "NO_RECORD")
+    await house.check((await house.ask()).verification.record, "NO_RECORD")
+
+    after = (await house.ask()).verification
+
+    assert after.next_step.kind is Step.OWN_OR_COMMISSIONED_CHECK
+    assert after.next_step.attempts == ("ASSISTANCE",)
 
 
 async def test_what_a_department_finds_establishes_the_claim(house: Hall) -> None:
@@ -99,12 +122,13 @@ async def test_what_people_contradict_is_contradicted_and_never_a_commitment(hou
 
 async def test_nobody_answering_opens_no_commitment(house: Hall) -> None:
     first = await house.ask()
-    await house.send(first.verification.record)
+    for fact_type in (FACT, LEASE):
+        await house.send(first.verification.record, fact_type=fact_type)
     house.clock.at += timedelta(days=40)
 
     late = (await house.ask()).verification
     assert late.next_step.kind is Step.OWN_OR_COMMISSIONED_CHECK
-    await house.check(late.record, "NO_RECORD")
+    await house.all_checked(late.record, "NO_RECORD")
 
     assert (await house.ask()).verification.next_step.kind is Step.NOT_ESTABLISHABLE
 
@@ -138,6 +162,7 @@ async def test_a_misdirected_request_leaves_the_rung_open(house: Hall) -> None:
 
 async def test_a_refusal_of_people_is_listed_and_leads_on(house: Hall) -> None:
     first = await house.ask()
+    await house.answered(first.verification.record, "NO_RECORD", fact_type=LEASE)
     record = (await house.send(first.verification.record)).assistance.record
     await house.receive(record)
     request = pb.RefuseAssistanceRequest(
@@ -153,8 +178,8 @@ async def test_a_refusal_of_people_is_listed_and_leads_on(house: Hall) -> None:
 
 async def test_several_candidates_found_by_people_never_lead_to_a_commitment(house: Hall) -> None:
     first = await house.ask()
-    await house.answered(first.verification.record, "AMBIGUOUS")
-    await house.check((await house.ask()).verification.record, "NO_RECORD")
+    await house.all_answered(first.verification.record, "AMBIGUOUS")
+    await house.all_checked((await house.ask()).verification.record, "NO_RECORD")
 
     assert (await house.ask()).verification.next_step.kind is Step.NOT_ESTABLISHABLE
 

@@ -201,7 +201,7 @@ async def test_a_refusal_needs_its_reason(house: Hall) -> None:
 
 async def test_a_check_needs_two_people(house: Hall) -> None:
     first = (await house.ask()).verification.record
-    await house.answered(first, "NO_RECORD")
+    await house.all_answered(first, "NO_RECORD")
     verification = (await house.ask()).verification.record
 
     same = operator("clerk")
@@ -211,7 +211,7 @@ async def test_a_check_needs_two_people(house: Hall) -> None:
 
 async def test_a_commission_names_contract_and_data_agreement(house: Hall) -> None:
     first = (await house.ask()).verification.record
-    await house.answered(first, "NO_RECORD")
+    await house.all_answered(first, "NO_RECORD")
     verification = (await house.ask()).verification.record
 
     with pytest.raises(grpc.RpcError) as caught:
@@ -223,7 +223,7 @@ async def test_a_commission_names_contract_and_data_agreement(house: Hall) -> No
 
 async def test_a_check_of_a_fact_the_item_does_not_turn_on_is_refused(house: Hall) -> None:
     first = (await house.ask()).verification.record
-    await house.answered(first, "NO_RECORD")
+    await house.all_answered(first, "NO_RECORD")
     verification = (await house.ask()).verification.record
 
     assert await refused(house.check(verification, "MATCH", fact_type="death-record")) == "INVALID_REQUEST"

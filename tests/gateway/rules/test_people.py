@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from connectors.outcome import Cause, Evidence, Kind, Outcome
 from gateway.catalogue.model import SourcePolicy
@@ -69,8 +70,6 @@ said = st.lists(st.sampled_from(list(Kind)).map(source), min_size=1, max_size=3)
 
 
 def _answered(one: Inquiry, kind: Kind) -> Inquiry:
-    from msgspec.structs import replace
-
     return replace(one, outcome=kind)
 
 
@@ -203,10 +202,15 @@ def test_people_speak_of_what_the_applicant_says_and_not_of_the_record(
     assert found.truth is truth
 
 
-def test_a_rung_counts_for_the_types_of_fact_it_was_tried_on() -> None:
-    told = heard([inquiry("ANSWERED", outcome=Kind.NO_RECORD)], now=NOW)
+def test_a_rung_counts_where_it_was_tried_on_each_type_of_fact() -> None:
+    of_f, of_g = (inquiry("ANSWERED", number, outcome=Kind.NO_RECORD) for number in (1, 2))
+    told = heard([of_f], now=NOW)
+    of_both = heard([of_f, replace(of_g, fact_type="g")], now=NOW)
 
-    assert (told.attempted(["f", "g"]), told.attempted(["g"])) == ({Rung.ASSISTANCE}, frozenset())
+    assert (told.attempted(["f"]), told.attempted(["f", "g"]), told.attempted([])) == (
+        {Rung.ASSISTANCE}, frozenset(), frozenset(),
+    )  # fmt: skip
+    assert of_both.attempted(["f", "g"]) == {Rung.ASSISTANCE}
 
 
 def test_an_open_request_is_pending_until_it_is_due() -> None:
