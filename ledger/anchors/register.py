@@ -17,7 +17,7 @@ from ledger.canonical import format_time, parse_time
 from ledger.errors import AnchorError, LedgerUnavailable
 from ledger.log import schema
 from ledger.log.checkpoint import read_checkpoint
-from ledger.log.store import Store, open_store, read_bare_note, read_head
+from ledger.log.store import Store, cause_of, open_store, read_bare_note, read_head
 
 RFC3161 = "rfc3161"
 _PAGE = 100
@@ -69,7 +69,7 @@ class AnchorRegister:
             with self._writer.begin() as connection:
                 connection.execute(schema.anchor.insert().values(row))
         except DBAPIError as failure:
-            raise LedgerUnavailable(f"the anchor cannot be stored ({type(failure.orig).__name__})") from failure
+            raise LedgerUnavailable(f"the anchor cannot be stored ({cause_of(failure)})") from failure
         return Anchor(size=size, kind=RFC3161, at=stamp.at, token=stamp.token, note=note)
 
     def anchors(self) -> Iterator[Anchor]:

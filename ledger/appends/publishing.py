@@ -26,7 +26,7 @@ from ledger.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.log.databases import Database
 from ledger.log.reader import LogReader
 from ledger.log.remembered import require_prefix
-from ledger.log.store import Head, Store, lock_head, read_head, read_witnessed_size
+from ledger.log.store import Head, Store, cause_of, lock_head, read_head, read_witnessed_size
 from ledger.merkle import prove_consistency, verify_consistency
 
 _log = structlog.get_logger()
@@ -129,7 +129,7 @@ def transactions(store: Store, run: Callable[[Callable[[], None]], None]) -> Cal
                 with store.writing() as connection:
                     act(connection)
             except (DBAPIError, store.database.errors) as failure:
-                raise LedgerUnavailable(f"nothing could be committed ({type(failure).__name__})") from failure
+                raise LedgerUnavailable(f"nothing could be committed ({cause_of(failure)})") from failure
 
         run(job)
 

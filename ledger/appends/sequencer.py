@@ -30,7 +30,7 @@ from ledger.log import schema
 from ledger.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.log.databases import Database, Done, Writes, upsert_clause
 from ledger.log.remembered import require_prefix
-from ledger.log.store import Head, Store, lock_head, read_tile
+from ledger.log.store import Head, Store, cause_of, lock_head, read_tile
 from ledger.log.tiles import ExpandedTile, TileTree
 from ledger.merkle import hash_leaf
 from ledger.records.kin import read_kin
@@ -117,9 +117,9 @@ class Sequencer(Generic[Told]):
                 if self._store.database.blames_values(failure):
                     raise _refusal(failure, len(batch)) from None  # what the server says may show the value
                 if self._store.database.is_damage(failure):
-                    raise LedgerDamaged(f"what is stored is not a whole ledger ({_cause(failure)})") from failure
+                    raise LedgerDamaged(f"what is stored is not a whole ledger ({cause_of(failure)})") from failure
                 if attempt == _TRIES - 1 or not self._store.database.is_transient(failure):
-                    raise LedgerUnavailable(f"the batch could not be committed ({_cause(failure)})") from failure
+                    raise LedgerUnavailable(f"the batch could not be committed ({cause_of(failure)})") from failure
             except BaseException:
                 self._tree = None
                 raise
@@ -245,14 +245,10 @@ class Sequencer(Generic[Told]):
         return note, writes.run(_ADVANCE if note is None else _ADVANCE_PUBLISHED, values)
 
 
-def _cause(failure: Exception) -> str:
-    return type(failure.orig if isinstance(failure, DBAPIError) else failure).__name__
-
-
 def _refusal(failure: Exception, submissions: int) -> SubmissionError | BatchSpoilt:
     if submissions == 1:
-        return SubmissionError([f"the database refuses a value ({_cause(failure)})"])
-    return BatchSpoilt(f"the database refuses a value of one submission ({_cause(failure)})")
+        return SubmissionError([f"the database refuses a value ({cause_of(failure)})"])
+    return BatchSpoilt(f"the database refuses a value of one submission ({cause_of(failure)})")
 
 
 def _insert(writes: Writes, plan: Plan) -> None:

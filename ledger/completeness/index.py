@@ -23,7 +23,7 @@ from ledger.completeness.trust import NOTHING_INDEXED, REMEDY, CommittedTree, In
 from ledger.errors import LedgerDamaged, LedgerUnavailable
 from ledger.log import schema
 from ledger.log.databases import Database, upsert_clause
-from ledger.log.store import Store, read_head
+from ledger.log.store import Store, cause_of, read_head
 from ledger.records.codec import Entry
 from ledger.records.commitments import PUBLIC_GROUP, VaultGroup
 
@@ -160,8 +160,7 @@ class RecordIndex:
         try:
             yield engine.begin
         except (DBAPIError, database.errors) as failure:
-            cause = failure.orig if isinstance(failure, DBAPIError) else failure
-            raise LedgerUnavailable(f"the index could not be written ({type(cause).__name__})") from failure
+            raise LedgerUnavailable(f"the index could not be written ({cause_of(failure)})") from failure
         finally:
             engine.dispose()
 

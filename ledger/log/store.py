@@ -65,11 +65,15 @@ class Store:
         Raises:
             LedgerLocked: the file has a writer already.
             LedgerDamaged: a trigger that refuses changes is missing.
+            LedgerUnavailable: the database cannot be read, or did not restore it.
         """
         self.database.lock()
         self._writer = self.database.writer()
         if restore:
-            restore_guards(self._writer)
+            try:
+                restore_guards(self._writer)
+            except DBAPIError as failure:
+                raise LedgerUnavailable(f"the tables could not be restored ({cause_of(failure)})") from failure
         with self.reading() as connection:
             require_guards(connection)
 
@@ -158,8 +162,8 @@ class Store:
 
     def _unreadable(self, failure: Exception) -> LedgerError:
         if self.database.is_damage(failure):
-            return LedgerDamaged(f"what is stored is not a whole ledger ({_cause(failure)})")
-        return LedgerUnavailable(f"the store cannot be read ({_cause(failure)})")
+            return LedgerDamaged(f"what is stored is not a whole ledger ({cause_of(failure)})")
+        return LedgerUnavailable(f"the store cannot be read ({cause_of(failure)})")
 
     @contextmanager
     def turn(self, what: str) -> Iterator[bool]:
@@ -210,12 +214,19 @@ class Store:
             _discard(connection)
             raise
         except BaseException:
-            with suppress(self.database.errors):  # what failed first is told; a connection that is gone has rolled back
-                self.database.roll_back(connection)
+            self._undo(connection)
             raise
         finally:
             if not connection.closed and not connection.invalidated and connection.in_transaction():
                 connection.rollback()  # SQLAlchemy's side of it only: the driver has none left
+
+    def _undo(self, connection: Connection) -> None:
+        """Roll back what failed, which is told and not this: a connection that is gone has rolled back by itself."""
+        if connection.invalidated:  # SQLAlchemy lends its driver to nobody any more, and would raise another failure
+            _discard(connection)
+            return
+        with suppress(self.database.errors):
+            self.database.roll_back(connection)
 
     def _writable(self, writer: Engine) -> Connection:
         """Return the writing connection, another one if that was lost while nothing was written."""
@@ -259,7 +270,8 @@ def _discard(connection: Connection) -> None:
     connection.close()
 
 
-def _cause(failure: Exception) -> str:
+def cause_of(failure: Exception) -> str:
+    """Name what the driver raised, with or without SQLAlchemy around it."""
     return type(failure.orig if isinstance(failure, DBAPIError) else failure).__name__
 
 
@@ -469,7 +481,7 @@ def create_store(url: str, *, origin: str, signer: Signer, now: datetime, cosign
             raise StoreExists("a ledger was made at this address at the same time") from failure
         if database.is_missing(failure):
             raise StoreMissing("the server has no database of this name") from failure
-        raise LedgerUnavailable(f"the store cannot be created ({_cause(failure)})") from failure
+        raise LedgerUnavailable(f"the store cannot be created ({cause_of(failure)})") from failure
     finally:
         engine.dispose()
         database.unlock()
@@ -524,7 +536,7 @@ def _require_schema(connection: Connection) -> None:
         try:
             found = connection.exec_driver_sql("PRAGMA application_id").scalar()
         except DBAPIError as failure:
-            raise StoreMissing(f"the file is not a ledger ({_cause(failure)})") from None
+            raise StoreMissing(f"the file is not a ledger ({cause_of(failure)})") from None
         if found != schema.APPLICATION_ID:
             raise StoreMissing("the file is not a ledger")
     require_fit(connection)

@@ -13,7 +13,7 @@ from ledger.errors import EntryError, LedgerDamaged, LedgerUnavailable, Transiti
 from ledger.log import schema
 from ledger.log.databases import Database, upsert_clause
 from ledger.log.reader import read_leaf_hashes
-from ledger.log.store import Store, lock_head
+from ledger.log.store import Store, cause_of, lock_head
 from ledger.merkle import hash_leaf
 from ledger.records.chains import facts_of
 from ledger.records.codec import Entry, decode_entry
@@ -73,7 +73,7 @@ def rebuild_projections(
                 if progress is not None:
                     progress(end, size)
     except (DBAPIError, store.database.errors) as failure:
-        raise LedgerUnavailable(f"the projection could not be rebuilt ({type(failure).__name__})") from failure
+        raise LedgerUnavailable(f"the projection could not be rebuilt ({cause_of(failure)})") from failure
     return count
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ledger.errors import EntryError, LedgerUnavailable, VaultError
 from ledger.log import schema
-from ledger.log.store import Store
+from ledger.log.store import Store, cause_of
 from ledger.records.codec import decode_entry
 from ledger.vault.sealing import Vault
 
@@ -83,9 +83,9 @@ def _rewrap_page(store: Store, vault: Vault, after: int, page: int) -> tuple[int
         try:
             with store.writing() as connection:
                 return _rewrap_once(connection, vault, after, page)
-        except DBAPIError as failure:
+        except (DBAPIError, store.database.errors) as failure:
             if attempt == _TRIES - 1 or not store.database.is_transient(failure):
-                raise LedgerUnavailable(f"keys could not be wrapped ({type(failure.orig).__name__})") from failure
+                raise LedgerUnavailable(f"keys could not be wrapped ({cause_of(failure)})") from failure
     raise LedgerUnavailable("keys could not be wrapped")
 
 

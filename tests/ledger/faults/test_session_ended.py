@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import Connection
 
-from ledger import Ledger, LedgerUnavailable, Level, Publishing, Signing
+from ledger import FileMasterKeys, Ledger, LedgerUnavailable, Level, Publishing, Signing
 from ledger.appends import publishing
 from ledger.appends.following import Follower
 from ledger.appends.publishing import Publisher
 from ledger.appends.waiting import Milestone
 from ledger.log import schema
-from ledger.log.store import Store
-from tests.ledger.house import answered, build, submission
+from ledger.log.store import Store, lock_head, open_store
+from ledger.records.rebuild import rebuild_projections
+from ledger.vault import Vault
+from ledger.vault.master_keys import MasterKey, rotate_master_key
+from ledger.vault.rewrapping import rewrap_keys
+from tests.ledger.house import ORIGIN, answered, build, submission
 
 pytestmark = pytest.mark.postgres
 OFTEN = Publishing(signing=Signing.INTERVAL, interval=0.05)
@@ -151,3 +157,61 @@ def test_a_transaction_that_failed_costs_nobody_else_a_refusal(postgres_url: str
             done = ledger.append_blocking(submission(answered()), Level.SEQUENCED)
             assert done.entries[0].index == turn + 1
             prepared(ledger, key)
+
+
+def test_a_write_whose_session_ends_is_refused_with_its_first_cause(postgres_url: str, tmp_path: Path) -> None:
+    house = build(postgres_url, tmp_path)
+
+    def act(connection: Connection) -> None:
+        lock_head(ledger._store.database, connection)
+        end_sessions(postgres_url)
+        connection.execute(schema.head.select())
+
+    with house.open(publishing=NEVER) as ledger:
+        publisher = ledger._progress
+        assert isinstance(publisher, Publisher)
+        with pytest.raises(LedgerUnavailable, match=r"\(AdminShutdown\)"):
+            publisher._commit(act)
+        assert ledger.append_blocking(submission(), Level.SEQUENCED).entries[0].index == 0
+
+
+class EndingSessions(FileMasterKeys):
+    """Master keys in whose reading every session of a database ends."""
+
+    def __init__(self, path: Path, url: str) -> None:
+        super().__init__(path)
+        self._url = url
+
+    def key(self, version: int) -> MasterKey:
+        end_sessions(self._url)
+        return super().key(version)
+
+
+@pytest.mark.parametrize("work", [rewrap_keys, rebuild_projections])
+def test_work_on_the_vault_whose_session_ends_is_refused_with_its_first_cause(
+    postgres_url: str, tmp_path: Path, work: Callable[[Store, Vault], object]
+) -> None:
+    house = build(postgres_url, tmp_path)
+    with house.open() as ledger:
+        ledger.append_blocking(submission(answered(a=1)))
+    rotate_master_key(tmp_path / "master.keys", os.urandom)
+    store = open_store(postgres_url, readers=1)
+    store.start_writing()
+    with pytest.raises(LedgerUnavailable, match=r"\(AdminShutdown\)"):
+        work(store, Vault(EndingSessions(tmp_path / "master.keys", postgres_url), ORIGIN, os.urandom))
+    work(store, Vault(FileMasterKeys(tmp_path / "master.keys"), ORIGIN, os.urandom))
+    store.close()
+
+
+def test_guards_that_a_lock_keeps_from_being_restored_are_told_as_unavailable(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    build(postgres_url, tmp_path)
+    store = open_store(f"{postgres_url}{'&' if '?' in postgres_url else '?'}options=-clock_timeout%3D200", readers=1)
+    with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
+        connection.execute("DROP TRIGGER head_no_retreat ON head")
+        connection.commit()
+        connection.execute("LOCK TABLE head IN ROW EXCLUSIVE MODE")
+        with pytest.raises(LedgerUnavailable, match=r"could not be restored \(LockNotAvailable\)"):
+            store.start_writing(restore=True)
+    store.close()
