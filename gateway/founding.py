@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from gateway.config.address import listen_mistake
 from gateway.errors import ConfigurationError
 from gateway.pki import Authority, uris_in, write_pair, write_secret
 from gateway.rules.roles import Role, unit_in
@@ -96,12 +97,14 @@ def found(
     """Make a house in an empty or missing folder; `sources` is the TOML of its sources.
 
     Raises:
-        ConfigurationError: there is a house already.
+        ConfigurationError: there is a house already, or `listen` is no address.
         ledger.LedgerError: the ledger cannot be made; nothing is left.
     """
     house = House(home=home)
     if house.config.exists():
         raise ConfigurationError(str(home), ["there is a house already; nothing was changed"])
+    if (mistake := listen_mistake(listen)) is not None:
+        raise ConfigurationError(str(home), [f"listen: {mistake}; nothing was made"])
     origin = f"{TRUST_DOMAIN}/log"
     with _or_nothing(home, ("pki", "signers", "keys")):
         _certificates(house, now)
@@ -165,7 +168,7 @@ _EXAMPLE = """\
 # Paths are relative to this file. Secrets are only ever files.
 
 [server]
-listen = "{listen}"
+listen = "{listen}"                    # or "[::1]:8443", "unix:/run/gateway.sock"; port 0: any that is free
 workers = 1                                    # processes that answer; a client's connections are shared out among them
 trust_domain = "{trust_domain}"             # of the callers' SPIFFE IDs
 certificate_file = "pki/server.crt"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from connectors.errors import StanzaError
 from connectors.stanza import Stanza
+from gateway.config.address import listen_mistake, read_address
 from gateway.config.commitments_part import read_commitments
 from gateway.config.ledger_part import read_ledger, require_socket_path
 from gateway.config.model import (
@@ -30,8 +31,6 @@ from gateway.config.signatures_part import read_signatures
 from gateway.errors import ConfigurationError
 from gateway.rules.masking import MaskRule, MaskRules, read_rule
 from gateway.rules.retention import Periods, RetentionRules
-
-_HIGHEST_PORT = 65_535
 
 
 def load_settings(path: Path) -> Settings:
@@ -103,9 +102,10 @@ def _server(part: Stanza, home: Path) -> ServerSettings:
         key: part.text(key, "" if plaintext else None)
         for key in ("certificate_file", "key_file", "client_authority_file")
     }
+    workers = part.number("workers", 1, least=1, most=256)
     return ServerSettings(
-        listen=part.text("listen", "127.0.0.1:8443"),
-        workers=part.number("workers", 1, least=1, most=256),
+        listen=_listen(part, workers),
+        workers=workers,
         trust_domain=part.text("trust_domain"),
         plaintext=plaintext,
         certificate_file=home / files["certificate_file"],
@@ -122,16 +122,25 @@ def _server(part: Stanza, home: Path) -> ServerSettings:
     )
 
 
+def _listen(part: Stanza, workers: int) -> str:
+    listen = part.text("listen", "127.0.0.1:8443")
+    mistake = listen_mistake(listen)
+    if mistake is None and workers > 1 and listen.startswith("unix:"):
+        mistake = "a socket file belongs to one process: several workers need an address and a port"
+    if mistake is not None:
+        part.mistake("listen", mistake)
+    return listen
+
+
 def _http(part: Stanza) -> HttpSettings | None:
     listen = part.anything("listen")
     if listen is None or listen == "":
         return None
-    host, _, port = listen.rpartition(":") if isinstance(listen, str) else ("", "", "")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > _HIGHEST_PORT:
-        part.mistake("listen", 'must be an address and a port such as "127.0.0.1:8480", or empty')
+    try:
+        return read_address(listen)
+    except ValueError as error:
+        part.mistake("listen", f"{error}, or empty")
         return None
-    return HttpSettings(host=host, port=int(port))
 
 
 def _verification(part: Stanza) -> VerificationSettings:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from connectors.errors import StanzaError
 from connectors.stanza import Stanza
+from gateway.config.address import read_address
 from gateway.errors import ConfigurationError
 
 
@@ -65,11 +66,12 @@ def load_witness_settings(path: Path) -> WitnessSettings:
 
 
 def _address(part: Stanza) -> tuple[str, int]:
-    host, _, port = part.text("listen", "127.0.0.1:8490").rpartition(":")
-    if not host or not (port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 65536):
-        part.mistake("listen", "must be host:port")
+    try:
+        address = read_address(part.text("listen", "127.0.0.1:8490"))
+    except ValueError as error:
+        part.mistake("listen", str(error))
         return "", 0
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    return address.host, address.port
 
 
 def _prefix(part: Stanza) -> str:

@@ -99,6 +99,44 @@ def test_a_socket_path_that_is_too_long_is_refused_where_there_are_several_proce
         load_settings(house.config)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    ["127.0.0.1", "127.0.0.1:99999", "127.0.0.1:٨", "localhost:abc", "localhost:", ":8443", "256.1.1.1:80", "1.2.3:80",
+     "::1:8443", "[::g]:8443", "[127.0.0.1]:80", "a b:80", "-a:80", "http://127.0.0.1:80", "127.0.0.1:+80",
+     "unix:", "unix:x"],
+)  # fmt: skip
+def test_what_is_no_address_is_refused_wherever_something_listens(house: House, wrong: str) -> None:
+    text = house.config.read_text("utf-8").replace('listen = "127.0.0.1:0"', f'listen = "{wrong}"')
+    house.config.write_text(text.replace('listen = "" ', f'listen = "{wrong}" '), "utf-8")
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(house.config)
+
+    told = sorted(mistake.partition(":")[0] for mistake in caught.value.mistakes)
+    assert told == ["metrics.listen", "publication.listen", "server.listen"], caught.value
+
+
+@pytest.mark.parametrize(
+    "right", ["127.0.0.1:0", "0.0.0.0:65535", "[::1]:8443", "localhost:8443", "gate-1.example:443", "unix:/run/gateway"]
+)
+def test_an_address_and_a_port_or_a_socket_file_is_where_a_gateway_may_listen(house: House, right: str) -> None:
+    house.config.write_text(house.config.read_text("utf-8").replace("127.0.0.1:0", right, 1), "utf-8")
+    assert load_settings(house.config).server.listen == right
+
+
+def test_several_workers_cannot_listen_at_a_socket_file(house: House) -> None:
+    text = house.config.read_text("utf-8").replace("127.0.0.1:0", "unix:/run/gateway", 1)
+    house.config.write_text(text.replace("workers = 1 ", "workers = 2 "), "utf-8")
+    with pytest.raises(ConfigurationError, match=r"server\.listen: a socket file belongs to one process"):
+        load_settings(house.config)
+
+
+def test_no_house_is_founded_that_listens_nowhere(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="listen: must be an address"):
+        found(tmp_path / "var", now=datetime.now(UTC), sources=SOURCES, listen="127.0.0.1")
+    assert not (tmp_path / "var").exists()
+
+
 def test_a_missing_configuration_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="chengxin init"):
         load_settings(tmp_path / "none.toml")

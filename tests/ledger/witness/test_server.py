@@ -265,7 +265,12 @@ def test_commands_refuse_with_every_mistake(tmp_path: Path, log: Log) -> None:
         good.replace('name = "', 'nome = "').replace("127.0.0.1:0", "nowhere").replace('prefix = ""', 'prefix = "x/"')
     )
     told = fails("witness", "serve", "--config", config)
-    for part in ("nome: is not known", "name: is missing", "listen: must be host:port", "prefix: must be a path"):
+    for part in (
+        "nome: is not known",
+        "name: is missing",
+        "listen: must be an address and a port",
+        "prefix: must be a path",
+    ):
         assert part in told
     config.write_text(good.replace("ed25519.key", "ml-dsa-44.key"))
     assert "other keys" in fails("witness", "serve", "--config", config)
