@@ -20,12 +20,13 @@ from gateway.bootstrap.flows import Flows, build_flows
 from gateway.bootstrap.ledger import join_ledger, key_history, open_authority, open_ledger, owning_ledger
 from gateway.bootstrap.opening import now_utc, open_catalogue, open_index, open_sources
 from gateway.bootstrap.services import services
+from gateway.bootstrap.tls import open_tls
 from gateway.config import (
     AssistanceSettings,
     LedgerSettings,
     Settings,
 )
-from gateway.errors import CatalogueRefused, ConfigurationError, GatewayError
+from gateway.errors import CatalogueRefused, GatewayError
 from gateway.flows.administration.reload import Reload, enactment
 from gateway.flows.assistance.chase import Chase
 from gateway.metrics import Metrics
@@ -93,7 +94,7 @@ class Gateway:
             await require_free(settings.server.listen)
         catalogue = open_catalogue(settings)
         index = open_index(settings.ledger)
-        tls = _tls(settings)
+        tls = open_tls(settings.server)
         metrics = None if settings.metrics is None else Metrics()
         sources = open_sources(settings, catalogue, now=self._now, metrics=metrics)
         try:
@@ -322,18 +323,6 @@ def _stop_for_damage(ledger: Ledger, chores: Chores) -> None:
         loop.call_soon_threadsafe(chores.stop_for, damage)
 
     ledger.watch(tell)
-
-
-def _tls(settings: Settings) -> Tls | None:
-    server = settings.server
-    if server.plaintext:
-        return None
-    files = (server.certificate_file, server.key_file, server.client_authority_file)
-    mistakes = [f"{path} cannot be read" for path in files if not os.access(path, os.R_OK)]
-    if mistakes:
-        raise ConfigurationError("server", mistakes)
-    certificate, key, authority = (path.read_bytes() for path in files)
-    return Tls(certificate=certificate, key=key, client_authority=authority)
 
 
 def _chasing(settings: AssistanceSettings, chase: Chase) -> Chore:

@@ -25,6 +25,7 @@ from gateway.bootstrap.refusals import EXIT_STATUS
 from gateway.bootstrap.serving import Part
 from gateway.config import Settings
 from gateway.metrics import FOLDER, forget_process
+from gateway.rpc.server import not_bound
 
 _log = structlog.get_logger()
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
@@ -179,12 +180,19 @@ def _end(children: Sequence[_Child], drain: float) -> bool:
 
 @contextmanager
 def _reserved(listen: str) -> Iterator[tuple[str, int]]:
-    """Hold the address, so that port 0 is one port for all parts; nothing is accepted here."""
+    """Hold the address, so that port 0 is one port for all parts; nothing is accepted here.
+
+    Raises:
+        ConfigurationError: it cannot be bound.
+    """
     host, _, port = listen.rpartition(":")
     family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        holder.bind((host.strip("[]"), int(port)))
+        try:
+            holder.bind((host.strip("[]"), int(port)))
+        except OSError as error:
+            raise not_bound(listen) from error
         chosen = holder.getsockname()[1]
         yield f"{host}:{chosen}", chosen
 

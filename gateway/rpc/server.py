@@ -29,7 +29,10 @@ _LISTENERS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """What the server shows (PEM) and which authority its callers' certificates must come from (PEM)."""
+    """What the server shows (PEM) and which authority its callers' certificates must come from (PEM).
+
+    Whoever makes one has judged that TLS can use them: of what it cannot use, gRPC says what it says of a port in use.
+    """
 
     certificate: bytes
     key: bytes
@@ -113,7 +116,7 @@ class GrpcServer:
             )
             return server.add_secure_port(address, credentials)
         except RuntimeError as error:  # the library's only word for it
-            raise _not_bound(address) from error
+            raise not_bound(address) from error
 
     async def stop(self, grace: float) -> None:
         """Say NOT_SERVING, take no new calls, and let running calls end within `grace` seconds."""
@@ -137,12 +140,13 @@ async def require_free(address: str) -> None:
     try:
         alone.add_insecure_port(address)
     except RuntimeError as error:  # the library's only word for it
-        raise _not_bound(address) from error
+        raise not_bound(address) from error
     await alone.start()
     await alone.stop(None)
 
 
-def _not_bound(address: str) -> ConfigurationError:
+def not_bound(address: str) -> ConfigurationError:
+    """Say that an address cannot be had."""
     return ConfigurationError("server", [f"listen: {address} cannot be bound, or is in use"])
 
 
