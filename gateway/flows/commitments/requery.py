@@ -123,7 +123,7 @@ class Requery:
         try:
             asked = await self._verify.ask(question, catalogue, deadline, planned=planned)
             heard = await self._heard(row, question)
-            weighed = await self._verify.with_people(question, planned, asked, heard=heard)
+            weighed = await self._verify.with_people(question, planned, asked, deadline, heard)
         except TimeoutError:
             return AskedAgain(result="NOT_REACHED")
         terms = self._verify.terms(question, catalogue)
