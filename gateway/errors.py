@@ -622,6 +622,16 @@ class TimestampOff(TimestampUnavailable):
         super().__init__("the time stamp of the signature is too far from our clock")
 
 
+class ClockBehind(GatewayError):
+    """Our clock is before the newest entry of the record: one of the clocks that told the two times is wrong."""
+
+    reason: ClassVar[str] = "CLOCK_BEHIND"
+    chinese = "系统时间早于该记录上一步的时间,本次请求未予记录,请稍后重试;仍不成功的,请联系系统管理员核对系统时钟。"
+
+    def __init__(self) -> None:
+        super().__init__("our clock is before the newest entry of the record; ask again")
+
+
 class EvidenceMissing(GatewayError):
     """A part of a commitment's evidence is not kept here, such as a revocation list that another machine read."""
 

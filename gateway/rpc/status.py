@@ -38,6 +38,7 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.CatalogueRefused, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.SignatureRefused, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.TimestampUnavailable, grpc.StatusCode.UNAVAILABLE),
+    (errors.ClockBehind, grpc.StatusCode.UNAVAILABLE),
     (errors.EvidenceMissing, grpc.StatusCode.FAILED_PRECONDITION),
     (ledger_errors.LedgerOverloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (ledger_errors.LedgerUnavailable, grpc.StatusCode.UNAVAILABLE),
@@ -123,7 +124,8 @@ def _wait(error: errors.GatewayError) -> timedelta | None:
     """Give how long to wait where what is refused now may be had later."""
     if isinstance(error, errors.LimitReached | errors.CommitmentBarred | errors.ProxyRefused | errors.NotChecked):
         return error.retry_after
-    return _RETRY if isinstance(error, errors.Draining | errors.TimestampUnavailable) else None
+    passing = errors.Draining | errors.TimestampUnavailable | errors.ClockBehind
+    return _RETRY if isinstance(error, passing) else None
 
 
 def _metadata(error: errors.GatewayError) -> dict[str, str]:

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from gateway.client.refusals import refusal_of_status
-from gateway.errors import InvalidRequest, ProxyRefused, Violation
+from gateway.errors import ClockBehind, InvalidRequest, ProxyRefused, Violation
 from gateway.rpc.status import code_of, status_of
 from ledger import LedgerDamaged, LedgerOverloaded, LedgerUnavailable
 
@@ -18,6 +18,7 @@ FORESEEN = [
     (LedgerUnavailable("x"), grpc.StatusCode.UNAVAILABLE, "LEDGER_UNAVAILABLE"),
     (LedgerOverloaded("x"), grpc.StatusCode.RESOURCE_EXHAUSTED, "LEDGER_OVERLOADED"),
     (LedgerDamaged("x"), grpc.StatusCode.DATA_LOSS, "LEDGER_DAMAGED"),
+    (ClockBehind(), grpc.StatusCode.UNAVAILABLE, "CLOCK_BEHIND"),
     (TimeoutError(), grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
     (KeyError("张小明"), grpc.StatusCode.INTERNAL, "INTERNAL"),
 ]

@@ -10,7 +10,7 @@ from gateway.catalogue.book import Book
 from gateway.catalogue.model import AuditRules
 from gateway.catalogue.words import AuditTiming
 from gateway.errors import DiscrepancyFound, NotChecked, TransitionNotAllowed
-from gateway.flows.commitments.documents import UNDECIDED, require_in_time
+from gateway.flows.commitments.documents import UNDECIDED, require_after, require_in_time
 from gateway.flows.commitments.newest import Newest
 from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.commitments.requery import Requery
@@ -61,6 +61,7 @@ class Decide:
             TransitionNotAllowed: it was decided, withdrawn, lapsed or never signed.
             DocumentErased: its documents were erased meanwhile.
             All but the last are recorded as refused.
+            ClockBehind: the clock is before what was recorded last; nothing is recorded.
         """
         if replayed := await self._once.replay(request):
             return replayed
@@ -69,8 +70,9 @@ class Decide:
             return await self._decide(request, row, document_number, deadline)
 
     async def _decide(self, request: Request, row: RecordRow, document_number: str, deadline: float) -> Recorded:
-        audit = self._audit(row)
-        require_in_time(row, _DECIDED, at=self._now())
+        audit, begun = self._audit(row), self._now()
+        require_after(row, begun)
+        require_in_time(row, _DECIDED, at=begun)
         if row.state in UNDECIDED and await self._newest.contradicts(row):
             with suppress(TransitionNotAllowed):  # questioned, withdrawn or ended at the same moment
                 await self._requery.note_contradiction(row, request.operator)

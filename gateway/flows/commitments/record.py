@@ -16,7 +16,7 @@ from gateway.errors import (
 )
 from gateway.flows.commitments.contest import waived_of
 from gateway.flows.commitments.decision_clock import DecisionClock
-from gateway.flows.commitments.documents import PREPARED, TAKEN, claim_of, prepared_groups
+from gateway.flows.commitments.documents import PREPARED, TAKEN, claim_of, prepared_groups, require_after
 from gateway.flows.commitments.listings import kept_lists
 from gateway.flows.commitments.newest import Newest
 from gateway.flows.commitments.prepare import barred
@@ -80,6 +80,7 @@ class RecordSigned:
             InvalidRequest: the digest is not the document's; the refusal is recorded.
             DocumentExpired, SignatureRefused, NotACommitmentStep, CommitmentBarred: refused, and recorded so.
             TimestampUnavailable: the signature cannot be time-stamped now, and must be; nothing is recorded.
+            ClockBehind: the clock is before the notice; nothing is recorded.
             CommitmentExists: it is recorded already, or the case has another for the item; recorded as refused.
             TransitionNotAllowed: it was never prepared.
         """
@@ -98,6 +99,7 @@ class RecordSigned:
 
     async def _record(self, request: Request, row: RecordRow, digest: bytes, evidence: Evidence) -> Done:
         at = self._now()
+        require_after(row, at)
         kept = await self._require_prepared(row)
         evidenced = await self._signing.verify(
             table(kept[DOCUMENT]), digest, evidence, operator=request.operator, at=at

@@ -8,7 +8,14 @@ from datetime import datetime
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Withdrawal
 from gateway.errors import MilestoneIrrelevant, WithdrawalClosed
-from gateway.flows.commitments.documents import UNDECIDED, WITHDRAWAL, after_effect_of, prepared_groups, require_in_time
+from gateway.flows.commitments.documents import (
+    UNDECIDED,
+    WITHDRAWAL,
+    after_effect_of,
+    prepared_groups,
+    require_after,
+    require_in_time,
+)
 from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
@@ -40,6 +47,7 @@ class Withdraw:
             WithdrawalClosed: the window of the item is over.
             TransitionNotAllowed: the case was decided, a finding is open, or it is withdrawn already.
             All of them are recorded as refused.
+            ClockBehind: the clock is before what was recorded last; nothing is recorded.
         """
         if replayed := await self._once.replay(request):
             return replayed
@@ -55,6 +63,7 @@ class Withdraw:
             MilestoneIrrelevant: the item's window does not end with it.
             TransitionNotAllowed: it binds already, was withdrawn, or the case was decided.
             All of them are recorded as refused.
+            ClockBehind: the clock is before what was recorded last; nothing is recorded.
         """
         if replayed := await self._once.replay(request):
             return replayed
@@ -65,6 +74,7 @@ class Withdraw:
     async def _withdraw(self, request: Request, row: RecordRow, reason: str) -> Recorded:
         rules = self._rules(row)
         at = self._now()
+        require_after(row, at)
         require_in_time(row, _WITHDRAWN, at=at)
         effect = rules.after_effect
         if row.state in UNDECIDED:
@@ -84,6 +94,8 @@ class Withdraw:
         return await self._once.record(request, [draft], at=at)
 
     async def _pass(self, request: Request, row: RecordRow, milestone: Milestone) -> Recorded:
+        at = self._now()
+        require_after(row, at)
         until = self._rules(row).until
         if closing_milestone(until) is not milestone:
             raise MilestoneIrrelevant(until.value)
@@ -92,7 +104,7 @@ class Withdraw:
             record=row.record,
             groups={REQUEST: request.body, "milestone": milestone.value, "clerk": request.person},
         )
-        return await self._once.record(request, [draft], at=self._now())
+        return await self._once.record(request, [draft], at=at)
 
     async def _require_open(self, row: RecordRow, rules: Withdrawal, at: datetime) -> None:
         matter = self._book.catalogue.matters.get(row.matter or "")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.bootstrap.opening import work_calendar
 from gateway.config import CalendarSettings
 from gateway.demo.people import Person
-from gateway.errors import CommitmentBarred, InvalidRequest, PeriodRunning, ProxyRefused
+from gateway.errors import ClockBehind, CommitmentBarred, InvalidRequest, PeriodRunning, ProxyRefused
 from gateway.flows.audit.find import GRADES, Decision
 from gateway.flows.once import Request
 from gateway.flows.reading.write_letter import Form
@@ -21,6 +21,7 @@ from gateway.rules.clocks import CHINA, add_working_days, end_of_day, legal_day
 from gateway.rules.identifiers import resident_id_check_character
 from gateway.rules.kept import text
 from gateway.rules.roles import Caller, Role
+from gateway.rules.withdrawal import Milestone
 
 from .office import ITEM, MATTER, PEOPLE, START, Office, agent, of_item, of_matter, office, said
 
@@ -207,3 +208,37 @@ def test_every_moment_lies_within_its_day_in_china(moment: datetime) -> None:
 
     assert end_of_day(day - timedelta(days=1)) < moment < end_of_day(day) + timedelta(seconds=1)
     assert (end_of_day(day).utcoffset(), legal_day(end_of_day(day))) == (timedelta(hours=8), day)
+
+
+async def test_nothing_is_recorded_while_the_clock_is_before_what_went_before(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        here.clock.pass_(days=2)
+        prepared = await here.prepare(await here.verify(WHO, "办-1"))
+        noticed = here.clock.now
+        here.clock.now = noticed - timedelta(microseconds=1)
+        size = here.ledger.size()
+        with pytest.raises(ClockBehind):
+            await here.record(prepared, WHO)
+        here.clock.now = noticed
+        assert here.ledger.size() == size, "a refusal would have the wrong time too"
+        await here.record(prepared, WHO)
+
+        size = here.ledger.size()
+        here.clock.pass_(days=-1)
+        for act in (here.withdraw, here.decide):
+            with pytest.raises(ClockBehind):
+                await act(prepared.record)
+        assert here.ledger.size() == size
+        here.clock.now = noticed
+        await here.decide(prepared.record)
+
+
+async def test_no_milestone_is_passed_while_the_clock_is_before_what_went_before(tmp_path: Path) -> None:
+    async with office(tmp_path, of_item(ITEM, ("until: DECISION", "until: FEE_PAYMENT"))) as here:
+        record = await here.committed(WHO, "办-1")
+        here.clock.pass_(days=-1)
+        request = here.request("RecordMilestone", record=record.hex())
+
+        with pytest.raises(ClockBehind):
+            await here.flows.commitments.withdraw.pass_milestone(request, record, Milestone.FEE_PAID)
+        assert here.state(record) == "RECORDED"
