@@ -12,9 +12,11 @@ from pathlib import Path
 
 from gateway.config.address import listen_mistake
 from gateway.errors import ConfigurationError
-from gateway.pki import Authority, uris_in, write_pair, write_secret
+from gateway.pki import Authority, uris_in, write_pair
 from gateway.rules.roles import Role, unit_in
 from ledger import create_store, write_master_key, write_signing_key
+from ledger.durable_file import create_file
+from ledger.secret_file import write_secret
 
 TRUST_DOMAIN = "chengxin.example"
 _VALID = timedelta(days=365)
@@ -113,7 +115,8 @@ def found(
         write_master_key(home / "keys" / "master.keys", os.urandom)
         write_secret(home / "keys" / "index.key", os.urandom(32).hex().encode())
         create_store(_absolute(url, home), origin=origin, signer=signer, now=now)
-    house.config.write_text(_toml(sources, url=url, origin=origin, listen=listen, remedy_days=remedy_days), "utf-8")
+        text = _toml(sources, url=url, origin=origin, listen=listen, remedy_days=remedy_days)
+        create_file(house.config, text.encode())
     return house
 
 

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ledger.secret_file import write_secret
+
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 _CLOCK_SKEW = timedelta(minutes=5)
@@ -142,15 +144,13 @@ def key_pem(key: PrivateKey) -> bytes:
 
 
 def write_pair(certificate: x509.Certificate, key: PrivateKey, certificate_file: Path, key_file: Path) -> None:
-    """Write a certificate and its key as PEM, the key readable by its owner only."""
+    """Write a certificate and its key as PEM, the key readable by its owner only; never overwrites a key.
+
+    Raises:
+        ledger.KeyFileError: the key is there already, or cannot be written.
+    """
     certificate_file.write_bytes(pem(certificate))
     write_secret(key_file, key_pem(key))
-
-
-def write_secret(path: Path, content: bytes) -> None:
-    """Create a file that only its owner can read, and never widen one that exists."""
-    path.touch(mode=0o600, exist_ok=False)
-    path.write_bytes(content)
 
 
 def _blank(

@@ -1,32 +1,51 @@
-"""Replacing a small file so that after any crash it holds either the old content or the new."""
+"""Writing a small file so that after any crash there is the old content, the new, or none, and never a part of one."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def replace_file(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write a temporary file beside `path`, make it durable, put it in the place of `path`, make that durable.
+    """Write a file, in the place of `path` if that is there; raises as `writing` does."""
+    with writing(path, mode, over=True) as file:
+        file.write(content)
+
+
+def create_file(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write a file that was not there; raises as `writing` does."""
+    with writing(path, mode, over=False) as file:
+        file.write(content)
+
+
+@contextmanager
+def writing(path: Path, mode: int, *, over: bool) -> Iterator[BinaryIO]:
+    """Lend a file beside `path`; when the block ends well, make it durable, give it its name, make that durable.
+
+    A process that is killed meanwhile leaves at most a file `.NAME.*` beside, closed to others, which nobody reads.
 
     Raises:
-        OSError: it could not be written; `path` is as it was.
+        FileExistsError: `path` is there, also since the block began, and what is there is not to be written over.
+        OSError: it could not be written. In either case `path` is as it was, and nothing is left beside.
     """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-        raise
+        if over:
+            temporary.replace(path)
+        else:
+            os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 
