@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.commands.options import CONFIG, JSON, read_config
+from ledger.durable_file import replace_file
 
 if TYPE_CHECKING:
     from gateway.config import AnchorSettings, Settings
@@ -94,5 +95,5 @@ def _line(told: dict[str, object]) -> str:
 
 def _export(anchor: Anchor, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{anchor.size}.note").write_bytes(anchor.note)
-    (folder / f"{anchor.size}-{anchor.at:%Y%m%dT%H%M%SZ}.tsr").write_bytes(anchor.token)
+    replace_file(folder / f"{anchor.size}.note", anchor.note)
+    replace_file(folder / f"{anchor.size}-{anchor.at:%Y%m%dT%H%M%SZ}.tsr", anchor.token)

@@ -19,7 +19,7 @@ from gateway.commands.options import (
     require_readable,
     shown_as,
 )
-from gateway.commands.private_file import create_private, unwritable
+from gateway.commands.private_file import creating_private
 
 if TYPE_CHECKING:
     from gateway.client import Person
@@ -86,11 +86,9 @@ def export(
     require_readable(house.vkey)
     acting = Acting(person=person, unit=house.unit(system))
     address = server or read_config(config).server.listen
-    part = target.with_name(target.name + ".part")
-    opened = create_private(part)
     try:
         with (
-            opened as file,
+            creating_private(target) as file,
             BlockingGatewayClient.connect(
                 address, authority=house.authority, certificate=certificate, key=key, log_keys=house.vkey
             ) as gateway,
@@ -99,15 +97,10 @@ def export(
             done = gateway.export_commitments(
                 selection, file, form=chosen, acting=acting, purpose=purpose, progress=advance
             )
-        part.rename(target)
     except GatewayRefusal as refusal:
         raise click.ClickException(f"{refusal.reason}: {refusal}\n{refusal.chinese}") from refusal
     except ExportIncomplete as failure:
         raise click.ClickException(f"{failure}; nothing was kept") from failure
-    except OSError as error:
-        raise unwritable(target, error) from error
-    finally:
-        part.unlink(missing_ok=True)
     told = {"file": str(target), "rows": done.rows, "sha256": done.digest.hex(), "entry": done.receipt.index}
     click.echo(jsonlib.dumps(told) if as_json else ", ".join(f"{name} {value}" for name, value in told.items()))
 

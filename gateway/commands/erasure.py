@@ -59,7 +59,12 @@ def officer_key(file: Path, passphrase: bool) -> None:
     if shown.exists():
         raise click.ClickException(f"{shown} exists; nothing is overwritten")
     secret = click.prompt("passphrase", hide_input=True, confirmation_prompt=True, err=True) if passphrase else None
-    create_all([(shown, write_officer_key(file, secret.encode() if secret else None), PUBLIC)])
+    public = write_officer_key(file, secret.encode() if secret else None)
+    try:
+        create_all([(shown, public, PUBLIC)])
+    except BaseException:
+        file.unlink()
+        raise
     click.echo(f"wrote {file} and {shown}")
 
 

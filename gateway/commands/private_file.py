@@ -1,42 +1,46 @@
-"""Files that commands write for their user alone: what holds personal data, and keys."""
+"""Files that commands write for their user: whole or not at all; personal data and keys are closed to others."""
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
+from ledger.durable_file import create_file, replace_file, writing
+
 PRIVATE, PUBLIC = 0o600, 0o644
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file that its owner alone reads, also where it was there and others could.
+    """Write a file that its owner alone reads, in the place of what was there; that stays where this fails.
 
     Raises:
         click.ClickException: it cannot be written.
     """
+    place = path.resolve()  # a link stays one
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, PRIVATE), "wb") as file:
-            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # a terminal or /dev/null keeps its mode
-                os.fchmod(file.fileno(), PRIVATE)
-                file.truncate()
-            file.write(content)
+        if place.exists() and not place.is_file():  # a terminal, a pipe or /dev/null: nothing that can be replaced
+            with place.open("wb") as device:
+                device.write(content)
+        else:
+            replace_file(place, content, PRIVATE)
     except OSError as error:
         raise unwritable(path, error) from error
 
 
-def create_private(path: Path) -> BinaryIO:
-    """Make a file that was not there, for its owner alone.
+@contextmanager
+def creating_private(path: Path) -> Iterator[BinaryIO]:
+    """Lend a file for its owner alone, which gets its name, that was not there, when the block ends well.
 
     Raises:
         click.ClickException: it is there already, or cannot be made.
     """
     try:
-        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "wb")
+        with writing(path, PRIVATE, over=False) as file:
+            yield file
     except OSError as error:
         raise unwritable(path, error) from error
 
@@ -48,16 +52,16 @@ def create_all(files: Sequence[tuple[Path, bytes, int]]) -> None:
         click.ClickException: one is there already, or cannot be made.
     """
     made: list[Path] = []
-    try:
-        for path, content, mode in files:
-            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    for path, content, mode in files:
+        try:
+            create_file(path, content, mode)
             made.append(path)
-            with os.fdopen(opened, "wb") as file:
-                file.write(content)
-    except OSError as error:
-        for path in made:
-            path.unlink(missing_ok=True)
-        raise unwritable(Path(error.filename or path), error) from error
+        except BaseException as failure:
+            for one in made:
+                one.unlink(missing_ok=True)
+            if isinstance(failure, OSError):
+                raise unwritable(path, failure) from failure
+            raise
 
 
 def unwritable(path: Path, error: OSError) -> click.ClickException:

@@ -7,7 +7,6 @@ A witness is a folder: `witness.toml`, its private keys, its state, `logs.vkeys`
 from __future__ import annotations
 
 import json as jsonlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.commands.options import FILE, JSON, LogKeys, read_text
+from ledger.durable_file import replace_file
 
 if TYPE_CHECKING:
     from gateway.config.witness import WitnessSettings
@@ -125,7 +125,8 @@ def witness_add_log(vkey: str, history: str | None, config: Path) -> None:
         _keep_history(settings, found)
     if not known:
         text = settings.logs_file.read_text("utf-8")
-        _replace(settings.logs_file, text + ("" if not text or text.endswith("\n") else "\n") + key.vkey + "\n")
+        text += ("" if not text or text.endswith("\n") else "\n") + key.vkey + "\n"
+        replace_file(settings.logs_file, text.encode())
     click.echo(f"log {key.name} is {'brought up to date' if known else 'added'}; restart the witness")
 
 
@@ -153,7 +154,7 @@ def _keep_history(settings: WitnessSettings, history: KeyHistory) -> None:
 
     file = _history_file(settings, history.origin)
     file.parent.mkdir(exist_ok=True)
-    _replace(file, format_key_history(history))
+    replace_file(file, format_key_history(history).encode())
 
 
 def _history_file(settings: WitnessSettings, origin: str) -> Path:
@@ -363,13 +364,3 @@ def _log_key(vkey: str, settings: WitnessSettings) -> PublicKey:
     if isinstance(key, Ed25519CosignatureVerifier) or key.name == settings.name:
         raise ConfigurationError(str(settings.logs_file), [f"{key.name} is the key of a witness, not of a log"])
     return key
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(path.name + ".new")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
