@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -24,6 +25,31 @@ from gateway.commands import (
     vault,
     witness,
 )
+
+
+class _Text(click.types.StringParamType):
+    """Text as it was typed, in the encoding that this terminal is said to have."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what is not in that encoding: nobody could say what it was meant to be."""
+        text = super().convert(value, param, ctx)
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            self.fail(
+                f"is not text in {sys.getfilesystemencoding()}; the terminal writes in another encoding\n"
+                "输入的文字编码有误:请将终端字符编码设为 UTF-8 后重新输入。",
+                param,
+                ctx,
+            )
+        return text
+
+
+def _texts(command: click.Command) -> None:
+    """Let every text that a command and those in it take be `_Text`; names of files are octets, and may be anything."""
+    for parameter in command.params:
+        if type(parameter.type) is click.types.StringParamType:
+            parameter.type = _Text()
+    for one in command.commands.values() if isinstance(command, click.Group) else ():
+        _texts(one)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -67,3 +93,4 @@ for _command in (
     cli.add_command(_command)
 for _command in (erasure.erase, erasure.hold, erasure.retention, erasure.officer_key):
     vault.vault.add_command(_command)
+_texts(cli)
