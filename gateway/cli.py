@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Any
 
@@ -59,15 +60,23 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command; what is wrong is said in one place and ends with a non-zero status."""
+    """Run the command; what is wrong is said in one place and ends with a non-zero status.
+
+    Raises:
+        KeyboardInterrupt: its user does not want it to go on.
+    """
     from connectors.errors import ConnectorError
     from gateway.errors import GatewayError
     from ledger.errors import LedgerError
 
+    if logging.lastResort is not None:  # an interrupted library says so in full there, and passes it on
+        logging.lastResort.addFilter(
+            lambda told: not (told.exc_info and isinstance(told.exc_info[1], KeyboardInterrupt))
+        )
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Abort:
-        sys.exit(130)
+        raise KeyboardInterrupt from None
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
