@@ -5,7 +5,8 @@
     group <name> all|any|<k> <name>...
     quorum <name>|none
 
-Octets beyond ASCII are opaque: names that differ in any octet are different names.
+Octets beyond ASCII are opaque: names that differ in any octet are different names. No message quotes a word of the
+file: whoever gives a private key by mistake must not find it on the screen and in the logs.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class _Reading:
         if keyword in readers:
             readers[keyword](rest)
         elif keyword and not keyword.startswith("#"):
-            self._wrong(f"{_shown(keyword)} is not log, witness, group or quorum")
+            self._wrong("does not begin with log, witness, group or quorum")
 
     def _log(self, words: list[str]) -> None:
         if len(words) not in (1, 2):
@@ -131,26 +132,26 @@ class _Reading:
             return
         first = self._names.setdefault(name, self._number)
         if first != self._number:
-            self._wrong(f"the name {_shown(name)} stands in line {first}")
+            self._wrong(f"the name stands in line {first} already")
 
     def _group(self, words: list[str]) -> None:
         if len(words) < 3:
             self._wrong("a group line is: group <name> all|any|<k> <name>...")
             return
         name, threshold, *members = words
-        for member in members:
-            self._member(member)
+        for place, member in enumerate(members, 1):
+            self._member(place, member)
         self._define(name)
         needed = {"all": len(members), "any": 1}.get(threshold) or _decimal(threshold)
         if not 1 <= needed <= len(members):
             self._wrong(f"the threshold must be all, any or a number from 1 to {len(members)}")
         self._groups.append(PolicyGroup(name=name, threshold=needed, members=tuple(members)))
 
-    def _member(self, name: str) -> None:
+    def _member(self, place: int, name: str) -> None:
         if name not in self._names:
-            self._wrong(f"{_shown(name)} is not defined before")
+            self._wrong(f"member {place} is not defined before")
         elif name in self._members:
-            self._wrong(f"{_shown(name)} is a member already, of the group in line {self._members[name]}")
+            self._wrong(f"member {place} is a member already, of the group in line {self._members[name]}")
         else:
             self._members[name] = self._number
 
@@ -159,7 +160,7 @@ class _Reading:
             self._wrong("a quorum line is: quorum <name>, or quorum none")
             return
         if words[0] != NONE and words[0] not in self._names:
-            self._wrong(f"{_shown(words[0])} is not defined before")
+            self._wrong("the quorum is not defined before")
         if self._quorums:
             self._wrong("there is a quorum line already")
         self._quorums.append(words[0])
@@ -181,7 +182,3 @@ class _Reading:
 def _decimal(word: str) -> int:
     """Read a number in its one spelling; anything else is 0, which no threshold may be."""
     return int(word) if word.isascii() and word.isdigit() and word[0] != "0" and len(word) < 6 else 0
-
-
-def _shown(name: str) -> str:
-    return repr(name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))

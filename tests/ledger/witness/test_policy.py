@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import NoteError, PolicyError, QuorumMissing, WrongKey, WrongOrigin
+from ledger import (
+    NoteError,
+    PolicyError,
+    QuorumMissing,
+    WrongKey,
+    WrongOrigin,
+    write_master_key,
+    write_signing_key,
+)
 from ledger.log.algorithms.cosignature import Ed25519Cosigner
 from ledger.log.algorithms.ed25519 import Ed25519Signer
 from ledger.log.algorithms.mldsa44 import MlDsa44Signer, generate_key
@@ -122,21 +131,21 @@ def test_blanks_tabs_comments_and_foreign_octets_are_read_as_the_specification_s
 
 
 MISTAKES = {
-    "quorum w1\nwitness w1 {w1}\n": "'w1' is not defined before",
-    "witness w1 {w1}\nquorum w2\n": "'w2' is not defined before",
+    "quorum w1\nwitness w1 {w1}\n": "the quorum is not defined before",
+    "witness w1 {w1}\nquorum w2\n": "line 2: the quorum is not defined",
     "witness w1 {w1}\n": "no quorum line",
     "witness w1 {w1}\nquorum w1\nquorum none\n": "a quorum line already",
     "witness w1 {w1}\nquorum w1 w1\n": "a quorum line is",
-    "witness w1 {w1}\nwitness w1 {w2}\nquorum w1\n": "the name 'w1' stands in line 1",
+    "witness w1 {w1}\nwitness w1 {w2}\nquorum w1\n": "line 2: the name stands in line 1 already",
     "witness w1 {w1}\nwitness w2 {w1}\nquorum w1\n": "the same key stands in line 1",
     "log {log}\nlog {log}\nquorum none\n": "the same key stands in line 1",
     "witness none {w1}\nquorum none\n": "'none' is taken",
     "witness w1 {w1}\ngroup none any w1\nquorum none\n": "'none' is taken",
-    "witness w1 {w1}\ngroup g any none\nquorum g\n": "'none' is not defined",
-    "witness w1 {w1}\ngroup w1 any w1\nquorum w1\n": "the name 'w1' stands",
-    "witness w1 {w1}\ngroup g any g\nquorum g\n": "'g' is not defined before",
-    "witness w1 {w1}\ngroup g any w1 w1\nquorum g\n": "'w1' is a member already",
-    "witness w1 {w1}\ngroup g any w1\ngroup h any w1\nquorum g\n": "'w1' is a member already, of the group in line 2",
+    "witness w1 {w1}\ngroup g any none\nquorum g\n": "line 2: member 1 is not defined before",
+    "witness w1 {w1}\ngroup w1 any w1\nquorum w1\n": "line 2: the name stands",
+    "witness w1 {w1}\ngroup g any g\nquorum g\n": "member 1 is not defined before",
+    "witness w1 {w1}\ngroup g any w1 w1\nquorum g\n": "member 2 is a member already",
+    "witness w1 {w1}\ngroup g any w1\ngroup h any w1\nquorum g\n": "1 is a member already, of the group in line 2",
     "witness w1 {w1}\ngroup g all\nquorum g\n": "a group line is",
     "witness w1 {w1}\ngroup g 0 w1\nquorum g\n": "from 1 to 1",
     "witness w1 {w1}\ngroup g 2 w1\nquorum g\n": "from 1 to 1",
@@ -148,7 +157,7 @@ MISTAKES = {
     "log a+b+c\nquorum none\n": "line 1: ",
     "log {log} u x\nquorum none\n": "a log line is",
     "witness {w1}\nquorum none\n": "a witness line is",
-    "Quorum none\nquorum none\n": "'Quorum' is not",
+    "Quorum none\nquorum none\n": "line 1: does not begin with log, witness, group or quorum",
     "quorum none\r\n": "control character",
     "quorum none\nquorum none\x7f\n": "control character",
     "quorum none": "does not end in a newline",
@@ -173,6 +182,19 @@ def test_all_mistakes_are_named_at_once_with_their_lines(tmp_path: Path) -> None
     assert [mistake.split(":")[0] for mistake in told] == ["line 1", "line 2"] + ["line 3"] * 3 + ["line 4", "line 5"]
     with pytest.raises(PolicyError, match="cannot be read"):
         load_policy(tmp_path / "none")
+
+
+@pytest.mark.parametrize("around", ["{}", "quorum {}", "group g any {}", "group {} any {}", "witness {} {}", "log {}"])
+def test_a_key_given_as_a_policy_by_mistake_is_not_quoted(around: str, tmp_path: Path) -> None:
+    write_signing_key(tmp_path / "log.key", "example.gov.cn/log")
+    write_master_key(tmp_path / "master.keys", os.urandom)
+    for path in tmp_path.iterdir():
+        for line in path.read_text().splitlines():
+            with pytest.raises(PolicyError) as refused:
+                policy(around.replace("{}", line) + "\n")
+            assert not [
+                word for word in line.replace(":", " ").split() if len(word) > 20 and word in str(refused.value)
+            ]
 
 
 @given(st.binary(max_size=200))
