@@ -39,7 +39,6 @@ from gateway.v1 import commitment_pb2 as pb
 from gateway.v1 import parties_pb2, verification_pb2
 from ledger import parse_vkey, verify_receipt
 from ledger.vault.officers import write_officer_key
-from tests.disk import room_for
 
 from .conftest import ADDRESS, ITEM, MATTER, NAME, NUMBER, TIMEOUT, Town, operator
 from .test_story import in_force, new_id, prepared, recorded
@@ -317,10 +316,6 @@ async def test_the_command_writes_a_private_file_and_never_over_another(town: To
     assert not any(name.startswith("x.") for name in await asyncio.to_thread(os.listdir, tmp_path))
     status, told = await export(str(tmp_path / "nowhere" / "x.csv"))
     assert (status, "x.csv cannot be written" in told) == (1, True)
-    with room_for(10):
-        status, told = await export(str(tmp_path / "x.csv"))
-    assert (status, "x.csv cannot be written" in told) == (1, True)
-    assert not any("x.csv" in name for name in await asyncio.to_thread(os.listdir, tmp_path))
 
 
 async def test_a_command_that_shows_a_certificate_that_is_not_there_names_the_file(town: Town, tmp_path: Path) -> None:
