@@ -28,6 +28,7 @@ from gateway.rules.clocks import WorkCalendar, provisional_table, year_table
 from ledger import (
     BlindIndex,
 )
+from ledger.secret_file import read_secret
 
 _INDEX_KEY_VERSION = 1
 _YEARS_AHEAD = 5
@@ -97,12 +98,13 @@ def open_index(settings: LedgerSettings) -> BlindIndex:
     """Read the key of the blind index.
 
     Raises:
-        ConfigurationError: the file cannot be read or does not hold 32 bytes in hexadecimal.
+        ConfigurationError: the file does not hold 32 bytes in hexadecimal.
+        ledger.KeyFileError: it cannot be read, or others can read it.
     """
     path = settings.index_key_file
     try:
-        return BlindIndex(key=bytes.fromhex(path.read_text("ascii").strip()), version=_INDEX_KEY_VERSION)
-    except (OSError, ValueError) as error:
+        return BlindIndex(key=bytes.fromhex(read_secret(path).decode("ascii").strip()), version=_INDEX_KEY_VERSION)
+    except ValueError as error:
         raise ConfigurationError(
             str(path), [f"is not a key of 32 bytes in hexadecimal ({type(error).__name__})"]
         ) from error

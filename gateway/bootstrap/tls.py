@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from gateway.config import ServerSettings
 from gateway.errors import ConfigurationError
 from gateway.rpc.server import Tls
+from ledger.errors import KeyFileError
+from ledger.secret_file import read_secret
 
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 """The curves of TLS that gRPC's library has."""
@@ -29,11 +31,15 @@ def open_tls(settings: ServerSettings) -> Tls | None:
         return None
     mistakes: list[str] = []
 
-    def read(key: str, path: Path, judge: Callable[[bytes], object]) -> bytes:
+    def read(
+        key: str, path: Path, judge: Callable[[bytes], object], content_of: Callable[[Path], bytes] = Path.read_bytes
+    ) -> bytes:
         try:
-            judge(content := path.read_bytes())
+            judge(content := content_of(path))
         except OSError as error:
             mistakes.append(f"{key}: {path} cannot be read ({error.strerror})")
+        except KeyFileError as error:
+            mistakes.extend(f"{key}: {path} {mistake}" for mistake in error.mistakes)
         except ValueError as error:
             mistakes.append(f"{key}: {path} {error}")
         else:
@@ -41,7 +47,7 @@ def open_tls(settings: ServerSettings) -> Tls | None:
         return b""
 
     certificate = read("certificate_file", settings.certificate_file, _certificate)
-    key = read("key_file", settings.key_file, _private_key)
+    key = read("key_file", settings.key_file, _private_key, read_secret)
     authority = read("client_authority_file", settings.client_authority_file, _certificate)
     if certificate and key and _certificate(certificate).public_key() != _private_key(key).public_key():
         mistakes.append(

@@ -62,10 +62,14 @@ def pair_to_show(house: House, system: str) -> tuple[Path, Path]:
     """Give the certificate and key of a system to a command that calls the gateway.
 
     Raises:
-        ConfigurationError: one of them, or the authority's certificate, cannot be read.
+        ConfigurationError: the certificate, or the authority's, cannot be read.
+        ledger.KeyFileError: the key cannot, or others can read it.
     """
+    from ledger.secret_file import read_secret
+
     certificate, key = house.pair(system)
-    require_readable(house.authority, certificate, key)
+    require_readable(house.authority, certificate)
+    read_secret(key)
     return certificate, key
 
 

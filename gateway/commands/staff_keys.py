@@ -222,9 +222,10 @@ def _password_in(file: Path) -> str:
 def _open_key(file: Path, password_file: Path | None) -> HeldKey:
     from gateway.commands.staff_key_file import HeldKey, StaffKeyFileError
     from ledger import AlgorithmUnavailable
+    from ledger.secret_file import read_secret
 
     try:
-        return HeldKey.open(file.read_bytes(), _password(password_file))
+        return HeldKey.open(read_secret(file), _password(password_file))
     except (StaffKeyFileError, AlgorithmUnavailable) as error:
         raise click.ClickException(f"{file}: {error}") from error
 

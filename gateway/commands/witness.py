@@ -190,10 +190,13 @@ def witness_serve(config: Path) -> None:
     import structlog
 
     from gateway.logs import configure
+    from ledger.secret_file import read_secret
     from ledger.witness.server import application, serve
     from ledger.witness.witness import Witness
 
     settings = _settings(config)
+    if settings.key_file is not None:
+        read_secret(settings.key_file)
     configure()
     log = structlog.get_logger()
     with _state(settings) as (state, cosigners):
