@@ -285,14 +285,16 @@ deciders = ["reviewer", "supervisor"]
 anchors_files = ["signers/ca.crt"]             # authorities of personal signing certificates (PEM)
 required_policies = []                         # certificate policies (object identifiers), one of which must be named
 most_intermediates = 3                         # certificates between the signer's and the anchor
-revocation = "off"                             # "require": unknown is refused; "if-available": unknown is accepted;
+revocation = "off"                             # "require": unknown is refused; "if-available": unknown is accepted,
+                                               # unless a list of the issuer is at hand and cannot be used;
                                                # revoked before the signing is refused by both
 revocation_folder = "signers/revocation"       # *.crl: lists (DER or PEM); *.ocsp: OCSP answers (DER)
 revocation_urls = []                           # lists to fetch; addresses inside certificates are never asked
 # ocsp_url = "http://ocsp.example"             # an OCSP responder, asked where the folder and the lists do not know
 revocation_fresh = "7d"                        # what is older says nothing
 revocation_every = "10m"                       # how often folder and addresses are read again
-revocation_timeout = "5s"                      # for one address
+revocation_timeout = "5s"                      # for the whole answer of one address
+revocation_list_max_bytes = 67108864           # of a list (DER); about 4 bytes of memory for each, in each process
 kept_lists_folder = "signers/kept"             # every list read, by its SHA-256: evidence packs need them; never delete
 witness_tolerance = "15m"                      # how long ago a signing that a clerk witnessed may be
 handwriting_max_bytes = 262144                 # of the image of a signature by hand

@@ -15,11 +15,11 @@ import structlog
 
 ALLOWED = frozenset(
     {
-        "address", "advice", "attempts", "bytes", "catalogue", "caller", "cause", "certificate_expires", "code",
-        "count", "deadline_ms", "done", "duration_ms", "entry", "error", "event", "fact_type", "file", "index", "item",
-        "level", "matter", "method", "origin", "outcome", "peer", "pid", "policy", "reason", "record", "result",
-        "role", "service", "signal", "size", "source", "state", "step", "timestamp", "total", "unit", "url", "verdict",
-        "version", "witness",
+        "address", "advice", "attempts", "authority", "bytes", "caller", "catalogue", "cause", "certificate_expires",
+        "code", "count", "deadline_ms", "done", "duration_ms", "entry", "error", "event", "fact_type", "file", "index",
+        "item", "level", "list", "matter", "method", "origin", "outcome", "peer", "pid", "policy", "reason", "record",
+        "result", "role", "service", "signal", "size", "source", "stamp_ahead", "state", "step", "timestamp", "total",
+        "unit", "url", "verdict", "version", "witness",
     }
 )  # fmt: skip
 

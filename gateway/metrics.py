@@ -80,6 +80,10 @@ class Metrics:
             "chengxin_source_breaker_openings", "How often the breaker opened, by cause.", (*_SOURCE, "cause"),
             registry=registry,
         )  # fmt: skip
+        self._unusable_lists = Counter(
+            "chengxin_unusable_revocation_lists", "Revocation lists that could not be used, by why, at each reading.",
+            ("why",), registry=registry,
+        )  # fmt: skip
         self._opened: dict[tuple[str, str], datetime] = {}
 
     def called(self, method: str, code: str, reason: str, seconds: float) -> None:
@@ -126,6 +130,10 @@ class Metrics:
         if self._opened.get((source, fact_type)) != interval.opened_at:
             self._opened[source, fact_type] = interval.opened_at
             self._openings.labels(source, fact_type, interval.cause.value).inc()
+
+    def unusable_list(self, why: str) -> None:
+        """Count a revocation list that could not be used when lists were read."""
+        self._unusable_lists.labels(why).inc()
 
     def render(self) -> bytes:
         """Write everything counted so far, by all processes of this gateway, as Prometheus text."""

@@ -20,6 +20,14 @@ class ExchangeFailed(LedgerError):
     """There was no answer, or none within the bounds; the message names the kind of failure and no address."""
 
 
+class AnswerTooLong(ExchangeFailed):
+    """The answer is longer than was asked for; `head` is how it begins."""
+
+    def __init__(self, longest: int, head: bytes) -> None:
+        super().__init__(f"the answer is longer than {longest} bytes")
+        self.head = head
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """A whole answer, whatever its status."""
@@ -44,7 +52,8 @@ def exchange(
     any length: so the time is that of the whole, and the body is asked for as it is. Redirects are not followed.
 
     Raises:
-        ExchangeFailed: it did not come to an answer, or the answer is longer than `longest` bytes, or compressed.
+        ExchangeFailed: it did not come to an answer, or the answer is longer than `longest` bytes (`AnswerTooLong`), or
+            compressed.
     """
     asked = detached(lambda: asyncio.run(_within(seconds, url, longest, content, headers or {})), "exchange")
     wait((asked,), timeout=seconds)
@@ -75,6 +84,6 @@ async def _read(response: httpx.Response, longest: int) -> Reply:
     async for chunk in response.aiter_raw():
         body += chunk
         if len(body) > longest:
-            raise ExchangeFailed(f"the answer is longer than {longest} bytes")
+            raise AnswerTooLong(longest, bytes(body[:longest]))
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     return Reply(status=response.status_code, kind=kind, body=bytes(body))

@@ -152,7 +152,7 @@ def build_flows(
         patience=settings.server.deadline_cap.total_seconds(), now=now, entropy=entropy,
     )  # fmt: skip
     staff_keys = StaffKeys(ledger=ledger, once=once, look_up=look_up, now=now, entropy=entropy)
-    signatures = open_signatures(settings.signatures, staff_keys.find)
+    signatures = open_signatures(settings.signatures, staff_keys.find, metrics.unusable_list if metrics else uncounted)
     commitments = build_commitments(
         settings,
         Parts(

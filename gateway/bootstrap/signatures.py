@@ -17,7 +17,7 @@ from gateway.signatures.certificates import Certificate, load_anchors
 from gateway.signatures.chain import Chains
 from gateway.signatures.platform import ALGORITHMS, Platform, PlatformKey
 from gateway.signatures.revocation import RevocationRule
-from gateway.signatures.statuses import StatusSources
+from gateway.signatures.statuses import StatusSources, unnoticed
 from gateway.signatures.timestamps import MOST_TOLERANCE, StampRules
 from gateway.signatures.witnessed import WitnessRules
 from ledger.anchors.authority import TimestampAuthority
@@ -32,8 +32,10 @@ async def no_staff_key(_record: bytes) -> StaffKey | None:
     return None
 
 
-def open_signatures(settings: SignatureSettings, staff_keys: FindStaffKey = no_staff_key) -> Signatures:
-    """Read anchors, keys and root certificates, and make what accepts signatures.
+def open_signatures(
+    settings: SignatureSettings, staff_keys: FindStaffKey = no_staff_key, count: Callable[[str], None] = unnoticed
+) -> Signatures:
+    """Read anchors, keys and root certificates, and make what accepts signatures; `count` is of `StatusSources`.
 
     Raises:
         ConfigurationError: names every file that cannot be used.
@@ -54,14 +56,14 @@ def open_signatures(settings: SignatureSettings, staff_keys: FindStaffKey = no_s
             rule=RevocationRule(settings.revocation),
             fresh=settings.revocation_fresh,
             every=settings.revocation_every,
-            sources=status_sources(settings),
+            sources=status_sources(settings, count),
         ),
         timestamps=authority,
         stamp_rules=None if stamps is None else StampRules(required=stamps.required, tolerance=stamps.tolerance),
     )
 
 
-def status_sources(settings: SignatureSettings) -> StatusSources:
+def status_sources(settings: SignatureSettings, count: Callable[[str], None] = unnoticed) -> StatusSources:
     """Say where revocation lists and OCSP answers come from, and where lists are kept."""
     return StatusSources(
         folder=settings.revocation_folder,
@@ -69,6 +71,8 @@ def status_sources(settings: SignatureSettings) -> StatusSources:
         ocsp_url=settings.ocsp_url,
         kept=settings.kept_lists_folder,
         timeout=settings.revocation_timeout.total_seconds(),
+        longest_list=settings.revocation_list_max_bytes,
+        count=count,
     )
 
 

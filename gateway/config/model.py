@@ -222,6 +222,7 @@ class SignatureSettings:
     revocation_fresh: timedelta
     revocation_every: timedelta
     revocation_timeout: timedelta
+    revocation_list_max_bytes: int
     kept_lists_folder: Path
     witness_tolerance: timedelta
     handwriting_max_bytes: int

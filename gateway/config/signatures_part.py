@@ -24,6 +24,7 @@ def read_signatures(part: Stanza, home: Path) -> SignatureSettings:
         revocation_fresh=part.duration("revocation_fresh", "7d"),
         revocation_every=part.duration("revocation_every", "10m"),
         revocation_timeout=part.duration("revocation_timeout", "5s"),
+        revocation_list_max_bytes=part.number("revocation_list_max_bytes", 64 << 20, least=1024, most=128 << 20),
         kept_lists_folder=home / part.text("kept_lists_folder", "signers/kept"),
         witness_tolerance=part.duration("witness_tolerance", "15m"),
         handwriting_max_bytes=part.number("handwriting_max_bytes", 256 << 10, least=1024, most=1 << 20),

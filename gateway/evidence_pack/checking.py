@@ -45,9 +45,9 @@ from gateway.signatures.evidence import (
     StaffKey,
     WitnessedEvidence,
 )
+from gateway.signatures.lists import read_list as read_revocation_list
 from gateway.signatures.platform import Platform, PlatformKey, parse_assertion
 from gateway.signatures.revocation import RevocationRule, Revocations
-from gateway.signatures.revocation import read_list as read_revocation_list
 from gateway.signatures.signatory import signatory_of
 from gateway.signatures.timestamps import MOST_TOLERANCE, require_in_time, stamped
 from gateway.signatures.verification import Act, Trust, verify_act

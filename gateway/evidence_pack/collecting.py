@@ -22,8 +22,9 @@ from gateway.signatures.certificates import parse_certificate
 from gateway.signatures.chain import Chain
 from gateway.signatures.evidence import HANDWRITING, SIGNATURE
 from gateway.signatures.image import PNG
+from gateway.signatures.lists import read_list
 from gateway.signatures.platform import parse_assertion, signature_der
-from gateway.signatures.revocation import RevocationRule, Revocations, read_list
+from gateway.signatures.revocation import RevocationRule, Revocations
 from ledger import Erased, HistoryLine, KeyHistory, VaultGroup, disclose, format_key_history
 from ledger.canonical import Json, canonical, parse_time
 from ledger.log.algorithms.ed25519 import Ed25519Verifier

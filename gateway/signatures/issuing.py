@@ -99,9 +99,9 @@ def verify_certificate_issued(child: x509.Certificate, key: VerifyingKey) -> Non
     verify_issued(key, algorithm, child.signature, child.tbs_certificate_bytes, _parameters_of(child))
 
 
-def verify_list_issued(crl: x509.CertificateRevocationList, key: VerifyingKey) -> None:
-    """Verify that a revocation list is signed by a key; raises `NotIssued`."""
-    verify_issued(key, crl.signature_algorithm_oid, crl.signature, crl.tbs_certlist_bytes, _parameters_of(crl))
+def verify_list_issued(crl: x509.CertificateRevocationList, signed: bytes, key: VerifyingKey) -> None:
+    """Verify that a revocation list is signed by a key: `signed` are the bytes to be signed; raises `NotIssued`."""
+    verify_issued(key, crl.signature_algorithm_oid, crl.signature, signed, _parameters_of(crl))
 
 
 def verify_answer_issued(answer: ocsp.OCSPResponse, key: VerifyingKey) -> None:

@@ -6,7 +6,8 @@ certificates in it, and nothing by its silence. Who says nothing leaves the stat
 decides:
 
     require         unknown is refused
-    if-available    unknown is accepted
+    if-available    unknown is accepted, unless the issuer's list is at hand and cannot be used: too long, not
+                    readable, or not signed by the issuer; such a list could be the one that revokes
     off             nobody is asked
 """
 
@@ -14,32 +15,23 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import CRLEntryExtensionOID, ExtendedKeyUsageOID, ExtensionOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from gateway.errors import SignatureRefused
 from gateway.signatures.certificates import Certificate, parse_certificate
 from gateway.signatures.chain import Chain
-from gateway.signatures.issuing import (
-    NotIssued,
-    algorithms_named,
-    verify_answer_issued,
-    verify_certificate_issued,
-    verify_list_issued,
-)
-from gateway.signatures.scope import OutOfScope, Scope, scope_of
+from gateway.signatures.issuing import NotIssued, verify_answer_issued, verify_certificate_issued
+from gateway.signatures.lists import RevocationList
 
-LONGEST_LIST = 2 << 20
-"""Bytes of a revocation list; an authority with more revocations is asked by OCSP."""
 LONGEST_ANSWER = 64 << 10
 _SKEW = timedelta(minutes=5)
 
@@ -59,100 +51,9 @@ class Proof:
     """What told that a certificate was not revoked: `crl` or `ocsp`, as it came (DER)."""
 
     kind: str
-    content: bytes = field(repr=False)
-
-    @property
-    def digest(self) -> str:
-        """SHA-256, hexadecimal."""
-        return hashlib.sha256(self.content).hexdigest()
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class RevocationList:
-    """A parsed revocation list: since when each serial number is revoked."""
-
-    content: bytes = field(repr=False)
-    parsed: x509.CertificateRevocationList = field(repr=False)
-    issuer: bytes = field(repr=False)
-    revoked: Mapping[int, datetime] = field(repr=False)
-    scope: Scope = field(repr=False)
-    verified: dict[bytes, bool] = field(default_factory=dict, repr=False)
-    """By digest of an issuer's certificate: whether the list is signed by it."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the list, hexadecimal."""
-        return hashlib.sha256(self.content).hexdigest()
-
-    def is_of(self, issuer: Certificate) -> bool:
-        """Tell whether the list is issued and signed by an authority."""
-        known = self.verified.get(issuer.digest)
-        if known is None:
-            named = self.issuer == issuer.subject
-            known = self.verified[issuer.digest] = named and self._signed_by(issuer)
-            if named and not known:
-                told = {"list": self.digest, "authority": issuer.digest.hex()}
-                _log.warning("a revocation list is not signed by the authority it names", **told)
-        return known
-
-    def _signed_by(self, issuer: Certificate) -> bool:
-        if issuer.usage is not None and not issuer.usage.crl_sign:
-            return False
-        try:
-            verify_list_issued(self.parsed, issuer.key)
-        except NotIssued:
-            return False
-        return True
-
-
-class UnusableStatus(ValueError):
-    """A revocation list or OCSP answer that does not parse, or cannot say anything about whole certificates."""
-
-
-def read_list(content: bytes) -> RevocationList:
-    """Read a revocation list, DER or PEM.
-
-    Raises:
-        UnusableStatus: it does not parse, is too long, or is a delta, indirect or partial list.
-    """
-    if len(content) > LONGEST_LIST:
-        raise UnusableStatus(f"a revocation list may have {LONGEST_LIST} bytes")
-    try:
-        pem = content.lstrip().startswith(b"-----BEGIN")
-        parsed = x509.load_pem_x509_crl(content) if pem else x509.load_der_x509_crl(content)
-        encoded = parsed.public_bytes(Encoding.DER)
-        if not encoded.endswith(b"\x00" + parsed.signature):  # unused bits: a second spelling
-            raise UnusableStatus("a list that is not spelled as DER is")
-        inner, outer = algorithms_named(encoded)
-        if inner != outer:
-            raise UnusableStatus("a list that names two algorithms")
-        scope = scope_of(parsed.issuer, parsed.extensions)
-        revoked = {one.serial_number: _since(one) for one in parsed}
-        return RevocationList(
-            content=encoded,
-            parsed=parsed,
-            issuer=parsed.issuer.public_bytes(),
-            revoked=revoked,
-            scope=scope,
-        )
-    except UnusableStatus:
-        raise
-    except OutOfScope as error:
-        raise UnusableStatus(str(error)) from error
-    except Exception as error:  # the parser raises whatever it likes on hostile bytes: none of them is a list
-        raise UnusableStatus(f"not a usable revocation list ({type(error).__name__})") from error
-
-
-def _since(one: x509.RevokedCertificate) -> datetime:
-    """Give since when a certificate is not to be believed: its key may have been lost before it was revoked."""
-    since = one.revocation_date_utc
-    for extension in one.extensions:
-        if extension.oid == CRLEntryExtensionOID.INVALIDITY_DATE:
-            lost: x509.InvalidityDate = extension.value
-            since = min(since, lost.invalidity_date_utc)
-        elif extension.critical and extension.oid != CRLEntryExtensionOID.CRL_REASON:
-            raise UnusableStatus("an entry with a critical extension that is not understood")
-    return since
+    content: bytes = field(repr=False, compare=False)
+    digest: str
+    """SHA-256, hexadecimal."""
 
 
 class Revocations:
@@ -163,11 +64,14 @@ class Revocations:
         lists: Sequence[RevocationList] = (),
         answers: Sequence[bytes] = (),
         *,
+        unusable: Collection[bytes] = (),
         rule: RevocationRule = RevocationRule.OFF,
         fresh: timedelta = timedelta(days=7),
     ) -> None:
+        """`unusable` are the names (DER) of authorities of which there is a list that cannot be used."""
         self.rule = rule
         self._fresh = fresh
+        self._unusable = frozenset(unusable)
         self._lists = tuple(lists)
         self._answers: dict[int, tuple[ocsp.OCSPResponse, ...]] = {}
         self._add(answers)
@@ -184,11 +88,16 @@ class Revocations:
             What told so, and whether every status is known.
 
         Raises:
-            SignatureRefused: a certificate was revoked before the signing.
+            SignatureRefused: a certificate was revoked before the signing, or its status is unknown and the rule takes
+                that only where no list of its issuer is at hand.
         """
         if self.rule is RevocationRule.OFF:
             return (), True
-        found = [self._status(one, issuer, at, now) for one, issuer in chain.links()]
+        found = []
+        for one, issuer in chain.links():
+            found.append(self._status(one, issuer, at, now))
+            if found[-1] is None and self.rule is RevocationRule.IF_AVAILABLE and self._is_owed(issuer, now):
+                raise _unknown()
         return tuple(dict.fromkeys(one for one in found if one is not None)), None not in found
 
     def unknown(self, chain: Chain, *, at: datetime, now: datetime) -> list[tuple[Certificate, Certificate]]:
@@ -199,7 +108,7 @@ class Revocations:
 
     def with_answers(self, answers: Sequence[bytes]) -> Revocations:
         """Give what is known with these OCSP answers as well; what does not parse is left out."""
-        more = Revocations(self._lists, rule=self.rule, fresh=self._fresh)
+        more = Revocations(self._lists, unusable=self._unusable, rule=self.rule, fresh=self._fresh)
         more._answers = dict(self._answers)
         more._add(answers)
         return more
@@ -211,7 +120,7 @@ class Revocations:
             # A serial number is of one certificate of the issuer, whatever the list is of: only silence has limits.
             _require_not_revoked(crl.revoked.get(one.parsed.serial_number), at)
             if crl.scope.covers(one):
-                told = told or Proof(kind="crl", content=crl.content)
+                told = told or Proof(kind="crl", content=crl.content, digest=crl.digest)
         for answer in self._answers.get(one.parsed.serial_number, ()):
             single = _single_answer(answer, one, issuer)
             if single is None or not self._is_fresh(single.this_update_utc, single.next_update_utc, now):
@@ -222,8 +131,15 @@ class Revocations:
                 _log.warning("an OCSP answer is not signed for the authority it names", authority=issuer.digest.hex())
                 continue
             _require_not_revoked(single.revocation_time_utc, at)
-            told = told or Proof(kind="ocsp", content=answer.public_bytes(Encoding.DER))
+            content = answer.public_bytes(Encoding.DER)
+            told = told or Proof(kind="ocsp", content=content, digest=hashlib.sha256(content).hexdigest())
         return told
+
+    def _is_owed(self, issuer: Certificate, now: datetime) -> bool:
+        """Tell whether a list at hand names an authority as its issuer, and cannot be used."""
+        return issuer.subject in self._unusable or any(
+            crl.names(issuer) and not crl.is_of(issuer) for crl in self._fresh_lists(now)
+        )
 
     def _is_believed(self, answer: ocsp.OCSPResponse, issuer: Certificate, now: datetime) -> bool:
         """Tell whether the issuer signed an answer, or a responder of its own that no list at hand names as revoked."""
@@ -241,8 +157,11 @@ class Revocations:
 
     def _lists_of(self, issuer: Certificate, now: datetime) -> Iterator[RevocationList]:
         """Give the lists that an authority issued and that are still to be believed."""
+        return (crl for crl in self._fresh_lists(now) if crl.is_of(issuer))
+
+    def _fresh_lists(self, now: datetime) -> Iterator[RevocationList]:
         for crl in self._lists:
-            if self._is_fresh(crl.parsed.last_update_utc, crl.parsed.next_update_utc, now) and crl.is_of(issuer):
+            if self._is_fresh(crl.parsed.last_update_utc, crl.parsed.next_update_utc, now):
                 yield crl
 
     def _is_fresh(self, since: datetime, until: datetime | None, now: datetime) -> bool:
@@ -259,11 +178,15 @@ def _require_not_revoked(since: datetime | None, at: datetime) -> None:
 def require_known(rule: RevocationRule, known: bool) -> None:
     """Apply the rule about unknown statuses; raises `SignatureRefused`."""
     if rule is RevocationRule.REQUIRE and not known:
-        raise SignatureRefused(
-            "REVOCATION_UNKNOWN",
-            "whether the certificate is revoked cannot be told, and must be",
-            "无法确认签名证书是否已被吊销,请稍后重试。",
-        )
+        raise _unknown()
+
+
+def _unknown() -> SignatureRefused:
+    return SignatureRefused(
+        "REVOCATION_UNKNOWN",
+        "whether the certificate is revoked cannot be told, and must be",
+        "无法确认签名证书是否已被吊销,请稍后重试。",
+    )
 
 
 def _parsed_answer(content: bytes) -> ocsp.OCSPResponse | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,6 +25,7 @@ from gateway.signatures.evidence import (
     StaffKey,
     WitnessedEvidence,
 )
+from gateway.signatures.lists import RevocationList
 from gateway.signatures.revocation import Proof, RevocationRule, Revocations, require_known
 from gateway.signatures.statuses import StatusSources
 from gateway.signatures.timestamps import StampRules, require_in_time, stamped
@@ -76,6 +77,7 @@ class Signatures:
         self._checks = Checks(threads=1, at_hand=1, most=_TOGETHER)
         self._outside = ThreadPoolExecutor(_READERS, thread_name_prefix="statuses")
         self._known: Revocations | None = None
+        self._lists: Mapping[str, RevocationList] = {}
         self._read_at: datetime | None = None
         self._reading: asyncio.Task[None] | None = None
         self._answers: dict[bytes, bytes] = {}
@@ -127,9 +129,14 @@ class Signatures:
 
     async def _read(self, at: datetime) -> None:
         settings = self._revocation
-        found = await self._outsider(settings.sources.read)
+        earlier = self._lists
+        found = await self._outsider(lambda: settings.sources.read(earlier))
         self._answers.clear()
-        self._known = Revocations(found.lists, found.answers, rule=settings.rule, fresh=settings.fresh)
+        self._lists = found.lists
+        self._known = Revocations(
+            tuple(found.lists.values()), found.answers,
+            unusable=found.unusable, rule=settings.rule, fresh=settings.fresh,
+        )  # fmt: skip
         self._read_at = at
 
     def _has_read(self, reading: asyncio.Task[None]) -> None:

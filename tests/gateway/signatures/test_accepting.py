@@ -188,7 +188,7 @@ def test_addresses_of_revocations_that_drip_are_given_up_in_time(first: bytes) -
         sources = StatusSources(list_urls=(url,), ocsp_url=url, timeout=0.3)
         one, issuer = parse_certificate(by_person().certificates[0]), parse_certificate(ROOT.certificate)
         began = time.monotonic()
-        assert (sources.read().lists, sources.ask([(one, issuer)])) == ((), [])
+        assert (sources.read().lists, sources.ask([(one, issuer)])) == ({}, [])
         assert time.monotonic() - began < 10
 
 
