@@ -47,7 +47,7 @@ from gateway.flows.verification.people import People
 from gateway.flows.verification.together import Together
 from gateway.flows.verification.verify import Verify
 from gateway.flows.verification.watch import Changes, Watch
-from gateway.letters.plain import text_to_sign
+from gateway.letters.plain import text_as_signed
 from gateway.metrics import Metrics, uncounted
 from gateway.rules.clocks import legal_day
 from gateway.rules.roles import Role, unit_of
@@ -220,7 +220,7 @@ def pack_circumstances(settings: Settings) -> Circumstances:
     stamps = settings.signatures.timestamps
     return Circumstances(
         keys=lambda: key_history(settings.ledger),
-        text=text_to_sign,
+        text=text_as_signed,
         kept_list=status_sources(settings.signatures).kept_list,
         timestamp_roots=None if stamps is None else stamps.tsa_root_file,
     )

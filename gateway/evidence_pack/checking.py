@@ -31,7 +31,7 @@ from gateway.evidence_pack.collecting import (
     readmes,
 )
 from gateway.evidence_pack.recipe import signature_file
-from gateway.letters.plain import text_to_sign
+from gateway.letters.plain import text_as_signed
 from gateway.rules.kept import rows, table, text
 from gateway.signatures.algorithms import read_public_key
 from gateway.signatures.certificates import Certificate, parse_certificate
@@ -154,7 +154,7 @@ class _Pack:
         try:
             written = {
                 "check.py": CHECK.read_bytes(),
-                "document.txt": text_to_sign(self._document).encode(),
+                "document.txt": text_as_signed(self._document, self._kept, self._proved.entry.at).encode(),
                 **readmes(self._files, self._kept),
             }
         except Exception:  # what they are written of is malformed, which its own check tells

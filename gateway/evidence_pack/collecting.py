@@ -31,6 +31,7 @@ from ledger.log.algorithms.ed25519 import Ed25519Verifier
 from ledger.log.checkpoint import read_checkpoint
 from ledger.log.note import parse_line, split_note
 from ledger.receipt import parse_receipt
+from ledger.records.codec import decode_entry
 
 DOCUMENT = "document"
 """The group of CommitmentPrepared that holds the document."""
@@ -66,8 +67,8 @@ class Circumstances:
 
     keys: Callable[[], KeyHistory]
     """The keys of the log."""
-    text: Callable[[Mapping[str, Json]], str]
-    """Writes a document for reading."""
+    text: Callable[[Mapping[str, Json], Mapping[str, Json], datetime], str]
+    """Writes a document for reading, with what is kept of its signature and when that was recorded."""
     kept_list: Callable[[str], bytes | None]
     """Gives a revocation list that was used, by its SHA-256 in hexadecimal."""
     timestamp_roots: Path | None = None
@@ -89,11 +90,12 @@ def collect(reader: RecordReader, record: bytes, circumstances: Circumstances, *
     signature = table(documents[1][SIGNATURE].value)
     staff_key = _staff_key_entries(reader, signature)
     first, last, *of_key = reader.receipts([prepared, recorded, *staff_key.values()])
+    leaf = parse_receipt(last).leaf
     files = {
         "document.json": canonical(document),
-        "document.txt": circumstances.text(document).encode(),
+        "document.txt": circumstances.text(document, signature, decode_entry(leaf).at).encode(),
         "signature.json": canonical(signature),
-        "entry.json": parse_receipt(last).leaf,
+        "entry.json": leaf,
         "recorded.tlog-proof": last,
         "recorded.disclosure.json": disclose(last, documents[1], SIGNATURE),
         "prepared.disclosure.json": disclose(first, documents[0], DOCUMENT),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
-from gateway.letters.layout import HEADINGS, Layout, Line, Standing, lay_out, moment_of
+from gateway.letters.layout import HEADINGS, Layout, Line, Signing, Standing, lay_out, moment_of
+from gateway.rules.kept import text
 from ledger.canonical import Json
 
 
@@ -12,6 +14,12 @@ def text_to_sign(document: Mapping[str, Json]) -> str:
     """Write a document as text for the person to read before signing, as it stood when it was handed out."""
     prepared = Standing(state="PREPARED", changed_at=moment_of(document["prepared_at"]))
     return plain_text(lay_out(document, prepared))
+
+
+def text_as_signed(document: Mapping[str, Json], signature: Mapping[str, Json], recorded_at: datetime) -> str:
+    """Write a signed document as text for reading, as it stood when its signature (what is kept of it) was recorded."""
+    signing = Signing(at=recorded_at, evidence=text(signature["type"]), algorithm=text(signature["algorithm"]))
+    return plain_text(lay_out(document, Standing(state="RECORDED", changed_at=recorded_at, signing=signing)))
 
 
 def plain_text(layout: Layout) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from gateway.catalogue.words import Publication
 from gateway.letters.document import Consent, Proxy
 from gateway.letters.layout import LETTER_STATES, Standing, lay_out
-from gateway.letters.plain import plain_text, text_to_sign
+from gateway.letters.plain import plain_text, text_as_signed, text_to_sign
 from gateway.rules.kept import rows, table, text
 from ledger.records.lifecycle import FAMILIES
 from tests.gateway.letters.making import AT, RELATIVE, catalogue, document, question, standing, words
@@ -73,6 +74,16 @@ def test_the_text_to_sign_is_unsigned_dated_in_beijing_and_without_a_receipt() -
     assert "告知时间：2026年11月24日23:30" in written
     assert "chengxin:letter" not in written
     assert "电子签名" not in written
+
+
+def test_the_text_of_what_was_signed_is_signed_and_dated() -> None:
+    kept = {"type": "certificate", "algorithm": "SM2_SM3"}
+    written = text_as_signed(document(), kept, datetime(2026, 11, 24, 16, 30, tzinfo=UTC))
+
+    assert "未签署" not in written
+    assert "当前状态：已签署并记入台账" in written
+    assert "数字证书" in written
+    assert "2026年11月25日" in written
 
 
 @pytest.mark.parametrize(
