@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 MANIFEST = "MANIFEST"
 MOST_FILES = 64
-MOST_BYTES = 32 << 20
+MOST_BYTES = 1 << 30
+"""Four lists of the longest that may be configured, as PEM, and all else."""
 _TIME = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP can say
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LINE = re.compile(r"([0-9a-f]{64})  (\S+)")

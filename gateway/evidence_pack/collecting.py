@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.errors import DocumentErased, EvidenceMissing, RecordNotFound
 from gateway.evidence_pack.archive import write_archive
+from gateway.evidence_pack.check import to_pem
 from gateway.evidence_pack.recipe import StatusProof, Subject, readme, steps
 from gateway.pki import public_key_pem
 from gateway.rules.kept import rows, table, text
@@ -284,7 +284,7 @@ def _proof_file(number: int, proof: Mapping[str, Json], kept_list: Callable[[str
     content = kept_list(digest)
     if content is None:
         raise EvidenceMissing(f"the revocation list {digest}")
-    return f"revocation-{number}.crl.pem", x509.load_der_x509_crl(content).public_bytes(Encoding.PEM)
+    return f"revocation-{number}.crl.pem", to_pem("X509 CRL", content)
 
 
 def _roots_files(signature: Mapping[str, Json], roots: Path | None) -> dict[str, bytes]:

@@ -29,6 +29,7 @@ from gateway.signatures.certificates import parse_certificate
 from gateway.v1 import commitment_pb2 as pb
 from tests.gateway.signatures.authorities import Key, Sm2Key, p256, root
 from tests.gateway.signatures.test_accepting import answering
+from tests.gateway.signatures.test_lists import revoking
 from tests.ledger.anchors.tsa import OPENSSL, found_authority, granting, serving
 
 from .conftest import TIMEOUT, Town, operator, question, run_town
@@ -187,6 +188,26 @@ async def test_the_same_commitment_gives_the_same_bytes_by_each_call_and_all_but
     bad = runner.invoke(cli, ["evidence", "verify", str(out), "--vkey", str(stamped_town.house.vkey), "--json"])
     assert bad.exit_code == 1
     assert json.loads(bad.output)["ok"] is False
+
+
+async def test_a_pack_holds_the_list_that_was_used_however_long_it_is(
+    stamped_town: Town, signing: Signing, tmp_path: Path
+) -> None:
+    lists = stamped_town.house.home / "signers" / "revocation"
+    content = revoking(50_000, signing.root, serial=1, at=signing.now)
+    assert len(content) < 2 << 20 < len(content) * 4 // 3
+    (lists / "root.crl").write_bytes(content)
+    key, out = p256(), tmp_path / "pack.zip"
+    document = await prepare(stamped_town, "办-1")
+    await record(stamped_town, document, by_certificate(key, document.document, signing.certificate(key)))
+    arguments = ["evidence", "export", "--config", str(stamped_town.house.config), "--out", str(out), document.record]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 0, done.output
+    assert failed(stamped_town, out.read_bytes()) == {}
+    follow_the_readme(tmp_path / "long", out.read_bytes())
+    text = unpacked(out.read_bytes())["document.txt"].decode()
+    assert "未签署" not in text
+    assert "已签署并记入台账" in text
 
 
 async def test_every_altered_part_is_named(stamped_town: Town, signing: Signing, tmp_path: Path) -> None:

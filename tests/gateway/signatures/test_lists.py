@@ -32,9 +32,9 @@ NAME = parse_certificate(ROOT.certificate).subject
 IF_AVAILABLE = RevocationRule.IF_AVAILABLE
 
 
-def revoking(count: int, above: Issuer = ROOT) -> bytes:
-    """Write a list of many certificates and the signer's; by hand, for the library takes a minute for a long one."""
-    few = above.list_revoked({FIRST: NOW - HOUR, SERIAL: NOW - HOUR})
+def revoking(count: int, above: Issuer = ROOT, *, serial: int = SERIAL, at: datetime = NOW - HOUR) -> bytes:
+    """Write a list of many certificates and one more; by hand, for the library takes a minute for a long one."""
+    few = above.list_revoked({FIRST: NOW - HOUR, serial: NOW - HOUR}, at=at, until=at + 3 * HOUR)
     tbs, algorithm, _ = (whole for _, whole in elements(few))
     parts = [whole for _, whole in elements(tbs)]
     first, signers = (whole for _, whole in elements(parts[5]))
