@@ -179,7 +179,9 @@ def build_flows(
     )
     assist = Assist(
         ledger=ledger, people=people, once=once, look_up=look_up, stand=stand, calendar=calendar, book=book,
-        again=AnswerAgain(book=book, verify=verify, people=people, once=once, now=now),
+        again=AnswerAgain(
+            book=book, verify=verify, guesses=guesses, people=people, once=once, now=now, entropy=entropy,
+        ),
         answering=_answering(settings), now=now, entropy=entropy,
     )  # fmt: skip
     return Flows(

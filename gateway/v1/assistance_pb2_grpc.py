@@ -93,7 +93,9 @@ class AssistanceServiceServicer(object):
     def SendAssistance(self, request, context):
         """SendAssistance asks a unit about one type of fact that the newest answer to a claim leaves open. It is possible
         while that answer's next step is ASSISTANCE, or WAIT for others (STEP_NOT_CALLED_FOR otherwise); one request for
-        each claim, type of fact and unit is open at a time (ASSISTANCE_OPEN).
+        each claim, type of fact and unit is open at a time (ASSISTANCE_OPEN). The sources are asked again first, and what
+        they say is recorded, with the request or, where it leaves no room for one, without it; a question that may not be
+        asked again is refused as Verify refuses it (GUESS_BUDGET_SPENT), and so is RecordCheck.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

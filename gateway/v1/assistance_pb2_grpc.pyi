@@ -39,7 +39,9 @@ class AssistanceServiceStub:
     SendAssistance: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.SendAssistanceRequest, _assistance_pb2.SendAssistanceResponse]
     """SendAssistance asks a unit about one type of fact that the newest answer to a claim leaves open. It is possible
     while that answer's next step is ASSISTANCE, or WAIT for others (STEP_NOT_CALLED_FOR otherwise); one request for
-    each claim, type of fact and unit is open at a time (ASSISTANCE_OPEN).
+    each claim, type of fact and unit is open at a time (ASSISTANCE_OPEN). The sources are asked again first, and what
+    they say is recorded, with the request or, where it leaves no room for one, without it; a question that may not be
+    asked again is refused as Verify refuses it (GUESS_BUDGET_SPENT), and so is RecordCheck.
     """
     ListAssistance: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.ListAssistanceRequest, _assistance_pb2.ListAssistanceResponse]
     """ListAssistance lists the requests addressed to, or sent by, the caller's unit, newest first; nobody is named. A page
@@ -74,7 +76,9 @@ class AssistanceServiceAsyncStub(AssistanceServiceStub):
     SendAssistance: _aio.UnaryUnaryMultiCallable[_assistance_pb2.SendAssistanceRequest, _assistance_pb2.SendAssistanceResponse]  # type: ignore[assignment]
     """SendAssistance asks a unit about one type of fact that the newest answer to a claim leaves open. It is possible
     while that answer's next step is ASSISTANCE, or WAIT for others (STEP_NOT_CALLED_FOR otherwise); one request for
-    each claim, type of fact and unit is open at a time (ASSISTANCE_OPEN).
+    each claim, type of fact and unit is open at a time (ASSISTANCE_OPEN). The sources are asked again first, and what
+    they say is recorded, with the request or, where it leaves no room for one, without it; a question that may not be
+    asked again is refused as Verify refuses it (GUESS_BUDGET_SPENT), and so is RecordCheck.
     """
     ListAssistance: _aio.UnaryUnaryMultiCallable[_assistance_pb2.ListAssistanceRequest, _assistance_pb2.ListAssistanceResponse]  # type: ignore[assignment]
     """ListAssistance lists the requests addressed to, or sent by, the caller's unit, newest first; nobody is named. A page
@@ -112,7 +116,9 @@ class AssistanceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_assistance_pb2.SendAssistanceResponse, _abc.Awaitable[_assistance_pb2.SendAssistanceResponse]]:
         """SendAssistance asks a unit about one type of fact that the newest answer to a claim leaves open. It is possible
         while that answer's next step is ASSISTANCE, or WAIT for others (STEP_NOT_CALLED_FOR otherwise); one request for
-        each claim, type of fact and unit is open at a time (ASSISTANCE_OPEN).
+        each claim, type of fact and unit is open at a time (ASSISTANCE_OPEN). The sources are asked again first, and what
+        they say is recorded, with the request or, where it leaves no room for one, without it; a question that may not be
+        asked again is refused as Verify refuses it (GUESS_BUDGET_SPENT), and so is RecordCheck.
         """
 
     @_abc_1.abstractmethod

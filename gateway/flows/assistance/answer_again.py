@@ -1,56 +1,82 @@
 """Answer again: what a claim comes to after people acted, recorded together with what they did.
 
-Who asked first may be another than who acts now: the question stands as it was asked, and is asked anew.
+Who asked first may be another than who acts: the question stands as it was asked, and is asked anew, by the rules by
+which it may be asked at all. Where these refuse it (guesses about the person are used up), no source is asked, and the
+refusal is recorded in the answer's place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.catalogue.book import Book
 from gateway.catalogue.words import Disclosure
+from gateway.errors import GatewayError, GuessBudgetSpent
 from gateway.flows.look_up import ANSWER
-from gateway.flows.once import Once
+from gateway.flows.once import REQUEST, Once, Recorded, Request
+from gateway.flows.verification.guess import Counting, Guess, GuessBudget, Wrong
 from gateway.flows.verification.people import Inquiries, People
-from gateway.flows.verification.verify import Verify, open_facts, require_entitled
-from gateway.rules.admission import Question
+from gateway.flows.verification.verify import REFUSAL, Verify, open_facts, require_entitled
+from gateway.rules.admission import Question, question_body
 from gateway.rules.kept import table, text
 from gateway.rules.people import Inquiry
 from gateway.rules.plan import NotVerifiable, ParametersRefused, Plan
 from gateway.rules.roles import Caller
-from ledger import Draft, LedgerError
+from ledger import AlreadyClaimed, Draft, LedgerError, LedgerUnavailable, new_record
 
 _log = structlog.get_logger()
-_TRIES = 4
+_TRIES = 8
+_Kept = TypeVar("_Kept")
 
 
 class Again(Struct, frozen=True, kw_only=True):
-    """The new answer, and the types of fact that were open without what is recorded with it."""
+    """A question as it is answered once people have acted, and as it is if they do not act: two drafts of one record.
 
-    draft: Draft
-    open_before: frozenset[str]
+    Both are the same refusal where the question may not be asked, and None where the catalogue in force does not admit
+    it. `open_before` are the types of fact that are open if they do not act.
+    """
 
-    @property
-    def step(self) -> str:
-        """The next step."""
-        return text(table(table(self.draft.groups[ANSWER])["next_step"])["kind"])
+    at: datetime
+    acted: Draft | None = None
+    alone: Draft | None = None
+    refusal: GatewayError | None = None
+    open_before: frozenset[str] = frozenset()
+    counting: Counting = Counting()
+
+
+Record = Callable[[Again], Awaitable[_Kept]]
+"""Records an answer with what it goes with. It is called again where another process counted a guess about the same
+person at the same moment, so that nothing was recorded."""
 
 
 class AnswerAgain:
     """Answers questions of a case again, with what people said of them."""
 
     def __init__(
-        self, *, book: Book, verify: Verify, people: People, once: Once, now: Callable[[], datetime]
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        book: Book,
+        verify: Verify,
+        guesses: GuessBudget,
+        people: People,
+        once: Once,
+        now: Callable[[], datetime],
+        entropy: Callable[[int], bytes],
+    ) -> None:
         self._book = book
         self._verify = verify
+        self._guesses = guesses
         self._people = people
         self._once = once
         self._now = now
+        self._entropy = entropy
 
     def require_entitled(self, question: Question, caller: Caller) -> None:
         """Refuse a caller who may not ask the question by the catalogue in force.
@@ -65,34 +91,84 @@ class AnswerAgain:
         """Say what an answer to a question that the catalogue in force admits discloses."""
         return self._verify.terms(question, self._book.catalogue).disclosure
 
+    def fact_types(self, question: Question) -> frozenset[str]:
+        """Name the types of fact that a question turns on; none where the catalogue in force does not admit it."""
+        planned = self._planned(question)
+        return frozenset() if planned is None else frozenset(check.fact_type for check in planned.checks.values())
+
     async def __call__(
-        self, question: Question, known: Inquiries, deadline: float, *, at: datetime, acts: Sequence[Inquiry] = ()
-    ) -> Again | None:
-        """Answer a question by a loop time, with what is recorded of people and what is about to be; None if the
-        catalogue in force no longer admits it.
+        self,
+        question: Question,
+        known: Inquiries,
+        deadline: float,
+        record: Record[_Kept],
+        *,
+        at: datetime,
+        acts: Sequence[Inquiry] = (),
+    ) -> _Kept:
+        """Answer a question by a loop time, with what is recorded of people and what is about to be, and have the
+        answer recorded; returns what `record` does.
 
         Raises:
             TimeoutError: there is no time left to ask anybody.
+            ledger.LedgerUnavailable: guesses about the person were counted by others all the time.
         """
-        catalogue = self._book.catalogue
         planned = self._planned(question)
         if planned is None:
-            return None
-        asked = await self._verify.ask(question, catalogue, deadline, planned=planned)
-        heard = self._people.with_these(known, acts)
-        after = await self._verify.with_people(question, planned, asked, deadline, heard)
-        before = self._verify.weigh(planned, after.asked, self._people.with_these(known, ()))
-        terms = self._verify.terms(question, catalogue)
-        step = await self._verify.follow(question, after, terms)
-        return Again(
-            draft=self._verify.draft(question, after.asked, step, terms, at=at),
-            open_before=open_facts(planned, before.asked),
+            return await record(Again(at=at))
+        guesses = self._guesses.guesses(planned, question.subject)
+        if refusal := await self._enter(question, guesses, deadline):
+            return await record(self._refused(question, refusal, at))
+        try:
+            catalogue = self._book.catalogue
+            asked = await self._verify.ask(question, catalogue, deadline, planned=planned)
+            heard = self._people.with_these(known, acts)
+            after = await self._verify.with_people(question, planned, asked, deadline, heard)
+            before = self._verify.weigh(planned, after.asked, self._people.with_these(known, ()))
+            terms = self._verify.terms(question, catalogue)
+            alone, acted = [
+                self._verify.draft(question, one.asked, await self._verify.follow(question, one, terms), terms, at=at)
+                for one in (before, after)
+            ]
+            again = Again(
+                at=at,
+                acted=acted,
+                alone=alone._replace(record=acted.record),
+                open_before=open_facts(planned, before.asked),
+            )
+            wrong = self._guesses.wrong(planned, question.subject, after.asked.tells)
+            return await self._counted(question, again, acted.record, wrong, record)
+        finally:
+            self._guesses.leave(guesses)
+
+    async def keep(
+        self,
+        again: Again,
+        request: Request | None = None,
+        act: Draft | None = None,
+        *,
+        claims: Sequence[tuple[bytes, bytes]] = (),
+        releases: Sequence[bytes] = (),
+    ) -> Recorded:
+        """Record an answer, or the refusal in its place, together with an act; raises as `Once.record` does."""
+        answer = again.alone if act is None else again.acted
+        return await self._once.record(
+            request,
+            [draft for draft in (act, answer) if draft is not None],
+            at=again.at,
+            claims=(*claims, *again.counting.claims),
+            releases=(*releases, *again.counting.releases),
         )
 
     async def catch_up(
         self, question: Question, case_key: bytes, known: Inquiries, own: bytes, deadline: float
     ) -> None:
         """Answer once more if acts of others came in between, so that the newest answer knows all of them."""
+
+        async def record(again: Again) -> None:
+            if again.alone is not None and again.refusal is None:  # refusals stand beside the acts already
+                await self.keep(again)
+
         seen = _others(known, own)
         try:
             for _ in range(_TRIES):
@@ -100,13 +176,61 @@ class AnswerAgain:
                 others = _others(known, own)
                 if others == seen:
                     return
-                seen, at = others, self._now()
-                again = await self(question, known, deadline, at=at)
-                if again is not None:
-                    await self._once.record(None, [again.draft], at=at)
+                seen = others
+                await self(question, known, deadline, record, at=self._now())
         except (TimeoutError, LedgerError) as error:
             # The act itself is recorded; whoever asks again is answered with all that people said.
             _log.warning("a claim was not answered again", reason=type(error).__name__)
+
+    async def _enter(self, question: Question, guesses: Sequence[Guess], deadline: float) -> GatewayError | None:
+        """Take the places of a question among those that are asked, or say why it may not be asked."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._guesses.enter(guesses)
+        except GuessBudgetSpent as refusal:
+            return refusal
+        return None
+
+    async def _counted(
+        self, question: Question, again: Again, answer: bytes, wrong: Sequence[Wrong], record: Record[_Kept]
+    ) -> _Kept:  # fmt: skip
+        for _ in range(_TRIES):
+            try:
+                counting = await self._guesses.counting(wrong, answer)
+            except GuessBudgetSpent as refusal:
+                spent = self._refused(question, refusal, again.at)
+                break
+            try:
+                return await record(replace(again, counting=counting))
+            except AlreadyClaimed:
+                continue
+        else:
+            raise LedgerUnavailable("guesses about the subject were counted by others all the time")
+        return await record(spent)
+
+    def _refused(self, question: Question, refusal: GatewayError, at: datetime) -> Again:
+        subject, case_key = self._verify.keys(question)
+        context = question.context
+        draft = Draft(
+            kind="VerificationRefused",
+            record=new_record(at, self._entropy),
+            groups={
+                REQUEST: question_body(question),
+                REFUSAL: {
+                    "reason": refusal.reason,
+                    "rule": str(refusal),
+                    "catalogue_version": self._book.catalogue.version,
+                },
+            },
+            facts={
+                "subject": subject.hex(),
+                "case_key": case_key.hex(),
+                "unit": context.operator.unit,
+                "matter": context.matter,
+                "item": question.item,
+            },
+        )
+        return Again(at=at, acted=draft, alone=draft, refusal=refusal)
 
     def _planned(self, question: Question) -> Plan | None:
         catalogue = self._book.catalogue
@@ -117,6 +241,11 @@ class AnswerAgain:
             return self._verify.plan(question, catalogue)
         except (ParametersRefused, NotVerifiable):
             return None
+
+
+def step_of(answer: Draft | None) -> str:
+    """Give the next step of an answer; empty of none."""
+    return "" if answer is None else text(table(table(answer.groups[ANSWER])["next_step"])["kind"])
 
 
 def _others(known: Inquiries, own: bytes) -> frozenset[tuple[bytes, int]]:

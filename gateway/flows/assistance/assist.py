@@ -20,19 +20,22 @@ from gateway.errors import (
     AssistanceOpen,
     AssistanceUnseen,
     DocumentErased,
+    GatewayError,
     InvalidRequest,
+    Recording,
     SecondPersonRequired,
     StepNotCalledFor,
     TransitionNotAllowed,
     Violation,
 )
-from gateway.flows.assistance.answer_again import AnswerAgain
+from gateway.flows.assistance.answer_again import Again, AnswerAgain, step_of
 from gateway.flows.assistance.values import Assisted, Checking, Claimed, Finding, Sending
 from gateway.flows.commitments.documents import case_facts
 from gateway.flows.commitments.stand import Stand
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.verification.people import ASKED, ASSISTANCE, FOUND, SHOWN, People, shown
+from gateway.flows.verification.verify import REFUSAL
 from gateway.rules.admission import Operator, Question, question_body, question_from_body
 from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day
 from gateway.rules.fallback import StepKind
@@ -51,8 +54,8 @@ COMMISSIONED = "commissioned-check"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Act:
-    """What people did: its entry, how the request or check stands with it; the type of fact that must be open for it,
-    and the one step that the answer must lead to, where there are such.
+    """What people did: its entry, how the request or check stands with it. Of what the asking unit does: the type of
+    fact that must be open for it, and the one step that the answer must lead to, where there is one.
     """
 
     draft: Draft
@@ -100,12 +103,16 @@ class Assist:
             InvalidRequest: the unit cannot answer here, or the item does not turn on this type of fact.
             StepNotCalledFor: the newest answer to the claim calls for something else.
             AssistanceOpen: the unit was asked already and has not answered.
+            NotEntitled, ItemBanned, GuessBudgetSpent: the question may not be asked again; the refusal is recorded.
         """
         if replayed := await self._once.replay(request):
             return self._first(replayed)
         claimed = await self._own_claim(request.caller, sending.verification)
         self._require_asked(claimed.question, sending.unit)
+        self._require_turns_on(claimed.question, sending.fact_type)
         await self._require_step(claimed, (StepKind.ASSISTANCE, StepKind.WAIT))
+        key = self._people.one_at_a_time(claimed.question, claimed.case_key, sending.fact_type, sending.unit)
+        given_up = await self._given_up(key)
         at = self._now()
         due = end_of_day(add_working_days(legal_day(at), sending.working_days, self._calendar))
         record = new_record(at, self._entropy)
@@ -137,15 +144,8 @@ class Assist:
             record=record, rung=Rung.ASSISTANCE, fact_type=sending.fact_type, who=who, state="SENT", began_at=at,
             changed_at=at, due_at=due,
         )  # fmt: skip
-        key = self._people.one_at_a_time(claimed.question, claimed.case_key, sending.fact_type, sending.unit)
         act = _Act(draft=draft, inquiry=inquiry, fact_type=sending.fact_type, only=StepKind.WAIT)
-        try:
-            return await self._with_answer(request, act, claimed, deadline, claims=[(key, record)])
-        except AlreadyClaimed as error:
-            if not await self._is_given_up(key):
-                raise AssistanceOpen from error
-            # Its documents are erased, so that nobody can answer it any more.
-            return await self._with_answer(request, act, claimed, deadline, claims=[(key, record)], releases=[key])
+        return await self._with_answer(request, act, claimed, deadline, claims=[(key, record)], releases=given_up)
 
     async def receive(self, request: Request, record: bytes) -> Recorded:
         """Record that a person of the unit asked sees what is asked, in the words that are shown.
@@ -215,11 +215,13 @@ class Assist:
             SecondPersonRequired: the second person is the first, or missing.
             InvalidRequest: the item does not turn on this type of fact.
             StepNotCalledFor: the newest answer to the claim calls for something else.
+            NotEntitled, ItemBanned, GuessBudgetSpent: the question may not be asked again; the refusal is recorded.
         """
         if replayed := await self._once.replay(request):
             return self._first(replayed)
         _require_two(request.operator, checking.finding.second)
         claimed = await self._own_claim(request.caller, checking.verification)
+        self._require_turns_on(claimed.question, checking.fact_type)
         await self._require_step(claimed, (StepKind.OWN_OR_COMMISSIONED_CHECK,))
         at = self._now()
         record = new_record(at, self._entropy)
@@ -310,33 +312,69 @@ class Assist:
         claims: Sequence[tuple[bytes, bytes]] = (),
         releases: Sequence[bytes] = (),
     ) -> Assisted:
-        """Record an act together with the answer to the claim that follows from it.
+        """Record an act together with the answer to the claim that follows from it, or with the refusal of one.
+
+        Who asks for an act of their own is refused where the question may not be asked, or the answer does not lead
+        there: then answer or refusal is recorded without the act. What others did is recorded in any case.
 
         Raises:
             InvalidRequest: the act is about a type of fact that nobody left open.
-            StepNotCalledFor: the answer does not lead where the act does; nothing is recorded.
+            StepNotCalledFor: the answer does not lead where the act does.
+            AssistanceOpen: somebody else sent the same request at the same moment.
+            NotEntitled, ItemBanned, GuessBudgetSpent: the question may not be asked again.
         """
         question, case_key = claimed.question, claimed.case_key
         known = await self._people.inquiries(question, case_key)
-        at = self._now()
-        again = await self._again(question, known, deadline, at=at, acts=[act.inquiry])
-        step = "" if again is None else again.step
-        if act.only is not None and step not in _PEOPLE:
-            raise StepNotCalledFor(StepKind.ASSISTANCE.value, step)
-        if act.fact_type and (again is None or act.fact_type not in again.open_before):
-            raise _fact_not_open()
-        if act.only is not None and step != act.only.value:
-            raise StepNotCalledFor(StepKind.ASSISTANCE.value, step)
-        drafts = [act.draft] if again is None else [act.draft, again.draft]
-        recorded = await self._once.record(request, drafts, at=at, claims=claims, releases=releases)
+
+        async def record(again: Again) -> Recorded:
+            refusal = _refusal(act, again)
+            if refusal is None:
+                try:
+                    return await self._again.keep(again, request, act.draft, claims=claims, releases=releases)
+                except AlreadyClaimed as error:
+                    if not await self._is_request(error.record):
+                        raise
+                    refusal = AssistanceOpen()
+            if request is not None and again.refusal is refusal:
+                await self._keep_refusal(request, again, refusal)
+            elif again.alone is not None:
+                await self._again.keep(again)
+            raise refusal
+
+        recorded = await self._again(question, known, deadline, record, at=self._now(), acts=[act.inquiry])
         if not recorded.replayed:
             await self._again.catch_up(question, case_key, known, act.inquiry.record, deadline)
         return self._first(recorded)
 
-    async def _is_given_up(self, key: bytes) -> bool:
+    async def _keep_refusal(self, request: Request, again: Again, refusal: GatewayError) -> None:
+        """Record a refusal, once for each request and rule, and attach its proof to it."""
+        recorded = await self._again.keep(again, replace(request, refusal=f"{refusal.reason}: {refusal}"))
+        if recorded.replayed:
+            opening = (await self._look_up.groups(recorded.record, recorded.first))[REFUSAL].opening
+        else:
+            opening = recorded.openings[0][REFUSAL]
+        refusal.recording = Recording(
+            proof=recorded.receipts[0], index=recorded.first, size=recorded.size, record=recorded.record,
+            group=REFUSAL, opening=opening,
+        )  # fmt: skip
+
+    async def _given_up(self, key: bytes) -> list[bytes]:
+        """Give the key of a request if the one that holds it is erased, so that nobody can answer it any more.
+
+        Raises:
+            AssistanceOpen: it is held by a request that can be answered.
+        """
         register = self._ledger.register()
         holder = (await self._ledger.read(lambda: register.holders([key]))).get(key)
-        return holder is not None and holder.unit is None
+        if holder is None:
+            return []
+        if holder.unit is not None:
+            raise AssistanceOpen
+        return [key]
+
+    async def _is_request(self, record: bytes) -> bool:
+        row = await self._look_up.find(record)
+        return row is not None and row.family == ASSISTANCE
 
     def _first(self, recorded: Recorded) -> Assisted:
         later = [decode_entry(entry) for entry in recorded.entries[1:]]
@@ -392,9 +430,31 @@ class Assist:
                 ]
             )
 
+    def _require_turns_on(self, question: Question, fact_type: str) -> None:
+        """Refuse a type of fact before anybody is asked about it, if it decides nothing."""
+        if fact_type not in self._again.fact_types(question):
+            raise _fact_not_open()
+
     async def _require_seen(self, row: RecordRow) -> None:
         if not any(line.kind == "AssistanceReceived" for line in await self._look_up.history(row)):
             raise AssistanceUnseen
+
+
+def _refusal(act: _Act, again: Again) -> GatewayError | None:
+    """Say why who asks for an act is refused by the answer that was made with it, or None."""
+    if not act.fact_type:
+        return None
+    if again.refusal is not None:
+        return again.refusal
+    # What is named is the step of the answer that is recorded without the act: whoever asked may read that one.
+    step = step_of(again.acted)
+    if act.only is not None and step not in _PEOPLE:
+        return StepNotCalledFor(StepKind.ASSISTANCE.value, step_of(again.alone))
+    if act.fact_type not in again.open_before:
+        return _fact_not_open()
+    if act.only is not None and step != act.only.value:
+        return StepNotCalledFor(act.only.value, step_of(again.alone))
+    return None
 
 
 def _fact_not_open() -> InvalidRequest:

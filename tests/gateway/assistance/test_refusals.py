@@ -8,7 +8,7 @@ from datetime import timedelta
 import grpc
 import pytest
 
-from gateway.client import Step, Verdict, explain
+from gateway.client import Selection, Step, Verdict, explain
 from gateway.v1 import assistance_pb2 as pb
 from ledger.v1 import ledger_pb2, ledger_pb2_grpc
 
@@ -92,14 +92,32 @@ async def test_nobody_is_asked_while_a_source_is_away(house: Hall) -> None:
     assert await refused(house.send(answer.verification.record)) == "STEP_NOT_CALLED_FOR"
 
 
-async def test_nobody_is_asked_where_the_register_has_learned_it_since(house: Hall) -> None:
-    answer = await house.ask()
-    number = answer.verification
+async def test_nobody_is_asked_where_the_register_has_learned_it_since_and_its_answer_is_recorded(
+    house: Hall,
+) -> None:  # fmt: skip
+    first = (await house.ask()).verification
     house.homes.values[_number(0)] = "示例路9号"
     before = await entries(house)
 
-    assert await refused(house.send(number.record)) == "STEP_NOT_CALLED_FOR"
-    assert await entries(house) == before
+    assert await refused(house.send(first.record)) == "STEP_NOT_CALLED_FOR"
+    asked = house.homes.asked
+    assert await refused(house.send(first.record)) == "STEP_NOT_CALLED_FOR"
+
+    [newest, _] = [one async for one in house.village.client().answers(Selection(item="business-premises"))]
+    assert (newest.verdict, newest.next_step.kind) == (Verdict.ESTABLISHED, Step.NONE)
+    # The newest answer refuses the others: no register is asked without a trace.
+    assert (await entries(house), house.homes.asked) == (before + 1, asked)
+
+
+async def test_no_register_is_asked_for_a_request_that_is_open_or_about_a_fact_that_decides_nothing(
+    house: Hall,
+) -> None:
+    verification, _ = await open_request(house)
+    before = (await entries(house), house.homes.asked)
+
+    assert await refused(house.send(verification)) == "ASSISTANCE_OPEN"
+    assert await refused(house.send(verification, fact_type="death-record")) == "INVALID_REQUEST"
+    assert (await entries(house), house.homes.asked) == before
 
 
 async def test_a_check_comes_after_the_departments(house: Hall) -> None:
