@@ -248,7 +248,7 @@ def rebuild(url: str, *, origin: str, master_keys: MasterKeys, progress: Progres
         LedgerLocked: the SQLite file has a writer; there may be none meanwhile.
         LedgerDamaged, VaultError, LedgerUnavailable: as of `rebuild_projections` and `RecordIndex.rebuild`.
     """
-    store = open_store(url, readers=2)
+    store = open_store(url, readers=2, unhurried=True)
     try:
         store.start_writing(restore=True)
         roots = CommittedRoots()

@@ -200,7 +200,7 @@ def open_vault(settings: LedgerSettings, *, writing: bool = False) -> Iterator[S
     """Open the configured store until the block ends."""
     from ledger import open_store
 
-    store = open_store(settings.url, readers=1)
+    store = open_store(settings.url, readers=1, unhurried=True)
     try:
         if writing:
             with told_if_locked():

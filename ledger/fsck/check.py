@@ -57,7 +57,7 @@ def fsck(
         LedgerUnavailable: the database cannot be read.
         ExtraMissing: there are time stamps, and what reads them is not installed.
     """
-    store = open_store(url, readers=2)
+    store = open_store(url, readers=2, unhurried=True)
     count = cores() if workers is None else workers
     signatures = Signatures(verifiers, origin, witnesses, count)
     try:

@@ -62,7 +62,7 @@ def snapshot(store: Store) -> Iterator[Snapshot]:
 @contextmanager
 def snapshot_at(url: str) -> Iterator[Snapshot]:
     """Lend a view of the store at an address, opened for this alone; raises as `open_store`."""
-    store = open_store(url, readers=1)
+    store = open_store(url, readers=1, unhurried=True)
     try:
         with snapshot(store) as view:
             yield view

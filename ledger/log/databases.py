@@ -441,10 +441,11 @@ class PostgresDatabase:
 
     name = "postgresql"
 
-    def __init__(self, url: URL) -> None:
-        from ledger.log.patience import Open
+    def __init__(self, url: URL, *, unhurried: bool = False) -> None:
+        from ledger.log.patience import LONG, SHORT, UNHURRIED, Open
 
         self._url = url
+        self._short, self._long = (UNHURRIED, UNHURRIED) if unhurried else (SHORT, LONG)
         self._open = Open()
 
     def exists(self) -> bool:
@@ -453,19 +454,19 @@ class PostgresDatabase:
 
     def writer(self) -> Engine:
         """Make the engine of the writing connection."""
-        from ledger.log.patience import wait_briefly
+        from ledger.log.patience import wait_briefly_for_locks
 
-        engine = self._engine(1)
+        engine = self._engine(1, self._short)
         event.listen(engine, "connect", lambda connection, _record: _plan_by_key(connection))
         event.listen(engine, "connect", lambda connection, _record: _commit_durably(connection))
-        event.listen(engine, "connect", lambda connection, _record: wait_briefly(connection))
+        event.listen(engine, "connect", lambda connection, _record: wait_briefly_for_locks(connection))
         return engine
 
     def readers(self, count: int) -> Engine:
         """Make the engine of the reading connections."""
-        return self._engine(count, postgresql_readonly=True)
+        return self._engine(count, self._long, postgresql_readonly=True)
 
-    def _engine(self, count: int, **options: bool) -> Engine:
+    def _engine(self, count: int, patience: float, **options: bool) -> Engine:
         from ledger.log.patience import socket_options
 
         engine = create_engine(
@@ -478,7 +479,7 @@ class PostgresDatabase:
             # Whatever the database, the role or the environment is set to: statements are sent in UTF-8 as they are.
             connect_args={**socket_options(self._url), "client_encoding": "utf8"},
         )
-        self._open.watch(engine)
+        self._open.watch(engine, patience)
         event.listen(engine, "connect", lambda connection, _record: _read_committed(connection))
         return engine
 
@@ -539,10 +540,8 @@ class PostgresDatabase:
 
     def make_quick(self, connection: Connection) -> None:
         """Commit each statement by itself, and look rows up by their keys."""
-        from ledger.log.patience import SHORT
-
         driver: Any = connection.connection.driver_connection
-        driver.patience = SHORT
+        driver.patience = self._short
         connection.execution_options(isolation_level="AUTOCOMMIT")
         _plan_by_key(driver)
 
@@ -631,8 +630,10 @@ def _commit_durably(driver: Any) -> None:
     driver.commit()
 
 
-def database_at(url: str) -> Database:
+def database_at(url: str, *, unhurried: bool = False) -> Database:
     """Choose the database for an SQLAlchemy URL (`sqlite:///path` or `postgresql+psycopg://…`).
+
+    With `unhurried` an answer is waited for as long as its host is there: for work on whole tables.
 
     Raises:
         StoreMissing: the URL names no file, or another kind of database.
@@ -646,5 +647,5 @@ def database_at(url: str) -> Database:
     if parsed is not None and parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return SqliteDatabase(Path(str(parsed.database)))
     if parsed is not None and parsed.get_backend_name() == "postgresql":
-        return PostgresDatabase(parsed.set(drivername="postgresql+psycopg"))
+        return PostgresDatabase(parsed.set(drivername="postgresql+psycopg"), unhurried=unhurried)
     raise StoreMissing("a ledger lives at sqlite:///path or postgresql+psycopg://…")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
@@ -19,6 +20,8 @@ SHORT = 30.0
 """Seconds of silence after which a server that was asked for little, or to write a batch, is given up."""
 LONG = 120.0
 """The same for any other question, which may cost the server a while."""
+UNHURRIED = math.inf
+"""The same for work on whole tables, which may take hours: the sockets notice a host that is gone (`_SOCKET`)."""
 _LOCKS = "10s"
 """How long a writer waits for its turn: others hold the head for the time of a batch."""
 _SOCKET: dict[str, int] = {
@@ -39,28 +42,27 @@ class PatientConnection(Connection[Any]):
 
     def wait(self, gen: Any, interval: float = _INTERVAL, timeout: float | None = None) -> Any:
         """Wait as the driver does, but not for ever."""
-        bounded = _bounded(gen, self.patience)
+        bounded = self._bounded(gen)
         return super().wait(bounded, interval) if timeout is None else super().wait(bounded, interval, timeout)
 
-
-def _bounded(gen: Generator[Any, int, Any], seconds: float) -> Generator[Any, int, Any]:
-    """Pass on what the driver's generator and its loop, which wakes up now and then, tell each other."""
-    try:
-        asked = next(gen)
-        while True:
-            until = time.monotonic() + seconds
-            while not (ready := (yield asked)):
-                if time.monotonic() > until:
-                    raise silent()
+    def _bounded(self, gen: Generator[Any, int, Any]) -> Generator[Any, int, Any]:
+        """Pass on what the driver's generator and its loop, which wakes up now and then, tell each other."""
+        try:
+            asked = next(gen)
+            while True:
+                until = time.monotonic() + self.patience
+                while not (ready := (yield asked)):
+                    if time.monotonic() > until:
+                        raise self.given_up()
+                    asked = gen.send(ready)
                 asked = gen.send(ready)
-            asked = gen.send(ready)
-    except StopIteration as done:
-        return done.value
+        except StopIteration as done:
+            return done.value
 
-
-def silent() -> Error:
-    """Make the error that tells of a server that was given up."""
-    return OperationalError("the server is silent")
+    def given_up(self) -> Error:
+        """Close the connection, on which nothing can be asked before the answer came; makes the error that tells."""
+        self.close()
+        return OperationalError("the server is silent")
 
 
 class Open:
@@ -70,9 +72,15 @@ class Open:
         self._connections: WeakSet[Connection[Any]] = WeakSet()
         self._guard = threading.Lock()
 
-    def watch(self, engine: Engine) -> None:
-        """Make an engine connect patiently, and know what it opens."""
-        event.listen(engine, "do_connect", _connect)
+    def watch(self, engine: Engine, patience: float) -> None:
+        """Make an engine connect with this patience, and know what it opens."""
+
+        def connect(_dialect: object, _record: object, arguments: Any, options: Any) -> PatientConnection:
+            connection = PatientConnection.connect(*arguments, **options)
+            connection.patience = patience
+            return connection
+
+        event.listen(engine, "do_connect", connect)
         event.listen(engine, "connect", self._opened)
 
     def _opened(self, driver: Any, _record: object) -> None:
@@ -89,17 +97,15 @@ class Open:
                 handle.shutdown(socket.SHUT_RDWR)
 
 
-def _connect(_dialect: object, _record: object, arguments: Any, options: Any) -> PatientConnection:
-    return PatientConnection.connect(*arguments, **options)
-
-
 def socket_options(url: URL) -> dict[str, int]:
     """Give the options by which the sockets notice a server that is not there, unless the URL has its own."""
     return {name: value for name, value in _SOCKET.items() if name not in url.query}
 
 
-def wait_briefly(driver: Any) -> None:
-    """Let a writing connection neither wait long for an answer nor for a lock; a shorter setting is left as it is."""
-    driver.patience = SHORT
+def wait_briefly_for_locks(driver: Any) -> None:
+    """Let a writing connection not wait long for a lock; a shorter setting is left as it is.
+
+    Whoever waits for the lock of a whole table makes everybody wait who comes later, so this holds for long work too.
+    """
     driver.execute("SELECT set_config('lock_timeout', %s, false) WHERE current_setting('lock_timeout') = '0'", [_LOCKS])
     driver.commit()

@@ -11,10 +11,11 @@ import select
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from math import isinf
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from psycopg import Connection, Error, OperationalError
+from psycopg import Error, OperationalError
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
@@ -23,7 +24,7 @@ from sqlalchemy.dialects import postgresql
 
 from ledger.log.arrays import ELEMENT_TYPES, ElementType, pack_array, pack_value, unpack_value
 from ledger.log.databases import compiled_text
-from ledger.log.patience import SHORT, silent
+from ledger.log.patience import PatientConnection
 
 Row = tuple[int | bytes | str | None, ...]
 _DIALECT = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
@@ -62,7 +63,8 @@ class Pipeline:
         psycopg.Error: a statement failed, at the end of the block at the latest; the transaction is lost.
     """
 
-    def __init__(self, driver: Connection[Any], prepared: dict[str, bytes]) -> None:
+    def __init__(self, driver: PatientConnection, prepared: dict[str, bytes]) -> None:
+        self._driver = driver
         self._pgconn = driver.pgconn
         self._prepared = prepared
         self._begins = not driver.autocommit
@@ -129,8 +131,8 @@ class Pipeline:
         while self._pgconn.is_busy():
             ready = select.poll()
             ready.register(self._pgconn.socket, select.POLLIN | (select.POLLOUT if self._pgconn.flush() else 0))
-            if not ready.poll(1000 * SHORT):
-                raise silent()
+            if not ready.poll(None if isinf(patience := self._driver.patience) else 1000 * patience):
+                raise self._driver.given_up()
             self._pgconn.consume_input()
         return self._pgconn.get_result()
 

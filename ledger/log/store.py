@@ -502,8 +502,10 @@ def _create(connection: Connection, dialect: str, about: Mapping[str, str], note
     connection.execute(schema.head.insert().values(id=1, size=0, root=EMPTY_ROOT, published=0, note=note))
 
 
-def open_store(url: str, *, readers: int = 4) -> Store:
+def open_store(url: str, *, readers: int = 4, unhurried: bool = False) -> Store:
     """Open an existing store for reading; `Store.start_writing` makes it writable. Nothing is ever created here.
+
+    With `unhurried`, for work on whole tables, the database is waited for as long as its host is there.
 
     Raises:
         StoreMissing: there is no ledger at this address.
@@ -513,7 +515,7 @@ def open_store(url: str, *, readers: int = 4) -> Store:
         LedgerUnavailable: the database cannot be reached.
         LedgerDamaged: what is stored is not a whole database.
     """
-    database = database_at(url)
+    database = database_at(url, unhurried=unhurried)
     if not database.exists():
         raise StoreMissing("there is no ledger at this address")
     store = Store(database, readers)

@@ -14,10 +14,11 @@ all that was erased, and not by the append that erases.
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any, Literal
 
-from sqlalchemy import Engine, PoolProxiedConnection, select
+from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
 
 from ledger.errors import RemnantsLeft
@@ -36,7 +37,7 @@ def clear_remnants(url: str, *, rewrite: Rewrite = "keys") -> None:
         LedgerLocked: the SQLite file has a writer.
         RemnantsLeft: the database did not do it, for instance because a reader still needs old pages.
     """
-    database = database_at(url)
+    database = database_at(url, unhurried=True)
     database.lock()
     engine = database.writer()
     drivers: Any = engine.dialect.loaded_dbapi
@@ -64,16 +65,15 @@ def _forget_requests(engine: Engine) -> None:
 
 def _rewrite(database: Database, engine: Engine, rewrite: Rewrite) -> None:
     if rewrite == "all" and database.name == "sqlite":
-        with closing(engine.raw_connection()) as connection:
-            _driver(connection).execute("VACUUM")
+        with _raw(engine) as driver:
+            driver.execute("VACUUM")
     _give_up(database, engine, "vault_key", full=rewrite != "none")
     _give_up(database, engine, "vault_document", full=rewrite == "all")
 
 
 def _give_up(database: Database, engine: Engine, table: str, *, full: bool) -> None:
     """Give up the old rows of a table; of an SQLite file, those of all tables."""
-    with closing(engine.raw_connection()) as connection:
-        driver = _driver(connection)
+    with _raw(engine) as driver:
         if database.name != "sqlite":
             driver.autocommit = True  # VACUUM cannot run in a transaction
             driver.execute(f'VACUUM (FULL) "{table}"' if full else f'VACUUM "{table}"')
@@ -84,5 +84,12 @@ def _give_up(database: Database, engine: Engine, table: str, *, full: bool) -> N
         raise RemnantsLeft("a reader still needs old pages of the database: clean it again when it has ended")
 
 
-def _driver(connection: PoolProxiedConnection) -> Any:
-    return connection.driver_connection
+@contextmanager
+def _raw(engine: Engine) -> Iterator[Any]:
+    """Lend the driver's own connection; one that failed is given up."""
+    with closing(engine.raw_connection()) as connection:
+        try:
+            yield connection.driver_connection
+        except BaseException:
+            connection.invalidate()  # the pool would roll back on it, which may be lost, or at work still
+            raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import threading
@@ -13,12 +14,21 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
-from ledger import Ledger, LedgerUnavailable, Level, Publishing, Signing, service
-from ledger.log import patience, pipeline
+from ledger import FileMasterKeys, Ledger, LedgerUnavailable, Level, Publishing, RemnantsLeft, Signing, service
+from ledger.commands import rebuild
+from ledger.log import patience, schema
+from ledger.log.databases import Database
+from ledger.log.store import open_store
+from ledger.vault import Vault
+from ledger.vault.master_keys import rotate_master_key
+from ledger.vault.remnants import clear_remnants
+from ledger.vault.rewrapping import rewrap_keys
 from tests.ledger.faults.test_session_ended import end_sessions
-from tests.ledger.house import House, build, submission
+from tests.ledger.house import ORIGIN, House, answered, build, submission
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
 
@@ -117,9 +127,8 @@ class Proxy:
 def test_a_server_that_falls_silent_is_given_up(
     postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (patience, pipeline):
-        monkeypatch.setattr(module, "SHORT", 0.5)
-    monkeypatch.setattr(patience.PatientConnection, "patience", 0.5)
+    monkeypatch.setattr(patience, "SHORT", 0.5)
+    monkeypatch.setattr(patience, "LONG", 0.5)
     monkeypatch.setitem(patience._SOCKET, "connect_timeout", 2)
     monkeypatch.setattr(service, "_LAST_WAIT", 1)
     house = build(postgres_url, tmp_path)
@@ -142,3 +151,89 @@ def test_a_server_that_falls_silent_is_given_up(
             assert isinstance(one.exception(20), LedgerUnavailable)
         pool.submit(ledger.close).result(20)
     proxy.end()
+
+
+@contextmanager
+def tables_locked(url: str, *tables: str, seconds: float) -> Iterator[None]:
+    """Keep whoever writes these tables waiting, as a server does that is long at work on them, and says nothing."""
+    with psycopg.connect(url.replace("+psycopg", "")) as connection, ThreadPoolExecutor() as pool:
+        connection.execute(f"LOCK TABLE {', '.join(tables)} IN SHARE MODE")
+        released = pool.submit(lambda: (time.sleep(seconds), connection.rollback()))
+        yield
+        released.result()
+
+
+def rewrap(house: House) -> object:
+    rotate_master_key(house.directory / "master.keys", os.urandom)
+    store = open_store(house.url, readers=1, unhurried=True)
+    try:
+        store.start_writing()
+        return rewrap_keys(store, Vault(FileMasterKeys(house.directory / "master.keys"), ORIGIN, os.urandom))
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize(
+    "chore",
+    [
+        lambda house: clear_remnants(house.url),
+        lambda house: clear_remnants(house.url, rewrite="all"),
+        lambda house: rebuild(house.url, origin=ORIGIN, master_keys=house.master_keys),
+        rewrap,
+    ],
+    ids=["clear", "clear-all", "rebuild", "rewrap"],
+)
+def test_work_on_whole_tables_is_not_given_up_while_the_server_is_at_it(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chore: Callable[[House], object]
+) -> None:
+    monkeypatch.setattr(patience, "SHORT", 0.2)
+    monkeypatch.setattr(patience, "LONG", 0.2)
+    house = build(postgres_url, tmp_path)
+    with house.open() as ledger:
+        ledger.append_blocking(submission(answered(a=1)))
+    with tables_locked(postgres_url, "record", "vault_key", "idempotency", seconds=1):
+        chore(house)
+
+
+def insert_through_sqlalchemy(_database: Database, connection: Connection) -> None:
+    connection.execute(schema.meta.insert().values(key="a", value="b"))
+
+
+def insert_through_the_pipeline(database: Database, connection: Connection) -> None:
+    with database.writing(connection) as writes:
+        writes.insert(schema.meta, [("a", "b")])
+
+
+@pytest.mark.parametrize("insert", [insert_through_sqlalchemy, insert_through_the_pipeline])
+def test_a_connection_on_which_the_server_was_given_up_is_not_used_again(
+    postgres_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    insert: Callable[[Database, Connection], None],
+) -> None:
+    monkeypatch.setattr(patience, "SHORT", 0.2)
+    build(postgres_url, tmp_path)
+    store = open_store(postgres_url, readers=1)
+    store.start_writing()
+    with (
+        tables_locked(postgres_url, "meta", seconds=1),
+        pytest.raises((DBAPIError, psycopg.Error), match="silent"),
+        store.writing() as connection,
+    ):
+        insert(store.database, connection)
+    with store.writing() as connection:
+        insert(store.database, connection)
+    store.close()
+    assert caplog.records == []  # the pool tells of what it could not end
+
+
+def test_a_lock_that_is_held_too_long_ends_work_on_whole_tables_too(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(patience, "_LOCKS", "200ms")
+    house = build(postgres_url, tmp_path)
+    with tables_locked(postgres_url, "vault_key", seconds=1), pytest.raises(RemnantsLeft, match="LockNotAvailable"):
+        clear_remnants(house.url)
+    clear_remnants(house.url)
+    assert caplog.records == []
