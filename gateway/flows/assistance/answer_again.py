@@ -1,8 +1,8 @@
 """Answer again: what a claim comes to after people acted, recorded together with what they did.
 
 Who asked first may be another than who acts: the question stands as it was asked, and is asked anew, by the rules by
-which it may be asked at all. Where these refuse it (guesses about the person are used up), no source is asked, and the
-refusal is recorded in the answer's place.
+which it may be asked at all. Where these refuse it (the unit that asked may not ask any more, guesses about the person
+are used up), no source is asked, and the refusal is recorded in the answer's place.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from gateway.catalogue.book import Book
 from gateway.catalogue.words import Disclosure
-from gateway.errors import GatewayError, GuessBudgetSpent
+from gateway.errors import GatewayError, GuessBudgetSpent, ItemBanned, NotEntitled
 from gateway.flows.look_up import ANSWER
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.verification.guess import Counting, Guess, GuessBudget, Wrong
@@ -185,9 +185,11 @@ class AnswerAgain:
     async def _enter(self, question: Question, guesses: Sequence[Guess], deadline: float) -> GatewayError | None:
         """Take the places of a question among those that are asked, or say why it may not be asked."""
         try:
+            unit = question.context.operator.unit
+            self.require_entitled(question, Caller(id="", unit=unit, roles=frozenset()))
             async with asyncio.timeout_at(deadline):
                 await self._guesses.enter(guesses)
-        except GuessBudgetSpent as refusal:
+        except (NotEntitled, ItemBanned, GuessBudgetSpent) as refusal:
             return refusal
         return None
 
