@@ -21,8 +21,8 @@ import enum
 from collections.abc import Iterable, Mapping
 from datetime import date
 
-from connectors.compare import normalise
-from connectors.connector import Claim, Value
+from connectors.compare import bare, normalise, old_number
+from connectors.connector import Claim, Form, Value
 from connectors.outcome import Kind
 from ledger.canonical import Json
 
@@ -66,6 +66,19 @@ def said(claim: Claim, tells: Tells) -> list[Json]:
         period: list[Json] = [day.isoformat() for day in claim.period] if claim.period else []
         found += [_values(claim.expected), claim.place, period]
     return found
+
+
+def named(claim: Claim) -> list[tuple[str, str]]:
+    """Give whom a claim names by number: the attribute, and the number in one form for all its spellings.
+
+    An old number stands for the one of 18 digits that it was until 1999; a name alone tells nobody from others.
+    """
+    numbers = [
+        (name, bare(value))
+        for name, value in {**claim.given, **claim.expected}.items()
+        if claim.forms.get(name) is Form.ID_NUMBER and isinstance(value, str)
+    ]
+    return [(name, old_number(number) or number) for name, number in numbers]
 
 
 def _values(values: Mapping[str, Value]) -> Json:

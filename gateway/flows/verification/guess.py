@@ -3,8 +3,10 @@
 Counted are the different wrong guesses about one fact of one person, whoever asked: what an answer shows to be wrong
 (`gateway.rules.guessing`). Nothing else is: a source that is away has told nobody anything, and the same guess made
 again tells nothing new. A claim about somebody else in a question about a person is a guess about both: whose child an
-applicant is can be read from the records of children. `budget` guesses within `window` spend it; then the question is
-refused, and the refusal recorded, until the oldest of them is older than the window.
+applicant is can be read from the records of children. So is a claim that names somebody by number a guess about that
+person, apart for each attribute: whose spouse somebody is can be read from the records of candidates. `budget` guesses
+within `window` spend it; then the question is refused, and the refusal recorded, until the oldest of them is older than
+the window.
 
 The count is kept in the ledger's uniqueness claims, under keyed indexes: `budget` slots for each person and fact, each
 held by the verification that used it, and one key for each wrong guess. The first slot that is free is used, and
@@ -31,7 +33,7 @@ from msgspec import Struct
 
 from connectors.connector import Claim, Subject
 from gateway.errors import GuessBudgetSpent
-from gateway.rules.guessing import Tells, said
+from gateway.rules.guessing import Tells, named, said
 from gateway.rules.plan import Plan
 from ledger import BlindIndex, Ledger, RecordRow
 from ledger.canonical import Json, canonical
@@ -98,10 +100,11 @@ class GuessBudget:
         return tuple([(guess, key) for key, guess in found.items()])
 
     def _of(self, claim: Claim, applicant: Subject) -> list[Guess]:
-        own = self._guess(claim, "", claim.subject)
-        if claim.subject == applicant:
-            return [own]
-        return [own, self._guess(claim, "applicant", applicant)]
+        found = [self._guess(claim, "", claim.subject.id_type, claim.subject.id_number)]
+        if claim.subject != applicant:
+            found.append(self._guess(claim, "applicant", applicant.id_type, applicant.id_number))
+        own = {claim.subject.id_number, applicant.id_number}
+        return found + [self._guess(claim, role, "", number) for role, number in named(claim) if number not in own]
 
     async def enter(self, guesses: Sequence[Guess]) -> None:
         """Take a place for each claim while it is asked and its answer recorded; waits for those before it.
@@ -220,8 +223,8 @@ class GuessBudget:
             counting.take(key)
         return Counting(claims=tuple(counting.claims.items()), releases=tuple(counting.releases))
 
-    def _guess(self, claim: Claim, role: str, person: Subject) -> Guess:
-        about = self._index.of("guess-about", _text([claim.fact_type, role, person.id_type, person.id_number]))
+    def _guess(self, claim: Claim, role: str, id_type: str, number: str) -> Guess:
+        about = self._index.of("guess-about", _text([claim.fact_type, role, id_type, number]))
         slots = tuple([about + number for number in self._slots])
         return Guess(claim, about, self._key("guess-claim", about, claim, Tells.WHOLE), slots)
 

@@ -7,9 +7,9 @@ from datetime import date
 
 import pytest
 
-from connectors.connector import Claim, Subject, Value
+from connectors.connector import Claim, Form, Subject, Value
 from connectors.outcome import Kind
-from gateway.rules.guessing import Tells, said, told_by
+from gateway.rules.guessing import Tells, named, said, told_by
 
 WHO = Subject(id_type="resident-id", id_number="230199198001010072", name="示例甲")
 NOTHING, FINDING, WHOLE = Tells.NOTHING, Tells.FINDING, Tells.WHOLE
@@ -85,3 +85,33 @@ def test_what_differs_is_another_guess(one: Said, other: Said) -> None:
 def test_what_was_expected_makes_no_other_guess_of_what_was_looked_for() -> None:
     assert said(GIVEN_ONE.claim(), FINDING) == said(GIVEN_TWO.claim(), FINDING)
     assert said(GIVEN.claim(), FINDING) != said(BARE.claim(), FINDING)
+
+
+NUMBER = Form.ID_NUMBER
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "11010519491231002X",
+        "11010519491231002x",
+        "110105 19491231 002x",
+        "１１０１０５１９４９１２３１００２Ｘ",
+        "110105491231002",
+    ],
+)
+def test_whom_a_claim_names_is_one_person_in_every_spelling(typed: str) -> None:
+    claim = Claim(fact_type="f", subject=WHO, expected={"spouse": typed}, forms={"spouse": NUMBER})
+
+    assert named(claim) == [("spouse", "110105491231002")]
+
+
+def test_people_are_named_by_what_is_given_and_by_what_is_expected_and_only_by_number() -> None:
+    claim = Claim(
+        fact_type="f", subject=WHO,
+        given={"relative_id_number": "110105200001010018", "relative_name": "乙", "certificate": "110105194912310021"},
+        expected={"mother": "11010520000101003X", "married": True},
+        forms={"relative_id_number": NUMBER, "relative_name": Form.NAME, "mother": NUMBER, "married": NUMBER},
+    )  # fmt: skip
+
+    assert named(claim) == [("relative_id_number", "110105200001010018"), ("mother", "11010520000101003X")]

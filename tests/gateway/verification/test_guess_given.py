@@ -102,6 +102,67 @@ async def test_whose_child_somebody_is_cannot_be_found_in_the_records_of_the_chi
     assert found["ESTABLISHED"] == 0
 
 
+async def test_whose_relative_somebody_is_cannot_be_found_by_asking_about_all_who_could_be(tmp_path: Path) -> None:
+    """Each candidate has a budget of their own, and so has the one person whom all the claims name."""
+    key = "{subject.id_number}/{given.relative_id_number}"
+    async with register(tmp_path, "household-relation", key, attribute="relation") as (village, household):
+        household.values = {f"{PEOPLE[30].id_number}/{PEOPLE[0].id_number}": "CHILD"}
+
+        found = await told(village, *(kin(person(0), who=index) for index in range(1, 41)))
+        right = await told(village, kin(person(0), who=30))
+        repeated = await told(village, kin(person(0), who=1))
+        another = await told(village, kin(person(41), who=1))
+
+    assert found == {"UNDETERMINED": 5, "GUESS_BUDGET_SPENT": 35}
+    assert right == {"GUESS_BUDGET_SPENT": 1}
+    assert (repeated, another) == ({"UNDETERMINED": 1}, {"UNDETERMINED": 1})
+
+
+async def test_whose_spouse_somebody_is_cannot_be_read_from_the_records_of_candidates(tmp_path: Path) -> None:
+    married = [index for index, one in enumerate(PEOPLE) if one.marital == "married"][:20]
+    victim, true = PEOPLE[200], PEOPLE[married[12]]
+    columns = {
+        'columns = { status = "status" }': 'columns = { status = "status", spouse_id_number = "spouse_id" }',
+        "SELECT id_number, name, status FROM": "SELECT id_number, name, status, spouse_id FROM",
+    }
+    house = settle(tmp_path, tune=columns)
+    with sqlite3.connect(tmp_path / "civil.sqlite3") as civil:
+        civil.execute("ALTER TABLE marriage ADD COLUMN spouse_id TEXT")
+        civil.execute("UPDATE marriage SET spouse_id = ?", (PEOPLE[201].id_number,))
+        civil.execute("UPDATE marriage SET spouse_id = ? WHERE id_number = ?", (victim.id_number, true.id_number))
+    outcomes: Counter[str] = Counter()
+    async with serving(house) as village:
+        for index in married:
+            asked = marital(index, "MARRIED")
+            asked = replace(asked, parameters={**asked.parameters, "spouse": person(200)})
+            try:
+                outcomes[(await village.client().verify(asked)).verification.verdict.value] += 1
+            except NotNow as refusal:
+                outcomes[refusal.reason] += 1
+
+    assert outcomes == {"CONTRADICTED": 5, "GUESS_BUDGET_SPENT": 15}
+
+
+async def test_the_children_of_one_parent_may_prove_it_each(tmp_path: Path) -> None:
+    """What is borne out spends nothing of the budget of whom it names, however many say it."""
+    key = "{subject.id_number}/{given.relative_id_number}"
+    async with register(tmp_path, "household-relation", key, attribute="relation") as (village, household):
+        household.values = {f"{one.id_number}/{PEOPLE[0].id_number}": "PARENT" for one in PEOPLE[1:12]}
+
+        found = await told(village, *(kin(person(0), "PARENT", who=index) for index in range(1, 12)))
+
+    assert found == {"ESTABLISHED": 11}
+
+
+async def test_a_family_of_whom_no_register_knows_is_answered_five_times_a_day(tmp_path: Path) -> None:
+    key = "{subject.id_number}/{given.relative_id_number}"
+    async with register(tmp_path, "household-relation", key, attribute="relation") as (village, _):
+        members = await told(village, *(kin(person(0), "PARENT", who=index) for index in range(1, 5)))
+        back = await told(village, *(kin(person(index), "CHILD") for index in range(1, 5)))
+
+    assert (members, back) == ({"UNDETERMINED": 4}, {"UNDETERMINED": 4})
+
+
 async def test_who_has_several_relatives_may_prove_each(tmp_path: Path) -> None:
     key = "{subject.id_number}/{given.relative_id_number}"
     async with register(tmp_path, "household-relation", key, attribute="relation") as (village, household):
