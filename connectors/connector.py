@@ -108,7 +108,7 @@ class Manifest:
     department: str
     fact_types: frozenset[str]
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
-    """By fact type; a fact type not named is covered everywhere and always."""
+    """By fact type; of one not named no completeness is declared: that it has no record proves nothing."""
     moving_coverage: bool = False
     """Whether coverage comes with the data: what it is now, is known only by asking. The source itself then says
     NOT_COVERED, by the coverage of the data that it answers from."""

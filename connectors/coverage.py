@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from connectors.connector import Claim, Coverage
 from connectors.outcome import NOT_COVERED, Kind, Outcome
 from connectors.stanza import Stanza
 
+COMPLETE = "complete"
+"""Declares that a source holds every record of everywhere and always."""
 _PLACE = re.compile("[0-9]{2,12}")
 _LEVELS = ((9, 12), (6, 9), (4, 6), (2, 4), (0, 2))
 """Where the digits of a village, town, county, city and province begin and end."""
@@ -25,7 +27,7 @@ class Covered(enum.Enum):
 
 
 def covered(claim: Claim, coverage: Coverage | None) -> Covered:
-    """Compare a claim's place and period with a coverage; none declared means everywhere and always.
+    """Compare a claim's place and period with a coverage; none declared leaves nothing out, and proves no absence.
 
     A claim that does not say where, asked of a source that covers some places only, is covered partly; so is one
     that does not say when, asked of a source with a beginning or an end.
@@ -83,8 +85,18 @@ def limited(outcome: Outcome, extent: Covered) -> Outcome:
     return NOT_COVERED if absent and extent is not Covered.WHOLLY else outcome
 
 
-def read_coverage(stanza: Stanza) -> Coverage:
-    """Read `places` (division codes or their first digits), `since` and `until`."""
+def read_coverage(fact: Stanza) -> Coverage | None:
+    """Read the `coverage` of a fact: `complete`, or a table of `places` (division codes or their beginnings) and days.
+
+    None where it declares none. A table that says nothing is a mistake, so that nobody declares by it what is not.
+    """
+    written = fact.anything("coverage")
+    if written is None or written == COMPLETE:
+        return None if written is None else Coverage()
+    if not isinstance(written, Mapping) or not written:
+        fact.mistake("coverage", f'must be "{COMPLETE}", or a table of `places`, `since` and `until` with one at least')
+        return None
+    stanza = fact.table("coverage")
     places = stanza.texts("places")
     try:
         places = read_places(places) if "places" in stanza else ()

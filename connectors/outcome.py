@@ -99,6 +99,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
     `raw_digest` is the SHA-256 of the source's raw answer (32 bytes), or empty when none came. `cached` says that the
     source was not asked now: it answered this at `answered_at`, and its promise of freshness covers the time since.
+    `undeclared` says of NO_RECORD that the source declares no coverage: the absence of a record proves nothing.
     """
 
     source: str
@@ -110,3 +111,4 @@ class Evidence(Struct, frozen=True, kw_only=True):
     attempts: int = 1
     raw_digest: bytes = b""
     cached: bool = False
+    undeclared: bool = False

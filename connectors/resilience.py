@@ -204,7 +204,10 @@ class Resilient:
         """Take back an absence that the source is in no position to say; a drop may just have changed its coverage."""
         if evidence.outcome.kind is not Kind.NO_RECORD:
             return evidence
-        extent = covered(claim, self._connector.manifest.coverage.get(claim.fact_type))
+        coverage = self._connector.manifest.coverage.get(claim.fact_type)
+        if coverage is None:
+            return replace(evidence, undeclared=True)
+        extent = covered(claim, coverage)
         outcome = limited(evidence.outcome, extent)
         return evidence if outcome is evidence.outcome else replace(evidence, outcome=outcome)
 

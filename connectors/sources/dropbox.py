@@ -37,7 +37,7 @@ from connectors.drop import (
 )
 from connectors.errors import SourceUnavailable
 from connectors.keys import is_number
-from connectors.outcome import NOT_COVERED, Cause, Evidence
+from connectors.outcome import NOT_COVERED, Cause, Evidence, Kind
 from connectors.record import AHEAD, Reader, Shape, is_ahead, judge, read_shape, read_zone
 from connectors.sources.sql import digest
 from connectors.stanza import Stanza
@@ -248,7 +248,8 @@ class DropboxSource:
         return [self._evidence(claim, snapshots[claim.fact_type], asked_at) for claim in claims]
 
     def _evidence(self, claim: Claim, snapshot: Snapshot, asked_at: datetime) -> Evidence:
-        answered_at, extent = self._now(), covered(claim, snapshot.manifest.coverage)
+        answered_at, coverage = self._now(), snapshot.manifest.coverage
+        extent = covered(claim, coverage)
         shape, number = self._facts[claim.fact_type].shape, bare(claim.subject.id_number)
         old = old_number(number) if shape.number is not None else ""
         records = snapshot.records(number, *filter(None, [old]))
@@ -261,6 +262,7 @@ class DropboxSource:
             answered_at=answered_at,
             as_of=as_of,
             raw_digest=digest(records),
+            undeclared=coverage is None and outcome.kind is Kind.NO_RECORD,
         )
 
     async def _look(self) -> None:

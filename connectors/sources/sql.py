@@ -246,8 +246,8 @@ def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], dateti
     sensitive: set[str] = set()
     asked_once: set[str] = set()
     for fact_type, part in root.tables("facts").items():
-        if "coverage" in part:
-            coverage[fact_type] = read_coverage(part.table("coverage"))
+        if (declared := read_coverage(part)) is not None:
+            coverage[fact_type] = declared
         if part.flag("sensitive", False):
             sensitive.add(fact_type)
         if part.flag("asked_once", False):

@@ -611,7 +611,7 @@ class Manifest(_message.Message):
 
     @_builtins.property
     def coverage(self) -> _containers.MessageMap[_builtins.str, Global___Coverage]:
-        """Where and since when it is complete, by fact type; a fact type not named is covered everywhere and always."""
+        """Where and since when it is complete, by fact type; of one not named, that there is no record proves nothing."""
 
     @_builtins.property
     def freshness(self) -> _duration_pb2.Duration:

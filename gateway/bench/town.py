@@ -21,6 +21,7 @@ kind = "sql"
 department = "示例民政局"
 url = "sqlite:///{file}"
 [sources.civil-affairs.facts.marriage-registration]
+coverage = "complete"
 statement = "SELECT id_number, name, status FROM marriage WHERE id_number IN :keys"
 key = "id_number"
 name = "name"

@@ -8,20 +8,31 @@ from datetime import date
 from connectors.connector import Declared, Manifest, Value
 from connectors.record import finds_by
 from gateway.catalogue.model import Catalogue, FactType, ValueType
-from gateway.catalogue.words import SourcePolicyKind, ValueKind
+from gateway.catalogue.words import Absence, SourcePolicyKind, ValueKind
+
+_UNDECLARED = (
+    "is missing: that there is no record proves something of this fact type. Write where and since when the source is"
+    ' complete, such as `coverage = { places = ["23"], since = 1985-01-01 }`, or `coverage = "complete"` if it holds'
+    " every record of everywhere and always"
+)
 
 
 def misfits(catalogue: Catalogue, manifest: Manifest) -> list[str]:
     """List what a source declares that is not the catalogue's, each with its place in the stanza.
 
-    Of a fact type that the source declares nothing of, only the code is judged.
+    Of a fact type that the source declares nothing of, only code and coverage are judged. Coverage that comes with the
+    data is none of the stanza's.
     """
     found: list[str] = []
     for code in sorted(manifest.fact_types):
         fact = catalogue.fact_types.get(code)
         if fact is None:
             found.append(f"facts.{code}: the catalogue has no such fact type")
-        elif (declared := manifest.declared.get(code)) is not None:
+            continue
+        is_conclusive = fact.absence is Absence.CONCLUSIVE
+        if is_conclusive and not manifest.moving_coverage and code not in manifest.coverage:
+            found.append(f"facts.{code}.coverage: {_UNDECLARED}")
+        if (declared := manifest.declared.get(code)) is not None:
             found += [f"facts.{code}{mistake}" for mistake in _misfits(fact, declared)]
     return found
 

@@ -313,6 +313,8 @@ def _is_well(tried: _Tried) -> bool:
 
 def _explained(evidence: Evidence) -> str:
     outcome = evidence.outcome
+    if outcome.kind.value == "NO_RECORD" and evidence.undeclared:
+        return "The source answered and holds no record. No `coverage` is declared: that proves nothing."
     return _EXPLAINED[outcome.cause.value if outcome.cause else outcome.kind.value]
 
 

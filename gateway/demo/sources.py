@@ -12,6 +12,7 @@ department = "示例民政局"
 url = {civil_url}
 
 [sources.civil-affairs.facts.marriage-registration]
+coverage = "complete"
 statement = """
 SELECT id_number, name, status, spouse_id_number, spouse_name, updated_at FROM marriage WHERE id_number IN :keys"""
 key = "id_number"
@@ -21,6 +22,7 @@ values = {{ status = {{ "20" = "MARRIED", "30" = "WIDOWED", "40" = "DIVORCED" }}
 as_of = "updated_at"
 
 [sources.civil-affairs.facts.death-record]
+coverage = "complete"
 statement = "SELECT id_number, name FROM death WHERE id_number IN :keys"
 key = "id_number"
 name = "name"

@@ -129,7 +129,7 @@ def test_a_newcomer_gets_an_answer_from_the_stanza_of_the_tutorial(tmp_path: Pat
     stanza = tmp_path / "marriages.toml"
     stanza.write_text(re.sub(r"^   ", "", tutorial, flags=re.MULTILINE).replace("/data/marriages.db", str(database)))
     base = ["connectors", "check", str(stanza), "--ask", "marriage-registration", "--expect"]
-    nobody = CliRunner().invoke(cli, [*base, "status=MARRIED"])
+    nobody = CliRunner().invoke(cli, [*base, "status=MARRIED", "--place", "230100"])
     assert (nobody.exit_code, "NO_RECORD" in nobody.output) == (0, True)
     console = README.split("```console")[1]
     assert [line for line in nobody.output.splitlines()[:6] if line.strip() not in console] == []

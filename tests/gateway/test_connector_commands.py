@@ -18,6 +18,7 @@ kind = "sql"
 department = "民政厅"
 url = "sqlite:///{path}"
 [facts.marriage-registration]
+coverage = "complete"
 statement = "SELECT id_number, name, status, spouse FROM marriage WHERE id_number IN :keys"
 key = "id_number"
 columns = {{ status = "status", spouse_id_number = "spouse" }}
@@ -127,6 +128,23 @@ def test_a_stanza_that_does_not_fit_the_catalogue_ends_with_2_and_names_every_mi
         "  civil: facts.marriage-registration.values.status: 'married' cannot be of the attribute, which is"
         " enum[MARRIED,DIVORCED,WIDOWED]",
     ])  # fmt: skip
+
+
+def test_a_stanza_that_leaves_open_where_it_is_complete_ends_with_2_and_says_what_to_write(stanza: Path) -> None:
+    stanza.write_text(stanza.read_text().replace('coverage = "complete"\n', ""))
+    found = check(stanza, *ASK)
+    assert found.exit_code == 2
+    assert "civil: facts.marriage-registration.coverage: is missing" in found.output
+    assert 'coverage = { places = ["23"], since = 1985-01-01 }' in found.output
+
+
+def test_a_source_that_declares_no_coverage_is_not_said_to_be_complete(stanza: Path, tmp_path: Path) -> None:
+    (tmp_path / "nation.yaml").write_text(NATION)
+    text = stanza.read_text().replace('coverage = "complete"\n', "").replace("marriage-registration", "wedding")
+    stanza.write_text(text)
+    found = check(stanza, "--ask", "wedding", "--catalogue", tmp_path / "nation.yaml")
+    assert "outcome   NO_RECORD\n          The source answered and holds no record. No `coverage`" in found.output
+    assert "is declared complete" not in found.output
 
 
 def test_a_stanza_is_compared_with_the_lists_that_are_named(stanza: Path, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ class Ask:
                 found = [await asked[0].check_many([check.claim], limited)]
             else:
                 found = await asyncio.gather(*(source.check_many([check.claim], limited) for source in asked))
-            said.extend(answer[0] for answer in found)
+            said.extend(_as_declared(check, answer[0]) for answer in found)
         return tuple(said)
 
     def _share(self, check: FactCheck, plan: Plan, answers: Mapping[str, LeafTruth], said: int) -> float:
@@ -173,6 +173,16 @@ def _asked(
         said=said,
         answers=answers,
     )
+
+
+def _as_declared(check: FactCheck, evidence: Evidence) -> Evidence:
+    """Take back an absence that would prove something, of a source that does not declare where and when it is complete.
+
+    A stanza that leaves it open is refused; a file that is delivered may, and so may a connector of its own.
+    """
+    if check.absence_conclusive and evidence.undeclared:
+        return replace(evidence, outcome=NOT_COVERED, undeclared=False)
+    return evidence
 
 
 def _limited(context: QueryContext, share: float) -> QueryContext:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from connectors.connector import Declared, Manifest, Value
+from connectors.connector import Coverage, Declared, Manifest, Value
 from gateway.bootstrap.opening import open_sources, open_templates, read_catalogue
 from gateway.bootstrap.serving import Gateway
 from gateway.catalogue.fitting import misfits, shortages
@@ -34,7 +34,9 @@ def told(fact: str, /, **declared: object) -> list[str]:
 
 def manifest(fact: str, declared: Declared | None = None) -> Manifest:
     known = {} if declared is None else {fact: declared}
-    return Manifest(source="s", department="示例", fact_types=frozenset({fact}), declared=known)
+    return Manifest(
+        source="s", department="示例", fact_types=frozenset({fact}), declared=known, coverage={fact: Coverage()}
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,6 +122,25 @@ def test_of_a_source_that_declares_nothing_only_the_fact_type_is_judged() -> Non
     assert misfits(CATALOGUE, manifest("household-relation")) == []
 
 
+CONCLUSIVE = (
+    "criminal-record", "death-record", "declared-incapacity", "drug-rehabilitation", "marriage-registration",
+    "serious-distrust-listing",
+)  # fmt: skip
+
+
+def test_a_coverage_must_be_declared_of_each_fact_type_whose_absence_proves_something(tmp_path: Path) -> None:
+    facts = frozenset(CATALOGUE.fact_types)
+    undeclared = Manifest(source="s", department="示例", fact_types=facts)
+
+    found = misfits(CATALOGUE, undeclared)
+
+    assert [mistake.split(":")[0] for mistake in found] == [f"facts.{code}.coverage" for code in CONCLUSIVE]
+    assert all('coverage = { places = ["23"], since = 1985-01-01 }' in mistake for mistake in found)
+    assert all('coverage = "complete"' in mistake for mistake in found)
+    assert misfits(CATALOGUE, replace(undeclared, moving_coverage=True)) == []
+    assert misfits(CATALOGUE, replace(undeclared, coverage=dict.fromkeys(CONCLUSIVE, Coverage()))) == []
+
+
 def weighed(kind: SourcePolicyKind, k: int) -> Catalogue:
     fact = replace(CATALOGUE.fact_types["death-record"], sources=SourcePolicy(kind=kind, k=k))
     return replace(CATALOGUE, fact_types={"death-record": fact})
@@ -166,21 +187,26 @@ url = "sqlite:////nowhere/x.db"
 statement = "SELECT 1 AS id WHERE '' IN :keys"
 key = "id"
 """
-MISTAKES = ("civil: facts.marriage-registration.values.status", "police: url", "health: facts.birth-record")
+MISTAKES = (
+    "civil: facts.marriage-registration.coverage: is missing",
+    "civil: facts.marriage-registration.values.status",
+    "police: url",
+    "health: facts.birth-record",
+)
 
 
 def test_check_config_names_every_mistake_of_every_source_at_once(tmp_path: Path) -> None:
     house = found(tmp_path / "var", now=START, sources=WRONG, listen="127.0.0.1:0")
     done = CliRunner().invoke(cli, ["check-config", "--config", str(house.config)])
     assert isinstance(done.exception, ConfigurationError)
-    assert [sum(mistake in one for one in done.exception.mistakes) for mistake in MISTAKES] == [1, 1, 1]
+    assert [sum(mistake in one for one in done.exception.mistakes) for mistake in MISTAKES] == [1, 1, 1, 1]
 
 
 async def test_a_gateway_does_not_start_with_sources_that_do_not_fit(tmp_path: Path) -> None:
     house = found(tmp_path / "var", now=START, sources=WRONG, listen="127.0.0.1:0")
     with pytest.raises(ConfigurationError) as refused:
         await Gateway(load_settings(house.config)).serve(lambda port: None, asyncio.Event())
-    assert len(refused.value.mistakes) == 3
+    assert len(refused.value.mistakes) == len(MISTAKES)
 
 
 async def test_a_catalogue_that_the_running_sources_do_not_fit_is_not_loaded(tmp_path: Path) -> None:
@@ -194,10 +220,13 @@ async def test_a_catalogue_that_the_running_sources_do_not_fit_is_not_loaded(tmp
     nation, *others = shipped_catalogue_files()
     stricter = tmp_path / "nation.yaml"
     text = nation.read_text("utf-8").replace("sources: {policy: all-agree}", "sources: {policy: all-agree, k: 2}")
+    identity = text.index("code: identity-match")
+    text = text[:identity] + text[identity:].replace("absence: inconclusive", "absence: conclusive", 1)
     stricter.write_text(text.replace("attributes: {address: string, use: string}", "attributes: {address: string}"))
     with pytest.raises(CatalogueError) as refused:
         read_catalogue(replace(settings, catalogue_files=(stricter, *others)), open_templates(settings), connected)
     assert [mistake.text for mistake in refused.value.mistakes] == [
+        next(one.text for one in refused.value.mistakes if "identity-match.coverage: is missing" in one.text),
         "housing: facts.home-ownership: 'use' is no attribute of the fact type (address)",
         "facts.death-record: all-agree of 2 sources, and 1 is configured",
     ]

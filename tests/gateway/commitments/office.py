@@ -87,6 +87,7 @@ url = "sqlite:///{lists}"
 [sources.credit-platform.resilience]
 retries = 0
 [sources.credit-platform.facts.serious-distrust-listing]
+coverage = "complete"
 statement = "SELECT id_number, name FROM distrust WHERE id_number IN :keys"
 key = "id_number"
 name = "name"
@@ -97,6 +98,7 @@ url = "sqlite:///{lists}"
 [sources.courts.resilience]
 retries = 0
 [sources.courts.facts.declared-incapacity]
+coverage = "complete"
 statement = "SELECT id_number, name FROM incapacity WHERE id_number IN :keys"
 key = "id_number"
 name = "name"

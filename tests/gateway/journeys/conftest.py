@@ -48,6 +48,7 @@ kind = "sql"
 department = "民政厅"
 url = "sqlite:///{civil}"
 [sources.civil-affairs.facts.marriage-registration]
+coverage = "complete"
 statement = "SELECT id_number, name, status FROM marriage WHERE id_number IN :keys"
 key = "id_number"
 name = "name"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -142,6 +144,52 @@ def test_no_record_establishes_only_who_came_of_age_within_the_coverage(tmp_path
     assert old.judgement.verdict is Verdict.UNDETERMINED
     assert {reason.kind for reason in old.judgement.reasons} == {ReasonKind.NOT_COVERED}
     assert step(old) is StepKind.ASSISTANCE
+
+
+def test_no_record_establishes_nothing_where_no_coverage_is_declared(tmp_path: Path) -> None:
+    asked = ask(civil_affairs(tmp_path), "19900315")
+
+    assert asked.judgement.verdict is Verdict.UNDETERMINED
+    assert {reason.kind for reason in asked.judgement.reasons} == {ReasonKind.NOT_COVERED}
+    assert [one.outcome.kind.value for one in asked.evidence] == ["NOT_COVERED"]
+    assert step(asked) is StepKind.ASSISTANCE
+
+
+def test_no_record_contradicts_nobody_where_no_coverage_is_declared(tmp_path: Path) -> None:
+    assert ask(civil_affairs(tmp_path), "19900315", status="MARRIED").judgement.verdict is Verdict.UNDETERMINED
+
+
+@pytest.mark.parametrize("born", ["19900315", "19300315"])
+def test_a_register_that_is_declared_complete_is_so_for_everybody(tmp_path: Path, born: str) -> None:
+    assert ask(civil_affairs(tmp_path, coverage="complete"), born).judgement.verdict is Verdict.ESTABLISHED
+
+
+@pytest.mark.parametrize(
+    ("coverage", "verdict"),
+    [
+        (None, Verdict.UNDETERMINED),
+        ({}, Verdict.ESTABLISHED),
+        ({"since": "2005-01-01"}, Verdict.ESTABLISHED),
+        ({"since": "2020-01-01"}, Verdict.UNDETERMINED),
+    ],
+)
+def test_absence_in_a_drop_proves_what_its_manifest_declares(
+    tmp_path: Path, coverage: dict[str, str] | None, verdict: Verdict
+) -> None:
+    octets = b"id,name,status\n"
+    (tmp_path / "a.csv").write_bytes(octets)
+    manifest = {
+        "schema": 1, "fact_type": "marriage-registration", "file": "a.csv", "sha256": sha256(octets).hexdigest(),
+        "rows": 0, "as_of": "2026-11-23T00:00:00+08:00", "charset": "utf-8", "key": "id",
+        "columns": ["id", "name", "status"], **({} if coverage is None else {"coverage": coverage}),
+    }  # fmt: skip
+    (tmp_path / "a.manifest.json").write_text(json.dumps(manifest))
+    fact = {"key": "id", "name": "name", "columns": {"status": "status"}}
+    stanza = {"kind": "dropbox", "department": "民政局", "folder": str(tmp_path)}
+
+    asked = ask({"civil": {**stanza, "facts": {"marriage-registration": fact}}}, "19900315")
+
+    assert asked.judgement.verdict is verdict
 
 
 def test_a_record_found_outside_the_declared_years_still_counts(tmp_path: Path) -> None:
