@@ -239,6 +239,8 @@ def _parameters(raw: RawQuestion, mistakes: Mistakes, *, today: date) -> dict[st
         mistakes.add(f"parameters.{name}", "has no usable value", f"参数“{name}”没有有效的值。")
     for name, value in raw.parameters.items():
         if isinstance(value, RawSubject):
+            if value.id_type == "uscc":
+                mistakes.add(f"parameters.{name}", "must be a natural person", f"参数“{name}”须为自然人。")
             read[name] = mistakes.subject(f"parameters.{name}", value, today=today)
         elif isinstance(value, str):
             if len(value) > LONGEST_TEXT:

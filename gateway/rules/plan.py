@@ -168,7 +168,7 @@ def parameter_mistakes(item: Item, parameters: Mapping[str, Argument]) -> tuple[
 def _fits(value: Argument, declared: Parameter) -> bool:
     match declared.type.kind:
         case ValueKind.PERSON:
-            return isinstance(value, Subject) and value.id_type != "uscc"
+            return isinstance(value, Subject)
         case ValueKind.BOOLEAN:
             return isinstance(value, bool)
         case ValueKind.INTEGER:
