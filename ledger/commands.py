@@ -12,7 +12,7 @@ from ledger.canonical import Json
 from ledger.completeness.index import CHUNK, CommittedRoots, RecordIndex
 from ledger.completeness.prover import prove_completeness
 from ledger.disclosure import disclose
-from ledger.errors import DisclosureError, WrongKey
+from ledger.errors import DisclosureError, ErasureRefused, WrongKey
 from ledger.fsck import Progress, fsck
 from ledger.keyring.history import KeyHistory
 from ledger.keyring.published import first_key, verify_key_history
@@ -31,6 +31,7 @@ from ledger.records.codec import Entry, decode_entry
 from ledger.records.rebuild import rebuild_projections
 from ledger.records.register import HistoryLine, Register
 from ledger.vault import Erased, MasterKeys, Vault, VaultGroup, read_document
+from ledger.vault.erasure import Proposal, read_proposal
 
 __all__ = [
     "RecordReader",
@@ -143,6 +144,15 @@ class RecordReader:
         with self._store.reading() as connection:
             record = decode_entry(read_entry(connection, index)).record
             return read_document(connection, self._vault, index, record)
+
+    def proposal(self, record: bytes) -> Proposal:
+        """Return a proposal of an erasure; raises `ErasureRefused` if none with this record waits."""
+        row = Register(self._store).get(record)
+        if row is None or row.state != "ERASURE_PROPOSED":
+            raise ErasureRefused(["no proposal with this record waits"])
+        with self._store.reading() as connection:
+            leaf = read_entry(connection, row.first_idx)
+        return read_proposal(record, hash_leaf(leaf), self.document(row.first_idx))
 
     def receipts(self, indices: Sequence[int]) -> list[bytes]:
         """Return the receipts of entries, all against one checkpoint, chosen and refused as by `prove`."""

@@ -1,6 +1,7 @@
 """`chengxin vault erase …`, `hold …` and `retention`: what destroys documents, and what keeps them.
 
-An SQLite ledger has one writer: stop the gateway first. On PostgreSQL all of it runs beside the gateway.
+An SQLite ledger has one writer: stop the gateway first, but for what only reads (`show`, `list`, `--dry-run`). On
+PostgreSQL all of it runs beside the gateway.
 """
 
 from __future__ import annotations
@@ -123,10 +124,8 @@ def propose(
 @click.argument("proposal", metavar="HEX")
 @JSON
 def show(config: Path, proposal: str, as_json: bool) -> None:
-    """Show a proposal that waits: who ordered it, on what ground, and which records."""
-    settings = read_config(config)
-    with _opened(settings.ledger) as ledger:
-        read = _proposal(ledger, proposal)
+    """Show a proposal that waits: who ordered it, on what ground, and which records; beside a running gateway too."""
+    read = _proposal(read_config(config).ledger, proposal)
     told = {
         "proposal": read.record.hex(),
         "basis": read.order.basis,
@@ -163,7 +162,7 @@ def approve(
     with _opened(settings.ledger) as ledger:
         done = _carried_out(ledger, proposal)
         if done is None:
-            read = _proposal(ledger, proposal)
+            read = _proposal(settings.ledger, proposal)
             with open_vault(settings.ledger) as store:
                 # Read first: a record that goes on in between is refused for it.
                 rows = Register(store).many([*read.order.records])
@@ -194,7 +193,7 @@ def reject(config: Path, proposal: str, officer: str, key: Path, as_json: bool) 
     officers = _officers(settings)
     signer = _signer(officers, officer, key)
     with _opened(settings.ledger) as ledger:
-        read = _proposal(ledger, proposal)
+        read = _proposal(settings.ledger, proposal)
         submission = reject_erasure(
             read, by=signer, officers=officers, origin=settings.ledger.origin, at=datetime.now(UTC)
         )
@@ -399,16 +398,14 @@ def _hex(given: str) -> bytes:
     return record
 
 
-def _proposal(ledger: Ledger, given: str) -> Proposal:
-    from ledger import ErasureRefused
-    from ledger.merkle import hash_leaf
-    from ledger.vault.erasure import read_proposal
+def _proposal(settings: LedgerSettings, given: str) -> Proposal:
+    """Read a proposal that waits, beside whoever writes the ledger."""
+    from gateway.bootstrap.ledger import open_master_keys
+    from ledger.commands import RecordReader
 
-    record = _hex(given)
-    row = ledger.register().get(record)
-    if row is None or row.state != "ERASURE_PROPOSED":
-        raise ErasureRefused(["no proposal with this record waits"])
-    return read_proposal(record, hash_leaf(ledger.entry(row.first_idx)), ledger.document(row.first_idx))
+    keys = open_master_keys(settings)
+    with RecordReader(settings.url, origin=settings.origin, master_keys=keys) as reader:
+        return reader.proposal(_hex(given))
 
 
 def _carried_out(ledger: Ledger, given: str) -> Appended | None:

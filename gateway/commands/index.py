@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from gateway.commands.options import CONFIG, HISTORY, JSON, KEY, progress, read_config, read_log_keys
+from gateway.commands.vault import told_if_locked
 
 
 def _record_id(context: click.Context, parameter: click.Parameter, value: str) -> bytes:
@@ -32,10 +33,13 @@ def index() -> None:
 @CONFIG
 @JSON
 def index_commit(config: Path, as_json: bool) -> None:
-    """Bring the index up to date and commit to it by an entry. An SQLite ledger must have no other writer meanwhile."""
+    """Bring the index up to date and commit to it by an entry. An SQLite ledger must have no other writer meanwhile.
+
+    A running gateway does it by the clock: `[ledger] index_every`.
+    """
     from gateway.bootstrap.ledger import open_ledger
 
-    with open_ledger(read_config(config).ledger) as ledger, progress("indexing") as advance:
+    with told_if_locked(), open_ledger(read_config(config).ledger) as ledger, progress("indexing") as advance:
         done = ledger.commit_index(datetime.now(UTC), progress=advance)
     told = {"index": done.index, "size": done.size, "root": done.root.hex(), "appended": done.appended}
     if as_json:

@@ -140,7 +140,10 @@ def test_records_are_erased_by_order_of_two_and_the_receipt_verifies(house: Hous
     made = verify_receipt(receipt.encode(), [verifier], verifier.name).entry
     assert made.kind == "ErasureProposed"
     proposal = made.record.hex()
-    shown = json.loads(well(run(house, "vault", "erase", "show", proposal, "--json")))
+    with open_ledger(settings(house)):  # as a running gateway has it
+        shown = json.loads(well(run(house, "vault", "erase", "show", proposal, "--json")))
+        refused = run(house, "vault", "erase", "reject", proposal, *by(house, "12"))
+        assert "stop the gateway first" in refused.output
     assert (shown["officer"], shown["records"]) == ("07", sorted([first.hex(), second.hex()]))
     receipt = well(run(house, "vault", "erase", "approve", proposal, *by(house, "12"), answer="y\n"))
     entry = verify_receipt(receipt.encode(), [verifier], verifier.name).entry
@@ -152,6 +155,20 @@ def test_records_are_erased_by_order_of_two_and_the_receipt_verifies(house: Hous
     assert isinstance(again.exception, ErasureRefused)
     assert isinstance(run(house, "ledger", "disclose", "0", "person").exception, DisclosureError)
     assert json.loads(well(run(house, "ledger", "fsck", "--json")).splitlines()[-1])["ok"] is True
+
+
+def test_only_a_proposal_that_waits_is_shown(house: House) -> None:
+    first, *_ = record_person(house)
+    for record in (first.hex(), "0" * 32):
+        assert isinstance(run(house, "vault", "erase", "show", record).exception, ErasureRefused)
+    assert run(house, "vault", "erase", "show", "0").exit_code == 2
+
+
+def test_an_index_committed_beside_a_gateway_is_refused_with_what_to_do(house: House) -> None:
+    with open_ledger(settings(house)):
+        refused = CliRunner().invoke(cli, ["ledger", "index", "commit", "--config", str(house.config)])
+    assert refused.exit_code == 1
+    assert "stop the gateway first" in refused.output
 
 
 def test_a_persons_records_are_erased_from_a_file_that_names_the_person(house: House, tmp_path: Path) -> None:
