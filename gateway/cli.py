@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Any
 
@@ -69,6 +70,7 @@ def main() -> None:
     from gateway.errors import GatewayError
     from ledger.errors import LedgerError
 
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what gRPC's library writes of connections is for who asks for it
     if logging.lastResort is not None:  # an interrupted library says so in full there, and passes it on
         logging.lastResort.addFilter(
             lambda told: not (told.exc_info and isinstance(told.exc_info[1], KeyboardInterrupt))

@@ -18,6 +18,7 @@ from gateway.client.commitments import (
     ExportIncomplete,
     LifeStep,
 )
+from gateway.client.credentials import CredentialsWrong, PeerRefused, require_handshake
 from gateway.client.listing import Selection
 from gateway.client.proofs import LogKeys, OpenedGroup, ProvenEntry, ReceiptRefused
 from gateway.client.refusals import (
@@ -59,6 +60,7 @@ __all__ = [
     "Case",
     "Commitment",
     "CommitmentSelection",
+    "CredentialsWrong",
     "DeadlinePassed",
     "ExportIncomplete",
     "Exported",
@@ -75,6 +77,7 @@ __all__ = [
     "NotNow",
     "NotPossible",
     "OpenedGroup",
+    "PeerRefused",
     "Person",
     "PlanExplained",
     "PlannedFact",
@@ -92,4 +95,5 @@ __all__ = [
     "new_request_id",
     "open_blocking_channel",
     "open_channel",
+    "require_handshake",
 ]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    pass
 from gateway.commands.options import CONFIG, SERVER, acting, running_gateway, shown_as
 
 
@@ -22,6 +19,7 @@ from gateway.commands.options import CONFIG, SERVER, acting, running_gateway, sh
 @click.option("--case", "case_id", default="办-试-1", show_default=True, help="The case number (办件号).")
 @click.option("--name", required=True, help="The applicant's name.")
 @click.option("--id", "id_number", required=True, help="The applicant's resident id number.")
+@click.option("--request-id", help="A UUID: that of an earlier run, to ask the same again; a new one by default.")
 @click.option("--set", "parameters", multiple=True, metavar="NAME=TEXT", help="A parameter of the item; repeatable.")
 def ask(
     *,
@@ -34,6 +32,7 @@ def ask(
     case_id: str,
     name: str,
     id_number: str,
+    request_id: str | None,
     parameters: tuple[str, ...],
 ) -> None:
     """Ask a running gateway one question, as an approval department's system would."""
@@ -43,15 +42,19 @@ def ask(
 
     from gateway.v1 import parties_pb2, verification_pb2, verification_pb2_grpc
 
+    identity = request_id or str(uuid.uuid4())
     operator = acting(config, system, f"{system}-01")
     request = verification_pb2.VerifyRequest(
-        request_id=str(uuid.uuid4()),
+        request_id=identity,
         context=parties_pb2.CaseContext(matter=matter, case_id=case_id, purpose=purpose, operator=operator),
         item=item,
         subject=parties_pb2.Subject(id_type=parties_pb2.ID_TYPE_RESIDENT_ID, id_number=id_number, name=name),
         parameters={key: parties_pb2.Value(text=text) for key, _, text in (one.partition("=") for one in parameters)},
     )
-    with running_gateway(config, server, system) as channel:
-        answer = verification_pb2_grpc.VerificationServiceStub(channel).Verify(request, timeout=10)
+    try:
+        with running_gateway(config, server, system) as channel:
+            answer = verification_pb2_grpc.VerificationServiceStub(channel).Verify(request, timeout=10)
+    except click.ClickException as refused:
+        raise click.ClickException(f"{refused.message}\n请求编号 --request-id {identity}") from refused
     click.echo(text_format.MessageToString(answer.verification, as_utf8=True), nl=False)
     click.echo(f"receipt: entry {answer.receipt.index} of {answer.receipt.size}")

@@ -18,6 +18,7 @@ from gateway.commands.options import (
     read_config,
     require_readable,
     shown_as,
+    tell_tls_fault,
 )
 from gateway.commands.private_file import creating_private
 
@@ -68,7 +69,14 @@ def export(
     target: Path,
 ) -> None:
     """Write commitments into the file TARGET, masked. The export itself is recorded; a file that is there is kept."""
-    from gateway.client import Acting, BlockingGatewayClient, CommitmentSelection, ExportIncomplete, GatewayRefusal
+    from gateway.client import (
+        Acting,
+        BlockingGatewayClient,
+        CommitmentSelection,
+        CredentialsWrong,
+        ExportIncomplete,
+        GatewayRefusal,
+    )
     from gateway.founding import House
 
     chosen = form or target.suffix.removeprefix(".").lower()
@@ -97,7 +105,11 @@ def export(
             done = gateway.export_commitments(
                 selection, file, form=chosen, acting=acting, purpose=purpose, progress=advance
             )
+    except CredentialsWrong as wrong:
+        raise click.ClickException(f"{wrong}\n{wrong.chinese}") from wrong
     except GatewayRefusal as refusal:
+        if refusal.code == "UNAVAILABLE" and not refusal.reason:
+            tell_tls_fault(house, address, system)
         raise click.ClickException(f"{refusal.reason}: {refusal}\n{refusal.chinese}") from refusal
     except ExportIncomplete as failure:
         raise click.ClickException(f"{failure}; nothing was kept") from failure

@@ -155,15 +155,34 @@ def running_gateway(config: Path, server: str | None, system: str) -> Iterator[g
     """
     import grpc
 
-    from gateway.client import explain, open_blocking_channel
+    from gateway.client import CredentialsWrong, explain, open_blocking_channel
     from gateway.founding import House
 
     house = House(home=config.parent)
     certificate, key = pair_to_show(house, system)
     address = server or read_config(config).server.listen
-    with open_blocking_channel(address, authority=house.authority, certificate=certificate, key=key) as channel:
-        try:
+    try:
+        with open_blocking_channel(address, authority=house.authority, certificate=certificate, key=key) as channel:
             yield channel
-        except grpc.RpcError as error:
-            reason, chinese = explain(error)
-            raise click.ClickException(f"{error.code().name} {reason}: {error.details()}\n{chinese}") from error
+    except CredentialsWrong as wrong:
+        raise click.ClickException(f"{wrong}\n{wrong.chinese}") from wrong
+    except grpc.RpcError as error:
+        reason, chinese = explain(error)
+        if error.code() is grpc.StatusCode.UNAVAILABLE and not reason:
+            tell_tls_fault(house, address, system)
+        raise click.ClickException(f"{error.code().name} {reason}: {error.details()}\n{chinese}") from error
+
+
+def tell_tls_fault(house: House, address: str, system: str) -> None:
+    """Look whether it is TLS for which a gateway was found unavailable; gRPC has one word for both.
+
+    Raises:
+        click.ClickException: it is, and asking again does not help.
+    """
+    from gateway.client import PeerRefused, require_handshake
+
+    certificate, key = house.pair(system)
+    try:
+        require_handshake(address, authority=house.authority, certificate=certificate, key=key)
+    except PeerRefused as refused:
+        raise click.ClickException(f"{refused}\n{refused.chinese}") from refused
