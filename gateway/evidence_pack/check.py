@@ -22,6 +22,9 @@ from typing import Any
 
 DOTS = "•‧∙⋅・･᛫●▪⸱⸳ꞏ﹒．‥"
 """Written in names instead of the middle dot."""
+BASIC_CONSTRAINTS = b"\x55\x1d\x13"
+NARROWING = (b"\x55\x1d\x1e", b"\x55\x1d\x21")
+"""Name constraints and policy mappings: no certificate that is accepted has them, critical or not."""
 COMMON_NAME, SERIAL_NUMBER = b"\x55\x04\x03", b"\x55\x04\x05"
 ED25519 = bytes.fromhex("302a300506032b6570032100")
 """How a SubjectPublicKeyInfo of an Ed25519 key begins (RFC 8410); the 32 bytes of the key are all that follows."""
@@ -214,6 +217,34 @@ def named_in(certificate: bytes) -> tuple[list[str], list[str]]:
     return found[COMMON_NAME], found[SERIAL_NUMBER]
 
 
+def extensions_of(certificate: bytes) -> dict[bytes, bytes]:
+    """Give the value of each extension of a certificate, by its identifier."""
+    ((_, whole),) = parts_of(certificate)
+    _, signed = next(parts_of(whole))
+    found = {}
+    for tag, body in parts_of(signed):
+        if tag == 0xA3:
+            ((_, extensions),) = parts_of(body)
+            for _, one in parts_of(extensions):
+                (_, kind), *_, (_, value) = parts_of(one)
+                found[kind] = value
+    return found
+
+
+def is_path(certificates: list[bytes]) -> bool:
+    """Tell whether authorities above a certificate are such, above no more others than each says, and narrow nothing.
+
+    Where openssl is asked about one link after the other, it cannot see this.
+    """
+    found = [extensions_of(one) for one in certificates]
+    for below, extensions in enumerate(found[1:]):
+        ((_, basic),) = parts_of(extensions[BASIC_CONSTRAINTS])
+        fields = list(parts_of(basic))
+        if fields[:1] != [(1, b"\xff")] or any(below > int.from_bytes(most, "big") for _, most in fields[1:]):
+            return False
+    return not any(kind in extensions for extensions in found for kind in NARROWING)
+
+
 def plain(text: str) -> str:
     """Write a name or number as it is compared: without blanks, invisible characters and other ways of typing it."""
     dotted = text.translate(dict.fromkeys(map(ord, DOTS), "·"))
@@ -286,6 +317,9 @@ def of_certificate(signature: Any) -> dict[str, bool]:
         "signature.bin is the signature that was recorded": content("signature.bin").hex() == signature["signature"],
         f"{', '.join(names)} are the certificates that were recorded": (
             [of_pem(name, "CERTIFICATE") for name in names] == signature["certificates"]
+        ),
+        "authorities are above no more others than they say": is_path(
+            [bytes.fromhex(one) for one in signature["certificates"]]
         ),
         **{f"{name} is what was recorded": good for name, good in proofs.items()},
         "the certificate names the person who must have signed document.json": (

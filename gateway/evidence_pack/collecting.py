@@ -28,6 +28,7 @@ from gateway.signatures.revocation import RevocationRule, Revocations
 from ledger import Erased, HistoryLine, KeyHistory, VaultGroup, disclose, format_key_history
 from ledger.canonical import Json, canonical, parse_time
 from ledger.log.algorithms.ed25519 import Ed25519Verifier
+from ledger.log.algorithms.sm2 import Sm2PublicKey
 from ledger.log.checkpoint import read_checkpoint
 from ledger.log.note import parse_line, split_note
 from ledger.receipt import parse_receipt
@@ -141,8 +142,14 @@ def _subject(files: Mapping[str, bytes], signature: Mapping[str, Json]) -> Subje
     chain = chain_of(signature)
     names = certificate_names(len(chain.certificates))
     proofs = sorted((name for name in files if name.startswith("revocation-")), key=_number)
-    statuses = [one for name in proofs for one in _statuses(name, files[name], chain, names, subject.verified_at)]
-    return replace(subject, authorities=names[1:-1], statuses=statuses)
+    by_sm2 = {name for name, one in zip(names, chain.certificates, strict=True) if isinstance(one.key, Sm2PublicKey)}
+    by_sm2.discard(names[0])
+    statuses = [
+        replace(one, by_sm2=one.issuer in by_sm2)
+        for name in proofs
+        for one in _statuses(name, files[name], chain, names, subject.verified_at)
+    ]
+    return replace(subject, authorities=names[1:-1], by_sm2=by_sm2, statuses=statuses)
 
 
 def certificate_names(count: int) -> list[str]:

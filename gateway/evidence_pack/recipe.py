@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from gateway.signatures.evidence import ECDSA_P256_SHA256, ECDSA_P384_SHA384, ED25519, RSA_PSS_SHA256, SM2_SM3
 
@@ -43,19 +44,23 @@ class StatusProof:
     issuer: str
     """The file of its issuer's."""
     at: datetime
+    by_sm2: bool = False
+    """Whether its issuer's key is of SM2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """What a pack is of: the type of the evidence, its algorithm, when it was verified, and who vouches for the signer.
 
-    `authorities` are the files of the certificates between the signer's and the anchor's, from below.
+    `authorities` are the files of the certificates between the signer's and the anchor's, from below; `by_sm2` are
+    those of the authorities, the anchor's among them, whose keys are of SM2.
     """
 
     kind: str
     algorithm: str
     verified_at: datetime
     authorities: Sequence[str] = ()
+    by_sm2: Collection[str] = ()
     statuses: Sequence[StatusProof] = ()
 
 
@@ -122,27 +127,49 @@ def verify_command(algorithm: str, signed: str) -> str:
 
 
 def _certificate_steps(of: Subject) -> list[Step]:
-    untrusted = "".join(f" -untrusted {name}" for name in of.authorities)
-    epoch = _epoch(of.verified_at)
-    by_id = f" -vfyopt {_DISTINGUISHING_ID}" if of.algorithm == SM2_SM3 else ""
     return [
-        Step(
-            command=f"openssl verify {_ONLY} -attime {epoch} -CAfile anchor.pem{untrusted}{by_id} signer.pem",
-            english="The certificate leads to anchor.pem (compare it with the authority's own) and was valid then.",
-            chinese="证书链至 anchor.pem(请与签发机构公布的证书比对),且签署时有效。",
-        ),
+        *_chain_steps(of),
         Step(
             command="openssl x509 -in signer.pem -noout -pubkey | cmp - signer-key.pem",
             english="signer-key.pem is the key of this certificate.",
             chinese="signer-key.pem 即该证书的公钥。",
         ),
-        *(_status_step(one, of.algorithm) for one in of.statuses),
+        *map(_status_step, of.statuses),
     ]
 
 
-def _status_step(proof: StatusProof, algorithm: str) -> Step:
+def _chain_steps(of: Subject) -> Iterator[Step]:
+    """Verify the chain at once, or link by link where a key of SM2 issued: openssl takes its identifier for one only.
+
+    A command of one link sees no path length and no name constraint of the whole: `check.py` looks at those.
+    """
+    names = ["signer.pem", *of.authorities, "anchor.pem"]
+    believed = f"openssl verify {_ONLY} -attime {_epoch(of.verified_at)} -CAfile"
+    if not of.by_sm2:
+        untrusted = "".join(f" -untrusted {name}" for name in of.authorities)
+        yield Step(
+            command=f"{believed} anchor.pem{untrusted} signer.pem",
+            english="The certificate leads to anchor.pem (compare it with the authority's own) and was valid then.",
+            chinese="证书链至 anchor.pem(请与签发机构公布的证书比对),且签署时有效。",
+        )
+        return
+    for own, above in pairwise(names):
+        by_id = f" -vfyopt {_DISTINGUISHING_ID}" if above in of.by_sm2 else ""
+        told = (
+            ("(compare it with the authority's own) ", "(请与签发机构公布的证书比对)")
+            if above == "anchor.pem"
+            else ("", "")
+        )
+        yield Step(
+            command=f"{believed} {above}{by_id} {own}",
+            english=f"{own} was issued by {above} {told[0]}and both were valid then.",
+            chinese=f"{own} 由 {above} {told[1]}签发,且签署时两者均有效。",
+        )
+
+
+def _status_step(proof: StatusProof) -> Step:
     is_list = proof.file.endswith(".crl.pem")
-    if algorithm == SM2_SM3:
+    if proof.by_sm2:
         return _list_to_read(proof.file) if is_list else _answer_to_read(proof.file)
     believed = f"{_ONLY} -attime {_epoch(proof.at)} -CAfile {proof.issuer}"
     if is_list:

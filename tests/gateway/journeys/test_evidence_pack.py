@@ -144,12 +144,27 @@ async def test_a_pack_with_intermediate_and_sm2_and_platform_verifies_too(
     between = signing.root.authority(p256(), starts=signing.now - HOUR, ends=signing.now + HOUR)
     lists = stamped_town.house.home / "signers" / "revocation"
     (lists / "between.crl").write_bytes(between.list_revoked({}, at=signing.now, until=signing.now + HOUR))
+    below, mixed = (
+        above.authority(made, name=name, starts=signing.now - HOUR, ends=signing.now + HOUR)
+        for above, made, name in ((signing.sm2, Sm2Key(), "below"), (signing.root, Sm2Key(), "mixed"))
+    )
+    for one in (below, mixed):
+        name = f"{one.parsed.subject.rfc4514_string()}.crl"
+        (lists / name).write_bytes(one.list_revoked({}, at=signing.now, until=signing.now + HOUR))
     key, sm2 = p256(), Sm2Key()
     ways: Mapping[str, Callable[[bytes], Evidence]] = {
         "intermediate": lambda content: by_certificate(
             key, content, signing.certificate(key, between), between.certificate
         ),
         "sm2": lambda content: by_certificate(sm2, content, signing.certificate(sm2, signing.sm2)),
+        "sm2 intermediate": lambda content: by_certificate(
+            sm2, content, signing.certificate(sm2, below), below.certificate
+        ),
+        "sm2 intermediate of another root": lambda content: by_certificate(
+            key, content, signing.certificate(key, mixed), mixed.certificate
+        ),
+        "sm2 of another root": lambda content: by_certificate(sm2, content, signing.certificate(sm2)),
+        "another of an sm2 root": lambda content: by_certificate(key, content, signing.certificate(key, signing.sm2)),
         "platform": asserted,
     }
     for case, sign in ways.items():
