@@ -5,20 +5,17 @@ Run it in the folder of the unpacked evidence pack: python3 check.py. It recompu
 of recorded.tlog-proof (RFC 9162) up to the root in checkpoint.txt and the salted commitments of the disclosures; it
 compares every file that openssl is asked about with what was recorded (signature.json), the signer with the person in
 document.json, and says which key of the log is to be compared with the published one. Signatures are checked with
-openssl: see README.md.
+openssl: see README.md. It runs with Python 3.6 and all later ones: the machine of whoever checks may be old.
 """
-
-from __future__ import annotations
 
 import base64
 import hashlib
 import json
 import sys
 import unicodedata
-from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Collection, Dict, Iterator, List, Set, Tuple
 
 DOTS = "•‧∙⋅・･᛫●▪⸱⸳ꞏ﹒．‥"
 """Written in names instead of the middle dot."""
@@ -69,18 +66,25 @@ def _sorted(value: Any) -> Any:
     return [_sorted(one) for one in value] if isinstance(value, list) else value
 
 
-def read_receipt(text: str) -> tuple[bytes, int, list[bytes], str]:
+def read_receipt(text: str) -> Tuple[bytes, int, List[bytes], str]:
     """Take a receipt apart: the entry, its index, the proof, and the text of the checkpoint."""
     head, _, note = text.partition("\n\n")
     lines = head.split("\n")
     if lines[0] != "c2sp.org/tlog-proof@v1":
         raise ValueError("not a tlog-proof of version 1")
-    entry = base64.b64decode(lines[1].removeprefix("extra "))
+    entry = base64.b64decode(after("extra ", lines[1]))
     proof = [base64.b64decode(line) for line in lines[3:]]
-    return entry, int(lines[2].removeprefix("index ")), proof, note.partition("\n\n")[0] + "\n"
+    return entry, int(after("index ", lines[2])), proof, note.partition("\n\n")[0] + "\n"
 
 
-def root_of(entry: bytes, index: int, size: int, proof: list[bytes]) -> bytes:
+def after(word: str, line: str) -> str:
+    """Give what follows the word with which a line begins."""
+    if not line.startswith(word):
+        raise ValueError("a line of another form")
+    return line[len(word) :]
+
+
+def root_of(entry: bytes, index: int, size: int, proof: List[bytes]) -> bytes:
     """Compute the root that the proof leads to (RFC 9162, 2.1.3.2)."""
     if not 0 <= index < size:
         raise ValueError("no such leaf in a tree of this size")
@@ -111,7 +115,7 @@ def proved(text: str) -> Any:
     return json.loads(entry)
 
 
-def disclosed(name: str) -> tuple[Any, Any]:
+def disclosed(name: str) -> Tuple[Any, Any]:
     """Give the value of a disclosure, once its entry commits to it; and that entry."""
     parts = json.loads(content(name))
     entry = proved(parts["receipt"])
@@ -122,7 +126,7 @@ def disclosed(name: str) -> tuple[Any, Any]:
     return parts["value"], entry
 
 
-def names_of(signature: Any) -> set[str]:
+def names_of(signature: Any) -> Set[str]:
     """Give the name of every file that a pack of this evidence may have, but for an image of handwriting."""
     names = READING | OF_EVERY_ACT | OF_KINDS[signature["type"]]
     if signature["timestamp"] is not None:
@@ -146,7 +150,7 @@ def image_among(there: Collection[str], read: Callable[[str], bytes]) -> str:
     return names[0]
 
 
-def others_here(signature: Any) -> list[str]:
+def others_here(signature: Any) -> List[str]:
     """Name what is in this folder beside the files of the pack, and what the commands of its README wrote."""
     there = {one.name for one in Path().iterdir() if not one.name.startswith(".")}  # desktops write hidden files
     known = names_of(signature)
@@ -191,7 +195,7 @@ def to_url(value: bytes) -> str:
     return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
-def parts_of(der: bytes) -> Iterator[tuple[int, bytes]]:
+def parts_of(der: bytes) -> Iterator[Tuple[int, bytes]]:
     """Give the tag and the content of each DER value, one after the other (X.690)."""
     while der:
         tag, length, start = der[0], der[1], 2
@@ -204,12 +208,12 @@ def parts_of(der: bytes) -> Iterator[tuple[int, bytes]]:
         der = der[start + length :]
 
 
-def named_in(certificate: bytes) -> tuple[list[str], list[str]]:
+def named_in(certificate: bytes) -> Tuple[List[str], List[str]]:
     """Give the common names and the serial numbers (of persons) in the subject of a certificate (RFC 5280)."""
     ((_, whole),) = parts_of(certificate)
     _, signed = next(parts_of(whole))
     fields = [body for tag, body in parts_of(signed) if tag != 0xA0]  # the version goes before the serial number
-    found: dict[bytes, list[str]] = {COMMON_NAME: [], SERIAL_NUMBER: []}
+    found: Dict[bytes, List[str]] = {COMMON_NAME: [], SERIAL_NUMBER: []}
     for _, alternatives in parts_of(fields[4]):
         for _, attribute in parts_of(alternatives):
             (_, kind), (tag, value) = parts_of(attribute)
@@ -217,7 +221,7 @@ def named_in(certificate: bytes) -> tuple[list[str], list[str]]:
     return found[COMMON_NAME], found[SERIAL_NUMBER]
 
 
-def extensions_of(certificate: bytes) -> dict[bytes, bytes]:
+def extensions_of(certificate: bytes) -> Dict[bytes, bytes]:
     """Give the value of each extension of a certificate, by its identifier."""
     ((_, whole),) = parts_of(certificate)
     _, signed = next(parts_of(whole))
@@ -231,7 +235,7 @@ def extensions_of(certificate: bytes) -> dict[bytes, bytes]:
     return found
 
 
-def is_path(certificates: list[bytes]) -> bool:
+def is_path(certificates: List[bytes]) -> bool:
     """Tell whether authorities above a certificate are such, above no more others than each says, and narrow nothing.
 
     Where openssl is asked about one link after the other, it cannot see this.
@@ -265,7 +269,7 @@ def vkey_of(origin: str, key: bytes) -> str:
     return f"{origin}+{number}+{base64.b64encode(typed).decode()}"
 
 
-def log_key() -> tuple[str, dict[str, bool]]:
+def log_key() -> Tuple[str, Dict[str, bool]]:
     """Give the key that signed the checkpoint as logs publish theirs, and check it against the history of keys."""
     origin, size = content("checkpoint.txt").decode().split("\n")[:2]
     info = bytes.fromhex(of_pem("log-key.pem", "PUBLIC KEY"))
@@ -288,7 +292,7 @@ def log_key() -> tuple[str, dict[str, bool]]:
     }
 
 
-def same_files(signature: Any) -> dict[str, bool]:
+def same_files(signature: Any) -> Dict[str, bool]:
     """Compare each file that openssl is asked about with what was recorded."""
     checks = {"certificate": of_certificate, "witnessed": of_witness, "platform": of_platform}[signature["type"]](
         signature
@@ -300,7 +304,7 @@ def same_files(signature: Any) -> dict[str, bool]:
     return checks
 
 
-def of_certificate(signature: Any) -> dict[str, bool]:
+def of_certificate(signature: Any) -> Dict[str, bool]:
     """Compare the files of a signature by certificate, and whom the certificate names."""
     between = range(1, len(signature["certificates"]) - 1)
     names = ["signer.pem", *(f"authority-{number}.pem" for number in between), "anchor.pem"]
@@ -330,7 +334,7 @@ def of_certificate(signature: Any) -> dict[str, bool]:
     }
 
 
-def of_witness(signature: Any) -> dict[str, bool]:
+def of_witness(signature: Any) -> Dict[str, bool]:
     """Compare the files of a clerk who witnessed a signature by hand, what the clerk spoke of, and whose key it is."""
     said = json.loads(content("witness.json"))
     image = image_among([one.name for one in Path().iterdir()], content)
@@ -365,7 +369,7 @@ def of_witness(signature: Any) -> dict[str, bool]:
     }
 
 
-def of_platform(signature: Any) -> dict[str, bool]:
+def of_platform(signature: Any) -> Dict[str, bool]:
     """Compare the files of a platform's assertion, and of which document and whom it is."""
     jws = content("assertion.jws").decode("ascii")
     head, body, signed = jws.split(".")
@@ -388,8 +392,10 @@ def of_platform(signature: Any) -> dict[str, bool]:
 
 
 def moment(text: str) -> datetime:
-    """Read a time with its zone (RFC 3339)."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    """Read a time with its zone (RFC 3339); Python 3.6 reads zones without their colon only."""
+    text = text.replace("Z", "+00:00")
+    form = "%Y-%m-%dT%H:%M:%S.%f%z" if "." in text else "%Y-%m-%dT%H:%M:%S%z"
+    return datetime.strptime(text[:-6] + text[-6:].replace(":", ""), form)
 
 
 def der_of(*numbers: bytes) -> bytes:
@@ -406,7 +412,7 @@ def signer() -> Any:
     return document.get("proxy") or document["applicant"]
 
 
-def everything() -> tuple[dict[str, bool], str]:
+def everything() -> Tuple[Dict[str, bool], str]:
     """Check everything; give what holds and what does not, and the key of the log.
 
     Raises:

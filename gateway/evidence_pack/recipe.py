@@ -219,8 +219,8 @@ _ENGLISH = """\
 This folder proves that one person signed one commitment (document.json; document.txt is the same for reading), that
 the signature held when it was recorded, and that it was recorded in an append-only log. It holds personal data.
 
-Nothing of ours is needed to verify it: a shell, OpenSSL 3 and Python 3 are. Unpack it, go into the folder, and run each
-command; every one must succeed (exit status 0). Whoever made a pack could have changed its README and check.py as well:
+Nothing of ours is needed to verify it: a shell, OpenSSL 3 and Python 3.6 or later are. Unpack it, go into the folder, and
+run each command; every one must succeed (exit status 0). Whoever made a pack could have changed its README and check.py as well:
 if you do not trust where it came from, take both from the project's own publication (gateway/evidence_pack).
 
 ```sh
@@ -235,7 +235,8 @@ _CHINESE = """\
 本目录证明:某人签署了一份承诺(document.json;document.txt 为同一内容的可读文本),该签名在受理时有效,并已载入只增不改的
 台账。其中含有个人信息,请妥善保管。
 
-核验不需要我们的任何软件,只需命令行、OpenSSL 3 和 Python 3。解压后进入目录,逐条执行下列命令,每条都应成功(退出码为 0)。
+核验不需要我们的任何软件,只需命令行、OpenSSL 3 和 Python 3.6 或更高版本。
+解压后进入目录,逐条执行下列命令,每条都应成功(退出码为 0)。
 制作证据包的人也可能改动其中的 README 和 check.py;如不信任其来源,请改用本项目公开发布的版本(gateway/evidence_pack)。
 
 ```sh
