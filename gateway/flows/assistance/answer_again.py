@@ -69,7 +69,9 @@ class AnswerAgain:
         once: Once,
         now: Callable[[], datetime],
         entropy: Callable[[int], bytes],
+        count: Callable[[str, str], None],
     ) -> None:
+        """`count` is told verdict and next step of each new answer once it is recorded."""
         self._book = book
         self._verify = verify
         self._guesses = guesses
@@ -77,6 +79,7 @@ class AnswerAgain:
         self._once = once
         self._now = now
         self._entropy = entropy
+        self._count = count
 
     def require_entitled(self, question: Question, caller: Caller) -> None:
         """Refuse a caller who may not ask the question by the catalogue in force.
@@ -152,13 +155,16 @@ class AnswerAgain:
     ) -> Recorded:
         """Record an answer, or the refusal in its place, together with an act; raises as `Once.record` does."""
         answer = again.alone if act is None else again.acted
-        return await self._once.record(
+        recorded = await self._once.record(
             request,
             [draft for draft in (act, answer) if draft is not None],
             at=again.at,
             claims=(*claims, *again.counting.claims),
             releases=(*releases, *again.counting.releases),
         )
+        if answer is not None and again.refusal is None and not recorded.replayed:
+            self._count(text(table(answer.groups[ANSWER])["verdict"]), step_of(answer))
+        return recorded
 
     async def catch_up(
         self, question: Question, case_key: bytes, known: Inquiries, own: bytes, deadline: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -146,7 +146,9 @@ def full_ladders(folder: Path, *, verdict_only: bool = False, in_turn: bool = Fa
 
 
 @asynccontextmanager
-async def hall(folder: Path, *, verdict_only: bool = False, in_turn: bool = False) -> AsyncIterator[Hall]:
+async def hall(
+    folder: Path, *, verdict_only: bool = False, in_turn: bool = False, tune: Mapping[str, str] | None = None
+) -> AsyncIterator[Hall]:
     """Serve a house of which a register of homes knows that nobody lives anywhere, with all the ladders."""
     clock = Clock()
     async with service({PEOPLE[30].id_number: ADDRESS}) as homes:
@@ -155,6 +157,8 @@ async def hall(folder: Path, *, verdict_only: bool = False, in_turn: bool = Fals
         columns = 'columns = { status = "status" }'
         elsewhere = {columns: f'{columns}\ncoverage = {{ places = ["11"] }}'}
         lists = full_ladders(folder, verdict_only=verdict_only, in_turn=in_turn)
-        house = settle(folder, sources=slow_source(homes.port) + lease, catalogue=lists, tune=elsewhere)
+        house = settle(
+            folder, sources=slow_source(homes.port) + lease, catalogue=lists, tune=elsewhere | dict(tune or {})
+        )
         async with serving(house, now=clock) as village:
             yield Hall(village=village, homes=homes, clock=clock)
