@@ -91,7 +91,8 @@ class AssistanceServiceServicer(object):
     """
 
     def SendAssistance(self, request, context):
-        """SendAssistance asks a unit about one type of fact that the newest answer to a claim leaves open. It is possible
+        """SendAssistance asks a unit about one type of fact that the newest answer to a claim leaves open, or about any that
+        the item turns on where the matter discloses the verdict only: which are open is not told there. It is possible
         while that answer's next step is ASSISTANCE, or WAIT for others (STEP_NOT_CALLED_FOR otherwise); one request for
         each claim, type of fact and unit is open at a time (ASSISTANCE_OPEN). The sources are asked again first, and what
         they say is recorded, with the request or, where it leaves no room for one, without it; a question that may not be

@@ -37,7 +37,8 @@ class AssistanceServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AssistanceServiceAsyncStub: ...
     SendAssistance: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.SendAssistanceRequest, _assistance_pb2.SendAssistanceResponse]
-    """SendAssistance asks a unit about one type of fact that the newest answer to a claim leaves open. It is possible
+    """SendAssistance asks a unit about one type of fact that the newest answer to a claim leaves open, or about any that
+    the item turns on where the matter discloses the verdict only: which are open is not told there. It is possible
     while that answer's next step is ASSISTANCE, or WAIT for others (STEP_NOT_CALLED_FOR otherwise); one request for
     each claim, type of fact and unit is open at a time (ASSISTANCE_OPEN). The sources are asked again first, and what
     they say is recorded, with the request or, where it leaves no room for one, without it; a question that may not be
@@ -74,7 +75,8 @@ class AssistanceServiceAsyncStub(AssistanceServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SendAssistance: _aio.UnaryUnaryMultiCallable[_assistance_pb2.SendAssistanceRequest, _assistance_pb2.SendAssistanceResponse]  # type: ignore[assignment]
-    """SendAssistance asks a unit about one type of fact that the newest answer to a claim leaves open. It is possible
+    """SendAssistance asks a unit about one type of fact that the newest answer to a claim leaves open, or about any that
+    the item turns on where the matter discloses the verdict only: which are open is not told there. It is possible
     while that answer's next step is ASSISTANCE, or WAIT for others (STEP_NOT_CALLED_FOR otherwise); one request for
     each claim, type of fact and unit is open at a time (ASSISTANCE_OPEN). The sources are asked again first, and what
     they say is recorded, with the request or, where it leaves no room for one, without it; a question that may not be
@@ -114,7 +116,8 @@ class AssistanceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _assistance_pb2.SendAssistanceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_assistance_pb2.SendAssistanceResponse, _abc.Awaitable[_assistance_pb2.SendAssistanceResponse]]:
-        """SendAssistance asks a unit about one type of fact that the newest answer to a claim leaves open. It is possible
+        """SendAssistance asks a unit about one type of fact that the newest answer to a claim leaves open, or about any that
+        the item turns on where the matter discloses the verdict only: which are open is not told there. It is possible
         while that answer's next step is ASSISTANCE, or WAIT for others (STEP_NOT_CALLED_FOR otherwise); one request for
         each claim, type of fact and unit is open at a time (ASSISTANCE_OPEN). The sources are asked again first, and what
         they say is recorded, with the request or, where it leaves no room for one, without it; a question that may not be

@@ -40,7 +40,8 @@ class Again(Struct, frozen=True, kw_only=True):
     """A question as it is answered once people have acted, and as it is if they do not act: two drafts of one record.
 
     Both are the same refusal where the question may not be asked, and None where the catalogue in force does not admit
-    it. `open_before` are the types of fact that are open if they do not act.
+    it. `open_before` are the types of fact that are open if they do not act; `tells_facts` says whether the matter
+    discloses which these are.
     """
 
     at: datetime
@@ -48,6 +49,7 @@ class Again(Struct, frozen=True, kw_only=True):
     alone: Draft | None = None
     refusal: GatewayError | None = None
     open_before: frozenset[str] = frozenset()
+    tells_facts: bool = True
     counting: Counting = Counting()
 
 
@@ -138,6 +140,7 @@ class AnswerAgain:
                 acted=acted,
                 alone=alone._replace(record=acted.record),
                 open_before=open_facts(planned, before.asked),
+                tells_facts=terms.disclosure is Disclosure.PER_FACT,
             )
             wrong = self._guesses.wrong(planned, question.subject, after.asked.tells)
             return await self._counted(question, again, acted.record, wrong, record)

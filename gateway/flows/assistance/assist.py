@@ -450,6 +450,8 @@ def _refusal(act: _Act, again: Again) -> GatewayError | None:
     step = step_of(again.acted)
     if act.only is not None and step not in _PEOPLE:
         return StepNotCalledFor(StepKind.ASSISTANCE.value, step_of(again.alone))
+    if not again.tells_facts:
+        return None  # a refusal would tell which facts are settled
     if act.fact_type not in again.open_before:
         return _fact_not_open()
     if act.only is not None and step != act.only.value:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from datetime import timedelta
+from pathlib import Path
 
 import grpc
 import pytest
@@ -12,7 +13,7 @@ from gateway.client import Selection, Step, Verdict, explain
 from gateway.v1 import assistance_pb2 as pb
 from ledger.v1 import ledger_pb2, ledger_pb2_grpc
 
-from .hall import CIVIL, FACT, OWN, TIMEOUT, Hall, new_id, operator
+from .hall import CIVIL, FACT, OWN, TIMEOUT, Hall, hall, new_id, operator
 
 
 async def refused(call: Awaitable[object]) -> str:
@@ -245,6 +246,34 @@ async def test_a_check_of_a_fact_the_item_does_not_turn_on_is_refused(house: Hal
     verification = (await house.ask()).verification.record
 
     assert await refused(house.check(verification, "MATCH", fact_type="death-record")) == "INVALID_REQUEST"
+
+
+async def test_where_only_the_verdict_is_disclosed_no_refusal_tells_which_fact_is_settled(tmp_path: Path) -> None:
+    async with hall(tmp_path, verdict_only=True) as house:
+        second = operator("source-officer", "source-officer-02")
+        await house.answered((await house.ask()).verification.record, "MISMATCH", second_operator=second)
+        still = (await house.ask()).verification
+        assert still.next_step.kind is Step.ASSISTANCE
+
+        settled = await house.send(still.record, fact_type="home-ownership")
+        unsettled = await house.send(still.record, fact_type="lease-filing")
+
+        assert settled.assistance.state == unsettled.assistance.state == pb.ASSISTANCE_STATE_SENT
+        assert await refused(house.send(still.record, fact_type="death-record")) == "INVALID_REQUEST"
+
+
+async def test_where_only_the_verdict_is_disclosed_each_fact_of_the_item_may_be_checked(tmp_path: Path) -> None:
+    async with hall(tmp_path, verdict_only=True) as house:
+        second = operator("source-officer", "source-officer-02")
+        await house.answered((await house.ask()).verification.record, "MISMATCH", second_operator=second)
+        last = (await house.ask()).verification.record
+        lease = (await house.send(last, fact_type="lease-filing")).assistance.record
+        await house.receive(lease)
+        await house.answer(lease, "NO_RECORD")
+        last = (await house.ask()).verification.record
+
+        for fact_type in ("home-ownership", "lease-filing"):
+            assert (await house.check(last, "NO_RECORD", fact_type=fact_type)).record
 
 
 async def test_the_same_request_id_with_another_body_is_refused(house: Hall) -> None:
