@@ -315,8 +315,17 @@ class NotACommitmentStep(StepRefused):
     reason: ClassVar[str] = "NOT_A_COMMITMENT_STEP"
     chinese = "该次核验的下一步不是告知承诺,不能以承诺代替。"
 
-    def __init__(self, step: str) -> None:
-        super().__init__(f"the verification's next step is {step}, not COMMITMENT")
+    def __init__(self, step: str, detail: str = "") -> None:
+        super().__init__(detail or f"the verification's next step is {step}, not COMMITMENT")
+
+
+class ClosedByCatalogue(NotACommitmentStep):
+    """The catalogue in force opens no commitment for this item in this matter, whatever it did when it was asked."""
+
+    chinese = "现行目录不允许在本办理事项中以告知承诺代替该证明事项,请按一般程序办理。"
+
+    def __init__(self) -> None:
+        super().__init__("", "the catalogue in force opens no commitment for this item in this matter")
 
 
 class FoundSince(NotACommitmentStep):
@@ -326,7 +335,7 @@ class FoundSince(NotACommitmentStep):
     chinese = "有关单位或核查人员在最近一次核验后又有答复,请重新核验后再办理。"
 
     def __init__(self) -> None:
-        super().__init__("not known before the claim is asked again, for people found something since")
+        super().__init__("", "people found something since the newest answer; the claim must be asked again")
 
 
 class CommitmentBarred(StepRefused):

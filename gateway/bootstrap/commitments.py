@@ -87,8 +87,8 @@ def build_commitments(settings: Settings, parts: Parts) -> Commitments:
             entropy=parts.entropy,
         ),
         record=RecordSigned(
-            once=once, look_up=look_up, stand=parts.stand, newest=newest, signing=Signing(parts.signatures),
-            refusals=refusals, clock=parts.clock, now=now,
+            book=parts.book, once=once, look_up=look_up, stand=parts.stand, newest=newest,
+            signing=Signing(parts.signatures), refusals=refusals, clock=parts.clock, now=now,
         ),
         withdraw=Withdraw(book=parts.book, once=once, look_up=look_up, refusals=refusals, now=now),
         decide=Decide(

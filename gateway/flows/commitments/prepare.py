@@ -20,6 +20,7 @@ from gateway.catalogue.book import Book
 from gateway.catalogue.model import Catalogue, Item, Matter
 from gateway.catalogue.words import Publication
 from gateway.errors import (
+    ClosedByCatalogue,
     CommitmentBarred,
     CommitmentExists,
     InvalidRequest,
@@ -159,11 +160,9 @@ class Prepare:
         if row.state != "ANSWERED":
             raise NotACommitmentStep("REFUSED")
         step = text(table(table(kept[ANSWER])["next_step"])["kind"])
-        item, matter = _known(self._book.catalogue, row)
-        if step != StepKind.COMMITMENT.value or item is None or matter is None:
+        if step != StepKind.COMMITMENT.value:
             raise NotACommitmentStep(step)
-        if not settings_for(item, matter).commitment_open:
-            raise NotACommitmentStep("closed by the catalogue now in force")
+        item, matter = require_open(self._book.catalogue, row)
         if self._now() - row.opened_at > self._verification_valid:
             raise VerificationOutdated
         return _Case(row=row, question=question_from_body(table(kept[REQUEST])), item=item, matter=matter)
@@ -251,14 +250,37 @@ def require_proxy(item: Item, question: Question, proxy: Proxy | None, *, today:
     if proxy is None:
         return
     agent, applicant = proxy.agent, question.subject
-    if not item.commitment.proxy:
-        raise ProxyRefused("NOT_ALLOWED", "the item lets nobody commit for another", "该事项不允许代为承诺。")
+    require_proxies(item)
     if (agent.id_type, agent.id_number) == (applicant.id_type, applicant.id_number):
         raise ProxyRefused("AGENT_IS_APPLICANT", "the agent is the applicant", "代理人不能是申请人本人。")
     if agent.id_type == "uscc":
         raise ProxyRefused("AGENT_NOT_A_PERSON", "an agent is a natural person", "代理人须为自然人。")
     if not has_full_capacity(agent, today):
         raise ProxyRefused("AGENT_CAPACITY", "the agent is not of full age", "代理人须具有完全民事行为能力。")
+
+
+def require_open(catalogue: Catalogue, row: RecordRow) -> tuple[Item, Matter]:
+    """Give item and matter of a record, for which the catalogue must open a commitment now.
+
+    Raises:
+        ClosedByCatalogue: it does not.
+    """
+    item, matter = catalogue.items.get(row.item or ""), catalogue.matters.get(row.matter or "")
+    if item is None or matter is None or item.code not in matter.items:
+        raise ClosedByCatalogue
+    if not settings_for(item, matter).commitment_open:
+        raise ClosedByCatalogue
+    return item, matter
+
+
+def require_proxies(item: Item) -> None:
+    """Check that an item lets anybody act for the applicant.
+
+    Raises:
+        ProxyRefused: it does not.
+    """
+    if not item.commitment.proxy:
+        raise ProxyRefused("NOT_ALLOWED", "the item lets nobody commit for another", "该事项不允许代为承诺。")
 
 
 def require_capable(listing: Listing, retry_after: timedelta) -> None:
@@ -308,11 +330,6 @@ def barred(found: Barred, retry_after: timedelta | None = None) -> CommitmentBar
     """Make the refusal of a person who may not commit; what passes by itself says when to come again."""
     codes = [bar.code.value for bar in found.bars]
     return CommitmentBarred(codes, found.chinese, retry_after if found.temporary else None)
-
-
-def _known(catalogue: Catalogue, row: RecordRow) -> tuple[Item | None, Matter | None]:
-    item, matter = catalogue.items.get(row.item or ""), catalogue.matters.get(row.matter or "")
-    return (item, matter) if item and matter and item.code in matter.items else (None, None)
 
 
 def _eligibility(lists: Lists, of_agent: Lists, lifted: Lifted | None) -> dict[str, Json]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from gateway.catalogue.book import Book
 from gateway.errors import (
     CommitmentExists,
     DocumentExpired,
@@ -19,7 +20,7 @@ from gateway.flows.commitments.decision_clock import DecisionClock
 from gateway.flows.commitments.documents import PREPARED, TAKEN, claim_of, prepared_groups, require_after
 from gateway.flows.commitments.listings import kept_lists
 from gateway.flows.commitments.newest import Newest
-from gateway.flows.commitments.prepare import barred
+from gateway.flows.commitments.prepare import barred, require_open, require_proxies
 from gateway.flows.commitments.read import CommitmentRead
 from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.commitments.signing import Signing
@@ -54,6 +55,7 @@ class RecordSigned:
     def __init__(
         self,
         *,
+        book: Book,
         once: Once,
         look_up: LookUp,
         stand: Stand,
@@ -63,6 +65,7 @@ class RecordSigned:
         clock: DecisionClock,
         now: Callable[[], datetime],
     ) -> None:
+        self._book = book
         self._once = once
         self._look_up = look_up
         self._stand = stand
@@ -78,7 +81,8 @@ class RecordSigned:
         Raises:
             RecordNotFound: no such commitment of the caller's unit.
             InvalidRequest: the digest is not the document's; the refusal is recorded.
-            DocumentExpired, SignatureRefused, NotACommitmentStep, CommitmentBarred: refused, and recorded so.
+            DocumentExpired, SignatureRefused, NotACommitmentStep, ProxyRefused, CommitmentBarred: refused, and recorded
+            so; what the catalogue came to forbid since the notice is refused too.
             TimestampUnavailable: the signature cannot be time-stamped now, and must be; nothing is recorded.
             ClockBehind: the clock is before the notice; nothing is recorded.
             CommitmentExists: it is recorded already, or the case has another for the item; recorded as refused.
@@ -101,6 +105,9 @@ class RecordSigned:
         at = self._now()
         require_after(row, at)
         kept = await self._require_prepared(row)
+        item, _ = require_open(self._book.catalogue, row)
+        if "proxy" in table(kept[DOCUMENT]):
+            require_proxies(item)
         evidenced = await self._signing.verify(
             table(kept[DOCUMENT]), digest, evidence, operator=request.operator, at=at
         )

@@ -24,6 +24,7 @@ from gateway.flows.verification.verify import Verify
 from gateway.rules.admission import CaseContext, Operator, Question, question_from_body
 from gateway.rules.kept import table
 from gateway.rules.people import Heard
+from gateway.rules.plan import NotVerifiable, ParametersRefused
 from gateway.rules.roles import Caller
 from gateway.rules.standing_query import INCONCLUSIVE, is_answered
 from gateway.rules.verdict import Verdict
@@ -117,13 +118,16 @@ class Requery:
         except (DocumentErased, RecordNotFound):
             return AskedAgain(result="SKIPPED")
         catalogue = self._book.catalogue
-        if question.item not in catalogue.items or question.context.matter not in catalogue.matters:
+        matter = catalogue.matters.get(question.context.matter)
+        if question.item not in catalogue.items or matter is None or question.item not in matter.items:
             return AskedAgain(result="SKIPPED")
-        planned = self._verify.plan(question, catalogue)
         try:
+            planned = self._verify.plan(question, catalogue)
             asked = await self._verify.ask(question, catalogue, deadline, planned=planned)
             heard = await self._heard(row, question)
             weighed = await self._verify.with_people(question, planned, asked, deadline, heard)
+        except (ParametersRefused, NotVerifiable):
+            return AskedAgain(result="SKIPPED")  # the catalogue in force does not admit it as it was asked
         except TimeoutError:
             return AskedAgain(result="NOT_REACHED")
         terms = self._verify.terms(question, catalogue)
