@@ -16,6 +16,8 @@
     ├── StepRefused               the state of things does not allow this act now
     │   ├── NotACommitmentStep    the verification's next step is not COMMITMENT
     │   │   └── FoundSince        people found something after the newest answer
+    │   ├── AssistanceUnseen      who acts on a request for assistance has not received it
+    │   ├── AssistanceHeld        a colleague has claimed it
     │   ├── CommitmentBarred      the person may not make commitments at present
     │   ├── ProxyRefused          nobody, or not this person, may act for the applicant
     │   ├── PublicationDeclined   the item's letters are published, and the applicant does not agree
@@ -300,13 +302,23 @@ class AssistanceOpen(StepRefused):
 
 
 class AssistanceUnseen(StepRefused):
-    """Nobody of the unit asked has received the request, so that nobody can have looked."""
+    """Who acts on the request, or the second person with them, has not received it, so that they cannot have looked."""
 
     reason: ClassVar[str] = "ASSISTANCE_UNSEEN"
-    chinese = "请先签收协查内容,再予办理。"
+    chinese = "办理人员(含共同办理的第二人)尚未查看协查内容,请先签收协查内容,再予办理。"
 
     def __init__(self) -> None:
-        super().__init__("receive the request first: nobody has seen what is asked")
+        super().__init__("receive the request first: each who acts on it must have seen what is asked")
+
+
+class AssistanceHeld(StepRefused):
+    """Another person of the unit has taken the request on."""
+
+    reason: ClassVar[str] = "ASSISTANCE_HELD"
+    chinese = "该协查已由本单位其他人员认领;其不能办理的,可注明接办后认领。"
+
+    def __init__(self) -> None:
+        super().__init__("another person of the unit has claimed the request; say `take_over` to take it over")
 
 
 class NotACommitmentStep(StepRefused):

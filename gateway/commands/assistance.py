@@ -172,12 +172,14 @@ def receive(desk: _Desk, *, record: str) -> None:
 
 @assistance.command("claim")
 @_at_desk("source-officer")
+@click.option("--take-over", is_flag=True, help="Also where a colleague has claimed it (接办).")
 @click.argument("record")
-def claim(desk: _Desk, *, record: str) -> None:
+def claim(desk: _Desk, *, take_over: bool, record: str) -> None:
     """Take the request RECORD on (认领)."""
     from gateway.v1 import assistance_pb2
 
-    desk.carry("ClaimAssistance", assistance_pb2.ClaimAssistanceRequest(**desk.act(), record=record))
+    request = assistance_pb2.ClaimAssistanceRequest(**desk.act(), record=record, take_over=take_over)
+    desk.carry("ClaimAssistance", request)
 
 
 @assistance.command("answer")

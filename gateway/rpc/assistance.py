@@ -159,8 +159,10 @@ class AssistanceServicer:
             mistakes = Mistakes()
             record = mistakes.record("record", request.record)
             body = _body("ClaimAssistance", record=request.record)
+            if request.take_over:
+                body["take_over"] = True
             act = acting(mistakes, caller, request.request_id, request.operator, body)
-            recorded = await self._assist.claim(act, record)
+            recorded = await self._assist.claim(act, record, take_over=request.take_over)
             return pb.ClaimAssistanceResponse(
                 assistance=await self._as_of(recorded, caller), receipt=translate.receipt(recorded)
             )

@@ -585,10 +585,13 @@ class ClaimAssistanceRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     RECORD_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
+    TAKE_OVER_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """A UUID chosen by the caller; repeating it is safe."""
     record: _builtins.str
     """The record of the request."""
+    take_over: _builtins.bool
+    """Said where it is taken over from a colleague who has claimed it and cannot carry it on; that is recorded."""
     @_builtins.property
     def operator(self) -> _parties_pb2.Operator:
         """Who claims it."""
@@ -599,10 +602,11 @@ class ClaimAssistanceRequest(_message.Message):
         request_id: _builtins.str = ...,
         record: _builtins.str = ...,
         operator: _parties_pb2.Operator | None = ...,
+        take_over: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator", "record", b"record", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator", "record", b"record", "request_id", b"request_id", "take_over", b"take_over"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -125,14 +125,16 @@ class AssistanceServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ClaimAssistance(self, request, context):
-        """ClaimAssistance says that a person has taken the request on.
+        """ClaimAssistance says that a person who has seen it has taken the request on. One that a colleague has claimed is
+        refused (ASSISTANCE_HELD) unless it is taken over.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AnswerAssistance(self, request, context):
-        """AnswerAssistance answers a request; a MISMATCH needs a second person.
+        """AnswerAssistance answers a request; a MISMATCH needs a second person. Whoever answers, refuses or returns a request,
+        and the second person too, has received it before (ASSISTANCE_UNSEEN).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -53,9 +53,13 @@ class AssistanceServiceStub:
     ReceiveAssistance: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.ReceiveAssistanceRequest, _assistance_pb2.ReceiveAssistanceResponse]
     """ReceiveAssistance hands out what is asked, about whom, to the unit asked. That a person has seen it is recorded."""
     ClaimAssistance: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.ClaimAssistanceRequest, _assistance_pb2.ClaimAssistanceResponse]
-    """ClaimAssistance says that a person has taken the request on."""
+    """ClaimAssistance says that a person who has seen it has taken the request on. One that a colleague has claimed is
+    refused (ASSISTANCE_HELD) unless it is taken over.
+    """
     AnswerAssistance: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.AnswerAssistanceRequest, _assistance_pb2.AnswerAssistanceResponse]
-    """AnswerAssistance answers a request; a MISMATCH needs a second person."""
+    """AnswerAssistance answers a request; a MISMATCH needs a second person. Whoever answers, refuses or returns a request,
+    and the second person too, has received it before (ASSISTANCE_UNSEEN).
+    """
     RefuseAssistance: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.RefuseAssistanceRequest, _assistance_pb2.RefuseAssistanceResponse]
     """RefuseAssistance refuses a request; the reason is demanded."""
     ReturnAssistance: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.ReturnAssistanceRequest, _assistance_pb2.ReturnAssistanceResponse]
@@ -91,9 +95,13 @@ class AssistanceServiceAsyncStub(AssistanceServiceStub):
     ReceiveAssistance: _aio.UnaryUnaryMultiCallable[_assistance_pb2.ReceiveAssistanceRequest, _assistance_pb2.ReceiveAssistanceResponse]  # type: ignore[assignment]
     """ReceiveAssistance hands out what is asked, about whom, to the unit asked. That a person has seen it is recorded."""
     ClaimAssistance: _aio.UnaryUnaryMultiCallable[_assistance_pb2.ClaimAssistanceRequest, _assistance_pb2.ClaimAssistanceResponse]  # type: ignore[assignment]
-    """ClaimAssistance says that a person has taken the request on."""
+    """ClaimAssistance says that a person who has seen it has taken the request on. One that a colleague has claimed is
+    refused (ASSISTANCE_HELD) unless it is taken over.
+    """
     AnswerAssistance: _aio.UnaryUnaryMultiCallable[_assistance_pb2.AnswerAssistanceRequest, _assistance_pb2.AnswerAssistanceResponse]  # type: ignore[assignment]
-    """AnswerAssistance answers a request; a MISMATCH needs a second person."""
+    """AnswerAssistance answers a request; a MISMATCH needs a second person. Whoever answers, refuses or returns a request,
+    and the second person too, has received it before (ASSISTANCE_UNSEEN).
+    """
     RefuseAssistance: _aio.UnaryUnaryMultiCallable[_assistance_pb2.RefuseAssistanceRequest, _assistance_pb2.RefuseAssistanceResponse]  # type: ignore[assignment]
     """RefuseAssistance refuses a request; the reason is demanded."""
     ReturnAssistance: _aio.UnaryUnaryMultiCallable[_assistance_pb2.ReturnAssistanceRequest, _assistance_pb2.ReturnAssistanceResponse]  # type: ignore[assignment]
@@ -156,7 +164,9 @@ class AssistanceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _assistance_pb2.ClaimAssistanceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_assistance_pb2.ClaimAssistanceResponse, _abc.Awaitable[_assistance_pb2.ClaimAssistanceResponse]]:
-        """ClaimAssistance says that a person has taken the request on."""
+        """ClaimAssistance says that a person who has seen it has taken the request on. One that a colleague has claimed is
+        refused (ASSISTANCE_HELD) unless it is taken over.
+        """
 
     @_abc_1.abstractmethod
     def AnswerAssistance(
@@ -164,7 +174,9 @@ class AssistanceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _assistance_pb2.AnswerAssistanceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_assistance_pb2.AnswerAssistanceResponse, _abc.Awaitable[_assistance_pb2.AnswerAssistanceResponse]]:
-        """AnswerAssistance answers a request; a MISMATCH needs a second person."""
+        """AnswerAssistance answers a request; a MISMATCH needs a second person. Whoever answers, refuses or returns a request,
+        and the second person too, has received it before (ASSISTANCE_UNSEEN).
+        """
 
     @_abc_1.abstractmethod
     def RefuseAssistance(

@@ -17,6 +17,7 @@ from connectors.outcome import Kind
 from gateway.catalogue.book import Book
 from gateway.catalogue.words import Rung
 from gateway.errors import (
+    AssistanceHeld,
     AssistanceOpen,
     AssistanceUnseen,
     DocumentErased,
@@ -39,12 +40,13 @@ from gateway.flows.verification.verify import REFUSAL
 from gateway.rules.admission import Operator, Question, question_body, question_from_body
 from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day
 from gateway.rules.fallback import StepKind
-from gateway.rules.kept import table
+from gateway.rules.kept import table, text
 from gateway.rules.people import OPEN, Inquiry, reminders_due
 from gateway.rules.roles import Caller
 from gateway.rules.separation import SecondOfficerRequired, verify_second_officer
 from ledger import AlreadyClaimed, Draft, Ledger, RecordRow, decode_entry, new_record
 from ledger.canonical import Json
+from ledger.spelling import one_spelling
 
 _CLOSING = {"AssistanceAnswered": "ANSWERED", "AssistanceRefused": "REFUSED", "AssistanceReturned": "RETURNED"}
 _PEOPLE = {step.value for step in (StepKind.ASSISTANCE, StepKind.WAIT, StepKind.OWN_OR_COMMISSIONED_CHECK)}
@@ -167,20 +169,30 @@ class Assist:
         draft = Draft(kind="AssistanceReceived", record=record, groups=groups)
         return await self._once.record(request, [draft], at=self._now())
 
-    async def claim(self, request: Request, record: bytes) -> Recorded:
-        """Record that a person of the unit asked has taken a request on.
+    async def claim(self, request: Request, record: bytes, *, take_over: bool = False) -> Recorded:
+        """Record that a person of the unit asked has taken a request on, or over from a colleague.
 
         Raises:
             RecordNotFound: no such request was addressed to the caller's unit.
-            AssistanceUnseen: nobody has received it yet.
+            AssistanceUnseen: this person has not received it yet.
+            AssistanceHeld: a colleague has claimed it, and it is not said that it is taken over.
             TransitionNotAllowed: it is closed.
+            DocumentErased: who received or claimed it is erased.
         """
         if replayed := await self._once.replay(request):
             return replayed
         row = await self._look_up.own(ASSISTANCE, record, request.caller)
-        await self._require_seen(row)
+        await self._require_seen(row, request.operator)
+        claimed = await self._acted(row, "AssistanceClaimed")
+        holder = claimed[-1] if claimed else request.operator.person
+        held = one_spelling(holder) != one_spelling(request.operator.person)
+        if held and not take_over:
+            raise AssistanceHeld
         groups: dict[str, Json] = {REQUEST: request.body, "operator": request.person}
-        draft = Draft(kind="AssistanceClaimed", record=record, groups=groups)
+        if held:
+            groups["taken_over"] = {"from": holder}
+        # Of several who claim at one moment, one does.
+        draft = Draft(kind="AssistanceClaimed", record=record, groups=groups, expect_state=frozenset({row.state}))
         return await self._once.record(request, [draft], at=self._now())
 
     async def answer(self, request: Request, record: bytes, finding: Finding, deadline: float) -> Assisted:
@@ -189,13 +201,19 @@ class Assist:
         Raises:
             RecordNotFound: no such request was addressed to the caller's unit.
             SecondPersonRequired: the second person is the first, or missing where one is needed.
-            AssistanceUnseen: nobody has received it yet.
+            AssistanceUnseen: who answers, or the second person, has not received it yet.
             TransitionNotAllowed: it is closed.
         """
         if finding.outcome is Kind.MISMATCH or finding.second is not None:
             _require_two(request.operator, finding.second)
         return await self._close(
-            request, record, "AssistanceAnswered", {FOUND: finding.body()}, deadline, outcome=finding.outcome
+            request,
+            record,
+            "AssistanceAnswered",
+            {FOUND: finding.body()},
+            deadline,
+            outcome=finding.outcome,
+            second=finding.second,
         )
 
     async def refuse(self, request: Request, record: bytes, reason: str, deadline: float) -> Assisted:
@@ -280,13 +298,14 @@ class Assist:
         deadline: float,
         *,
         outcome: Kind | None = None,
+        second: Operator | None = None,
     ) -> Assisted:
         if replayed := await self._once.replay(request):
             return self._first(replayed)
         row = await self._look_up.own(ASSISTANCE, record, request.caller)
         if row.state not in (*OPEN, "OVERDUE"):
             raise TransitionNotAllowed(kind, row.state)
-        await self._require_seen(row)
+        await self._require_seen(row, request.operator, *([] if second is None else [second]))
         at = self._now()
         draft = Draft(
             kind=kind,
@@ -435,9 +454,20 @@ class Assist:
         if fact_type not in self._again.fact_types(question):
             raise _fact_not_open()
 
-    async def _require_seen(self, row: RecordRow) -> None:
-        if not any(line.kind == "AssistanceReceived" for line in await self._look_up.history(row)):
+    async def _require_seen(self, row: RecordRow, *acting: Operator) -> None:
+        seen = set(map(one_spelling, await self._acted(row, "AssistanceReceived")))
+        if not seen.issuperset(one_spelling(one.person) for one in acting):
             raise AssistanceUnseen
+
+    async def _acted(self, row: RecordRow, kind: str) -> list[str]:
+        """Give who made the entries of a kind in a request's life, oldest first.
+
+        Raises:
+            DocumentErased: their documents are erased.
+        """
+        indexes = [line.idx for line in await self._look_up.history(row) if line.kind == kind]
+        kept = [await self._look_up.document(row.record, index) for index in indexes]
+        return [text(table(one["operator"])["person"]) for one in kept]
 
 
 def _refusal(act: _Act, again: Again) -> GatewayError | None:

@@ -71,9 +71,16 @@ class Hall:
         }  # fmt: skip
         return await self.stub().SendAssistance(pb.SendAssistanceRequest(**fields), timeout=TIMEOUT)  # type: ignore[arg-type]
 
-    async def receive(self, record: str) -> pb.ReceiveAssistanceResponse:
-        request = pb.ReceiveAssistanceRequest(request_id=new_id(), record=record, operator=operator("source-officer"))
-        return await self.stub("source-officer").ReceiveAssistance(request, timeout=TIMEOUT)
+    async def receive(
+        self, record: str, *people: str, system: str = "source-officer"
+    ) -> pb.ReceiveAssistanceResponse:  # fmt: skip
+        """Have people see what is asked, by default the two who find things together; returns what the last saw."""
+        for person in people or (f"{system}-02", f"{system}-01"):
+            request = pb.ReceiveAssistanceRequest(
+                request_id=new_id(), record=record, operator=operator(system, person)
+            )  # fmt: skip
+            seen = await self.stub(system).ReceiveAssistance(request, timeout=TIMEOUT)
+        return seen
 
     async def answer(self, record: str, outcome: str, **changed: object) -> pb.AnswerAssistanceResponse:
         fields: dict[str, object] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from datetime import timedelta
 from pathlib import Path
@@ -155,6 +156,73 @@ async def test_an_answer_without_having_seen_the_question_is_refused(house: Hall
     _, record = await open_request(house)
 
     assert await refused(house.answer(record, "MATCH")) == "ASSISTANCE_UNSEEN"
+
+
+def claiming(record: str, person: str, **more: bool) -> pb.ClaimAssistanceRequest:
+    return pb.ClaimAssistanceRequest(
+        request_id=new_id(), record=record, operator=operator("source-officer", person), **more
+    )  # fmt: skip
+
+
+async def test_who_did_not_see_what_is_asked_neither_claims_nor_answers_nor_refuses_nor_returns(house: Hall) -> None:
+    _, record = await open_request(house)
+    await house.receive(record, "a-01")
+    stub, who = house.stub("source-officer"), operator("source-officer", "b-07")
+    refuse = pb.RefuseAssistanceRequest(request_id=new_id(), record=record, operator=who, reason="档案已移交")
+    back = pb.ReturnAssistanceRequest(request_id=new_id(), record=record, operator=who)
+
+    assert await refused(house.answer(record, "MATCH", operator=who)) == "ASSISTANCE_UNSEEN"
+    assert await refused(stub.RefuseAssistance(refuse, timeout=TIMEOUT)) == "ASSISTANCE_UNSEEN"
+    assert await refused(stub.ReturnAssistance(back, timeout=TIMEOUT)) == "ASSISTANCE_UNSEEN"
+    assert await refused(stub.ClaimAssistance(claiming(record, "b-07"), timeout=TIMEOUT)) == "ASSISTANCE_UNSEEN"
+
+
+@pytest.mark.parametrize("outcome", ["MISMATCH", "MATCH"])
+async def test_a_second_person_who_did_not_see_what_is_asked_finds_nothing(house: Hall, outcome: str) -> None:
+    _, record = await open_request(house)
+    await house.receive(record, "a-01")
+    two = {
+        "operator": operator("source-officer", "a-01"),
+        "second_operator": operator("source-officer", "b-08"),
+    }
+
+    assert await refused(house.answer(record, outcome, **two)) == "ASSISTANCE_UNSEEN"
+    await house.receive(record, "b-08")
+    assert (await house.answer(record, outcome, **two)).assistance.outcome == outcome
+
+
+async def test_what_a_colleague_has_claimed_is_not_claimed_but_taken_over(house: Hall) -> None:
+    _, record = await open_request(house)
+    await house.receive(record, "a-01", "b-07", "c-03")
+    stub = house.stub("source-officer")
+    await stub.ClaimAssistance(claiming(record, "a-01"), timeout=TIMEOUT)
+    await stub.ClaimAssistance(claiming(record, " A-01"), timeout=TIMEOUT)
+
+    assert await refused(stub.ClaimAssistance(claiming(record, "b-07"), timeout=TIMEOUT)) == "ASSISTANCE_HELD"
+    taken = await stub.ClaimAssistance(claiming(record, "b-07", take_over=True), timeout=TIMEOUT)
+
+    assert taken.assistance.state == pb.ASSISTANCE_STATE_CLAIMED
+    assert await refused(stub.ClaimAssistance(claiming(record, "a-01"), timeout=TIMEOUT)) == "ASSISTANCE_HELD"
+    assert await refused(stub.ClaimAssistance(claiming(record, "c-03"), timeout=TIMEOUT)) == "ASSISTANCE_HELD"
+
+
+async def test_of_several_who_claim_at_once_one_does(house: Hall) -> None:
+    _, record = await open_request(house)
+    people = [f"p-{number}" for number in range(4)]
+    await house.receive(record, *people)
+    stub = house.stub("source-officer")
+
+    async def claim(person: str) -> str:
+        try:
+            await stub.ClaimAssistance(claiming(record, person), timeout=TIMEOUT)
+        except grpc.RpcError as error:
+            return explain(error)[0]
+        return "CLAIMED"
+
+    told = await asyncio.gather(*map(claim, people))
+
+    assert told.count("CLAIMED") == 1
+    assert set(told) <= {"CLAIMED", "ASSISTANCE_HELD", "TRANSITION_REFUSED"}
 
 
 async def test_an_answer_after_the_due_date_still_needs_the_question_seen(house: Hall) -> None:
