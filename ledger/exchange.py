@@ -38,6 +38,45 @@ class Reply:
     body: bytes = field(repr=False)
 
 
+def is_web(place: str) -> bool:
+    """Tell an `http://` or `https://` URL, in whatever case, from a path.
+
+    Raises:
+        ValueError: it is a URL that cannot be asked: of another scheme, without a host, or with a name or a port that
+            cannot be one.
+    """
+    import httpx
+
+    scheme, separator, _ = place.partition("://")
+    if not separator or "/" in scheme:
+        return False
+    try:
+        url = httpx.URL(place)
+        usable = url.scheme in ("http", "https") and bool(url.host) and (url.port or 0) < 1 << 16
+    except (httpx.InvalidURL, ValueError):
+        usable = False
+    if not usable:
+        raise ValueError("is not an http or https URL that can be asked")
+    return True
+
+
+def client_failures() -> tuple[type[Exception], ...]:
+    """Name what the HTTP client raises where there is no answer.
+
+    It hands on what is below it: of a name that no host can have, of a port beyond the last, and groups of these.
+    """
+    import httpx
+
+    return (httpx.HTTPError, httpx.InvalidURL, ValueError, OverflowError, ExceptionGroup)
+
+
+def name_of(failure: BaseException | None) -> str:
+    """Name a failure by its type, the first one of a group."""
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return type(failure).__name__
+
+
 def exchange(
     url: str,
     *,
@@ -73,8 +112,8 @@ async def _within(seconds: float, url: str, longest: int, content: bytes | None,
                 return await _read(response, longest)
     except TimeoutError:
         raise ExchangeFailed("no answer in time") from None
-    except (httpx.HTTPError, httpx.InvalidURL) as failure:
-        raise ExchangeFailed(type(failure).__name__) from failure
+    except client_failures() as failure:
+        raise ExchangeFailed(name_of(failure)) from failure
 
 
 async def _read(response: httpx.Response, longest: int) -> Reply:

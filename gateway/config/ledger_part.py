@@ -9,13 +9,16 @@ from pathlib import Path
 from connectors.stanza import Stanza, duration
 from gateway.config.model import AnchorSettings, LedgerSettings, Pkcs11Settings
 from ledger.appends.publishing import SignAfter, Signing
+from ledger.errors import StoreMissing
+from ledger.exchange import is_web
+from ledger.log.databases import require_address
 
 _LONGEST_SOCKET_PATH = 107
 
 
 def read_ledger(part: Stanza, home: Path) -> LedgerSettings:
     """Read `[ledger]`; mistakes are noted in the part."""
-    url = part.text("url")
+    url = _url(part)
     signing = home / part.text("signing_key_file")
     return LedgerSettings(
         url=_database_url(url, home),
@@ -26,7 +29,7 @@ def read_ledger(part: Stanza, home: Path) -> LedgerSettings:
         key_history_file=_beside(part, "key_history_file", home, signing.with_name("log.history")),
         seen_checkpoint_file=_beside(part, "seen_checkpoint_file", home, signing.with_name("checkpoint.seen")),
         seen_every=part.duration("seen_every", "10s"),
-        ask_published=tuple(_address(one, home) for one in part.texts("ask_published")),
+        ask_published=tuple(_address(part, one, home) for one in part.texts("ask_published")),
         master_keys_file=home / part.text("master_keys_file"),
         pkcs11=_pkcs11(part, home),
         index_key_file=home / part.text("index_key_file"),
@@ -74,8 +77,12 @@ def _beside(part: Stanza, key: str, home: Path, default: Path) -> Path:
     return home / name
 
 
-def _address(text: str, home: Path) -> str:
-    return text if text.startswith(("http://", "https://")) else str(home / text)
+def _address(part: Stanza, text: str, home: Path) -> str:
+    try:
+        return text if is_web(text) else str(home / text)
+    except ValueError as wrong:
+        part.mistake("ask_published", f"{text!r} {wrong}")
+        return text
 
 
 def _anchors(part: Stanza, home: Path) -> AnchorSettings:
@@ -98,6 +105,16 @@ def _pkcs11(part: Stanza, home: Path) -> Pkcs11Settings | None:
         return None
     module, token, label, pin_file = (part.text(key) for key in keys)
     return Pkcs11Settings(module=home / module, token=token, key_label=label, pin_file=home / pin_file)
+
+
+def _url(part: Stanza) -> str:
+    url = part.text("url")
+    try:
+        if url:
+            require_address(url)
+    except StoreMissing as missing:
+        part.mistake("url", str(missing))
+    return url
 
 
 def _database_url(url: str, home: Path) -> str:

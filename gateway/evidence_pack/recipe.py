@@ -219,9 +219,10 @@ _ENGLISH = """\
 This folder proves that one person signed one commitment (document.json; document.txt is the same for reading), that
 the signature held when it was recorded, and that it was recorded in an append-only log. It holds personal data.
 
-Nothing of ours is needed to verify it: a shell, OpenSSL 3 and Python 3.6 or later are. Unpack it, go into the folder, and
-run each command; every one must succeed (exit status 0). Whoever made a pack could have changed its README and check.py as well:
-if you do not trust where it came from, take both from the project's own publication (gateway/evidence_pack).
+Nothing of ours is needed to verify it: a shell, OpenSSL 3 and Python 3.6 or later are. Unpack it, go into the folder,
+and run each command; every one must succeed (exit status 0). Whoever made a pack could have changed its README and
+check.py as well: if you do not trust where it came from, take both from the project's own publication
+(gateway/evidence_pack).
 
 ```sh
 COMMANDS

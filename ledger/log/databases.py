@@ -630,22 +630,35 @@ def _commit_durably(driver: Any) -> None:
     driver.commit()
 
 
+def require_address(url: str) -> URL:
+    """Read an SQLAlchemy URL at which a ledger can be, reachable or not; names neither it nor its password.
+
+    Raises:
+        StoreMissing: it is none, names no file or another kind of database, or its hosts and ports cannot be read.
+    """
+    from sqlalchemy.dialects.postgresql.psycopg import dialect
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    with suppress(ArgumentError, ValueError):  # the latter where a port is no number
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
+            return parsed
+        if parsed.get_backend_name() == "postgresql":
+            dialect().create_connect_args(parsed)  # type: ignore[no-untyped-call]
+            return parsed
+    raise StoreMissing("a ledger lives at sqlite:///path or postgresql+psycopg://user@host:port/database")
+
+
 def database_at(url: str, *, unhurried: bool = False) -> Database:
     """Choose the database for an SQLAlchemy URL (`sqlite:///path` or `postgresql+psycopg://…`).
 
     With `unhurried` an answer is waited for as long as its host is there: for work on whole tables.
 
     Raises:
-        StoreMissing: the URL names no file, or another kind of database.
+        StoreMissing: as of `require_address`.
     """
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    parsed = None
-    with suppress(ArgumentError):
-        parsed = make_url(url)
-    if parsed is not None and parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
+    parsed = require_address(url)
+    if parsed.get_backend_name() == "sqlite":
         return SqliteDatabase(Path(str(parsed.database)))
-    if parsed is not None and parsed.get_backend_name() == "postgresql":
-        return PostgresDatabase(parsed.set(drivername="postgresql+psycopg"), unhurried=unhurried)
-    raise StoreMissing("a ledger lives at sqlite:///path or postgresql+psycopg://…")
+    return PostgresDatabase(parsed.set(drivername="postgresql+psycopg"), unhurried=unhurried)

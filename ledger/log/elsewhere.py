@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ledger.detached import detached
 from ledger.errors import NoteError
-from ledger.exchange import ExchangeFailed, exchange
+from ledger.exchange import ExchangeFailed, exchange, is_web
 from ledger.log.checkpoint import read_checkpoint
 
 _LONGEST = 1 << 20
@@ -27,15 +27,15 @@ class Elsewhere:
 def ask_elsewhere(addresses: Sequence[str], *, timeout: float = 5.0) -> Elsewhere:
     """Read a checkpoint at each address (`https://…/checkpoint` of a published log, or a path), all at once.
 
-    An address that cannot be read within `timeout` seconds in all, however it drips, or gives something that is no
-    checkpoint at all, counts as unreachable.
+    An address that cannot be read within `timeout` seconds in all, however it drips, is none at all, or gives something
+    that is no checkpoint, counts as unreachable.
     """
     asked = {address: detached(partial(_read, address, timeout), "elsewhere") for address in addresses}
     wait(asked.values(), timeout=timeout)
     notes: dict[str, bytes] = {}
     unreachable: list[str] = []
     for address, answer in asked.items():
-        note = answer.result() if answer.done() else None
+        note = answer.result() if answer.done() and answer.exception() is None else None
         try:
             read_checkpoint(note or b"")
         except NoteError:
@@ -46,7 +46,7 @@ def ask_elsewhere(addresses: Sequence[str], *, timeout: float = 5.0) -> Elsewher
 
 
 def _read(address: str, timeout: float) -> bytes | None:
-    if address.startswith(("http://", "https://")):
+    if is_web(address):
         return _fetch(address, timeout)
     try:
         with Path(address).open("rb") as file:

@@ -20,6 +20,7 @@ import httpx
 
 from ledger.detached import detached
 from ledger.errors import PolicyError, SplitView
+from ledger.exchange import is_web
 from ledger.keyring.history import require_ranges
 from ledger.log.checkpoint import Checkpoint, open_checkpoint, read_checkpoint
 from ledger.witness.asking import Asked, OpenOurs, Prove, WitnessCaller
@@ -257,7 +258,7 @@ def _addresses(policy: Policy, urls: Mapping[str, str]) -> dict[str, str]:
     mistakes = [f"there is no witness {name!r}" for name in urls if name not in names]
     found = {witness.name: urls.get(witness.name) or witness.url for witness in policy.witnesses}
     known = {name: url.rstrip("/") for name, url in found.items() if url is not None}
-    mistakes += [f"{url!r} is not an http or https URL" for url in known.values() if not _is_web(url)]
+    mistakes += [f"{url!r} is not an http or https URL" for url in known.values() if not _can_be_asked(url)]
     if not policy.reachable(known):
         mistakes.append(f"quorum {policy.quorum!r} cannot be reached: too few witnesses have a URL")
     if len(known) > _MOST_WITNESSES:
@@ -267,9 +268,8 @@ def _addresses(policy: Policy, urls: Mapping[str, str]) -> dict[str, str]:
     return known
 
 
-def _is_web(url: str) -> bool:
+def _can_be_asked(url: str) -> bool:
     try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
+        return is_web(url)
+    except ValueError:
         return False
-    return parsed.scheme in ("http", "https") and bool(parsed.host)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
@@ -135,6 +136,32 @@ def test_no_house_is_founded_that_listens_nowhere(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="listen: must be an address"):
         found(tmp_path / "var", now=datetime.now(UTC), sources=SOURCES, listen="127.0.0.1")
     assert not (tmp_path / "var").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("url", '"postgresql+psycopg://u:secret@127.0.0.1:abc/x"', r"ledger\.url: a ledger lives at"),
+        ("url", '"postgresql+psycopg://u:secret@/x?host=a:1&host=b:c"', r"ledger\.url: a ledger lives at"),
+        ("url", '"mysql://u:secret@127.0.0.1/x"', r"ledger\.url: a ledger lives at"),
+        ("url", '"sqlite:///"', r"ledger\.url: a ledger lives at"),
+        (
+            "ask_published",
+            '["http://xn--/checkpoint"]',
+            r"ledger\.ask_published: 'http://xn--/checkpoint' is not an http",
+        ),
+        ("ask_published", '["ftp://x/checkpoint"]', r"ledger\.ask_published: 'ftp://x/checkpoint' is not an http"),
+    ],
+)
+def test_an_address_of_the_ledger_that_cannot_be_used_is_a_mistake(
+    house: House, key: str, value: str, told: str
+) -> None:
+    text = house.config.read_text("utf-8")
+    house.config.write_text(re.sub(rf"(?m)^{key} = .*$", lambda _: f"{key} = {value}", text, count=1), "utf-8")
+    with pytest.raises(ConfigurationError, match=told) as caught:
+        load_settings(house.config)
+    assert len(caught.value.mistakes) == 1
+    assert "secret" not in str(caught.value)
 
 
 def test_a_missing_configuration_says_how_to_get_one(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from ledger.exchange import ExchangeFailed, exchange
+from ledger.exchange import ExchangeFailed, exchange, is_web
 from tests.ledger.peers import BODY, HEAD, answering
 
 
@@ -50,9 +50,33 @@ def test_no_answer_is_named_without_an_address(answer: bytes) -> None:
         assert refusal(url) == "RemoteProtocolError"
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://[::1", "ftp://127.0.0.1/"])
-def test_an_address_that_cannot_be_asked_fails_as_such(url: str) -> None:
-    assert refusal(url) in {"ConnectError", "InvalidURL", "UnsupportedProtocol"}
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://127.0.0.1:1/", "ConnectError"),
+        ("http://[::1", "InvalidURL"),
+        ("http://a\x01b/", "InvalidURL"),
+        ("ftp://127.0.0.1/", "UnsupportedProtocol"),
+        ("http://xn--/", "IDNAError"),
+        ("http://127.0.0.1:99999/", "OverflowError"),
+    ],
+)
+def test_an_address_that_cannot_be_asked_fails_as_such(url: str, told: str) -> None:
+    assert refusal(url) == told
+
+
+@pytest.mark.parametrize(
+    "url", ["http://xn--/", "http://h:99999/", "http://a\x01b/", "http://[::1", "http://", "ftp://h/"]
+)
+def test_a_url_that_cannot_be_asked_is_taken_for_no_path(url: str) -> None:
+    with pytest.raises(ValueError, match="can be asked"):
+        is_web(url)
+
+
+def test_the_scheme_is_read_without_case_and_a_path_is_no_url() -> None:
+    assert is_web("HTTP://h/")
+    assert is_web("httpS://h:65535/x")
+    assert not any(is_web(path) for path in ("", "folder", "/a/b", "a:b", "http:/h", "a/b://c"))
 
 
 def test_a_redirect_is_an_answer_and_not_followed() -> None:

@@ -18,8 +18,8 @@ from tests.gateway.signatures.authorities import NOW
 TREE = ast.parse(CHECK.read_text("utf-8"), feature_version=(3, 6))
 LATER = {
     "removeprefix", "removesuffix", "fromisoformat", "isascii", "is_relative_to", "with_stem", "readlink",
-    "hardlink_to", "walk", "capture_output", "missing_ok", "strict", "pairwise", "batched", "cache", "cached_property", "dataclass",
-    "bit_count", "prod", "comb", "file_digest", "Literal", "Final", "Protocol", "TypedDict", "Self",
+    "hardlink_to", "walk", "capture_output", "missing_ok", "strict", "pairwise", "batched", "cache", "cached_property",
+    "dataclass", "bit_count", "prod", "comb", "file_digest", "Literal", "Final", "Protocol", "TypedDict", "Self",
 }  # fmt: skip
 """Names of attributes, arguments and imports of the standard library that Python 3.6 does not have."""
 LIBRARY = {"base64", "hashlib", "json", "sys", "unicodedata", "datetime", "pathlib", "typing"}

@@ -666,7 +666,7 @@ def test_a_line_that_comes_after_the_time_counts_when_the_same_checkpoint_is_ask
     assert [type(one) for one in outcomes] == [Unreachable, CosignedBy]
 
 
-@pytest.mark.parametrize("url", ["ftp://w.example/", "w.example", "http://", ""])
+@pytest.mark.parametrize("url", ["ftp://w.example/", "w.example", "http://", "", "http://xn--/", "http://w:99999/"])
 def test_an_address_that_is_none_is_refused(log: Log, key: KeyedSigner, url: str) -> None:
     policy = parse_policy(f"witness w1 {key.verifier.vkey}\nquorum w1\n".encode())
     with pytest.raises(PolicyError):
