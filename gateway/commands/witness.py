@@ -136,7 +136,7 @@ def _newer_history(settings: WitnessSettings, key: PublicKey, place: str) -> Key
     from ledger.errors import KeyHistoryError
     from ledger.publication.client import published_key_history
 
-    if place.startswith(("http://", "https://")):
+    if "://" in place:
         text = published_key_history(place)
         if text is None:
             raise click.ClickException(f"no key history is published at {place}")

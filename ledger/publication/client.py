@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ledger.errors import EntryMissing, ResourceMissing
+from ledger.errors import EntryMissing, PublicationUnavailable, ResourceMissing
+from ledger.exchange import is_web
 from ledger.keyring.published import LONGEST
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.note import Verifier
@@ -99,12 +100,22 @@ class PublishedLog:
 
 @contextmanager
 def open_source(place: str) -> Iterator[Source]:
-    """Open a place that is an `http(s)://` URL prefix or a directory."""
-    if place.startswith(("http://", "https://")):
+    """Open a place that is an `http(s)://` URL prefix or a directory.
+
+    Raises:
+        PublicationUnavailable: it is neither.
+    """
+    try:
+        web = is_web(place)
+    except ValueError as wrong:
+        raise PublicationUnavailable(f"{place!r} {wrong}") from None
+    if web:
         with HttpSource(place) as source:
             yield source
-    else:
+    elif place and Path(place).is_dir():
         yield DirectorySource(Path(place))
+    else:
+        raise PublicationUnavailable(f"{place!r} is neither a folder nor an http or https URL")
 
 
 def published_key_history(place: str) -> str | None:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from ledger.errors import PublicationDamaged, PublicationUnavailable, ResourceMissing
+from ledger.exchange import client_failures, name_of
 
 _PATIENCE = 30.0
 _WHOLE = 120.0
@@ -74,19 +75,17 @@ class HttpSource:
             asked.cancel()  # where the wait was interrupted
 
     async def _fetch(self, path: str, longest: int) -> bytes:
-        import httpx
-
-        failure: httpx.HTTPError | None = None
+        failure: Exception | None = None
         try:
             async with asyncio.timeout(self._whole):
                 for _ in range(_TRIES):
                     try:
                         return await self._get(path, longest)
-                    except httpx.HTTPError as broken:
+                    except client_failures() as broken:
                         failure = broken
         except TimeoutError:
             raise PublicationUnavailable(f"{path} comes too slowly") from None
-        raise PublicationUnavailable(f"{path} cannot be fetched ({type(failure).__name__})") from failure
+        raise PublicationUnavailable(f"{path} cannot be fetched ({name_of(failure)})") from failure
 
     async def _get(self, path: str, longest: int) -> bytes:
         async with self._client.stream("GET", self._prefix + path, follow_redirects=False) as response:

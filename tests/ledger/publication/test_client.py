@@ -12,6 +12,7 @@ from ledger import (
     EntryMissing,
     ProofError,
     PublicationDamaged,
+    PublicationUnavailable,
     ResourceMissing,
     WrongKey,
     WrongOrigin,
@@ -20,9 +21,10 @@ from ledger import (
 from ledger.log.algorithms.ed25519 import Ed25519Signer
 from ledger.log.checkpoint import Checkpoint, sign_checkpoint
 from ledger.merkle import hash_leaf, prove_inclusion, tree_root, verify_consistency, verify_inclusion
-from ledger.publication.client import PublishedLog
+from ledger.publication.client import PublishedLog, published_key_history
 from ledger.publication.inspection import inspect_published
 from ledger.publication.paths import implied, right_edge
+from ledger.publication.sources import HttpSource
 from ledger.publication.tiles import ProvedTiles
 from tests.ledger.publication.logs import Memory, leaf, materialise
 
@@ -201,3 +203,30 @@ def test_a_receipt_made_from_tiles_needs_no_database() -> None:
     receipt = log.receipt(log.checkpoint(), 5)
     with pytest.raises(EntryError):  # all of it is proved; only what it proves is no entry of this ledger
         verify_receipt(receipt, [SIGNER.verifier], ORIGIN)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "http://127.0.0.1:99999/", "http://xn--/", "http://a\x01b/", "http://", "HTTP://127.0.0.1:99999/",
+        "ftp://x/", "file:///tmp", "nowhere", "", __file__,
+    ],
+)  # fmt: skip
+def test_a_place_that_is_neither_a_folder_nor_a_url_is_named(place: str) -> None:
+    with pytest.raises(PublicationUnavailable) as refused:
+        published_key_history(place)
+    assert repr(place) in str(refused.value)
+
+
+def test_a_scheme_in_capitals_is_asked_over_http() -> None:
+    with pytest.raises(PublicationUnavailable, match=r"cannot be fetched \(ConnectError\)"):
+        published_key_history("HTTP://127.0.0.1:1/")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "told"),
+    [("http://127.0.0.1:99999/", "OverflowError"), ("http://xn--/", "IDNAError"), ("http://a\x01b/", "InvalidURL")],
+)
+def test_whatever_the_http_client_makes_of_an_address_is_no_answer(prefix: str, told: str) -> None:
+    with HttpSource(prefix) as source, pytest.raises(PublicationUnavailable, match=rf"\({told}\)"):
+        source.fetch("checkpoint", 100)

@@ -164,6 +164,9 @@ def test_a_witness_is_given_the_history_and_never_an_older_one(tmp_path: Path, l
     assert kept.read_text() == newer.read_text()
     newer.write_text(newer.read_text()[:-9])
     fails(*add, "--history", newer)
+    for place in ("http://127.0.0.1:99999/", "http://xn--/", "HTTP://127.0.0.1:1/", "ftp://x/"):
+        told = fails(*add, "--history", place)
+        assert "can be asked" in told or "cannot be fetched" in told
 
 
 def test_a_witness_that_lists_a_later_key_first_starts_once_it_is_given_the_history(
