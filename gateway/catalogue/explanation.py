@@ -141,18 +141,19 @@ def _questions(item: Item) -> tuple[QuestionLine, ...]:
 
 SITUATIONS = {
     Situation.ESTABLISHED: "数据与申请人所述一致",
-    Situation.CONTRADICTED: "数据与申请人所述不一致",
+    Situation.CONTRADICTED: "数据或者人工核实的结果与申请人所述不一致",
     Situation.PENDING: "有关单位正在人工协查",
     Situation.NEEDS_ATTRIBUTE: "还需申请人补充一项信息才能核查",
     Situation.TEMPORARY: "数据来源暂时无法应答,或者数据已过更新期限",
     Situation.UNCLEAR: "查到多条候选记录、来源之间不一致,或者记录主体已注销",
+    Situation.DISPROVED: "经人工核实,其中一类事实与申请人所述不符,其余的不能证实所述",
     Situation.MISSING: "可以询问的来源都没有数据(查无记录、不覆盖、未登载或者不予提供)",
 }
 """Each row of the fallback table in words."""
 
 STEPS = {
     StepKind.NONE: "直接使用,不再要求申请人提交证明",
-    StepKind.DISPUTE: "申请人可以提出异议,由来源单位校核;不得以承诺代替",
+    StepKind.DISPUTE: "申请人可以提出异议,由来源单位或者核实单位校核;不得以承诺代替",
     StepKind.WAIT: "等待协查答复",
     StepKind.ASK_APPLICANT: "向申请人补充询问后重新核验",
     StepKind.RETRY_AFTER: "稍后自动重新核验,不得要求申请人提交证明或者承诺",

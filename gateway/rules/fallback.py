@@ -1,7 +1,8 @@
 """From verdict to next step: a total table, as data.
 
-The cardinal rule: a commitment stands in only for data that are *missing*. A source that is away, unclear data and
-contradicting data never open it, whatever is configured: no setting reaches the rows that decide so.
+The cardinal rule: a commitment stands in only for data that are *missing*. A source that is away, unclear data,
+contradicting data and a fact that people found untrue never open it, whatever is configured: no setting reaches the
+rows that decide so.
 """
 
 from __future__ import annotations
@@ -45,12 +46,14 @@ class Situation(enum.Enum):
     NEEDS_ATTRIBUTE = "NEEDS_ATTRIBUTE"
     TEMPORARY = "TEMPORARY"
     UNCLEAR = "UNCLEAR"
+    DISPROVED = "DISPROVED"
     MISSING = "MISSING"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What a situation leads to: `step` at once, or `step` within patience and then the first untried rung.
+    """What a situation leads to: `step` at once, or `step` within patience and then the first untried rung, and `last`
+    where none is left.
 
     `rungs` is None where the matter's own ladder applies. Only that row can lead to a commitment.
     """
@@ -58,6 +61,7 @@ class Row:
     step: StepKind | None = None
     within_patience_only: bool = False
     rungs: tuple[Rung, ...] | None = ()
+    last: StepKind = StepKind.NOT_ESTABLISHABLE
 
 
 _PEOPLE = (Rung.ASSISTANCE, Rung.OWN_OR_COMMISSIONED_CHECK)
@@ -69,6 +73,9 @@ TABLE: Mapping[Situation, Row] = {
     Situation.NEEDS_ATTRIBUTE: Row(step=StepKind.ASK_APPLICANT),
     Situation.TEMPORARY: Row(step=StepKind.RETRY_AFTER, within_patience_only=True, rungs=_PEOPLE),
     Situation.UNCLEAR: Row(rungs=_PEOPLE),
+    # Another fact may still bear the claim out: people are asked about that first. Then it is for the applicant to
+    # contest what was found and for a person to decide, not for the applicant's word to stand against it.
+    Situation.DISPROVED: Row(rungs=_PEOPLE, last=StepKind.DISPUTE),
     Situation.MISSING: Row(rungs=None),
 }
 
@@ -77,6 +84,7 @@ _BY_STRENGTH = {
     Strength.NEEDS_ATTRIBUTE: Situation.NEEDS_ATTRIBUTE,
     Strength.TEMPORARY: Situation.TEMPORARY,
     Strength.UNCLEAR: Situation.UNCLEAR,
+    Strength.DISPROVED: Situation.DISPROVED,
     Strength.MISSING: Situation.MISSING,
 }
 
@@ -193,7 +201,7 @@ def _kind(row: Row, settings: FallbackSettings, attempted: frozenset[Rung], *, p
     for rung in _own_ladder(settings) if row.rungs is None else row.rungs:
         if rung is Rung.COMMITMENT or rung not in attempted:
             return StepKind(rung.value)
-    return StepKind.NOT_ESTABLISHABLE
+    return row.last
 
 
 def _own_ladder(settings: FallbackSettings) -> tuple[Rung, ...]:
@@ -209,7 +217,7 @@ def _own_ladder(settings: FallbackSettings) -> tuple[Rung, ...]:
 
 _EXPLANATIONS: Mapping[StepKind, str] = {
     StepKind.NONE: "核验属实,可直接使用,无需申请人另行提交证明。",
-    StepKind.DISPUTE: "数据与申请人所述不一致。申请人有异议的,可提出校核申请,由数据来源单位复核;不得以承诺代替。",
+    StepKind.DISPUTE: "核查结果与申请人所述不一致。申请人有异议的,可提出校核申请,由原单位复核;不得以承诺代替。",
     StepKind.WAIT: "已由有关单位人工协查,请等待答复。",
     StepKind.ASK_APPLICANT: "请向申请人补充询问一项信息后重新核验。",
     StepKind.RETRY_AFTER: "数据来源暂时无法应答,系统稍后重新核验;不得因此要求申请人提交证明或作出承诺。",
@@ -252,7 +260,12 @@ def _asked_for(reasons: frozenset[Reason]) -> str:
 def policy_digest(settings: FallbackSettings) -> str:
     """Return the SHA-256 (hex) of the table in force with these settings, over canonical JSON."""
     table = {
-        s.value: [row.step.value if row.step else None, row.within_patience_only, _names(row.rungs)]
+        s.value: [
+            row.step.value if row.step else None,
+            row.within_patience_only,
+            _names(row.rungs),
+            row.last.value,
+        ]
         for s, row in TABLE.items()
     }
     body = {

@@ -21,6 +21,7 @@ class ReasonKind(enum.Enum):
     AMBIGUOUS = "AMBIGUOUS"
     CONFLICT = "CONFLICT"
     UNCONFIRMED = "UNCONFIRMED"
+    DISPROVED = "DISPROVED"
     SUBJECT_INACTIVE = "SUBJECT_INACTIVE"
     NO_RECORD = "NO_RECORD"
     NOT_COVERED = "NOT_COVERED"
@@ -33,9 +34,10 @@ class Strength(enum.IntEnum):
 
     MISSING = 1
     UNCLEAR = 2
-    TEMPORARY = 3
-    NEEDS_ATTRIBUTE = 4
-    PENDING = 5
+    DISPROVED = 3
+    TEMPORARY = 4
+    NEEDS_ATTRIBUTE = 5
+    PENDING = 6
 
 
 STRENGTH: Mapping[ReasonKind, Strength] = {
@@ -44,6 +46,7 @@ STRENGTH: Mapping[ReasonKind, Strength] = {
     ReasonKind.UNAVAILABLE: Strength.TEMPORARY,
     ReasonKind.STALE: Strength.TEMPORARY,
     ReasonKind.NOT_ASKED: Strength.TEMPORARY,
+    ReasonKind.DISPROVED: Strength.DISPROVED,
     ReasonKind.AMBIGUOUS: Strength.UNCLEAR,
     ReasonKind.CONFLICT: Strength.UNCLEAR,
     ReasonKind.UNCONFIRMED: Strength.UNCLEAR,
@@ -54,7 +57,9 @@ STRENGTH: Mapping[ReasonKind, Strength] = {
     ReasonKind.REFUSED: Strength.MISSING,
 }
 """NOT_ASKED is temporary: a question that was cut short can be asked again, and proves nothing missing. UNCONFIRMED is
-unclear: a source decided and too few others did, so the data are not missing, whatever the others say."""
+unclear: a source decided and too few others did, so the data are not missing, whatever the others say. DISPROVED stands
+beside the reasons of what is still open: people found what the applicant says untrue of a fact that could have borne it
+out. Another fact may still do so, the applicant's own word may not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +92,7 @@ def is_temporary(told: str) -> bool:
 NOT_ASKED = Reason(kind=ReasonKind.NOT_ASKED)
 CONFLICT = Reason(kind=ReasonKind.CONFLICT)
 UNCONFIRMED = Reason(kind=ReasonKind.UNCONFIRMED)
+DISPROVED = Reason(kind=ReasonKind.DISPROVED)
 
 _SAME_NAME = {
     Kind.NO_RECORD: ReasonKind.NO_RECORD,

@@ -14,7 +14,7 @@ from connectors.outcome import Evidence, Kind, Outcome
 from gateway.catalogue.model import SourcePolicy
 from gateway.catalogue.words import SourcePolicyKind
 from gateway.rules.plan import AllOf, AnyOf, FactCheck, Leaf, Node, NotOf, Plan
-from gateway.rules.reasons import CONFLICT, NOT_ASKED, UNCONFIRMED, Reason, ReasonKind, reason_of
+from gateway.rules.reasons import CONFLICT, DISPROVED, NOT_ASKED, UNCONFIRMED, Reason, ReasonKind, reason_of
 from gateway.rules.truth import Truth, all_of, any_of, not_
 
 
@@ -29,27 +29,39 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeafTruth:
-    """What is known of one leaf; `reasons` are empty exactly when it is decided.
+    """What is known of one leaf; `reasons` are empty exactly when it is decided. `disproved`: people decided it, alone
+    or with others, against what the applicant says.
 
     Raises:
-        ValueError: a decided leaf came with reasons, or an open one without.
+        ValueError: a decided leaf came with reasons, or an open one without, or an open one is disproved.
     """
 
     truth: Truth
     reasons: frozenset[Reason] = frozenset()
+    disproved: bool = False
 
     def __post_init__(self) -> None:
         if (self.truth is Truth.UNKNOWN) != bool(self.reasons):
             raise ValueError("an open leaf has reasons, a decided one has none")
+        if self.disproved and self.truth is Truth.UNKNOWN:
+            raise ValueError("an open leaf is not disproved")
 
 
 UNASKED = LeafTruth(truth=Truth.UNKNOWN, reasons=frozenset({NOT_ASKED}))
-_DECIDED = {truth: LeafTruth(truth=truth) for truth in (Truth.TRUE, Truth.FALSE)}
+_DECIDED = {
+    (truth, disproved): LeafTruth(truth=truth, disproved=disproved)
+    for truth in (Truth.TRUE, Truth.FALSE)
+    for disproved in (False, True)
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """The verdict, why it is open, and the leaves that could still decide it (in the plan's order)."""
+    """The verdict, why it is open, and the leaves that could still decide it (in the plan's order).
+
+    It is open because of what those leaves lack; and DISPROVED, where people found another one untrue and nothing above
+    that one is borne out.
+    """
 
     verdict: Verdict
     reasons: frozenset[Reason] = frozenset()
@@ -98,7 +110,7 @@ def judge_sources(
         return LeafTruth(truth=Truth.UNKNOWN, reasons=frozenset({CONFLICT}))
     known = [truth for truth in truths if truth is not Truth.UNKNOWN]
     if known and len(known) >= _needed(policy, sources if sources is not None else len(evidences)):
-        return _DECIDED[known[0]]
+        return _DECIDED[known[0], any(one.outcome.kind is Kind.MISMATCH for one in people)]
     return LeafTruth(truth=Truth.UNKNOWN, reasons=_open_reasons((*evidences, *people), truths))
 
 
@@ -157,6 +169,8 @@ def evaluate(plan: Plan, answers: Mapping[str, LeafTruth]) -> Judgement:
         return _JUDGED[truth]
     undecided = tuple(dict.fromkeys(_undecided(plan.root, answers)))
     reasons = frozenset().union(*(answers.get(leaf, UNASKED).reasons for leaf in undecided))
+    if any(leaf.disproved for leaf in answers.values()) and _disproved(plan.root, answers, borne_out=Truth.TRUE):
+        reasons |= {DISPROVED}
     pending = any(reason.kind is ReasonKind.PENDING for reason in reasons)
     verdict = Verdict.PENDING if pending else Verdict.UNDETERMINED
     return Judgement(verdict=verdict, reasons=reasons, undecided=undecided)
@@ -195,6 +209,21 @@ def _undecided(node: Node, answers: Mapping[str, LeafTruth]) -> Iterator[str]:
                 yield from _undecided(inner, answers)
         case NotOf():
             yield from _undecided(node.of, answers)
+
+
+def _disproved(node: Node, answers: Mapping[str, LeafTruth], *, borne_out: Truth) -> bool:
+    """Tell whether people disproved a leaf below that nothing makes needless; `borne_out` is the truth that speaks for
+    the applicant here.
+    """
+    if _truth(node, answers) is borne_out:
+        return False
+    match node:
+        case Leaf():
+            return answers.get(node.id, UNASKED).disproved
+        case AnyOf() | AllOf():
+            return any(_disproved(inner, answers, borne_out=borne_out) for inner in node.of)
+        case NotOf():
+            return _disproved(node.of, answers, borne_out=not_(borne_out))
 
 
 def _askable(node: Node, answers: Mapping[str, LeafTruth]) -> list[str]:

@@ -67,7 +67,7 @@ class _NextStepKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NextStep
     NEXT_STEP_KIND_NONE: _NextStepKind.ValueType  # 1
     """Nothing: use the answer."""
     NEXT_STEP_KIND_DISPUTE: _NextStepKind.ValueType  # 2
-    """The applicant may contest the record; a correction request goes to the source."""
+    """The applicant may contest the record, or what people found; a correction request goes to the source."""
     NEXT_STEP_KIND_WAIT: _NextStepKind.ValueType  # 3
     """Wait until the time given."""
     NEXT_STEP_KIND_ASK_APPLICANT: _NextStepKind.ValueType  # 4
@@ -91,7 +91,7 @@ NEXT_STEP_KIND_UNSPECIFIED: NextStepKind.ValueType  # 0
 NEXT_STEP_KIND_NONE: NextStepKind.ValueType  # 1
 """Nothing: use the answer."""
 NEXT_STEP_KIND_DISPUTE: NextStepKind.ValueType  # 2
-"""The applicant may contest the record; a correction request goes to the source."""
+"""The applicant may contest the record, or what people found; a correction request goes to the source."""
 NEXT_STEP_KIND_WAIT: NextStepKind.ValueType  # 3
 """Wait until the time given."""
 NEXT_STEP_KIND_ASK_APPLICANT: NextStepKind.ValueType  # 4
@@ -271,8 +271,9 @@ class Verification(_message.Message):
 
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Why it is undetermined, where it is: names of what could still decide it. Where the matter discloses the verdict
-        only, no more than what they amount to: MISSING, UNCLEAR, TEMPORARY, NEEDS_ATTRIBUTE, PENDING.
+        """Why it is undetermined, where it is: names of what the facts lack that could still decide it; and DISPROVED, where
+        people found what the applicant says untrue of another one. Where the matter discloses the verdict only, no more
+        than what they amount to: MISSING, UNCLEAR, DISPROVED, TEMPORARY, NEEDS_ATTRIBUTE, PENDING.
         """
 
     @_builtins.property

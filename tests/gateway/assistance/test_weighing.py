@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from gateway.client import Step, Verdict, Verification
 
-from .hall import ADDRESS, FACT, LEASE, PEOPLE, Hall, hall
+from .hall import ADDRESS, FACT, LEASE, PEOPLE, Hall, hall, operator
 
 ELSEWHERE = "示例路404号"
 PERSON = PEOPLE[0].id_number
@@ -72,3 +73,64 @@ async def test_a_fact_that_was_spared_is_asked_once_people_disagree_with_what_sp
         # Not NOT_ASKED, which would be waited for: the second register was asked after all, and bears the claim out.
         assert (said(last), said(last, LEASE)) == (["MATCH", "MISMATCH"], ["MATCH"])
         assert last.verdict is Verdict.ESTABLISHED
+
+
+async def test_what_people_found_untrue_of_one_fact_leads_to_no_commitment_for_want_of_the_other(house: Hall) -> None:
+    first = (await house.ask()).verification.record
+    await house.denied(first)
+    other = (await house.ask()).verification
+    assert (other.reasons, other.next_step.kind) == (("DISPROVED", "NO_RECORD"), Step.ASSISTANCE)
+    await house.answered(first, "NO_RECORD", fact_type=LEASE)
+    assert (await house.ask()).verification.next_step.kind is Step.OWN_OR_COMMISSIONED_CHECK
+    await house.check(first, "NO_RECORD", fact_type=LEASE)
+
+    last = (await house.ask()).verification
+
+    assert (last.verdict, last.reasons) == (Verdict.UNDETERMINED, ("DISPROVED", "NO_RECORD"))
+    assert last.next_step.kind is Step.DISPUTE
+    assert "不得以承诺代替" in last.next_step.explanation
+
+
+async def test_what_an_own_check_found_untrue_leads_to_no_commitment(house: Hall) -> None:
+    first = (await house.ask()).verification.record
+    await house.all_answered(first, "NO_RECORD")
+    await house.check(first, "MISMATCH")
+    await house.check(first, "NO_RECORD", fact_type=LEASE)
+
+    assert (await house.ask()).verification.next_step.kind is Step.DISPUTE
+
+
+async def test_a_register_that_finds_it_untrue_too_opens_nothing_either(house: Hall) -> None:
+    first = (await house.ask()).verification.record
+    await house.denied(first)
+    await house.answered(first, "NO_RECORD", fact_type=LEASE)
+    await house.check(first, "NO_RECORD", fact_type=LEASE)
+    house.homes.values[PERSON] = ELSEWHERE
+
+    last = (await house.ask()).verification
+
+    assert last.next_step.kind is Step.DISPUTE
+    assert said(last) == said(last)
+
+
+async def test_another_fact_may_still_bear_out_what_people_found_untrue_of_one(house: Hall) -> None:
+    first = (await house.ask()).verification.record
+    await house.denied(first)
+    await house.answered(first, "MATCH", fact_type=LEASE)
+
+    assert (await house.ask()).verification.verdict is Verdict.ESTABLISHED
+
+
+async def test_people_who_disagree_about_one_fact_are_a_conflict(house: Hall) -> None:
+    first = (await house.ask()).verification.record
+    home, _ = [(await house.send(first, fact_type=fact_type)).assistance.record for fact_type in (FACT, LEASE)]
+    await house.receive(home)
+    house.clock.at += timedelta(days=40)
+    await house.check((await house.ask()).verification.record, "MATCH")
+    assert (await house.ask()).verification.verdict is Verdict.ESTABLISHED
+
+    await house.answer(home, "MISMATCH", second_operator=operator("source-officer", "source-officer-02"))
+
+    last = (await house.ask()).verification
+    assert (last.verdict, "CONFLICT" in last.reasons) == (Verdict.UNDETERMINED, True)
+    assert sorted(said(last)) == ["MATCH", "MISMATCH", "NO_RECORD"]

@@ -5,7 +5,7 @@ Truths are numbers (1 true, 0 false, 0.5 unknown): Kleene's logic is then minimu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -71,8 +71,11 @@ def _closed(operands: Tree, applicant: Applicant) -> frozenset[tuple[str, object
     return frozenset(found)
 
 
-def fact_truth(said: Said, fact: Tree) -> tuple[float, frozenset[str]]:
-    """What the sources of one fact come to, and why it is open."""
+def fact_truth(said: Said, fact: Tree, heard: Said = (), *, negated: bool = False) -> tuple[float, frozenset[str]]:
+    """What the sources of one fact come to, with the people who were heard of it, and why it is open.
+
+    People speak of what is claimed, which may be that the fact is not so.
+    """
     conclusive = fact["absence"] == "conclusive"
 
     def truth(outcome: str) -> float:
@@ -81,41 +84,79 @@ def fact_truth(said: Said, fact: Tree) -> tuple[float, frozenset[str]]:
         return 0 if outcome == "MISMATCH" or (outcome == "NO_RECORD" and conclusive) else 0.5
 
     policy = fact["sources"]
-    if policy["policy"] == "first":
-        for outcome in said:
-            if truth(outcome) != 0.5:
-                return truth(outcome), frozenset()
-        return 0.5, frozenset(said)
-    known = [truth(outcome) for outcome in said if truth(outcome) != 0.5]
+    k = policy.get("k", 1)
+    needed = {"first": 1, "quorum": k, "all-agree": max(k, len(said))}[policy["policy"]]
+    if policy["policy"] == "first":  # those after the first that decides are not asked
+        known = [truth(outcome) for outcome in said if truth(outcome) != 0.5][:1]
+    else:
+        known = [truth(outcome) for outcome in said if truth(outcome) != 0.5]
+    known += [float((outcome == "MATCH") != negated) for outcome in heard if outcome in ("MATCH", "MISMATCH")]
     if 1 in known and 0 in known:
         return 0.5, frozenset({"CONFLICT"})
-    needed = policy["k"] if policy["policy"] == "quorum" else max(policy.get("k", 1), len(said))
     if known and len(known) >= needed:
         return known[0], frozenset()
     # What one source knows is not silenced by those that know nothing: too few know it, and that is unclear.
     silent = frozenset(outcome for outcome in said if truth(outcome) == 0.5)
+    silent |= frozenset(outcome for outcome in heard if outcome not in ("MATCH", "MISMATCH"))
     return 0.5, silent | {"UNCONFIRMED"} if known else silent or frozenset({"NOT_ASKED"})
 
 
 class Reference:
     """Judges one question, all its sources asked."""
 
-    def __init__(self, facts: Mapping[str, Tree], applicant: Applicant, said: Callable[[Key], Said]) -> None:
+    def __init__(
+        self,
+        facts: Mapping[str, Tree],
+        applicant: Applicant,
+        said: Callable[[Key], Said],
+        heard: Mapping[str, Said] | None = None,
+    ) -> None:
+        """`heard` is what people said of each type of fact."""
         self._facts = facts
         self._applicant = applicant
         self._said = said
+        self._heard = heard or {}
+        self._signs: dict[Key, set[bool]] = {}
 
     def verdict(self, expression: Tree) -> tuple[str, frozenset[str]]:
+        leaves = list(self._leaves(expression, ()))
+        for leaf, above in leaves:
+            self._signs.setdefault(key_of(leaf, self._applicant), set()).add(_is_negated(above))
         value = self._value(expression)
         if value == 1:
             return "ESTABLISHED", frozenset()
         if value == 0:
             return "CONTRADICTED", frozenset()
         reasons = self._why(expression)
+        if any(self._is_disproved(leaf, above) for leaf, above in leaves):
+            reasons |= {"DISPROVED"}
         return ("PENDING" if "PENDING" in reasons else "UNDETERMINED"), reasons
 
     def _leaf(self, leaf: Tree) -> tuple[float, frozenset[str]]:
-        return fact_truth(self._said(key_of(leaf, self._applicant)), self._facts[leaf["fact"]])
+        key = key_of(leaf, self._applicant)
+        heard, negated = self._people(leaf)
+        return fact_truth(self._said(key), self._facts[leaf["fact"]], heard, negated=negated)
+
+    def _people(self, leaf: Tree) -> tuple[Said, bool]:
+        """What people said that can be placed: nothing where the same fact is claimed and denied at once."""
+        signs = self._signs[key_of(leaf, self._applicant)]
+        return (self._heard.get(leaf["fact"], ()), True in signs) if len(signs) == 1 else ((), False)
+
+    def _leaves(self, tree: Tree, above: tuple[Tree, ...]) -> Iterator[tuple[Tree, tuple[Tree, ...]]]:
+        """Each leaf, with everything that it stands in, from the root down."""
+        if "fact" in tree:
+            yield tree, above
+        elif "choose" in tree:
+            yield from self._leaves(self._chosen(tree), (*above, tree))
+        else:
+            for inner in [tree["not"]] if "not" in tree else tree.get("any", tree.get("all")):
+                yield from self._leaves(inner, (*above, tree))
+
+    def _is_disproved(self, leaf: Tree, above: tuple[Tree, ...]) -> bool:
+        """People say that it is untrue, nobody contradicts them, and nothing it stands in is so as it is claimed."""
+        if "MISMATCH" not in self._people(leaf)[0] or self._leaf(leaf)[0] == 0.5:
+            return False
+        return all(self._value(tree) != (0 if _is_negated(above[:place]) else 1) for place, tree in enumerate(above))
 
     def _value(self, tree: Tree) -> float:
         if "fact" in tree:
@@ -144,6 +185,10 @@ class Reference:
         return frozenset().union(*(self._why(inner) for inner in tree.get("any", tree.get("all"))))
 
 
+def _is_negated(above: Sequence[Tree]) -> bool:
+    return sum("not" in tree for tree in above) % 2 == 1
+
+
 def next_step(
     verdict: str, reasons: frozenset[str], item: Tree, asked: Tree, *, attempted: frozenset[str], impatient: bool
 ) -> str:
@@ -160,6 +205,8 @@ def next_step(
         return "ASK_APPLICANT"
     if reasons & TEMPORARY and not impatient:
         return "RETRY_AFTER"
+    if "DISPROVED" in reasons and not reasons & TEMPORARY:
+        return people[0] if people else "DISPUTE"
     if reasons & (TEMPORARY | UNCLEAR):
         return people[0] if people else "NOT_ESTABLISHABLE"
     assert reasons <= MISSING

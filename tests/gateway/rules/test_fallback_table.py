@@ -43,6 +43,10 @@ SAMPLES = {
     Situation.NEEDS_ATTRIBUTE: (Verdict.UNDETERMINED, frozenset({OF_A_KIND[ReasonKind.NEEDS_ATTRIBUTE]})),
     Situation.TEMPORARY: (Verdict.UNDETERMINED, frozenset({OF_A_KIND[ReasonKind.UNAVAILABLE]})),
     Situation.UNCLEAR: (Verdict.UNDETERMINED, frozenset({OF_A_KIND[ReasonKind.CONFLICT]})),
+    Situation.DISPROVED: (
+        Verdict.UNDETERMINED,
+        frozenset({OF_A_KIND[kind] for kind in (ReasonKind.DISPROVED, ReasonKind.NO_RECORD)}),
+    ),
     Situation.MISSING: (Verdict.UNDETERMINED, frozenset({OF_A_KIND[ReasonKind.NO_RECORD]})),
 }
 
@@ -115,6 +119,13 @@ def test_every_course_ends_and_tries_nothing_twice() -> None:
 
         assert len(set(steps)) == len(steps)
         assert StepKind.COMMITMENT not in steps[:-1]
+
+
+def test_what_people_found_untrue_ends_in_a_dispute_after_people_were_asked_of_the_rest() -> None:
+    for settings in every_setting():
+        assert course(Situation.DISPROVED, settings) == (
+            StepKind.ASSISTANCE, StepKind.OWN_OR_COMMISSIONED_CHECK, StepKind.DISPUTE,
+        )  # fmt: skip
 
 
 def test_people_are_asked_before_a_commitment_of_last_resort() -> None:

@@ -15,6 +15,7 @@ from connectors.outcome import Cause, Evidence, Kind, Outcome
 from gateway.catalogue.model import Item, SourcePolicy
 from gateway.catalogue.words import CommitmentAllowance, ItemState, Rung, SourcePolicyKind
 from gateway.rules.fallback import FallbackInput, Situation, StepKind, course, next_step, settings_for
+from gateway.rules.people import OUTCOMES
 from gateway.rules.plan import Plan, plan
 from gateway.rules.reasons import ReasonKind
 from gateway.rules.truth import Truth
@@ -65,7 +66,10 @@ def evidence(fact: str, kind: Kind) -> Evidence:
 class World:
     """What each source would say of each claim, decided when first asked; and what was really asked."""
 
-    def __init__(self, draw: st.DataObject, sources: Mapping[str, int]) -> None:
+    def __init__(
+        self, draw: st.DataObject, sources: Mapping[str, int], heard: Mapping[str, Sequence[Kind]] | None = None
+    ) -> None:
+        self._heard = heard or {}
         self._draw = draw
         self._sources = sources
         self._said: dict[reference.Key, tuple[Kind, ...]] = {}
@@ -82,6 +86,7 @@ class World:
     def ask(self, planned: Plan) -> Judgement:
         """Ask as the gateway does, the checks that run together ending in any order."""
         answers: dict[str, LeafTruth] = {}
+        signs = planned.signs()
         while waiting := next_checks(planned, answers):
             check = self._draw.draw(st.sampled_from(waiting))
             kinds = self.said(claim_key(check.claim))
@@ -90,7 +95,11 @@ class World:
                 check.policy, told, absence_conclusive=check.absence_conclusive, sources=len(kinds)
             ):
                 told += [evidence(check.fact_type, kind) for kind in kinds[len(told) : len(told) + more]]
-            answers[check.id] = judge(check, told, sources=len(kinds))
+            people = self._heard.get(check.fact_type, ()) if check.id in signs else ()
+            answers[check.id] = judge(
+                check, told, sources=len(kinds), people=[evidence(check.fact_type, kind) for kind in people],
+                negated=signs.get(check.id, False),
+            )  # fmt: skip
             self.evidence[check.id] = tuple(told)
             self.asked += told
         return evaluate(planned, answers)
@@ -147,17 +156,25 @@ def test_up_to_three_sources_are_weighed_as_the_reference_does(policy: SourcePol
             assert {reason.kind.value for reason in found.reasons} == reasons
 
 
-sources = st.fixed_dictionaries(dict.fromkeys(("fact-a", "fact-b", "fact-c"), st.integers(0, 3)))
+FACTS = ("fact-a", "fact-b", "fact-c")
+sources = st.fixed_dictionaries(dict.fromkeys(FACTS, st.integers(0, 3)))
+FOUND = (*OUTCOMES, Kind.REFUSED, Kind.PENDING, Kind.UNAVAILABLE)
+people = st.fixed_dictionaries(dict.fromkeys(FACTS, st.lists(st.sampled_from(FOUND), max_size=2)))
 
 
 @thoroughly
-@given(st.data(), catalogues(), sources, st.sets(st.sampled_from(list(Rung))), st.booleans())
+@given(st.data(), catalogues(), sources, people, st.sets(st.sampled_from(list(Rung))), st.booleans())
 def test_no_disagreement_with_the_reference_evaluator(
-    draw: st.DataObject, drawn: Drawn, count: dict[str, int], attempted: set[Rung], impatient: bool
+    draw: st.DataObject,
+    drawn: Drawn,
+    count: dict[str, int],
+    heard: dict[str, list[Kind]],
+    attempted: set[Rung],
+    impatient: bool,
 ) -> None:
     item, given_ = question(draw, drawn)
     planned = plan(item, given_, SELF, drawn.catalogue.fact_types, today=TODAY)
-    world = World(draw, count)
+    world = World(draw, count, heard)
     judged = world.ask(planned)
 
     applicant = reference.Applicant(
@@ -167,7 +184,8 @@ def test_no_disagreement_with_the_reference_evaluator(
     )
     facts = {code: drawn.raw_fact(code) for code in drawn.catalogue.fact_types}
     raw = drawn.raw_item(item.code)
-    naive = reference.Reference(facts, applicant, lambda key: in_words(world.said(key)))
+    in_their_words = {fact: in_words(kinds) for fact, kinds in heard.items()}
+    naive = reference.Reference(facts, applicant, lambda key: in_words(world.said(key)), in_their_words)
     verdict, reasons = naive.verdict(raw["expression"])
     event(verdict)
 
