@@ -161,8 +161,8 @@ async def hall(
     async with service({PEOPLE[30].id_number: ADDRESS}) as homes:
         lease = slow_source(homes.port, name="leases", fact="lease-filing")
         # Marriages are known of another province only.
-        columns = 'columns = { status = "status" }'
-        elsewhere = {columns: f'{columns}\ncoverage = {{ places = ["11"] }}'}
+        marriages = "[sources.civil-affairs.facts.marriage-registration]\ncoverage = "
+        elsewhere = {f'{marriages}"complete"': f'{marriages}{{ places = ["11"] }}'}
         lists = full_ladders(folder, verdict_only=verdict_only, in_turn=in_turn)
         house = settle(
             folder, sources=slow_source(homes.port) + lease, catalogue=lists, tune=elsewhere | dict(tune or {})
