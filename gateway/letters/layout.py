@@ -96,7 +96,7 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signing:
-    """That the document was signed: when that was recorded, by what kind of evidence, and with which algorithm."""
+    """That the document was signed: when, by what kind of evidence, and with which algorithm."""
 
     at: datetime
     evidence: str

@@ -17,6 +17,7 @@ from gateway.catalogue.model import Item
 from gateway.catalogue.words import Sensitivity
 from gateway.errors import RecordNotFound, StepRefused
 from gateway.flows.commitments.documents import prepared_groups
+from gateway.flows.commitments.signing import signed_at
 from gateway.flows.look_up import LookUp, receipt_size
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.letters import fulfilment
@@ -206,7 +207,9 @@ class Report:
         document = table((await prepared_groups(self._look_up, commitment))[DOCUMENT])
         decision = table((await self._look_up.document_of(finding, "FindingDecided"))["act"])
         made = await self._look_up.life(commitment)
-        made_on = legal_day(next(line.at for line in made.history if line.kind == "CommitmentRecorded"))
+        recorded = next(line for line in made.history if line.kind == "CommitmentRecorded")
+        signature = table((await self._look_up.document(commitment.record, recorded.idx))["signature"])
+        made_on = legal_day(signed_at(signature, recorded.at))
         item = self._book.catalogue.item(finding.item or "")
         return self._layout(item, document, decision, made_on, legal_day(decided)), made_on
 

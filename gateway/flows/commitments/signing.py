@@ -8,12 +8,12 @@ from datetime import datetime
 
 from gateway.errors import DocumentExpired, InvalidRequest, Violation
 from gateway.rules.admission import Operator
-from gateway.rules.kept import moment
+from gateway.rules.kept import moment, table, text
 from gateway.signatures import Clerk, Evidence, Signatures
 from gateway.signatures.evidence import WitnessedEvidence
 from gateway.signatures.signatory import signatory_of
 from gateway.signatures.witnessed import verify_witnessed_in_time
-from ledger.canonical import Json, canonical
+from ledger.canonical import Json, canonical, parse_canonical
 
 
 class Signing:
@@ -54,3 +54,12 @@ class Signing:
             content, evidence, signatory=signatory_of(document), clerk=clerk, at=at
         )
         return accepted.groups
+
+
+def signed_at(kept: Mapping[str, Json], recorded_at: datetime) -> datetime:
+    """Give when a document was signed, by what is kept of its signature: by hand, when the witness states; in any other
+    way, when it was recorded."""
+    if "statement" not in kept:
+        return recorded_at
+    statement = table(parse_canonical(text(kept["statement"]).encode()))
+    return moment(statement["witnessed_at"]) or recorded_at

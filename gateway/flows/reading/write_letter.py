@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.errors import LetterMissing
+from gateway.flows.commitments.signing import signed_at
 from gateway.flows.look_up import Life, LookUp, receipt_size
 from gateway.letters.document import DOCUMENT
 from gateway.letters.layout import LETTER_STATES, Layout, Signing, Standing, lay_out
@@ -106,7 +107,7 @@ class WriteLetter:
     async def _signing(self, row: RecordRow, recorded: HistoryLine) -> Signing:
         kept = table((await self._look_up.document(row.record, recorded.idx))["signature"])
         evidence = text(kept.get("type", "certificate"))
-        return Signing(at=recorded.at, evidence=evidence, algorithm=text(kept["algorithm"]))
+        return Signing(at=signed_at(kept, recorded.at), evidence=evidence, algorithm=text(kept["algorithm"]))
 
 
 def _newest(history: Sequence[HistoryLine], kind: str) -> HistoryLine | None:

@@ -147,6 +147,15 @@ async def test_other_ways_of_signing_are_told(evidence: str, told: str, desk: De
     assert told in await desk.text()
 
 
+async def test_a_letter_signed_by_hand_bears_the_day_that_the_witness_states(desk: Desk) -> None:
+    statement = canonical({"witnessed_at": "2026-05-31T15:59:59.000000Z"}).decode()  # 23:59:59 in China
+    signature = {**CERTIFICATE, "type": "witnessed", "statement": statement}
+    await desk.append("CommitmentPrepared", document=document())
+    await desk.append("CommitmentRecorded", signature=signature)
+
+    assert "日期：2026年5月31日" in await desk.text()
+
+
 async def test_another_units_letter_is_not_told_from_none(desk: Desk) -> None:
     await desk.append("CommitmentPrepared", document=document())
     stranger = Caller(id="x", unit="11230000000000101E", roles=frozenset({Role.CLERK}))
