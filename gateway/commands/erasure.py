@@ -360,7 +360,10 @@ def _records(
 
     found = related_records(store, _subject(settings, subject_file))
     if not found:
-        raise click.ClickException("the ledger has no record of this person under the present index key")
+        raise click.ClickException(
+            "no record is about this person under the present index key; documents about others may name this person "
+            "(a relative, an agent), and are erased by --record"
+        )
     return found
 
 
