@@ -295,7 +295,8 @@ revocation_fresh = "7d"                        # what is older says nothing
 revocation_every = "10m"                       # how often folder and addresses are read again
 revocation_timeout = "5s"                      # for the whole answer of one address
 revocation_list_max_bytes = 67108864           # of a list (DER); about 4 bytes of memory for each, in each process
-kept_lists_folder = "signers/kept"             # every list read, by its SHA-256: evidence packs need them; never delete
+kept_lists_folder = "signers/kept"             # every list read, and the roots of time stamps, by SHA-256: evidence
+                                               # packs need them; never delete
 witness_tolerance = "15m"                      # how long ago a signing that a clerk witnessed may be
 handwriting_max_bytes = 262144                 # of the image of a signature by hand
 

@@ -12,7 +12,7 @@ from connectors.connector import Connector
 from gateway.bootstrap.commitments import Parts, build_commitments
 from gateway.bootstrap.ledger import key_history
 from gateway.bootstrap.opening import now_utc, open_printer, open_templates, read_catalogue, work_calendar
-from gateway.bootstrap.signatures import open_signatures, status_sources
+from gateway.bootstrap.signatures import keep_timestamp_roots, open_signatures, status_sources, timestamp_roots
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Catalogue
 from gateway.config import (
@@ -152,6 +152,7 @@ def build_flows(
         patience=settings.server.deadline_cap.total_seconds(), now=now, entropy=entropy,
     )  # fmt: skip
     staff_keys = StaffKeys(ledger=ledger, once=once, look_up=look_up, now=now, entropy=entropy)
+    keep_timestamp_roots(settings.signatures)
     signatures = open_signatures(settings.signatures, staff_keys.find, metrics.unusable_list if metrics else uncounted)
     commitments = build_commitments(
         settings,
@@ -220,10 +221,9 @@ def _answering(settings: Settings) -> frozenset[str]:
 
 def pack_circumstances(settings: Settings) -> Circumstances:
     """Say what evidence packs hold beside the commitment: the log's keys, the text, revocation lists, roots."""
-    stamps = settings.signatures.timestamps
     return Circumstances(
         keys=lambda: key_history(settings.ledger),
         text=text_as_signed,
         kept_list=status_sources(settings.signatures).kept_list,
-        timestamp_roots=None if stamps is None else stamps.tsa_root_file,
+        timestamp_roots=lambda: timestamp_roots(settings.signatures),
     )

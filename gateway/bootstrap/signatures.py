@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +16,7 @@ from gateway.signatures import FindStaffKey, RevocationSettings, Signatures, Sta
 from gateway.signatures.algorithms import read_public_key, require_algorithm
 from gateway.signatures.certificates import Certificate, load_anchors
 from gateway.signatures.chain import Chains
+from gateway.signatures.kept_roots import keep_roots, kept_roots
 from gateway.signatures.platform import ALGORITHMS, Platform, PlatformKey
 from gateway.signatures.revocation import RevocationRule
 from gateway.signatures.statuses import StatusSources, unnoticed
@@ -74,6 +76,33 @@ def status_sources(settings: SignatureSettings, count: Callable[[str], None] = u
         longest_list=settings.revocation_list_max_bytes,
         count=count,
     )
+
+
+def timestamp_roots(settings: SignatureSettings) -> Iterator[bytes]:
+    """Give the root certificates (PEM) under which stamps may verify: those configured, then those kept."""
+    if settings.timestamps is not None:
+        with contextlib.suppress(OSError):
+            yield settings.timestamps.tsa_root_file.read_bytes()
+    yield from kept_roots(settings.kept_lists_folder)
+
+
+def keep_timestamp_roots(settings: SignatureSettings) -> None:
+    """Keep the configured root certificates for the packs of what is stamped under them, whatever is configured later.
+
+    Raises:
+        ConfigurationError: they cannot be kept.
+    """
+    if settings.timestamps is None:
+        return
+    try:
+        content = settings.timestamps.tsa_root_file.read_bytes()
+    except OSError:  # which is named with every other mistake of the section
+        return
+    try:
+        keep_roots(settings.kept_lists_folder, content)
+    except OSError as error:
+        mistake = f"{settings.kept_lists_folder}: root certificates cannot be kept ({error.strerror})"
+        raise ConfigurationError("signatures.kept_lists_folder", [mistake]) from error
 
 
 def _trust(settings: SignatureSettings, anchors: Sequence[Certificate], platforms: Sequence[Platform]) -> Trust:

@@ -28,6 +28,7 @@ from gateway.evidence_pack.collecting import (
     STAFF_KEY_FILES,
     evidence_files,
     log_files,
+    read_roots,
     readmes,
 )
 from gateway.evidence_pack.recipe import signature_file
@@ -53,7 +54,7 @@ from gateway.signatures.timestamps import MOST_TOLERANCE, require_in_time, stamp
 from gateway.signatures.verification import Act, Trust, verify_act
 from gateway.signatures.witnessed import WitnessRules, verify_witnessed_in_time
 from ledger import VerifiedReceipt, parse_vkey, verify_key_history
-from ledger.anchors.token import Roots, verify_anchor
+from ledger.anchors.token import verify_anchor
 from ledger.canonical import Json, canonical, parse_canonical, parse_time
 from ledger.disclosure import VerifiedDisclosure, verify_disclosure_by
 from ledger.errors import LedgerError
@@ -386,7 +387,7 @@ class _Pack:
             _require(bool(proofs), "a list that was given says nothing about the certificates of this pack")
 
     def _timestamp(self) -> None:
-        roots = Roots(certificates=tuple(x509.load_pem_x509_certificates(self._files["tsa-roots.pem"])))
+        roots = read_roots(self._files["tsa-roots.pem"])
         signature = self._files[signature_file(text(self._kept["type"]))]
         at = verify_anchor(self._files["timestamp.tsr"], stamped(self._files["document.json"], signature), roots)
         said = table(self._kept["timestamp"])

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.errors import DocumentErased, EvidenceMissing, RecordNotFound
 from gateway.evidence_pack.archive import write_archive
 from gateway.evidence_pack.check import to_pem
-from gateway.evidence_pack.recipe import StatusProof, Subject, readme, steps
+from gateway.evidence_pack.recipe import StatusProof, Subject, readme, signature_file, steps
 from gateway.pki import public_key_pem
 from gateway.rules.kept import rows, table, text
 from gateway.signatures.certificates import parse_certificate
@@ -25,8 +26,11 @@ from gateway.signatures.image import PNG
 from gateway.signatures.lists import read_list
 from gateway.signatures.platform import parse_assertion, signature_der
 from gateway.signatures.revocation import RevocationRule, Revocations
+from gateway.signatures.timestamps import stamped
 from ledger import Erased, HistoryLine, KeyHistory, VaultGroup, disclose, format_key_history
+from ledger.anchors.token import Roots, verify_anchor
 from ledger.canonical import Json, canonical, parse_time
+from ledger.errors import AnchorError
 from ledger.log.algorithms.ed25519 import Ed25519Verifier
 from ledger.log.algorithms.sm2 import Sm2PublicKey
 from ledger.log.checkpoint import read_checkpoint
@@ -72,8 +76,8 @@ class Circumstances:
     """Writes a document for reading, with what is kept of its signature and when that was recorded."""
     kept_list: Callable[[str], bytes | None]
     """Gives a revocation list that was used, by its SHA-256 in hexadecimal."""
-    timestamp_roots: Path | None = None
-    """The root certificates of the time-stamping authority, PEM."""
+    timestamp_roots: Callable[[], Iterable[bytes]] = tuple
+    """Gives the root certificates (PEM) of every time-stamping authority there was, the one of today first."""
 
 
 def collect(reader: RecordReader, record: bytes, circumstances: Circumstances, *, letter: bytes | None = None) -> bytes:
@@ -105,8 +109,8 @@ def collect(reader: RecordReader, record: bytes, circumstances: Circumstances, *
         **evidence_files(signature, circumstances.kept_list),
         **_handwriting_files(documents[1]),
         **_staff_key_files(reader, staff_key, of_key),
-        **_roots_files(signature, circumstances.timestamp_roots),
     }
+    files |= _roots_files(files, signature, circumstances.timestamp_roots)
     if letter is not None:
         files["letter.pdf"] = letter
     return write_archive({**files, **readmes(files, signature)})
@@ -294,10 +298,22 @@ def _proof_file(number: int, proof: Mapping[str, Json], kept_list: Callable[[str
     return f"revocation-{number}.crl.pem", to_pem("X509 CRL", content)
 
 
-def _roots_files(signature: Mapping[str, Json], roots: Path | None) -> dict[str, bytes]:
+def _roots_files(
+    files: Mapping[str, bytes], signature: Mapping[str, Json], roots: Callable[[], Iterable[bytes]]
+) -> dict[str, bytes]:
+    """Give the first roots under which the stamp verifies: the authority may have changed since."""
     if signature["timestamp"] is None:
         return {}
-    try:
-        return {"tsa-roots.pem": (roots or Path()).read_bytes()}
-    except OSError as error:
-        raise EvidenceMissing("the root certificates of the time-stamping authority") from error
+    content = stamped(files["document.json"], files[signature_file(text(signature["type"]))])
+    for one in roots():
+        try:
+            verify_anchor(files["timestamp.tsr"], content, read_roots(one))
+        except (AnchorError, ValueError):
+            continue
+        return {"tsa-roots.pem": one}
+    raise EvidenceMissing("the root certificates of the authority that made the time stamp")
+
+
+def read_roots(content: bytes) -> Roots:
+    """Read root certificates (PEM) whatever policy their stamps name; raises `ValueError`."""
+    return Roots(certificates=tuple(x509.load_pem_x509_certificates(content)))

@@ -225,6 +225,37 @@ async def test_a_pack_holds_the_list_that_was_used_however_long_it_is(
     assert "已签署并记入台账" in text
 
 
+async def test_a_pack_is_exported_with_the_roots_of_its_own_stamp_whatever_authority_came_later(
+    stamped_town: Town, signing: Signing, tmp_path: Path
+) -> None:
+    key, house, out = p256(), stamped_town.house, tmp_path / "pack.zip"
+    name, pack = await packed(
+        stamped_town, "办-1", lambda content: by_certificate(key, content, signing.certificate(key))
+    )
+    roots, written = unpacked(pack)["tsa-roots.pem"], house.config.read_text("utf-8")
+    other = found_authority(tmp_path / "other")
+    section = re.compile(r'\[signatures\.timestamps\]\ntsa_url = .*\ntsa_root_file = "(.*)"\n')
+    found = section.search(written)
+    assert found is not None
+
+    def exported(text: str) -> bytes | None:
+        house.config.write_text(text, "utf-8")
+        arguments = ["evidence", "export", "--config", str(house.config), "--out", str(out), name]
+        done = CliRunner().invoke(cli, arguments)
+        if done.exception is not None:
+            assert "root certificates" in str(done.exception)
+            return None
+        assert failed(stamped_town, out.read_bytes()) == {}
+        return unpacked(out.read_bytes())["tsa-roots.pem"]
+
+    changed, off = written.replace(found[1], str(other.root)), section.sub("", written)
+    assert [exported(text) for text in (written, changed, off)] == [roots] * 3
+    follow_the_readme(tmp_path / "off", out.read_bytes())
+    for kept in (house.home / "signers" / "kept").glob("*.tsa-roots.pem"):
+        kept.write_bytes(b"junk")
+    assert [exported(text) for text in (written, changed, off)] == [roots, None, None]
+
+
 async def test_every_altered_part_is_named(stamped_town: Town, signing: Signing, tmp_path: Path) -> None:
     key, other = p256(), p256()
     _, pack = await packed(stamped_town, "办-1", lambda content: by_certificate(key, content, signing.certificate(key)))
