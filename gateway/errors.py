@@ -664,10 +664,11 @@ class EvidenceMissing(GatewayError):
 
 
 class ConfigurationError(GatewayError):
-    """Settings are not as they must be; `mistakes` lists every one."""
+    """Settings are not as they must be; `mistakes` lists every one, `where` says of which part or file."""
 
     reason: ClassVar[str] = "CONFIGURATION"
 
     def __init__(self, where: str, mistakes: Sequence[str]) -> None:
         super().__init__(f"{where}:\n" + "\n".join(f"  - {m}" for m in mistakes))
+        self.where = where
         self.mistakes = tuple(mistakes)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from connectors.connector import Connector
 from gateway.bootstrap.chores import Chore
+from gateway.bootstrap.opening import facts_of
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Catalogue
 from gateway.catalogue.words import Absence
@@ -70,7 +71,7 @@ def build_commitments(settings: Settings, parts: Parts) -> Commitments:
         ConfigurationError: a list that bars from commitments is not one that can be asked; every mistake is named.
     """
     own = settings.commitments
-    require_lists(own, parts.book.catalogue, parts.ask)
+    require_lists(own, parts.book.catalogue, facts_of(parts.sources.values()))
     once, look_up, now = parts.once, parts.look_up, parts.now
     refusals = Refusals(once=once, look_up=look_up, now=now, entropy=parts.entropy)
     contest = Contest(once=once, look_up=look_up, refusals=refusals, now=now)
@@ -117,23 +118,28 @@ def _standing(settings: Settings, parts: Parts) -> StandingQueries:
     )
 
 
-def require_lists(settings: CommitmentSettings, catalogue: Catalogue, ask: Ask) -> None:
-    """Require that each configured list can be asked, and that its silence about a person proves something.
+def require_lists(settings: CommitmentSettings, catalogue: Catalogue, facts: Container[str]) -> None:
+    """Require that each configured list can be asked, `facts` being what the sources have, and that its silence about
+    a person proves something.
 
     Raises:
         ConfigurationError: names every mistake.
     """
     mistakes = []
-    for key, fact in (("credit_fact", settings.credit_fact), ("capacity_fact", settings.capacity_fact)):
+    for key, fact in (
+        ("commitments.credit_fact", settings.credit_fact),
+        ("commitments.capacity_fact", settings.capacity_fact),
+    ):
         if not fact:
             continue
         declared = catalogue.fact_types.get(fact)
         if declared is None:
-            mistakes.append(f"commitments.{key}: the catalogue declares no fact type {fact!r}")
-        elif declared.absence is not Absence.CONCLUSIVE:
-            mistakes.append(f"commitments.{key}: {fact!r} must be of absence conclusive, or nobody is ever eligible")
-        if not ask.sources_for(fact):
-            mistakes.append(f"commitments.{key}: no source has the fact type {fact!r}")
+            mistakes.append(f"{key}: the catalogue declares no fact type {fact!r}")
+            continue
+        if declared.absence is not Absence.CONCLUSIVE:
+            mistakes.append(f"{key}: {fact!r} must be of absence conclusive, or nobody is ever eligible")
+        if fact not in facts:
+            mistakes.append(f"{key}: no source has the fact type {fact!r}")
     if mistakes:
         raise ConfigurationError("commitments", mistakes)
 

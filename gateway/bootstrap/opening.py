@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 from connectors.catalog import SourcesMisconfigured, connect_all
 from connectors.connector import Connector
@@ -40,15 +41,40 @@ def now_utc() -> datetime:
 
 
 def open_catalogue(settings: Settings) -> Catalogue:
-    """Load the configured catalogue files, or the shipped ones.
+    """Load the configured catalogue files, or the shipped ones, for which there must be templates.
+
+    Raises:
+        ConfigurationError: names every mistake with file and line.
+    """
+    catalogue = open_catalogue_alone(settings)
+    require_templates(catalogue, open_templates(settings))
+    return catalogue
+
+
+def open_catalogue_alone(settings: Settings) -> Catalogue:
+    """Load the configured catalogue files, or the shipped ones, whatever the templates are.
 
     Raises:
         ConfigurationError: names every mistake with file and line.
     """
     try:
-        return read_catalogue(settings, open_templates(settings))
+        return load_catalogue(_catalogue_files(settings))
     except CatalogueError as error:
         raise ConfigurationError("catalogue", [str(mistake) for mistake in error.mistakes]) from error
+
+
+def require_templates(catalogue: Catalogue, templates: Templates) -> None:
+    """Require that there are templates for the commitments of a catalogue.
+
+    Raises:
+        ConfigurationError: names every mistake with file and line.
+    """
+    if mistakes := templates.check_against(catalogue):
+        raise ConfigurationError("catalogue", [str(mistake) for mistake in mistakes])
+
+
+def _catalogue_files(settings: Settings) -> list[Path]:
+    return list(settings.catalogue_files) or shipped_catalogue_files()
 
 
 def read_catalogue(
@@ -60,7 +86,7 @@ def read_catalogue(
     Raises:
         CatalogueError: names every mistake.
     """
-    catalogue = load_catalogue(list(settings.catalogue_files) or shipped_catalogue_files())
+    catalogue = load_catalogue(_catalogue_files(settings))
     manifests = [source.manifest for source in (sources or {}).values()]
     unfit = [f"{one.source}: {mistake}" for one in manifests for mistake in misfits(catalogue, one)]
     unfit += shortages(catalogue, Counter(fact for one in manifests for fact in one.fact_types))
@@ -112,30 +138,41 @@ def open_index(settings: LedgerSettings) -> BlindIndex:
 
 def open_sources(
     settings: Settings,
-    catalogue: Catalogue,
+    catalogue: Catalogue | None,
     *,
     now: Callable[[], datetime] = now_utc,
     metrics: Metrics | None = None,
 ) -> Mapping[str, Connector]:
-    """Connect every configured source, which must fit the catalogue; `metrics` counts what they are asked and answer.
+    """Connect every configured source, which must fit the catalogue where one can be read; `metrics` counts what they
+    are asked and answer.
 
     Raises:
         ConfigurationError: names every mistake of every stanza.
     """
-    facts = [stanza.get("facts") for stanza in settings.sources.values()]
-    mistakes = shortages(catalogue, Counter(fact for table in facts if isinstance(table, Mapping) for fact in table))
+    mistakes = [] if catalogue is None else shortages(catalogue, facts_configured(settings))
     try:
         sources = connect_all(
             settings.sources,
             now=now,
             telemetry=metrics or SILENCE,
-            misfits=lambda manifest: misfits(catalogue, manifest),
+            misfits=lambda manifest: [] if catalogue is None else misfits(catalogue, manifest),
         )
     except SourcesMisconfigured as error:
         raise ConfigurationError("sources", [*error.mistakes, *mistakes]) from error
     if mistakes:
         raise ConfigurationError("sources", mistakes)
     return sources
+
+
+def facts_configured(settings: Settings) -> Counter[str]:
+    """Count for each fact type how many stanzas have it, whatever else is wrong in them."""
+    tables = [stanza.get("facts") for stanza in settings.sources.values()]
+    return Counter(fact for table in tables if isinstance(table, Mapping) for fact in table)
+
+
+def facts_of(sources: Iterable[Connector]) -> frozenset[str]:
+    """Name the fact types that connected sources have."""
+    return frozenset(fact for source in sources for fact in source.manifest.fact_types)
 
 
 def work_calendar(settings: CalendarSettings, *, today: date) -> WorkCalendar:

@@ -16,13 +16,14 @@ import structlog
 
 from gateway.bootstrap.chores import Chore, Chores
 from gateway.bootstrap.commitments import commitment_chores
+from gateway.bootstrap.examining import examine
 from gateway.bootstrap.flows import Flows, build_flows
 from gateway.bootstrap.ledger import join_ledger, key_history, open_authority, open_ledger, owning_ledger
-from gateway.bootstrap.opening import now_utc, open_catalogue, open_index, open_sources
+from gateway.bootstrap.opening import now_utc
 from gateway.bootstrap.services import services
-from gateway.bootstrap.tls import open_tls
 from gateway.config import (
     AssistanceSettings,
+    Draft,
     LedgerSettings,
     Settings,
 )
@@ -92,11 +93,9 @@ class Gateway:
         if self._part is Part.ALONE:
             # Before anything is recorded: a gateway that cannot answer must leave nothing in the log.
             await require_free(settings.server.listen)
-        catalogue = open_catalogue(settings)
-        index = open_index(settings.ledger)
-        tls = open_tls(settings.server)
         metrics = None if settings.metrics is None else Metrics()
-        sources = open_sources(settings, catalogue, now=self._now, metrics=metrics)
+        sound = examine(Draft(where="configuration", settings=settings), now=self._now, metrics=metrics)
+        catalogue, sources = sound.catalogue, sound.sources
         try:
             with self._open_ledger() as ledger:
                 # Whatever a process puts in force is recorded first, by each process for itself: a part that is started
@@ -104,14 +103,14 @@ class Gateway:
                 at = self._now()
                 await ledger.append(Submission(drafts=(enactment(catalogue, None, at=at, entropy=os.urandom),), at=at))
                 flows = build_flows(
-                    settings, ledger=ledger, index=index, catalogue=catalogue, sources=sources, now=self._now,
+                    settings, ledger=ledger, index=sound.index, catalogue=catalogue, sources=sources, now=self._now,
                     reloaded=self._tell_the_other_parts, metrics=metrics,
                 )  # fmt: skip
                 self._reload = flows.reload
                 served = services(settings, flows, ledger, now=self._now, metrics=metrics)
                 with closing(flows.signatures):
                     async with self._done_once(ledger, flows, stop, metrics):
-                        await self._serve(served, tls, ready, stop, flows.stopping)
+                        await self._serve(served, sound.tls, ready, stop, flows.stopping)
                         ledger.hurry()
                 self._reload = None
                 await asyncio.gather(*self._reloading)

@@ -19,9 +19,9 @@ def open_tls(settings: ServerSettings) -> Tls | None:
         return None
     try:
         files = read_tls_files(
-            certificate=Named(name="certificate_file", path=settings.certificate_file),
-            key=Named(name="key_file", path=settings.key_file),
-            authority=Named(name="client_authority_file", path=settings.client_authority_file),
+            certificate=Named(name="server.certificate_file", path=settings.certificate_file),
+            key=Named(name="server.key_file", path=settings.key_file),
+            authority=Named(name="server.client_authority_file", path=settings.client_authority_file),
             read_key=read_secret,
         )
     except TlsFilesWrong as wrong:

@@ -11,7 +11,7 @@ import click
 
 if TYPE_CHECKING:
     pass
-from gateway.commands.options import CONFIG, FILE, read_config, read_text
+from gateway.commands.options import CONFIG, FILE, read_text
 
 
 @click.command()
@@ -31,25 +31,17 @@ def init(home: Path, sources: Path | None, url: str, listen: str) -> None:
 @click.command("check-config")
 @CONFIG
 def check_config(config: Path) -> None:
-    """Read the configuration, the catalogue, the master keys and the sources' stanzas, which must fit the catalogue,
-    and name every mistake.
+    """Look at everything that `serve` looks at first, and name every mistake: the configuration, every file that it
+    names, catalogue and sources, and whether the log's key is that of the ledger. Nothing is written.
     """
-    from gateway.bootstrap.commitments import require_lists
-    from gateway.bootstrap.ledger import open_master_keys, open_roots
-    from gateway.bootstrap.opening import now_utc, open_catalogue, open_printer, open_sources
-    from gateway.bootstrap.signatures import open_signatures
-    from gateway.flows.verification.ask import Ask
+    from gateway.bootstrap.examining import examine
+    from gateway.bootstrap.refusals import explained
+    from gateway.config import load_draft
 
-    settings = read_config(config)
-    open_master_keys(settings.ledger)
-    if settings.ledger.anchors is not None:
-        open_roots(settings.ledger.anchors)
-    open_signatures(settings.signatures).close()
-    open_printer(settings.commitments)
-    catalogue = open_catalogue(settings)
-    sources = open_sources(settings, catalogue)
-    require_lists(settings.commitments, catalogue, Ask(sources, now=now_utc))
-    click.echo(f"ok: {len(catalogue.items)} items, {len(catalogue.matters)} matters, {len(sources)} sources")
+    with explained():
+        sound = examine(load_draft(config))
+    counts = f"{len(sound.catalogue.items)} items, {len(sound.catalogue.matters)} matters, {len(sound.sources)} sources"
+    click.echo(f"ok: {counts}")
 
 
 @click.command()
@@ -66,16 +58,22 @@ def serve(config: Path, part: str | None, listen: str | None) -> None:
     from dataclasses import replace
 
     from gateway import logs
+    from gateway.bootstrap.examining import examine
     from gateway.bootstrap.refusals import explained
     from gateway.bootstrap.serving import Part, run
     from gateway.bootstrap.workers import end_with_parent, run_workers
+    from gateway.config import load_draft
 
     def ready(port: int) -> None:
         click.echo(f"ready {port}")
         sys.stdout.flush()
 
     logs.configure()
-    settings = read_config(config)
+    draft = load_draft(config)
+    settings = draft.settings
+    with explained():
+        if draft.mistakes or (part is None and settings.server.workers > 1):
+            examine(draft)  # one process does so when it opens what it serves with
     if part is None and settings.server.workers > 1:
         sys.exit(run_workers(settings, config, ready))
     if listen is not None:

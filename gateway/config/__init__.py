@@ -7,6 +7,7 @@ from gateway.config.model import (
     CallerLimitSettings,
     CommitmentSettings,
     CreditSettings,
+    Draft,
     ExportSettings,
     FindingSettings,
     HttpSettings,
@@ -24,7 +25,7 @@ from gateway.config.model import (
     TimestampSettings,
     VerificationSettings,
 )
-from gateway.config.reading import load_settings, read_settings
+from gateway.config.reading import load_draft, load_settings, read_settings
 
 __all__ = [
     "AnchorSettings",
@@ -33,6 +34,7 @@ __all__ = [
     "CallerLimitSettings",
     "CommitmentSettings",
     "CreditSettings",
+    "Draft",
     "ExportSettings",
     "FindingSettings",
     "HttpSettings",
@@ -49,6 +51,7 @@ __all__ = [
     "StandingSettings",
     "TimestampSettings",
     "VerificationSettings",
+    "load_draft",
     "load_settings",
     "read_settings",
 ]

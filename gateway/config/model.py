@@ -297,3 +297,12 @@ class Settings:
     calendar: CalendarSettings
     callers: Mapping[str, frozenset[Role]]
     sources: Mapping[str, Mapping[str, object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A configuration as far as it can be read; a setting whose key is among the mistakes is a placeholder."""
+
+    where: str
+    settings: Settings
+    mistakes: tuple[str, ...] = ()

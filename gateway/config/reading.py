@@ -19,6 +19,7 @@ from gateway.config.model import (
     AssistanceSettings,
     CalendarSettings,
     CreditSettings,
+    Draft,
     ExportSettings,
     FindingSettings,
     HttpSettings,
@@ -39,13 +40,22 @@ def load_settings(path: Path) -> Settings:
     Raises:
         ConfigurationError: names every mistake.
     """
+    return _without_mistakes(load_draft(path))
+
+
+def load_draft(path: Path) -> Draft:
+    """Read a configuration file as far as it can be read.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is not TOML.
+    """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigurationError(str(path), ["there is no such file (`chengxin init` writes one)"]) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(str(path), [f"cannot be read: {error}"]) from error
-    return read_settings(table, home=path.parent.resolve(), where=str(path))
+    return read_draft(table, home=path.parent.resolve(), where=str(path))
 
 
 def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Settings:
@@ -54,6 +64,17 @@ def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Set
     Raises:
         ConfigurationError: names every mistake.
     """
+    return _without_mistakes(read_draft(table, home=home, where=where))
+
+
+def _without_mistakes(draft: Draft) -> Settings:
+    if draft.mistakes:
+        raise ConfigurationError(draft.where, draft.mistakes)
+    return draft.settings
+
+
+def read_draft(table: Mapping[str, object], *, home: Path, where: str) -> Draft:
+    """Read a parsed table as far as it can be read; relative paths are relative to `home`."""
     root = Stanza(where, _with_anchors_moved(table))
     server, ledger_part = _server(root.table("server"), home), root.table("ledger")
     callers = read_callers(root.listed("callers"), server.trust_domain, root)
@@ -83,8 +104,8 @@ def read_settings(table: Mapping[str, object], *, home: Path, where: str) -> Set
     try:
         root.finish()
     except StanzaError as error:
-        raise ConfigurationError(where, error.mistakes) from error
-    return settings
+        return Draft(where=where, settings=settings, mistakes=tuple(error.mistakes))
+    return Draft(where=where, settings=settings)
 
 
 def _with_anchors_moved(table: Mapping[str, object]) -> Mapping[str, object]:

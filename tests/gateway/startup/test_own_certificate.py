@@ -50,7 +50,11 @@ def test_files_that_hold_nothing_of_the_kind_are_all_named(place: Place, content
     for name in FILES:
         (place.house.home / "pki" / name).write_bytes(content)
     told = refused(place)
-    assert [one.partition(":")[0] for one in told] == ["certificate_file", "key_file", "client_authority_file"]
+    assert [one.partition(":")[0] for one in told] == [
+        "server.certificate_file",
+        "server.key_file",
+        "server.client_authority_file",
+    ]
     assert all(name in one for name, one in zip(FILES, told, strict=True))
 
 
@@ -74,7 +78,7 @@ def test_a_key_that_cannot_serve_this_certificate_is_refused(
 ) -> None:  # fmt: skip
     (place.house.home / "pki" / "server.key").write_bytes(made())
     (told,) = refused(place)
-    assert told.startswith("key_file: ")
+    assert told.startswith("server.key_file: ")
     assert said in told
 
 
