@@ -37,7 +37,8 @@ _OUTCOME = click.option(
     "--outcome",
     type=click.Choice(["match", "mismatch", "no-record", "ambiguous"]),
     required=True,
-    help="match 属实, mismatch 不符 (two people), no-record 查无, ambiguous 无法确定.",
+    help="Of what the applicant says in respect of this type of fact only: match 属实 (also where that is that there "
+    "is no such fact), mismatch 不符 (two people), no-record 查无 (proves nothing), ambiguous 无法确定.",
 )
 _OUTCOMES = {"MATCH": "属实", "MISMATCH": "不符", "NO_RECORD": "查无记录", "AMBIGUOUS": "无法确定"}
 _METHODS = {"paper": "PAPER", "network": "NETWORK", "on-site": "ON_SITE", "public-notice": "PUBLIC_NOTICE"}
@@ -255,7 +256,7 @@ def check(
     fee_fen: int,
     verification: str,
 ) -> None:
-    """Record what two people of the own unit checked about the claim of the answer VERIFICATION (a record)."""
+    """Record what two people of the own unit checked, of one type of fact, for the answer VERIFICATION (a record)."""
     from gateway.v1 import assistance_pb2
 
     request = assistance_pb2.RecordCheckRequest(
@@ -306,7 +307,7 @@ def _tell(one: pb.Assistance, receipt: ledger_pb2.Receipt | None, as_json: bool)
         click.echo(jsonlib.dumps(told, ensure_ascii=False))
         return
     state = ASSISTANCE[assistance_pb2.AssistanceState.Name(one.state).removeprefix("ASSISTANCE_STATE_")]
-    found = f" {_OUTCOMES[one.outcome]}" if one.outcome else ""
+    found = f" 申请人就此类事实所述:{_OUTCOMES[one.outcome]}" if one.outcome else ""
     entry = f" 台账第 {receipt.index} 条" if receipt is not None else ""
     click.echo(
         f"{one.record} {state}{found} 期限 {_day(one)} 事项 {one.item} 事实 {one.fact_type} 单位 {one.unit}{entry}"

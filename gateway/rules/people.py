@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
+from connectors.connector import Subject
 from connectors.outcome import Cause, Evidence, Kind, Outcome, unavailable
 from gateway.catalogue.words import Rung
 
@@ -44,6 +45,13 @@ class Inquiry(Struct, frozen=True, kw_only=True):
     outcome: Kind | None = None
     index: int = -1
     """Of its newest entry; -1 of one that is about to be recorded."""
+
+
+class Stands(Struct, frozen=True, kw_only=True):
+    """How a fact stands in what the applicant says: whose it is, and whether it is said not to be so (None: both)."""
+
+    subject: Subject
+    negated: bool | None
 
 
 class Heard(Struct, frozen=True, kw_only=True):
@@ -124,6 +132,27 @@ def _outcome(one: Inquiry, now: datetime) -> Outcome:
     if is_open(one, now=now) and one.due_at is not None:
         return Outcome(kind=Kind.PENDING, until=one.due_at)
     return unavailable(Cause.TIMEOUT)
+
+
+def meaning(fact_title: str, stands: Sequence[Stands]) -> str:
+    """Say what people are asked, and what each answer means: of one type of fact, as `Plan` and `verdict` weigh it.
+
+    It is never the whole item, which other facts may bear out; and what is borne out or contradicted is what the
+    applicant says, which may be that there is no such fact.
+    """
+    signs = {one.negated for one in stands}
+    if signs == {False}:
+        sense = "申请人称确有此项事实:查明与所述一致的,答“属实”;查明与所述不一致的,答“不符”。"
+    elif signs == {True}:
+        sense = "申请人称并无此项事实:查明确实没有的,答“属实”;查明有此项事实的,答“不符”。"
+    else:
+        sense = "查明与申请人所述一致的,答“属实”;查明与所述不一致的,答“不符”。"
+    people = dict.fromkeys(f"{one.subject.name}（{one.subject.id_number}）" for one in stands)
+    return (
+        f"请只就“{fact_title}”这一类事实,核实申请人所述是否属实;其他事实另行核实,不在此次答复之内。"
+        + (f"应查的是{'、'.join(people)}的“{fact_title}”。" if people else "")
+        + f"{sense}没有查到、不足以断定的,答“查无”;查到多个可能对象或者无法分辨的,答“无法确定”。"
+    )
 
 
 def reminders_due(began_at: datetime, due_at: datetime, *, now: datetime) -> int:

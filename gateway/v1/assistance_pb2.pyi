@@ -279,7 +279,9 @@ class Inquiry(_message.Message):
     note: _builtins.str
     """What the sender adds."""
     meaning: _builtins.str
-    """What is asked of the people, and what MATCH and MISMATCH mean here: that what the applicant says is so, or is not."""
+    """What is asked of the people, in Chinese: of this type of fact only, whose it is, and what MATCH and MISMATCH mean
+    here: that what the applicant says in respect of it is so, or is not.
+    """
     @_builtins.property
     def subject(self) -> _parties_pb2.Subject:
         """The person or organisation."""
@@ -660,9 +662,10 @@ class AnswerAssistanceRequest(_message.Message):
     record: _builtins.str
     """The record of the request."""
     outcome: _builtins.str
-    """MATCH: what the applicant says is borne out (also where that is that something is not so). MISMATCH: it is
-    contradicted, and two people say so. NO_RECORD: nothing was found, which proves nothing. AMBIGUOUS: several could
-    be meant, or what was found does not tell.
+    """Of the type of fact that is asked about, never of the whole item. MATCH: what the applicant says in respect of it is
+    borne out (also where that is that something is not so). MISMATCH: it is contradicted, and two people say so.
+    NO_RECORD: nothing was found, which proves nothing. AMBIGUOUS: several could be meant, or what was found does not
+    tell.
     """
     basis: _builtins.str
     """On what basis; kept in the vault."""
@@ -918,7 +921,9 @@ class RecordCheckRequest(_message.Message):
     method: Global___CheckMethod.ValueType
     """How."""
     outcome: _builtins.str
-    """MATCH, MISMATCH, NO_RECORD or AMBIGUOUS, as in AnswerAssistanceRequest."""
+    """MATCH, MISMATCH, NO_RECORD or AMBIGUOUS: of what the applicant says in respect of this type of fact, as in
+    AnswerAssistanceRequest.
+    """
     basis: _builtins.str
     """On what basis; kept in the vault."""
     @_builtins.property

@@ -163,7 +163,8 @@ class Assist:
         kept = await self._look_up.document(row.record, row.first_idx)
         groups: dict[str, Json] = {
             REQUEST: request.body,
-            SHOWN: shown(table(kept[ASKED]), self._book.catalogue) | {"sender": kept["operator"]},
+            SHOWN: shown(table(kept[ASKED]), self._book.catalogue, legal_day(self._now()))
+            | {"sender": kept["operator"]},
             "operator": request.person,
         }
         draft = Draft(kind="AssistanceReceived", record=record, groups=groups)

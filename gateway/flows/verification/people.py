@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from connectors.outcome import Kind
-from gateway.catalogue.model import Catalogue
+from gateway.catalogue.model import Catalogue, Item
 from gateway.catalogue.words import Rung
 from gateway.errors import DocumentErased
 from gateway.flows.look_up import LookUp
@@ -20,7 +20,8 @@ from gateway.rules.admission import (
     subject_body,
 )
 from gateway.rules.kept import table, text
-from gateway.rules.people import Heard, Inquiry, heard
+from gateway.rules.people import Heard, Inquiry, Stands, heard, meaning
+from gateway.rules.plan import NotVerifiable, ParametersRefused, plan
 from gateway.rules.same_claim import claim_of
 from ledger import BlindIndex, Ledger, RecordRow
 from ledger.canonical import Json, canonical
@@ -111,7 +112,7 @@ class People:
         )
 
 
-def shown(asked: Mapping[str, Json], catalogue: Catalogue) -> dict[str, Json]:
+def shown(asked: Mapping[str, Json], catalogue: Catalogue, today: date) -> dict[str, Json]:
     """Put what people are asked in words; codes stand where the catalogue in force does not know them any more."""
     question = question_from_body(table(asked["question"]))
     fact_type = text(asked["fact_type"])
@@ -121,13 +122,30 @@ def shown(asked: Mapping[str, Json], catalogue: Catalogue) -> dict[str, Json]:
         declared = None if item is None else item.parameters.get(name)
         label = name if declared is None else declared.label
         said.append([label, str(value) if declared is None else argument_words(value, declared)])
-    title = question.item if item is None else item.title
     return {
         "subject": subject_body(question.subject),
         "fact_title": fact_type if fact is None else fact.title,
-        "item_title": title,
+        "item_title": question.item if item is None else item.title,
         "said": said,
         "purpose": question.context.purpose,
         "note": asked["note"],
-        "meaning": f"请核实申请人所述(证明事项“{title}”所要证明的内容)是否成立:成立为属实,不成立为不符。",
+        "meaning": meaning(
+            fact_type if fact is None else fact.title, _stands(question, item, catalogue, fact_type, today)
+        ),
     }
+
+
+def _stands(question: Question, item: Item | None, catalogue: Catalogue, fact_type: str, today: date) -> list[Stands]:
+    """Say how a type of fact stands in what the applicant says; in no way, where the catalogue in force cannot say."""
+    if item is None:
+        return []
+    try:
+        planned = plan(item, question.parameters, question.subject, catalogue.fact_types, today=today)
+    except (ParametersRefused, NotVerifiable):
+        return []
+    signs = planned.signs()
+    return [
+        Stands(negated=signs.get(check.id), subject=check.claim.subject)
+        for check in planned.checks.values()
+        if check.fact_type == fact_type
+    ]

@@ -33,7 +33,7 @@ async def test_a_request_goes_from_desk_to_desk(house: Hall, tmp_path: Path) -> 
     listed = await run(house, "list")
     assert (record in listed.output, "已发出" in listed.output) == (True, True)
     received = await run(house, "receive", "--person", "p-1", record)
-    assert all(word in received.output for word in (PEOPLE[0].name, PEOPLE[0].id_number, ADDRESS, "住所"))
+    assert all(word in received.output for word in (PEOPLE[0].name, PEOPLE[0].id_number, ADDRESS, "请只就“不动产登记”"))
     assert "已认领" in (await run(house, "claim", "--person", "p-1", record)).output
     page = tmp_path / "页.txt"
     page.write_text("档案")
@@ -42,7 +42,7 @@ async def test_a_request_goes_from_desk_to_desk(house: Hall, tmp_path: Path) -> 
         house, "answer", "--person", "p-1", "--outcome", "match", "--basis", "卷宗", "--attach", str(page), record
     )
 
-    assert "已答复 属实" in answered.output
+    assert "已答复 申请人就此类事实所述:属实" in answered.output
     assert (await house.ask()).verification.verdict is Verdict.ESTABLISHED
 
 

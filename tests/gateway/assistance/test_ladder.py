@@ -109,6 +109,21 @@ async def test_who_is_asked_sees_what_the_applicant_says_and_for_what(house: Hal
     assert inquiry.sender == operator("clerk")
 
 
+async def test_people_are_asked_about_one_type_of_fact_and_never_whether_the_whole_item_is_so(house: Hall) -> None:
+    first = (await house.ask()).verification.record
+
+    asked = {}
+    for fact_type in (FACT, LEASE):
+        record = (await house.send(first, fact_type=fact_type)).assistance.record
+        asked[fact_type] = (await house.receive(record)).inquiry.meaning
+
+    assert asked[FACT].startswith("请只就“不动产登记”这一类事实")
+    assert asked[LEASE].startswith("请只就“房屋租赁备案”这一类事实")
+    for meaning in asked.values():
+        assert "其他事实另行核实" in meaning
+        assert "住所证明" not in meaning
+
+
 async def test_what_people_contradict_is_contradicted_and_never_a_commitment(house: Hall) -> None:
     first = await house.ask()
 
@@ -346,5 +361,6 @@ async def test_people_who_find_a_record_free_past_borne_out_establish_it(house: 
     received = await house.receive(record)
     await house.answer(record, "MATCH")
 
-    assert "属实" in received.inquiry.meaning
+    assert "请只就“婚姻登记记录”这一类事实" in received.inquiry.meaning
+    assert "申请人称并无此项事实:查明确实没有的,答“属实”;查明有此项事实的,答“不符”" in received.inquiry.meaning
     assert (await house.unmarried()).verification.verdict is Verdict.ESTABLISHED

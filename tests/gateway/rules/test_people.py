@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from connectors.connector import Subject
 from connectors.outcome import Cause, Evidence, Kind, Outcome
 from gateway.catalogue.model import SourcePolicy
 from gateway.catalogue.words import CommitmentMode, Rung, SourcePolicyKind
 from gateway.rules.fallback import FallbackInput, FallbackSettings, StepKind, next_step
-from gateway.rules.people import NOTHING_HEARD, OPEN, OUTCOMES, Heard, Inquiry, heard, is_open
+from gateway.rules.people import NOTHING_HEARD, OPEN, OUTCOMES, Heard, Inquiry, Stands, heard, is_open, meaning
 from gateway.rules.reasons import ReasonKind
 from gateway.rules.truth import Truth
 from gateway.rules.verdict import LeafTruth, Verdict, judge_sources
@@ -238,3 +239,34 @@ def test_a_refusal_of_people_is_a_refusal() -> None:
 
     [found] = told.evidence["f"]
     assert (found.outcome.kind, told.attempted(["f"])) == (Kind.REFUSED, {Rung.ASSISTANCE})
+
+
+APPLICANT = Subject(id_type="resident-id", id_number="230199198001010072", name="示例甲")
+CHILD = Subject(id_type="resident-id", id_number="230199200402290014", name="示例乙")
+
+
+@pytest.mark.parametrize(
+    ("signs", "told", "untold"),
+    [
+        ([False], "确有此项事实", "并无此项事实"),
+        ([False, False], "确有此项事实", "并无此项事实"),
+        ([True], "并无此项事实", "确有此项事实"),
+        ([True, False], "查明与申请人所述一致", "此项事实"),
+        ([None], "查明与申请人所述一致", "此项事实"),
+        ([], "查明与申请人所述一致", "此项事实"),
+    ],
+)
+def test_people_are_told_what_their_answer_means_as_it_is_weighed(
+    signs: list[bool | None], told: str, untold: str
+) -> None:
+    asked = meaning("婚姻登记记录", [Stands(negated=negated, subject=APPLICANT) for negated in signs])
+
+    assert asked.startswith("请只就“婚姻登记记录”这一类事实")
+    assert (told in asked, untold in asked) == (True, False)
+
+
+def test_people_are_told_whose_record_it_is() -> None:
+    asked = meaning("出生医学证明", [Stands(negated=False, subject=CHILD)] * 2)
+
+    assert asked.count(f"示例乙（{CHILD.id_number}）的“出生医学证明”") == 1
+    assert "示例甲" not in asked
