@@ -110,7 +110,7 @@ async def test_many_at_once_are_told_no_more_than_one_after_the_other(house: Hal
 
 async def test_a_check_of_ones_own_is_refused_too(house: Hall) -> None:
     first = (await house.ask()).verification
-    await house.answered(first.record, "NO_RECORD")
+    await house.all_answered(first.record, "NO_RECORD")
     last = (await house.ask()).verification
     assert last.next_step.kind is Step.OWN_OR_COMMISSIONED_CHECK
     learn(house)

@@ -18,7 +18,7 @@ def test_the_story_comes_out_as_told_with_another_population() -> None:
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("✓") == 17
+    assert done.stdout.count("✓") == 18
 
 
 def test_a_story_that_is_ended_by_sigterm_leaves_no_process_behind() -> None:
