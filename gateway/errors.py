@@ -89,7 +89,7 @@ class Violation:
 
     field: str
     description: str
-    chinese: str = ""
+    chinese: str
 
 
 class InvalidRequest(GatewayError):

@@ -33,6 +33,7 @@ from gateway.client.refusals import (
     NotPossible,
     Unavailable,
     explain,
+    refusal_of,
 )
 from gateway.client.retries import Retries
 from gateway.client.values import (
@@ -95,5 +96,6 @@ __all__ = [
     "new_request_id",
     "open_blocking_channel",
     "open_channel",
+    "refusal_of",
     "require_handshake",
 ]

@@ -13,6 +13,8 @@ from gateway.commands.options import (
     CONFIG,
     JSON,
     SERVER,
+    house_of,
+    in_both,
     pair_to_show,
     progress,
     read_config,
@@ -77,7 +79,6 @@ def export(
         ExportIncomplete,
         GatewayRefusal,
     )
-    from gateway.founding import House
 
     chosen = form or target.suffix.removeprefix(".").lower()
     if chosen not in ("csv", "xlsx", "jsonl"):
@@ -89,7 +90,7 @@ def export(
         due_before=due_before.replace(tzinfo=UTC) if due_before else None,
         subject=_subject(subject_file), purpose=purpose,
     )  # fmt: skip
-    house = House(home=config.parent)
+    house = house_of(config, system)
     certificate, key = pair_to_show(house, system)
     require_readable(house.vkey)
     acting = Acting(person=person, unit=house.unit(system))
@@ -110,7 +111,7 @@ def export(
     except GatewayRefusal as refusal:
         if refusal.code == "UNAVAILABLE" and not refusal.reason:
             tell_tls_fault(house, address, system)
-        raise click.ClickException(f"{refusal.reason}: {refusal}\n{refusal.chinese}") from refusal
+        raise click.ClickException(in_both(refusal)) from refusal
     except ExportIncomplete as failure:
         raise click.ClickException(f"{failure}; nothing was kept") from failure
     told = {"file": str(target), "rows": done.rows, "sha256": done.digest.hex(), "entry": done.receipt.index}

@@ -101,7 +101,10 @@ def check(
         "at": checked.receipt.entry.at.isoformat(),
     }
     words = "the receipt holds: " + ", ".join(f"{name} {value}" for name, value in told.items())
-    click.echo(jsonlib.dumps(told) if as_json else words)
+    signed = "该承诺已签署并入账" if checked.signed else "该承诺已告知并入账,此回执不证明已签署"
+    proved = "所附文书即入账文书" if checked.document_proved else "未证明文书内容"
+    chinese = f"回执有效:{signed}(台账第 {checked.receipt.index} 条);{proved}。"
+    click.echo(jsonlib.dumps(told) if as_json else f"{words}\n{chinese}")
     if document is not None and not checked.document_proved:
         raise click.ClickException(
             "the document is NOT proved: it fits the code, which anybody can write; --disclosure, the file "

@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     import grpc
 
+    from gateway.client import GatewayRefusal
     from gateway.config import Settings
     from gateway.founding import House
     from gateway.v1.parties_pb2 import Operator
@@ -37,6 +38,8 @@ KEY = click.option("--key", type=FILE, required=True, help="The log's public key
 HISTORY = click.option(
     "--history", type=FILE, help="The published key history, for a log whose key has changed; KEY is the first one."
 )
+_NO_SYSTEMS = ("ca", "server")
+"""What else has a certificate in `pki/`."""
 _LARGEST = (1 << 63) - 1
 INDEX = click.IntRange(0, _LARGEST)
 """The index of an entry."""
@@ -56,6 +59,29 @@ def read_config(config: Path) -> Settings:
     from gateway.config import load_settings
 
     return load_settings(config)
+
+
+def house_of(config: Path, system: str) -> House:
+    """Give the house beside a configuration to a command that shows the certificate of `system`.
+
+    Raises:
+        ConfigurationError: nothing of a house is there, or no certificate of this system; says what to do.
+    """
+    from gateway.errors import ConfigurationError
+    from gateway.founding import House
+
+    house = House(home=config.parent)
+    certificate, _ = house.pair(system)
+    if certificate.exists():
+        return house
+    if not config.exists():
+        english = f"is not there, nor is {config}: --config FILE says where the gateway's configuration is"
+        chinese = f"此处没有网关配置文件 {config}:请在网关所在的文件夹中运行,或用 --config 指明配置文件的位置。"
+    else:
+        there = ", ".join(one.stem for one in sorted(certificate.parent.glob("*.crt")) if one.stem not in _NO_SYSTEMS)
+        english = f"is not there: --as names a system that has a certificate here ({there or 'none has'})"
+        chinese = f"没有系统 {system} 的证书;--as 可用:{there or '无'}。"
+    raise ConfigurationError(str(certificate), [f"{english}\n    {chinese}"])
 
 
 def pair_to_show(house: House, system: str) -> tuple[Path, Path]:
@@ -142,23 +168,21 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 def acting(config: Path, system: str, person: str) -> Operator:
     """Give a person who acts for the unit that a system's certificate names."""
-    from gateway.founding import House
     from gateway.v1 import parties_pb2
 
-    return parties_pb2.Operator(person=person, unit=House(home=config.parent).unit(system))
+    return parties_pb2.Operator(person=person, unit=house_of(config, system).unit(system))
 
 
 @contextmanager
 def running_gateway(config: Path, server: str | None, system: str) -> Iterator[grpc.Channel]:
     """Open a channel to the running gateway, showing the certificate of `system`; a refusal ends the command with its
-    reason, in English and Chinese.
+    reason and every mistake, in English and Chinese.
     """
     import grpc
 
-    from gateway.client import CredentialsWrong, explain, open_blocking_channel
-    from gateway.founding import House
+    from gateway.client import CredentialsWrong, open_blocking_channel, refusal_of
 
-    house = House(home=config.parent)
+    house = house_of(config, system)
     certificate, key = pair_to_show(house, system)
     address = server or read_config(config).server.listen
     try:
@@ -167,10 +191,16 @@ def running_gateway(config: Path, server: str | None, system: str) -> Iterator[g
     except CredentialsWrong as wrong:
         raise click.ClickException(f"{wrong}\n{wrong.chinese}") from wrong
     except grpc.RpcError as error:
-        reason, chinese = explain(error)
-        if error.code() is grpc.StatusCode.UNAVAILABLE and not reason:
+        refusal = refusal_of(error)
+        if error.code() is grpc.StatusCode.UNAVAILABLE and not refusal.reason:
             tell_tls_fault(house, address, system)
-        raise click.ClickException(f"{error.code().name} {reason}: {error.details()}\n{chinese}") from error
+        raise click.ClickException(in_both(refusal)) from error
+
+
+def in_both(refusal: GatewayRefusal) -> str:
+    """Tell a refusal in English and Chinese, each mistake by its field."""
+    listed = [f"  {one.field}:{one.chinese}" if one.field else f"  {one.chinese}" for one in refusal.mistakes]
+    return "\n".join([str(refusal), refusal.chinese, *listed])
 
 
 def tell_tls_fault(house: House, address: str, system: str) -> None:

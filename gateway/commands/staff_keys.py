@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.commands.options import CONFIG, SERVER, acting, running_gateway, shown_as
+from gateway.commands.options import CONFIG, SERVER, acting, house_of, running_gateway, shown_as
 from gateway.commands.private_file import PRIVATE, PUBLIC, create_all
 
 if TYPE_CHECKING:
@@ -81,11 +81,10 @@ def propose(
 ) -> None:
     """Propose a key for a clerk, with the clerk's proof of holding it."""
     from gateway.flows.administration.staff_keys import enrolment
-    from gateway.founding import House
     from gateway.v1 import commitment_pb2, staff_pb2
 
     held = _open_key(key, password_file)
-    identity, unit, public = uuid.uuid4(), House(home=config.parent).unit(system), held.public
+    identity, unit, public = uuid.uuid4(), house_of(config, system).unit(system), held.public
     signed = enrolment(person=person, unit=unit, algorithm=held.algorithm, public_key=public, request_id=identity)
     with _service(config, server, system) as stub:
         answer = stub.ProposeStaffKey(

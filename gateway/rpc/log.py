@@ -72,7 +72,15 @@ class LedgerServicer:
             except EntryMissing as error:
                 raise RecordNotFound("checkpoint") from error
             except ProofError as error:
-                raise InvalidRequest([Violation(field="old_size", description="is larger than new_size")]) from error
+                raise InvalidRequest(
+                    [
+                        Violation(
+                            field="old_size",
+                            description="is larger than new_size",
+                            chinese="起始条目数不得大于截止条目数。",
+                        )
+                    ]
+                ) from error
 
         return await self._door.unary(context, "LedgerService/GetConsistencyProof", _ANYBODY, handle)
 
@@ -117,5 +125,5 @@ class LedgerServicer:
 
 def _bounded(field: str, value: int) -> int:
     if value > _BIGGEST:
-        raise InvalidRequest([Violation(field=field, description="is too large")])
+        raise InvalidRequest([Violation(field=field, description="is too large", chinese="数值过大。")])
     return value

@@ -77,6 +77,14 @@ async def test_a_refusal_says_its_reason_in_chinese(house: Hall) -> None:
     assert (told.exit_code, "ASSISTANCE_UNSEEN" in told.output, "请先签收" in told.output) == (1, True, True)
 
 
+async def test_every_mistake_of_what_was_typed_is_told_in_chinese_by_its_field(house: Hall) -> None:
+    told = await run(house, "answer", "--person", "p" * 200, "--outcome", "match", "--basis", "卷宗", "x")
+
+    assert told.exit_code == 1
+    for part in ("请按所列各项更正", "record:记录编号格式有误。", "operator.person:经办人过长。"):
+        assert part in told.output
+
+
 async def test_who_returns_says_where_it_belongs(house: Hall) -> None:
     record = await sent(house, (await house.ask()).verification.record)
     await run(house, "receive", "--person", "p-1", record)

@@ -166,6 +166,9 @@ async def test_a_letter_with_its_attachments_is_checked_offline_with_the_public_
     assert json.loads(told)["document_proved"] is True
     status, told = check(reference.uri(), *receipt_alone, "--json")
     assert (status, json.loads(told)["document_proved"]) == (0, False)
+    assert "该承诺已签署并入账" in check(reference.uri(), *receipt_alone)[1]
+    assert "未证明文书内容" in check(reference.uri(), *receipt_alone)[1]
+    assert "所附文书即入账文书" in check(reference.uri(), *files)[1]
     status, told = check(reference.uri(), *unproved)
     assert (status, "the document is NOT proved" in told) == (1, True)
     forged = document.replace(ADDRESS.encode(), "示例路2号".encode())
