@@ -161,6 +161,7 @@ def _fact(message: verification_pb2.FactOutcome) -> FactOutcome:
         attempts=message.attempts,
         raw_digest=message.raw_digest,
         cached=message.cached,
+        about_statement=message.about_statement,
     )
 
 

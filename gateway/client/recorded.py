@@ -156,6 +156,7 @@ def _fact(kept: Mapping[str, Json]) -> FactOutcome:
         attempts=_number(kept["attempts"]),
         raw_digest=bytes.fromhex(_text(kept["raw_digest"])),
         cached=kept["cached"] is True,
+        about_statement=kept.get("about_statement") is True,
     )
 
 

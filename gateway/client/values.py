@@ -99,9 +99,10 @@ class NextStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactOutcome:
-    """What one source said about one fact: one of the twelve outcomes by name, and the cause of UNAVAILABLE.
+    """What a source, or people, said about one fact: one of the twelve outcomes by name, and the cause of UNAVAILABLE.
 
-    `cached`: the source was not asked again; it is what it said before, at `answered_at`.
+    `cached`: the source was not asked again; it is what it said before, at `answered_at`. `about_statement`: people
+    found it, about what the applicant says, which may be that there is no such fact; a source speaks of its record.
     """
 
     fact_type: str
@@ -114,12 +115,13 @@ class FactOutcome:
     attempts: int
     raw_digest: bytes
     cached: bool
+    about_statement: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
     """One answered question. Where the matter discloses the verdict only, `facts` are empty, and `reasons` say no more
-    than what they amount to (MISSING, UNCLEAR, TEMPORARY, NEEDS_ATTRIBUTE, PENDING)."""
+    than what they amount to (MISSING, UNCLEAR, DISPROVED, TEMPORARY, NEEDS_ATTRIBUTE, PENDING)."""
 
     record: str
     item: str

@@ -232,6 +232,7 @@ def _add_fact(message: verification_pb2.Verification, fact: Mapping[str, Json]) 
         attempts=number(fact["attempts"]),
         raw_digest=bytes.fromhex(text(fact["raw_digest"])),
         cached=fact["cached"] is True,
+        about_statement=fact.get("about_statement") is True,  # kept of what people found only
     )
     _write_time(added.asked_at, fact["asked_at"])
     _write_time(added.answered_at, fact["answered_at"])

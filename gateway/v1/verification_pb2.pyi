@@ -170,7 +170,7 @@ Global___NextStep: _TypeAlias = NextStep  # noqa: Y015
 
 @_typing.final
 class FactOutcome(_message.Message):
-    """FactOutcome is what one source said about one fact."""
+    """FactOutcome is what one source, or people, said about one fact."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -184,10 +184,11 @@ class FactOutcome(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     RAW_DIGEST_FIELD_NUMBER: _builtins.int
     CACHED_FIELD_NUMBER: _builtins.int
+    ABOUT_STATEMENT_FIELD_NUMBER: _builtins.int
     fact_type: _builtins.str
     """The type of fact."""
     source: _builtins.str
-    """The source that was asked."""
+    """The source that was asked; of people assistance/ and the unit asked, own-check or commissioned-check."""
     outcome: _builtins.str
     """One of the twelve outcomes, by name: MATCH, MISMATCH, NO_RECORD, NOT_HELD, AMBIGUOUS, SUBJECT_INACTIVE,
     NOT_COVERED, STALE, NEEDS_ATTRIBUTE, PENDING, UNAVAILABLE, REFUSED.
@@ -201,6 +202,12 @@ class FactOutcome(_message.Message):
     cached: _builtins.bool
     """True where the source was not asked again: it is what the source answered before, for the same purpose and within
     the freshness that it promises. Asked_at and answered_at are those of that asking.
+    """
+    about_statement: _builtins.bool
+    """True where people found it (see AssistanceService): MATCH and MISMATCH are then about what the applicant says in
+    respect of this type of fact, which may be that there is no such fact, and NO_RECORD proves nothing. A source
+    speaks of its record: of a person who says to be unmarried, MATCH of the marriage register is a marriage, and MATCH
+    of people is that there is none.
     """
     @_builtins.property
     def asked_at(self) -> _timestamp_pb2.Timestamp:
@@ -227,10 +234,11 @@ class FactOutcome(_message.Message):
         attempts: _builtins.int = ...,
         raw_digest: _builtins.bytes = ...,
         cached: _builtins.bool = ...,
+        about_statement: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "as_of", b"as_of", "asked_at", b"asked_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "as_of", b"as_of", "asked_at", b"asked_at", "attempts", b"attempts", "cached", b"cached", "cause", b"cause", "fact_type", b"fact_type", "outcome", b"outcome", "raw_digest", b"raw_digest", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about_statement", b"about_statement", "answered_at", b"answered_at", "as_of", b"as_of", "asked_at", b"asked_at", "attempts", b"attempts", "cached", b"cached", "cause", b"cause", "fact_type", b"fact_type", "outcome", b"outcome", "raw_digest", b"raw_digest", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

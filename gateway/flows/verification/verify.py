@@ -315,7 +315,8 @@ class Verify:
         parent: bytes | None = None,
     ) -> Draft:
         """Make the entry of an answer: question and answer go to the vault, digests to the log."""
-        facts: list[Json] = [fact_body(evidence) for evidence in (*asked.evidence, *asked.heard)]
+        facts: list[Json] = [fact_body(evidence) for evidence in asked.evidence]
+        facts += [fact_body(evidence) | {"about_statement": True} for evidence in asked.heard]
         told = terms.disclosure is Disclosure.PER_FACT
         reasons: list[Json] = [str(reason) for reason in sorted(asked.judgement.reasons, key=str)]
         # Of one fact, or of the last that is open, a reason is the outcome; its strength is what the step follows from.

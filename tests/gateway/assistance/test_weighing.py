@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from gateway.client import Step, Verdict, Verification
+from gateway.client.proofs import ReceiptRefused
+from gateway.client.recorded import require_recorded
+from gateway.rules.kept import rows, table
 
-from .hall import ADDRESS, FACT, LEASE, PEOPLE, Hall, hall, operator
+from .hall import ADDRESS, CIVIL, FACT, LEASE, PEOPLE, Hall, hall, operator
 
 ELSEWHERE = "示例路404号"
 PERSON = PEOPLE[0].id_number
@@ -134,3 +138,24 @@ async def test_people_who_disagree_about_one_fact_are_a_conflict(house: Hall) ->
     last = (await house.ask()).verification
     assert (last.verdict, "CONFLICT" in last.reasons) == (Verdict.UNDETERMINED, True)
     assert sorted(said(last)) == ["MATCH", "MISMATCH", "NO_RECORD"]
+
+
+async def test_what_people_found_is_told_as_about_the_statement_and_what_a_register_says_is_not(house: Hall) -> None:
+    first = (await house.unmarried()).verification.record
+    await house.answered(first, "MATCH", fact_type="marriage-registration")
+
+    last = await house.unmarried()  # the client has compared each fact with what was recorded
+
+    told = [(fact.source, fact.outcome, fact.about_statement) for fact in last.verification.facts]
+    assert told == [("civil-affairs", "NOT_COVERED", False), (f"assistance/{CIVIL}", "MATCH", True)]
+    kept = [table(fact) for fact in rows(last.receipt.opened["answer"].value["facts"])]
+    assert ["about_statement" in fact for fact in kept] == [False, True]
+
+
+async def test_a_finding_that_is_told_as_a_registers_is_not_believed(house: Hall) -> None:
+    await house.answered((await house.ask()).verification.record, "MATCH")
+    answer = await house.ask()
+    facts = tuple(replace(fact, about_statement=False) for fact in answer.verification.facts)
+
+    with pytest.raises(ReceiptRefused):
+        require_recorded(replace(answer.verification, facts=facts), answer.receipt)
