@@ -13,7 +13,7 @@ from ledger.canonical import Json
 SCHEMA_FILE = Path(__file__).parent / "data" / "guide.schema.json"
 """The published JSON Schema (draft 2020-12) of the guide."""
 TYPE = "chengxin/catalogue-guide"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def guide_body(catalogue: Catalogue) -> dict[str, Json]:
@@ -179,6 +179,7 @@ def _fallback() -> list[Json]:
             "step": row.step.value if row.step else None,
             "within_patience_only": row.within_patience_only,
             "rungs": None if row.rungs is None else [rung.value for rung in row.rungs],
+            "last": row.last.value,
         }
         for situation, row in TABLE.items()
     ]
