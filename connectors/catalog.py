@@ -13,13 +13,15 @@ from datetime import datetime
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from pkgutil import iter_modules
 from typing import Protocol, cast
 
+from connectors import sources
 from connectors.connector import Connector, Manifest
 from connectors.errors import ConnectorError, StanzaError
 from connectors.policy import read_policy
 from connectors.resilience import Resilient
-from connectors.stanza import Stanza
+from connectors.stanza import Stanza, meant
 from connectors.telemetry import SILENCE, Telemetry
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9\-]{0,62}")
@@ -56,7 +58,9 @@ def find_kind(kind: str) -> Connect:
         return cast(Connect, import_module(f"connectors.sources.{module}").connect)
     for entry in entry_points(group="connectors.sources", name=kind):
         return cast(Connect, entry.load())
-    raise LookupError("there is no such kind")
+    own = {one.name.replace("_", "-") for one in iter_modules(sources.__path__)}
+    further = {entry.name for entry in entry_points(group="connectors.sources")}
+    raise LookupError(f"there is no such kind{meant(kind, own | further)}")
 
 
 def connect(

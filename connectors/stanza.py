@@ -6,8 +6,9 @@ Secrets are never values of a stanza: a key that ends in `_file` names the file 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 
 from connectors.errors import StanzaError
@@ -26,6 +27,15 @@ def duration(text: str) -> timedelta:
     if found is None:
         raise ValueError("a duration is a whole number and ms, s, m, h or d")
     return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+
+
+def meant(word: str, known: Iterable[str], *, otherwise: bool = True) -> str:
+    """Say, to go after a mistake, what may have been meant by an unknown word; `otherwise` all that are known."""
+    words = sorted(known)
+    longer = [one for one in words if word and one.startswith(word)]
+    if close := longer or get_close_matches(word, words, n=1, cutoff=0.7):
+        return f"; did you mean {close[0]!r}?"
+    return f"; there are: {', '.join(words)}" if otherwise and words else ""
 
 
 class Stanza:
@@ -223,6 +233,6 @@ class Stanza:
     def _refuse_unknown(self) -> None:
         for key in self._table:
             if key not in self._read:
-                self.mistake(key, "is not known")
+                self.mistake(key, f"is not known{meant(key, self._read - self._table.keys(), otherwise=False)}")
         for part in self._parts:
             part._refuse_unknown()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from connectors.connector import Connector
+from connectors.stanza import meant
 from gateway.bootstrap.chores import Chore
 from gateway.bootstrap.opening import facts_of
 from gateway.catalogue.book import Book
@@ -134,7 +135,7 @@ def require_lists(settings: CommitmentSettings, catalogue: Catalogue, facts: Con
             continue
         declared = catalogue.fact_types.get(fact)
         if declared is None:
-            mistakes.append(f"{key}: the catalogue declares no fact type {fact!r}")
+            mistakes.append(f"{key}: the catalogue declares no fact type {fact!r}{meant(fact, catalogue.fact_types)}")
             continue
         if declared.absence is not Absence.CONCLUSIVE:
             mistakes.append(f"{key}: {fact!r} must be of absence conclusive, or nobody is ever eligible")

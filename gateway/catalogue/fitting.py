@@ -7,6 +7,7 @@ from datetime import date
 
 from connectors.connector import Declared, Manifest, Value
 from connectors.record import finds_by
+from connectors.stanza import meant
 from gateway.catalogue.model import Catalogue, FactType, ValueType
 from gateway.catalogue.words import Absence, SourcePolicyKind, ValueKind
 
@@ -27,7 +28,7 @@ def misfits(catalogue: Catalogue, manifest: Manifest) -> list[str]:
     for code in sorted(manifest.fact_types):
         fact = catalogue.fact_types.get(code)
         if fact is None:
-            found.append(f"facts.{code}: the catalogue has no such fact type")
+            found.append(f"facts.{code}: the catalogue has no such fact type{meant(code, catalogue.fact_types)}")
             continue
         is_conclusive = fact.absence is Absence.CONCLUSIVE
         if is_conclusive and not manifest.moving_coverage and code not in manifest.coverage:

@@ -185,8 +185,10 @@ def _pairs(written: tuple[str, ...]) -> dict[str, str]:
 
 
 def _fact(catalogue: Catalogue, manifest: Manifest, code: str) -> FactType:
+    from connectors.stanza import meant
+
     if code not in catalogue.fact_types:
-        raise _Wrong(f"--ask: the catalogue has no such fact type ({code})")
+        raise _Wrong(f"--ask: the catalogue has no such fact type ({code}){meant(code, catalogue.fact_types)}")
     if code not in manifest.fact_types:
         raise _Wrong(f"--ask: the stanza does not have {code}, but {', '.join(sorted(manifest.fact_types))}")
     return catalogue.fact_types[code]

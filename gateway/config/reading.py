@@ -254,7 +254,7 @@ def _sources(root: Stanza) -> dict[str, Mapping[str, object]]:
     """Take the stanzas as they are: each connector reads its own."""
     found = root.anything("sources")
     if found is None:
-        root.mistake("sources", "at least one source is needed")
+        root.mistake("sources", "at least one source is needed: a stanza [sources.NAME], see connectors/README.md")
         return {}
     if not isinstance(found, Mapping) or not all(isinstance(stanza, Mapping) for stanza in found.values()):
         root.mistake("sources", "must be a table of tables")

@@ -124,7 +124,7 @@ def test_a_stanza_that_does_not_fit_the_catalogue_ends_with_2_and_names_every_mi
     )
     found = check(stanza)
     assert (found.exit_code, found.output.splitlines()[1:]) == (2, [
-        "  civil: facts.marriage: the catalogue has no such fact type",
+        "  civil: facts.marriage: the catalogue has no such fact type; did you mean 'marriage-registration'?",
         "  civil: facts.marriage-registration.values.status: 'married' cannot be of the attribute, which is"
         " enum[MARRIED,DIVORCED,WIDOWED]",
     ])  # fmt: skip

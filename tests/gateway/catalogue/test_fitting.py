@@ -51,7 +51,11 @@ def manifest(fact: str, declared: Declared | None = None) -> Manifest:
         ("death-record", {"words": {"died_on": frozenset({date(2020, 1, 1)})}}, []),
         ("childbirth-registration", {"words": {"children": frozenset({2})}}, []),
         ("home-ownership", {"words": {"use": frozenset({"住宅"})}}, []),
-        ("marriage", {}, ["facts.marriage: the catalogue has no such fact type"]),
+        (
+            "marriage",
+            {},
+            ["facts.marriage: the catalogue has no such fact type; did you mean 'marriage-registration'?"],
+        ),
         (
             "marriage-registration",
             {"attributes": frozenset({"status", "married_on", "since"})},
