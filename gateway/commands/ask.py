@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gateway.commands.options import CONFIG, SERVER, acting, running_gateway, shown_as
+from gateway.commands.options import CONFIG, JSON, SERVER, acting, running_gateway, shown_as
 
 
 @click.command()
@@ -21,6 +21,7 @@ from gateway.commands.options import CONFIG, SERVER, acting, running_gateway, sh
 @click.option("--id", "id_number", required=True, help="The applicant's resident id number.")
 @click.option("--request-id", help="A UUID: that of an earlier run, to ask the same again; a new one by default.")
 @click.option("--set", "parameters", multiple=True, metavar="NAME=TEXT", help="A parameter of the item; repeatable.")
+@JSON
 def ask(
     *,
     config: Path,
@@ -34,11 +35,12 @@ def ask(
     id_number: str,
     request_id: str | None,
     parameters: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Ask a running gateway one question, as an approval department's system would."""
     import uuid
 
-    from google.protobuf import text_format
+    from google.protobuf import json_format, text_format
 
     from gateway.v1 import parties_pb2, verification_pb2, verification_pb2_grpc
 
@@ -56,5 +58,8 @@ def ask(
             answer = verification_pb2_grpc.VerificationServiceStub(channel).Verify(request, timeout=10)
     except click.ClickException as refused:
         raise click.ClickException(f"{refused.message}\n请求编号 --request-id {identity}") from refused
+    if as_json:
+        click.echo(json_format.MessageToJson(answer, indent=None, ensure_ascii=False, preserving_proto_field_name=True))
+        return
     click.echo(text_format.MessageToString(answer.verification, as_utf8=True), nl=False)
     click.echo(f"receipt: entry {answer.receipt.index} of {answer.receipt.size}")

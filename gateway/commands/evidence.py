@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json as jsonlib
 import sys
 from pathlib import Path
@@ -23,7 +24,8 @@ def evidence() -> None:
 @CONFIG
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write.")
 @click.argument("record")
-def export(config: Path, out: Path, record: str) -> None:
+@JSON
+def export(config: Path, out: Path, record: str, as_json: bool) -> None:
     """Write the evidence pack of a recorded commitment (RECORD: 32 hexadecimal digits). It holds personal data."""
     from gateway.bootstrap.flows import pack_circumstances
     from gateway.bootstrap.ledger import open_master_keys
@@ -41,7 +43,8 @@ def export(config: Path, out: Path, record: str) -> None:
     with RecordReader(settings.ledger.url, origin=settings.ledger.origin, master_keys=keys) as reader:
         pack = collect(reader, identity, pack_circumstances(settings))
     write_private(out, pack)
-    click.echo(f"wrote {out}: {len(pack)} bytes")
+    told = {"file": str(out), "bytes": len(pack), "sha256": hashlib.sha256(pack).hexdigest()}
+    click.echo(jsonlib.dumps(told) if as_json else f"wrote {out}: {len(pack)} bytes")
 
 
 @evidence.command("verify")

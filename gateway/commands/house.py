@@ -26,6 +26,11 @@ def init(home: Path, sources: Path | None, url: str, listen: str) -> None:
     stanzas = read_text(sources) if sources else "# Add at least one source: see connectors/README.md.\n"
     house = found(home, now=datetime.now(UTC), sources=stanzas, url=url, listen=listen)
     click.echo(f"founded {home}: configuration {house.config}, public key of the log {house.vkey}")
+    if sources is None:
+        click.echo(
+            "no source yet, and without one nothing is served: add a stanza [sources.NAME] (connectors/README.md) "
+            f"at the end of {house.config}, then chengxin check-config --config {house.config}"
+        )
 
 
 @click.command("check-config")
@@ -86,13 +91,20 @@ def serve(config: Path, part: str | None, listen: str | None) -> None:
 
 @click.command()
 @click.option("--story", is_flag=True, help="Play the whole story once and end.")
-@click.option("--home", type=click.Path(path_type=Path), help="Where to keep it (var/demo by default).")
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path),
+    help="Where (var/demo by default); of a story, an empty folder.",
+)
+@click.option("--port", type=click.IntRange(0, 65_535), help="Where the gateway listens: 8443 by default; 0: any.")
 @click.option("--people", type=click.IntRange(100, 1_000_000), default=3000, show_default=True, help="How many people.")
 @click.option("--seed", type=int, default=20200904, show_default=True, help="The seed of the synthetic people.")
-def demo(story: bool, home: Path | None, people: int, seed: int) -> None:
+def demo(story: bool, home: Path | None, port: int | None, people: int, seed: int) -> None:
     """Start a demonstration province on this machine: departments, gateway, credit platform."""
     from gateway.demo.province import play, stay
 
     if story:
-        sys.exit(play(people=people, seed=seed))
-    sys.exit(stay(home or Path("var/demo"), people=people, seed=seed))
+        if home is not None and home.exists() and (not home.is_dir() or any(home.iterdir())):
+            raise click.UsageError(f"--home: {home} is not an empty folder, and the story begins in one")
+        sys.exit(play(home, port=port or 0, people=people, seed=seed))
+    sys.exit(stay(home or Path("var/demo"), port=port, people=people, seed=seed))

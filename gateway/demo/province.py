@@ -17,6 +17,7 @@ from typing import IO
 
 from rich.console import Console
 
+from gateway.config import load_settings
 from gateway.demo import civil_affairs, housing
 from gateway.demo.people import Person, population
 from gateway.demo.sources import stanzas
@@ -25,6 +26,7 @@ from gateway.pki import Authority, pem, write_pair
 
 _START_SECONDS = 30.0
 _YEAR = timedelta(days=365)
+_PORT = 8443
 
 
 class DemoFailed(Exception):
@@ -125,9 +127,18 @@ def start_credit_platform(here: Province) -> None:
         )
 
 
+def _move(house: House, port: int | None) -> None:
+    """Let a house that was founded before listen at another port."""
+    if port is not None and house.config.exists():
+        text, old = house.config.read_text("utf-8"), load_settings(house.config).server.listen
+        house.config.write_text(text.replace(f'listen = "{old}"', f'listen = "127.0.0.1:{port}"', 1), "utf-8")
+
+
 def _start(here: Province, name: str, arguments: list[str]) -> int:
     """Start a Python process and wait for its line `ready PORT`."""
-    with (here.home / f"{name}.log").open("a", encoding="utf-8") as log, undisturbed():
+    path = here.home / f"{name}.log"
+    with path.open("a", encoding="utf-8") as log, undisturbed():
+        before = log.tell()
         process = here.running[name] = subprocess.Popen(  # noqa: S603  our own interpreter and our own modules
             [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=log, text=True
         )
@@ -135,7 +146,9 @@ def _start(here: Province, name: str, arguments: list[str]) -> int:
     line = stream.readline().split() if stream else []
     if len(line) != 2 or line[0] != "ready":
         process.wait(timeout=_START_SECONDS)
-        raise DemoFailed(f"{name} did not start; see {here.home / f'{name}.log'}")
+        said = [one for one in path.read_bytes()[before:].decode().splitlines() if one and not one.startswith("{")]
+        hint = "\n--port chooses another address" if any("cannot be bound" in one for one in said) else ""
+        raise DemoFailed("\n".join([f"{name} did not start; see {path}", *said]) + hint)
     return int(line[1])
 
 
@@ -158,38 +171,44 @@ def undisturbed() -> Iterator[None]:
         signal.raise_signal(number)
 
 
-def play(*, people: int, seed: int) -> int:
-    """Play the story in a folder of its own; 0 only if every step came out as told."""
+def play(kept: Path | None, *, port: int, people: int, seed: int) -> int:
+    """Play the story in an empty folder that is `kept`, or in one of its own; 0 only if every step came out as told."""
     from gateway.demo.story import tell
 
     end_in_order()
     console = Console(highlight=False)
-    home = Path(tempfile.mkdtemp(prefix="chengxin-demo-"))
+    home = kept or Path(tempfile.mkdtemp(prefix="chengxin-demo-"))
     started = time.monotonic()
     try:
-        with province(home, size=people, seed=seed, listen="127.0.0.1:0") as here:
+        with province(home, size=people, seed=seed, listen=f"127.0.0.1:{port}") as here:
             tell(here, console, seed=seed, size=people)
     except KeyboardInterrupt:
         console.print("stopped")
-        shutil.rmtree(home, ignore_errors=True)
+        _remove(home, kept)
         return 1
     except DemoFailed as failure:
         console.print(f"[red]✗ {failure}[/red]")
         console.print(f"the folder is kept: {home}")
         return 1
     console.print(f"✓ every step came out as told, in {time.monotonic() - started:.0f} s")
-    shutil.rmtree(home, ignore_errors=True)
+    _remove(home, kept)
     return 0
 
 
-def stay(home: Path, *, people: int, seed: int) -> int:
-    """Run the province until Ctrl-C or SIGTERM, and say what to type to try it."""
+def _remove(home: Path, kept: Path | None) -> None:
+    if kept is None:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def stay(home: Path, *, port: int | None, people: int, seed: int) -> int:
+    """Run the province until Ctrl-C or SIGTERM, and say what to type to try it; without a port, at the one it had."""
     from gateway.demo.people import cast
 
     end_in_order()
     console = Console(highlight=False)
     try:
-        with province(home, size=people, seed=seed, listen="127.0.0.1:8443") as here:
+        _move(House(home=home / "var"), port)
+        with province(home, size=people, seed=seed, listen=f"127.0.0.1:{_PORT if port is None else port}") as here:
             start_credit_platform(here)
             persons = cast(seed)
             console.print(f"gateway     {here.address} (mutual TLS; certificates in {here.house.home / 'pki'})")

@@ -4,7 +4,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli import cli
 from gateway.errors import ConfigurationError
 from gateway.founding import SYSTEMS, House, found
 from gateway.pki import Authority, write_pair
@@ -51,3 +53,11 @@ def test_a_house_whose_ledger_cannot_be_made_leaves_nothing_and_can_be_founded_a
         assert home.exists() == before
         assert not before or list(home.iterdir()) == []
         assert found(home, now=NOW, sources="").config.exists()
+
+
+def test_a_house_without_sources_is_founded_with_a_word_on_how_to_go_on(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["init", "--home", str(tmp_path / "var")])
+    assert done.exit_code == 0, done.output
+    assert "no source yet, and without one nothing is served" in done.output
+    refused = CliRunner().invoke(cli, ["check-config", "--config", str(tmp_path / "var" / "gateway.toml")])
+    assert "sources: at least one source is needed: a stanza [sources.NAME]" in str(refused.exception)

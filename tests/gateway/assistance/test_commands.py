@@ -85,6 +85,18 @@ async def test_every_mistake_of_what_was_typed_is_told_in_chinese_by_its_field(h
         assert part in told.output
 
 
+async def test_an_answer_can_be_had_as_json(house: Hall) -> None:
+    where = ["--config", str(house.village.house.config), "--server", f"127.0.0.1:{house.village.port}"]
+    asked = ["--name", "示例甲", "--id", "230199198001010072", "--set", "address=示例路1号"]
+
+    told = await asyncio.to_thread(CliRunner().invoke, cli, ["ask", *where, *asked, "--json"])
+
+    assert told.exit_code == 0, told.output
+    answer = next(json.loads(line) for line in told.output.splitlines() if line.startswith("{"))
+    assert answer["verification"]["verdict"].startswith("VERDICT_")
+    assert "proof" in answer["receipt"]
+
+
 async def test_who_returns_says_where_it_belongs(house: Hall) -> None:
     record = await sent(house, (await house.ask()).verification.record)
     await run(house, "receive", "--person", "p-1", record)

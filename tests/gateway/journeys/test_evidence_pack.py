@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import re
@@ -186,10 +187,11 @@ async def test_the_same_commitment_gives_the_same_bytes_by_each_call_and_all_but
     out.chmod(0o644)
     runner = CliRunner()
 
-    exported = runner.invoke(cli, ["evidence", "export", "--config", config, "--out", str(out), name])
+    exported = runner.invoke(cli, ["evidence", "export", "--config", config, "--json", "--out", str(out), name])
     told = runner.invoke(cli, ["evidence", "verify", str(out), "--vkey", str(stamped_town.house.vkey)])
 
     assert exported.exit_code == 0, exported.output
+    assert json.loads(exported.output)["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
     assert again.pack == pack
     by_call, by_command = unpacked(pack), unpacked(out.read_bytes())
     assert by_call.pop("letter.pdf").startswith(b"%PDF")
