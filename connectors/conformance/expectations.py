@@ -20,6 +20,7 @@ EXPECTED: Mapping[Misbehaviour, Outcome] = {
     Misbehaviour.LOGIN_PAGE: _GARBLED,
     Misbehaviour.REDIRECT: _GARBLED,
     Misbehaviour.OTHER_SHAPE: _GARBLED,
+    Misbehaviour.KEY_RENAMED: _GARBLED,
     Misbehaviour.UNKNOWN_CODE: _GARBLED,
     Misbehaviour.NOT_JSON: _GARBLED,
     Misbehaviour.GBK: _GARBLED,

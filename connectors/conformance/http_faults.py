@@ -18,6 +18,7 @@ _NAMES = {
     Misbehaviour.LOGIN_PAGE: "an HTML login page",
     Misbehaviour.REDIRECT: "a redirect to a login page",
     Misbehaviour.OTHER_SHAPE: "JSON of another shape",
+    Misbehaviour.KEY_RENAMED: "a key renamed",
     Misbehaviour.UNKNOWN_CODE: "a code nobody declared",
     Misbehaviour.NOT_JSON: "half a JSON text",
     Misbehaviour.GBK: "GBK text",

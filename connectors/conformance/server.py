@@ -27,6 +27,7 @@ class Misbehaviour(enum.Enum):
     LOGIN_PAGE = "HTTP 200 with an HTML login page"
     REDIRECT = "HTTP 302 to a login page"
     OTHER_SHAPE = "JSON of another shape"
+    KEY_RENAMED = "the agreed JSON with another name for the last key of each record"
     UNKNOWN_CODE = "the agreed shape with a code nobody declared"
     NOT_JSON = "half a JSON text"
     GBK = "the agreed JSON in GBK"
@@ -136,6 +137,7 @@ class FaultServer:
             Misbehaviour.LOGIN_PAGE: _http(200, _LOGIN_PAGE, kind="text/html"),
             Misbehaviour.REDIRECT: _http(302, b"", "Location: /login\r\n"),
             Misbehaviour.OTHER_SHAPE: _http(200, _json({"ret": 0, "payload": [[number]], "data": number})),
+            Misbehaviour.KEY_RENAMED: _http(200, _json(_renamed(answer))),
             Misbehaviour.UNKNOWN_CODE: _http(200, _json({**answer, "code": "E-999"})),
             Misbehaviour.NOT_JSON: _http(200, good[: len(good) // 2].encode()),
             Misbehaviour.GBK: _http(200, good.encode("gbk"), kind="application/json;charset=GBK"),
@@ -168,6 +170,20 @@ def _doubled(tree: object) -> object:
     if isinstance(tree, Mapping):
         return {key: _doubled(part) for key, part in tree.items()}
     return [*tree, *tree] if isinstance(tree, list) else tree
+
+
+def _renamed(tree: object) -> object:
+    """Write another name for the last key of every record in a list."""
+    if isinstance(tree, Mapping):
+        return {key: _renamed(part) for key, part in tree.items()}
+    return [_with_another_name(one) for one in tree] if isinstance(tree, list) else tree
+
+
+def _with_another_name(record: object) -> object:
+    if not isinstance(record, Mapping) or not record:
+        return record
+    *others, (key, part) = record.items()
+    return {**dict(others), f"new_{key}": part}
 
 
 def _http(status: int, body: bytes, headers: str = "", *, kind: str = "application/json") -> bytes:

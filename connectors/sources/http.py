@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import httpx
+from jmespath.exceptions import JMESPathError
 
 from connectors.compare import Unreadable, agrees, identity, is_empty, old_number, text
 from connectors.connector import Claim, Coverage, Health, Manifest, QueryContext
@@ -35,6 +37,7 @@ from connectors.outcome import (
     Outcome,
     unavailable,
 )
+from connectors.presence import presence
 from connectors.record import (
     GARBLED,
     Reader,
@@ -87,6 +90,8 @@ class HttpFact:
     """Reads the date of the data of a whole answer, with records or without."""
     shape: Shape
     codes: Codes | None
+    needed: Mapping[str, Callable[[object], bool]]
+    """By expression, of the columns that every record has, empty or not: whether a record does."""
     compared: frozenset[str]
     """The attributes that the service compares itself: those that are sent, and those with a code."""
 
@@ -225,6 +230,8 @@ class HttpSource:
             return self._absence(fact, answer_as_of) if fact.empty_is_absent else (GARBLED, None)
         numbers = _numbers(claim, fact.shape)
         if fact.echo is not None and not all(_is_about(numbers, fact.echo(one)) for one in records):
+            return GARBLED, None
+        if not all(is_there(one) for is_there in fact.needed.values() for one in records):
             return GARBLED, None
         if fact.codes is None:
             return judge(claim, records, fact.shape, now=self._now(), as_of=answer_as_of)
@@ -402,8 +409,14 @@ def _read_fact(
         part.mistake("json", "the request names nobody")
     echo = path(part, "subject_echo", part.text("subject_echo")) if "subject_echo" in part else None
     given = frozenset(name for space, name in sent | placeholders(headers) if space == "given")
+    columns: dict[str, Reader] = {}
+
+    def column(stanza: Stanza, key: str, spec: str) -> Reader:
+        read = path(stanza, key, spec)
+        return columns.setdefault(spec, read)
+
     shape = read_shape(
-        part, field_reader=path, attributes="attributes", zone=zone, freshness=freshness, number=echo, sent=given
+        part, field_reader=column, attributes="attributes", zone=zone, freshness=freshness, number=echo, sent=given
     )
     if mode == "match" and shape.narrow:
         part.mistake("narrow", "belongs to the mode query: verdict codes are of the record that the request names")
@@ -436,8 +449,27 @@ def _read_fact(
         answer_as_of=answer_as_of,
         shape=shape,
         codes=codes,
+        needed=_read_needed(part, columns if codes is None else _beside_codes(shape, columns)),
         compared=frozenset(compared),
     )
+
+
+def _beside_codes(shape: Shape, columns: Mapping[str, Reader]) -> dict[str, Reader]:
+    """The columns of a match service that are read; a verdict code that is absent is none, and so GARBLED."""
+    read = (shape.as_of, shape.inactive[0] if shape.inactive else None)
+    return {spec: reader for spec, reader in columns.items() if reader in read}
+
+
+def _read_needed(part: Stanza, columns: Mapping[str, Reader]) -> dict[str, Callable[[object], bool]]:
+    omitted = part.texts("omitted_when_empty")
+    for spec in omitted:
+        if spec not in columns:
+            part.mistake("omitted_when_empty", f"{spec!r} is no column that is read: write it as it stands there")
+    needed: dict[str, Callable[[object], bool]] = {}
+    for spec in columns.keys() - set(omitted):
+        with suppress(JMESPathError):  # the column itself is the mistake
+            needed[spec] = presence(spec)
+    return needed
 
 
 def _read_codes(part: Stanza, sent: set[tuple[str, str]]) -> Codes:

@@ -134,6 +134,7 @@ async def http(opening: Opening, _request: object) -> Specimen:
         "GBK",
         "OTHER_PERSON",
         "NO_SUBJECT",
+        "KEY_RENAMED",
     )
 
 

@@ -355,7 +355,9 @@ async def test_verdict_codes_mean_what_the_stanza_says_and_nothing_else(
 
 @pytest.mark.parametrize(("as_of", "expected"), [(fresh(1), "MATCH"), (fresh(-1), "UNAVAILABLE(GARBLED)")])
 async def test_codes_of_data_of_the_future_mean_nothing(server: FaultServer, as_of: str, expected: str) -> None:
-    server.answer({"code": "0", "data": {"GMSFHM_PPDDM": "1", "XM_PPDDM": "1", "HYZK_PPDDM": "1", "at": as_of}})
+    server.answer(
+        {"code": "0", "data": {"GMSFHM_PPDDM": "1", "XM_PPDDM": "1", "HYZK_PPDDM": "1", "SWBS": "0", "at": as_of}}
+    )
     assert await outcome(server, claim(status="married"), **MATCHING, as_of="at") == expected
 
 
@@ -394,6 +396,11 @@ async def test_a_secret_comes_from_its_file_and_goes_into_the_header(server: Fau
         ({"freshness": "1d"}, "date of the data"),
         ({"headers": {"X-Key": "{secret.none}"}}, "nothing fills {secret.none}"),
         ({"secrets": {"app_key": "in the open"}}, "_file"),
+        ({"omitted_when_empty": "hyzk"}, "must be a list"),
+        ({"omitted_when_empty": ["djrq", "zt"]}, "'zt' is no column that is read"),
+        ({"omitted_when_empty": ["status"]}, "'status' is no column"),
+        ({"omitted_when_empty": ["idcard"]}, "'idcard' is no column"),
+        ({**MATCHING, "omitted_when_empty": ["XM_PPDDM"]}, "'XM_PPDDM' is no column"),
         ({"ca_file": "/no/such/file"}, "ca_file"),
         ({"client_cert_file": "/no/such/file"}, "client_cert_file"),
     ],

@@ -276,6 +276,8 @@ def _worded(stanza: Mapping[str, object]) -> dict[str, Any]:
     told: dict[str, Any] = copy.deepcopy(dict(stanza))
     codes = told["facts"][FACT]["values"]["status"]
     told["facts"][FACT]["values"] = {"status": {code: _WORDS[word] for code, word in codes.items()}}
+    if told["kind"] != "dropbox":
+        told["facts"][FACT]["coverage"] = "complete"
     return told
 
 
