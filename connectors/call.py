@@ -73,7 +73,7 @@ class Call:
                     part = todo.pop()
                     asked = [claims[index] for index in part.indexes]
                     found = await self._settled(asked, context, part)
-                    if found is _GARBLED and self._can_be_parted(part, claims[0].fact_type):
+                    if found == _GARBLED and self._can_be_parted(part, claims[0].fact_type):
                         todo += _halves(part)
                         continue
                     if isinstance(found, Outcome):
@@ -119,13 +119,14 @@ class Call:
         except SourceRefused as error:
             return Outcome(kind=Kind.REFUSED, rule=error.rule or "no reason given")
         except SourceUnavailable as error:
-            return _GARBLED if error.cause is Cause.GARBLED else unavailable(error.cause, error.until)
+            until = None if error.cause is Cause.GARBLED else error.until
+            return unavailable(error.cause, until, error.told)
         except TimeoutError:
             return unavailable(Cause.TIMEOUT)
         except Exception as error:
             # The type only: the text of an unforeseen error may hold what was asked or answered.
             _log.error("source failed unforeseen", source=self._source, error=type(error).__name__)
-            return _GARBLED
+            return unavailable(Cause.GARBLED, why=type(error).__name__)
 
     def breaker(self, fact_type: str) -> Breaker:
         """Give the breaker of a fact type."""

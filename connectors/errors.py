@@ -14,8 +14,8 @@ class ConnectorError(Exception):
 class SourceUnavailable(ConnectorError):
     """No usable answer came; nothing may be concluded from it.
 
-    `connecting` says that the question never left: asking again costs the source nothing. `why` is said where it goes
-    on until somebody mends the stanza, in words of ours.
+    `told` is all that is known of it, in words of ours. `connecting` says that the question never left: asking again
+    costs the source nothing. `why` is said where it goes on until somebody mends the stanza, in words of ours.
     """
 
     def __init__(
@@ -28,8 +28,8 @@ class SourceUnavailable(ConnectorError):
         connecting: bool = False,
         why: str = "",
     ) -> None:
-        told = ", ".join(part for part in (detail, why) if part)
-        super().__init__(f"source {source!r} is unavailable ({cause.value}){': ' + told if told else ''}")
+        self.told = ", ".join(part for part in (detail, why) if part)
+        super().__init__(f"source {source!r} is unavailable ({cause.value}){': ' + self.told if self.told else ''}")
         self.source = source
         self.cause = cause
         self.until = until

@@ -7,7 +7,7 @@ An answer is a value; a failure is an exception inside `connectors` and becomes 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from msgspec import Struct
@@ -56,6 +56,10 @@ class Cause(enum.Enum):
 class Outcome:
     """One of the twelve, with the detail that its kind requires and no other.
 
+    `why` says what kept an answer from being used, for whoever tries a stanza: in words of ours and of the stanza,
+    never of the answer. It is no part of what was answered: outcomes that differ in it are equal, and it is recorded
+    nowhere.
+
     Raises:
         ValueError: a detail is missing for the kind, or given for a kind that has none.
     """
@@ -65,6 +69,7 @@ class Outcome:
     until: datetime | None = None
     attribute: str = ""
     rule: str = ""
+    why: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if (self.kind is Kind.UNAVAILABLE) != (self.cause is not None):
@@ -89,9 +94,9 @@ NOT_COVERED = Outcome(kind=Kind.NOT_COVERED)
 STALE = Outcome(kind=Kind.STALE)
 
 
-def unavailable(cause: Cause, until: datetime | None = None) -> Outcome:
+def unavailable(cause: Cause, until: datetime | None = None, why: str = "") -> Outcome:
     """Say that no usable answer came, and why."""
-    return Outcome(kind=Kind.UNAVAILABLE, cause=cause, until=until)
+    return Outcome(kind=Kind.UNAVAILABLE, cause=cause, until=until, why=why)
 
 
 class Evidence(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,8 @@ judged here, so that "no record", "empty", "two records" and "unreadable" mean t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -33,6 +34,7 @@ from connectors.stanza import Stanza
 GARBLED = unavailable(Cause.GARBLED)
 AHEAD = timedelta(minutes=10)
 """How far the clock of a source may be ahead of ours. Data of a later date would be fresh for ever."""
+IN_FUTURE = "a date of data in the future"
 _FIRST_YEAR, _LAST_YEAR = 1900, 2200
 Record = Mapping[str, object]
 Reader = Callable[[Any], object]
@@ -86,14 +88,28 @@ def judge(
         outcome, found = _found(claim, records, shape)
         dated = _date(found, shape, as_of)
         if dated is not None and is_ahead(dated, now):
-            return GARBLED, None
+            return garbled(IN_FUTURE), None
         if outcome.kind is not Kind.AMBIGUOUS and _is_stale(dated, shape.freshness, now):
             return STALE, dated
         if found is not None:
             outcome = _compared(claim, found, shape)
-    except Unreadable:
-        return GARBLED, as_of
+    except Unreadable as error:
+        return garbled(str(error)), as_of
     return outcome, dated
+
+
+def garbled(why: str) -> Outcome:
+    """Say that an answer is outside the agreed format, and where, in words of ours and of the stanza."""
+    return unavailable(Cause.GARBLED, why=why)
+
+
+@contextmanager
+def _read_for(key: str) -> Iterator[None]:
+    """Name the key of the stanza for which a value was read that cannot be."""
+    try:
+        yield
+    except Unreadable as error:
+        raise Unreadable(f"`{key}`: {error}") from None
 
 
 def is_ahead(dated: datetime, now: datetime) -> bool:
@@ -124,18 +140,22 @@ def _is_meant(claim: Claim, record: Record, shape: Shape) -> Outcome:
     if not claim.given:
         return MATCH
     return together(
-        NOT_HELD
-        if is_empty(held := read(record))
-        else compared(claim.given[name], held, claim.forms.get(name), zone=shape.zone)
-        for name, read in shape.narrow.items()
-        if name in claim.given
+        _narrowed(claim, name, read(record), shape) for name, read in shape.narrow.items() if name in claim.given
     )
+
+
+def _narrowed(claim: Claim, name: str, held: object, shape: Shape) -> Outcome:
+    if is_empty(held):
+        return NOT_HELD
+    with _read_for(f"narrow.{name}"):
+        return compared(claim.given[name], held, claim.forms.get(name), zone=shape.zone)
 
 
 def together(said: Iterable[Outcome]) -> Outcome:
     """Sum comparisons up: what cannot be read first, then a contradiction, what is unclear, and what is missing."""
     found = list(said)
-    return next((outcome for outcome in (GARBLED, MISMATCH, AMBIGUOUS, NOT_HELD) if outcome in found), MATCH)
+    signs = (GARBLED, MISMATCH, AMBIGUOUS, NOT_HELD)
+    return next((found[found.index(outcome)] for outcome in signs if outcome in found), MATCH)
 
 
 def finds_by(known: Collection[str], given: Collection[str]) -> bool:
@@ -161,7 +181,8 @@ def _is_one_name(records: Sequence[Record], shape: Shape) -> bool:
 
 
 def _newest(records: Sequence[Record], latest: Reader, zone: ZoneInfo) -> Record | None:
-    dated = sorted(((_timestamp(latest(record), zone), index) for index, record in enumerate(records)), reverse=True)
+    with _read_for("pick"):
+        dated = sorted(((_timestamp(latest(one), zone), index) for index, one in enumerate(records)), reverse=True)
     return None if dated[0][0] == dated[1][0] else records[dated[0][1]]
 
 
@@ -169,7 +190,8 @@ def _date(record: Record | None, shape: Shape, as_of: datetime | None) -> dateti
     if record is None or shape.as_of is None:
         return as_of
     held = shape.as_of(record)
-    return as_of if is_empty(held) else moment(held, shape.zone)
+    with _read_for("as_of"):
+        return as_of if is_empty(held) else moment(held, shape.zone)
 
 
 def _is_stale(dated: datetime | None, freshness: timedelta | None, now: datetime) -> bool:
@@ -195,7 +217,8 @@ def _name(claim: Claim, record: Record, shape: Shape) -> Outcome:
     held = shape.name(record)
     if is_empty(held):
         return NOT_HELD
-    outcome = compared(claim.subject.name, held, Form.NAME)
+    with _read_for("name"):
+        outcome = compared(claim.subject.name, held, Form.NAME)
     # Old numbers were given twice at times: another name under one may well be another person's.
     return AMBIGUOUS if outcome is MISMATCH and _is_under_old_number(record, shape) else outcome
 
@@ -215,9 +238,10 @@ def _attribute(claim: Claim, name: str, record: Record, shape: Shape) -> Outcome
         if code not in codes and says_nothing(held):
             return NOT_HELD
         if code not in codes:
-            raise Unreadable("a code that is not in the code table")
+            raise Unreadable(f"`values.{name}`: a code that is not in the code table")
         held = codes[code]
-    return compared(claim.expected[name], held, claim.forms.get(name), zone=shape.zone)
+    with _read_for(name):
+        return compared(claim.expected[name], held, claim.forms.get(name), zone=shape.zone)
 
 
 def moment(held: object, zone: ZoneInfo) -> datetime:

@@ -11,6 +11,7 @@ import orjson
 from jmespath.exceptions import JMESPathError
 
 from connectors.compare import Unreadable
+from connectors.misread import is_utf8
 from connectors.outcome import Cause
 from connectors.record import Reader
 from connectors.stanza import Stanza
@@ -24,7 +25,7 @@ class Sign:
     """One declared sign: an HTTP status, a value at a place of the answer, or both; both must hold.
 
     Without a status any 2xx will do but 206, which is part of an answer only. `rule` and `cause` say what a refusing or
-    an error sign stands for.
+    an error sign stands for, `where` the place as the stanza writes it.
     """
 
     status: int | None = None
@@ -32,6 +33,7 @@ class Sign:
     equals: object = _ABSENT
     rule: str = ""
     cause: Cause | None = None
+    where: str = ""
 
     def holds(self, status: int, answer: object) -> bool:
         """Say whether an answer bears this sign; 0 and false, 1 and true, "1" and 1 are all different."""
@@ -42,10 +44,24 @@ class Sign:
         found = self.at(answer)
         return type(found) is type(self.equals) and found == self.equals
 
+    def missed(self, answer: object) -> str:
+        """Say what stands at the place of a sign that does not hold, without its value."""
+        found = None if self.at is None else self.at(answer)
+        if found is None:
+            return f"`{self.where}` finds nothing"
+        if type(found) is not type(self.equals):
+            return f"`{self.where}` finds {_kind(found)}, where `equals` is {_kind(self.equals)}"
+        return f"`{self.where}` finds {'it, under another status' if found == self.equals else 'another value'}"
+
     @property
     def needs_answer(self) -> bool:
         """Whether the body must be read to see this sign."""
         return self.at is not None
+
+
+def _kind(value: object) -> str:
+    kinds = {str: "a text", bool: "a truth", int: "a whole number", float: "a number", list: "a list"}
+    return kinds.get(type(value), "an object")
 
 
 def read_json(octets: bytes) -> object:
@@ -58,12 +74,25 @@ def read_json(octets: bytes) -> object:
     try:
         read: object = orjson.loads(octets)
     except orjson.JSONDecodeError:
-        raise Unreadable("an answer that is not JSON in UTF-8") from None
+        raise Unreadable(_encoded(octets)) from None
     try:
         json.loads(octets, object_pairs_hook=_require_different_names)
     except (ValueError, RecursionError):
         raise Unreadable("an answer that says one thing twice, or nests too deep") from None
     return read
+
+
+def _encoded(octets: bytes) -> str:
+    """Say how an answer is written that is not JSON in UTF-8."""
+    if not octets:
+        return "an empty answer"
+    if is_utf8(octets):
+        return "an answer that is not JSON"
+    try:
+        octets.decode("gb18030")
+    except UnicodeDecodeError:
+        return "an answer that is not UTF-8"
+    return "an answer that is not UTF-8, but may be GBK or GB 18030"
 
 
 def _require_different_names(pairs: list[tuple[str, object]]) -> None:
@@ -83,7 +112,7 @@ def path(stanza: Stanza, key: str, written: str) -> Reader:
         try:
             return search(answer)
         except (JMESPathError, TypeError, ValueError, AttributeError):
-            raise Unreadable("an answer of another shape") from None
+            raise Unreadable(f"`{key}`: an answer of another shape") from None
 
     return read
 
@@ -95,7 +124,8 @@ def read_signs(stanza: Stanza, key: str) -> tuple[Sign, ...]:
 
 def _read_sign(part: Stanza, key: str) -> Sign:
     status = part.number("status", 0, least=200, most=599) or None
-    at = path(part, "at", part.text("at")) if "at" in part else None
+    where = part.text("at") if "at" in part else ""
+    at = path(part, "at", where) if "at" in part else None
     equals = part.anything("equals") if "equals" in part else _ABSENT
     if status is None and at is None:
         part.mistake("at", "give a `status`, or `at` and `equals`")
@@ -105,4 +135,4 @@ def _read_sign(part: Stanza, key: str) -> Sign:
         part.mistake("equals", "must be a text, a whole number, a truth or a list")
     rule = part.text("rule") if key == "refused" else ""
     cause = Cause(part.choice("cause", [one.value for one in Cause], Cause.OUTAGE.value)) if key == "error" else None
-    return Sign(status=status, at=at, equals=equals, rule=rule, cause=cause)
+    return Sign(status=status, at=at, equals=equals, rule=rule, cause=cause, where=where)

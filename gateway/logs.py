@@ -17,9 +17,9 @@ ALLOWED = frozenset(
     {
         "address", "advice", "attempts", "authority", "bytes", "caller", "catalogue", "cause", "certificate_expires",
         "code", "count", "deadline_ms", "done", "duration_ms", "entry", "error", "event", "fact_type", "file", "index",
-        "item", "level", "list", "matter", "method", "origin", "outcome", "peer", "pid", "policy", "reason", "record",
-        "result", "role", "service", "signal", "size", "source", "stamp_ahead", "state", "step", "timestamp", "total",
-        "unit", "url", "verdict", "version", "witness",
+        "item", "level", "list", "matter", "method", "origin", "outcome", "peer", "pid", "policy", "problem", "reason",
+        "record", "result", "role", "service", "signal", "size", "source", "stamp_ahead", "state", "step", "timestamp",
+        "total", "unit", "url", "verdict", "version", "why", "witness",
     }
 )  # fmt: skip
 

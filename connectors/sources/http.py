@@ -40,9 +40,11 @@ from connectors.outcome import (
 from connectors.presence import presence
 from connectors.record import (
     GARBLED,
+    IN_FUTURE,
     Reader,
     Shape,
     finds_by,
+    garbled,
     is_ahead,
     judge,
     moment,
@@ -150,7 +152,7 @@ class HttpSource:
         if isinstance(error, SourceRefused):
             return self._evidence(claim, Outcome(kind=Kind.REFUSED, rule=error.rule), now, None, b"")
         if isinstance(error, SourceUnavailable):
-            return self._evidence(claim, unavailable(error.cause, error.until), now, None, b"")
+            return self._evidence(claim, unavailable(error.cause, error.until, error.told), now, None, b"")
         raise error
 
     async def _check(self, claim: Claim, context: QueryContext) -> Evidence:
@@ -163,7 +165,7 @@ class HttpSource:
             needed = Outcome(kind=Kind.NEEDS_ATTRIBUTE, attribute=error.attribute)
             raise NotAsked(self._manifest.source, needed, "an attribute is missing") from None
         except Unsendable as error:
-            raise NotAsked(self._manifest.source, GARBLED, str(error)) from None
+            raise NotAsked(self._manifest.source, garbled(str(error)), str(error)) from None
         if "form" in body:
             body["data"] = body.pop("form")
         answer = await self._client.send(fact.method, fact.where, headers, declared=fact.statuses, **body)
@@ -191,16 +193,17 @@ class HttpSource:
             read = read_json(answer.body)
         except Unreadable as error:
             self._client.require_usual(answer.status)
-            raise self._garbled(f"HTTP {answer.status}: {error}") from None
+            raise self._garbled(f"{answer}: {error}") from None
         try:
             if self._is_absent(fact, lambda sign: sign.holds(answer.status, read)):
-                return self._absence(fact, _as_of(fact, read)) if _is_empty(fact, read) else (GARBLED, None)
+                counted = "a sign of absence, and a `total` that is not 0"
+                return self._absence(fact, _as_of(fact, read)) if _is_empty(fact, read) else (garbled(counted), None)
             if not any(sign.holds(answer.status, read) for sign in fact.success):
                 self._client.require_usual(answer.status)
-                raise self._garbled(f"no declared sign in an HTTP {answer.status} answer")
+                raise self._garbled(f"{answer}: no declared sign{_missed(fact, read)}")
             return self._judge(fact, claim, read, _as_of(fact, read))
         except Unreadable as error:
-            raise self._garbled(str(error)) from None
+            raise self._garbled(f"{answer}: {error}") from None
 
     def _is_absent(self, fact: HttpFact, holds: Callable[[Sign], bool]) -> bool:
         """Say whether a sign of absence holds, unless one of a refusal or an error does."""
@@ -214,7 +217,7 @@ class HttpSource:
 
     def _absence(self, fact: HttpFact, as_of: datetime | None) -> tuple[Outcome, datetime | None]:
         if as_of is not None and is_ahead(as_of, self._now()):
-            return GARBLED, None
+            return garbled(IN_FUTURE), None
         return STALE if _is_stale(as_of, fact.shape.freshness, self._now()) else NO_RECORD, as_of
 
     def _judge(
@@ -223,16 +226,17 @@ class HttpSource:
         found = fact.records(read)
         records = [found] if isinstance(found, dict) else found
         if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
-            return GARBLED, None
+            return garbled(f"`records` finds {'nothing' if found is None else 'no record, nor a list of them'}"), None
         if fact.total is not None and not agrees(len(records), fact.total(read)):
-            return GARBLED, None
+            return garbled("`total` is not the number of records that came"), None
         if not records:
-            return self._absence(fact, answer_as_of) if fact.empty_is_absent else (GARBLED, None)
+            undeclared = "`records` finds an empty list, and `empty_is_absent` is not declared"
+            return self._absence(fact, answer_as_of) if fact.empty_is_absent else (garbled(undeclared), None)
         numbers = _numbers(claim, fact.shape)
         if fact.echo is not None and not all(_is_about(numbers, fact.echo(one)) for one in records):
-            return GARBLED, None
-        if not all(is_there(one) for is_there in fact.needed.values() for one in records):
-            return GARBLED, None
+            return garbled("`subject_echo` finds nothing in a record, or somebody who was not asked about"), None
+        if lacking := [spec for spec, is_there in fact.needed.items() if not all(map(is_there, records))]:
+            return garbled(f"a record has no key {', '.join(lacking)}"), None
         if fact.codes is None:
             return judge(claim, records, fact.shape, now=self._now(), as_of=answer_as_of)
         if len(records) > 1:
@@ -246,17 +250,20 @@ class HttpSource:
         if shape.as_of is not None and not is_empty(held := shape.as_of(record)):
             as_of = moment(held, shape.zone)
         if as_of is not None and is_ahead(as_of, self._now()):
-            return GARBLED, None
+            return garbled(IN_FUTURE), None
         if _is_stale(as_of, shape.freshness, self._now()):
             return STALE, as_of
 
-        def said(reader: Reader) -> Outcome:
-            return codes.meaning.get(_code(reader(record)), GARBLED)
+        def said(name: str, reader: Reader) -> Outcome:
+            code = _code(reader(record))
+            return codes.meaning.get(code) or garbled(
+                f"`codes.{name}` finds {'a code that no key gives a meaning' if code else 'nothing'}"
+            )
 
-        subject = together([said(read) for read in codes.subject.values()])
-        attributes = together([said(codes.attributes[name]) for name in claim.expected if name in codes.attributes])
+        subject = together([said(name, read) for name, read in codes.subject.items()])
+        attributes = together([said(name, read) for name, read in codes.attributes.items() if name in claim.expected])
         if GARBLED in (subject, attributes):
-            return GARBLED, as_of
+            return together((subject, attributes)), as_of
         if subject is not MATCH:
             return subject, as_of
         if shape.inactive is not None and _code(shape.inactive[0](record)) in shape.inactive[1]:
@@ -292,6 +299,13 @@ def _numbers(claim: Claim, shape: Shape) -> set[str]:
 
 def _is_about(numbers: set[str], echoed: object) -> bool:
     return not is_empty(echoed) and identity(text(echoed)) in numbers
+
+
+def _missed(fact: HttpFact, read: object) -> str:
+    """Say what an answer without a sign holds where one could be."""
+    signs = (*fact.success, *fact.absent, *fact.refused, *fact.error)
+    told = dict.fromkeys(sign.missed(read) for sign in signs if sign.needs_answer)
+    return "".join(f"; {one}" for one in told)
 
 
 def _is_empty(fact: HttpFact, read: object) -> bool:
@@ -466,7 +480,7 @@ def _read_needed(part: Stanza, columns: Mapping[str, Reader]) -> dict[str, Calla
         if spec not in columns:
             part.mistake("omitted_when_empty", f"{spec!r} is no column that is read: write it as it stands there")
     needed: dict[str, Callable[[object], bool]] = {}
-    for spec in columns.keys() - set(omitted):
+    for spec in sorted(columns.keys() - set(omitted)):
         with suppress(JMESPathError):  # the column itself is the mistake
             needed[spec] = presence(spec)
     return needed

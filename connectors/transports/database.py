@@ -71,6 +71,19 @@ _WRONG_SCHEMA = (
 )
 
 
+_KINDS = (
+    ("no such column|unknown column|column .* does not exist", "there is no such column"),
+    ("no such table|relation .* does not exist|table .* doesn't exist", "there is no such table"),
+    ("unable to open database file", "the file cannot be opened"),
+    ("not a database|malformed", "the file is no database"),
+    ("syntax error|error in your sql syntax", "the statement is no SQL of this database"),
+    ("permission denied|command denied", "the account may not read this"),
+    ("could not decode", "a text in another character set"),
+)
+"""What kind of error it is, in our words: the database's name columns, tables and accounts, and repeat values."""
+_STATE = re.compile("[0-9A-Z]{5}")
+
+
 def open_engine(url: URL, *, timeout: timedelta, connections: int, session: tuple[str, ...] = ()) -> Engine:
     """Make an engine whose sessions cannot write and whose statements end; it connects on first use.
 
@@ -196,7 +209,27 @@ def failure(source: str, error: Exception) -> SourceUnavailable:
     cause = _by_code(origin) or _by_text(error, words)
     is_connecting = cause is Cause.OUTAGE and isinstance(error, OSError)
     why = next((told for mark, told in _TOLD if cause is Cause.OUTAGE and re.search(mark, words)), "")
-    return SourceUnavailable(source, cause, type(origin).__name__, connecting=is_connecting, why=why)
+    detail = ", ".join(part for part in (type(origin).__name__, _code(origin), _kind(words)) if part)
+    return SourceUnavailable(source, cause, detail, connecting=is_connecting, why=why)
+
+
+def _kind(words: str) -> str:
+    return next((told for mark, told in _KINDS if re.search(mark, words)), "")
+
+
+def _code(error: BaseException) -> str:
+    """Write the database's own code of an error, if it has one."""
+    number = _number(error)  # before the state, which MySQL has only one of for many errors
+    if number is not None:
+        return f"error {number}"
+    state: object = getattr(error, "sqlstate", None)
+    return f"SQLSTATE {state}" if isinstance(state, str) and _STATE.fullmatch(state) else ""
+
+
+def _number(error: BaseException) -> int | None:
+    """Read the number that MySQL and MariaDB give an error."""
+    number: object = error.args[0] if type(error).__module__.startswith("pymysql") and error.args else None
+    return number if isinstance(number, int) else None
 
 
 def _by_code(error: BaseException) -> Cause | None:
@@ -205,8 +238,8 @@ def _by_code(error: BaseException) -> Cause | None:
     name: str | None = getattr(error, "sqlite_errorname", None)
     if name is not None:
         return next((cause for mark, cause in _SQLITE.items() if name.startswith(f"SQLITE_{mark}")), Cause.GARBLED)
-    number: object = error.args[0] if type(error).__module__.startswith("pymysql") and error.args else None
-    if isinstance(number, int):
+    number = _number(error)
+    if number is not None:
         if number < 1000 or 2000 <= number < 3000:
             return Cause.TIMEOUT if "timed out" in str(error) else Cause.OUTAGE
         return _MYSQL.get(number, Cause.GARBLED)

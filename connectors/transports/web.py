@@ -29,12 +29,20 @@ _OF_ANOTHER_HOST = (62, 64)
 """OpenSSL's codes for a certificate that is not of the host name, or of the address."""
 
 
+_MEDIA = ("application/json", "application/xml", "text/html", "text/plain", "text/xml")
+"""What may be told of a head: it is the service that writes it, and could write anything."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An HTTP answer within the bounds: status and whole body."""
+    """An HTTP answer within the bounds: status and whole body, and its media type if that is a usual one."""
 
     status: int
     body: bytes
+    media: str = ""
+
+    def __str__(self) -> str:
+        return f"HTTP {self.status}, {self.media or 'no usual media type'}"
 
 
 class WebClient:
@@ -75,13 +83,15 @@ class WebClient:
             written = [(name.encode(), value) for name, value in headers.items()]
             request = self._client.build_request(method, where, headers=written, **body)
         except (UnicodeError, httpx.InvalidURL) as error:
-            raise NotAsked(self._source, unavailable(Cause.GARBLED), type(error).__name__) from None
+            raise NotAsked(
+                self._source, unavailable(Cause.GARBLED, why=type(error).__name__), type(error).__name__
+            ) from None
         try:
             async with asyncio.timeout(self._timeout):  # httpx bounds each read; a byte a second passes that
                 async with aclosing(await self._client.send(request, stream=True)) as response:
                     if response.status_code not in declared:
                         self.require_usual(response.status_code)
-                    return Answer(status=response.status_code, body=await self._read(response))
+                    return Answer(status=response.status_code, body=await self._read(response), media=_media(response))
         except (httpcore.ConnectTimeout, httpcore.ConnectError) as error:
             cause = Cause.TIMEOUT if isinstance(error, httpcore.ConnectTimeout) else Cause.OUTAGE
             raise self._fault(cause, "no connection", connecting=True, why=_why(error)) from None
@@ -136,6 +146,11 @@ class WebClient:
     async def aclose(self) -> None:
         """Close the pool."""
         await self._client.aclose()
+
+
+def _media(response: httpx.Response) -> str:
+    told = str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
+    return told if told in _MEDIA else ""
 
 
 def _why(error: BaseException) -> str:

@@ -7,7 +7,8 @@ import json as jsonlib
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -47,7 +48,7 @@ _EXPLAINED: Mapping[str, str] = {
     "PENDING": "A person is looking.",
     "REFUSED": "The source will not answer us; asking again does not help. Ask its keepers about this rule.",
     "OUTAGE": "No answer came: connection refused, reset, or an error of the server (5xx); or the server's"
-    " certificate, or our account, is refused: the log says why.",
+    " certificate, or our account, is refused.",
     "TIMEOUT": "No whole answer came in time. Try again; then see `answer_timeout` or `statement_timeout`.",
     "WINDOW": "The stanza says that the source is closed at this hour.",
     "OVERLOAD": "The source says it has too much to do, or has no connection to spare.",
@@ -131,10 +132,26 @@ def check(
             place=_place(place),
         )
 
-    tried = asyncio.run(_try(named, stanza, catalogue, claim, seconds))
+    with _log_beside_the_answer():
+        tried = asyncio.run(_try(named, stanza, catalogue, claim, seconds))
     click.echo(jsonlib.dumps(_as_json(tried), ensure_ascii=False) if as_json else "\n".join(_in_words(tried)))
     if not _is_well(tried):
         sys.exit(1)
+
+
+@contextmanager
+def _log_beside_the_answer() -> Iterator[None]:
+    """Write what sources log to standard error, as a gateway does: standard output is the answer's, perhaps in JSON."""
+    import structlog
+
+    from gateway.logs import configure
+
+    kept = structlog.get_config()
+    configure()
+    try:
+        yield
+    finally:
+        structlog.configure(**kept)
 
 
 def _stanza(path: Path, wanted: str | None) -> tuple[str, Mapping[str, object]]:
@@ -343,6 +360,7 @@ def _in_words(tried: _Tried) -> list[str]:
         *lines,
         f"outcome   {_detail(evidence)}",
         f"          {_explained(evidence)}",
+        *([f"because   {evidence.outcome.why}"] if evidence.outcome.why else []),
         f"attempts  {evidence.attempts}, {took * 1000:.0f} ms in all",
         f"as of     {evidence.as_of.isoformat() if evidence.as_of else 'not said'}",
         f"digest    {evidence.raw_digest.hex() or 'none: nothing usable came'}",
@@ -363,6 +381,7 @@ def _as_json(tried: _Tried) -> dict[str, Any]:
             "outcome": evidence.outcome.kind.value,
             "detail": _detail(evidence),
             "explained": _explained(evidence),
+            "because": evidence.outcome.why,
             "attempts": evidence.attempts,
             "as_of": evidence.as_of.isoformat() if evidence.as_of else None,
             "raw_digest": evidence.raw_digest.hex(),

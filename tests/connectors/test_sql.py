@@ -25,6 +25,7 @@ from tests.connectors.people import (
     LI_DIVORCED,
     NOBODY,
     NOW,
+    PERSONAL,
     ZHANG,
     ZHANG_MARRIED,
     claim,
@@ -485,6 +486,25 @@ async def test_a_missing_table_on_a_server_is_garbled(server_source: Callable[..
         [claim()], question()
     )
     assert evidence.outcome.cause is Cause.GARBLED
+
+
+@pytest.mark.parametrize(
+    ("statement", "state", "number", "kind"),
+    [
+        ("SELECT * FROM gone WHERE id_number IN :keys", "42P01", 1146, "there is no such table"),
+        ("SELECT xm FROM marriage WHERE id_number IN :keys", "42703", 1054, "there is no such column"),
+        ("SELECT FROM WHERE id_number IN :keys", "42601", 1064, "the statement is no SQL of this database"),
+    ],
+)
+async def test_what_a_server_refuses_is_told_by_its_code_and_in_our_words(
+    server_source: Callable[..., Resilient], server_url: str, statement: str, state: str, number: int, kind: str
+) -> None:
+    source = server_source(statement=statement)
+    [evidence] = await source.check_many([claim()], question())
+    code = f"SQLSTATE {state}" if server_url.startswith("postgresql") else f"error {number}"
+    assert evidence.outcome.why.endswith(f", {code}, {kind}")
+    assert (await source.probe()).detail.endswith(evidence.outcome.why)
+    assert not any(personal in evidence.outcome.why for personal in PERSONAL)
 
 
 async def test_a_session_on_a_server_cannot_write(server_source: Callable[..., Resilient], server_url: str) -> None:

@@ -158,6 +158,36 @@ def test_a_stanza_is_compared_with_the_lists_that_are_named(stanza: Path, tmp_pa
     assert (found.exit_code, "nation.yaml:" in found.output) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("written", "instead", "because"),
+    [
+        ("name, status, spouse", "name, state, spouse", "OperationalError, there is no such column"),
+        ("FROM marriage", "FROM marriages", "OperationalError, there is no such table"),
+        ("SELECT id_number", "SELECT SELECT id_number", "the statement is no SQL of this database"),
+        ("m.db", "n.db", "OperationalError, the file cannot be opened"),
+        ("m.db", "civil.toml", "DatabaseError, the file is no database"),
+        ('name = "name"', 'name = "xm"', "the answer has no column xm"),
+        ('"3" = "MARRIED"', '"1" = "MARRIED"', "`values.status`: a code that is not in the code table"),
+    ],
+)
+def test_what_a_database_answers_otherwise_is_named_and_not_repeated(
+    stanza: Path, written: str, instead: str, because: str
+) -> None:
+    stanza.write_text(stanza.read_text().replace(written, instead))
+    person = ("--id", "230103198507041236", "--name", "示例甲", "--expect", "status=MARRIED")
+    found = check(stanza, *ASK, *person, "--json")
+    told = json.loads(found.stdout)
+    assert (found.exit_code, because in told["because"]) == (1, True), told
+    assert f"because   {told['because']}" in check(stanza, *ASK, *person).output
+    assert "230103" not in found.output
+    assert "示例甲" not in found.output
+
+
+def test_where_nothing_is_wrong_no_reason_is_told(stanza: Path) -> None:
+    assert "because   " not in check(stanza, *ASK).output
+    assert json.loads(check(stanza, *ASK, "--json").output)["because"] == ""
+
+
 def test_every_outcome_and_cause_is_explained() -> None:
     needed = {kind.value for kind in Kind if kind is not Kind.UNAVAILABLE} | {cause.value for cause in Cause}
     assert set(_EXPLAINED) == needed
