@@ -102,6 +102,10 @@ class Plan(Struct, frozen=True, kw_only=True):
     root: Node
     checks: Mapping[str, FactCheck]
 
+    def fact_types(self) -> frozenset[str]:
+        """Name the types of fact that it turns on."""
+        return frozenset(check.fact_type for check in self.checks.values())
+
     def signs(self) -> dict[str, bool]:
         """Say of each check whether the applicant says that it is not so (True), or that it is.
 

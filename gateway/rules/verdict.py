@@ -7,7 +7,7 @@ with its reason. Only the reasons of leaves that could still decide the question
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.outcome import Evidence, Kind, Outcome
@@ -171,6 +171,21 @@ def evaluate(plan: Plan, answers: Mapping[str, LeafTruth]) -> Judgement:
     reasons = frozenset().union(*(answers.get(leaf, UNASKED).reasons for leaf in undecided))
     if any(leaf.disproved for leaf in answers.values()) and _disproved(plan.root, answers, borne_out=Truth.TRUE):
         reasons |= {DISPROVED}
+    return _open(reasons, undecided)
+
+
+def evenly(judgement: Judgement, people: Iterable[Evidence]) -> Judgement:
+    """Let what people leave open of any type of fact keep an open question open, for where only the verdict is told.
+
+    If it counted for facts that are open only, whoever asks people about each would be told which ones are settled.
+    """
+    left = {reason_of(one.outcome) for one in people if one.outcome.kind not in (Kind.MATCH, Kind.MISMATCH)}
+    if not left or judgement.verdict in (Verdict.ESTABLISHED, Verdict.CONTRADICTED):
+        return judgement
+    return _open(judgement.reasons | left, judgement.undecided)
+
+
+def _open(reasons: frozenset[Reason], undecided: tuple[str, ...]) -> Judgement:
     pending = any(reason.kind is ReasonKind.PENDING for reason in reasons)
     verdict = Verdict.PENDING if pending else Verdict.UNDETERMINED
     return Judgement(verdict=verdict, reasons=reasons, undecided=undecided)

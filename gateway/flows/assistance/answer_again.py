@@ -99,7 +99,7 @@ class AnswerAgain:
     def fact_types(self, question: Question) -> frozenset[str]:
         """Name the types of fact that a question turns on; none where the catalogue in force does not admit it."""
         planned = self._planned(question)
-        return frozenset() if planned is None else frozenset(check.fact_type for check in planned.checks.values())
+        return frozenset() if planned is None else planned.fact_types()
 
     async def __call__(
         self,
@@ -128,9 +128,9 @@ class AnswerAgain:
             catalogue = self._book.catalogue
             asked = await self._verify.ask(question, catalogue, deadline, planned=planned)
             heard = self._people.with_these(known, acts)
-            after = await self._verify.with_people(question, planned, asked, deadline, heard)
-            before = self._verify.weigh(planned, after.asked, self._people.with_these(known, ()))
             terms = self._verify.terms(question, catalogue)
+            after = await self._verify.with_people(question, planned, asked, terms, deadline, heard=heard)
+            before = self._verify.weigh(planned, after.asked, self._people.with_these(known, ()), terms)
             alone, acted = [
                 self._verify.draft(question, one.asked, await self._verify.follow(question, one, terms), terms, at=at)
                 for one in (before, after)

@@ -125,12 +125,12 @@ class Requery:
             planned = self._verify.plan(question, catalogue)
             asked = await self._verify.ask(question, catalogue, deadline, planned=planned)
             heard = await self._heard(row, question)
-            weighed = await self._verify.with_people(question, planned, asked, deadline, heard)
+            terms = self._verify.terms(question, catalogue)
+            weighed = await self._verify.with_people(question, planned, asked, terms, deadline, heard=heard)
         except (ParametersRefused, NotVerifiable):
             return AskedAgain(result="SKIPPED")  # the catalogue in force does not admit it as it was asked
         except TimeoutError:
             return AskedAgain(result="NOT_REACHED")
-        terms = self._verify.terms(question, catalogue)
         step = self._verify.step(weighed.asked, terms, attempted=weighed.attempted)
         at = self._now()
         draft = self._verify.draft(question, weighed.asked, step, terms, at=at, parent=row.record)

@@ -46,7 +46,7 @@ from gateway.rules.plan import Plan, plan
 from gateway.rules.roles import Caller
 from gateway.rules.same_case import case_of
 from gateway.rules.terms import Terms, TermsOf
-from gateway.rules.verdict import next_checks
+from gateway.rules.verdict import evenly, next_checks
 from ledger import AlreadyClaimed, BlindIndex, Draft, LedgerUnavailable, Opening, new_record
 from ledger.canonical import Json
 
@@ -88,8 +88,8 @@ class _Asking(Struct, frozen=True, kw_only=True):
 
 
 class Weighed(Struct, frozen=True, kw_only=True):
-    """What sources and people said together, the rungs of the ladder that were tried on each fact that is open, and
-    since when people who are overdue have been waited for.
+    """What sources and people said together, the rungs of the ladder that were tried on each fact that is open (on each
+    of the item, where only the verdict is disclosed), and since when people who are overdue have been waited for.
     """
 
     asked: Asked
@@ -261,7 +261,14 @@ class Verify:
         )
 
     async def with_people(
-        self, question: Question, planned: Plan, asked: Asked, deadline: float, heard: Heard | None = None
+        self,
+        question: Question,
+        planned: Plan,
+        asked: Asked,
+        terms: Terms,
+        deadline: float,
+        *,
+        heard: Heard | None = None,
     ) -> Weighed:
         """Judge again with what people said of the claim in the case; `heard` is what they said, where it is known.
 
@@ -272,18 +279,24 @@ class Verify:
         """
         if heard is None:
             heard = await self._people.heard(question, self.keys(question)[1])
-        weighed = self.weigh(planned, asked, heard)
+        weighed = self.weigh(planned, asked, heard, terms)
         if not next_checks(planned, weighed.asked.answers):
             return weighed
         context = self._context(question, deadline)
         asked = await self._ask(planned, context, people=heard.evidence, before=weighed.asked)
-        return self.weigh(planned, asked, heard)
+        return self.weigh(planned, asked, heard, terms)
 
-    def weigh(self, planned: Plan, asked: Asked, heard: Heard) -> Weighed:
-        """Judge again with what people said, by what the sources said alone."""
+    def weigh(self, planned: Plan, asked: Asked, heard: Heard, terms: Terms) -> Weighed:
+        """Judge again with what people said, by what the sources said alone.
+
+        Where only the verdict is disclosed, whoever is asked about a fact counts alike whether it is open or settled.
+        """
         together = self._ask.beside(planned, asked, heard.evidence)
-        attempted = heard.attempted(open_facts(planned, together))
-        return Weighed(asked=together, attempted=attempted, overdue_since=heard.overdue_since)
+        facts = open_facts(planned, together)
+        if terms.disclosure is not Disclosure.PER_FACT:
+            together = replace(together, judgement=evenly(together.judgement, together.heard))
+            facts = planned.fact_types()
+        return Weighed(asked=together, attempted=heard.attempted(facts), overdue_since=heard.overdue_since)
 
     async def follow(self, question: Question, weighed: Weighed, terms: Terms) -> NextStep:
         """Say what follows from what sources and people said."""
@@ -335,7 +348,7 @@ class Verify:
 
     async def _record(self, asking: _Asking, planned: Plan, asked: Asked, deadline: float) -> Answered:
         terms = self.terms(asking.question, asking.catalogue)
-        weighed = await self.with_people(asking.question, planned, asked, deadline)
+        weighed = await self.with_people(asking.question, planned, asked, terms, deadline)
         asked = weighed.asked
         step = await self.follow(asking.question, weighed, terms)
         wrong = self._guesses.wrong(planned, asking.question.subject, asked.tells)

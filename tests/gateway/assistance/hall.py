@@ -156,10 +156,13 @@ def full_ladders(folder: Path, *, verdict_only: bool = False, in_turn: bool = Fa
 async def hall(
     folder: Path, *, verdict_only: bool = False, in_turn: bool = False, tune: Mapping[str, str] | None = None
 ) -> AsyncIterator[Hall]:
-    """Serve a house of which a register of homes knows that nobody lives anywhere, with all the ladders."""
+    """Serve a house of which a register of homes knows that nobody lives anywhere, with all the ladders.
+
+    With `verdict_only`, leases are kept apart in a register that knows nothing, so that homes settle one fact alone.
+    """
     clock = Clock()
-    async with service({PEOPLE[30].id_number: ADDRESS}) as homes:
-        lease = slow_source(homes.port, name="leases", fact="lease-filing")
+    async with service({PEOPLE[30].id_number: ADDRESS}) as homes, service({}) as empty:
+        lease = slow_source((empty if verdict_only else homes).port, name="leases", fact="lease-filing")
         # Marriages are known of another province only.
         marriages = "[sources.civil-affairs.facts.marriage-registration]\ncoverage = "
         elsewhere = {f'{marriages}"complete"': f'{marriages}{{ places = ["11"] }}'}
