@@ -77,19 +77,6 @@ class Register:
         """Return the records of one case, or of one item in it, oldest first."""
         return [row for row in self.by_cases([case_key]).get(case_key, []) if item is None or row.item == item]
 
-    def of_case(
-        self, case_key: bytes, item: str, *, subject: bytes, families: Iterable[str]
-    ) -> list[RecordRow]:  # fmt: skip
-        """Return the records of some families about a person and an item in one case, oldest first."""
-        table = schema.record
-        rules = (
-            table.c.subject == subject,
-            table.c.case_key == case_key,
-            table.c.item == item,
-            table.c.family.in_([FAMILY_NUMBERS[family] for family in families]),
-        )
-        return self._rows(select(table).where(*rules).order_by(table.c.first_idx))
-
     def newest_of_case(
         self, case_key: bytes, item: str, *, subject: bytes, family: str, state: str
     ) -> RecordRow | None:

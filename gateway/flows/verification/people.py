@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 
 from connectors.outcome import Kind
 from gateway.catalogue.model import Catalogue, Item
@@ -51,10 +52,11 @@ class People:
     def __init__(
         self, *, ledger: Ledger, look_up: LookUp, index: BlindIndex, now: Callable[[], datetime]
     ) -> None:  # fmt: skip
-        self._ledger = ledger
         self._look_up = look_up
         self._index = index
         self._now = now
+        # Every Verify reads this: those of one moment share a question.
+        self._by_subject = ledger.lookups(partial(ledger.register().by_subjects, families=FAMILIES))
 
     def claim(self, question: Question) -> str:
         """Give what tells the claim of a question from others, to whoever has the key only (hexadecimal)."""
@@ -77,10 +79,8 @@ class People:
     async def inquiries(self, question: Question, case_key: bytes) -> Inquiries:
         """Read the requests and checks about a claim in a case; those whose documents are erased are left out."""
         subject = self._index.of(question.subject.id_type, question.subject.id_number)
-        register = self._ledger.register()
-        rows = await self._ledger.look(
-            lambda: register.of_case(case_key, question.item, subject=subject, families=FAMILIES)
-        )
+        about = await self._by_subject.one(subject) or ()
+        rows = [row for row in about if (row.case_key, row.item) == (case_key, question.item)]
         if not rows:
             return Inquiries(found=(), marks=frozenset())
         claim = self.claim(question)
