@@ -181,7 +181,7 @@ def build_flows(
     assist = Assist(
         ledger=ledger, people=people, once=once, look_up=look_up, stand=stand, calendar=calendar, book=book,
         again=AnswerAgain(
-            book=book, verify=verify, guesses=guesses, people=people, once=once, now=now, entropy=entropy,
+            book=book, verify=verify, guesses=guesses, people=people, once=once, now=now,
             count=metrics.verified if metrics else uncounted,
         ),
         answering=_answering(settings), now=now, entropy=entropy,

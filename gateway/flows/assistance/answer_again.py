@@ -20,16 +20,16 @@ from gateway.catalogue.book import Book
 from gateway.catalogue.words import Disclosure
 from gateway.errors import GatewayError, GuessBudgetSpent, ItemBanned, NotEntitled
 from gateway.flows.look_up import ANSWER
-from gateway.flows.once import REQUEST, Once, Recorded, Request
-from gateway.flows.verification.guess import Counting, Guess, GuessBudget, Wrong
+from gateway.flows.once import Once, Recorded, Request
+from gateway.flows.verification.guess import Counting, Guess, GuessBudget, Wrong, until_counted
 from gateway.flows.verification.people import Inquiries, People
-from gateway.flows.verification.verify import REFUSAL, Verify, open_facts, require_entitled
-from gateway.rules.admission import Question, question_body
+from gateway.flows.verification.verify import Verify, open_facts, require_entitled
+from gateway.rules.admission import Question
 from gateway.rules.kept import table, text
 from gateway.rules.people import Inquiry
 from gateway.rules.plan import NotVerifiable, ParametersRefused, Plan
 from gateway.rules.roles import Caller
-from ledger import AlreadyClaimed, Draft, LedgerError, LedgerUnavailable, new_record
+from ledger import Draft, LedgerError
 
 _log = structlog.get_logger()
 _TRIES = 8
@@ -70,7 +70,6 @@ class AnswerAgain:
         people: People,
         once: Once,
         now: Callable[[], datetime],
-        entropy: Callable[[int], bytes],
         count: Callable[[str, str], None],
     ) -> None:
         """`count` is told verdict and next step of each new answer once it is recorded."""
@@ -80,7 +79,6 @@ class AnswerAgain:
         self._people = people
         self._once = once
         self._now = now
-        self._entropy = entropy
         self._count = count
 
     def require_entitled(self, question: Question, caller: Caller) -> None:
@@ -205,42 +203,17 @@ class AnswerAgain:
     async def _counted(
         self, question: Question, again: Again, answer: bytes, wrong: Sequence[Wrong], record: Record[_Kept]
     ) -> _Kept:  # fmt: skip
-        for _ in range(_TRIES):
-            try:
-                counting = await self._guesses.counting(wrong, answer)
-            except GuessBudgetSpent as refusal:
-                spent = self._refused(question, refusal, again.at)
-                break
-            try:
-                return await record(replace(again, counting=counting))
-            except AlreadyClaimed:
-                continue
-        else:
-            raise LedgerUnavailable("guesses about the subject were counted by others all the time")
+        async def count() -> _Kept:
+            return await record(replace(again, counting=await self._guesses.counting(wrong, answer)))
+
+        try:
+            return await until_counted(count)
+        except GuessBudgetSpent as refusal:
+            spent = self._refused(question, refusal, again.at)
         return await record(spent)
 
     def _refused(self, question: Question, refusal: GatewayError, at: datetime) -> Again:
-        subject, case_key = self._verify.keys(question)
-        context = question.context
-        draft = Draft(
-            kind="VerificationRefused",
-            record=new_record(at, self._entropy),
-            groups={
-                REQUEST: question_body(question),
-                REFUSAL: {
-                    "reason": refusal.reason,
-                    "rule": str(refusal),
-                    "catalogue_version": self._book.catalogue.version,
-                },
-            },
-            facts={
-                "subject": subject.hex(),
-                "case_key": case_key.hex(),
-                "unit": context.operator.unit,
-                "matter": context.matter,
-                "item": question.item,
-            },
-        )
+        draft = self._verify.refused(question, refusal, self._book.catalogue, at=at)
         return Again(at=at, acted=draft, alone=draft, refusal=refusal)
 
     def _planned(self, question: Question) -> Plan | None:

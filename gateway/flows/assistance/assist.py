@@ -23,7 +23,6 @@ from gateway.errors import (
     DocumentErased,
     GatewayError,
     InvalidRequest,
-    Recording,
     SecondPersonRequired,
     StepNotCalledFor,
     TransitionNotAllowed,
@@ -36,7 +35,7 @@ from gateway.flows.commitments.stand import Stand
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.verification.people import ASKED, ASSISTANCE, FOUND, SHOWN, People, shown
-from gateway.flows.verification.verify import REFUSAL
+from gateway.flows.verification.refusals import attach_proof
 from gateway.rules.admission import Operator, Question, question_body, question_from_body
 from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day
 from gateway.rules.fallback import StepKind
@@ -369,14 +368,7 @@ class Assist:
     async def _keep_refusal(self, request: Request, again: Again, refusal: GatewayError) -> None:
         """Record a refusal, once for each request and rule, and attach its proof to it."""
         recorded = await self._again.keep(again, replace(request, refusal=f"{refusal.reason}: {refusal}"))
-        if recorded.replayed:
-            opening = (await self._look_up.groups(recorded.record, recorded.first))[REFUSAL].opening
-        else:
-            opening = recorded.openings[0][REFUSAL]
-        refusal.recording = Recording(
-            proof=recorded.receipts[0], index=recorded.first, size=recorded.size, record=recorded.record,
-            group=REFUSAL, opening=opening,
-        )  # fmt: skip
+        await attach_proof(refusal, recorded, self._look_up)
 
     async def _given_up(self, key: bytes) -> list[bytes]:
         """Give the key of a request if the one that holds it is erased, so that nobody can answer it any more.

@@ -24,10 +24,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -35,10 +35,12 @@ from connectors.connector import Claim, Subject
 from gateway.errors import GuessBudgetSpent
 from gateway.rules.guessing import Tells, named, said
 from gateway.rules.plan import Plan
-from ledger import BlindIndex, Ledger, RecordRow
+from ledger import AlreadyClaimed, BlindIndex, Ledger, LedgerUnavailable, RecordRow
 from ledger.canonical import Json, canonical
 
 _SUCCESSION = b"chengxin/guess-budget/succession"
+_TRIES = 8
+_Kept = TypeVar("_Kept")
 
 
 class Guess(NamedTuple):
@@ -234,6 +236,20 @@ class GuessBudget:
     def _key(self, what: str, about: bytes, claim: Claim, tells: Tells) -> bytes:
         subject = claim.subject
         return self._index.of(what, _text([about.hex(), subject.id_type, subject.id_number, *said(claim, tells)]))
+
+
+async def until_counted(record: Callable[[], Awaitable[_Kept]]) -> _Kept:
+    """Count and record, and do so again where another process counted a guess about the same person meanwhile.
+
+    Raises:
+        ledger.LedgerUnavailable: others counted all the time.
+    """
+    for _ in range(_TRIES):
+        try:
+            return await record()
+        except AlreadyClaimed:
+            continue
+    raise LedgerUnavailable("guesses about the subject were counted by others all the time")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -23,13 +23,14 @@ from connectors.outcome import Evidence
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Catalogue, Item, Matter
 from gateway.catalogue.words import Disclosure, ItemState, Rung
-from gateway.errors import GatewayError, GuessBudgetSpent, ItemBanned, NotEntitled, Recording
+from gateway.errors import GatewayError, GuessBudgetSpent, ItemBanned, NotEntitled
 from gateway.flows.look_up import ANSWER, EVIDENCE, LookUp, opened_answer
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.verification.ask import Ask, Asked
-from gateway.flows.verification.guess import GuessBudget
+from gateway.flows.verification.guess import GuessBudget, until_counted
 from gateway.flows.verification.patience import Patience
 from gateway.flows.verification.people import People
+from gateway.flows.verification.refusals import REFUSAL, attach_proof
 from gateway.rules.admission import (
     Question,
     RawQuestion,
@@ -47,12 +48,9 @@ from gateway.rules.roles import Caller
 from gateway.rules.same_case import case_of
 from gateway.rules.terms import Terms, TermsOf
 from gateway.rules.verdict import evenly, next_checks
-from ledger import AlreadyClaimed, BlindIndex, Draft, LedgerUnavailable, Opening, new_record
+from ledger import BlindIndex, Draft, LedgerUnavailable, Opening, new_record
 from ledger.canonical import Json
 
-REFUSAL = "refusal"
-"""The group of a refusal's document that says by which rule."""
-_TRIES = 8
 _LAST_PART = 0.2
 """The part of the time kept for recording that stays for telling the caller that the ledger did not answer."""
 
@@ -352,16 +350,14 @@ class Verify:
         asked = weighed.asked
         step = await self.follow(asking.question, weighed, terms)
         wrong = self._guesses.wrong(planned, asking.question.subject, asked.tells)
-        for _ in range(_TRIES):
+
+        async def record() -> Answered:
             at = self._now()
             draft = self.draft(asking.question, asked, step, terms, at=at)
             counting = await self._guesses.counting(wrong, draft.record)
-            try:
-                recorded = await self._once.record(
-                    asking.request, [draft], at=at, claims=counting.claims, releases=counting.releases
-                )
-            except AlreadyClaimed:
-                continue  # another process counted a guess about this person at the same moment: count again
+            recorded = await self._once.record(
+                asking.request, [draft], at=at, claims=counting.claims, releases=counting.releases
+            )
             if recorded.replayed:
                 return await self._first_answer(recorded)
             self._count(asked.judgement.verdict.value, step.kind.value)
@@ -371,36 +367,30 @@ class Verify:
                 recorded=recorded,
                 openings={group: recorded.openings[0][group] for group in (REQUEST, ANSWER)},
             )
-        raise LedgerUnavailable("guesses about the subject were counted by others all the time")
+
+        return await until_counted(record)
 
     async def _record_refusal(self, asking: _Asking, refusal: GatewayError) -> None:
         """Record a refusal, once for each request and rule, and attach its proof to the refusal."""
         at = self._now()
-        reason, rule = refusal.reason, str(refusal)
-        draft = Draft(
+        draft = self.refused(asking.question, refusal, asking.catalogue, at=at)
+        # Under a key of its own: the request itself stays open, and is answered once the rule has fallen away.
+        request = replace(asking.request, refusal=f"{refusal.reason}: {refusal}")
+        await attach_proof(refusal, await self._once.record(request, [draft], at=at), self._look_up)
+
+    def refused(self, question: Question, refusal: GatewayError, catalogue: Catalogue, *, at: datetime) -> Draft:
+        """Make the entry of a refusal, which stands in the place of an answer."""
+        rule: dict[str, Json] = {
+            "reason": refusal.reason,
+            "rule": str(refusal),
+            "catalogue_version": catalogue.version,
+        }
+        return Draft(
             kind="VerificationRefused",
             record=new_record(at, self._entropy),
-            groups={
-                REQUEST: asking.request.body,
-                REFUSAL: {"reason": reason, "rule": rule, "catalogue_version": asking.catalogue.version},
-            },
-            facts=self._facts(asking.question, None),
+            groups={REQUEST: question_body(question), REFUSAL: rule},
+            facts=self._facts(question, None),
         )
-        # Under a key of its own: the request itself stays open, and is answered once the rule has fallen away.
-        recorded = await self._once.record(replace(asking.request, refusal=f"{reason}: {rule}"), [draft], at=at)
-        refusal.recording = Recording(
-            proof=recorded.receipts[0],
-            index=recorded.first,
-            size=recorded.size,
-            record=recorded.record,
-            group=REFUSAL,
-            opening=await self._opened_refusal(recorded),
-        )
-
-    async def _opened_refusal(self, recorded: Recorded) -> Opening:
-        if not recorded.replayed:
-            return recorded.openings[0][REFUSAL]
-        return (await self._look_up.groups(recorded.record, recorded.first))[REFUSAL].opening
 
     def keys(self, question: Question) -> tuple[bytes, bytes]:
         """Give the keyed indexes of the person and of the case."""
