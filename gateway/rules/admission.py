@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import ClassVar
@@ -21,6 +22,7 @@ from ledger.canonical import Json
 
 LONGEST_TEXT = 4000
 _LONGEST_CODE = 128
+_PLAIN_NAME = re.compile(r"[a-z][a-z_]{,39}")
 
 
 class RawSubject(Veiled, frozen=True, kw_only=True):
@@ -229,26 +231,40 @@ def _check_item(reading: Reading, catalogue: Catalogue) -> None:
             mistakes.add("item", "is not in the catalogue", "证明事项不在目录中。", reason="UNKNOWN_ITEM")
         return
     for mistake in parameter_mistakes(item, reading.question.parameters):
-        if mistake.parameter not in raw.parameters or raw.parameters[mistake.parameter] is not None:
-            mistakes.add(f"parameters.{mistake.parameter}", mistake.rule, mistake.chinese)
+        name = mistake.parameter
+        if name not in raw.parameters or raw.parameters[name] is not None:
+            where = f"parameters.{name}" if name in item.parameters else _numbered(raw, name)
+            mistakes.add(where, mistake.rule, mistake.chinese)
 
 
 def _parameters(raw: RawQuestion, mistakes: Mistakes, *, today: date) -> dict[str, Argument]:
     read: dict[str, Argument] = {}
     for name in sorted(name for name, value in raw.parameters.items() if value is None):
-        mistakes.add(f"parameters.{name}", "has no usable value", f"参数“{name}”没有有效的值。")
+        where = _where(raw, name)
+        mistakes.add(where, "has no usable value", f"参数“{where}”没有有效的值。")
     for name, value in raw.parameters.items():
+        where = _where(raw, name)
         if isinstance(value, RawSubject):
             if value.id_type == "uscc":
-                mistakes.add(f"parameters.{name}", "must be a natural person", f"参数“{name}”须为自然人。")
-            read[name] = mistakes.subject(f"parameters.{name}", value, today=today)
+                mistakes.add(where, "must be a natural person", f"参数“{where}”须为自然人。")
+            read[name] = mistakes.subject(where, value, today=today)
         elif isinstance(value, str):
             if len(value) > LONGEST_TEXT:
-                mistakes.add(f"parameters.{name}", f"is longer than {LONGEST_TEXT} characters", f"参数“{name}”过长。")
-            read[name] = mistakes.printable(f"parameters.{name}", value, f"参数“{name}”")
+                mistakes.add(where, f"is longer than {LONGEST_TEXT} characters", f"参数“{where}”过长。")
+            read[name] = mistakes.printable(where, value, f"参数“{where}”")
         elif value is not None:
             read[name] = value
     return read
+
+
+def _where(raw: RawQuestion, name: str) -> str:
+    """Name a parameter by a name that says nothing of anybody, or by its number."""
+    return f"parameters.{name}" if _PLAIN_NAME.fullmatch(name) else _numbered(raw, name)
+
+
+def _numbered(raw: RawQuestion, name: str) -> str:
+    """Name a parameter by its number in the order of the names: what is put in a name's place may be personal data."""
+    return f"parameters[{sorted(raw.parameters).index(name) + 1}]"
 
 
 def question_body(question: Question) -> dict[str, Json]:

@@ -42,6 +42,28 @@ def mistakes(**changed: Any) -> list[str]:
     return []
 
 
+@pytest.mark.parametrize("name", [PEOPLE[1].id_number, PEOPLE[1].name, "x" + PEOPLE[1].id_number, "zhangsan"])
+@pytest.mark.parametrize("value", ["x", 1, True])
+def test_an_unknown_parameter_is_named_by_its_number_for_its_name_may_be_somebodys(name: str, value: object) -> None:
+    number = 1 if name < "address" else 2
+
+    assert mistakes(parameters={"address": "示例路1号", name: value}) == [f"parameters[{number}]"]
+
+
+@pytest.mark.parametrize(
+    "value", [None, "a\nb", "x" * (LONGEST_TEXT + 1), RawSubject(id_type="uscc", id_number="1", name="")]
+)
+def test_a_parameter_named_like_a_number_is_named_by_its_place_whatever_is_wrong_with_it(value: object) -> None:
+    number = PEOPLE[1].id_number
+    reading = read_question(RawQuestion(**(RIGHT | {"parameters": {number: value}})), CALLER, today=TODAY)
+
+    with pytest.raises(InvalidRequest) as refused:
+        require_admitted(reading, CATALOGUE)
+
+    assert number not in str(refused.value) + "".join(one.chinese for one in refused.value.violations)
+    assert any(one.field.startswith("parameters[1]") for one in refused.value.violations)
+
+
 def test_a_right_question_is_admitted() -> None:
     assert mistakes() == []
     assert mistakes(parameters={"address": "路" * LONGEST_TEXT}) == []
