@@ -12,14 +12,14 @@ from ledger.canonical import Json
 from ledger.completeness.index import CHUNK, CommittedRoots, RecordIndex
 from ledger.completeness.prover import prove_completeness
 from ledger.disclosure import disclose
-from ledger.errors import DisclosureError, ErasureRefused, WrongKey
+from ledger.errors import DisclosureError, ErasureRefused, IndexMissing, WrongKey
 from ledger.fsck import Progress, fsck
 from ledger.keyring.history import KeyHistory
 from ledger.keyring.published import first_key, verify_key_history
 from ledger.log.checkpoint import open_checkpoint, read_checkpoint
 from ledger.log.note import Verifier
 from ledger.log.reader import LogReader, read_entry
-from ledger.log.store import Store, open_store, read_receipt_note
+from ledger.log.store import Store, open_store, read_head, read_receipt_note
 from ledger.log.tiles import TileCache
 from ledger.log.vkey import PublicKey
 from ledger.merkle import hash_leaf, prove_inclusion, verify_inclusion
@@ -28,6 +28,7 @@ from ledger.publication.export import Exported, export_log
 from ledger.publication.inspection import PublishedReport, inspect_published
 from ledger.receipt import VerifiedReceipt, format_receipt, verify_receipt
 from ledger.records.codec import Entry, decode_entry
+from ledger.records.projections import RecordRow
 from ledger.records.rebuild import rebuild_projections
 from ledger.records.register import HistoryLine, Register
 from ledger.vault import Erased, MasterKeys, Vault, VaultGroup, read_document
@@ -125,9 +126,11 @@ class RecordReader:
         StoreMissing: there is no ledger at the address.
     """
 
-    def __init__(self, url: str, *, origin: str, master_keys: MasterKeys) -> None:
+    def __init__(self, url: str, *, origin: str, master_keys: MasterKeys, verifiers: Sequence[Verifier] = ()) -> None:
+        """Open the database; `verifiers` are the keys of the log, for who asks `complete`."""
         self._store = open_store(url, readers=1)
         self._vault = Vault(master_keys, origin, os.urandom)
+        self._verifiers, self._origin = verifiers, origin
 
     def __enter__(self) -> Self:
         return self
@@ -153,6 +156,26 @@ class RecordReader:
         with self._store.reading() as connection:
             leaf = read_entry(connection, row.first_idx)
         return read_proposal(record, hash_leaf(leaf), self.document(row.first_idx))
+
+    def complete(self, record: bytes) -> bytes | None:
+        """Return the proof of all entries of a record as of the newest committed index; None while there is none.
+
+        Raises:
+            NoteError, LedgerDamaged: as of `prove_completeness`.
+        """
+        try:
+            return prove_completeness(self._store, record, self._verifiers, self._origin)
+        except IndexMissing:
+            return None
+
+    def published(self) -> int:
+        """Return how many entries the newest published checkpoint covers."""
+        with self._store.reading() as connection:
+            return read_head(connection).published
+
+    def rests_on(self, record: bytes) -> list[RecordRow]:
+        """Return what a record rests on, oldest first (`Register.rests_on`)."""
+        return Register(self._store).rests_on(record)
 
     def receipts(self, indices: Sequence[int]) -> list[bytes]:
         """Return the receipts of entries, all against one checkpoint, chosen and refused as by `prove`."""

@@ -40,8 +40,12 @@ def export(config: Path, out: Path, record: str, as_json: bool) -> None:
         raise click.BadParameter("a record has 32 hexadecimal digits", param_hint="RECORD")
     settings = read_config(config)
     keys = open_master_keys(settings.ledger)
-    with RecordReader(settings.ledger.url, origin=settings.ledger.origin, master_keys=keys) as reader:
-        pack = collect(reader, identity, pack_circumstances(settings))
+    circumstances = pack_circumstances(settings)
+    log = settings.ledger
+    with RecordReader(
+        log.url, origin=log.origin, master_keys=keys, verifiers=circumstances.keys().verifiers
+    ) as reader:  # fmt: skip
+        pack = collect(reader, identity, circumstances)
     write_private(out, pack)
     told = {"file": str(out), "bytes": len(pack), "sha256": hashlib.sha256(pack).hexdigest()}
     click.echo(jsonlib.dumps(told) if as_json else f"wrote {out}: {len(pack)} bytes")

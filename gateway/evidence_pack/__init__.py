@@ -17,5 +17,7 @@ public key, and names every check that fails. The same content gives the same by
     entry.json recorded.tlog-proof  the entry in the ledger and its receipt (C2SP tlog-proof)
     checkpoint.txt checkpoint.sig log-key.pem log.vkey log.history         the log's signature over the receipt's root
     recorded.disclosure.json prepared.disclosure.json   that the entries commit to signature.json and document.json
+    story.json complete.json        what became of the commitment, and what it rests on: receipts; and that this is all
+    answer.disclosure.json eligibility.disclosure.json  what the unit was told before, and what was known of the signer
     check.py                 checks with Python alone that all this is of one act, and in the log
 """

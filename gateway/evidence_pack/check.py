@@ -35,6 +35,12 @@ OF_EVERY_ACT = {
     "recorded.tlog-proof", "recorded.disclosure.json", "prepared.disclosure.json", "checkpoint.sig", "log-key.pem",
     "log.vkey", "log.history",
 }  # fmt: skip
+OF_STORY = ("story.json", "complete.json", "answer.disclosure.json", "eligibility.disclosure.json")
+"""What became of the commitment, that this is all, what the unit was told before, and what was known of the signer."""
+CLAIM = ("case_key", "subject", "item")
+"""What a record is about: case and person are keyed, and tell nothing but whether they are the same."""
+RESTED_ON = {"verification": "Verification", "assistance": "Assistance", "check": "Check"}
+"""What a commitment can rest on, and how the kinds of its entries begin."""
 OF_KINDS = {
     "certificate": {"signer.pem", "anchor.pem"},
     "witnessed": {
@@ -117,7 +123,11 @@ def proved(text: str) -> Any:
 
 def disclosed(name: str) -> Tuple[Any, Any]:
     """Give the value of a disclosure, once its entry commits to it; and that entry."""
-    parts = json.loads(content(name))
+    return opened(json.loads(content(name)), name)
+
+
+def opened(parts: Any, name: str) -> Tuple[Any, Any]:
+    """Give the value of a disclosure that was read from a file, once its entry commits to it; and that entry."""
     entry = proved(parts["receipt"])
     group, salt = parts["group"], bytes.fromhex(parts["salt"])
     domain = b"chengxin/ledger/v1/commit\x00" + group.encode() + b"\x00"
@@ -126,9 +136,100 @@ def disclosed(name: str) -> Tuple[Any, Any]:
     return parts["value"], entry
 
 
+def life_of(told: Any) -> List[Any]:
+    """Give the entries of one record, once their receipts are proved and none is left out between them."""
+    entries: List[Any] = []
+    before = None
+    for receipt in told["receipts"]:
+        entry = proved(receipt)
+        if (entry["seq"], entry["prev"]) != (len(entries), before):
+            raise ValueError("story.json: an entry of a record is missing, or another's")
+        entries.append(entry)
+        before = sha256(b"\x00", read_receipt(receipt)[0]).hex()
+    if {entry["record"] for entry in entries} != {entries[0]["record"]}:
+        raise ValueError("story.json: entries of several records as those of one")
+    return entries
+
+
+def of_story(recorded: Any, prepared: Any, verification: str) -> Tuple[Dict[str, bool], List[str]]:
+    """Check what became of the commitment and what it rests on; give what is to be told, too."""
+    if not Path("story.json").exists():
+        there = [name for name in OF_STORY if Path(name).exists()]
+        lacking = (
+            "Not shown here, for there is no story.json: what became of the commitment later, and what it rests on"
+        )
+        return {"no file of the story is here without story.json": not there}, [lacking]
+    story = json.loads(content("story.json"))
+    life = life_of(story["commitment"])
+    about = said_of(story["commitment"]["facts"], "story.json", "facts", prepared)
+    said_of(json.loads(content("eligibility.disclosure.json")), "eligibility.disclosure.json", "eligibility", prepared)
+    rested, facts, told = {}, [], [f"{entry['at']} {entry['kind']}" for entry in life]
+    for one in story["rests_on"]:
+        entries, unit = life_of(one), "erased: what its case and person were is not shown"
+        rested[entries[0]["record"]] = (entries[0], one["facts"])
+        if one["facts"] is not None:
+            facts.append(said_of(one["facts"], "story.json", "facts", entries[0]))
+            unit = f"unit {facts[-1]['unit']}"
+        steps = ", ".join(f"{entry['at']} {entry['kind']}" for entry in entries)
+        told.append(f"Rests on {entries[0]['record']} ({unit}): {steps}")
+    answered, is_told = rested[verification]
+    if is_told is not None or Path("answer.disclosure.json").exists():
+        said_of(json.loads(content("answer.disclosure.json")), "answer.disclosure.json", "answer", answered)
+    kinds = tuple(RESTED_ON.values())
+    checks = {
+        "story.json tells the life of this commitment": recorded in life and prepared in life,
+        "the commitment rests on the verification in document.json": about["parent"] == verification,
+        "what it rests on is what a commitment can rest on, each once": (
+            len(rested) == len(story["rests_on"]) and all(one["kind"].startswith(kinds) for one, _ in rested.values())
+        ),
+        "what it rests on is of the same case, person and item": (
+            all(one[name] == about[name] for one in facts for name in CLAIM)
+        ),
+    }
+    if not Path("complete.json").exists():
+        return checks, [*told, "Not shown here, for there is no complete.json: that nothing else was recorded"]
+    size, at, complete = all_of(story["commitment"], recorded["record"])
+    checks["complete.json: story.json tells all that was recorded of it as far as the index reached"] = complete
+    return checks, [*told, f"Nothing else was recorded of it among the first {size} entries (index of {at})"]
+
+
+def all_of(life: Any, record: str) -> Tuple[int, str, bool]:
+    """Tell of how many entries an index is, when it was committed to, and whether it holds just this life of a record.
+
+    The index is a sparse Merkle tree: under the SHA-256 of each record, the leaf hash of its last entry.
+    """
+    parts = json.loads(content("complete.json"))
+    committed, index = proved(parts["receipt"]), read_receipt(parts["receipt"])[1]
+    size = parts["index"]["size"]
+    domain = b"chengxin/ledger/v1/commit\x00public\x00"
+    public = sha256(domain, bytes(32), canonical(parts["index"])).hex()
+    entries = [one.encode() for one in parts["entries"]]
+    key = sha256(bytes.fromhex(record))
+    here = sha256(b"\x00", key, sha256(b"\x00", entries[-1]))
+    for depth, beside in reversed(list(enumerate(map(bytes.fromhex, parts["path"])))):
+        right = key[depth >> 3] >> (7 - (depth & 7)) & 1
+        here = sha256(b"\x01", beside, here) if right else sha256(b"\x01", here, beside)
+    shown = [read_receipt(one) for one in life["receipts"]]
+    return size, committed["at"], (
+        (committed["kind"], committed["commits"]) == ("IndexCommitted", {"public": public})
+        and size <= index
+        and here.hex() == parts["index"]["root"]
+        and parts["record"] == record
+        and entries == [entry for entry, at, _, _ in shown if at < size]
+    )  # fmt: skip
+
+
+def said_of(parts: Any, name: str, group: str, entry: Any) -> Any:
+    """Give the value of a disclosure that was read from a file, once it is of this group of this entry."""
+    value, of = opened(parts, name)
+    if of != entry or parts["group"] != group:
+        raise ValueError(f"{name}: a disclosure is of another entry, or of another group")
+    return value
+
+
 def names_of(signature: Any) -> Set[str]:
     """Give the name of every file that a pack of this evidence may have, but for an image of handwriting."""
-    names = READING | OF_EVERY_ACT | OF_KINDS[signature["type"]]
+    names = READING | OF_EVERY_ACT | OF_KINDS[signature["type"]] | set(OF_STORY)
     if signature["timestamp"] is not None:
         names |= {"timestamp.tsr", "tsa-roots.pem"}
     if signature["type"] == "certificate":
@@ -412,41 +513,48 @@ def signer() -> Any:
     return document.get("proxy") or document["applicant"]
 
 
-def everything() -> Tuple[Dict[str, bool], str]:
-    """Check everything; give what holds and what does not, and the key of the log.
+def everything() -> Tuple[Dict[str, bool], List[str], str]:
+    """Check everything; give what holds and what does not, what is to be told, and the key of the log.
 
     Raises:
-        ValueError, KeyError, OSError: a file is missing, malformed, or proves nothing.
+        ValueError, LookupError, TypeError, AttributeError, OSError: a file is missing, malformed, or proves nothing.
     """
     entry = proved(content("recorded.tlog-proof").decode())
     signature, recorded = disclosed("recorded.disclosure.json")
     document, prepared = disclosed("prepared.disclosure.json")
     vkey, of_log = log_key()
     others = others_here(signature)
-    return {
-        "every file here is one of this pack" + (f", but not {', '.join(others)}" if others else ""): not others,
-        "the receipt's entry is entry.json": canonical(entry) == content("entry.json"),
-        "the signature was recorded by this entry": recorded == entry and entry["kind"] == "CommitmentRecorded",
-        "the document is of the same commitment": (
-            prepared["record"] == entry["record"] and prepared["kind"] == "CommitmentPrepared"
-        ),
-        "the entry commits to signature.json": canonical(signature) == content("signature.json"),
-        "the first entry commits to document.json": canonical(document) == content("document.json"),
-        "the signature is of document.json": signature["document_digest"] == digest_of("document.json").hex(),
-        **same_files(signature),
-        **of_log,
-    }, vkey
+    story, told = of_story(entry, prepared, document["verification"])
+    return (
+        {
+            "every file here is one of this pack" + (f", but not {', '.join(others)}" if others else ""): not others,
+            "the receipt's entry is entry.json": canonical(entry) == content("entry.json"),
+            "the signature was recorded by this entry": recorded == entry and entry["kind"] == "CommitmentRecorded",
+            "the document is of the same commitment": (
+                prepared["record"] == entry["record"] and prepared["kind"] == "CommitmentPrepared"
+            ),
+            "the entry commits to signature.json": canonical(signature) == content("signature.json"),
+            "the first entry commits to document.json": canonical(document) == content("document.json"),
+            "the signature is of document.json": signature["document_digest"] == digest_of("document.json").hex(),
+            **same_files(signature),
+            **of_log,
+            **story,
+        },
+        told,
+        vkey,
+    )
 
 
 def main() -> int:
     """Tell what was checked; the exit status is 1 if anything is wrong."""
     try:
-        checks, vkey = everything()
-    except (ValueError, KeyError, IndexError, OSError) as error:
+        checks, told, vkey = everything()
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError) as error:
         print("FAILED", f"{type(error).__name__}: {error}")
         return 1
-    for told, good in checks.items():
-        print("ok    " if good else "FAILED", told)
+    for name, good in checks.items():
+        print("ok    " if good else "FAILED", name)
+    print("\n".join(told))
     print("Compare with the key that the log publishes (log.pub, or key-history where its key has changed):", vkey)
     return 0 if all(checks.values()) else 1
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.errors import GatewayError
 from gateway.evidence_pack.archive import NotAPack, manifest_mistakes, read_archive
-from gateway.evidence_pack.check import READING, image_among, names_of
+from gateway.evidence_pack.check import OF_STORY, READING, image_among, names_of
 from gateway.evidence_pack.collecting import (
     CHECK,
     DOCUMENT,
@@ -32,6 +32,8 @@ from gateway.evidence_pack.collecting import (
     readmes,
 )
 from gateway.evidence_pack.recipe import signature_file
+from gateway.evidence_pack.story import STORY
+from gateway.evidence_pack.story_checking import StoryCheck, StoryWrong
 from gateway.letters.plain import text_as_signed
 from gateway.rules.kept import rows, table, text
 from gateway.signatures.algorithms import read_public_key
@@ -115,7 +117,7 @@ def _checked(name: str, check: Callable[[], None]) -> Check:
         check()
     except KeyError as error:
         return Check(name=name, failure=f"{error.args[0]} is missing")
-    except (CheckFailed, GatewayError, LedgerError) as error:
+    except (CheckFailed, StoryWrong, GatewayError, LedgerError) as error:
         return Check(name=name, failure=str(error))
     except Exception as error:  # parsers raise whatever they like on hostile bytes: all of it is a failure
         return Check(name=name, failure=f"malformed ({type(error).__name__})")
@@ -148,6 +150,10 @@ class _Pack:
             more["clerk's key"] = self._clerks_key
         if "timestamp.tsr" in self._files or self._claims_a_stamp():
             more["time stamp"] = self._timestamp
+        if any(name in self._files for name in OF_STORY):
+            more |= {"life": self._life, "foundation": self._foundation}
+        else:
+            self.told["not shown"] = f"what became of the commitment later, and what it rests on (there is no {STORY})"
         return {**always, **more}
 
     def not_checked(self) -> list[str]:
@@ -222,6 +228,17 @@ class _Pack:
         kind = found.receipt.entry.kind
         _require(kind == "CommitmentPrepared", f"the entry is {kind}, not CommitmentPrepared")
         _require(canonical(found.value) == self._files["document.json"], "document.json is not what was handed out")
+
+    @cached_property
+    def _story(self) -> StoryCheck:
+        prepared = self._disclosed("prepared.disclosure.json", DOCUMENT).receipt
+        return StoryCheck(self._files, self._keys, recorded=self._proved, prepared=prepared)
+
+    def _life(self) -> None:
+        self.told |= self._story.life()
+
+    def _foundation(self) -> None:
+        self.told |= self._story.foundation()
 
     def _document_digest(self) -> None:
         digest = hashlib.sha256(self._files["document.json"]).hexdigest()

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from gateway.errors import DocumentErased, EvidenceMissing, RecordNotFound
 from gateway.evidence_pack.archive import write_archive
 from gateway.evidence_pack.check import to_pem
-from gateway.evidence_pack.recipe import StatusProof, Subject, readme, signature_file, steps
+from gateway.evidence_pack.recipe import StatusProof, Subject, Telling, readme, signature_file, steps
+from gateway.evidence_pack.story import COMPLETE, STORY, StoryReader, erased_in, read_story
 from gateway.pki import public_key_pem
 from gateway.rules.kept import rows, table, text
 from gateway.signatures.certificates import parse_certificate
@@ -53,14 +54,8 @@ FOREVER = timedelta(days=365_000)
 """How old a list or an answer may be: whether it was fresh enough was decided when the signature was verified."""
 
 
-class RecordReader(Protocol):
+class RecordReader(StoryReader, Protocol):
     """Where a commitment is read from: an open ledger, or a database beside a running one."""
-
-    def history(self, record: bytes) -> Sequence[HistoryLine]:
-        """Return the life of a record, oldest first."""
-
-    def document(self, index: int) -> Mapping[str, VaultGroup] | Erased:
-        """Return the document behind an entry, with the salts that open its commitments."""
 
     def receipts(self, indices: Sequence[int]) -> list[bytes]:
         """Return the receipts of entries, all against one checkpoint."""
@@ -94,7 +89,10 @@ def collect(reader: RecordReader, record: bytes, circumstances: Circumstances, *
     document = table(documents[0][DOCUMENT].value)
     signature = table(documents[1][SIGNATURE].value)
     staff_key = _staff_key_entries(reader, signature)
-    first, last, *of_key = reader.receipts([prepared, recorded, *staff_key.values()])
+    story = read_story(reader, record, prepared, bytes.fromhex(text(document["verification"])))
+    indices = list(dict.fromkeys([prepared, recorded, *staff_key.values(), *story.indices()]))
+    receipts = dict(zip(indices, reader.receipts(indices), strict=True))
+    first, last = receipts[prepared], receipts[recorded]
     leaf = parse_receipt(last).leaf
     files = {
         "document.json": canonical(document),
@@ -108,7 +106,8 @@ def collect(reader: RecordReader, record: bytes, circumstances: Circumstances, *
         **log_files(last, circumstances.keys()),
         **evidence_files(signature, circumstances.kept_list),
         **_handwriting_files(documents[1]),
-        **_staff_key_files(reader, staff_key, of_key),
+        **_staff_key_files(reader, staff_key, receipts),
+        **story.files(receipts),
     }
     files |= _roots_files(files, signature, circumstances.timestamp_roots)
     if letter is not None:
@@ -132,7 +131,13 @@ def _opened(document: Mapping[str, VaultGroup] | Erased) -> Mapping[str, VaultGr
 def readmes(files: Mapping[str, bytes], signature: Mapping[str, Json]) -> dict[str, bytes]:
     """Write the READMEs of a pack of these files."""
     found = steps(_subject(files, signature), has_stamp="timestamp.tsr" in files)
-    return {"README.md": readme(found, chinese=False), "README.zh-CN.md": readme(found, chinese=True)}
+    told = Telling(
+        story=STORY in files, complete=COMPLETE in files, erased=erased_in(files[STORY]) if STORY in files else 0
+    )
+    return {
+        "README.md": readme(found, told, chinese=False),
+        "README.zh-CN.md": readme(found, told, chinese=True),
+    }
 
 
 def _subject(files: Mapping[str, bytes], signature: Mapping[str, Json]) -> Subject:
@@ -264,12 +269,14 @@ def _staff_key_entries(reader: RecordReader, signature: Mapping[str, Json]) -> d
     return found
 
 
-def _staff_key_files(reader: RecordReader, entries: Mapping[str, int], receipts: Sequence[bytes]) -> dict[str, bytes]:
+def _staff_key_files(
+    reader: RecordReader, entries: Mapping[str, int], receipts: Mapping[int, bytes]
+) -> dict[str, bytes]:
     files = {}
-    for (kind, index), receipt in zip(entries.items(), receipts, strict=True):
-        content = receipt
+    for kind, index in entries.items():
+        content = receipts[index]
         if kind == "StaffKeyProposed":
-            content = disclose(receipt, _opened(reader.document(index)), KEY)
+            content = disclose(content, _opened(reader.document(index)), KEY)
         files[STAFF_KEY_FILES[kind]] = content
     return files
 

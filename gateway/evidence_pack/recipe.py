@@ -64,6 +64,16 @@ class Subject:
     statuses: Sequence[StatusProof] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """What a pack tells of the life of its commitment: nothing, as older ones, or that, and that it is all."""
+
+    story: bool
+    complete: bool
+    erased: int = 0
+    """Records it rests on whose documents are erased."""
+
+
 def signature_file(kind: str) -> str:
     """Name the file whose bytes a time stamp is of, after those of document.json."""
     return "assertion.jws" if kind == "platform" else "signature.bin"
@@ -207,10 +217,75 @@ def _answer_to_read(name: str) -> Step:
     )
 
 
-def readme(found: Sequence[Step], *, chinese: bool) -> bytes:
+def readme(found: Sequence[Step], told: Telling, *, chinese: bool) -> bytes:
     """Write the README of a pack."""
     commands = "\n".join(f"# {one.chinese if chinese else one.english}\n{one.command}\n" for one in found)
-    return (_CHINESE if chinese else _ENGLISH).replace("COMMANDS", commands.rstrip()).encode()
+    text = (_CHINESE if chinese else _ENGLISH).replace("COMMANDS", commands.rstrip())
+    return (text + "".join(_telling(told, 1 if chinese else 0))).encode()
+
+
+def _telling(told: Telling, language: int) -> Iterator[str]:
+    if not told.story:
+        return
+    yield _STORY[language]
+    yield (_COMPLETE if told.complete else _NOT_COMPLETE)[language]
+    if told.erased:
+        yield _ERASED[language].format(told.erased)
+    yield _HIDDEN[language]
+
+
+_STORY = (
+    """
+## What became of it, and what it rests on
+
+- `story.json`: the receipt of every entry of the commitment's record, oldest first (`check.py` prints each with its
+  time: recorded, decided, withdrawn, lapsed …), and of every entry of what the commitment rests on: each verification,
+  each request to another department (sent, seen, answered) and each check about the same case, person and item.
+  `facts` shows of each record whom was asked (`unit`), and case and person as keyed numbers: equal means the same.
+- `answer.disclosure.json`: what the unit was told before the commitment was handed out, and what the next step was.
+- `eligibility.disclosure.json`: what was known, when it was handed out, of whether this person may commit.
+""",
+    """
+## 承诺的后续与依据
+
+- `story.json`:承诺记录每一步的回执,由先到后(`check.py` 逐条列出时间:受理、作出决定、撤回、失效等);以及承诺所依据的
+  每一步的回执:同一办件、同一人、同一事项的历次核验、向其他部门发出的每件协查(发出、查看、答复)和每次核查。
+  `facts` 载明被询问的单位(`unit`);办件和个人以密钥编号表示,编号相同即为同一办件、同一人。
+- `answer.disclosure.json`:交付承诺书之前向本单位作出的答复及下一步。
+- `eligibility.disclosure.json`:交付承诺书时所知的、该人可否作出承诺的情况。
+""",
+)
+_COMPLETE = (
+    """- `complete.json`: up to the size of the log that it names, nothing else was recorded of this commitment. Entries
+  of `story.json` from that number on came later; that nothing came after those, a newer pack shows.
+""",
+    """- `complete.json`:截至其载明的台账条数,该承诺再无其他记载。`story.json` 中自该条数起的各条是此后所记;
+  其后有无新的记载,须另取新的证据包。
+""",
+)
+_NOT_COMPLETE = (
+    """- There is no `complete.json`: the log had no index of records yet. That nothing else was recorded is not shown.
+""",
+    """- 没有 `complete.json`:当时台账尚无记录索引。本证据包不能证明再无其他记载。
+""",
+)
+_ERASED = (
+    """- The documents of {} of these records are erased, as the law demands. Their receipts stay, and show what
+  happened and when, but no longer to whose case it belonged.
+""",
+    """- 其中 {} 条记录的文书已依法删除,回执仍在:可证明发生过什么、何时发生,但不再能证明属于哪一办件。
+""",
+)
+_HIDDEN = (
+    """
+What people of other departments wrote, and single facts where the unit is told the conclusion only, are not in here: of
+these there are receipts. A court can have more shown, entry by entry, by `chengxin ledger disclose`.
+""",
+    """
+其他部门人员所写的内容,以及只告知结论的事项的各项事实,不在本证据包内,只有回执。
+人民法院可要求以 `chengxin ledger disclose` 逐条出示更多内容。
+""",
+)
 
 
 _ENGLISH = """\

@@ -61,6 +61,10 @@ class Kinship:
         """Give a record and its kin."""
         return _reach(_reach({record}, self._below), self._above)
 
+    def above(self, record: bytes) -> set[bytes]:
+        """Give what a record rests on, however deep, without itself."""
+        return _reach({record}, self._above) - {record}
+
     def _rest(self, record: bytes, above: bytes) -> None:
         self._above.setdefault(record, []).append(above)
         self._below.setdefault(above, []).append(record)

@@ -13,7 +13,7 @@ from ledger.log import schema
 from ledger.log.store import Store
 from ledger.records.chains import read_chain
 from ledger.records.codec import decode_entry
-from ledger.records.kin import read_kin
+from ledger.records.kin import Kinship, read_kin
 from ledger.records.lifecycle import FAMILIES, FAMILY_NUMBERS, STATE_NAMES, STATE_NUMBERS
 from ledger.records.projections import RecordRow, StoredRow
 from ledger.records.rows import read_row, stored_row
@@ -268,6 +268,12 @@ class Register:
     def kin(self, records: Collection[bytes]) -> frozenset[bytes]:
         """Return some records and all kin of theirs (`ledger.records.kin`)."""
         return frozenset(read_kin(records, self._stored))
+
+    def rests_on(self, record: bytes) -> list[RecordRow]:
+        """Return what a record rests on (`ledger.records.kin`), however deep, oldest first."""
+        found = read_kin([record], self._stored)
+        rows = [read_row(found[one]) for one in Kinship(found).above(record)]
+        return sorted(rows, key=lambda row: row.first_idx)
 
     def _by(self, column: str, values: Sequence[bytes]) -> list[RecordRow]:
         return [read_row(row) for row in self._stored(column, values)]

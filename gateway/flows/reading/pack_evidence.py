@@ -9,7 +9,8 @@ from gateway.evidence_pack.collecting import Circumstances, collect
 from gateway.flows.look_up import LookUp
 from gateway.flows.reading.write_letter import Form, WriteLetter
 from gateway.rules.roles import Caller
-from ledger import Erased, HistoryLine, Ledger, VaultGroup
+from ledger import Erased, HistoryLine, IndexMissing, Ledger, RecordRow, VaultGroup
+from ledger.log.checkpoint import read_checkpoint
 
 
 class PackEvidence:
@@ -56,6 +57,18 @@ class _Open:
 
     def document(self, index: int) -> Mapping[str, VaultGroup] | Erased:
         return self._ledger.document(index)
+
+    def complete(self, record: bytes) -> bytes | None:
+        try:
+            return self._ledger.prove_completeness(record)
+        except IndexMissing:
+            return None
+
+    def published(self) -> int:
+        return read_checkpoint(self._ledger.checkpoint()).size
+
+    def rests_on(self, record: bytes) -> Sequence[RecordRow]:
+        return self._ledger.register().rests_on(record)
 
     def receipts(self, indices: Sequence[int]) -> list[bytes]:
         return self._ledger.receipts(indices)

@@ -129,7 +129,7 @@ async def test_a_pack_of_every_algorithm_verifies_by_us_and_by_following_its_rea
 
         report = checked(stamped_town, pack)
         assert report.failures == ()
-        assert [check.name for check in report.checks][-2:] == ["revocation", "time stamp"]
+        assert [check.name for check in report.checks][-4:] == ["revocation", "time stamp", "life", "foundation"]
         commands = follow_the_readme(tmp_path / case, pack)
         assert [command.split()[:2] for command in commands] == [
             ["sha256sum", "-c"], ["openssl", "verify"], ["openssl", "x509"], ["openssl", "verify"],
@@ -199,7 +199,7 @@ async def test_the_same_commitment_gives_the_same_bytes_by_each_call_and_all_but
     assert {name for name in by_call if by_call[name] != by_command[name]} == {MANIFEST}
     assert out.stat().st_mode & 0o077 == 0
     assert told.exit_code == 0, told.output
-    assert told.output.count("ok     ") == 10
+    assert told.output.count("ok     ") == 12
     assert f"record: {name}" in told.output
     out.write_bytes(pack.replace(b"SIGNATURE", b"SIGNATURF", 1).replace(b'"version":1', b'"version":2', 1))
     bad = runner.invoke(cli, ["evidence", "verify", str(out), "--vkey", str(stamped_town.house.vkey), "--json"])
@@ -266,7 +266,7 @@ async def test_every_altered_part_is_named(stamped_town: Town, signing: Signing,
     )
     files, others = unpacked(pack), unpacked(pack_of_other)
     of_each = {
-        "document.json": {"recorded document", "document", "signature", "time stamp"},
+        "document.json": {"recorded document", "document", "signature", "time stamp", "foundation"},
         "signature.json": {
             "receipt",
             "recorded evidence",
@@ -278,9 +278,19 @@ async def test_every_altered_part_is_named(stamped_town: Town, signing: Signing,
         },
         "signature.bin": {"files", "signature", "time stamp"},
         "entry.json": {"receipt"},
-        "recorded.tlog-proof": {"receipt", "recorded evidence", "recorded document", "files"},
+        "recorded.tlog-proof": {
+            "receipt",
+            "recorded evidence",
+            "recorded document",
+            "files",
+            "life",
+            "foundation",
+        },
         "recorded.disclosure.json": {"recorded evidence"},
-        "prepared.disclosure.json": {"recorded document"},
+        "prepared.disclosure.json": {"recorded document", "life", "foundation"},
+        "story.json": {"life", "foundation"},
+        "answer.disclosure.json": {"foundation"},
+        "eligibility.disclosure.json": {"foundation"},
         "signer.pem": {"files"},
         "timestamp.tsr": {"files", "time stamp"},
     }

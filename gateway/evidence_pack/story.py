@@ -1,0 +1,135 @@
+"""What became of a commitment, and what it rests on: receipts of entries, and disclosures of what the unit was told.
+
+    story.json   canonical JSON: {"commitment": LIFE, "rests_on": [LIFE, …]}, each LIFE {"facts": …, "receipts": […]}
+    complete.json                   that the entries of the commitment's record are all, as far as the index reached
+    answer.disclosure.json          what the unit was told before the commitment was handed out
+    eligibility.disclosure.json     what was known of whoever signs when it was handed out
+
+`receipts` are of every entry of one record, oldest first. `facts` is the disclosure of the keyed case, person and item
+that a record is of (for the commitment, of the entry that handed it out), null where the document is erased: no entry
+says in clear what it is about, so nothing else ties a request to its case. What others wrote, and what a matter that
+tells nothing but its verdict keeps back, is not disclosed: of those there are receipts only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from gateway.evidence_pack.check import OF_STORY, RESTED_ON
+from gateway.rules.kept import rows, table
+from ledger import Erased, HistoryLine, RecordRow, VaultGroup, disclose
+from ledger.canonical import Json, canonical, parse_canonical
+from ledger.completeness.proof import format_completeness, parse_completeness
+from ledger.receipt import parse_receipt
+from ledger.records.projections import FACTS_GROUP
+
+STORY, COMPLETE, TOLD, ELIGIBLE = OF_STORY
+ANSWER = "answer"
+"""The group of VerificationAnswered that holds what the unit was told."""
+ELIGIBILITY = "eligibility"
+"""The group of CommitmentPrepared that holds what was known of whoever signs."""
+
+
+class StoryReader(Protocol):
+    """Where the life of records is read from."""
+
+    def complete(self, record: bytes) -> bytes | None:
+        """Return the proof of all entries of a record; None while there is no committed index."""
+
+    def published(self) -> int:
+        """Return how many entries the newest published checkpoint covers."""
+
+    def history(self, record: bytes) -> Sequence[HistoryLine]:
+        """Return the life of a record, oldest first."""
+
+    def rests_on(self, record: bytes) -> Sequence[RecordRow]:
+        """Return what a record rests on, oldest first."""
+
+    def document(self, index: int) -> Mapping[str, VaultGroup] | Erased:
+        """Return the document behind an entry, with the salts that open its commitments."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """The entries of one record by their indices, and what its facts are disclosed from."""
+
+    entries: tuple[int, ...]
+    about: int
+    """The entry whose document has the facts."""
+    facts: Mapping[str, VaultGroup] | None
+    """That document; None if it is erased."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """The lives of a commitment and of what it rests on, with no receipts yet."""
+
+    commitment: Life
+    rests_on: tuple[Life, ...]
+    answer: Life | None
+    """Of the verification that the commitment stands in for; None if nothing of it is told here."""
+    complete: bytes | None
+
+    def indices(self) -> list[int]:
+        """List the entries whose receipts the files need."""
+        found = [index for life in (self.commitment, *self.rests_on) for index in life.entries]
+        return found if self.complete is None else [*found, _committed(self.complete)]
+
+    def files(self, receipts: Mapping[int, bytes]) -> dict[str, bytes]:
+        """Write the files, all against the checkpoint of these receipts, by index."""
+        commitment = self.commitment
+        story: dict[str, Json] = {
+            "commitment": _told(commitment, receipts),
+            "rests_on": [_told(life, receipts) for life in self.rests_on],
+        }
+        files = {STORY: canonical(story)}
+        if self.complete is not None:
+            receipt = receipts[_committed(self.complete)]
+            files[COMPLETE] = format_completeness(replace(parse_completeness(self.complete), receipt=receipt))
+        if self.answer is not None and self.answer.facts is not None:
+            files[TOLD] = disclose(receipts[self.answer.about], self.answer.facts, ANSWER)
+        if commitment.facts is not None:
+            files[ELIGIBLE] = disclose(receipts[commitment.about], commitment.facts, ELIGIBILITY)
+        return files
+
+
+def read_story(reader: StoryReader, record: bytes, prepared: int, verification: bytes) -> Story:
+    """Read the lives of a commitment that was handed out by the entry `prepared` for a verification.
+
+    What no published checkpoint covers yet is left out: there is no receipt of it.
+    """
+    complete, size = reader.complete(record), reader.published()  # before the lives, which then are no shorter
+    found = {row.record: row for row in reader.rests_on(record) if row.family in RESTED_ON and row.first_idx < size}
+    lives = {one: _life(reader, one, row.first_idx, size) for one, row in found.items()}
+    return Story(
+        commitment=_life(reader, record, prepared, size),
+        rests_on=tuple(lives.values()),
+        answer=lives.get(verification),
+        complete=complete,
+    )
+
+
+def _life(reader: StoryReader, record: bytes, about: int, size: int) -> Life:
+    document = reader.document(about)
+    return Life(
+        entries=tuple(line.idx for line in reader.history(record) if line.idx < size),
+        about=about,
+        facts=None if isinstance(document, Erased) else document,
+    )
+
+
+def _told(life: Life, receipts: Mapping[int, bytes]) -> dict[str, Json]:
+    facts = None if life.facts is None else parse_canonical(disclose(receipts[life.about], life.facts, FACTS_GROUP))
+    return {"facts": facts, "receipts": [receipts[index].decode() for index in life.entries]}
+
+
+def _committed(complete: bytes) -> int:
+    return parse_receipt(parse_completeness(complete).receipt).index
+
+
+def erased_in(story: bytes) -> int:
+    """Count the records of story.json whose documents are erased."""
+    told = table(parse_canonical(story))
+    return sum(table(life)["facts"] is None for life in [told["commitment"], *rows(told["rests_on"])])

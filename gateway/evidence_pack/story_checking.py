@@ -1,0 +1,159 @@
+"""Verifying the files that tell what became of a commitment and what it rests on (`story` tells what they hold)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.evidence_pack.check import CLAIM, RESTED_ON
+from gateway.evidence_pack.story import ANSWER, COMPLETE, ELIGIBILITY, ELIGIBLE, STORY, TOLD
+from gateway.rules.kept import rows, table, text
+from ledger import VerifiedReceipt, verify_completeness
+from ledger.canonical import Json, canonical, parse_canonical
+from ledger.completeness.proof import parse_completeness
+from ledger.disclosure import verify_disclosure_by
+from ledger.errors import TransitionRefused
+from ledger.keyring.history import KeyHistory
+from ledger.merkle import hash_leaf
+from ledger.records.lifecycle import FAMILY_OF, state_after
+from ledger.records.projections import FACTS_GROUP
+
+_ERASED = "whose documents are erased: receipts alone are left, and nothing shows that they are of this case"
+
+
+class StoryWrong(Exception):
+    """A file of the story is not what it claims."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """The proved entries of one record, oldest first, and what story.json discloses of what it is about."""
+
+    lines: tuple[VerifiedReceipt, ...]
+    facts: Json
+
+    @property
+    def record(self) -> bytes:
+        return self.lines[0].entry.record
+
+    @property
+    def kind(self) -> str:
+        return self.lines[0].entry.kind
+
+
+class StoryCheck:
+    """Verifies the files of the story of one commitment, whose recording and handing out are proved otherwise."""
+
+    def __init__(
+        self, files: Mapping[str, bytes], keys: KeyHistory, *, recorded: VerifiedReceipt, prepared: VerifiedReceipt
+    ) -> None:
+        self._files = files
+        self._keys = keys
+        self._recorded = recorded
+        self._prepared = prepared
+
+    def life(self) -> dict[str, str]:
+        """Verify the life of the commitment; tell its state, and up to where it is proved that nothing else came.
+
+        Raises:
+            StoryWrong, LedgerError, KeyError: something is missing, malformed, or not what it claims.
+        """
+        lines = self._told(table(parse_canonical(self._files[STORY]))["commitment"]).lines
+        leaves = [line.leaf for line in lines]
+        mine = self._recorded.leaf in leaves and self._prepared.leaf in leaves
+        _require(mine, f"{STORY} tells of another commitment, or not of all of this one")
+        state: str | None = None
+        for line in lines:
+            try:
+                state = state_after(line.entry.record, state, line.entry.kind)
+            except TransitionRefused as refusal:
+                raise StoryWrong(f"{STORY}: {refusal}") from refusal
+        return {
+            "life": ", ".join(f"{line.entry.kind} {line.entry.at.isoformat()}" for line in lines),
+            "state": f"{state} since {lines[-1].entry.at.isoformat()}",
+            "nothing else recorded": self._completeness(lines),
+        }
+
+    def _completeness(self, lines: Sequence[VerifiedReceipt]) -> str:
+        if COMPLETE not in self._files:
+            return f"not proved: there is no {COMPLETE}, for no index of the log was committed, or it was left out"
+        data = self._files[COMPLETE]
+        proved = verify_completeness(data, self._keys, self._keys.origin)
+        _require(proved.record == self._recorded.entry.record, f"{COMPLETE} is of another commitment")
+        self._require_here(self._keys.verify_receipt(parse_completeness(data).receipt), COMPLETE)
+        covered = tuple(line.entry for line in lines if line.index < proved.size)
+        _require(covered == proved.entries, f"{STORY} and {COMPLETE} tell of other entries")
+        behind = len(lines) - len(covered)
+        later = f"; the index is behind: {behind} entries that are shown came later" if behind else ""
+        return f"proved for the first {proved.size} entries of the log, as of {proved.at.isoformat()}{later}"
+
+    def foundation(self) -> dict[str, str]:
+        """Verify what the commitment rests on, and that all of it is of its case; tell what that is.
+
+        Raises:
+            StoryWrong, LedgerError, KeyError: something is missing, malformed, or not what it claims.
+        """
+        told = table(parse_canonical(self._files[STORY]))
+        claim = self._facts(self._told(told["commitment"]), self._prepared)
+        _require(claim is not None, f"{STORY} does not tell what the commitment is about")
+        self._require_of(ELIGIBLE, ELIGIBILITY, self._prepared)
+        rested = [self._told(life) for life in rows(told["rests_on"])]
+        by_record = {one.record: one for one in rested}
+        _require(len(by_record) == len(rested), f"{STORY} tells of a record twice")
+        for one in rested:
+            _require(FAMILY_OF[one.kind].name in RESTED_ON, f"{STORY}: no commitment rests on {one.kind}")
+            facts = self._facts(one, one.lines[0])
+            same = facts is None or all(facts.get(name) == table(claim).get(name) for name in CLAIM)
+            _require(same, f"{STORY}: {one.kind} {one.record.hex()} is of another case, person or item")
+        document = table(parse_canonical(self._files["document.json"]))
+        _require(table(claim)["parent"] == document["verification"], "the commitment rests on another verification")
+        answered = by_record.get(bytes.fromhex(text(document["verification"])))
+        if answered is None:
+            raise StoryWrong(f"{STORY} does not tell of the verification in document.json")
+        if answered.facts is not None or TOLD in self._files:
+            self._require_of(TOLD, ANSWER, answered.lines[0])
+        kinds = Counter(one.kind for one in rested)
+        erased = sum(one.facts is None for one in rested)
+        found = {"rests on": ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))}
+        return found | ({"erased": f"{erased} records {_ERASED}"} if erased else {})
+
+    def _told(self, life: Json) -> _Told:
+        """Verify that receipts are of one record from its first entry on, none left out between; raises as `life`."""
+        told = table(life)
+        _require(told.keys() == {"facts", "receipts"}, f"{STORY} has other members")
+        lines = tuple(self._keys.verify_receipt(text(receipt).encode()) for receipt in rows(told["receipts"]))
+        _require(bool(lines), f"{STORY} tells of a record without entries")
+        previous: bytes | None = None
+        for number, line in enumerate(lines):
+            self._require_here(line, STORY)
+            entry = line.entry
+            follows = (entry.record, entry.seq, entry.prev) == (lines[0].entry.record, number, previous)
+            _require(follows, f"{STORY}: an entry of a record is missing, or another's")
+            previous = hash_leaf(line.leaf)
+        return _Told(lines=lines, facts=told["facts"])
+
+    def _facts(self, told: _Told, of: VerifiedReceipt) -> Mapping[str, Json] | None:
+        """Give the facts that an entry commits to; None where they are not disclosed."""
+        if told.facts is None:
+            return None
+        found = verify_disclosure_by(canonical(told.facts), self._keys.verify_receipt)
+        mine = found.group == FACTS_GROUP and found.receipt.leaf == of.leaf
+        _require(mine, f"{STORY}: facts of {told.kind} are of another entry")
+        self._require_here(found.receipt, STORY)
+        return table(found.value)
+
+    def _require_of(self, name: str, group: str, entry: VerifiedReceipt) -> None:
+        found = verify_disclosure_by(self._files[name], self._keys.verify_receipt)
+        _require(found.group == group, f"{name} is of another group")
+        _require(found.receipt.leaf == entry.leaf, f"{name} is of another entry")
+        self._require_here(found.receipt, name)
+
+    def _require_here(self, receipt: VerifiedReceipt, name: str) -> None:
+        here = (receipt.size, receipt.root) == (self._recorded.size, self._recorded.root)
+        _require(here, f"{name}: a receipt is of another checkpoint than recorded.tlog-proof")
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise StoryWrong(otherwise)

@@ -1,0 +1,372 @@
+"""A pack tells what became of its commitment and what it rests on, proves it, and is refused where that is forged."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from gateway.cli import cli
+from gateway.evidence_pack.archive import MANIFEST, read_archive, write_archive
+from gateway.evidence_pack.check import OF_STORY
+from gateway.evidence_pack.checking import Believed, Report, check_pack
+from gateway.evidence_pack.collecting import readmes
+from gateway.founding import House
+from gateway.pki import Authority, der
+from gateway.v1 import commitment_pb2 as pb
+from gateway.v1 import commitment_pb2_grpc
+from tests.gateway.journeys.conftest import signature
+from tests.gateway.journeys.test_signatures import request
+from tests.gateway.verification.village import PEOPLE, Village, serving
+
+from .hall import CIVIL, TIMEOUT, Hall, hall, new_id, operator
+
+STORY, COMPLETE, TOLD, ELIGIBLE = OF_STORY
+INSIDE = "档案室卷宗"
+"""What people of another department wrote."""
+
+
+def stub(village: Village) -> commitment_pb2_grpc.CommitmentServiceAsyncStub:
+    return commitment_pb2_grpc.CommitmentServiceStub(village.channel())
+
+
+async def climbed(house: Hall, number: str) -> str:
+    """Ask people and check, about each fact, until only a commitment is left; returns the last verification."""
+    first = await house.ask(number=number)
+    await house.all_answered(first.verification.record, "NO_RECORD")
+    await house.all_checked((await house.ask(number=number)).verification.record, "NO_RECORD")
+    return (await house.ask(number=number)).verification.record
+
+
+async def committed(village: Village, verification: str) -> str:
+    asked = pb.PrepareCommitmentRequest(
+        request_id=new_id(), verification=verification, operator=operator("clerk")
+    )  # fmt: skip
+    document = await stub(village).PrepareCommitment(asked, timeout=TIMEOUT)
+    key, person = ec.generate_private_key(ec.SECP256R1()), PEOPLE[0]
+    authority = Authority.load(*village.house.signers())
+    certificate = authority.person(
+        person.name, person.id_number, key, now=datetime.now(UTC), valid=timedelta(days=1)
+    )  # fmt: skip
+    evidence = signature(document.document, key, der(certificate))
+    await stub(village).RecordCommitment(request(document, evidence), timeout=TIMEOUT)
+    return document.record
+
+
+async def withdraw(village: Village, record: str) -> None:
+    asked = pb.WithdrawCommitmentRequest(
+        request_id=new_id(), record=record, reason="改交材料", operator=operator("clerk")
+    )  # fmt: skip
+    await stub(village).WithdrawCommitment(asked, timeout=TIMEOUT)
+
+
+async def packed(village: Village, record: str) -> dict[str, bytes]:
+    asked = pb.GetEvidencePackRequest(record=record)
+    files = read_archive((await stub(village).GetEvidencePack(asked, timeout=TIMEOUT)).pack)
+    return {name: content for name, content in files.items() if name != MANIFEST}
+
+
+def checked(house: House, files: Mapping[str, bytes]) -> Report:
+    return check_pack(write_archive(files), Believed(vkey=house.vkey.read_text().strip()))
+
+
+def failed(house: House, files: Mapping[str, bytes]) -> set[str]:
+    return {check.name for check in checked(house, files).failures}
+
+
+def checked_alone(folder: Path, files: Mapping[str, bytes]) -> subprocess.CompletedProcess[str]:
+    """Run check.py of a pack, alone."""
+    folder.mkdir()
+    for name, content in {**files, MANIFEST: b""}.items():
+        (folder / name).write_bytes(content)
+    return subprocess.run(
+        [sys.executable, "-I", "check.py"], cwd=folder, check=False, capture_output=True, text=True, timeout=60
+    )
+
+
+def commit_index(house: House) -> None:
+    done = CliRunner().invoke(cli, ["ledger", "index", "commit", "--config", str(house.config)])
+    assert done.exit_code == 0, done.output
+
+
+def told(files: Mapping[str, bytes]) -> list[dict[str, object]]:
+    return json.loads(files[STORY])["rests_on"]  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "house").mkdir()
+    return tmp_path / "house"
+
+
+@asynccontextmanager
+async def recorded(folder: Path, *, verdict_only: bool = False) -> AsyncIterator[tuple[Hall, str]]:
+    async with hall(folder, verdict_only=verdict_only) as house:
+        yield house, await committed(house.village, await climbed(house, "办2026-0001"))
+
+
+async def forgeable(folder: Path) -> tuple[House, dict[str, bytes], dict[str, bytes]]:
+    """Write the pack of a commitment that was withdrawn after the index, and one of another case."""
+    async with hall(folder) as house:
+        verifications = [await climbed(house, number) for number in ("办2026-0001", "办2026-0002")]
+        records = [await committed(house.village, one) for one in verifications]
+        founded = house.village.house
+    commit_index(founded)
+    async with serving(founded) as village:
+        await withdraw(village, records[0])
+        mine, other = [await packed(village, record) for record in records]
+    return founded, mine, other
+
+
+@pytest.fixture(scope="module")
+def forging(tmp_path_factory: pytest.TempPathFactory) -> tuple[House, dict[str, bytes], dict[str, bytes]]:
+    return asyncio.run(forgeable(tmp_path_factory.mktemp("forging")))
+
+
+async def test_a_pack_tells_whom_the_unit_asked_when_and_that_they_answered(home: Path, tmp_path: Path) -> None:
+    async with recorded(home) as (house, record):
+        files = await packed(house.village, record)
+
+        report = checked(house.village.house, files)
+        assert report.failures == ()
+        assert report.told["rests on"] == "2 AssistanceSent, 2 CheckRecorded, 3 VerificationAnswered"
+        units = [one["facts"]["value"]["unit"] for one in told(files)]  # type: ignore[index]
+        assert units.count(CIVIL) == 2
+        done = checked_alone(tmp_path / "alone", files)
+        assert done.returncode == 0, done.stdout
+        assert done.stdout.count("AssistanceAnswered") == 2
+        assert CIVIL in done.stdout
+        answer = json.loads(files[TOLD])["value"]
+        assert answer["next_step"]["kind"] == "COMMITMENT"
+        assert json.loads(files[ELIGIBLE])["group"] == "eligibility"
+
+
+async def test_a_pack_after_withdrawal_says_so_and_one_without_an_index_that_nothing_more_is_not_proved(
+    home: Path,
+    tmp_path: Path,
+) -> None:
+    async with recorded(home) as (house, record):
+        before = checked(house.village.house, await packed(house.village, record))
+        await withdraw(house.village, record)
+        files = await packed(house.village, record)
+
+        assert before.told["state"].startswith("RECORDED since ")
+        after = checked(house.village.house, files)
+        assert after.failures == ()
+        assert after.told["state"].startswith("WITHDRAWN since ")
+        assert after.told["nothing else recorded"].startswith("not proved")
+        done = checked_alone(tmp_path / "alone", files)
+        assert "CommitmentWithdrawn" in done.stdout
+        assert "Not shown here, for there is no complete.json" in done.stdout
+        assert "没有 `complete.json`" in files["README.zh-CN.md"].decode()
+
+
+async def test_where_the_index_covers_it_nothing_else_was_recorded_and_what_came_later_is_told_as_later(
+    home: Path,
+    tmp_path: Path,
+) -> None:
+    async with recorded(home) as (house, record):
+        founded = house.village.house
+    commit_index(founded)
+    out = tmp_path / "pack.zip"
+    exported = CliRunner().invoke(
+        cli, ["evidence", "export", "--config", str(founded.config), "--out", str(out), record]
+    )  # fmt: skip
+    assert exported.exit_code == 0, exported.output
+    covered = read_archive(out.read_bytes())
+    report = checked(founded, {name: one for name, one in covered.items() if name != MANIFEST})
+    assert report.failures == ()
+    assert report.told["nothing else recorded"].startswith("proved for the first ")
+    assert "behind" not in report.told["nothing else recorded"]
+    assert "再无其他记载" in covered["README.zh-CN.md"].decode()
+    async with serving(founded) as village:
+        await withdraw(village, record)
+        files = await packed(village, record)
+        later = checked(founded, files)
+        again = await packed(village, record)
+    assert later.failures == ()
+    assert later.told["state"].startswith("WITHDRAWN since ")
+    assert later.told["nothing else recorded"].endswith("the index is behind: 1 entries that are shown came later")
+    assert again == files
+    done = checked_alone(tmp_path / "alone", files)
+    assert done.returncode == 0, done.stdout
+    assert "Nothing else was recorded of it among the first" in done.stdout
+
+
+@pytest.mark.parametrize("verdict_only", [False, True])
+async def test_what_others_wrote_and_what_a_verdict_hides_is_not_in_a_pack(
+    home: Path, tmp_path: Path, verdict_only: bool
+) -> None:
+    async with recorded(home, verdict_only=verdict_only) as (house, record):
+        files = await packed(house.village, record)
+
+    assert failed(house.village.house, files) == set()
+    groups = {json.loads(content)["group"] for name, content in files.items() if name.endswith(".disclosure.json")}
+    assert groups == {"answer", "document", "eligibility", "signature"}
+    assert {one["facts"]["group"] for one in told(files)} == {"facts"}  # type: ignore[index]
+    everything = b"".join(content for name, content in files.items() if name != "letter.pdf").decode("utf-8", "replace")
+    assert INSIDE not in everything
+    assert (json.loads(files[TOLD])["value"]["facts"] == []) is verdict_only
+
+
+async def test_an_older_pack_verifies_and_the_report_says_what_it_lacks(home: Path, tmp_path: Path) -> None:
+    async with recorded(home) as (house, record):
+        files = await packed(house.village, record)
+    old = {name: content for name, content in files.items() if name not in OF_STORY}
+
+    report = checked(house.village.house, old)
+    assert report.failures == ()
+    assert "what became of the commitment later" in report.told["not shown"]
+    assert "state" not in report.told
+    done = checked_alone(tmp_path / "alone", old)
+    assert done.returncode == 0
+    assert "Not shown here, for there is no story.json" in done.stdout
+
+
+def story_of(files: Mapping[str, bytes], **changed: object) -> bytes:
+    return json.dumps({**json.loads(files[STORY]), **changed}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def cut(life: Mapping[str, object], at: int) -> dict[str, object]:
+    """Leave out one receipt of a life."""
+    receipts = life["receipts"]
+    assert isinstance(receipts, list)
+    return {**life, "receipts": [one for index, one in enumerate(receipts) if index != at]}
+
+
+FORGERIES = [
+    "the withdrawal left out and the index swapped",
+    "an entry left out that the index has",
+    "an entry of the middle left out",
+    "the first entry left out",
+    "the last entry twice",
+    "the life of another commitment",
+    "an entry of another record at the end",
+    "a request of another case",
+    "a request of another case with the facts of this one",
+    "a request of another case as one that is erased in the place of the verification",
+    "another commitment as what it rests on",
+    "a record twice",
+    "the verification left out",
+    "an entry of a request left out",
+    "facts of another entry",
+    "no facts of the commitment",
+    "the answer of another case",
+    "another group as the answer",
+    "no answer",
+    "the eligibility of another case",
+    "no eligibility",
+    "the index of another commitment",
+    "an index that nobody committed to",
+    "no story",
+]
+
+
+def forge(name: str, mine: Mapping[str, bytes], other: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Write the files of a pack in which one thing is forged."""
+    story, theirs = json.loads(mine[STORY]), json.loads(other[STORY])
+    life, rested = story["commitment"], story["rests_on"]
+    sent = next(at for at, one in enumerate(rested) if len(one["receipts"]) > 2)
+    request_ = next(one for one in theirs["rests_on"] if len(one["receipts"]) > 2)
+    verification = json.loads(mine["document.json"])["verification"]
+    asked = next(at for at, one in enumerate(rested) if json.loads(mine[TOLD])["receipt"] in one["receipts"])
+    assert len(verification) == 32
+    complete = json.loads(mine[COMPLETE])
+    wrong: dict[str, dict[str, bytes | None]] = {
+        "the withdrawal left out and the index swapped": {
+            STORY: story_of(mine, commitment=cut(life, 2)),
+            COMPLETE: other[COMPLETE],
+        },
+        "an entry left out that the index has": {STORY: story_of(mine, commitment=cut(cut(life, 2), 1))},
+        "an entry of the middle left out": {STORY: story_of(mine, commitment=cut(life, 1))},
+        "the first entry left out": {STORY: story_of(mine, commitment=cut(life, 0))},
+        "the last entry twice": {
+            STORY: story_of(mine, commitment={**life, "receipts": [*life["receipts"], life["receipts"][-1]]})
+        },
+        "the life of another commitment": {STORY: story_of(mine, commitment=theirs["commitment"])},
+        "an entry of another record at the end": {
+            STORY: story_of(
+                mine, commitment={**life, "receipts": [*life["receipts"], theirs["commitment"]["receipts"][0]]}
+            )
+        },
+        "a request of another case": {STORY: story_of(mine, rests_on=[*rested, request_])},
+        "a request of another case with the facts of this one": {
+            STORY: story_of(mine, rests_on=[*rested, {**request_, "facts": rested[sent]["facts"]}])
+        },
+        "a request of another case as one that is erased in the place of the verification": {
+            STORY: story_of(mine, rests_on=[*rested[:asked], *rested[asked + 1 :], {**request_, "facts": None}])
+        },
+        "another commitment as what it rests on": {
+            STORY: story_of(mine, rests_on=[*rested, {**theirs["commitment"], "facts": None}])
+        },
+        "a record twice": {STORY: story_of(mine, rests_on=[*rested, rested[sent]])},
+        "the verification left out": {STORY: story_of(mine, rests_on=[*rested[:asked], *rested[asked + 1 :]])},
+        "an entry of a request left out": {
+            STORY: story_of(mine, rests_on=[*rested[:sent], cut(rested[sent], 1), *rested[sent + 1 :]])
+        },
+        "facts of another entry": {
+            STORY: story_of(
+                mine, rests_on=[*rested[:sent], {**rested[sent], "facts": life["facts"]}, *rested[sent + 1 :]]
+            )
+        },
+        "no facts of the commitment": {STORY: story_of(mine, commitment={**life, "facts": None})},
+        "the answer of another case": {TOLD: other[TOLD]},
+        "another group as the answer": {TOLD: mine[ELIGIBLE]},
+        "no answer": {TOLD: None},
+        "the eligibility of another case": {ELIGIBLE: other[ELIGIBLE]},
+        "no eligibility": {ELIGIBLE: None},
+        "the index of another commitment": {COMPLETE: other[COMPLETE]},
+        "an index that nobody committed to": {
+            COMPLETE: json.dumps(
+                {**complete, "index": {**complete["index"], "size": 9_999}}, separators=(",", ":")
+            ).encode()
+        },
+        "no story": {STORY: None},
+    }
+    assert sorted(wrong) == sorted(FORGERIES)
+    return {file: content for file, content in {**mine, **wrong[name]}.items() if content is not None}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_forged_story_is_refused_by_us_and_by_check_py(
+    forging: tuple[House, dict[str, bytes], dict[str, bytes]], tmp_path: Path, name: str
+) -> None:
+    house, mine, other = forging
+    assert failed(house, mine) == failed(house, other) == set()
+    forged = forge(name, mine, other)
+
+    assert failed(house, forged) & {"life", "foundation"}
+    done = checked_alone(tmp_path / "forged", forged)
+    assert done.returncode == 1
+    assert "FAILED" in done.stdout
+    assert done.stderr == ""
+
+
+async def test_a_verification_whose_document_is_erased_keeps_its_receipts_and_the_readme_says_so(
+    home: Path,
+    tmp_path: Path,
+) -> None:
+    async with recorded(home) as (house, record):
+        files = await packed(house.village, record)
+    story = json.loads(files[STORY])
+    asked = next(one for one in story["rests_on"] if json.loads(files[TOLD])["receipt"] in one["receipts"])
+    asked["facts"] = None
+    erased = {**files, STORY: story_of(files, rests_on=story["rests_on"])}
+    del erased[TOLD]
+
+    report = checked(house.village.house, erased)
+    assert report.failures == ()
+    assert report.told["erased"].startswith("1 records whose documents are erased")
+    assert "(erased: what its case and person were is not shown)" in checked_alone(tmp_path / "alone", erased).stdout
+    written = readmes(erased, json.loads(erased["signature.json"]))
+    assert "documents of 1 of these records are erased" in written["README.md"].decode()
+    assert "其中 1 条记录的文书已依法删除" in written["README.zh-CN.md"].decode()
