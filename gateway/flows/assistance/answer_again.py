@@ -29,6 +29,7 @@ from gateway.rules.kept import table, text
 from gateway.rules.people import Inquiry
 from gateway.rules.plan import NotVerifiable, ParametersRefused, Plan
 from gateway.rules.roles import Caller
+from gateway.rules.verdict import Verdict
 from ledger import Draft, LedgerError
 
 _log = structlog.get_logger()
@@ -140,7 +141,8 @@ class AnswerAgain:
                 open_before=open_facts(planned, before.asked),
                 tells_facts=terms.disclosure is Disclosure.PER_FACT,
             )
-            wrong = self._guesses.wrong(planned, question.subject, after.asked.tells)
+            established = after.asked.judgement.verdict is Verdict.ESTABLISHED
+            wrong = self._guesses.wrong(planned, question.subject, after.asked.tells, established=established)
             return await self._counted(question, again, acted.record, wrong, record)
         finally:
             self._guesses.leave(guesses)

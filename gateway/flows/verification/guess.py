@@ -92,12 +92,20 @@ class GuessBudget:
         """Give what a plan about an applicant asks, as the budget sees it."""
         return tuple([guess for check in plan.checks.values() for guess in self._of(check.claim, applicant)])
 
-    def wrong(self, plan: Plan, applicant: Subject, tells: Mapping[str, Tells]) -> tuple[Wrong, ...]:
-        """Give what of a plan proved wrong, by what the answers tell of its checks, each guess once."""
+    def wrong(
+        self, plan: Plan, applicant: Subject, tells: Mapping[str, Tells], *, established: bool
+    ) -> tuple[Wrong, ...]:
+        """Give what of a plan proved wrong, by what the answers tell of its checks, each guess once.
+
+        Where the whole is `established`, nothing counts for those who are only named: of a mother's child one source
+        denies that she is the father, and each of her children proves rightly whose it is.
+        """
         found: dict[bytes, Guess] = {}
         for check, told in tells.items():
             if told is not Tells.NOTHING:
-                for guess in self._of(plan.checks[check].claim, applicant):
+                claim = plan.checks[check].claim
+                guesses = self._of(claim, applicant)
+                for guess in guesses[: 1 + (claim.subject != applicant)] if established else guesses:
                     found[guess.claim if told is Tells.WHOLE else self._finding(guess)] = guess
         return tuple([(guess, key) for key, guess in found.items()])
 

@@ -47,7 +47,7 @@ from gateway.rules.plan import Plan, plan
 from gateway.rules.roles import Caller
 from gateway.rules.same_case import case_of
 from gateway.rules.terms import Terms, TermsOf
-from gateway.rules.verdict import evenly, next_checks
+from gateway.rules.verdict import Verdict, evenly, next_checks
 from ledger import BlindIndex, Draft, LedgerUnavailable, Opening, new_record
 from ledger.canonical import Json
 
@@ -349,7 +349,8 @@ class Verify:
         weighed = await self.with_people(asking.question, planned, asked, terms, deadline)
         asked = weighed.asked
         step = await self.follow(asking.question, weighed, terms)
-        wrong = self._guesses.wrong(planned, asking.question.subject, asked.tells)
+        established = asked.judgement.verdict is Verdict.ESTABLISHED
+        wrong = self._guesses.wrong(planned, asking.question.subject, asked.tells, established=established)
 
         async def record() -> Answered:
             at = self._now()

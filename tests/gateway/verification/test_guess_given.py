@@ -38,7 +38,7 @@ class Register(Service):
     def body(self, number: str) -> dict[str, object]:
         found = super().body(number)
         if isinstance(data := found.get("data"), dict):
-            data["id"] = number.partition("/")[0]
+            data |= {"id": number.partition("/")[0], "certificate": None}
         return found
 
 
@@ -152,6 +152,37 @@ async def test_the_children_of_one_parent_may_prove_it_each(tmp_path: Path) -> N
         found = await told(village, *(kin(person(0), "PARENT", who=index) for index in range(1, 12)))
 
     assert found == {"ESTABLISHED": 11}
+
+
+class Births(Service):
+    """A register of births: mother and father of a child."""
+
+    def body(self, number: str) -> dict[str, object]:
+        mother, _, father = self.values.get(number, "").partition("/")
+        if not mother:
+            return {"code": "NONE"}
+        parents = {"mother": mother, "father": father}
+        return {"code": "0", "data": {"id": number, "certificate": "C1", "state": "alive", **parents}}
+
+
+async def test_the_children_of_one_father_may_prove_it_each_by_a_register_that_names_both_parents(
+    tmp_path: Path,
+) -> None:
+    """That he is not their mother, and in no household of theirs, is told each time, and spends nothing."""
+    father, mother = PEOPLE[0].id_number, PEOPLE[100].id_number
+    async with service(kind=Births) as births, service(kind=Register) as households:
+        stanza = slow_source(births.port, name="births", fact="birth-record", attribute="mother_id_number")
+        parents = 'attributes = { mother_id_number = "mother", father_id_number = "father" }'
+        stanza = stanza.replace('attributes = { mother_id_number = "value" }', parents)
+        stanza = stanza.replace(".birth-record]\n", f".birth-record]\n{NARROW}\n", 1)
+        household = slow_source(households.port, name="household", fact="household-relation", attribute="relation")
+        household = household.replace('"{subject.id_number}"', '"{subject.id_number}/{given.relative_id_number}"')
+        births.values = {one.id_number: f"{mother}/{father}" for one in PEOPLE[1:9]}
+        async with serving(settle(tmp_path, sources=stanza + household)) as village:
+            fathers = await told(village, *(kin(person(0), "PARENT", who=index) for index in range(1, 9)))
+            mothers = await told(village, *(kin(person(100), "PARENT", who=index) for index in range(1, 9)))
+
+    assert (fathers, mothers) == ({"ESTABLISHED": 8}, {"ESTABLISHED": 8})
 
 
 async def test_a_family_of_whom_no_register_knows_is_answered_five_times_a_day(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ async def play(seed: int, budget: int) -> tuple[set[str], int, int]:
                 tells = {"f1": Tells.WHOLE if said != "right" else Tells.NOTHING}
                 record = number.to_bytes(16, "big")
                 while True:
-                    counting = await guesses.counting(guesses.wrong(planned, WHO, tells), record)
+                    counting = await guesses.counting(guesses.wrong(planned, WHO, tells, established=False), record)
                     if await table.record(counting, record):
                         break
             finally:
@@ -166,7 +166,8 @@ async def test_a_fact_about_which_nobody_was_wrong_costs_one_key_and_any_other_a
         if said != "right":
             record = number.to_bytes(16, "big")
             assert await table.record(
-                await guesses.counting(guesses.wrong(planned, WHO, {"f1": Tells.WHOLE}), record), record
+                await guesses.counting(guesses.wrong(planned, WHO, {"f1": Tells.WHOLE}, established=False), record),
+                record,
             )
         guesses.leave(asked)
     # A look before each question (at the first slot, and at all where that is held), and one for each contradiction.
