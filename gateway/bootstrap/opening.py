@@ -177,7 +177,8 @@ def facts_of(sources: Iterable[Connector]) -> frozenset[str]:
 
 def work_calendar(settings: CalendarSettings, *, today: date) -> WorkCalendar:
     """Build the calendar: configured years as configured, years not announced yet provisionally."""
-    years = range(today.year, today.year + _YEARS_AHEAD)
+    # What began last year still has its clocks.
+    years = range(today.year - 1, today.year + _YEARS_AHEAD)
     tables = {year: table for year in years if (table := provisional_table(year))}
     off: defaultdict[int, list[date]] = defaultdict(list)
     worked: defaultdict[int, list[date]] = defaultdict(list)

@@ -121,6 +121,22 @@ def working_days_between(start: date, end: date, calendar: WorkCalendar) -> int:
     return sum(calendar.is_working_day(day) for day in span)
 
 
+def working_time(start: datetime, end: datetime, calendar: WorkCalendar) -> timedelta:
+    """Give how much of the time between two moments falls on working days; none when `end` is not later.
+
+    Raises:
+        CalendarUnknown: a year in between has no calendar.
+    """
+    first, last = legal_day(start), legal_day(end)
+    spent = timedelta(0)
+    for number in range((last - first).days + 1):
+        day = first + timedelta(days=number)
+        if calendar.is_working_day(day):
+            begins = datetime.combine(day, time(), tzinfo=CHINA)
+            spent += max(timedelta(0), min(end, begins + timedelta(days=1)) - max(start, begins))
+    return spent
+
+
 def year_table(days_off: Iterable[date], worked_weekend_days: Iterable[date]) -> YearTable:
     """Make a table from configuration."""
     return YearTable(days_off=frozenset(days_off), worked_weekend_days=frozenset(worked_weekend_days))

@@ -17,6 +17,7 @@ from msgspec import Struct
 from connectors.connector import Subject
 from connectors.outcome import Cause, Evidence, Kind, Outcome, unavailable
 from gateway.catalogue.words import Rung
+from gateway.rules.clocks import WorkCalendar, working_time
 
 OUTCOMES = (Kind.MATCH, Kind.MISMATCH, Kind.NO_RECORD, Kind.AMBIGUOUS)
 """What people can find."""
@@ -24,7 +25,7 @@ _DECISIVE = (Kind.MATCH, Kind.MISMATCH)
 OPEN = ("SENT", "RECEIVED", "CLAIMED")
 """States of a request that is in time."""
 REMIND_AT = (0.5, 0.8)
-"""The parts of the time after which the unit asked is reminded."""
+"""The parts of the working time after which the unit asked is reminded."""
 REFUSED_BY_PEOPLE = "the unit asked refused to answer"
 
 
@@ -155,10 +156,14 @@ def meaning(fact_title: str, stands: Sequence[Stands]) -> str:
     )
 
 
-def reminders_due(began_at: datetime, due_at: datetime, *, now: datetime) -> int:
-    """Say how many reminders should have gone out by now."""
-    whole = due_at - began_at
+def reminders_due(began_at: datetime, due_at: datetime, *, now: datetime, calendar: WorkCalendar) -> int:
+    """Say how many reminders should have gone out by now; only working days are time to answer in.
+
+    Raises:
+        CalendarUnknown: a year in between has no calendar.
+    """
+    whole = working_time(began_at, due_at, calendar)
     if whole <= timedelta(0):
         return len(REMIND_AT)
-    passed = (now - began_at) / whole
+    passed = working_time(began_at, now, calendar) / whole
     return sum(passed >= part for part in REMIND_AT)

@@ -275,7 +275,7 @@ class Assist:
             return False
         if now <= row.due_at:
             sent = sum(line.kind == "AssistanceReminded" for line in await self._look_up.history(row))
-            if sent >= reminders_due(row.opened_at, row.due_at, now=now):
+            if sent >= reminders_due(row.opened_at, row.due_at, now=now, calendar=self._calendar):
                 return False
             draft = Draft(kind="AssistanceReminded", record=row.record, expect_state=frozenset({row.state}))
             await self._once.record(None, [draft], at=now)

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,6 +21,7 @@ from gateway.flows.once import Request
 from gateway.flows.verification.people import People
 from gateway.founding import SYSTEMS, caller_id
 from gateway.rules.admission import Operator, RawQuestion, RawSubject
+from gateway.rules.clocks import CHINA, WorkCalendar, add_working_days, end_of_day
 from gateway.rules.kept import table
 from gateway.rules.people import reminders_due
 from gateway.rules.roles import Caller
@@ -105,7 +106,7 @@ async def office(folder: Path) -> AsyncIterator[Office]:
 
 async def test_nothing_is_noted_early(tmp_path: Path) -> None:
     async with office(tmp_path) as here:
-        here.set_to(0.4)
+        here.set_to(0.05)
 
         assert await here.here.flows.chase() == 0
 
@@ -188,9 +189,29 @@ async def test_an_answer_after_the_note_is_taken(tmp_path: Path) -> None:
     ("hours", "due"), [(0, 0), (4.9, 0), (5, 1), (7.9, 1), (8, 2), (11, 2)]
 )  # fmt: skip
 def test_reminders_by_the_part_of_the_time(hours: float, due: int) -> None:
-    began = datetime(2026, 3, 2, 8)
+    began = datetime(2026, 3, 2, 8, tzinfo=CHINA)
+    now = began + timedelta(hours=hours)
 
-    assert reminders_due(began, began + timedelta(hours=10), now=began + timedelta(hours=hours)) == due
+    assert reminders_due(began, began + timedelta(hours=10), now=now, calendar=WorkCalendar()) == due
+
+
+@pytest.mark.parametrize(
+    ("now", "due"),
+    [
+        (datetime(2026, 2, 14, 23, tzinfo=CHINA), 0),  # a Saturday that is worked
+        (datetime(2026, 2, 18, 12, tzinfo=CHINA), 0),  # within the Spring Festival, half of the days that pass
+        (datetime(2026, 2, 23, 23, tzinfo=CHINA), 0),
+        (datetime(2026, 2, 26, 12, tzinfo=CHINA), 1),
+        (datetime(2026, 2, 27, 23, tzinfo=CHINA), 2),
+    ],
+)
+def test_no_reminder_falls_due_in_a_holiday_nor_by_it(now: datetime, due: int) -> None:
+    """Sent on a Friday before the Spring Festival of 2026 (15 to 23 February), with five working days."""
+    began = datetime(2026, 2, 13, 17, tzinfo=CHINA)
+    last = end_of_day(add_working_days(date(2026, 2, 13), 5, WorkCalendar()))
+    assert last.date() == date(2026, 2, 27)
+
+    assert reminders_due(began, last, now=now, calendar=WorkCalendar()) == due
 
 
 async def test_who_was_asked_may_be_asked_again_once_the_request_is_erased(tmp_path: Path) -> None:
