@@ -18,6 +18,7 @@
     │   │   └── FoundSince        people found something after the newest answer
     │   ├── AssistanceUnseen      who acts on a request for assistance has not received it
     │   ├── AssistanceHeld        a colleague has claimed it
+    │   ├── CalendarUnknown       a term reaches a year whose working days are not known here
     │   ├── CommitmentBarred      the person may not make commitments at present
     │   ├── ProxyRefused          nobody, or not this person, may act for the applicant
     │   ├── PublicationDeclined   the item's letters are published, and the applicant does not agree
@@ -279,6 +280,22 @@ class TransitionNotAllowed(StepRefused):
     def __init__(self, kind: str, state: str) -> None:
         super().__init__(f"{kind} may not follow: the record is {state}")
         self.chinese = f"当前状态({state_words(state, kind)})不允许此操作。"
+
+
+class CalendarUnknown(StepRefused):
+    """A term reaches a year whose working days are not known here: neither announced nor configured."""
+
+    reason: ClassVar[str] = "CALENDAR_UNKNOWN"
+
+    def __init__(self, year: int) -> None:
+        super().__init__(
+            f"the working days of {year} are not known: configure [calendar] for that year, or restart a gateway that "
+            "was started years ago"
+        )
+        self.year = year
+        self.chinese = (
+            f"{year}年的工作日安排未知,无法计算期限。请运维人员在系统配置中补充该年度日历并重启网关后再办理。"
+        )
 
 
 class StepNotCalledFor(StepRefused):

@@ -11,18 +11,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, timezone
 from functools import lru_cache
 
+from gateway.errors import CalendarUnknown
+
 CHINA = timezone(timedelta(hours=8))
 """The one zone in which days of the law are counted: all of China keeps Beijing time (UTC+8) and no summer time. It is
 no setting: the law is the same wherever a machine stands and however its clock is set."""
-
-
-class CalendarUnknown(LookupError):
-    """The calendar of `year` is not announced and no table is configured for it."""
-
-    def __init__(self, year: int) -> None:
-        super().__init__(f"the State Council calendar of {year} is not known; configure a table for that year")
-        self.year = year
-        self.chinese = f"{year}年节假日安排尚未公布,无法计算期限,请在系统配置中补充该年度日历。"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,16 +10,18 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import grpc
 import pytest
 
 from connectors.outcome import Kind
 from gateway.bootstrap.opening import open_index
-from gateway.errors import AssistanceOpen, FoundSince
+from gateway.errors import AssistanceOpen, CalendarUnknown, FoundSince
 from gateway.flows.assistance.values import Checking, Finding, Sending
 from gateway.flows.commitments.newest import Newest
 from gateway.flows.once import Request
 from gateway.flows.verification.people import People
 from gateway.founding import SYSTEMS, caller_id
+from gateway.rpc.status import code_of
 from gateway.rules.admission import Operator, RawQuestion, RawSubject
 from gateway.rules.clocks import CHINA, WorkCalendar, add_working_days, end_of_day
 from gateway.rules.kept import table
@@ -212,6 +214,22 @@ def test_no_reminder_falls_due_in_a_holiday_nor_by_it(now: datetime, due: int) -
     assert last.date() == date(2026, 2, 27)
 
     assert reminders_due(began, last, now=now, calendar=WorkCalendar()) == due
+
+
+async def test_a_term_beyond_the_known_calendar_is_refused_with_what_to_do_and_nothing_is_recorded(
+    tmp_path: Path,
+) -> None:
+    async with office(tmp_path) as here:
+        here.clock.at += timedelta(days=365 * 40)
+        before = here.here.ledger.size()
+
+        with pytest.raises(CalendarUnknown) as refused:
+            await here.ask_about(LEASE)
+
+        assert (refused.value.reason, here.here.ledger.size()) == ("CALENDAR_UNKNOWN", before)
+        assert code_of(refused.value) is grpc.StatusCode.FAILED_PRECONDITION
+        assert "[calendar]" in str(refused.value)
+        assert "日历" in refused.value.chinese
 
 
 async def test_who_was_asked_may_be_asked_again_once_the_request_is_erased(tmp_path: Path) -> None:
