@@ -680,6 +680,18 @@ class EvidenceMissing(GatewayError):
         super().__init__(f"the evidence lacks {what}")
 
 
+class PackTooLarge(GatewayError):
+    """An evidence pack has more bytes than a message may have: who has the machine can export it as a file."""
+
+    reason: ClassVar[str] = "PACK_TOO_LARGE"
+    chinese = "证据包超出接口可传输的大小,请联系系统管理员用 chengxin evidence export 命令导出。"
+
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__(
+            f"the pack has {size} bytes, of which a message may have {most}: `chengxin evidence export` writes it"
+        )
+
+
 class ConfigurationError(GatewayError):
     """Settings are not as they must be; `mistakes` lists every one, `where` says of which part or file."""
 

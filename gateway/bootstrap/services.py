@@ -97,6 +97,7 @@ def services(
         write_letter=flows.write_letter,
         lists=lists,
         now=now,
+        max_message_bytes=server.max_message_bytes,
     )
     staff = StaffKeyServicer(
         door=door, staff_keys=flows.staff_keys, look_up=look_up, proposers=settings.staff_keys.proposers,

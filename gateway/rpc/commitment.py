@@ -42,6 +42,10 @@ def handwriting_bytes(request: pb.RecordCommitmentRequest) -> int:
     return len(request.witnessed.handwriting)
 
 
+_AROUND_PACK = 16
+"""Bytes of a message around the pack in it: a tag and a length."""
+
+
 class CommitmentServicer:
     """Serves the life of a commitment up to the decision, and the review of refusals."""
 
@@ -55,8 +59,10 @@ class CommitmentServicer:
         write_letter: WriteLetter,
         lists: CommitmentLists,
         now: Callable[[], datetime],
+        max_message_bytes: int,
     ) -> None:
         self._pack_evidence = pack_evidence
+        self._most_of_pack = max_message_bytes - _AROUND_PACK
         self._door = door
         self._commitments = commitments
         self._look_up = look_up
@@ -260,7 +266,8 @@ class CommitmentServicer:
             mistakes = Mistakes()
             record = mistakes.record("record", request.record)
             mistakes.finish()
-            return pb.GetEvidencePackResponse(pack=await self._pack_evidence.pack(record, caller))
+            pack = await self._pack_evidence.pack(record, caller, self._most_of_pack)
+            return pb.GetEvidencePackResponse(pack=pack)
 
         return await self._door.unary(context, "CommitmentService/GetEvidencePack", _READERS, handle)
 

@@ -40,6 +40,7 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.TimestampUnavailable, grpc.StatusCode.UNAVAILABLE),
     (errors.ClockBehind, grpc.StatusCode.UNAVAILABLE),
     (errors.EvidenceMissing, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.PackTooLarge, grpc.StatusCode.FAILED_PRECONDITION),  # asking again does not help
     (ledger_errors.LedgerOverloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (ledger_errors.LedgerUnavailable, grpc.StatusCode.UNAVAILABLE),
     (ledger_errors.LedgerDamaged, grpc.StatusCode.DATA_LOSS),

@@ -162,7 +162,8 @@ class CommitmentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetEvidencePack(self, request, context):
-        """GetEvidencePack returns everything that proves a commitment, as one file that verifies offline.
+        """GetEvidencePack returns everything that proves a commitment, as one file that verifies offline. One that is larger
+        than a message is refused (PACK_TOO_LARGE): `chengxin evidence export` writes it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -58,7 +58,9 @@ class CommitmentServiceStub:
     GetCommitmentLetter: _grpc.UnaryUnaryMultiCallable[_commitment_pb2.GetCommitmentLetterRequest, _commitment_pb2.GetCommitmentLetterResponse]
     """GetCommitmentLetter returns the commitment as a letter with the QR code of its receipt."""
     GetEvidencePack: _grpc.UnaryUnaryMultiCallable[_commitment_pb2.GetEvidencePackRequest, _commitment_pb2.GetEvidencePackResponse]
-    """GetEvidencePack returns everything that proves a commitment, as one file that verifies offline."""
+    """GetEvidencePack returns everything that proves a commitment, as one file that verifies offline. One that is larger
+    than a message is refused (PACK_TOO_LARGE): `chengxin evidence export` writes it.
+    """
     RecordMilestone: _grpc.UnaryUnaryMultiCallable[_commitment_pb2.RecordMilestoneRequest, _commitment_pb2.RecordMilestoneResponse]
     """RecordMilestone tells that the case passed a point after which the matter lets nobody withdraw."""
     ContestRefusal: _grpc.UnaryUnaryMultiCallable[_commitment_pb2.ContestRefusalRequest, _commitment_pb2.ContestRefusalResponse]
@@ -96,7 +98,9 @@ class CommitmentServiceAsyncStub(CommitmentServiceStub):
     GetCommitmentLetter: _aio.UnaryUnaryMultiCallable[_commitment_pb2.GetCommitmentLetterRequest, _commitment_pb2.GetCommitmentLetterResponse]  # type: ignore[assignment]
     """GetCommitmentLetter returns the commitment as a letter with the QR code of its receipt."""
     GetEvidencePack: _aio.UnaryUnaryMultiCallable[_commitment_pb2.GetEvidencePackRequest, _commitment_pb2.GetEvidencePackResponse]  # type: ignore[assignment]
-    """GetEvidencePack returns everything that proves a commitment, as one file that verifies offline."""
+    """GetEvidencePack returns everything that proves a commitment, as one file that verifies offline. One that is larger
+    than a message is refused (PACK_TOO_LARGE): `chengxin evidence export` writes it.
+    """
     RecordMilestone: _aio.UnaryUnaryMultiCallable[_commitment_pb2.RecordMilestoneRequest, _commitment_pb2.RecordMilestoneResponse]  # type: ignore[assignment]
     """RecordMilestone tells that the case passed a point after which the matter lets nobody withdraw."""
     ContestRefusal: _aio.UnaryUnaryMultiCallable[_commitment_pb2.ContestRefusalRequest, _commitment_pb2.ContestRefusalResponse]  # type: ignore[assignment]
@@ -185,7 +189,9 @@ class CommitmentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _commitment_pb2.GetEvidencePackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_commitment_pb2.GetEvidencePackResponse, _abc.Awaitable[_commitment_pb2.GetEvidencePackResponse]]:
-        """GetEvidencePack returns everything that proves a commitment, as one file that verifies offline."""
+        """GetEvidencePack returns everything that proves a commitment, as one file that verifies offline. One that is larger
+        than a message is refused (PACK_TOO_LARGE): `chengxin evidence export` writes it.
+        """
 
     @_abc_1.abstractmethod
     def RecordMilestone(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gateway.errors import LetterMissing, LetterUnprintable
+from gateway.errors import LetterMissing, LetterUnprintable, PackTooLarge
 from gateway.evidence_pack.collecting import Circumstances, collect
 from gateway.flows.look_up import LookUp
 from gateway.flows.reading.write_letter import Form, WriteLetter
@@ -24,19 +24,23 @@ class PackEvidence:
         self._write_letter = write_letter
         self._circumstances = circumstances
 
-    async def pack(self, record: bytes, caller: Caller) -> bytes:
+    async def pack(self, record: bytes, caller: Caller, most: int) -> bytes:
         """Write the pack of a commitment of the caller's own unit, or of any for an auditor.
 
         Raises:
             RecordNotFound: no such commitment that the caller may see, or it was not signed.
             DocumentErased: its document was erased.
             EvidenceMissing: a part of it is not kept here.
+            PackTooLarge: it has more than `most` bytes.
         """
         row = await self._look_up.visible("commitment", record, caller)
         letter = await self._letter(row.record, caller)
-        return await self._ledger.read(
+        pack = await self._ledger.read(
             lambda: collect(_Open(self._ledger), row.record, self._circumstances, letter=letter)
         )
+        if len(pack) > most:
+            raise PackTooLarge(len(pack), most)
+        return pack
 
     async def _letter(self, record: bytes, caller: Caller) -> bytes | None:
         """Print the letter; the pack proves as much without it, so one that cannot be printed here is left out."""

@@ -218,6 +218,11 @@ async def test_a_pack_holds_the_list_that_was_used_however_long_it_is(
     document = await prepare(stamped_town, "办-1")
     await record(stamped_town, document, by_certificate(key, document.document, signing.certificate(key)))
     arguments = ["evidence", "export", "--config", str(stamped_town.house.config), "--out", str(out), document.record]
+    stub = stamped_town.commitment()
+    code, reason, _ = await refusal(
+        stub.GetEvidencePack(pb.GetEvidencePackRequest(record=document.record), timeout=TIMEOUT)
+    )
+    assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "PACK_TOO_LARGE")
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 0, done.output
     assert failed(stamped_town, out.read_bytes()) == {}
