@@ -334,8 +334,9 @@ class Office:
         if outcome is None:
             return
         for record in sent:
-            request = self.request("ReceiveAssistance", system="source-officer", record=record.hex())
-            await self.flows.assist.receive(request, record)
+            for person in ("source-officer-01", second.person):
+                request = self.request("ReceiveAssistance", system="source-officer", person=person, record=record.hex())
+                await self.flows.assist.receive(request, record)
             request = self.request("AnswerAssistance", system="source-officer", record=record.hex())
             finding = Finding(outcome=outcome, basis="卷宗", second=second)
             await self.flows.assist.answer(request, record, finding, deadline())
