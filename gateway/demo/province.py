@@ -183,9 +183,8 @@ def play(kept: Path | None, *, port: int, people: int, seed: int) -> int:
         with province(home, size=people, seed=seed, listen=f"127.0.0.1:{port}") as here:
             tell(here, console, seed=seed, size=people)
     except KeyboardInterrupt:
-        console.print("stopped")
         _remove(home, kept)
-        return 1
+        raise
     except DemoFailed as failure:
         console.print(f"[red]✗ {failure}[/red]")
         console.print(f"the folder is kept: {home}")

@@ -126,7 +126,7 @@ class AssistanceServiceServicer(object):
 
     def ClaimAssistance(self, request, context):
         """ClaimAssistance says that a person who has seen it has taken the request on. One that a colleague has claimed is
-        refused (ASSISTANCE_HELD) unless it is taken over.
+        refused (ASSISTANCE_HELD) unless it is taken over, and so is to answer, refuse or return it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -54,7 +54,7 @@ class AssistanceServiceStub:
     """ReceiveAssistance hands out what is asked, about whom, to the unit asked. That a person has seen it is recorded."""
     ClaimAssistance: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.ClaimAssistanceRequest, _assistance_pb2.ClaimAssistanceResponse]
     """ClaimAssistance says that a person who has seen it has taken the request on. One that a colleague has claimed is
-    refused (ASSISTANCE_HELD) unless it is taken over.
+    refused (ASSISTANCE_HELD) unless it is taken over, and so is to answer, refuse or return it.
     """
     AnswerAssistance: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.AnswerAssistanceRequest, _assistance_pb2.AnswerAssistanceResponse]
     """AnswerAssistance answers a request; a MISMATCH needs a second person. Whoever answers, refuses or returns a request,
@@ -96,7 +96,7 @@ class AssistanceServiceAsyncStub(AssistanceServiceStub):
     """ReceiveAssistance hands out what is asked, about whom, to the unit asked. That a person has seen it is recorded."""
     ClaimAssistance: _aio.UnaryUnaryMultiCallable[_assistance_pb2.ClaimAssistanceRequest, _assistance_pb2.ClaimAssistanceResponse]  # type: ignore[assignment]
     """ClaimAssistance says that a person who has seen it has taken the request on. One that a colleague has claimed is
-    refused (ASSISTANCE_HELD) unless it is taken over.
+    refused (ASSISTANCE_HELD) unless it is taken over, and so is to answer, refuse or return it.
     """
     AnswerAssistance: _aio.UnaryUnaryMultiCallable[_assistance_pb2.AnswerAssistanceRequest, _assistance_pb2.AnswerAssistanceResponse]  # type: ignore[assignment]
     """AnswerAssistance answers a request; a MISMATCH needs a second person. Whoever answers, refuses or returns a request,
@@ -165,7 +165,7 @@ class AssistanceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_assistance_pb2.ClaimAssistanceResponse, _abc.Awaitable[_assistance_pb2.ClaimAssistanceResponse]]:
         """ClaimAssistance says that a person who has seen it has taken the request on. One that a colleague has claimed is
-        refused (ASSISTANCE_HELD) unless it is taken over.
+        refused (ASSISTANCE_HELD) unless it is taken over, and so is to answer, refuse or return it.
         """
 
     @_abc_1.abstractmethod

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -48,6 +50,24 @@ def test_a_secret_is_never_written_over(tmp_path: Path, write: Callable[[Path], 
     with pytest.raises(KeyFileError, match="never overwritten"):
         write(tmp_path / "log.key")
     assert [path.name for path in tmp_path.iterdir()] == ["log.key"]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_keys_are_made_where_the_file_system_has_no_hard_links_and_not_over_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Patched, for sticks and shares without links cannot be mounted by a test."""
+
+    def link(*_: object, **__: object) -> None:
+        raise OSError(number, "no links here")
+
+    monkeypatch.setattr(os, "link", link)
+    write_secret(tmp_path / "log.key", b"first")
+    with pytest.raises(KeyFileError, match="never overwritten"):
+        write_secret(tmp_path / "log.key", b"second")
+    assert read_secret(tmp_path / "log.key") == b"first"
+    assert [path.name for path in tmp_path.iterdir()] == ["log.key"]
+    assert (tmp_path / "log.key").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_process_killed_while_it_writes_a_key_leaves_no_key(tmp_path: Path) -> None:

@@ -183,14 +183,12 @@ class Assist:
             return replayed
         row = await self._look_up.own(ASSISTANCE, record, request.caller)
         await self._require_seen(row, request.operator)
-        claimed = await self._acted(row, "AssistanceClaimed")
-        holder = claimed[-1] if claimed else request.operator.person
-        held = one_spelling(holder) != one_spelling(request.operator.person)
-        if held and not take_over:
+        colleague = await self._held_by_another(row, request.operator)
+        if colleague and not take_over:
             raise AssistanceHeld
         groups: dict[str, Json] = {REQUEST: request.body, "operator": request.person}
-        if held:
-            groups["taken_over"] = {"from": holder}
+        if colleague:
+            groups["taken_over"] = {"from": colleague}
         # Of several who claim at one moment, one does.
         draft = Draft(kind="AssistanceClaimed", record=record, groups=groups, expect_state=frozenset({row.state}))
         return await self._once.record(request, [draft], at=self._now())
@@ -202,6 +200,7 @@ class Assist:
             RecordNotFound: no such request was addressed to the caller's unit.
             SecondPersonRequired: the second person is the first, or missing where one is needed.
             AssistanceUnseen: who answers, or the second person, has not received it yet.
+            AssistanceHeld: a colleague has claimed it; who answers takes it over first.
             TransitionNotAllowed: it is closed.
         """
         if finding.outcome is Kind.MISMATCH or finding.second is not None:
@@ -306,6 +305,8 @@ class Assist:
         if row.state not in (*OPEN, "OVERDUE"):
             raise TransitionNotAllowed(kind, row.state)
         await self._require_seen(row, request.operator, *([] if second is None else [second]))
+        if await self._held_by_another(row, request.operator):
+            raise AssistanceHeld
         at = self._now()
         draft = Draft(
             kind=kind,
@@ -446,6 +447,12 @@ class Assist:
         """Refuse a type of fact before anybody is asked about it, if it decides nothing."""
         if fact_type not in self._again.fact_types(question):
             raise _fact_not_open()
+
+    async def _held_by_another(self, row: RecordRow, operator: Operator) -> str:
+        """Name the colleague who has claimed a request last; empty if nobody has, or this person."""
+        claimed = await self._acted(row, "AssistanceClaimed")
+        holder = claimed[-1] if claimed else operator.person
+        return "" if one_spelling(holder) == one_spelling(operator.person) else holder
 
     async def _require_seen(self, row: RecordRow, *acting: Operator) -> None:
         seen = set(map(one_spelling, await self._acted(row, "AssistanceReceived")))

@@ -199,11 +199,14 @@ async def test_what_a_colleague_has_claimed_is_not_claimed_but_taken_over(house:
     await stub.ClaimAssistance(claiming(record, " A-01"), timeout=TIMEOUT)
 
     assert await refused(stub.ClaimAssistance(claiming(record, "b-07"), timeout=TIMEOUT)) == "ASSISTANCE_HELD"
+    not_by = operator("source-officer", "b-07")
+    assert await refused(house.answer(record, "MATCH", operator=not_by)) == "ASSISTANCE_HELD"
     taken = await stub.ClaimAssistance(claiming(record, "b-07", take_over=True), timeout=TIMEOUT)
 
     assert taken.assistance.state == pb.ASSISTANCE_STATE_CLAIMED
     assert await refused(stub.ClaimAssistance(claiming(record, "a-01"), timeout=TIMEOUT)) == "ASSISTANCE_HELD"
     assert await refused(stub.ClaimAssistance(claiming(record, "c-03"), timeout=TIMEOUT)) == "ASSISTANCE_HELD"
+    assert (await house.answer(record, "MATCH", operator=not_by)).assistance.outcome == "MATCH"
 
 
 async def test_of_several_who_claim_at_once_one_does(house: Hall) -> None:
