@@ -165,7 +165,7 @@ class Assistance(_message.Message):
     item: _builtins.str
     """The item it is for."""
     reminders: _builtins.int
-    """How often the unit asked was reminded: at half of the time, and at four fifths."""
+    """How often the unit asked was reminded: at half of the working time, and at four fifths."""
     outcome: _builtins.str
     """What was found, as in AnswerAssistanceRequest; only once it is answered, and for who asked only where the matter
     discloses more than the verdict.
