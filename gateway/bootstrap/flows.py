@@ -176,8 +176,9 @@ def build_flows(
         where=settings.commitments.letter_where,
     )
     pack_evidence = PackEvidence(
-        ledger=ledger, look_up=look_up, write_letter=write_letter, circumstances=pack_circumstances(settings)
-    )
+        ledger=ledger, look_up=look_up, write_letter=write_letter, circumstances=pack_circumstances(settings),
+        once=once, now=now, entropy=entropy,
+    )  # fmt: skip
     assist = Assist(
         ledger=ledger, people=people, once=once, look_up=look_up, stand=stand, calendar=calendar, book=book,
         again=AnswerAgain(

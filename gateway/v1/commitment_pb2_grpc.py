@@ -163,7 +163,8 @@ class CommitmentServiceServicer(object):
 
     def GetEvidencePack(self, request, context):
         """GetEvidencePack returns everything that proves a commitment, as one file that verifies offline. One that is larger
-        than a message is refused (PACK_TOO_LARGE): `chengxin evidence export` writes it.
+        than a message is refused (PACK_TOO_LARGE): `chengxin evidence export` writes it. That it was handed out, and to
+        whom, is recorded before it leaves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -59,7 +59,8 @@ class CommitmentServiceStub:
     """GetCommitmentLetter returns the commitment as a letter with the QR code of its receipt."""
     GetEvidencePack: _grpc.UnaryUnaryMultiCallable[_commitment_pb2.GetEvidencePackRequest, _commitment_pb2.GetEvidencePackResponse]
     """GetEvidencePack returns everything that proves a commitment, as one file that verifies offline. One that is larger
-    than a message is refused (PACK_TOO_LARGE): `chengxin evidence export` writes it.
+    than a message is refused (PACK_TOO_LARGE): `chengxin evidence export` writes it. That it was handed out, and to
+    whom, is recorded before it leaves.
     """
     RecordMilestone: _grpc.UnaryUnaryMultiCallable[_commitment_pb2.RecordMilestoneRequest, _commitment_pb2.RecordMilestoneResponse]
     """RecordMilestone tells that the case passed a point after which the matter lets nobody withdraw."""
@@ -99,7 +100,8 @@ class CommitmentServiceAsyncStub(CommitmentServiceStub):
     """GetCommitmentLetter returns the commitment as a letter with the QR code of its receipt."""
     GetEvidencePack: _aio.UnaryUnaryMultiCallable[_commitment_pb2.GetEvidencePackRequest, _commitment_pb2.GetEvidencePackResponse]  # type: ignore[assignment]
     """GetEvidencePack returns everything that proves a commitment, as one file that verifies offline. One that is larger
-    than a message is refused (PACK_TOO_LARGE): `chengxin evidence export` writes it.
+    than a message is refused (PACK_TOO_LARGE): `chengxin evidence export` writes it. That it was handed out, and to
+    whom, is recorded before it leaves.
     """
     RecordMilestone: _aio.UnaryUnaryMultiCallable[_commitment_pb2.RecordMilestoneRequest, _commitment_pb2.RecordMilestoneResponse]  # type: ignore[assignment]
     """RecordMilestone tells that the case passed a point after which the matter lets nobody withdraw."""
@@ -190,7 +192,8 @@ class CommitmentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_commitment_pb2.GetEvidencePackResponse, _abc.Awaitable[_commitment_pb2.GetEvidencePackResponse]]:
         """GetEvidencePack returns everything that proves a commitment, as one file that verifies offline. One that is larger
-        than a message is refused (PACK_TOO_LARGE): `chengxin evidence export` writes it.
+        than a message is refused (PACK_TOO_LARGE): `chengxin evidence export` writes it. That it was handed out, and to
+        whom, is recorded before it leaves.
         """
 
     @_abc_1.abstractmethod

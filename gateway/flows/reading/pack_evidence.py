@@ -1,15 +1,22 @@
-"""Hand out everything that proves a commitment, as one file, to who may see the commitment."""
+"""Hand out everything that proves a commitment, as one file, to who may see the commitment; recorded before it leaves.
+
+A pack names a person unmasked, so that who took one must be known: the system that called, which commitment, and the
+digest of the file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 from gateway.errors import LetterMissing, LetterUnprintable, PackTooLarge
 from gateway.evidence_pack.collecting import Circumstances, collect
 from gateway.flows.look_up import LookUp
+from gateway.flows.once import Once
 from gateway.flows.reading.write_letter import Form, WriteLetter
 from gateway.rules.roles import Caller
-from ledger import Erased, HistoryLine, IndexMissing, Ledger, RecordRow, VaultGroup
+from ledger import Draft, Erased, HistoryLine, IndexMissing, Ledger, RecordRow, VaultGroup, new_record
 from ledger.log.checkpoint import read_checkpoint
 
 
@@ -17,9 +24,20 @@ class PackEvidence:
     """Writes evidence packs from the open ledger."""
 
     def __init__(
-        self, *, ledger: Ledger, look_up: LookUp, write_letter: WriteLetter, circumstances: Circumstances
+        self,
+        *,
+        ledger: Ledger,
+        look_up: LookUp,
+        write_letter: WriteLetter,
+        circumstances: Circumstances,
+        once: Once,
+        now: Callable[[], datetime],
+        entropy: Callable[[int], bytes],
     ) -> None:
         self._ledger = ledger
+        self._once = once
+        self._now = now
+        self._entropy = entropy
         self._look_up = look_up
         self._write_letter = write_letter
         self._circumstances = circumstances
@@ -40,7 +58,22 @@ class PackEvidence:
         )
         if len(pack) > most:
             raise PackTooLarge(len(pack), most)
+        await self._record(row, caller, pack)
         return pack
+
+    async def _record(self, row: RecordRow, caller: Caller, pack: bytes) -> None:
+        at = self._now()
+        draft = Draft(
+            kind="CommitmentsExported",
+            record=new_record(at, self._entropy),
+            groups={
+                "selection": {"record": row.record.hex()},
+                "file": {"format": "EVIDENCE_PACK", "rows": 1, "sha256": hashlib.sha256(pack).hexdigest()},
+                "caller": {"system": caller.id, "unit": caller.unit},
+            },
+            facts={"subject": row.subject.hex() if row.subject else None, "unit": caller.unit},
+        )
+        await self._once.record(None, [draft], at=at)
 
     async def _letter(self, record: bytes, caller: Caller) -> bytes | None:
         """Print the letter; the pack proves as much without it, so one that cannot be printed here is left out."""

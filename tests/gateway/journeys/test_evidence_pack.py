@@ -34,6 +34,7 @@ from tests.gateway.signatures.test_lists import revoking
 from tests.ledger.anchors.tsa import OPENSSL, found_authority, granting, serving
 
 from .conftest import TIMEOUT, Town, operator, question, run_town
+from .test_commitment_lists import town_document
 from .test_refusals import refusal
 from .test_signatures import Evidence, Signing, asserted, by_certificate, record
 
@@ -174,7 +175,7 @@ async def test_a_pack_with_intermediate_and_sm2_and_platform_verifies_too(
         follow_the_readme(tmp_path / case, pack)
 
 
-async def test_the_same_commitment_gives_the_same_bytes_by_each_call_and_all_but_the_letter_by_command(
+async def test_the_same_commitment_gives_the_same_files_but_for_a_newer_checkpoint_and_no_letter_by_command(
     stamped_town: Town, signing: Signing, tmp_path: Path
 ) -> None:
     key = p256()
@@ -192,11 +193,18 @@ async def test_the_same_commitment_gives_the_same_bytes_by_each_call_and_all_but
 
     assert exported.exit_code == 0, exported.output
     assert json.loads(exported.output)["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
-    assert again.pack == pack
-    by_call, by_command = unpacked(pack), unpacked(out.read_bytes())
+    first, by_call, by_command = unpacked(pack), unpacked(again.pack), unpacked(out.read_bytes())
+    newer = {
+        MANIFEST,
+        "letter.pdf",
+        "checkpoint.txt",
+        "checkpoint.sig",
+        *(name for name in first if b"tlog-proof@v1" in first[name]),
+    }
+    assert {name for name in first if first[name] != by_call[name]} <= newer  # that a pack was handed out is an entry
     assert by_call.pop("letter.pdf").startswith(b"%PDF")
     assert by_call.keys() == by_command.keys()
-    assert {name for name in by_call if by_call[name] != by_command[name]} == {MANIFEST}
+    assert {name for name in by_call if by_call[name] != by_command[name]} <= newer
     assert out.stat().st_mode & 0o077 == 0
     assert told.exit_code == 0, told.output
     assert told.output.count("ok     ") == 12
@@ -205,6 +213,26 @@ async def test_the_same_commitment_gives_the_same_bytes_by_each_call_and_all_but
     bad = runner.invoke(cli, ["evidence", "verify", str(out), "--vkey", str(stamped_town.house.vkey), "--json"])
     assert bad.exit_code == 1
     assert json.loads(bad.output)["ok"] is False
+
+
+async def test_a_pack_that_is_handed_out_is_recorded_and_one_that_is_refused_is_not(
+    stamped_town: Town, signing: Signing
+) -> None:
+    key = p256()
+    name, pack = await packed(
+        stamped_town, "办-1", lambda content: by_certificate(key, content, signing.certificate(key))
+    )
+    other = stamped_town.commitment("civil-clerk")
+    await refusal(other.GetEvidencePack(pb.GetEvidencePackRequest(record=name), timeout=TIMEOUT))
+
+    document = await town_document(stamped_town, "CommitmentsExported")
+
+    assert document["selection"] == {"record": name}
+    assert document["file"] == {"format": "EVIDENCE_PACK", "rows": 1, "sha256": hashlib.sha256(pack).hexdigest()}
+    caller = document["caller"]
+    assert isinstance(caller, dict)
+    assert caller["unit"] == operator("clerk").unit
+    assert caller["system"].startswith("spiffe://")
 
 
 async def test_a_pack_holds_the_list_that_was_used_however_long_it_is(
