@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,6 +23,8 @@ EVIDENCE = "evidence"
 be opened, and proved, without it."""
 _Place = tuple[int, bytes]
 """An entry by its index, and the record it belongs to."""
+_Kept = Mapping[str, Json]
+"""What is kept behind an entry, by group."""
 _PEOPLE = ("clerk", "officer", "operator")
 """The groups of an entry's document that say who acted."""
 
@@ -180,11 +182,15 @@ class LookUp:
         return found
 
     async def newest_answer(
-        self, rows: Sequence[RecordRow], claim: Mapping[str, Json], *, besides: Collection[str] = ()
-    ) -> tuple[RecordRow, str] | None:
-        """Return the newest of some answers, given oldest first, to the claim of a kept question, and its next step.
+        self,
+        rows: Sequence[RecordRow],
+        claim: Mapping[str, Json],
+        *,
+        counts: Callable[[_Kept], bool] = lambda kept: True,
+    ) -> tuple[RecordRow, _Kept] | None:
+        """Return the newest of some answers, given oldest first, to the claim of a kept question, and its document.
 
-        Answers whose documents are erased are passed over, and those with some next steps; None if no other is of the
+        Answers whose documents are erased are passed over, and those that do not count; None if no other is of the
         claim.
         """
         for row in reversed(rows):
@@ -192,9 +198,8 @@ class LookUp:
                 kept = await self.document(row.record, row.first_idx)
             except DocumentErased:
                 continue
-            step = text(table(table(kept[ANSWER])["next_step"])["kind"])
-            if step not in besides and is_same_claim(table(kept[REQUEST]), claim):
-                return row, step
+            if counts(kept) and is_same_claim(table(kept[REQUEST]), claim):
+                return row, kept
         return None
 
     async def receipt(self, index: int) -> tuple[bytes, int]:
@@ -216,6 +221,11 @@ def answers_like(rows: Iterable[RecordRow], one: RecordRow) -> list[RecordRow]:
         and row.parent is None
         and (row.item, row.subject) == (one.item, one.subject)
     ]
+
+
+def next_step_in(kept: _Kept) -> str:
+    """Name the next step of a kept answer."""
+    return text(table(table(kept[ANSWER])["next_step"])["kind"])
 
 
 def opened_answer(kept: VaultGroup) -> dict[str, Opening]:

@@ -8,11 +8,23 @@ from datetime import datetime, timedelta
 
 from connectors.outcome import Evidence, Kind
 from gateway.rules.fallback import StepKind
+from gateway.rules.reasons import ReasonKind
+from gateway.rules.verdict import Verdict
 
 INCONCLUSIVE = frozenset({StepKind.RETRY_AFTER.value, StepKind.WAIT.value, StepKind.ASK_APPLICANT.value})
 """The next steps of answers that conclude nothing about a commitment, and take nothing back that was found before."""
 
 _NO_ANSWER = frozenset({Kind.NOT_COVERED, Kind.UNAVAILABLE, Kind.PENDING})
+_AGAINST = frozenset({ReasonKind.DISPROVED.value, ReasonKind.CONFLICT.value})
+
+
+def contradicts(verdict: str, reasons: Iterable[str]) -> bool:
+    """Say whether an answer contradicts a commitment, by its verdict and all its reasons, whatever else is open.
+
+    So does one by which people found what the applicant says untrue of a fact that nothing else bears out, and one in
+    which two disagree of a fact: the data are not missing then, so that people look into it.
+    """
+    return verdict == Verdict.CONTRADICTED.value or not _AGAINST.isdisjoint(reasons)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

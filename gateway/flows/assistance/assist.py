@@ -32,7 +32,7 @@ from gateway.flows.assistance.answer_again import Again, AnswerAgain, step_of
 from gateway.flows.assistance.values import Assisted, Checking, Claimed, Finding, Sending
 from gateway.flows.commitments.documents import case_facts
 from gateway.flows.commitments.stand import Stand
-from gateway.flows.look_up import LookUp
+from gateway.flows.look_up import LookUp, next_step_in
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.verification.people import ASKED, ASSISTANCE, FOUND, SHOWN, People, shown
 from gateway.flows.verification.refusals import attach_proof
@@ -417,8 +417,7 @@ class Assist:
         answered = await self._look_up.newest_answer(rows, question_body(claimed.question))
         if answered is None:
             raise DocumentErased
-        _, step = answered
-        if step not in {one.value for one in wanted}:
+        if (step := next_step_in(answered[1])) not in {one.value for one in wanted}:
             raise StepNotCalledFor(" or ".join(one.value for one in wanted), step)
 
     def _require_asked(self, question: Question, unit: str) -> None:

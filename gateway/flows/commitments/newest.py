@@ -12,13 +12,13 @@ from connectors.outcome import Kind
 from gateway.errors import DocumentErased, FoundSince, NotACommitmentStep
 from gateway.flows.commitments.documents import cleared_at
 from gateway.flows.commitments.stand import Stand
-from gateway.flows.look_up import LookUp
+from gateway.flows.look_up import ANSWER, EVIDENCE, LookUp, next_step_in
 from gateway.flows.once import REQUEST
 from gateway.flows.verification.people import People
 from gateway.rules.admission import question_from_body
 from gateway.rules.fallback import StepKind
-from gateway.rules.kept import table
-from gateway.rules.standing_query import INCONCLUSIVE
+from gateway.rules.kept import rows, table, text
+from gateway.rules.standing_query import INCONCLUSIVE, contradicts
 from ledger import RecordRow
 from ledger.canonical import Json
 
@@ -41,16 +41,16 @@ class Newest:
             FoundSince: people answered or checked after the newest answer.
             DocumentErased: what the verification asked was erased.
         """
-        rows = await self._stand.verifications(case)
-        at = next((number for number, row in enumerate(rows) if row.record == verification), None)
+        answers = await self._stand.verifications(case)
+        at = next((number for number, row in enumerate(answers) if row.record == verification), None)
         if at is None:
             raise DocumentErased
-        claim = table((await self._look_up.document(verification, rows[at].first_idx))[REQUEST])
-        answered = await self._look_up.newest_answer(rows[at:], claim)
+        claim = table((await self._look_up.document(verification, answers[at].first_idx))[REQUEST])
+        answered = await self._look_up.newest_answer(answers[at:], claim)
         if answered is None:
             raise DocumentErased
-        newest, step = answered
-        if step != StepKind.COMMITMENT.value:
+        newest, kept = answered
+        if (step := next_step_in(kept)) != StepKind.COMMITMENT.value:
             raise NotACommitmentStep(step)
         await self._require_heard(newest, claim)
 
@@ -79,11 +79,21 @@ class Newest:
         found = (await self._people.inquiries(question_from_body(claim), commitment.case_key or b"")).found
         if any(one.outcome is Kind.MISMATCH and one.index > newest[0].first_idx for one in found):
             raise FoundSince
-        concluded = await self._look_up.newest_answer(later, claim, besides=INCONCLUSIVE)
-        return concluded is not None and concluded[1] == StepKind.DISPUTE.value
+        concluded = await self._look_up.newest_answer(later, claim, counts=_concludes)
+        return concluded is not None and _contradicts(concluded[1])
 
     async def _require_heard(self, newest: RecordRow, claim: Mapping[str, Json]) -> None:
         """Refuse an answer that does not know yet what people found: it was given while they acted."""
         found = (await self._people.inquiries(question_from_body(claim), newest.case_key or b"")).found
         if any(one.index > newest.first_idx for one in found):
             raise FoundSince
+
+
+def _concludes(kept: Mapping[str, Json]) -> bool:
+    return next_step_in(kept) not in INCONCLUSIVE or _contradicts(kept)
+
+
+def _contradicts(kept: Mapping[str, Json]) -> bool:
+    """Tell it by all reasons: where only the verdict is told, the answer has what they amount to."""
+    answer = table(kept[ANSWER])
+    return contradicts(text(answer["verdict"]), map(text, rows(table(kept.get(EVIDENCE, answer))["reasons"])))

@@ -26,8 +26,8 @@ from gateway.rules.kept import table
 from gateway.rules.people import Heard
 from gateway.rules.plan import NotVerifiable, ParametersRefused
 from gateway.rules.roles import Caller
-from gateway.rules.standing_query import INCONCLUSIVE, is_answered
-from gateway.rules.verdict import Verdict
+from gateway.rules.standing_query import INCONCLUSIVE, contradicts, is_answered
+from gateway.rules.verdict import Judgement, Verdict
 from ledger import Draft, Ledger, RecordRow, new_record
 
 _PAGE = 256
@@ -138,7 +138,7 @@ class Requery:
         silent = None
         if away or not is_answered(asked.evidence):
             silent = AskedAgain(result="NOT_REACHED", covered=away)
-        again, following = self._following(row, weighed.asked.judgement.verdict, operator, silent)
+        again, following = self._following(row, weighed.asked.judgement, operator, silent)
         try:
             await self._once.record(None, [draft, *following], at=at)
         except (TransitionNotAllowed, DocumentErased):
@@ -183,17 +183,17 @@ class Requery:
         return AskedAgain(result="DISCREPANCY", finding=finding), [opened, Draft(kind=kind, record=row.record)]
 
     def _following(
-        self, row: RecordRow, verdict: Verdict, operator: Operator, silent: AskedAgain | None
+        self, row: RecordRow, said: Judgement, operator: Operator, silent: AskedAgain | None
     ) -> tuple[AskedAgain, list[Draft]]:
-        """Say what follows; `silent` is what an open verdict comes to where the sources concluded nothing."""
+        """Say what follows; `silent` is what an open answer comes to where the sources concluded nothing."""
         decided = row.state not in UNDECIDED
         # A milestone that comes while the sources are asked changes nothing of what they answer.
         states = frozenset({row.state} if decided else UNDECIDED)
         noted = [Draft(kind="CommitmentRequeried", record=row.record, expect_state=states)]
-        if verdict is Verdict.ESTABLISHED:
+        if said.verdict is Verdict.ESTABLISHED:
             confirmed = [Draft(kind="CommitmentConfirmed", record=row.record, facts={"due_at": None})]
             return AskedAgain(result="CONFIRMED"), confirmed if decided else noted
-        if verdict is Verdict.CONTRADICTED:
+        if contradicts(said.verdict.value, map(str, said.reasons)):
             return self._contradicted(row, operator)
         if silent is not None:
             return silent, []

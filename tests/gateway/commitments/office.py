@@ -320,13 +320,19 @@ class Office:
         self.drop([(who.id_number, who.name, "别处9号")])
         execute(self.leases, "INSERT INTO lease VALUES (?, ?, ?)", who.id_number, who.name, "别处9号")
 
-    async def found(self, who: demo.Person, case: str, outcome: Kind | None) -> None:
-        """Let two leases be unclear, and the department that is asked of both facts find something, or not answer."""
+    async def found(
+        self,
+        who: demo.Person,
+        case: str,
+        outcome: Kind | None,
+        facts: Sequence[str] = ("home-ownership", "lease-filing"),
+    ) -> None:
+        """Let two leases be unclear, and the department that is asked of facts find something, or not answer."""
         for address in ("甲路1号", "乙路2号"):
             execute(self.leases, "INSERT INTO lease VALUES (?, ?, ?)", who.id_number, who.name, address)
         verification, unit = await self.verify(who, case), SYSTEMS["source-officer"][0]
         sent = []
-        for fact in ("home-ownership", "lease-filing"):
+        for fact in facts:
             sending = Sending(verification=verification, unit=unit, fact_type=fact, working_days=5, note="")
             request = self.request("SendAssistance", fact_type=fact)
             sent.append((await self.flows.assist.send(request, sending, deadline())).recorded.record)

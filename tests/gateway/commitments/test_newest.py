@@ -7,7 +7,7 @@ import pytest
 from connectors.outcome import Kind
 from gateway.errors import DiscrepancyFound, DocumentErased, GatewayError, NotACommitmentStep
 
-from .office import PEOPLE, Office, execute, office
+from .office import ITEM, PEOPLE, Office, execute, of_item, office
 
 WHO, OTHER = PEOPLE[12], PEOPLE[14]
 
@@ -105,6 +105,31 @@ async def test_a_contradiction_by_people_before_the_decision_is_told_to_the_offi
         record = await here.committed(WHO, "办-1")
         await here.found(WHO, "办-1", Kind.MISMATCH)
 
+        await questioned(here, record)
+
+
+@pytest.mark.parametrize("timing", ["AFTER", "DURING"])
+@pytest.mark.parametrize("disclosure", ["PER_FACT", "AGGREGATE"])
+async def test_nothing_is_decided_once_people_disproved_one_fact_though_another_is_open(
+    tmp_path: Path, timing: str, disclosure: str
+) -> None:
+    changes = ("timing: AFTER", f"timing: {timing}"), ("number: 19\n", f"number: 19\n    disclosure: {disclosure}\n")
+    async with office(tmp_path, of_item(ITEM, *changes)) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.found(WHO, "办-1", Kind.MISMATCH, ["home-ownership"])
+
+        await questioned(here, record)
+
+
+async def test_nothing_is_decided_while_people_and_a_source_disagree(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.found(WHO, "办-1", Kind.MISMATCH, ["lease-filing"])
+        execute(here.leases, "DELETE FROM lease WHERE id_number = ?", WHO.id_number)
+        execute(here.leases, "INSERT INTO lease VALUES (?, ?, ?)", WHO.id_number, WHO.name, WHO.address)
+        newest = await here.verify(WHO, "办-1")
+
+        assert here.document(here.row(newest).first_idx)["answer"]["reasons"] == ["CONFLICT", "NO_RECORD"]  # type: ignore[index, call-overload]
         await questioned(here, record)
 
 

@@ -134,6 +134,23 @@ async def test_what_people_found_false_counts_like_the_word_of_a_source(tmp_path
         assert (here.state(record), finding.state) == ("DISPUTED" if decided else "QUESTIONED", "DISCREPANCY")
 
 
+@pytest.mark.parametrize("decided", [False, True])
+@pytest.mark.parametrize("disclosure", ["PER_FACT", "AGGREGATE"])
+async def test_what_people_disproved_of_one_fact_is_a_contradiction_though_another_is_open(
+    tmp_path: Path, disclosure: str, decided: bool
+) -> None:
+    changes = ("number: 19\n", f"number: 19\n    disclosure: {disclosure}\n")
+    async with office(tmp_path, of_item(ITEM, changes)) as here:
+        record = await here.committed(WHO, "办-1")
+        if decided:
+            await here.decide(record)
+        await here.found(WHO, "办-1", Kind.MISMATCH, ["home-ownership"])
+        here.clock.pass_(days=1)
+
+        assert await round_(here) == {"DISCREPANCY": 1}
+        assert here.state(record) == ("DISPUTED" if decided else "QUESTIONED")
+
+
 async def test_people_who_have_not_answered_hold_no_asking_up(tmp_path: Path) -> None:
     async with office(tmp_path) as here:
         record = await here.committed(WHO, "办-1")

@@ -34,7 +34,7 @@ from gateway.rules.eligibility import (
     is_liftable,
 )
 from gateway.rules.listing import Listing, listing_plan, weigh_listing
-from gateway.rules.standing_query import Askings, Rhythm, is_answered, is_due
+from gateway.rules.standing_query import Askings, Rhythm, contradicts, is_answered, is_due
 from gateway.rules.withdrawal import Milestone, closing_milestone, is_window_closed, withdrawal_words
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -286,3 +286,24 @@ def test_that_no_source_covers_a_claim_is_no_answer(said: Sequence[Outcome], ans
     evidence = [Evidence(source="s", fact_type="f", outcome=outcome, asked_at=NOW, answered_at=NOW) for outcome in said]
 
     assert is_answered(evidence) == answered
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reasons", "against"),
+    [
+        ("CONTRADICTED", (), True),
+        ("UNDETERMINED", ("DISPROVED", "NO_RECORD"), True),
+        ("UNDETERMINED", ("DISPROVED", "UNAVAILABLE(OUTAGE)"), True),
+        ("PENDING", ("DISPROVED", "PENDING"), True),
+        ("UNDETERMINED", ("CONFLICT", "NO_RECORD"), True),
+        ("UNDETERMINED", ("AMBIGUOUS", "NO_RECORD"), False),
+        ("UNDETERMINED", ("UNCLEAR",), False),
+        ("PENDING", ("PENDING",), False),
+        ("UNDETERMINED", (), False),
+        ("ESTABLISHED", (), False),
+    ],
+)
+def test_an_answer_contradicts_a_commitment_by_its_verdict_or_by_what_people_or_sources_disagree_about(
+    verdict: str, reasons: Sequence[str], against: bool
+) -> None:
+    assert contradicts(verdict, reasons) == against
