@@ -11,7 +11,7 @@ from gateway.catalogue.model import AuditRules
 from gateway.catalogue.words import AuditTiming
 from gateway.errors import DiscrepancyFound, NotChecked, TransitionNotAllowed
 from gateway.flows.commitments.documents import UNDECIDED, require_after, require_in_time
-from gateway.flows.commitments.newest import Newest
+from gateway.flows.commitments.newest import Against, Newest
 from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.commitments.requery import Requery
 from gateway.flows.look_up import LookUp
@@ -73,11 +73,14 @@ class Decide:
         audit, begun = self._audit(row), self._now()
         require_after(row, begun)
         require_in_time(row, _DECIDED, at=begun)
-        if row.state in UNDECIDED and await self._newest.contradicts(row):
+        waiting = row.state in UNDECIDED
+        against = await self._newest.against(row) if waiting else Against.NOTHING
+        during = waiting and audit.timing is AuditTiming.DURING
+        if against is Against.CONTRADICTED:
             with suppress(TransitionNotAllowed):  # questioned, withdrawn or ended at the same moment
                 await self._requery.note_contradiction(row, request.operator)
-        elif audit.timing is AuditTiming.DURING and row.state in UNDECIDED:
-            await self._require_checked(row, request, deadline)
+        elif against is Against.PERHAPS or during:
+            await self._require_checked(row, request, deadline, during=during, again=against is Against.PERHAPS)
         await self._require_unquestioned(row.record)
         at = self._now()
         require_in_time(row, _DECIDED, at=at)  # asking may have taken the rest of it
@@ -102,16 +105,23 @@ class Decide:
         item = self._book.catalogue.items.get(row.item or "")
         return item.audit if item else AuditRules(timing=AuditTiming.AFTER)
 
-    async def _require_checked(self, row: RecordRow, request: Request, deadline: float) -> None:
-        """Ask the sources now unless they were asked since it was signed; only an answer of theirs is a check."""
+    async def _require_checked(
+        self, row: RecordRow, request: Request, deadline: float, *, during: bool, again: bool
+    ) -> None:
+        """Ask the sources now, unless that need not be `again` after they were asked since it was signed.
+
+        Only an answer of theirs is the check that an item wants before its decision (`during`).
+        """
         for _ in range(_TRIES):
             life = await self._look_up.life(row)
-            if any(line.kind == _ASKED_AGAIN for line in life.history):
+            if not again and any(line.kind == _ASKED_AGAIN for line in life.history):
                 return
             asked = await self._requery.one(row, request.operator, deadline)
             if asked.result in _CHECKED:
                 return
             if not asked.covered:
+                if not during:
+                    return
                 raise NotChecked(None, covered=False)
             if asked.result == "NOT_REACHED":
                 matter = self._book.catalogue.matters.get(row.matter or "")

@@ -6,6 +6,7 @@ around one that contradicts. Until the decision of the case it is held against t
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 
 from connectors.outcome import Kind
@@ -21,6 +22,16 @@ from gateway.rules.kept import rows, table, text
 from gateway.rules.standing_query import INCONCLUSIVE, contradicts
 from ledger import RecordRow
 from ledger.canonical import Json
+
+
+class Against(enum.Enum):
+    """What the newest answer says against a commitment; PERHAPS, where it was weighed with words of people that were
+    cleared up, so that it takes asking again without them to tell.
+    """
+
+    NOTHING = "NOTHING"
+    PERHAPS = "PERHAPS"
+    CONTRADICTED = "CONTRADICTED"
 
 
 class Newest:
@@ -54,7 +65,7 @@ class Newest:
             raise NotACommitmentStep(step)
         await self._require_heard(newest, claim)
 
-    async def contradicts(self, commitment: RecordRow) -> bool:
+    async def against(self, commitment: RecordRow) -> Against:
         """Tell whether the newest answer that concludes anything contradicts a commitment.
 
         Answers in its case count, and those to its standing query; none that came before people cleared it up.
@@ -64,23 +75,29 @@ class Newest:
             DocumentErased: what it stands in for was erased, and other answers came since.
         """
         verification = await self._look_up.any("verification", commitment.parent or b"")
-        since = max(verification.first_idx, await cleared_at(self._look_up, commitment))
+        cleared = await cleared_at(self._look_up, commitment)
+        since = max(verification.first_idx, cleared)
         answers = [
             *await self._stand.verifications(commitment),
             *await self._look_up.children(commitment.record, "verification"),
         ]
         later = sorted((row for row in answers if row.first_idx > since), key=lambda row: row.first_idx)
         if not later:  # people's acts are recorded together with an answer
-            return False
+            return Against.NOTHING
         claim = table((await self._look_up.document(verification.record, verification.first_idx))[REQUEST])
         newest = await self._look_up.newest_answer(later, claim)
         if newest is None:
-            return False
+            return Against.NOTHING
         found = (await self._people.inquiries(question_from_body(claim), commitment.case_key or b"")).found
-        if any(one.outcome is Kind.MISMATCH and one.index > newest[0].first_idx for one in found):
+        against = [one.index for one in found if one.outcome is Kind.MISMATCH]
+        if any(index > newest[0].first_idx for index in against):
             raise FoundSince
         concluded = await self._look_up.newest_answer(later, claim, counts=_concludes)
-        return concluded is not None and _contradicts(concluded[1])
+        if concluded is None or not _contradicts(concluded[1]):
+            return Against.NOTHING
+        # Asked about the commitment, they were left out; asked in its case, every word of people counts.
+        weighed_too = concluded[0].parent is None and any(index <= cleared for index in against)
+        return Against.PERHAPS if weighed_too else Against.CONTRADICTED
 
     async def _require_heard(self, newest: RecordRow, claim: Mapping[str, Json]) -> None:
         """Refuse an answer that does not know yet what people found: it was given while they acted."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from connectors.outcome import Kind
-from gateway.errors import DiscrepancyFound, DocumentErased, GatewayError, NotACommitmentStep
+from gateway.errors import DiscrepancyFound, DocumentErased, GatewayError, NotACommitmentStep, NotChecked
 
 from .office import ITEM, PEOPLE, Office, execute, of_item, office
 
@@ -154,6 +154,49 @@ async def test_what_people_cleared_up_does_not_question_a_commitment_again(tmp_p
         assert dict(await here.flows.commitments.standing()) == {"STILL_MISSING": 1}
         await here.decide(record)
         assert here.state(record) == "IN_FORCE"
+
+
+@pytest.mark.parametrize("timing", ["AFTER", "DURING"])
+async def test_what_people_cleared_up_is_not_held_against_it_though_the_claim_is_asked_again(
+    tmp_path: Path, timing: str
+) -> None:
+    async with office(tmp_path, of_item(ITEM, ("timing: AFTER", f"timing: {timing}"))) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.found(WHO, "办-1", Kind.MISMATCH)
+        await cleared(here, await questioned(here, record))
+        newest = await here.verify(WHO, "办-1")
+
+        assert here.document(here.row(newest).first_idx)["answer"]["verdict"] == "CONTRADICTED"  # type: ignore[index, call-overload]
+        await here.decide(record)
+        assert here.state(record) == "IN_FORCE"
+
+
+async def test_what_sources_contradict_after_people_were_cleared_up_questions_it_again(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.found(WHO, "办-1", Kind.MISMATCH)
+        finding = await questioned(here, record)
+        await cleared(here, finding)
+        execute(here.leases, "DELETE FROM lease WHERE id_number = ?", WHO.id_number)
+        here.contradict(WHO)
+        await here.verify(WHO, "办-1")
+
+        assert await questioned(here, record) != finding
+
+
+async def test_nothing_is_decided_while_no_source_tells_whether_only_what_was_cleared_up_contradicts(
+    tmp_path: Path,
+) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.found(WHO, "办-1", Kind.MISMATCH)
+        await cleared(here, await questioned(here, record))
+        await here.verify(WHO, "办-1")
+        execute(here.leases, "ALTER TABLE lease RENAME TO gone")
+
+        with pytest.raises(NotChecked):
+            await here.decide(record)
+        assert here.state(record) == "RECORDED"
 
 
 async def test_what_contradicts_after_it_was_cleared_up_questions_a_commitment_again(tmp_path: Path) -> None:
