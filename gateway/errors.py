@@ -518,13 +518,13 @@ class NotChecked(StepRefused):
     def __init__(self, retry_after: timedelta | None, *, covered: bool = True) -> None:
         what = "no source answered" if retry_after else "what was asked cannot be asked again"
         if not covered:
-            what = "no source covers what was asked"
+            what = "no source covers what was asked: a check by people counts"
         super().__init__(f"the commitment must be checked before the decision, and {what}")
         self.retry_after = retry_after
         if not covered:
             self.chinese = (
-                "该事项须在作出决定前核查,而目前没有数据来源可供查询;请联系系统管理员核对数据来源配置,"
-                "核查前不得据该承诺作出决定,或者按一般程序办理。"
+                "该事项须在作出决定前核查,而没有数据来源可供查询;请自行核查或者委托第三方核查,登记核查结果后再作决定,"
+                "或者按一般程序办理;核查前不得据该承诺作出决定。"
             )
         elif retry_after is None:
             self.chinese = (

@@ -156,7 +156,7 @@ class AssistanceServiceServicer(object):
 
     def RecordCheck(self, request, context):
         """RecordCheck records what the approval department found itself, or had found, about one type of fact. It is possible
-        while the next step of the newest answer to the claim is OWN_OR_COMMISSIONED_CHECK. Two people check
+        while the next step of the newest answer to the claim is OWN_OR_COMMISSIONED_CHECK or COMMITMENT. Two people check
         (Administrative Licensing Law, article 34).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -66,7 +66,7 @@ class AssistanceServiceStub:
     """ReturnAssistance returns a request that reached the wrong unit."""
     RecordCheck: _grpc.UnaryUnaryMultiCallable[_assistance_pb2.RecordCheckRequest, _assistance_pb2.RecordCheckResponse]
     """RecordCheck records what the approval department found itself, or had found, about one type of fact. It is possible
-    while the next step of the newest answer to the claim is OWN_OR_COMMISSIONED_CHECK. Two people check
+    while the next step of the newest answer to the claim is OWN_OR_COMMISSIONED_CHECK or COMMITMENT. Two people check
     (Administrative Licensing Law, article 34).
     """
 
@@ -108,7 +108,7 @@ class AssistanceServiceAsyncStub(AssistanceServiceStub):
     """ReturnAssistance returns a request that reached the wrong unit."""
     RecordCheck: _aio.UnaryUnaryMultiCallable[_assistance_pb2.RecordCheckRequest, _assistance_pb2.RecordCheckResponse]  # type: ignore[assignment]
     """RecordCheck records what the approval department found itself, or had found, about one type of fact. It is possible
-    while the next step of the newest answer to the claim is OWN_OR_COMMISSIONED_CHECK. Two people check
+    while the next step of the newest answer to the claim is OWN_OR_COMMISSIONED_CHECK or COMMITMENT. Two people check
     (Administrative Licensing Law, article 34).
     """
 
@@ -201,7 +201,7 @@ class AssistanceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_assistance_pb2.RecordCheckResponse, _abc.Awaitable[_assistance_pb2.RecordCheckResponse]]:
         """RecordCheck records what the approval department found itself, or had found, about one type of fact. It is possible
-        while the next step of the newest answer to the claim is OWN_OR_COMMISSIONED_CHECK. Two people check
+        while the next step of the newest answer to the claim is OWN_OR_COMMISSIONED_CHECK or COMMITMENT. Two people check
         (Administrative Licensing Law, article 34).
         """
 

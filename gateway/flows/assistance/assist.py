@@ -239,7 +239,8 @@ class Assist:
         _require_two(request.operator, checking.finding.second)
         claimed = await self._own_claim(request.caller, checking.verification)
         self._require_turns_on(claimed.question, checking.fact_type)
-        await self._require_step(claimed, (StepKind.OWN_OR_COMMISSIONED_CHECK,))
+        # Before and beside an applicant's word a check is always in order, and may be the only one there can be.
+        await self._require_step(claimed, (StepKind.OWN_OR_COMMISSIONED_CHECK, StepKind.COMMITMENT))
         at = self._now()
         record = new_record(at, self._entropy)
         who = OWN if checking.commission is None else COMMISSIONED

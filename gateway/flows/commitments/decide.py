@@ -55,7 +55,8 @@ class Decide:
 
         Raises:
             RecordNotFound: no such commitment of the caller's unit.
-            NotChecked: it must be checked before the decision, and no source answered, or none can be asked.
+            NotChecked: it must be checked before the decision, and no source answered; or none can be asked, and people
+                found nothing since it was signed.
             DiscrepancyFound: sources or people contradict it; that is looked into first.
             FoundSince: people contradicted it, and no answer to the claim knows of it yet.
             TransitionNotAllowed: it was decided, withdrawn, lapsed or never signed.
@@ -110,7 +111,8 @@ class Decide:
     ) -> None:
         """Ask the sources now, unless that need not be `again` after they were asked since it was signed.
 
-        Only an answer of theirs is the check that an item wants before its decision (`during`).
+        The check that an item wants before its decision (`during`) is an answer of theirs; where none covers the claim,
+        what people found since it was signed.
         """
         for _ in range(_TRIES):
             life = await self._look_up.life(row)
@@ -120,7 +122,7 @@ class Decide:
             if asked.result in _CHECKED:
                 return
             if not asked.covered:
-                if not during:
+                if not during or await self._newest.heard_since(row):
                     return
                 raise NotChecked(None, covered=False)
             if asked.result == "NOT_REACHED":

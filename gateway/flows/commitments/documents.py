@@ -17,6 +17,7 @@ from ledger.canonical import Json
 ELIGIBILITY = "eligibility"
 """The group that says how it was determined whether the person may commit: what lists said, what a reviewer lifted."""
 PREPARED = "CommitmentPrepared"
+RECORDED = "CommitmentRecorded"
 WITHDRAWAL = "withdrawal"
 """The group that says what a withdrawal does to later commitments: as the applicant was told before signing, and then
 of the withdrawal itself."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from connectors.outcome import Kind
 from gateway.errors import DocumentErased, FoundSince, NotACommitmentStep
-from gateway.flows.commitments.documents import cleared_at
+from gateway.flows.commitments.documents import RECORDED, cleared_at
 from gateway.flows.commitments.stand import Stand
 from gateway.flows.look_up import ANSWER, EVIDENCE, LookUp, next_step_in
 from gateway.flows.once import REQUEST
@@ -98,6 +98,19 @@ class Newest:
         # Asked about the commitment, they were left out; asked in its case, every word of people counts.
         weighed_too = concluded[0].parent is None and any(index <= cleared for index in against)
         return Against.PERHAPS if weighed_too else Against.CONTRADICTED
+
+    async def heard_since(self, commitment: RecordRow) -> bool:
+        """Tell whether people found anything about the claim of a commitment since it was signed.
+
+        Raises:
+            DocumentErased: what it stands in for was erased.
+        """
+        verification = await self._look_up.any("verification", commitment.parent or b"")
+        claim = table((await self._look_up.document(verification.record, verification.first_idx))[REQUEST])
+        found = (await self._people.inquiries(question_from_body(claim), commitment.case_key or b"")).found
+        history = await self._look_up.history(commitment)
+        signed = max(line.idx for line in history if line.kind == RECORDED)
+        return any(one.outcome is not None and one.index > signed for one in found)
 
     async def _require_heard(self, newest: RecordRow, claim: Mapping[str, Json]) -> None:
         """Refuse an answer that does not know yet what people found: it was given while they acted."""

@@ -17,7 +17,7 @@ from gateway.errors import (
 )
 from gateway.flows.commitments.contest import waived_of
 from gateway.flows.commitments.decision_clock import DecisionClock
-from gateway.flows.commitments.documents import PREPARED, TAKEN, claim_of, prepared_groups, require_after
+from gateway.flows.commitments.documents import PREPARED, RECORDED, TAKEN, claim_of, prepared_groups, require_after
 from gateway.flows.commitments.listings import kept_lists
 from gateway.flows.commitments.newest import Newest
 from gateway.flows.commitments.prepare import barred, require_open, require_proxies
@@ -35,8 +35,6 @@ from gateway.signatures import Evidence
 from ledger import AlreadyClaimed, Draft, HistoryLine, RecordRow
 from ledger.canonical import Json
 from ledger.records.lifecycle import state_after
-
-_RECORDED = "CommitmentRecorded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +113,7 @@ class RecordSigned:
         await self._require_eligible(row, kept)
         due = self._clock.due(row.matter or "", at)
         draft = Draft(
-            kind=_RECORDED,
+            kind=RECORDED,
             record=row.record,
             groups={REQUEST: request.body, "clerk": request.person, **evidenced},
             facts={"due_at": due.isoformat()},
@@ -138,7 +136,7 @@ class RecordSigned:
         if row.state == "EXPIRED":
             raise DocumentExpired
         if row.state != "PREPARED":
-            raise TransitionNotAllowed(_RECORDED, row.state)
+            raise TransitionNotAllowed(RECORDED, row.state)
         return await prepared_groups(self._look_up, row)
 
     async def _require_eligible(self, row: RecordRow, kept: Mapping[str, Json]) -> None:
@@ -165,11 +163,11 @@ def _first_signed(
     row: RecordRow, kept: Mapping[str, Json], index: int, *, at: datetime, due: datetime
 ) -> CommitmentRead:
     """Give a commitment whose only entries are its document, of `row`, and its signature."""
-    state = state_after(row.record, row.state, _RECORDED)
+    state = state_after(row.record, row.state, RECORDED)
     signed = replace(row, state=state, seq=row.seq + 1, last_idx=index, changed_at=at, due_at=due)
     history = (
         HistoryLine(idx=row.first_idx, kind=PREPARED, at=row.opened_at),
-        HistoryLine(idx=index, kind=_RECORDED, at=at),
+        HistoryLine(idx=index, kind=RECORDED, at=at),
     )
     life = Life(row=signed, history=history, state=state, changed_at=at)
     return CommitmentRead(life=life, document=table(kept[DOCUMENT]), erased=False)

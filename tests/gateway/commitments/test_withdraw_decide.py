@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from connectors.connector import Subject
+from connectors.outcome import Kind
 from gateway.bootstrap.flows import build_flows
 from gateway.bootstrap.opening import open_index
 from gateway.config import load_settings
@@ -25,7 +26,9 @@ from gateway.errors import (
     TransitionNotAllowed,
     WithdrawalClosed,
 )
+from gateway.flows.assistance.values import Checking, Finding
 from gateway.flows.once import Recorded
+from gateway.rules.admission import Operator
 from gateway.rules.eligibility import Eligible
 from gateway.rules.withdrawal import Milestone
 from ledger import parse_vkey, verify_receipt
@@ -360,6 +363,39 @@ async def test_nothing_is_decided_unchecked_when_no_source_covers_what_was_asked
         here.flows = flows
         await here.decide(record)
         assert here.state(record) == "IN_FORCE"
+
+
+@pytest.mark.parametrize("outcome", [Kind.NO_RECORD, Kind.MISMATCH])
+async def test_what_no_source_covers_is_checked_by_people_after_it_was_signed(tmp_path: Path, outcome: Kind) -> None:
+    async with office(tmp_path, DURING) as here:
+        settings = load_settings(here.house.config)
+        here.flows = build_flows(
+            settings, ledger=here.ledger, index=open_index(settings.ledger), catalogue=here.flows.book.catalogue,
+            sources={}, now=here.clock,
+        )  # fmt: skip
+        record = await here.committed(WHO, "办-1")
+        verification = here.row(record).parent
+        assert verification is not None
+
+        async def check(kind: Kind) -> None:
+            second = Operator(person="clerk-02", unit=here.row(record).unit or "")
+            checking = Checking(
+                verification=verification, fact_type="lease-filing", method="ON_SITE", commission=None,
+                finding=Finding(outcome=kind, basis="笔录", second=second),
+            )  # fmt: skip
+            await here.flows.assist.check(here.request("RecordCheck", outcome=kind.value), checking, deadline())
+
+        with pytest.raises(NotChecked, match="check by people") as caught:
+            await here.decide(record)
+        assert "自行核查" in caught.value.chinese
+        await check(outcome)
+
+        if outcome is Kind.MISMATCH:
+            with pytest.raises(DiscrepancyFound):
+                await here.decide(record)
+        else:
+            await here.decide(record)
+        assert here.state(record) == ("QUESTIONED" if outcome is Kind.MISMATCH else "IN_FORCE")
 
 
 async def test_nothing_is_decided_unchecked_when_what_was_asked_is_erased(tmp_path: Path) -> None:
