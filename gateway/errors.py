@@ -361,7 +361,10 @@ class FoundSince(NotACommitmentStep):
     """People answered or checked after the newest answer to the claim: it must be asked again."""
 
     reason: ClassVar[str] = "FOUND_SINCE"
-    chinese = "有关单位或核查人员在最近一次核验后又有答复,请重新核验后再办理。"
+    chinese = (
+        "有关单位或核查人员在最近一次核验后又有答复,请重新核验后再办理;因多次与数据不符而暂停核验的,"
+        "请在核验时告知的暂停时间届满后重新核验。"
+    )
 
     def __init__(self) -> None:
         super().__init__("", "people found something since the newest answer; the claim must be asked again")

@@ -170,8 +170,9 @@ async def test_a_commitment_waits_for_an_answer_that_knows_what_people_found(tmp
         )  # fmt: skip
         await here.here.ledger.append(Submission(drafts=(draft,), at=here.clock.at))
 
-        with pytest.raises(FoundSince):
+        with pytest.raises(FoundSince) as caught:
             await newest.require(row, last)
+        assert "暂停时间届满后" in caught.value.chinese, "asking again may have to wait for the guess budget"
 
 
 async def test_an_answer_after_the_note_is_taken(tmp_path: Path) -> None:
