@@ -391,6 +391,7 @@ async def _told_to_stop(folder: Path) -> Cells:
         await housing.until(lambda: housing.asked == 1)
         place.running.process.send_signal(signal.SIGTERM)
         await _said(place.house, "draining")
+        await _closed(place.village.port)  # a call that comes just before the door is shut is answered
         new = await told(place.client(PATIENT, within=2).verify(asked(0)))
         assert new.refusal is not None
         housing.answering.set()
@@ -401,6 +402,18 @@ async def _told_to_stop(folder: Path) -> Cells:
             "status": f"OK; of a new call: {new.status}",
             "over": ENDLESS,
         }
+
+
+async def _closed(port: int) -> None:
+    """Wait until nobody is let in at a port any more."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                return
+            writer.close()
+            await asyncio.sleep(0.02)
 
 
 async def _said(house: House, event: str) -> None:
