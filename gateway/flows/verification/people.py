@@ -55,8 +55,9 @@ class People:
         self._look_up = look_up
         self._index = index
         self._now = now
-        # Every Verify reads this: those of one moment share a question.
-        self._by_subject = ledger.lookups(partial(ledger.register().by_subjects, families=FAMILIES))
+        self._ledger = ledger
+        self._register = ledger.register()
+        self._by_subject = ledger.lookups(partial(self._register.by_subjects, families=FAMILIES))
 
     def claim(self, question: Question) -> str:
         """Give what tells the claim of a question from others, to whoever has the key only (hexadecimal)."""
@@ -79,6 +80,8 @@ class People:
     async def inquiries(self, question: Question, case_key: bytes) -> Inquiries:
         """Read the requests and checks about a claim in a case; those whose documents are erased are left out."""
         subject = self._index.of(question.subject.id_type, question.subject.id_number)
+        if not await self._ledger.look(lambda: self._register.is_concerned(subject, FAMILIES)):
+            return Inquiries(found=(), marks=frozenset())
         about = await self._by_subject.one(subject) or ()
         rows = [row for row in about if (row.case_key, row.item) == (case_key, question.item)]
         if not rows:
