@@ -7,7 +7,7 @@ around one that contradicts. Until the decision of the case it is held against t
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from connectors.outcome import Kind
 from gateway.errors import DocumentErased, FoundSince, NotACommitmentStep
@@ -19,6 +19,7 @@ from gateway.flows.verification.people import People
 from gateway.rules.admission import question_from_body
 from gateway.rules.fallback import StepKind
 from gateway.rules.kept import rows, table, text
+from gateway.rules.people import Inquiry
 from gateway.rules.standing_query import INCONCLUSIVE, contradicts
 from ledger import RecordRow
 from ledger.canonical import Json
@@ -88,7 +89,7 @@ class Newest:
         newest = await self._look_up.newest_answer(later, claim)
         if newest is None:
             return Against.NOTHING
-        found = (await self._people.inquiries(question_from_body(claim), commitment.case_key or b"")).found
+        found = await self._found(claim, commitment)
         against = [one.index for one in found if one.outcome is Kind.MISMATCH]
         if any(index > newest[0].first_idx for index in against):
             raise FoundSince
@@ -107,14 +108,18 @@ class Newest:
         """
         verification = await self._look_up.any("verification", commitment.parent or b"")
         claim = table((await self._look_up.document(verification.record, verification.first_idx))[REQUEST])
-        found = (await self._people.inquiries(question_from_body(claim), commitment.case_key or b"")).found
+        found = await self._found(claim, commitment)
         history = await self._look_up.history(commitment)
         signed = max(line.idx for line in history if line.kind == RECORDED)
         return any(one.outcome is not None and one.index > signed for one in found)
 
+    async def _found(self, claim: Mapping[str, Json], case: RecordRow) -> Sequence[Inquiry]:
+        """Read what people were asked and found about a claim, in the case of a record."""
+        return (await self._people.inquiries(question_from_body(claim), case.case_key or b"")).found
+
     async def _require_heard(self, newest: RecordRow, claim: Mapping[str, Json]) -> None:
         """Refuse an answer that does not know yet what people found: it was given while they acted."""
-        found = (await self._people.inquiries(question_from_body(claim), newest.case_key or b"")).found
+        found = await self._found(claim, newest)
         if any(one.index > newest.first_idx for one in found):
             raise FoundSince
 
