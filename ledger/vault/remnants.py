@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from ledger.errors import RemnantsLeft
 from ledger.log import schema
 from ledger.log.databases import Database, database_at
+from ledger.log.store import cause_of
 
 Rewrite = Literal["none", "keys", "all"]
 """Which tables are written anew: none (appends never wait), that of keys, or those of documents and requests as well
@@ -47,9 +48,8 @@ def clear_remnants(url: str, *, rewrite: Rewrite = "keys") -> None:
         _forget_requests(engine)
         _give_up(database, engine, "idempotency", full=rewrite == "all")
     except (drivers.Error, DBAPIError) as failure:
-        name = type(getattr(failure, "orig", None) or failure).__name__
         raise RemnantsLeft(
-            f"the database could not be cleaned of what was deleted ({name}): clean it again"
+            f"the database could not be cleaned of what was deleted ({cause_of(failure)}): clean it again"
         ) from failure
     finally:
         engine.dispose()
