@@ -22,8 +22,8 @@ from connectors.outcome import AMBIGUOUS, MATCH, MISMATCH, NOT_HELD, Outcome
 _DOTS = dict.fromkeys(map(ord, "•・‧∙⋅•●᛫⸱"), "·")
 _CAPITALS = {ord(letter): letter.upper() for letter in ascii_lowercase}
 _INVISIBLE = dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD), None)
-_AS_IT_IS = re.compile("[0-9A-Za-z\u4e00-\u9fff]+")
-"""Most values: letters, digits and Chinese characters of the first plane, of which nothing is folded."""
+_AS_IT_IS = re.compile("[!-~\u4e00-\u9fff]+")
+"""Most values: what ASCII prints but the blank, Chinese characters of the first plane. Of these nothing is folded."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufffd]")
 _BEYOND_LATIN1 = re.compile("[^\x00-\xff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")

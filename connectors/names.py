@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 MIDDLE_DOT = "·"
 _DOTS = dict.fromkeys(map(ord, "•‧∙⋅・･᛫●▪⸱⸳ꞏ﹒．‥"), MIDDLE_DOT)
@@ -48,13 +49,30 @@ _MARK = re.compile("[*?#_×□■▢▣▪▫▮▯▇█◆◇○◎◯⊙△�
 _BLANK = re.compile(r"(.)\s+(?=(.))", re.DOTALL)
 
 
+class Signs(dict[int, str]):
+    """A table for `str.translate` that asks once what a sign is written as, and remembers it of the first so many."""
+
+    _MOST = 4096
+
+    def __init__(self, written_as: Callable[[str], str]) -> None:
+        super().__init__()
+        self._written_as = written_as
+
+    def __missing__(self, code: int) -> str:
+        """Give what stands in the place of a sign that is met for the first time."""
+        sign = self._written_as(chr(code))
+        if len(self) < self._MOST:
+            self[code] = sign
+        return sign
+
+
 def normal_name(written: str) -> str:
     """Return a name as it is compared; idempotent. Blanks stay between Latin words, one for many."""
     if _AS_IT_IS.fullmatch(written):
         return written
     coded = written.translate(_BY_PRIVATE_CODE).translate(_DOTS)
     folded = unicodedata.normalize("NFKC", coded).translate(_DOTS)
-    visible = "".join(c for c in folded if not is_invisible(c)).strip()
+    visible = folded.translate(VISIBLE).strip()
     joined = _BLANK.sub(lambda found: found[1] + ("" if _joins(found[1]) or _joins(found[2]) else " "), visible)
     composed = unicodedata.normalize("NFKC", joined)  # what a blank or an invisible character kept apart may compose
     return _FULL_STOP.sub(MIDDLE_DOT, composed)
@@ -69,6 +87,10 @@ def is_invisible(character: str) -> bool:
     """Say whether a character is not seen: a format character, or a choice of glyph."""
     code = ord(character)
     return unicodedata.category(character) == "Cf" or any(first <= code <= last for first, last in _GLYPH_CHOICES)
+
+
+VISIBLE = Signs(lambda character: "" if is_invisible(character) else character)
+"""Leaves out what is not seen."""
 
 
 def _joins(character: str) -> bool:

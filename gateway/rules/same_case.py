@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from connectors.compare import identity
-from connectors.names import is_invisible
+from connectors.names import VISIBLE, Signs
 
 _OPENING = frozenset("[{<〔【〖〘〚「『《〈⟨⟦❲❨")
 _CLOSING = frozenset("]}>〕】〗〙〛」』》〉⟩⟧❳❩")
@@ -21,8 +21,7 @@ def case_of(unit: str, number: str) -> str:
     Width, case, blanks, invisible characters, the kind of dash and the kind of brackets are habits of typing: a case
     written in another way that counted as another would have a second commitment, and forget what was found.
     """
-    visible = "".join(c for c in number if not is_invisible(c))
-    return f"{unit}/{_RUN.sub('-', ''.join(map(_one_sign, identity(visible))))}"
+    return f"{unit}/{_RUN.sub('-', identity(number.translate(VISIBLE)).translate(_ONE_SIGN))}"
 
 
 def _one_sign(character: str) -> str:
@@ -31,3 +30,6 @@ def _one_sign(character: str) -> str:
     if character in _CLOSING:
         return ")"
     return "-" if character in _DASHES or unicodedata.category(character) == "Pd" else character
+
+
+_ONE_SIGN = Signs(_one_sign)

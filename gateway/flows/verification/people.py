@@ -68,18 +68,22 @@ class People:
         parts = (self.claim(question), case_key.hex(), fact_type, unit)
         return hashlib.sha256(b"assistance\x00" + "\x00".join(parts).encode()).digest()
 
-    async def heard(self, question: Question, case_key: bytes) -> Heard:
-        """Give what people said of a claim in a case."""
-        return self.with_these(await self.inquiries(question, case_key), ())
+    async def heard(self, question: Question, case_key: bytes, *, subject: bytes | None = None) -> Heard:
+        """Give what people said of a claim in a case; `subject` is the person's key, where it is known."""
+        return self.with_these(await self.inquiries(question, case_key, subject=subject), ())
 
     def with_these(self, recorded: Inquiries, besides: Sequence[Inquiry]) -> Heard:
         """Give what people said by what is recorded, and by what is about to be."""
         all_of_them = {one.record: one for one in (*recorded.found, *besides)}
         return heard(all_of_them.values(), now=self._now())
 
-    async def inquiries(self, question: Question, case_key: bytes) -> Inquiries:
-        """Read the requests and checks about a claim in a case; those whose documents are erased are left out."""
-        subject = self._index.of(question.subject.id_type, question.subject.id_number)
+    async def inquiries(self, question: Question, case_key: bytes, *, subject: bytes | None = None) -> Inquiries:
+        """Read the requests and checks about a claim in a case; those whose documents are erased are left out.
+
+        `subject` is the person's key, where it is known.
+        """
+        if subject is None:
+            subject = self._index.of(question.subject.id_type, question.subject.id_number)
         if not await self._ledger.look(lambda: self._register.is_concerned(subject, FAMILIES)):
             return Inquiries(found=(), marks=frozenset())
         about = await self._by_subject.one(subject) or ()

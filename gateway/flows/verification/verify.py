@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -83,6 +84,13 @@ class _Asking(Struct, frozen=True, kw_only=True):
     def question(self) -> Question:
         """What is asked."""
         return self.reading.question
+
+
+class Keys(NamedTuple):
+    """The keyed indexes of the person whom a question is about, and of its case."""
+
+    subject: bytes
+    case: bytes
 
 
 class Weighed(Struct, frozen=True, kw_only=True):
@@ -276,7 +284,8 @@ class Verify:
             TimeoutError: there is no time left to ask them.
         """
         if heard is None:
-            heard = await self._people.heard(question, self.keys(question)[1])
+            subject, case_key = self.keys(question)
+            heard = await self._people.heard(question, case_key, subject=subject)
         weighed = self.weigh(planned, asked, heard, terms)
         if not next_checks(planned, weighed.asked.answers):
             return weighed
@@ -324,8 +333,11 @@ class Verify:
         *,
         at: datetime,
         parent: bytes | None = None,
+        keys: Keys | None = None,
     ) -> Draft:
-        """Make the entry of an answer: question and answer go to the vault, digests to the log."""
+        """Make the entry of an answer: question and answer go to the vault, digests to the log; `keys` are the
+        question's, where they are known.
+        """
         facts: list[Json] = [fact_body(evidence) for evidence in asked.evidence]
         facts += [fact_body(evidence) | {"about_statement": True} for evidence in asked.heard]
         told = terms.disclosure is Disclosure.PER_FACT
@@ -341,12 +353,14 @@ class Verify:
             record=new_record(at, self._entropy),
             policy=terms.policy,
             groups=groups if told else {**groups, EVIDENCE: {"reasons": reasons, "facts": facts}},
-            facts=self._facts(question, parent),
+            facts=self._facts(question, parent, keys or self.keys(question)),
         )
 
     async def _record(self, asking: _Asking, planned: Plan, asked: Asked, deadline: float) -> Answered:
         terms = self.terms(asking.question, asking.catalogue)
-        weighed = await self.with_people(asking.question, planned, asked, terms, deadline)
+        keys = self.keys(asking.question)
+        heard = await self._people.heard(asking.question, keys.case, subject=keys.subject)
+        weighed = await self.with_people(asking.question, planned, asked, terms, deadline, heard=heard)
         asked = weighed.asked
         step = await self.follow(asking.question, weighed, terms)
         established = asked.judgement.verdict is Verdict.ESTABLISHED
@@ -354,7 +368,7 @@ class Verify:
 
         async def record() -> Answered:
             at = self._now()
-            draft = self.draft(asking.question, asked, step, terms, at=at)
+            draft = self.draft(asking.question, asked, step, terms, at=at, keys=keys)
             counting = await self._guesses.counting(wrong, draft.record)
             recorded = await self._once.record(
                 asking.request, [draft], at=at, claims=counting.claims, releases=counting.releases
@@ -390,23 +404,23 @@ class Verify:
             kind="VerificationRefused",
             record=new_record(at, self._entropy),
             groups={REQUEST: question_body(question), REFUSAL: rule},
-            facts=self._facts(question, None),
+            facts=self._facts(question, None, self.keys(question)),
         )
 
-    def keys(self, question: Question) -> tuple[bytes, bytes]:
+    def keys(self, question: Question) -> Keys:
         """Give the keyed indexes of the person and of the case."""
         subject, context = question.subject, question.context
-        return (
+        return Keys(
             self._index.of(subject.id_type, subject.id_number),
             self._index.of("case", case_of(context.operator.unit, context.case_id)),
         )
 
-    def _facts(self, question: Question, parent: bytes | None) -> dict[str, Json]:
+    @staticmethod
+    def _facts(question: Question, parent: bytes | None, keys: Keys) -> dict[str, Json]:
         context = question.context
-        subject, case_key = self.keys(question)
         return {
-            "subject": subject.hex(),
-            "case_key": case_key.hex(),
+            "subject": keys.subject.hex(),
+            "case_key": keys.case.hex(),
             "unit": context.operator.unit,
             "matter": context.matter,
             "item": question.item,
