@@ -235,6 +235,16 @@ class MessageTooLarge(GatewayError):
         super().__init__(f"a message of this method may have {most} bytes")
 
 
+class MessageUnreadable(GatewayError):
+    """The bytes are no message of the method's type, or one with text that is not UTF-8; nothing was looked at."""
+
+    reason: ClassVar[str] = "MESSAGE_UNREADABLE"
+    chinese = "请求内容无法解析,未予受理,请检查接口版本和字符编码(应为UTF-8)。"
+
+    def __init__(self) -> None:
+        super().__init__("the bytes are no message of this method, or a text in it is not UTF-8")
+
+
 class Draining(GatewayError):
     """The gateway stops; what it did not take will be answered by another process, or by this one later."""
 

@@ -1,9 +1,12 @@
-"""How large a message may be: one limit for all methods, beside which some may bring one thing that is large by nature.
+"""How messages are taken in: none that is too large, and none that cannot be read.
+
+There is one limit of size for all methods, beside which some may bring one thing that is large by nature.
 
 gRPC limits messages for a whole server, before it knows the method, and answers in words of its own that no program
 can read and no window can show. Its limit is therefore the largest of any method, and what is too large for the method
 called is refused here, as everything else is: with reason, words and an access line. What is larger than any method
-takes is not taken in at all, so that nobody fills the memory: gRPC says RESOURCE_EXHAUSTED, and no more.
+takes is not taken in at all, so that nobody fills the memory: gRPC says RESOURCE_EXHAUSTED, and no more. For bytes that
+are no message gRPC would say UNKNOWN, and log the trace.
 """
 
 from __future__ import annotations
@@ -14,9 +17,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc import aio
 
-from gateway.errors import MessageTooLarge
+from gateway.errors import GatewayError, MessageTooLarge, MessageUnreadable
 
 Context = aio.ServicerContext[Any, Any]
 Beside = Callable[[Any], int]
@@ -80,17 +84,21 @@ def _bounded(
         raise TypeError(f"{method} has no deserializer")
 
     def bounded(content: bytes) -> Any:
-        if len(content) <= sizes.most:
-            return read(content)
-        if beside is not None and len(content) - beside(message := read(content)) <= sizes.most:
-            return message
-        raise MessageTooLarge(sizes.most)
+        if beside is None and len(content) > sizes.most:
+            raise MessageTooLarge(sizes.most)
+        try:
+            message = read(content)
+        except DecodeError as error:  # its text may quote what was sent
+            raise MessageUnreadable from error
+        if len(content) > sizes.most and (beside is None or len(content) - beside(message) > sizes.most):
+            raise MessageTooLarge(sizes.most)
+        return message
 
     def kept(content: bytes) -> Any:
         # An exception here would end the call in gRPC's words: it is carried to where there is a context to abort.
         try:
             return bounded(content)
-        except MessageTooLarge as error:
+        except GatewayError as error:
             return error
 
     made: grpc.RpcMethodHandler[Any, Any]
@@ -107,7 +115,7 @@ def _bounded(
 
 def _unary(method: str, serve: Any, refuse: Refuse) -> Any:
     async def bounded(request: object, context: Context) -> object:
-        if isinstance(request, MessageTooLarge):
+        if isinstance(request, GatewayError):
             await refuse(context, method, request)
         return await serve(request, context)
 
@@ -116,7 +124,7 @@ def _unary(method: str, serve: Any, refuse: Refuse) -> Any:
 
 def _stream(method: str, serve: Any, refuse: Refuse) -> Any:
     async def bounded(request: object, context: Context) -> AsyncIterator[object]:
-        if isinstance(request, MessageTooLarge):
+        if isinstance(request, GatewayError):
             await refuse(context, method, request)
         async with aclosing(serve(request, context)) as responses:
             async for response in responses:

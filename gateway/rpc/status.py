@@ -28,6 +28,7 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.RequestIdReused, grpc.StatusCode.ALREADY_EXISTS),
     (errors.LimitReached, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.MessageTooLarge, grpc.StatusCode.RESOURCE_EXHAUSTED),  # as gRPC itself says of what it does not take in
+    (errors.MessageUnreadable, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.TooManyItems, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.Draining, grpc.StatusCode.UNAVAILABLE),
     (errors.CommitmentExists, grpc.StatusCode.ALREADY_EXISTS),

@@ -39,6 +39,7 @@ async def reason_of(call: Awaitable[object]) -> str:
     assert told.chinese
     assert told.retry_after is None
     assert (told.reason == "MESSAGE_TOO_LARGE") == (told.code == "RESOURCE_EXHAUSTED")
+    assert (told.reason == "MESSAGE_UNREADABLE") <= (told.code == "INVALID_ARGUMENT")
     return told.reason
 
 
@@ -140,3 +141,31 @@ async def test_what_is_larger_than_anything_may_be_is_not_taken_in(office: Town)
     told = refusal_of(caught.value)
     assert (told.code, told.reason) == ("RESOURCE_EXHAUSTED", "")
     assert "消息过大" in told.chinese
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff", b"\x0a\x05ab", b"\x0a\x02\xc4\xe3", b"<html>", bytes([0x0B]) * 200],
+    ids=["cut tag", "cut text", "GBK", "HTML", "nested groups"],
+)
+async def test_what_is_no_message_is_refused_in_words_and_leaves_nothing(office: Town, content: bytes) -> None:
+    before = await size(office)
+    channel = office.channel("clerk")
+    paths = "gateway.v1.VerificationService", "gateway.v1.CommitmentService"
+    verify, withdraw = (
+        channel.unary_unary(f"/{path}/{method}")
+        for path, method in zip(paths, ("Verify", "WithdrawCommitment"), strict=True)
+    )
+    watch = channel.unary_stream("/gateway.v1.VerificationService/WatchVerification")
+    batch = channel.stream_stream("/gateway.v1.VerificationService/BatchVerify")(timeout=TIMEOUT)
+    await batch.write(content)
+
+    reasons = [
+        await reason_of(verify(content, timeout=TIMEOUT)),
+        await reason_of(withdraw(content, timeout=TIMEOUT)),
+        await reason_of(drained(watch(content, timeout=TIMEOUT))),
+        await reason_of(batch.read()),
+    ]
+
+    assert set(reasons) == {"MESSAGE_UNREADABLE"}
+    assert await size(office) == before
