@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from gateway.catalogue.words import (
     Absence,
+    Applicants,
     AuditTiming,
     Certainty,
     CommitmentAllowance,
@@ -30,6 +31,9 @@ GLOSSARY: Mapping[enum.Enum, str] = {
     Level.NATION: "国家",
     Level.PROVINCE: "省级",
     Level.CITY: "市级",
+    Applicants.PERSON: "自然人",
+    Applicants.ORGANISATION: "法人和其他组织",
+    Applicants.ANY: "自然人、法人和其他组织",
     ItemState.BANNED: "取消,任何单位不得索要",
     ItemState.NOT_ISSUED_BY_COMMITTEE: "不应由基层群众性自治组织出具,由行政审批部门核查",
     ItemState.TRANSITIONAL: "过渡期内可以据实出具",

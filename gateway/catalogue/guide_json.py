@@ -53,6 +53,7 @@ def _item(catalogue: Catalogue, item: Item) -> dict[str, Json]:
         "issued_by": item.issued_by,
         "checked_by": item.checked_by,
         "guide": item.guide,
+        "applicants": item.applicants.value,
         "parameters": [_parameter(parameter) for parameter in item.parameters.values()],
         **_told(told),
         "ladder": [rung.value for rung in item.ladder],

@@ -81,6 +81,7 @@ def _facts_of_the_item(item: Item) -> str:
         "基本信息",
         (
             ("状态", chinese(item.state)),
+            ("适用对象", chinese(item.applicants)),
             ("索要单位", item.demanded_by),
             ("开具单位", item.issued_by),
             ("核查单位", item.checked_by),

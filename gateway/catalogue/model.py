@@ -10,6 +10,7 @@ from connectors.connector import Form
 from gateway.catalogue.expression import Expr
 from gateway.catalogue.words import (
     Absence,
+    Applicants,
     AuditTiming,
     Certainty,
     CommitmentAllowance,
@@ -209,6 +210,7 @@ class Item:
     sensitivity: Sensitivity
     issuing: Issuing | None = None
     transition: Transition | None = None
+    applicants: Applicants = Applicants.PERSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from gateway.catalogue.nodes import Node, Scalar, whole_number
 from gateway.catalogue.words import (
     LADDER_ORDER,
     Absence,
+    Applicants,
     AuditTiming,
     Certainty,
     CommitmentAllowance,
@@ -125,6 +126,7 @@ def read_item(node: Node, list_code: str, facts: Mapping[str, FactType], mistake
         sensitivity=fields.word("sensitivity", Sensitivity, Sensitivity.ORDINARY),
         issuing=_issuing(fields, state),
         transition=_transition(fields, state),
+        applicants=fields.word("applicants", Applicants, Applicants.PERSON),
     )
     _check_item(item, facts, fields)
     fields.done()

@@ -167,6 +167,8 @@ def compare_items(was: Item, now: Item) -> Iterator[Shift]:
     yield from _audits(was.audit, now.audit)
     yield from ranked("disclosure", DISCLOSURES, was.disclosure, now.disclosure)
     yield from ranked("sensitivity", _SENSITIVITIES, was.sensitivity, now.sensitivity)
+    kinds = [[kind.value for kind in one.applicants.kinds] for one in (was, now)]
+    yield from collected("applicants", *kinds, more_is_stricter=False)
     yield from _bases(was, now)
     yield from _issuings(was, now)
     for key in ("title", "number", "demanded_by", "issued_by", "checked_by", "guide"):

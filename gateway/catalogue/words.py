@@ -13,6 +13,23 @@ class Level(enum.Enum):
     CITY = "city"
 
 
+class Applicants(enum.Enum):
+    """Of whom an item can be asked: what is true or false of people only is never asked of an organisation."""
+
+    PERSON = "PERSON"
+    ORGANISATION = "ORGANISATION"
+    ANY = "ANY"
+
+    @property
+    def kinds(self) -> tuple[Applicants, ...]:
+        """The kinds of applicant that are admitted."""
+        return (Applicants.PERSON, Applicants.ORGANISATION) if self is Applicants.ANY else (self,)
+
+    def admits(self, id_type: str) -> bool:
+        """Say whether an applicant with an identifier of a type is one of them."""
+        return (Applicants.ORGANISATION if id_type == "uscc" else Applicants.PERSON) in self.kinds
+
+
 class ItemState(enum.Enum):
     """Whether anybody may still demand or issue the certificate."""
 

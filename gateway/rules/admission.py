@@ -13,6 +13,7 @@ from msgspec import Struct
 from connectors.connector import Subject
 from connectors.veiled import Veiled
 from gateway.catalogue.model import Catalogue, Parameter
+from gateway.catalogue.words import Applicants
 from gateway.errors import InvalidRequest, Violation
 from gateway.rules.identifiers import IdentifierRefused, has_controls, parse_identifier, parse_name, parse_uscc
 from gateway.rules.kept import table
@@ -230,6 +231,10 @@ def _check_item(reading: Reading, catalogue: Catalogue) -> None:
         if raw.item.strip():
             mistakes.add("item", "is not in the catalogue", "证明事项不在目录中。", reason="UNKNOWN_ITEM")
         return
+    if raw.subject.id_type and not item.applicants.admits(raw.subject.id_type):
+        whom = "organisations" if item.applicants is Applicants.ORGANISATION else "natural persons"
+        chinese = "法人和其他组织" if item.applicants is Applicants.ORGANISATION else "自然人"
+        mistakes.add("subject.id_type", f"the item is asked of {whom} only", f"该证明事项只适用于{chinese}。")
     for mistake in parameter_mistakes(item, reading.question.parameters):
         name = mistake.parameter
         if name not in raw.parameters or raw.parameters[name] is not None:

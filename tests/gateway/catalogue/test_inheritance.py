@@ -33,6 +33,7 @@ from gateway.catalogue.model import (
 from gateway.catalogue.strictness import Shift, compare_fact_types, compare_items, compare_regions
 from gateway.catalogue.words import (
     Absence,
+    Applicants,
     AuditTiming,
     Certainty,
     CommitmentAllowance,
@@ -229,6 +230,12 @@ def test_a_list_may_not_drop_what_the_list_above_has(tmp_path: Path) -> None:
     assert found == ["province.yaml:6: file: 'adopts' drops item 'premises' 住所证明 of the list above"]
 
 
+def test_a_list_below_may_not_ask_an_item_of_further_applicants(tmp_path: Path) -> None:
+    below = PROVINCE + ITEM.format("applicants: ANY")
+
+    assert any("'applicants' is looser" in one for one in mistakes_of(tmp_path, NATION, below))
+
+
 def test_what_a_list_below_forbids_is_forbidden_in_the_matters_of_the_list_above(tmp_path: Path) -> None:
     below = PROVINCE + ITEM.format("ladder: [ASSISTANCE]\n    commitment: {allowed: NEVER}")
 
@@ -286,6 +293,7 @@ OTHER: dict[type, dict[str, Any]] = {
         "checked_by": "x", "guide": "x", "parameters": {}, "expression": NotExpr(of=FactExpr(fact="f")), "ladder": (),
         "commitment": CommitmentRules(allowed=CommitmentAllowance.NEVER), "audit": AuditRules(timing=AuditTiming.NONE),
         "disclosure": Disclosure.AGGREGATE, "sensitivity": Sensitivity.SENSITIVE, "issuing": None, "transition": None,
+        "applicants": Applicants.ORGANISATION,
     },
     CommitmentRules: {
         "allowed": CommitmentAllowance.NEVER, "mode": CommitmentMode.APPLICANT_CHOICE, "template": "x", "proxy": True,

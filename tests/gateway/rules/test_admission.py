@@ -102,6 +102,14 @@ def test_an_organisation_is_refused_in_the_place_of_a_second_person() -> None:
         assert mistakes(**married, parameters={"status": "MARRIED", "spouse": spouse}) == wrong
 
 
+def test_an_organisation_is_not_asked_about_what_is_true_of_people_only() -> None:
+    firm = RawSubject(id_type="uscc", id_number="112300000000002027", name="示例商行")
+    married = {"matter": "230000-CIV-005", "purpose": "办理行政确认", "item": "marital-status"}
+
+    assert mistakes(**married, parameters={"status": "MARRIED"}, subject=firm) == ["subject.id_type"]
+    assert mistakes(subject=firm) == []  # the premises of a business
+
+
 def test_everything_that_is_wrong_is_named_at_once() -> None:
     found = mistakes(
         request_id="x",
