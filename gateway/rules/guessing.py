@@ -10,9 +10,13 @@ A claim names more than its person: a name, what the record should hold (`expect
 | AMBIGUOUS   | the name: another's, under an old number  | what was given, under this name     |
 | NOT_HELD    | nothing; of several attributes the whole: | what was given, under this name; of |
 |             | the others agree                          | several attributes the whole claim  |
+| NOT_COVERED | nothing                                   | of a source that was asked: what    |
+|             |                                           | was given, under this name          |
 | every other | nothing                                   | nothing                             |
 
-MATCH is no wrong guess. Of the others, a source says nothing of the record, or nothing that depends on what was said.
+A source that is asked and holds a part only says NOT_COVERED where it found none: had what was given been right, it
+would have found one. MATCH is no wrong guess. Of the others, a source says nothing of the record, or nothing that
+depends on what was said.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from datetime import date
 
 from connectors.compare import bare, normalise, old_number
 from connectors.connector import Claim, Form, Value
-from connectors.outcome import Kind
+from connectors.outcome import Evidence, Kind
 from ledger.canonical import Json
 
 
@@ -36,18 +40,20 @@ class Tells(enum.IntEnum):
     WHOLE = 2
 
 
-def told_by(claim: Claim, kinds: Iterable[Kind]) -> Tells:
-    """Say what the outcomes of a claim's sources tell of it together."""
-    return max((_told(claim, kind) for kind in kinds), default=Tells.NOTHING)
+def told_by(claim: Claim, said: Iterable[Evidence]) -> Tells:
+    """Say what the answers of a claim's sources tell of it together."""
+    return max((_told(claim, one) for one in said), default=Tells.NOTHING)
 
 
-def _told(claim: Claim, kind: Kind) -> Tells:
-    match kind:
+def _told(claim: Claim, evidence: Evidence) -> Tells:
+    match evidence.outcome.kind:
         case Kind.MISMATCH:
             return Tells.WHOLE
         case Kind.AMBIGUOUS:
             return Tells.FINDING
         case Kind.NO_RECORD if claim.given:
+            return Tells.FINDING
+        case Kind.NOT_COVERED if claim.given and evidence.attempts:
             return Tells.FINDING
         case Kind.NOT_HELD if len(claim.expected) > 1:
             return Tells.WHOLE

@@ -169,7 +169,7 @@ def _asked(
         judgement=evaluate(plan, answers),
         evidence=tuple([one for _, found in told for one in found]),
         heard=tuple([one for fact_type in types for one in people.get(fact_type, ())]),
-        tells={check: told_by(plan.checks[check].claim, [one.outcome.kind for one in found]) for check, found in told},
+        tells={check: told_by(plan.checks[check].claim, found) for check, found in told},
         said=said,
         answers=answers,
     )

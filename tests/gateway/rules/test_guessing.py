@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
 from connectors.connector import Claim, Form, Subject, Value
-from connectors.outcome import Kind
+from connectors.outcome import Cause, Evidence, Kind, Outcome
 from gateway.rules.guessing import Tells, named, said, told_by
 
 WHO = Subject(id_type="resident-id", id_number="230199198001010072", name="示例甲")
@@ -38,22 +38,39 @@ TABLE = {
     Kind.NO_RECORD: (NOTHING, NOTHING, NOTHING, FINDING, FINDING, FINDING),
     Kind.AMBIGUOUS: (FINDING,) * 6,
     Kind.NOT_HELD: (NOTHING, NOTHING, WHOLE, FINDING, FINDING, WHOLE),
+    Kind.NOT_COVERED: (NOTHING, NOTHING, NOTHING, FINDING, FINDING, FINDING),
 }
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
+
+
+def answer(kind: Kind, *, attempts: int = 1) -> Evidence:
+    outcome = Outcome(
+        kind=kind,
+        cause=Cause.OUTAGE if kind is Kind.UNAVAILABLE else None,
+        until=NOW if kind is Kind.PENDING else None,
+        attribute="a" if kind is Kind.NEEDS_ATTRIBUTE else "",
+        rule="r" if kind is Kind.REFUSED else "",
+    )
+    return Evidence(source="s", fact_type="f", outcome=outcome, asked_at=NOW, answered_at=NOW, attempts=attempts)
 
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_each_outcome_of_each_claim_tells_what_the_table_says(kind: Kind) -> None:
     expected = TABLE.get(kind, (NOTHING,) * 6)
 
-    assert tuple(told_by(one.claim(), [kind]) for one in CLAIMS) == expected
+    assert tuple(told_by(one.claim(), [answer(kind)]) for one in CLAIMS) == expected
 
 
 def test_several_sources_tell_what_the_most_telling_of_them_does() -> None:
     claim = GIVEN_ONE.claim()
 
     assert told_by(claim, []) is NOTHING
-    assert told_by(claim, [Kind.UNAVAILABLE, Kind.NO_RECORD, Kind.MATCH]) is FINDING
-    assert told_by(claim, [Kind.NO_RECORD, Kind.MISMATCH]) is WHOLE
+    assert told_by(claim, map(answer, [Kind.UNAVAILABLE, Kind.NO_RECORD, Kind.MATCH])) is FINDING
+    assert told_by(claim, map(answer, [Kind.NO_RECORD, Kind.MISMATCH])) is WHOLE
+
+
+def test_what_is_not_covered_tells_nothing_where_nobody_was_asked() -> None:
+    assert told_by(GIVEN.claim(), [answer(Kind.NOT_COVERED, attempts=0)]) is NOTHING
 
 
 @pytest.mark.parametrize("typed", ["示例路1号", "示例路１号", " 示例路1号 ", "示例路1号\u200b"])

@@ -88,6 +88,16 @@ async def test_relatives_cannot_be_found_by_trying_them_all(tmp_path: Path) -> N
     assert another == {"UNDETERMINED": 1}
 
 
+async def test_relatives_cannot_be_found_by_trying_them_all_at_a_register_of_one_city(tmp_path: Path) -> None:
+    key, city = "{subject.id_number}/{given.relative_id_number}", 'coverage = { places = ["2301"] }'
+    async with register(tmp_path, "household-relation", key, attribute="relation", more=city) as (village, household):
+        household.values = {f"{PEOPLE[0].id_number}/{PEOPLE[30].id_number}": "CHILD"}
+
+        found = await told(village, *(kin(person(index)) for index in range(1, 41)))
+
+    assert found == {"UNDETERMINED": 5, "GUESS_BUDGET_SPENT": 35}
+
+
 async def test_whose_child_somebody_is_cannot_be_found_in_the_records_of_the_children(tmp_path: Path) -> None:
     """The record asked is each child's own; the guesses are about the one person whom it would name."""
     async with register(
