@@ -20,6 +20,7 @@ from gateway.bootstrap.opening import (
     now_utc,
     open_catalogue_alone,
     open_index,
+    open_officer,
     open_printer,
     open_sources,
     open_templates,
@@ -35,6 +36,7 @@ from gateway.rpc.server import Tls
 from ledger import BlindIndex, load_further_signer, load_signer
 from ledger.errors import LedgerError
 from ledger.keyring.files import open_keyring, require_same_log
+from ledger.vault.officers import Officers
 from ledger.witness.policy_file import load_policy
 
 _Opened = TypeVar("_Opened")
@@ -70,6 +72,8 @@ def examine(draft: Draft, *, now: Callable[[], datetime] = now_utc, metrics: Met
         "signatures.anchors_files", "signatures.platforms", "signatures.timestamps", "signatures.required_policies",
     )  # fmt: skip
     found.open(lambda: open_printer(own), "commitments.letter_fonts")
+    officers = [found.open(partial(open_officer, one), "erasure.officers") for one in settings.erasure_officers]
+    found.open(lambda: Officers(one for one in officers if one is not None), "erasure.officers")
     templates = found.open(lambda: open_templates(settings), "commitments.template_files")
     catalogue = found.open(lambda: open_catalogue_alone(settings), "catalogue")
     if catalogue is not None and templates is not None:

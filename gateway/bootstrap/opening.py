@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from connectors.catalog import SourcesMisconfigured, connect_all
@@ -18,6 +18,7 @@ from gateway.config import (
     CalendarSettings,
     CommitmentSettings,
     LedgerSettings,
+    OfficerSettings,
     Settings,
 )
 from gateway.errors import ConfigurationError
@@ -30,9 +31,12 @@ from ledger import (
     BlindIndex,
 )
 from ledger.secret_file import read_secret
+from ledger.vault.officers import Officer, read_public_key
 
 _INDEX_KEY_VERSION = 1
 _YEARS_AHEAD = 5
+_CLOSE_BEFORE = timedelta(days=45)
+"""The State Council announces a year's calendar in the November before."""
 
 
 def now_utc() -> datetime:
@@ -170,9 +174,31 @@ def facts_configured(settings: Settings) -> Counter[str]:
     return Counter(fact for table in tables if isinstance(table, Mapping) for fact in table)
 
 
+def open_officer(settings: OfficerSettings) -> tuple[Officer, bytes]:
+    """Read who may order an erasure, and with which public key (32 bytes) they sign.
+
+    Raises:
+        ledger.KeyFileError: the file has no such key.
+    """
+    return Officer(number=settings.number, name=settings.name), read_public_key(settings.public_key_file)
+
+
 def facts_of(sources: Iterable[Connector]) -> frozenset[str]:
     """Name the fact types that connected sources have."""
     return frozenset(fact for source in sources for fact in source.manifest.fact_types)
+
+
+def calendar_notice(settings: CalendarSettings, *, today: date) -> str:
+    """Say which years, begun or close before, have no announced and no configured calendar; nothing if none."""
+    configured = {day.year for day in (*settings.holidays, *settings.working_days)}
+    years = dict.fromkeys((today.year, (today + _CLOSE_BEFORE).year))
+    provisional = [str(year) for year in years if year not in configured and provisional_table(year)]
+    if not provisional:
+        return ""
+    return (
+        f"the working days of {' and '.join(provisional)} are not known here: no weekend counts as worked, so that no "
+        "period is too short; once the State Council has announced them, install a newer `holidays` or set [calendar]"
+    )
 
 
 def work_calendar(settings: CalendarSettings, *, today: date) -> WorkCalendar:

@@ -19,7 +19,7 @@ from gateway.bootstrap.commitments import commitment_chores
 from gateway.bootstrap.examining import examine
 from gateway.bootstrap.flows import Flows, build_flows
 from gateway.bootstrap.ledger import join_ledger, key_history, open_authority, open_ledger, owning_ledger
-from gateway.bootstrap.opening import now_utc
+from gateway.bootstrap.opening import calendar_notice, now_utc
 from gateway.bootstrap.services import services
 from gateway.config import (
     AssistanceSettings,
@@ -32,6 +32,7 @@ from gateway.flows.administration.reload import Reload, enactment
 from gateway.flows.assistance.chase import Chase
 from gateway.metrics import Metrics
 from gateway.rpc.server import GrpcServer, Service, Tls, require_free
+from gateway.rules.clocks import legal_day
 from ledger import (
     Ledger,
     Submission,
@@ -96,6 +97,8 @@ class Gateway:
         metrics = None if settings.metrics is None else Metrics()
         sound = examine(Draft(where="configuration", settings=settings), now=self._now, metrics=metrics)
         catalogue, sources = sound.catalogue, sound.sources
+        if notice := calendar_notice(settings.calendar, today=legal_day(self._now())):
+            _log.warning("calendar not announced", advice=notice)
         try:
             with self._open_ledger() as ledger:
                 # Whatever a process puts in force is recorded first, by each process for itself: a part that is started

@@ -423,12 +423,10 @@ def _carried_out(ledger: Ledger, given: str) -> Appended | None:
 
 
 def _officers(settings: Settings) -> Officers:
-    from ledger.vault.officers import Officer, Officers, read_public_key
+    from gateway.bootstrap.opening import open_officer
+    from ledger.vault.officers import Officers
 
-    return Officers(
-        (Officer(number=one.number, name=one.name), read_public_key(one.public_key_file))
-        for one in settings.erasure_officers
-    )
+    return Officers(map(open_officer, settings.erasure_officers))
 
 
 def _signer(officers: Officers, number: str, key: Path) -> OfficerSigner:

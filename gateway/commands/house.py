@@ -40,11 +40,16 @@ def check_config(config: Path) -> None:
     names, catalogue and sources, and whether the log's key is that of the ledger. Nothing is written.
     """
     from gateway.bootstrap.examining import examine
+    from gateway.bootstrap.opening import calendar_notice, now_utc
     from gateway.bootstrap.refusals import explained
     from gateway.config import load_draft
+    from gateway.rules.clocks import legal_day
 
+    draft = load_draft(config)
     with explained():
-        sound = examine(load_draft(config))
+        sound = examine(draft)
+    if notice := calendar_notice(draft.settings.calendar, today=legal_day(now_utc())):
+        click.echo(f"note: {notice}", err=True)
     counts = f"{len(sound.catalogue.items)} items, {len(sound.catalogue.matters)} matters, {len(sound.sources)} sources"
     click.echo(f"ok: {counts}")
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from connectors.errors import ConnectorError
+from gateway.bootstrap.opening import calendar_notice
 from gateway.bootstrap.serving import Gateway
 from gateway.cli import cli
-from gateway.config import load_settings
+from gateway.config import CalendarSettings, load_settings
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.founding import House, found
 from ledger import LedgerError, write_signing_key
@@ -158,3 +159,54 @@ def test_a_sound_house_is_found_so_beside_a_gateway_that_runs(tmp_path: Path) ->
     with place.running():
         ended = place.command("check-config", "--config", place.house.config)
     assert (ended.status, ended.said[:3]) == (0, "ok:"), ended.said
+
+
+OFFICERS = "".join(
+    f'[[erasure.officers]]\nnumber = "{number}"\nname = "{name}"\npublic_key_file = "{number}.pub"\n'
+    for number, name in (("07", "示例甲"), ("08", "示例乙"))
+)
+
+
+def test_every_officer_whose_key_cannot_be_read_is_named(house: House) -> None:
+    house.config.write_text(house.config.read_text("utf-8").replace("[calendar]", f"{OFFICERS}[calendar]"), "utf-8")
+    (house.home / "08.pub").write_text("junk")
+
+    told = str(checked(house).exception)
+
+    assert "07.pub" in told
+    assert "08.pub" in told
+
+
+def test_one_key_of_two_officers_is_a_mistake(house: House) -> None:
+    house.config.write_text(house.config.read_text("utf-8").replace("[calendar]", f"{OFFICERS}[calendar]"), "utf-8")
+    key = house.home / "07"
+    assert CliRunner().invoke(cli, ["vault", "officer-key", str(key), "--no-passphrase"]).exit_code == 0
+    (house.home / "08.pub").write_bytes((house.home / "07.pub").read_bytes())
+
+    assert "the same number, name or key" in str(checked(house).exception)
+
+
+UNKNOWN = 2199
+NOTHING_SET = CalendarSettings(holidays=(), working_days=())
+
+
+@pytest.mark.parametrize(
+    ("today", "said"),
+    [
+        (date(2026, 6, 1), ""),
+        (date(UNKNOWN, 1, 1), f"of {UNKNOWN} are not known"),
+        (date(UNKNOWN - 1, 11, 1), f"of {UNKNOWN - 1} are not known"),
+        (date(UNKNOWN - 1, 12, 1), f"of {UNKNOWN - 1} and {UNKNOWN} are not known"),
+    ],
+)
+def test_a_year_without_announced_working_days_is_told_when_it_is_near(today: date, said: str) -> None:
+    notice = calendar_notice(NOTHING_SET, today=today)
+
+    assert said in notice
+    assert bool(said) == bool(notice)
+
+
+def test_a_year_that_is_configured_is_not_told() -> None:
+    settings = CalendarSettings(holidays=(date(UNKNOWN, 1, 1),), working_days=())
+
+    assert calendar_notice(settings, today=date(UNKNOWN, 6, 1)) == ""
