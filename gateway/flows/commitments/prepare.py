@@ -32,7 +32,7 @@ from gateway.errors import (
     Violation,
 )
 from gateway.flows.commitments.contest import Contest, Lifted
-from gateway.flows.commitments.documents import ELIGIBILITY, PREPARED, WITHDRAWAL, case_facts
+from gateway.flows.commitments.documents import ELIGIBILITY, PREPARED, WITHDRAWAL, case_facts, require_after
 from gateway.flows.commitments.listings import NOTHING_ASKED, Listings, Lists
 from gateway.flows.commitments.newest import Newest
 from gateway.flows.commitments.refusals import Refusals
@@ -134,10 +134,12 @@ class Prepare:
             InvalidRequest: publication is demanded and nothing was said to it; nothing is recorded.
             NotACommitmentStep, VerificationOutdated, ProxyRefused, PublicationDeclined, CommitmentBarred,
             CommitmentExists, RefusalStands: refused, and recorded so.
+            ClockBehind: the clock is before the answer; nothing is recorded.
         """
         if replayed := await self._once.replay(request):
             return await self._first(replayed)
         row = await self._refusals.own(request, "verification", asked.verification)
+        require_after(row, self._now())
         kept = await self._look_up.document(row.record, row.first_idx)
         lists, of_agent = NOTHING_ASKED, NOTHING_ASKED
         try:

@@ -233,6 +233,19 @@ async def test_nothing_is_recorded_while_the_clock_is_before_what_went_before(tm
         await here.decide(prepared.record)
 
 
+async def test_nothing_is_handed_out_while_the_clock_is_before_the_answer(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        here.clock.pass_(days=2)
+        answered = await here.verify(WHO, "办-1")
+        then, size = here.clock.now, here.ledger.size()
+        here.clock.pass_(days=-1)
+        with pytest.raises(ClockBehind):
+            await here.prepare(answered)
+        assert here.ledger.size() == size
+        here.clock.now = then
+        await here.prepare(answered)
+
+
 async def test_no_milestone_is_passed_while_the_clock_is_before_what_went_before(tmp_path: Path) -> None:
     async with office(tmp_path, of_item(ITEM, ("until: DECISION", "until: FEE_PAYMENT"))) as here:
         record = await here.committed(WHO, "办-1")
