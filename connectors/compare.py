@@ -16,12 +16,11 @@ from zoneinfo import ZoneInfo
 from connectors.connector import Form, Value
 from connectors.keys import is_number
 from connectors.misread import is_misread, is_misread_gbk, is_utf8
-from connectors.names import has_marks, normal_name
+from connectors.names import VISIBLE, has_marks, normal_name
 from connectors.outcome import AMBIGUOUS, MATCH, MISMATCH, NOT_HELD, Outcome
 
 _DOTS = dict.fromkeys(map(ord, "•・‧∙⋅•●᛫⸱"), "·")
 _CAPITALS = {ord(letter): letter.upper() for letter in ascii_lowercase}
-_INVISIBLE = dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD), None)
 _AS_IT_IS = re.compile("[!-~\u4e00-\u9fff]+")
 """Most values: what ASCII prints but the blank, Chinese characters of the first plane. Of these nothing is folded."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufffd]")
@@ -81,7 +80,7 @@ def normalise(text: str) -> str:
     """
     if _AS_IT_IS.fullmatch(text):
         return text
-    visible = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).translate(_DOTS)
+    visible = unicodedata.normalize("NFKC", text.translate(VISIBLE)).translate(_DOTS)
     return _ZERO.sub(lambda zeroes: "〇" * len(zeroes[0]), " ".join(visible.split()))
 
 

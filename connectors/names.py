@@ -40,7 +40,12 @@ def _of_gbk() -> dict[int, int]:
 
 
 _BY_PRIVATE_CODE = _of_gbk() | _LATE
-_GLYPH_CHOICES = ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
+_DRAWN_AS_NOTHING = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
+    "\U00016fe4\U0001d159\U000e0000-\U000e0fff]"
+)
+"""What Unicode lets be ignored though it is no format character (Default_Ignorable_Code_Point: fillers, choices of
+glyph, what is kept free), and signs of other scripts that are drawn as nothing."""
 _AS_IT_IS = re.compile("[\u4e00-\u9fff·]+")
 """Most names: Chinese characters of the first plane and the middle dot, of which nothing is folded."""
 _FULL_STOP = re.compile("(?<=[\u3400-\u9fff\U00020000-\U0003ffff])[.。](?=[\u3400-\u9fff\U00020000-\U0003ffff])")
@@ -84,9 +89,8 @@ def has_marks(name: str) -> bool:
 
 
 def is_invisible(character: str) -> bool:
-    """Say whether a character is not seen: a format character, or a choice of glyph."""
-    code = ord(character)
-    return unicodedata.category(character) == "Cf" or any(first <= code <= last for first, last in _GLYPH_CHOICES)
+    """Say whether a character is not seen: a format character, a choice of glyph, or what is drawn as nothing."""
+    return unicodedata.category(character) == "Cf" or _DRAWN_AS_NOTHING.match(character) is not None
 
 
 VISIBLE = Signs(lambda character: "" if is_invisible(character) else character)

@@ -10,8 +10,11 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_INVISIBLE = re.compile("[\\s\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\ufe00-\ufe0f\U000e0100-\U000e01ef]")
-"""Blanks, choices of glyph, and letters that are drawn as nothing, beside what Unicode calls format or control."""
+_INVISIBLE = re.compile(
+    "[\\s\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
+    "\U00016fe4\U0001d159\U000e0000-\U000e0fff]"
+)
+"""Blanks, choices of glyph, and what is drawn as nothing, beside what Unicode calls format or control."""
 _UNSEEN = frozenset(("Cf", "Cc", "Zs", "Zl", "Zp"))
 _DASH_LIKE = "\u02d7\u2043\u207b\u2212\u2500\u2796\u30fc"
 """What looks like a dash, and Unicode counts among letters or symbols: minus signs, bullets, rules."""

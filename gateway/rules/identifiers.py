@@ -14,7 +14,7 @@ from datetime import date
 from operator import mul
 from typing import ClassVar
 
-from connectors.names import has_marks, normal_name
+from connectors.names import VISIBLE, has_marks, normal_name
 from connectors.veiled import Veiled
 
 NAME_LIMIT = 100
@@ -188,8 +188,8 @@ def _compact(text: str) -> str:
         return text[:200]
     if text.isascii() and text.isalnum():  # as nearly all numbers are typed: nothing to fold or drop
         return text.upper()
-    folded = unicodedata.normalize("NFKC", text)
-    kept = (c for c in folded if not c.isspace() and c != "-" and unicodedata.category(c) != "Cf")
+    folded = unicodedata.normalize("NFKC", text.translate(VISIBLE))
+    kept = (c for c in folded if not c.isspace() and c != "-")
     return "".join(c.upper() if c.isascii() else c for c in kept)
 
 

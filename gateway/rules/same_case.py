@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from connectors.compare import identity
-from connectors.names import VISIBLE, Signs
+from connectors.names import Signs
 
 _OPENING = frozenset("[{<〔【〖〘〚「『《〈⟨⟦❲❨")
 _CLOSING = frozenset("]}>〕】〗〙〛」』》〉⟩⟧❳❩")
@@ -21,7 +21,7 @@ def case_of(unit: str, number: str) -> str:
     Width, case, blanks, invisible characters, the kind of dash and the kind of brackets are habits of typing: a case
     written in another way that counted as another would have a second commitment, and forget what was found.
     """
-    return f"{unit}/{_RUN.sub('-', identity(number.translate(VISIBLE)).translate(_ONE_SIGN))}"
+    return f"{unit}/{_RUN.sub('-', identity(number).translate(_ONE_SIGN))}"
 
 
 def _one_sign(character: str) -> str:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from connectors.compare import Unreadable, agrees, compared, day, identity, is_empty, normalise, text
 from connectors.connector import Claim
+from connectors.names import normal_name
+from connectors.outcome import MATCH
 from connectors.record import Shape, judge
 from tests.connectors.people import NOW, ZHANG
 
@@ -26,6 +28,14 @@ ANY = st.one_of(
     st.decimals(),
 )
 EXPECTED = st.one_of(st.text(), st.integers(), st.booleans(), st.dates())
+
+
+UNSEEN = (
+    *"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u200b\u200c\u200d\u200e\u200f",
+    *"\u202a\u202c\u202d\u202e\u2060\u2061\u2064\u2065\u2066\u2069\u206f\u2800\u3164\ufe00\ufe0f\ufeff\uffa0\ufff0\ufff8",
+    *"\U00016fe4\U0001bca0\U0001d159\U0001d173\U000e0001\U000e007f\U000e0100\U000e01ef\U000e0fff",
+)
+"""What nobody sees: format characters, choices of glyph, fillers, what Unicode lets be ignored."""
 
 
 @given(st.text() | st.text("〇○◯一九●\u200b 年"))
@@ -59,6 +69,23 @@ def test_every_middle_dot_is_the_same_dot(dot: str) -> None:
 @pytest.mark.parametrize("written", ["张小明 ", "　张小明", "张小明\u200b", "\ufeff张小明", "张小明\u3000"])
 def test_blanks_and_invisible_characters_around_a_name_mean_nothing(written: str) -> None:
     assert agrees("张小明", written)
+
+
+@pytest.mark.parametrize("unseen", UNSEEN, ids=ascii)
+def test_a_text_a_number_and_a_name_are_the_same_with_what_nobody_sees_in_them(unseen: str) -> None:
+    for said in ("示例路9号", "Zhao 9"):
+        written = unseen.join(["", *said, ""])
+        assert normalise(written) == normalise(normalise(written)) == said
+        assert compared(said, written) is MATCH
+        assert normal_name(written) == said
+    assert identity(f"2301031987{unseen}0910234x{unseen}") == "23010319870910234X"
+    assert is_empty(unseen * 3)
+
+
+@given(st.text(), st.sampled_from(UNSEEN))
+def test_what_nobody_sees_makes_no_other_text_and_no_other_name(written: str, unseen: str) -> None:
+    assert normalise(unseen.join(["", *written, ""])) == normalise(written)
+    assert normal_name(unseen.join(["", *written, ""])) == normal_name(written)
 
 
 def test_full_width_digits_and_a_small_x_are_the_same_number() -> None:

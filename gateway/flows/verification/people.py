@@ -90,16 +90,19 @@ class People:
         rows = [row for row in about if (row.case_key, row.item) == (case_key, question.item)]
         if not rows:
             return Inquiries(found=(), marks=frozenset())
-        claim = self.claim(question)
+        claim = claim_of(question_body(question))
         found = [one for row in rows if (one := await self.inquiry(row, claim=claim)) is not None]
         return Inquiries(found=tuple(found), marks=frozenset((row.record, row.last_idx) for row in rows))
 
-    async def inquiry(self, row: RecordRow, *, claim: str | None = None) -> Inquiry | None:
-        """Read how one request or check stands; None if it is about another claim, or erased."""
+    async def inquiry(self, row: RecordRow, *, claim: Mapping[str, Json] | None = None) -> Inquiry | None:
+        """Read how one request or check stands; None if it is about another claim, or erased.
+
+        Claims are compared by the question that was kept: its digest is of the form in which texts were compared then.
+        """
         try:
             kept = await self._look_up.document(row.record, row.first_idx)
             asked = table(kept[ASKED])
-            if claim not in (None, text(asked["claim"])):
+            if claim is not None and claim_of(table(asked["question"])) != claim:
                 return None
             if row.family == ASSISTANCE and row.state == "ANSWERED":
                 kept = await self._look_up.document_of(row, "AssistanceAnswered")

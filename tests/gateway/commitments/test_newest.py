@@ -1,11 +1,22 @@
 """An older answer is no way around a newer one: only the newest answer to the claim of a case opens a commitment."""
 
+import dataclasses
+import os
 from pathlib import Path
 
 import pytest
 
 from connectors.outcome import Kind
-from gateway.errors import DiscrepancyFound, DocumentErased, GatewayError, NotACommitmentStep, NotChecked
+from gateway.errors import (
+    CommitmentExists,
+    DiscrepancyFound,
+    DocumentErased,
+    GatewayError,
+    NotACommitmentStep,
+    NotChecked,
+)
+from gateway.flows.commitments.documents import case_facts
+from ledger import Draft, Submission, new_record
 
 from .office import ITEM, PEOPLE, Office, execute, of_item, office
 
@@ -43,6 +54,59 @@ async def test_a_document_that_was_handed_out_is_not_recorded_once_a_newer_answe
         refusal = await refused(here.record(prepared, WHO))
         assert refusal.recording is not None
         assert here.state(prepared.record) == "PREPARED"
+
+
+@pytest.mark.parametrize("unseen", "\u200e\u202c\u180e\u2061\u3164\u034f\u2800\ufe0f", ids=ascii)
+async def test_what_people_found_untrue_opens_no_commitment_when_asked_with_what_nobody_sees(
+    tmp_path: Path, unseen: str
+) -> None:
+    async with office(tmp_path) as here:
+        await here.found(WHO, "办-1", Kind.MISMATCH)
+        execute(here.leases, "DELETE FROM lease WHERE id_number = ?", WHO.id_number)
+
+        written = {"address": f"{WHO.address}{unseen}"}
+        for again in (
+            await here.verify(WHO, "办-1", parameters=written),
+            await here.verify(dataclasses.replace(WHO, name=f"{WHO.name}{unseen}"), "办-1"),
+            await here.verify(WHO, f"办-{unseen}1"),
+        ):
+            assert "DISPUTE" in str(await refused(here.prepare(again)))
+
+
+async def test_what_was_found_of_a_claim_that_was_written_with_what_nobody_sees_is_heard_of_the_claim(
+    tmp_path: Path,
+) -> None:
+    async with office(tmp_path) as here:
+        first = here.row(await here.verify(WHO, "办-1", parameters={"address": f"{WHO.address}\u3164"}))
+        asked = {"claim": "0" * 64, "who": "own-check", "question": here.document(first.first_idx)["request"]}
+        checks = [
+            Draft(
+                kind="CheckRecorded", record=new_record(here.clock.now, os.urandom),
+                groups={"asked": {**asked, "fact_type": fact}, "found": {"outcome": "MISMATCH"}},
+                facts=case_facts(first, parent=first.record),
+            )
+            for fact in ("home-ownership", "lease-filing")
+        ]  # fmt: skip
+        await here.ledger.append(Submission(drafts=tuple(checks), at=here.clock.now))
+
+        assert "DISPUTE" in str(await refused(here.prepare(await here.verify(WHO, "办-1"))))
+
+
+@pytest.mark.parametrize("unseen", "\u3164\u034f\u2800\u180b\uffa0", ids=ascii)
+async def test_a_case_has_one_commitment_whatever_nobody_sees_in_its_number(tmp_path: Path, unseen: str) -> None:
+    async with office(tmp_path) as here:
+        await here.committed(WHO, "办〔2026〕7")
+
+        with pytest.raises(CommitmentExists):
+            await here.committed(WHO, f"办〔2026〕{unseen}7")
+
+
+async def test_a_text_pasted_with_what_nobody_sees_is_what_the_register_holds(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        execute(here.leases, "INSERT INTO lease VALUES (?, ?, ?)", WHO.id_number, WHO.name, WHO.address)
+        pasted = await here.verify(WHO, "办-1", parameters={"address": f"\u200e{WHO.address}\u202c"})
+
+        assert here.document(here.row(pasted).first_idx)["answer"]["verdict"] == "ESTABLISHED"  # type: ignore[index, call-overload]
 
 
 async def test_a_newer_answer_that_still_opens_the_commitment_closes_nothing(tmp_path: Path) -> None:

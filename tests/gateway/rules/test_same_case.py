@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.names import is_invisible
 from gateway.rules.same_case import case_of
+from ledger.spelling import one_spelling
 
 UNIT, OTHER_UNIT = "11230000000000101E", "112300000000002027"
 _DASHES = "-‐‑‒–—―−－﹣﹘─"
 _OPENING, _CLOSING = "([{（［｛〔【﹝〖「", ")]}）］｝〕】﹞〗」"
-_BLANKS = ("", " ", "\u3000", "\u00a0", "\u2009", "\u200b", "\u200e", "\u202a", "\ufeff", "\ufe0f", "\u00ad")
+_BLANKS = ("", *" \u3000\u00a0\u2009\u200b\u200e\u202a\ufeff\ufe0f\u00ad\u3164\u034f\u2800\u180b\uffa0")
 _WIDE = {character: chr(ord(character) + 0xFEE0) for character in map(chr, range(0x21, 0x7F))}
 
 numbers = st.text("0123456789ABCXYZabcxyz办案字第号民初黑()-./#_", min_size=1, max_size=16).filter(
@@ -38,6 +40,15 @@ def test_every_spelling_of_a_number_is_the_same_case(data: st.DataObject, number
     written = data.draw(respelled(number))
 
     assert case_of(UNIT, written) == case_of(UNIT, number)
+
+
+def test_whatever_is_not_seen_in_a_case_number_is_not_seen_in_a_staff_number_either() -> None:
+    unseen = [sign for sign in map(chr, range(0x110000)) if is_invisible(sign)]
+
+    assert len(unseen) > 4000
+    for sign in unseen:
+        assert case_of(UNIT, f"办{sign}1{sign}") == case_of(UNIT, "办1")
+        assert one_spelling(f"clerk{sign}1{sign}") == "clerk1"
 
 
 @given(numbers, numbers)
