@@ -93,6 +93,11 @@ def is_invisible(character: str) -> bool:
     return unicodedata.category(character) == "Cf" or _DRAWN_AS_NOTHING.match(character) is not None
 
 
+def is_blank(text: str) -> bool:
+    """Say whether nothing of a text is seen: it is empty, or has but blanks, controls and invisible characters."""
+    return all(c.isspace() or is_invisible(c) or unicodedata.category(c) == "Cc" for c in text)
+
+
 VISIBLE = Signs(lambda character: "" if is_invisible(character) else character)
 """Leaves out what is not seen."""
 

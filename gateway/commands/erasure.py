@@ -292,13 +292,14 @@ def retention(*, config: Path, dry_run: bool | None, person: str | None, rewrite
 
     Can be interrupted at any moment, and continues when run again. A dry run may be made beside a running gateway.
     """
+    from connectors.names import is_blank
     from gateway.flows.administration.retain import Retain
     from ledger import Register
     from ledger.vault.remnants import clear_remnants
 
     if dry_run is None:
         raise click.UsageError("give either --dry-run or --run")
-    if not dry_run and not (person or "").strip():
+    if not dry_run and is_blank(person or ""):
         raise click.UsageError("--run needs --person")
     settings = read_config(config)
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from connectors.connector import Subject
+from connectors.names import is_blank
 from connectors.veiled import Veiled
 from gateway.catalogue.model import Catalogue, Parameter
 from gateway.catalogue.words import Applicants
@@ -122,15 +123,15 @@ class Mistakes:
         return bytes(16)
 
     def text(self, where: str, text: str, chinese: str, *, longest: int = LONGEST_TEXT) -> str:
-        """Read a text that must not be blank."""
-        if not text.strip():
+        """Read a text of which something must be seen."""
+        if is_blank(text):
             self.add(where, "is required", f"请填写{chinese}。")
         elif len(text) > longest:
             self.add(where, f"is longer than {longest} characters", f"{chinese}过长。")
         return text
 
     def line(self, where: str, text: str, chinese: str, *, longest: int = LONGEST_TEXT) -> str:
-        """Read a text that must not be blank and has no control characters: it goes to sources, and into headers."""
+        """Read a text that `text` takes and that has no control characters: it goes to sources, and into headers."""
         self.text(where, text, chinese, longest=longest)
         return self.printable(where, text, chinese)
 
@@ -144,7 +145,7 @@ class Mistakes:
         """Read who acts; the unit must be the caller's own, as its certificate says."""
         self.line(f"{where}.person", person, "经办人", longest=_LONGEST_CODE)
         self.line(f"{where}.unit", unit, "经办单位", longest=_LONGEST_CODE)
-        if unit.strip() and unit != caller.unit:  # the caller's own was checked with its certificate
+        if not is_blank(unit) and unit != caller.unit:  # the caller's own was checked with its certificate
             try:
                 parse_uscc(unit)
             except IdentifierRefused as error:
@@ -216,10 +217,10 @@ def require_admitted(reading: Reading, catalogue: Catalogue) -> Question:
 def _check_matter(raw: RawQuestion, catalogue: Catalogue, mistakes: Mistakes) -> None:
     matter = catalogue.matters.get(raw.matter)
     if matter is None:
-        if raw.matter.strip():
+        if not is_blank(raw.matter):
             mistakes.add("context.matter", "is not in the catalogue", "办理事项不在目录中。", reason="UNKNOWN_MATTER")
         return
-    if raw.purpose.strip() and raw.purpose not in matter.purposes:
+    if not is_blank(raw.purpose) and raw.purpose not in matter.purposes:
         known = "、".join(matter.purposes)
         mistakes.add("context.purpose", "is none of the purposes that the matter declares", f"查询用途须为:{known}。")
 
@@ -228,7 +229,7 @@ def _check_item(reading: Reading, catalogue: Catalogue) -> None:
     raw, mistakes = reading.raw, reading.mistakes
     item = catalogue.items.get(raw.item)
     if item is None:
-        if raw.item.strip():
+        if not is_blank(raw.item):
             mistakes.add("item", "is not in the catalogue", "证明事项不在目录中。", reason="UNKNOWN_ITEM")
         return
     if raw.subject.id_type and not item.applicants.admits(raw.subject.id_type):

@@ -9,6 +9,7 @@ from datetime import date
 from msgspec import Struct
 
 from connectors.connector import Claim, Subject, Value
+from connectors.names import is_blank
 from gateway.catalogue.expression import (
     APPLICANT,
     AllExpr,
@@ -184,7 +185,7 @@ def _fits(value: Argument, declared: Parameter) -> bool:
         case ValueKind.DIVISION:
             return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == 6
         case ValueKind.STRING | ValueKind.NAME | ValueKind.ID_NUMBER:
-            return isinstance(value, str) and bool(value.strip())
+            return isinstance(value, str) and not is_blank(value)
 
 
 def _born(subject: Subject) -> date | None:

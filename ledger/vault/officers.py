@@ -142,6 +142,6 @@ def wrong_texts(texts: Iterable[tuple[str, str]]) -> list[str]:
         dict.fromkeys(
             f"{what} is empty or longer than {_LONGEST_TEXT}"
             for what, text in texts
-            if not 0 < len(text.strip()) <= _LONGEST_TEXT
+            if not one_spelling(text) or len(text.strip()) > _LONGEST_TEXT
         )
     )

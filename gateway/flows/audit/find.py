@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from connectors.names import is_blank
 from gateway.errors import InvalidRequest, PeriodRunning, RecordNotFound, Violation
 from gateway.flows.audit.report import Report
 from gateway.flows.commitments.decision_clock import DecisionClock
@@ -107,9 +108,9 @@ class Find:
         if replayed := await self._once.replay(request):
             return replayed
         row = await self._look_up.own("finding", record, request.caller)
-        if not statement.strip() and row.state == "NOTIFIED":
+        if is_blank(statement) and row.state == "NOTIFIED":
             self._require_passed("defence", row)
-        kind = "DefenceHeard" if statement.strip() else "DefenceLapsed"
+        kind = "DefenceLapsed" if is_blank(statement) else "DefenceHeard"
         draft = self._draft(request, row, kind, {"statement": statement}, {"due_at": None})
         return await self._once.record(request, [draft], at=self._now())
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
 from gateway.errors import InvalidRequest
-from gateway.rules.admission import LONGEST_TEXT, RawQuestion, RawSubject, read_question, require_admitted
+from gateway.rules.admission import LONGEST_TEXT, Mistakes, RawQuestion, RawSubject, read_question, require_admitted
 from gateway.rules.roles import Caller, Role
 from tests.gateway.verification.village import PEOPLE
 
@@ -67,6 +67,18 @@ def test_a_parameter_named_like_a_number_is_named_by_its_place_whatever_is_wrong
 def test_a_right_question_is_admitted() -> None:
     assert mistakes() == []
     assert mistakes(parameters={"address": "路" * LONGEST_TEXT}) == []
+
+
+@pytest.mark.parametrize(
+    "blank", ["", " ", "\u3000", "\u200b", "\u200e\u202c", "\u3164", "\u2800", "\ufe0f"], ids=ascii
+)
+def test_a_text_of_which_nothing_is_seen_is_none(blank: str) -> None:
+    for field, where in {**FIELDS, "matter": "context.matter", "item": "item"}.items():
+        assert mistakes(**{field: blank}) == [where]
+    assert mistakes(parameters={"address": blank}) == ["parameters.address"]
+    found = Mistakes()
+    found.text("basis", blank, "核查依据")
+    assert [one.chinese for one in found.found] == ["请填写核查依据。"]
 
 
 @pytest.mark.parametrize("control", CONTROLS)

@@ -185,7 +185,7 @@ def test_an_order_that_is_wrong_in_every_way_is_refused_with_every_mistake(
     house: House, opened: Ledger, store: Store
 ) -> None:
     unknown = bytes(16)
-    wrong = order(unknown, unknown, b"short", basis=" ", document_number="")
+    wrong = order(unknown, unknown, b"short", basis=" \u3164", document_number="")
     with pytest.raises(ErasureRefused) as caught:
         examine_order(store, wrong)
     assert caught.value.mistakes == [
