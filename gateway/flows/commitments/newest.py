@@ -72,7 +72,8 @@ class Newest:
         Answers in its case count, and those to its standing query; none that came before people cleared it up.
 
         Raises:
-            FoundSince: people contradicted it after the newest answer.
+            FoundSince: people contradicted it after the newest answer, or after it was cleared up; where the question
+                may not be asked any more, what they found is recorded without an answer.
             DocumentErased: what it stands in for was erased, and other answers came since.
         """
         verification = await self._look_up.any("verification", commitment.parent or b"")
@@ -83,15 +84,16 @@ class Newest:
             *await self._look_up.children(commitment.record, "verification"),
         ]
         later = sorted((row for row in answers if row.first_idx > since), key=lambda row: row.first_idx)
-        if not later:  # people's acts are recorded together with an answer
-            return Against.NOTHING
-        claim = table((await self._look_up.document(verification.record, verification.first_idx))[REQUEST])
+        try:
+            claim = table((await self._look_up.document(verification.record, verification.first_idx))[REQUEST])
+        except DocumentErased:
+            if later:
+                raise
+            return Against.NOTHING  # what is known of it is what was known when it was signed
         newest = await self._look_up.newest_answer(later, claim)
-        if newest is None:
-            return Against.NOTHING
         found = await self._found(claim, commitment)
         against = [one.index for one in found if one.outcome is Kind.MISMATCH]
-        if any(index > newest[0].first_idx for index in against):
+        if any(index > (since if newest is None else newest[0].first_idx) for index in against):
             raise FoundSince
         concluded = await self._look_up.newest_answer(later, claim, counts=_concludes)
         if concluded is None or not _contradicts(concluded[1]):

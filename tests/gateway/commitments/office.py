@@ -326,8 +326,9 @@ class Office:
         case: str,
         outcome: Kind | None,
         facts: Sequence[str] = ("home-ownership", "lease-filing"),
-    ) -> None:
-        """Let two leases be unclear, and the department that is asked of facts find something, or not answer."""
+    ) -> list[bytes]:
+        """Let two leases be unclear, and the department that is asked of facts find something, or not answer; gives
+        what was asked."""
         for address in ("甲路1号", "乙路2号"):
             execute(self.leases, "INSERT INTO lease VALUES (?, ?, ?)", who.id_number, who.name, address)
         verification, unit = await self.verify(who, case), SYSTEMS["source-officer"][0]
@@ -336,16 +337,19 @@ class Office:
             sending = Sending(verification=verification, unit=unit, fact_type=fact, working_days=5, note="")
             request = self.request("SendAssistance", fact_type=fact)
             sent.append((await self.flows.assist.send(request, sending, deadline())).recorded.record)
-        second = Operator(person="source-officer-02", unit=unit)
-        if outcome is None:
-            return
-        for record in sent:
-            for person in ("source-officer-01", second.person):
-                request = self.request("ReceiveAssistance", system="source-officer", person=person, record=record.hex())
-                await self.flows.assist.receive(request, record)
-            request = self.request("AnswerAssistance", system="source-officer", record=record.hex())
-            finding = Finding(outcome=outcome, basis="卷宗", second=second)
-            await self.flows.assist.answer(request, record, finding, deadline())
+        for record in sent if outcome is not None else ():
+            await self.answer(record, outcome)
+        return sent
+
+    async def answer(self, record: bytes, outcome: Kind) -> None:
+        """Let two people of the department that was asked find something."""
+        second = Operator(person="source-officer-02", unit=SYSTEMS["source-officer"][0])
+        for person in ("source-officer-01", second.person):
+            request = self.request("ReceiveAssistance", system="source-officer", person=person, record=record.hex())
+            await self.flows.assist.receive(request, record)
+        request = self.request("AnswerAssistance", system="source-officer", record=record.hex())
+        finding = Finding(outcome=outcome, basis="卷宗", second=second)
+        await self.flows.assist.answer(request, record, finding, deadline())
 
     def list_(self, kind: str, who: demo.Person, *, name: str = "") -> None:
         """Put a person on one of the lists."""

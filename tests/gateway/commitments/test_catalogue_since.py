@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import NotACommitmentStep, NotChecked, ProxyRefused
+from connectors.outcome import Kind
+from gateway.errors import FoundSince, NotACommitmentStep, NotChecked, ProxyRefused
 
-from .office import ITEM, MATTER, PEOPLE, Change, Office, agent, catalogue_of, of_item, of_matter, office
+from .office import ITEM, MATTER, PEOPLE, Change, Office, agent, catalogue_of, execute, of_item, of_matter, office
 
 WHO, AGENT = PEOPLE[12], PEOPLE[14]
 NEVER: tuple[Change, ...] = (
@@ -73,6 +74,23 @@ async def test_what_was_signed_stands_and_is_decided_by_the_rules_of_its_day(
 
         await here.decide(record)
         assert here.state(record) == "IN_FORCE"
+
+
+async def test_a_decision_hears_a_department_that_contradicted_once_the_item_left_its_matter(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        home, lease = await here.found(WHO, "办-1", None)
+        execute(here.leases, "DELETE FROM lease WHERE id_number = ?", WHO.id_number)
+        here.drop([(WHO.id_number, WHO.name, "别处9号")])
+        await here.answer(lease, Kind.NO_RECORD)
+        record = await here.committed(WHO, "办-1")
+        enact(here, *GONE)
+        size = here.ledger.size()
+        await here.answer(home, Kind.MISMATCH)
+
+        assert here.ledger.size() - size == 3, "two have seen it, one answered, and nothing could be asked again"
+        with pytest.raises(FoundSince):
+            await here.decide(record)
+        assert here.state(record) == "RECORDED"
 
 
 async def test_a_round_of_asking_passes_over_an_item_that_left_its_matter(tmp_path: Path) -> None:
