@@ -44,8 +44,15 @@ class Inquiry(Struct, frozen=True, kw_only=True):
     changed_at: datetime
     due_at: datetime | None = None
     outcome: Kind | None = None
+    first: int = -1
+    """The index of its first entry; -1 of one that is about to be recorded."""
     index: int = -1
     """Of its newest entry; -1 of one that is about to be recorded."""
+
+    @property
+    def place(self) -> tuple[bool, int, bytes]:
+        """Where it stands among others in the order of the log; what is about to be recorded comes last."""
+        return (self.first < 0, self.first, self.record)
 
 
 class Stands(Struct, frozen=True, kw_only=True):
@@ -76,13 +83,14 @@ NOTHING_HEARD = Heard()
 def heard(inquiries: Iterable[Inquiry], *, now: datetime) -> Heard:
     """Give what people said: of each who was asked about a type of fact the newest word, and every word that decides.
 
+    Which is newest says the log, whose order no clock that is set back changes.
     What somebody found true or false is not taken back by finding nothing later; who finds both is a conflict. An
     office counts once, whether it checked itself or had it checked.
     """
     words: dict[tuple[str, str], list[Inquiry]] = {}
     tried: dict[str, frozenset[Rung]] = {}
     overdue: list[datetime] = []
-    for one in sorted(inquiries, key=lambda inquiry: (inquiry.began_at, inquiry.record)):
+    for one in sorted(inquiries, key=lambda inquiry: inquiry.place):
         if one.state == "RETURNED":
             continue
         words.setdefault((one.fact_type, _voice(one)), []).append(one)

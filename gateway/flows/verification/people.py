@@ -117,6 +117,7 @@ class People:
             began_at=row.opened_at,
             changed_at=row.changed_at,
             due_at=row.due_at,
+            first=row.first_idx,
             index=row.last_idx,
             outcome=Kind(text(table(kept[FOUND])["outcome"])) if FOUND in kept else None,
         )

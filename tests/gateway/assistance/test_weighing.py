@@ -57,6 +57,21 @@ async def test_a_register_that_agrees_with_people_establishes_and_both_are_told(
     assert (last.verdict, said(last)) == (Verdict.ESTABLISHED, ["MATCH", "MATCH"])
 
 
+async def test_the_newest_check_counts_though_the_clock_was_set_back_before_it(house: Hall) -> None:
+    asked = (await house.ask()).verification.record
+    await house.all_answered(asked, "NO_RECORD")
+    await house.all_checked(asked, "NO_RECORD")
+    assert (await house.ask()).verification.next_step.kind is Step.COMMITMENT
+
+    house.clock.at -= timedelta(minutes=10)
+    await house.check(asked, "AMBIGUOUS")
+    house.clock.at += timedelta(minutes=30)
+
+    last = (await house.ask()).verification
+    assert "AMBIGUOUS" in last.reasons
+    assert last.next_step.kind is not Step.COMMITMENT
+
+
 @pytest.mark.parametrize("outcome", ["NO_RECORD", "AMBIGUOUS"])
 async def test_that_people_decided_nothing_keeps_no_register_from_deciding(house: Hall, outcome: str) -> None:
     await house.answered((await house.ask()).verification.record, outcome)
