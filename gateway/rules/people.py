@@ -81,7 +81,8 @@ NOTHING_HEARD = Heard()
 
 
 def heard(inquiries: Iterable[Inquiry], *, now: datetime) -> Heard:
-    """Give what people said: of each who was asked about a type of fact the newest word, and every word that decides.
+    """Give what people said: of each who was asked about a type of fact every word that decides or is waited for, and
+    the newest where none decides.
 
     Which is newest says the log, whose order no clock that is set back changes.
     What somebody found true or false is not taken back by finding nothing later; who finds both is a conflict. An
@@ -109,13 +110,12 @@ def _voice(one: Inquiry) -> str:
 
 
 def _standing(said: Sequence[Inquiry]) -> list[Inquiry]:
-    """Give the words of one who was asked that stand: each that decides once, and the newest where it is open or none
-    decides."""
+    """Give the words of one who was asked that stand: each that decides once, each that is still waited for, and the
+    newest where none decides."""
     decisive = {one.outcome: one for one in said if one.outcome in _DECISIVE}
-    newest = said[-1]
-    if not decisive:
-        return [newest]
-    return [*decisive.values(), *([newest] if newest.outcome is None and newest.state in (*OPEN, "OVERDUE") else [])]
+    awaited = [one for one in said if one.outcome is None and one.state in (*OPEN, "OVERDUE")]
+    newest = [] if decisive or said[-1] in awaited else [said[-1]]
+    return [*decisive.values(), *awaited, *newest]
 
 
 def is_open(one: Inquiry, *, now: datetime) -> bool:

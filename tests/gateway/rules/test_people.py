@@ -153,6 +153,13 @@ def test_of_words_that_decide_nothing_the_newer_one_stands() -> None:
     assert found.outcome.kind is Kind.AMBIGUOUS
 
 
+def test_an_open_request_is_waited_for_though_the_same_unit_answered_a_later_one() -> None:
+    words = [inquiry("SENT", 1), inquiry("ANSWERED", 2, outcome=Kind.NO_RECORD)]
+
+    found = heard(words, now=NOW).evidence["f"]
+    assert [one.outcome.kind for one in found] == [Kind.PENDING, Kind.NO_RECORD]
+
+
 @pytest.mark.parametrize("number", [2, -1], ids=["recorded", "about to be"])
 @pytest.mark.parametrize("kinds", [(Kind.NO_RECORD, Kind.AMBIGUOUS), (Kind.AMBIGUOUS, Kind.NO_RECORD)])
 def test_the_newer_word_is_the_later_one_in_the_log_though_the_clock_was_set_back(
