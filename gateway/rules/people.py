@@ -84,9 +84,9 @@ def heard(inquiries: Iterable[Inquiry], *, now: datetime) -> Heard:
     """Give what people said: of each who was asked about a type of fact every word that decides or is waited for, and
     the newest where none decides.
 
-    Which is newest says the log, whose order no clock that is set back changes.
-    What somebody found true or false is not taken back by finding nothing later; who finds both is a conflict. An
-    office counts once, whether it checked itself or had it checked.
+    Which is newest says the log, whose order no clock that is set back changes. What somebody found true or false is
+    not taken back by finding nothing later; who finds both is a conflict. An office counts once, whether it checked
+    itself or had it checked.
     """
     words: dict[tuple[str, str], list[Inquiry]] = {}
     tried: dict[str, frozenset[Rung]] = {}

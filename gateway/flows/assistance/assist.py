@@ -113,7 +113,12 @@ class Assist:
         self._require_turns_on(claimed.question, sending.fact_type)
         await self._require_step(claimed, (StepKind.ASSISTANCE, StepKind.WAIT))
         key = self._people.one_at_a_time(claimed.question, claimed.case_key, sending.fact_type, sending.unit)
-        given_up = await self._given_up(key)
+        try:
+            given_up = await self._given_up(key)
+        except AssistanceOpen:
+            if replayed := await self._once.replay(request):  # recorded since: it is this very request that is open
+                return self._first(replayed)
+            raise
         at = self._now()
         due = end_of_day(add_working_days(legal_day(at), sending.working_days, self._calendar))
         record = new_record(at, self._entropy)
