@@ -23,6 +23,7 @@ from gateway.catalogue.expression import (
 )
 from gateway.catalogue.model import FactType, Item, Parameter, SourcePolicy
 from gateway.catalogue.words import Absence, Sensitivity, ValueKind
+from gateway.rules.ages import birthday
 
 Argument = Value | Subject
 """What can be given for a parameter: a value, or a second person."""
@@ -199,14 +200,6 @@ def _born(subject: Subject) -> date | None:
         return None
 
 
-def _aged(born: date, years: int) -> date:
-    """Return the birthday at an age; of 29 February, in a year without one, the 28th."""
-    try:
-        return born.replace(year=born.year + years)
-    except ValueError:
-        return born.replace(year=born.year + years, day=28)
-
-
 @dataclass(slots=True, kw_only=True)
 class _Closing:
     """Closes one expression; keeps the checks found so far so that equal claims share one."""
@@ -262,7 +255,7 @@ class _Closing:
         """Say when the fact lies; None where nothing says it, which no source of limited years then covers wholly."""
         if expr.from_age:
             born = _born(subject)
-            return None if born is None else (min(_aged(born, expr.from_age), self.today), self.today)
+            return None if born is None else (min(birthday(born, expr.from_age), self.today), self.today)
         on = self._value(expr.on)
         return (on, on) if isinstance(on, date) else None
 

@@ -14,6 +14,7 @@ from gateway.errors import DocumentErased
 from gateway.flows.commitments.documents import TAKEN, after_effect_of, claim_of
 from gateway.flows.commitments.listings import NOTHING_ASKED, Lists
 from gateway.flows.look_up import LookUp, answers_like
+from gateway.rules.ages import age_on
 from gateway.rules.clocks import legal_day
 from gateway.rules.eligibility import (
     BarCode,
@@ -145,8 +146,7 @@ def age_of(subject: Subject, today: date) -> int | None:
     if subject.id_type == "uscc":
         return None
     number = subject.id_number
-    born = date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
-    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+    return age_on(today, born=date(int(number[6:10]), int(number[10:12]), int(number[12:14])))
 
 
 def _earlier(row: RecordRow, now: datetime) -> EarlierCommitment | None:
