@@ -1,4 +1,7 @@
-"""Which case numbers are one case's: a number in another spelling is the same number."""
+"""Which case numbers are one case's: a number in another spelling is the same number.
+
+The same is true of whatever else is typed by hand and must not count as another for how it was typed.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,17 @@ _RUN = re.compile("-{2,}")
 def case_of(unit: str, number: str) -> str:
     """Give what tells a case from every other: the unit that handles it, and its number in one spelling.
 
-    Width, case, blanks, invisible characters, the kind of dash and the kind of brackets are habits of typing: a case
-    written in another way that counted as another would have a second commitment, and forget what was found.
+    A case written in another way that counted as another would have a second commitment, and forget what was found.
     """
-    return f"{unit}/{_RUN.sub('-', identity(number).translate(_ONE_SIGN))}"
+    return f"{unit}/{in_one_spelling(number)}"
+
+
+def in_one_spelling(written: str) -> str:
+    """Write a text as if there were one way to type it.
+
+    Width, case, blanks, invisible characters, the kind of dash and the kind of brackets are habits of typing.
+    """
+    return _RUN.sub("-", identity(written).translate(_ONE_SIGN))
 
 
 def _one_sign(character: str) -> str:

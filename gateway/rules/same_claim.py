@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from connectors.compare import normalise
 from gateway.rules.fallback import StepKind
 from gateway.rules.kept import table
+from gateway.rules.same_case import in_one_spelling
 from ledger.canonical import Json
 
 
 def claim_of(question: Mapping[str, Json]) -> dict[str, Json]:
-    """Give what a kept question asserts: item, person and parameters, texts in the form in which they are compared.
+    """Give what a kept question asserts: item, person and parameters, texts in one spelling.
 
-    Another spelling is no other claim: it would be a way around what was found of the first.
+    Another spelling is no other claim: it would be a way around what was found of the first. Hence what a source would
+    take for another text, such as a blank within an address, makes none either.
     """
     return {
         "item": question["item"],
@@ -24,7 +25,7 @@ def claim_of(question: Mapping[str, Json]) -> dict[str, Json]:
 
 def _compared(value: Json) -> Json:
     if isinstance(value, str):
-        return normalise(value)
+        return in_one_spelling(value)
     return {name: _compared(one) for name, one in value.items()} if isinstance(value, Mapping) else value
 
 

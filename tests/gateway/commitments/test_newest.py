@@ -69,6 +69,7 @@ async def test_what_people_found_untrue_opens_no_commitment_when_asked_with_what
             await here.verify(WHO, "办-1", parameters=written),
             await here.verify(dataclasses.replace(WHO, name=f"{WHO.name}{unseen}"), "办-1"),
             await here.verify(WHO, f"办-{unseen}1"),
+            await here.verify(WHO, "办-1", parameters={"address": f" {' '.join(WHO.address)}"}),
         ):
             assert "DISPUTE" in str(await refused(here.prepare(again)))
 

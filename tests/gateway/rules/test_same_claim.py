@@ -35,6 +35,23 @@ def test_the_same_claim_is_known_again_whoever_asks_it() -> None:
         assert asks_again(FIRST, step.value, later)
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "示例路9号A－1（东）",
+        "示例路 9号a-1(东)",
+        "示例路９号 A—1 【东】",
+        "示例路\u200a9号\u3164A-1〔东〕",
+        "示例路9号A--1[东]",
+    ],
+)
+def test_another_way_of_typing_is_no_other_claim(typed: str) -> None:
+    first = FIRST | {"parameters": {"address": {"text": "示例路9号A-1(东)"}}}
+
+    assert is_same_claim(first, FIRST | {"parameters": {"address": {"text": typed}}})
+    assert not is_same_claim(first, FIRST | {"parameters": {"address": {"text": typed.replace("1", "2")}}})
+
+
 @pytest.mark.parametrize("changed", OTHERS)
 def test_another_claim_asks_nothing_again_whatever_was_awaited(changed: dict[str, Any]) -> None:
     assert not is_same_claim(FIRST, FIRST | changed)
