@@ -12,6 +12,7 @@
     │   └── GuessBudgetSpent      too many different guesses about one fact of one person proved wrong
     ├── TooManyItems              a question stands beyond the number that one message may carry
     ├── Draining                  the gateway stops; another, or this one later, will answer
+    ├── NotYetPublished           recorded, but no published checkpoint covers it yet: there is no receipt
     ├── RecordNotFound            no such verification, commitment, finding or report (or not yours to see)
     ├── StepRefused               the state of things does not allow this act now
     │   ├── NotACommitmentStep    the verification's next step is not COMMITMENT
@@ -253,6 +254,16 @@ class Draining(GatewayError):
 
     def __init__(self) -> None:
         super().__init__("the gateway is stopping; ask again")
+
+
+class NotYetPublished(GatewayError):
+    """What is asked for is recorded, but no published checkpoint covers it yet, so that nothing proves it."""
+
+    reason: ClassVar[str] = "NOT_YET_PUBLISHED"
+    chinese = "该记录已登记入账,但台账签名发布尚未完成,暂不能出具回执,请稍后重试;重新提交的,请沿用原请求编号。"
+
+    def __init__(self) -> None:
+        super().__init__("it is recorded, and no published checkpoint covers it yet; ask again")
 
 
 class RecordNotFound(GatewayError):

@@ -72,14 +72,13 @@ if TYPE_CHECKING:
 
 _ERRORS = (
     "AlgorithmUnavailable AlreadyClaimed AnchorError AnchorUnavailable AppendRefused CanonicalError "
-    "CompletenessError DisclosureError EntryError EntryMissing ErasureRefused ExportRefused ExtraMissing "
-    "HsmUnavailable IdempotencyConflict IndexMissing KeyFileError KeyHistoryError KeyNotInForce LedgerClosed "
-    "LedgerDamaged LedgerError LedgerLocked LedgerOverloaded LedgerUnavailable LogShrunk NoteError PathMalformed "
-    "PolicyError ProofError PublicationDamaged PublicationError PublicationUnavailable QuorumMissing ReceiptError "
-    "RecordErased RememberedUnusable RemnantsLeft ResourceMissing ResumeRefused SchemaNewer SchemaOlder SplitView "
-    "StoreError StoreExists StoreMissing StoreUnfit SubmissionError TransitionRefused VaultError WitnessError "
-    "WitnessStateError "
-    "WrongKey WrongOrigin"
+    "CompletenessError DisclosureError EntryError EntryMissing EntryUnpublished ErasureRefused ExportRefused "
+    "ExtraMissing HsmUnavailable IdempotencyConflict IndexMissing KeyFileError KeyHistoryError KeyNotInForce "
+    "LedgerClosed LedgerDamaged LedgerError LedgerLocked LedgerOverloaded LedgerUnavailable LogShrunk NoteError "
+    "PathMalformed PolicyError ProofError PublicationDamaged PublicationError PublicationUnavailable QuorumMissing "
+    "ReceiptError RecordErased RememberedUnusable RemnantsLeft ResourceMissing ResumeRefused SchemaNewer SchemaOlder "
+    "SplitView StoreError StoreExists StoreMissing StoreUnfit SubmissionError TransitionRefused VaultError "
+    "WitnessError WitnessStateError WrongKey WrongOrigin"
 )
 _HOME = {
     **dict.fromkeys(_ERRORS.split(), "ledger.errors"),

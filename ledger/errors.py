@@ -86,6 +86,14 @@ class EntryMissing(LedgerError):
     """The log has no entry of this index, or no checkpoint of this size."""
 
 
+class EntryUnpublished(EntryMissing):
+    """No published checkpoint covers the first `size` entries yet: `Ledger.published` waits for one that does."""
+
+    def __init__(self, size: int, published: int) -> None:
+        super().__init__(f"entry {size - 1} came after the published checkpoint of size {published}")
+        self.size = size
+
+
 class StoreError(LedgerError):
     """The store cannot be opened as it is."""
 

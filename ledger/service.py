@@ -225,6 +225,15 @@ class Ledger:
     async def _replayed(self, replay: Replay) -> Appended:
         return await self.read(lambda: self.replay(replay))
 
+    async def published(self, size: int) -> None:
+        """Return when a published checkpoint covers the first `size` entries.
+
+        Raises:
+            StoreError: nothing but the next append publishes anything here.
+            LedgerDamaged, LedgerClosed: nothing more is published.
+        """
+        await self._milestone(Level.PUBLISHED).wait(size)
+
     def _is_at(self, appended: Appended, level: Level) -> bool:
         if level is Level.SEQUENCED:
             return True
@@ -348,6 +357,7 @@ class Ledger:
 
         Raises:
             EntryMissing: there is no such entry, or no such published checkpoint that covers it.
+            EntryUnpublished: of any size, none covers it yet (`published` waits for one).
             LedgerDamaged: the proof made from the stored tiles does not verify; it does not leave.
         """
         return self._receipts([index], size)[0]

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from gateway.catalogue.words import Disclosure
 from gateway.errors import DocumentErased, RecordNotFound
+from gateway.flows.await_receipts import when_published
 from gateway.flows.once import REQUEST, Recorded
 from gateway.rules.kept import table, text
 from gateway.rules.roles import Caller, Role
@@ -203,9 +204,18 @@ class LookUp:
         return None
 
     async def receipt(self, index: int) -> tuple[bytes, int]:
-        """Return the receipt of an entry against the newest checkpoint there is for it, and that checkpoint's size."""
-        receipt = await self._ledger.look(lambda: self._ledger.receipt(index))
+        """Return the receipt of an entry against the newest checkpoint there is for it, and that checkpoint's size.
+
+        Raises:
+            NotYetPublished: there is none in the time that the call has.
+        """
+        (receipt,) = await self.receipts([index])
         return receipt, receipt_size(receipt)
+
+    async def receipts(self, indices: Sequence[int]) -> list[bytes]:
+        """Return the receipts of a few entries, all against one checkpoint; raises as `receipt` does."""
+        ledger = self._ledger
+        return await when_published(ledger, lambda: ledger.look(lambda: ledger.receipts(indices)))
 
 
 def answers_like(rows: Iterable[RecordRow], one: RecordRow) -> list[RecordRow]:

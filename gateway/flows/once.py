@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from connectors.veiled import Veiled
 from gateway.errors import DocumentErased, RequestIdReused, TransitionNotAllowed
+from gateway.flows.await_receipts import await_published
 from gateway.rules.admission import Operator
 from gateway.rules.request_key import differing_fields, request_key
 from gateway.rules.roles import Caller
@@ -97,9 +98,16 @@ class Once:
         Raises:
             RequestIdReused: the request_id came with another body.
             DocumentErased: its document was erased, and whether the body is the same cannot be told any more.
+            NotYetPublished: it is recorded, and nothing proves it in the time that the call has.
         """
         seen = await self._ledger.find(request.key)
-        return None if seen is None else await self._ledger.look(lambda: self._replay(request, seen))
+        if seen is None:
+            return None
+        replayed = await self._ledger.look(lambda: self._replay(request, seen))
+        if not replayed.receipts:
+            await await_published(self._ledger, replayed.first + len(replayed.entries))
+            replayed = await self._ledger.look(lambda: self._replay(request, seen))
+        return replayed
 
     def _replay(self, request: Request, seen: Replay) -> Recorded:
         if not seen.body_digest:

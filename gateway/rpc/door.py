@@ -15,6 +15,7 @@ import structlog
 from grpc import aio
 
 from gateway.errors import DeadlineRequired
+from gateway.flows.await_receipts import answer_by
 from gateway.rpc.caller import Callers
 from gateway.rpc.gathering import Gathering
 from gateway.rpc.limits import Limits
@@ -79,6 +80,7 @@ class Door:
             caller = self._callers.identify(context)
             caller.require(*roles)
             deadline = self._deadline(context)
+            answer_by(deadline)
             with self._limits.call(caller):
                 async with asyncio.timeout_at(None if ends_by_itself else deadline):
                     group = await self._gathering.enter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from gateway.errors import InvalidRequest, RecordNotFound, Violation
+from gateway.flows.await_receipts import when_published
 from gateway.flows.look_up import checkpoint_size, receipt_size
 from gateway.rpc import translate
 from gateway.rpc.door import Context, Door
@@ -53,7 +54,9 @@ class LedgerServicer:
         async def handle(_caller: Caller, _deadline: float) -> pb.GetReceiptResponse:
             index, size = _bounded("index", request.index), _bounded("size", request.size)
             try:
-                receipt = await self._ledger.look(lambda: self._receipt(index, size))
+                receipt = await when_published(
+                    self._ledger, lambda: self._ledger.look(lambda: self._receipt(index, size))
+                )
             except EntryMissing as error:
                 raise RecordNotFound("entry or checkpoint") from error
             return pb.GetReceiptResponse(receipt=receipt)
@@ -108,12 +111,10 @@ class LedgerServicer:
         return await self._door.unary(context, "LedgerService/GetRecordHistory", _ANYBODY, handle)
 
     def _receipt(self, index: int, size: int) -> pb.Receipt:
+        entry = self._ledger.entry(index)  # first: one that is not there is not waited for
         receipt = self._ledger.receipt(index, size or None)
         return pb.Receipt(
-            proof=receipt,
-            index=index,
-            size=receipt_size(receipt),
-            record=decode_entry(self._ledger.entry(index)).record.hex(),
+            proof=receipt, index=index, size=receipt_size(receipt), record=decode_entry(entry).record.hex()
         )
 
     def _consistency(self, old: int, new: int) -> pb.GetConsistencyProofResponse:

@@ -31,6 +31,7 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.MessageUnreadable, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.TooManyItems, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.Draining, grpc.StatusCode.UNAVAILABLE),
+    (errors.NotYetPublished, grpc.StatusCode.UNAVAILABLE),
     (errors.CommitmentExists, grpc.StatusCode.ALREADY_EXISTS),
     (errors.RecordNotFound, grpc.StatusCode.NOT_FOUND),
     (errors.DocumentErased, grpc.StatusCode.NOT_FOUND),
@@ -126,7 +127,7 @@ def _wait(error: errors.GatewayError) -> timedelta | None:
     """Give how long to wait where what is refused now may be had later."""
     if isinstance(error, errors.LimitReached | errors.CommitmentBarred | errors.ProxyRefused | errors.NotChecked):
         return error.retry_after
-    passing = errors.Draining | errors.TimestampUnavailable | errors.ClockBehind
+    passing = errors.Draining | errors.NotYetPublished | errors.TimestampUnavailable | errors.ClockBehind
     return _RETRY if isinstance(error, passing) else None
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from ledger.canonical import format_time
 from ledger.errors import (
     EntryMissing,
+    EntryUnpublished,
     LedgerDamaged,
     LedgerError,
     LedgerUnavailable,
@@ -386,15 +387,17 @@ def read_receipt_note(connection: Connection, end: int, size: int | None = None)
 
     Raises:
         EntryMissing: no such checkpoint is published, or the entries came after it.
+        EntryUnpublished: the entries came after the newest one.
         LedgerDamaged: the published checkpoint is not kept.
     """
     if size is None:
         found, note = _cosigned(run_prepared(connection, _COSIGNED_OVER, {"end": end}).fetchall())
-    else:
-        found, note = size, read_published_note(connection, size)
-    if found < end:
-        raise EntryMissing(f"entry {end - 1} came after the published checkpoint of size {found}")
-    return note
+        if found < end:
+            raise EntryUnpublished(end, found)
+        return note
+    if size < end:
+        raise EntryMissing(f"entry {end - 1} came after the checkpoint of size {size}")
+    return read_published_note(connection, size)
 
 
 def _cosigned(rows: Sequence[Any]) -> tuple[int, bytes]:

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from gateway.client.refusals import refusal_of_status
-from gateway.errors import ClockBehind, InvalidRequest, ProxyRefused, Violation
+from gateway.errors import ClockBehind, InvalidRequest, NotYetPublished, ProxyRefused, Violation
 from gateway.rpc.status import code_of, status_of
 from ledger import LedgerDamaged, LedgerOverloaded, LedgerUnavailable
 
@@ -19,6 +19,7 @@ FORESEEN = [
     (LedgerOverloaded("x"), grpc.StatusCode.RESOURCE_EXHAUSTED, "LEDGER_OVERLOADED"),
     (LedgerDamaged("x"), grpc.StatusCode.DATA_LOSS, "LEDGER_DAMAGED"),
     (ClockBehind(), grpc.StatusCode.UNAVAILABLE, "CLOCK_BEHIND"),
+    (NotYetPublished(), grpc.StatusCode.UNAVAILABLE, "NOT_YET_PUBLISHED"),
     (TimeoutError(), grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
     (KeyError("张小明"), grpc.StatusCode.INTERNAL, "INTERNAL"),
 ]
@@ -62,7 +63,13 @@ _SOON = timedelta(seconds=1)
 
 
 @pytest.mark.parametrize(
-    "error", [LedgerUnavailable("x"), LedgerOverloaded("x"), ProxyRefused("CODE", "x", "请稍后重试。", _SOON)]
+    "error",
+    [
+        LedgerUnavailable("x"),
+        LedgerOverloaded("x"),
+        NotYetPublished(),
+        ProxyRefused("CODE", "x", "请稍后重试。", _SOON),
+    ],
 )
 def test_what_passes_by_itself_says_when_to_come_again(error: Exception) -> None:
     assert refusal_of_status(status_of(error)).retry_after == _SOON

@@ -10,6 +10,7 @@ import pytest
 
 from ledger import (
     EntryMissing,
+    EntryUnpublished,
     Ledger,
     LedgerClosed,
     Level,
@@ -232,6 +233,28 @@ async def test_what_is_signed_and_may_not_leave_yet_leaves_in_no_receipt(house: 
                 refused()
         assert verify_receipt(ledger.receipt(0), [house.signer.verifier], ORIGIN).size == 1
         assert cosigned(witness, ledger.receipt(0, 1))
+
+
+async def test_a_receipt_that_nothing_covers_yet_says_what_to_wait_for_and_waiting_ends_with_the_publication(
+    house: House,
+) -> None:
+    with house.open(publishing=NEVER) as ledger:
+        await ledger.append(submission(answered(), answered()), Level.SEQUENCED)
+        with pytest.raises(EntryUnpublished) as early:
+            ledger.receipts([1, 0])
+        assert early.value.size == 2
+        waiting = asyncio.create_task(ledger.published(early.value.size))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        publisher = ledger._progress
+        assert isinstance(publisher, Publisher)
+        await asyncio.to_thread(publisher.round)
+        await waiting
+        assert [verify_receipt(one, [house.signer.verifier], ORIGIN).index for one in ledger.receipts([1, 0])] == [1, 0]
+        closing = asyncio.create_task(ledger.published(3))
+        await asyncio.sleep(0)
+    with pytest.raises(LedgerClosed):
+        await closing
 
 
 @pytest.mark.postgres

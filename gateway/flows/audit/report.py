@@ -16,6 +16,7 @@ from gateway.catalogue.book import Book
 from gateway.catalogue.model import Item
 from gateway.catalogue.words import Sensitivity
 from gateway.errors import RecordNotFound, StepRefused
+from gateway.flows.await_receipts import when_published
 from gateway.flows.commitments.documents import prepared_groups
 from gateway.flows.commitments.signing import signed_at
 from gateway.flows.look_up import LookUp, receipt_size
@@ -122,7 +123,11 @@ class Report:
         raise SerialsExhausted
 
     async def pull(self, after: int, limit: int) -> AsyncIterator[Pulled]:
-        """Yield what the platform has not handled, in ledger order after a cursor; `limit` 0 means all there is."""
+        """Yield what the platform has not handled, in ledger order after a cursor; `limit` 0 means all there is.
+
+        Raises:
+            NotYetPublished: the next of them is recorded, and nothing proves it yet.
+        """
         sent = 0
         while True:
             page = await self._ledger.read(partial(self._page, after))
@@ -200,7 +205,7 @@ class Report:
                 size=receipt_size(receipt),
             )
 
-        return await self._ledger.read(read)
+        return await when_published(self._ledger, lambda: self._ledger.read(read))
 
     async def _content(self, finding: RecordRow, decided: datetime) -> tuple[dict[str, Json], date]:
         commitment = await self._look_up.any("commitment", finding.parent or b"")

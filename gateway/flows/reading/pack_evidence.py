@@ -12,6 +12,7 @@ from datetime import datetime
 
 from gateway.errors import LetterMissing, LetterUnprintable, PackTooLarge
 from gateway.evidence_pack.collecting import Circumstances, collect
+from gateway.flows.await_receipts import when_published
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Once
 from gateway.flows.reading.write_letter import Form, WriteLetter
@@ -48,18 +49,20 @@ class PackEvidence:
         Raises:
             RecordNotFound: no such commitment that the caller may see, or it was not signed.
             DocumentErased: its document was erased.
+            NotYetPublished: nothing proves it yet.
             EvidenceMissing: a part of it is not kept here.
             PackTooLarge: it has more than `most` bytes.
         """
         row = await self._look_up.visible("commitment", record, caller)
         letter = await self._letter(row.record, caller)
-        pack = await self._ledger.read(
-            lambda: collect(_Open(self._ledger), row.record, self._circumstances, letter=letter)
-        )
+        pack = await when_published(self._ledger, lambda: self._collect(row.record, letter))
         if len(pack) > most:
             raise PackTooLarge(len(pack), most)
         await self._record(row, caller, pack)
         return pack
+
+    async def _collect(self, record: bytes, letter: bytes | None) -> bytes:
+        return await self._ledger.read(lambda: collect(_Open(self._ledger), record, self._circumstances, letter=letter))
 
     async def _record(self, row: RecordRow, caller: Caller, pack: bytes) -> None:
         at = self._now()

@@ -55,6 +55,7 @@ class WriteLetter:
             RecordNotFound: there is none, or it is not the caller's to see.
             LetterMissing: the record is a refusal, for which no document was handed out.
             DocumentErased: it was erased by order or at the end of its retention.
+            NotYetPublished: nothing proves it yet.
             LetterUnprintable, LettersWaiting: it cannot be printed here, or not now.
         """
         life = await self._look_up.life(await self._look_up.visible("commitment", record, caller))
@@ -86,7 +87,7 @@ class WriteLetter:
         """
         recorded = _newest(life.history, "CommitmentRecorded")
         proved = recorded or prepared
-        receipt, of_notice = await self._ledger.look(lambda: self._ledger.receipts([proved.idx, prepared.idx]))
+        receipt, of_notice = await self._look_up.receipts([proved.idx, prepared.idx])
         reference = Reference(
             origin=self._origin,
             record=life.row.record,

@@ -1,0 +1,58 @@
+"""Wait until what is recorded is published: there is no receipt of it before.
+
+A ledger that signs with each commit has published whatever can be read. One that signs at an interval, or waits for
+witnesses or a standby server first, is waited for here, for as long as the call that reads has time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import TypeVar
+
+from gateway.errors import NotYetPublished
+from ledger import EntryUnpublished, Ledger, StoreError
+
+Answer = TypeVar("Answer")
+_LONGEST = 10.0
+"""Seconds that a call without an end of its own waits, such as a stream, which can be resumed."""
+_KEPT = 0.5
+"""Seconds, at most, that are kept for saying that it was in vain: after its deadline nobody hears a call."""
+_GIVEN_UP: ContextVar[float | None] = ContextVar("given_up", default=None)
+"""When (loop time) the current call is told that it waits in vain. Each call is served in a context of its own."""
+
+
+def answer_by(deadline: float) -> None:
+    """Say by when (loop time) the current call must be answered."""
+    left = deadline - asyncio.get_running_loop().time()
+    _GIVEN_UP.set(deadline - min(_KEPT, max(0.0, left) / 2))
+
+
+async def await_published(ledger: Ledger, size: int) -> None:
+    """Wait until a published checkpoint covers the first `size` entries.
+
+    Raises:
+        NotYetPublished: none does in the time that the call has.
+    """
+    given_up = _GIVEN_UP.get()
+    if given_up is None:
+        given_up = asyncio.get_running_loop().time() + _LONGEST
+    try:
+        async with asyncio.timeout_at(given_up):
+            await ledger.published(size)
+    except (TimeoutError, StoreError) as error:  # without a publisher, only the next append can bring it
+        raise NotYetPublished from error
+
+
+async def when_published(ledger: Ledger, read: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Read what holds receipts, again once the entries that it proves are published.
+
+    Raises:
+        NotYetPublished: they are not in the time that the call has.
+    """
+    while True:
+        try:
+            return await read()
+        except EntryUnpublished as missing:
+            await await_published(ledger, missing.size)

@@ -1,0 +1,151 @@
+"""Reading what is recorded while its checkpoint is still to come: it is waited for, or refused for now."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import grpc
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from gateway.errors import NotYetPublished
+from gateway.flows.await_receipts import answer_by
+from gateway.flows.look_up import LookUp
+from gateway.flows.once import Once
+from gateway.founding import House
+from gateway.v1 import commitment_pb2 as pb
+from gateway.v1 import verification_pb2
+from ledger import BlindIndex, verify_receipt
+from ledger.appends.publishing import Publisher
+from ledger.v1 import ledger_pb2, ledger_pb2_grpc
+from tests.gateway.flows.test_once import body, request
+from tests.ledger.house import START, answered, build, new_record
+from tests.ledger.test_publishing import NEVER
+
+from .conftest import TIMEOUT, Town, operator, question, run_town
+
+INDEX = BlindIndex(key=bytes(range(32)), version=1)
+
+
+@pytest.fixture
+async def slow_town(tmp_path: Path) -> AsyncIterator[Town]:
+    """A town whose ledger signs once a second."""
+
+    def configure(house: House) -> None:
+        text = house.config.read_text("utf-8")
+        assert 'signing = "inline"' in text
+        house.config.write_text(text.replace('signing = "inline"', 'signing = "interval"'), "utf-8")
+
+    async for here in run_town(tmp_path, "sqlite:///ledger.sqlite3", configure):
+        yield here
+
+
+async def found(look: Callable[[], Awaitable[str]]) -> str:
+    while not (record := await look()):
+        await asyncio.sleep(0.005)
+    return record
+
+
+async def test_whatever_is_read_before_it_is_published_comes_with_its_receipt(slow_town: Town) -> None:
+    verification, commitment = slow_town.verification(), slow_town.commitment()
+
+    async def newest() -> str:
+        answer = await verification.ListVerifications(verification_pb2.ListVerificationsRequest(), timeout=TIMEOUT)
+        return answer.verifications[0].record if answer.verifications else ""
+
+    asking = asyncio.ensure_future(verification.Verify(question(), timeout=TIMEOUT))
+    record = await found(newest)
+    log = ledger_pb2_grpc.LedgerServiceStub(slow_town.channel("clerk"))
+    with pytest.raises(grpc.aio.AioRpcError) as beyond:
+        await log.GetReceipt(ledger_pb2.GetReceiptRequest(index=1000), timeout=TIMEOUT)
+    assert beyond.value.code() is grpc.StatusCode.NOT_FOUND
+    early, watched, answer = await asyncio.gather(
+        verification.GetVerification(verification_pb2.GetVerificationRequest(record=record), timeout=TIMEOUT),
+        first(
+            verification.WatchVerification(verification_pb2.WatchVerificationRequest(record=record), timeout=TIMEOUT)
+        ),
+        asking,
+    )
+    assert early.receipt.index == watched.receipt.index == answer.receipt.index
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    prepared = await commitment.PrepareCommitment(
+        pb.PrepareCommitmentRequest(request_id=str(uuid.uuid4()), verification=record, operator=operator("clerk")),
+        timeout=TIMEOUT,
+    )
+    signed = pb.RecordCommitmentRequest(
+        request_id=str(uuid.uuid4()), record=prepared.record, document_digest=prepared.document_digest,
+        certificate=slow_town.sign(prepared.document, key), operator=operator("clerk"),
+    )  # fmt: skip
+    asked = pb.GetCommitmentRequest(record=prepared.record)
+    recording = asyncio.ensure_future(commitment.RecordCommitment(signed, timeout=TIMEOUT))
+
+    async def recorded() -> str:
+        answer = await commitment.ListCommitments(pb.ListCommitmentsRequest(), timeout=TIMEOUT)
+        return next((one.record for one in answer.commitments if one.state == pb.COMMITMENT_STATE_RECORDED), "")
+
+    await found(recorded)
+    got, letter, pack, repeated, done = await asyncio.gather(
+        commitment.GetCommitment(asked, timeout=TIMEOUT),
+        commitment.GetCommitmentLetter(
+            pb.GetCommitmentLetterRequest(record=prepared.record, format=pb.LETTER_FORMAT_TEXT), timeout=TIMEOUT
+        ),
+        commitment.GetEvidencePack(pb.GetEvidencePackRequest(record=prepared.record), timeout=TIMEOUT),
+        commitment.RecordCommitment(signed, timeout=TIMEOUT),
+        recording,
+    )
+    assert letter.content
+    assert pack.pack
+    assert repeated == done
+    for receipt in (got.receipt, done.receipt):
+        assert (receipt.index, receipt.record) == (done.receipt.index, prepared.record)
+        proven(slow_town, receipt)
+
+
+async def first(stream: grpc.aio.UnaryStreamCall) -> verification_pb2.WatchVerificationResponse:  # type: ignore[type-arg]
+    async for response in stream:
+        return response  # type: ignore[no-any-return]
+    raise AssertionError("nothing was told")
+
+
+def proven(town: Town, receipt: ledger_pb2.Receipt) -> None:
+    from ledger import parse_vkey
+
+    verifier = parse_vkey(town.house.vkey.read_text().strip())
+    assert verify_receipt(receipt.proof, [verifier], verifier.name).index == receipt.index
+
+
+async def test_what_nothing_publishes_in_time_is_refused_before_the_deadline_and_can_be_read_once_it_is(
+    tmp_path: Path,
+) -> None:
+    house = build(f"sqlite:///{tmp_path}/ledger.db", tmp_path)
+    with house.open(publishing=NEVER) as ledger:
+        record = new_record()
+        asked = request(body())
+        once, look_up = Once(ledger, INDEX), LookUp(ledger)
+        making = asyncio.create_task(once.record(asked, [answered(record, request=asked.body)], at=START))
+        while ledger.size() == 0:
+            await asyncio.sleep(0.005)
+        reads: list[Callable[[], Awaitable[object]]] = [
+            lambda: look_up.receipt(0),
+            lambda: look_up.receipts([0]),
+            lambda: once.replay(asked),
+        ]
+        for read in reads:
+            deadline = asyncio.get_running_loop().time() + 0.4
+            answer_by(deadline)
+            with pytest.raises(NotYetPublished):
+                await read()
+            assert asyncio.get_running_loop().time() < deadline
+        answer_by(asyncio.get_running_loop().time() + TIMEOUT)
+        waiting = [asyncio.ensure_future(read()) for read in reads]
+        await asyncio.sleep(0)
+        publisher = ledger._progress
+        assert isinstance(publisher, Publisher)
+        await asyncio.to_thread(publisher.round)
+        (proof, size), proofs, replayed = await asyncio.gather(*waiting)
+        assert proofs == [proof] == list((await making).receipts) == list(replayed.receipts)
+        assert size == 1
