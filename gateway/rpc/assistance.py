@@ -313,8 +313,7 @@ def _uscc(mistakes: Mistakes, where: str, code: str, chinese: str) -> str:
 def _states(state: int, mistakes: Mistakes) -> frozenset[str]:
     if not state:
         return STATES
-    known = pb.AssistanceState.DESCRIPTOR.values_by_number.get(state)
-    word = known.name.removeprefix("ASSISTANCE_STATE_") if known else ""
+    word = translate.word(pb.AssistanceState, state)
     if word not in STATES:
         mistakes.add("state", "is not a state of a request", "状态有误。")
     return frozenset({word})

@@ -11,7 +11,7 @@ from gateway.flows.once import Recorded, Request
 from gateway.rpc import translate
 from gateway.rpc.commitment import acting
 from gateway.rpc.door import Context, Door
-from gateway.rpc.paging import fill
+from gateway.rpc.paging import fill, position_of
 from gateway.rules.admission import Mistakes
 from gateway.rules.roles import Caller, Role
 from gateway.v1 import audit_pb2 as pb
@@ -85,14 +85,10 @@ class AuditServicer:
             size = request.page_size or 100
             if not 1 <= size <= _MOST_PER_PAGE:
                 mistakes.add("page_size", f"must be 1 to {_MOST_PER_PAGE}", "每页条数有误。")
-            token = request.page_token or "-1"
-            if not token.lstrip("-").isdecimal() or len(token) > 19:
-                mistakes.add("page_token", "is not one that was given out", "翻页标记有误。")
+            after = position_of(request.page_token, mistakes)
+            states = _states(request.state, mistakes)
             mistakes.finish()
-            states = _STATES
-            if request.state != pb.FINDING_STATE_UNSPECIFIED:
-                states = (pb.FindingState.Name(request.state).removeprefix("FINDING_STATE_"),)
-            found, following = await self._page(caller, states, int(token), size)
+            found, following = await self._page(caller, states, -1 if after is None else after, size)
             lives = [await self._look_up.life(row) for row in found]
             response = pb.ListFindingsResponse()
             told = fill(response.findings, map(translate.finding, lives), self._door.page_bytes)
@@ -179,7 +175,7 @@ class AuditServicer:
         """Decide, by a second officer."""
 
         async def handle(caller: Caller, _deadline: float) -> pb.DecideFindingResponse:
-            grade = pb.Grade.Name(request.grade).removeprefix("GRADE_") if request.broken else ""
+            grade = translate.word(pb.Grade, request.grade) if request.broken else ""
             mistakes = Mistakes()
             number = mistakes.text("document_number", request.document_number, "决定文书号", longest=200)
             reasons = mistakes.text("reasons", request.reasons, "决定理由")
@@ -213,6 +209,15 @@ class AuditServicer:
         row = await self._look_up.own("finding", record, caller)
         life = await self._look_up.life(row, until=recorded.first)
         return translate.finding(life), translate.receipt(recorded)
+
+
+def _states(state: int, mistakes: Mistakes) -> tuple[str, ...]:
+    if not state:
+        return _STATES
+    word = translate.word(pb.FindingState, state)
+    if not word:
+        mistakes.add("state", "is not a state of a finding", "状态有误。")
+    return (word,)
 
 
 def _act(

@@ -116,8 +116,7 @@ class CommitmentLists:
 def _states(state: int, where: str, mistakes: Mistakes) -> frozenset[str]:
     if not state:
         return STATES
-    known = pb.CommitmentState.DESCRIPTOR.values_by_number.get(state)
-    word = known.name.removeprefix("COMMITMENT_STATE_") if known else ""
+    word = translate.word(pb.CommitmentState, state)
     if word not in STATES:
         mistakes.add(where, "is not a state of a commitment", "状态有误。")
     return frozenset({word})

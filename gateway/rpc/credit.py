@@ -11,6 +11,7 @@ from gateway.flows.commitments.stand import Stand
 from gateway.rpc import translate
 from gateway.rpc.commitment import acting
 from gateway.rpc.door import Context, Door
+from gateway.rpc.paging import bounded
 from gateway.rules.admission import Mistakes
 from gateway.rules.clocks import legal_day
 from gateway.rules.eligibility import Barred
@@ -39,7 +40,7 @@ class CreditServicer:
 
         async def handle(_caller: Caller) -> AsyncIterator[pb.PullReportsResponse]:
             # Index 0 holds the opening of the log and never a report, so 0 can mean: from the beginning.
-            async for item in self._report.pull(request.after, request.limit):
+            async for item in self._report.pull(bounded("after", request.after), request.limit):
                 yield translate.pulled(item)
 
         async for response in self._door.stream(context, "CreditService/PullReports", _PLATFORM, handle):

@@ -9,13 +9,13 @@ from gateway.flows.await_receipts import when_published
 from gateway.flows.look_up import checkpoint_size, receipt_size
 from gateway.rpc import translate
 from gateway.rpc.door import Context, Door
+from gateway.rpc.paging import bounded
 from gateway.rules.admission import Mistakes
 from gateway.rules.roles import Caller, Role
 from ledger import EntryMissing, Ledger, ProofError, decode_entry
 from ledger.v1 import ledger_pb2 as pb
 
 _ANYBODY = tuple(Role)
-_BIGGEST = 2**62
 Answer = TypeVar("Answer")
 
 
@@ -40,7 +40,7 @@ class LedgerServicer:
         """Return the bytes of one entry."""
 
         async def handle(_caller: Caller, _deadline: float) -> pb.GetEntryResponse:
-            index = _bounded("index", request.index)
+            index = bounded("index", request.index)
             try:
                 return pb.GetEntryResponse(entry=await self._ledger.look(lambda: self._ledger.entry(index)))
             except EntryMissing as error:
@@ -52,7 +52,7 @@ class LedgerServicer:
         """Return the receipt of one entry."""
 
         async def handle(_caller: Caller, _deadline: float) -> pb.GetReceiptResponse:
-            index, size = _bounded("index", request.index), _bounded("size", request.size)
+            index, size = bounded("index", request.index), bounded("size", request.size)
             try:
                 receipt = await when_published(
                     self._ledger, lambda: self._ledger.look(lambda: self._receipt(index, size))
@@ -69,7 +69,7 @@ class LedgerServicer:
         """Prove that one size of the log is a prefix of another."""
 
         async def handle(_caller: Caller, _deadline: float) -> pb.GetConsistencyProofResponse:
-            old, new = _bounded("old_size", request.old_size), _bounded("new_size", request.new_size)
+            old, new = bounded("old_size", request.old_size), bounded("new_size", request.new_size)
             try:
                 return await self._ledger.read(lambda: self._consistency(old, new))
             except EntryMissing as error:
@@ -122,9 +122,3 @@ class LedgerServicer:
         return pb.GetConsistencyProofResponse(
             proof=self._ledger.consistency(old, new or checkpoint_size(note)), checkpoint=note
         )
-
-
-def _bounded(field: str, value: int) -> int:
-    if value > _BIGGEST:
-        raise InvalidRequest([Violation(field=field, description="is too large", chinese="数值过大。")])
-    return value

@@ -8,7 +8,7 @@ from gateway.flows.once import Recorded
 from gateway.rpc import translate
 from gateway.rpc.commitment import acting
 from gateway.rpc.door import Context, Door
-from gateway.rpc.paging import fill
+from gateway.rpc.paging import fill, position_of
 from gateway.rules.admission import Mistakes
 from gateway.rules.roles import Caller, Role
 from gateway.v1 import commitment_pb2
@@ -127,11 +127,9 @@ class StaffKeyServicer:
             size = request.page_size or 100
             if not 1 <= size <= _MOST_PER_PAGE:
                 mistakes.add("page_size", f"must be 1 to {_MOST_PER_PAGE}", "每页条数有误。")
-            token = request.page_token
-            if token and not (token.isascii() and token.isdigit() and len(token) <= 18):
-                mistakes.add("page_token", "is not one that this list gave out", "翻页标记有误。")
+            before = position_of(request.page_token, mistakes)
             mistakes.finish()
-            keys, following = await self._staff_keys.list(caller, before=int(token) if token else None, size=size)
+            keys, following = await self._staff_keys.list(caller, before=before, size=size)
             response = pb.ListStaffKeysResponse()
             told = fill(response.keys, map(translate.staff_key, keys), self._door.page_bytes)
             after = following if told == len(keys) else keys[told - 1].life.row.first_idx

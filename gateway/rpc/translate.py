@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from typing import Protocol
 
 from google.protobuf import timestamp_pb2
+from google.protobuf.descriptor import EnumDescriptor
 from google.rpc import error_details_pb2, status_pb2
 
 from gateway.flows.administration.staff_keys import KeyTold
@@ -60,6 +62,15 @@ _MILESTONES: Mapping[int, Milestone] = {
     commitment_pb2.MILESTONE_FEE_PAID: Milestone.FEE_PAID,
     commitment_pb2.MILESTONE_REGISTRATION_CLOSED: Milestone.REGISTRATION_CLOSED,
 }
+
+
+class _Enum(Protocol):
+    """An enum of the contract, as generated."""
+
+    @property
+    def DESCRIPTOR(self) -> EnumDescriptor:  # noqa: N802
+        """Name its numbers."""
+        ...
 
 
 def raw_question(request: verification_pb2.VerifyRequest) -> RawQuestion:
@@ -246,14 +257,20 @@ def _write_time(message: timestamp_pb2.Timestamp, kept: Json) -> None:
         message.seconds, message.nanos = written
 
 
+def word(enum: _Enum, number: int) -> str:
+    """Read a number of an enum as its name without the prefix that all have; empty for UNSPECIFIED and the unknown.
+
+    Enums are open: any number of 32 bits arrives.
+    """
+    names = enum.DESCRIPTOR.values_by_number
+    known, first = names.get(number), names[0].name
+    return known.name.removeprefix(first.removesuffix("UNSPECIFIED")) if known and number else ""
+
+
 def algorithm_name(algorithm: int) -> str:
     """Read the name of a signature algorithm; one that this version does not know reads as its number."""
-    known = commitment_pb2.SignatureAlgorithm.values()
-    if algorithm not in known:
-        return str(algorithm)
-    return commitment_pb2.SignatureAlgorithm.Name(commitment_pb2.SignatureAlgorithm.ValueType(algorithm)).removeprefix(
-        _PREFIX
-    )
+    names = commitment_pb2.SignatureAlgorithm.DESCRIPTOR.values_by_number
+    return names[algorithm].name.removeprefix(_PREFIX) if algorithm in names else str(algorithm)
 
 
 def evidence(request: commitment_pb2.RecordCommitmentRequest, mistakes: Mistakes) -> Evidence:
