@@ -5,8 +5,9 @@ A rule keeps so many characters at the head and so many at the tail, as director
 counts, never bytes, and a character with its variation selector is one. A value that is shorter than its rule expects
 still loses a third of itself: nothing is ever shown whole.
 
-In texts, numbers are found however they were typed. Two kinds of texts: in prose whatever may be somebody's number is
-masked; of a code (the number of a case), by which people find what they look for, only what is surely a person's.
+In texts, numbers are found however they were typed, and so are the names of people who are known. Two kinds of texts:
+in prose whatever may be somebody's number is masked; of a code (the number of a case), by which people find what they
+look for, only what is surely a person's.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+
+from connectors.names import Signs, is_invisible, normal_name
 
 _FILL = "*"
 _LEAST_HIDDEN = 3
@@ -30,6 +33,9 @@ _TYPED: Mapping[int, int | str] = {
 }
 """One spelling of how numbers are typed, character for character: full width, blanks and dashes of all kinds, any X."""
 _BETWEEN = str.maketrans("", "", " -")
+_DOTS = re.compile(r"[·.]+")
+_MARKS = re.compile("[·./_]+")
+"""What may stand between the parts of a name or a number that is known."""
 _GAP = "[ -]{0,2}"
 """What people put between the parts of a number."""
 _ALONE, _END = r"(?<![0-9A-Za-z])", r"(?![0-9A-Za-z])"
@@ -193,9 +199,10 @@ def _without(text: str, people: Iterable[Person], rules: MaskRules) -> str:
     """Mask names and numbers that are known, wherever and however they stand; a name of one character is any word."""
     for person in people:
         for number in _numbers_of(person):
-            text = _masked_known(text, number, rules.id_number)
-        if len(person.name) > 1:
-            text = _masked_known(text, person.name, rules.name)
+            text = _masked_known(text, _MARKS.sub("", number.translate(_SEEN)), rules.id_number, between="[·./_]{0,2}")
+        name = person.name.translate(_SEEN)
+        if len(_MARKS.sub("", name)) > 1:
+            text = _masked_known(text, name, rules.name, between="·*")
     return text
 
 
@@ -205,11 +212,36 @@ def _numbers_of(person: Person) -> tuple[str, ...]:
     return (number, number[:6] + number[8:17]) if len(number) == 18 and number[6:8] == "19" else (number,)
 
 
-def _masked_known(text: str, known: str, rule: MaskRule) -> str:
-    sought = known.translate(_TYPED).translate(_BETWEEN).casefold()
-    if not sought or sought not in text.translate(_TYPED).translate(_BETWEEN).casefold():
+def _masked_known(text: str, known: str, rule: MaskRule, *, between: str) -> str:
+    """Mask what is known (as `_SEEN` writes it) wherever it stands; `between` is what its characters may have between.
+
+    For a middle dot in it any dots or full stops may stand, or none.
+    """
+    seen = text.translate(_SEEN)
+    if not known or _MARKS.sub("", known) not in _MARKS.sub("", seen):
         return text  # as nearly always, and a pattern of its own costs more than all the rest
-    return _masked(text, re.compile(_GAP.join(map(re.escape, sought)), re.IGNORECASE), rule)
+    pattern = "[·.]*".join(between.join(map(re.escape, part)) for part in _DOTS.split(known))
+    places = [place for place, character in enumerate(text) for _ in character.translate(_SEEN)]
+    parts: list[str] = []
+    done = 0
+    for found in re.finditer(pattern, seen):
+        start, end = places[found.start()], places[found.end() - 1] + 1
+        while end < len(text) and is_invisible(text[end]):
+            end += 1
+        if start >= done:
+            parts += (text[done:start], mask(text[start:end], rule))
+            done = end
+    return "".join((*parts, text[done:]))
+
+
+def _seen(character: str) -> str:
+    """Write a character as it is compared with those of a known name or number; blanks, hyphens and what nobody sees as
+    nothing, for people put these anywhere."""
+    read = normal_name(character.translate(_TYPED)).casefold().translate(_BETWEEN)
+    return unicodedata.normalize("NFD", read).replace("。", ".")
+
+
+_SEEN = Signs(_seen)
 
 
 def _birth_year(number: str) -> int:

@@ -160,6 +160,48 @@ def test_whom_the_document_names_is_masked_wherever_named() -> None:
     assert mask_words(text, RULES, people) == "户主示**(又名李四光),配偶Z********"
 
 
+DOTTED = Person(name="阿不都·热合曼", number=NUMBER)
+PLAIN = Person(name="葛平", number=NUMBER)
+
+
+@pytest.mark.parametrize(
+    ("person", "typed", "shown"),
+    [
+        (DOTTED, "阿不都·热合曼", "阿******"),
+        (DOTTED, "阿不都•热合曼", "阿******"),
+        (DOTTED, "阿不都・热合曼", "阿******"),
+        (DOTTED, "阿不都.热合曼", "阿******"),
+        (DOTTED, "阿不都。热合曼", "阿******"),
+        (DOTTED, "阿不都．热合曼", "阿******"),
+        (DOTTED, "阿不都热合曼", "阿*****"),
+        (DOTTED, "阿不都 · 热合曼", "阿********"),
+        (DOTTED, "阿\u2060不都‧‧热\u200b合曼\ufeff", "阿**********"),
+        (PLAIN, "葛\U000e0100平", "葛\U000e0100*"),
+        (PLAIN, "葛平\ufe00", "葛*"),
+        (PLAIN, "葛   \u3000 平", "葛******"),
+        (PLAIN, "葛·平", "葛**"),
+        (PLAIN, "葛\u00ad平", "葛**"),
+        (Person(name="José Pérez", number=NUMBER), "JOSE\u0301  PE\u0301REZ", "J**********"),
+        (Person(name="Ｌｉ Ｍｉｎｇ", number=NUMBER), "LI MING", "L******"),
+    ],
+)
+def test_a_name_that_is_known_is_masked_however_it_was_typed(person: Person, typed: str, shown: str) -> None:
+    for before, after in (("", ""), ("出租人", "的住宅"), ("办-1-", "-2")):
+        told = f"{before}{typed}{after}"
+        assert mask_words(told, RULES, [person]) == f"{before}{shown}{after}"
+        assert mask_code(told, RULES, [person], on=DAY) == f"{before}{shown}{after}"
+
+
+@pytest.mark.parametrize("typed", ["230199/19800101/0072", "230199.19800101.0072", "230199_1980_0101_0072"])
+def test_a_number_that_is_known_is_masked_with_any_signs_between_its_parts(typed: str) -> None:
+    assert typed[6:] not in mask_words(f"证号{typed}", RULES, [HIM])
+    assert typed[6:] not in mask_code(f"办{typed}", RULES, [HIM], on=DAY)
+
+
+def test_a_sentence_that_ends_within_a_name_names_nobody() -> None:
+    assert mask_words("已告知葛。平时联系", RULES, [PLAIN]) == "已告知葛。平时联系"
+
+
 def test_those_whom_a_text_names_with_their_numbers_are_found() -> None:
     found = people_in("李小四\uff08230199 19800101 0072\uff09,王五(23019919800101007x),赵六(无)")
     assert [(one.name, one.number) for one in found] == [("李小四", NUMBER), ("王五", "23019919800101007X")]
