@@ -247,13 +247,6 @@ class Register:
         with self._store.reading() as connection:
             return {STATE_NAMES[row[0]]: row[1] for row in connection.execute(question)}
 
-    def count_code_prefix(self, prefix: str) -> int:
-        """Count the records whose public number begins with `prefix` (not empty, ASCII)."""
-        code = schema.record.c.code
-        beyond = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-        with self._store.reading() as connection:
-            return int(connection.execute(select(func.count()).where(code >= prefix, code < beyond)).scalar_one())
-
     def older(self, family: str, *, before: datetime, after_idx: int = -1, limit: int = 1000) -> list[RecordRow]:
         """Return records that began before a time and still have their facts, by first entry; erased ones have none.
 

@@ -6,7 +6,6 @@ Chinese beside each). Of a sensitive item the underlying fact never leaves: only
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -16,6 +15,7 @@ from gateway.catalogue.book import Book
 from gateway.catalogue.model import Item
 from gateway.catalogue.words import Sensitivity
 from gateway.errors import RecordNotFound, StepRefused
+from gateway.flows.audit.serials import LAST_SERIAL, code_claim, code_of, free_serial
 from gateway.flows.await_receipts import when_published
 from gateway.flows.commitments.documents import prepared_groups
 from gateway.flows.commitments.signing import signed_at
@@ -32,8 +32,6 @@ REPORT = "report"
 """The group of a report's entries that holds its content."""
 ACTS: Mapping[str, str] = {"ISSUED": "ENTER", "RECALLED": "RECALL", "REPAIRED": "END"}
 """What the platform is asked to do with a report in each state; in other states, nothing."""
-_TRIES = 8
-_LAST_SERIAL = 999_999
 _PAGE = 256
 
 
@@ -96,11 +94,9 @@ class Report:
         """
         content, made_on = await self._content(finding, decided)
         prefix = f"{self._division}{made_on:%Y%m%d}"
-        taken = await self._ledger.read(lambda: self._ledger.register().count_code_prefix(prefix))
-        for serial in range(taken + 1, taken + 1 + _TRIES):
-            if serial > _LAST_SERIAL:
-                raise SerialsExhausted
-            code = f"{prefix}{serial:06d}"
+        serial = 0
+        while (serial := await free_serial(self._ledger, prefix, after=serial)) <= LAST_SERIAL:
+            code = code_of(prefix, serial)
             record = new_record(at, self._entropy)
             draft = Draft(
                 kind="ReportIssued",
@@ -115,9 +111,8 @@ class Report:
                     "subject": finding.subject.hex() if finding.subject else None,
                 },
             )
-            claim = hashlib.sha256(b"report-code\x00" + code.encode()).digest()
             try:
-                return await self._once.record(request, [*drafts, draft], at=at, claims=[(claim, record)])
+                return await self._once.record(request, [*drafts, draft], at=at, claims=[(code_claim(code), record)])
             except AlreadyClaimed:
                 continue  # another report of the same day took the serial in the meantime
         raise SerialsExhausted
