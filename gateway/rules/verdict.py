@@ -39,6 +39,8 @@ class LeafTruth:
     truth: Truth
     reasons: frozenset[Reason] = frozenset()
     disproved: bool = False
+    unconfirmed: Truth = Truth.UNKNOWN
+    """Of an open leaf that is UNCONFIRMED, what those who decided it say alike."""
 
     def __post_init__(self) -> None:
         if (self.truth is Truth.UNKNOWN) != bool(self.reasons):
@@ -111,7 +113,11 @@ def judge_sources(
     known = [truth for truth in truths if truth is not Truth.UNKNOWN]
     if known and len(known) >= _needed(policy, sources if sources is not None else len(evidences)):
         return _DECIDED[known[0], any(one.outcome.kind is Kind.MISMATCH for one in people)]
-    return LeafTruth(truth=Truth.UNKNOWN, reasons=_open_reasons((*evidences, *people), truths))
+    return LeafTruth(
+        truth=Truth.UNKNOWN,
+        reasons=_open_reasons((*evidences, *people), truths),
+        unconfirmed=known[0] if known else Truth.UNKNOWN,
+    )
 
 
 def judge(
@@ -172,6 +178,15 @@ def evaluate(plan: Plan, answers: Mapping[str, LeafTruth]) -> Judgement:
     if any(leaf.disproved for leaf in answers.values()) and _disproved(plan.root, answers, borne_out=Truth.TRUE):
         reasons |= {DISPROVED}
     return _open(reasons, undecided)
+
+
+def would_contradict(plan: Plan, answers: Mapping[str, LeafTruth]) -> bool:
+    """Tell whether a question that is open would be contradicted if what is UNCONFIRMED of it were confirmed."""
+    confirmed = {
+        leaf: answer if answer.unconfirmed is Truth.UNKNOWN else LeafTruth(truth=answer.unconfirmed)
+        for leaf, answer in answers.items()
+    }
+    return _truth(plan.root, answers) is Truth.UNKNOWN and _truth(plan.root, confirmed) is Truth.FALSE
 
 
 def evenly(judgement: Judgement, people: Iterable[Evidence]) -> Judgement:

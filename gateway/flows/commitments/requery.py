@@ -1,10 +1,10 @@
 """Requery: ask again about commitments, without asking people; the first and strongest audit.
 
-MATCH confirms and closes; a contradiction opens a finding (nothing is held against anybody yet); data still missing
-are noted; a source that is away concludes nothing, nor does that none covers the claim. What people found in the case
-counts beside what sources say, and who is asked and has not answered holds nothing up. Each asking is itself a recorded
-verification. Before the decision of the case a commitment is only noted as asked about, or questioned, so that the
-officer sees it in time.
+MATCH confirms and closes; a contradiction opens a finding (nothing is held against anybody yet), and so does one that
+too few sources confirm; data still missing are noted; a source that is away concludes nothing, nor does that none
+covers the claim. What people found in the case counts beside what sources say, and who is asked and has not answered
+holds nothing up. Each asking is itself a recorded verification. Before the decision of the case a commitment is only
+noted as asked about, or questioned, so that the officer sees it in time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gateway.rules.people import Heard
 from gateway.rules.plan import NotVerifiable, ParametersRefused
 from gateway.rules.roles import Caller
 from gateway.rules.standing_query import INCONCLUSIVE, contradicts, is_answered
-from gateway.rules.verdict import Judgement, Verdict
+from gateway.rules.verdict import Judgement, Verdict, would_contradict
 from ledger import Draft, Ledger, RecordRow, new_record
 
 _PAGE = 256
@@ -138,7 +138,8 @@ class Requery:
         silent = None
         if away or not is_answered(asked.evidence):
             silent = AskedAgain(result="NOT_REACHED", covered=away)
-        again, following = self._following(row, weighed.asked.judgement, operator, silent)
+        unconfirmed = would_contradict(planned, weighed.asked.answers)
+        again, following = self._following(row, weighed.asked.judgement, operator, silent, unconfirmed=unconfirmed)
         try:
             await self._once.record(None, [draft, *following], at=at)
         except (TransitionNotAllowed, DocumentErased):
@@ -183,9 +184,11 @@ class Requery:
         return AskedAgain(result="DISCREPANCY", finding=finding), [opened, Draft(kind=kind, record=row.record)]
 
     def _following(
-        self, row: RecordRow, said: Judgement, operator: Operator, silent: AskedAgain | None
+        self, row: RecordRow, said: Judgement, operator: Operator, silent: AskedAgain | None, *, unconfirmed: bool
     ) -> tuple[AskedAgain, list[Draft]]:
-        """Say what follows; `silent` is what an open answer comes to where the sources concluded nothing."""
+        """Say what follows; `silent` is what an open answer comes to where the sources concluded nothing, `unconfirmed`
+        that those who decided contradict the commitment, and too few others answered.
+        """
         decided = row.state not in UNDECIDED
         # A milestone that comes while the sources are asked changes nothing of what they answer.
         states = frozenset({row.state} if decided else UNDECIDED)
@@ -197,4 +200,6 @@ class Requery:
             return self._contradicted(row, operator)
         if silent is not None:
             return silent, []
+        if unconfirmed:
+            return self._contradicted(row, operator)
         return AskedAgain(result="STILL_MISSING"), noted

@@ -105,6 +105,47 @@ async def test_late_data_that_agree_confirm_it_at_the_next_look(tmp_path: Path) 
         assert await round_(here) == {}, "it is answered"
 
 
+QUORUM = tuple(
+    of_item(fact, ("absence: inconclusive", "absence: inconclusive\n    sources: {policy: quorum, k: 2}"))
+    for fact in ("home-ownership", "lease-filing")
+)
+
+
+@pytest.mark.parametrize("is_decided", [True, False])
+async def test_late_data_that_contradict_and_nobody_confirms_are_shown_to_people(
+    tmp_path: Path, is_decided: bool
+) -> None:
+    async with office(tmp_path, *QUORUM) as here:
+        record = await here.committed(WHO, "办-1")
+        if is_decided:
+            await here.decide(record)
+        here.clock.pass_(days=1)
+        assert await round_(here) == {"STILL_MISSING": 1}
+        here.clock.pass_(hours=2)
+        here.contradict(WHO)
+
+        assert await round_(here) == {"DISCREPANCY": 1}
+
+        (finding,) = here.ledger.register().by_parent(record, "finding")
+        state = "DISPUTED" if is_decided else "QUESTIONED"
+        assert (here.state(record), finding.state) == (state, "DISCREPANCY")
+        newest = here.ledger.register().by_parent(record, "verification")[-1]
+        answer = table(here.document(newest.first_idx)["answer"])
+        assert (answer["verdict"], answer["reasons"]) == ("UNDETERMINED", ["UNCONFIRMED"])
+
+
+async def test_data_that_bear_it_out_and_nobody_confirms_conclude_nothing(tmp_path: Path) -> None:
+    async with office(tmp_path, *QUORUM) as here:
+        record = await here.committed(WHO, "办-1")
+        await here.decide(record)
+        here.drop([(WHO.id_number, WHO.name, WHO.address)])
+        here.clock.pass_(days=1)
+
+        assert await round_(here) == {"STILL_MISSING": 1}
+        assert here.state(record) == "IN_FORCE"
+        assert here.ledger.register().by_parent(record, "finding") == []
+
+
 async def test_late_data_that_contradict_open_a_finding_and_hold_nothing_against_anybody(tmp_path: Path) -> None:
     async with office(tmp_path) as here:
         record = await here.committed(WHO, "办-1")
