@@ -15,7 +15,7 @@ from gateway.client import listing, messages
 from gateway.client.batches import Batches, BatchOutcome
 from gateway.client.channel import open_channel
 from gateway.client.proofs import LogKeys
-from gateway.client.refusals import refusal_of, time_is_up, verified
+from gateway.client.refusals import ended_early, refusal_of, time_is_up, verified
 from gateway.client.retries import Retries
 from gateway.client.values import Answer, Argument, PlanExplained, Question, Standing, Verification
 from gateway.v1 import commitment_pb2_grpc, verification_pb2, verification_pb2_grpc
@@ -137,7 +137,8 @@ class GatewayClient:
     async def watch(self, record: str, cursor: str = "") -> AsyncIterator[Standing]:
         """Yield how a verification stands now and then each change, until it is final.
 
-        Goes on by itself where the gateway was unavailable; a `cursor` that was yielded goes on from there.
+        Goes on by itself where the gateway was unavailable, or ended the stream before that; a `cursor` that was
+        yielded goes on from there.
         """
         attempts = 0
         while True:
@@ -145,10 +146,12 @@ class GatewayClient:
             try:
                 async for response in self._stub.WatchVerification(request):
                     standing = messages.standing(response, self._keys)
-                    cursor, attempts = standing.cursor, 0
+                    attempts = attempts if standing.cursor == cursor else 0
+                    cursor = standing.cursor
                     yield standing
                     if standing.final:
                         return
+                raise ended_early()
             except aio.AioRpcError as error:
                 attempts += 1
                 await self._wait_or_raise(error, attempts, float("inf"))
@@ -164,8 +167,8 @@ class GatewayClient:
 
         At most `window` questions are taken and not yet yielded. A refusal is yielded, not raised; questions that found
         the gateway unavailable are asked again until `timeout` (seconds, for each), and what stays without an answer is
-        given up as `DeadlinePassed` a while after that. Only when the gateway cannot be reached at all any more, the
-        last refusal is raised.
+        given up as `DeadlinePassed` a while after that, or as `Unavailable` if too many streams ended before it. Only
+        when the gateway cannot be reached at all any more, or gives nothing, the last refusal is raised.
         """
         longest = self._timeout if timeout is None else timeout
         batches = Batches(self._stub, self._keys, self._retries, longest=longest, window=window)

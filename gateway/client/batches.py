@@ -2,7 +2,8 @@
 
 A gateway takes questions up in their order and gives each its time from then on. So a question is given up when for
 longer than that neither a result of it or of a later one came, nor, where it may still wait its turn, any at all.
-Then the stream is left, and what else was on it is asked again on another.
+Then the stream is left, and what else was on it is asked again on another. A stream that ends before everything has
+its result is a broken one, whether it ends with an error or without; its time goes on for what it left.
 """
 
 from __future__ import annotations
@@ -12,12 +13,21 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import grpc
 from google.rpc import status_pb2
 from grpc import aio
 
 from gateway.client import messages
 from gateway.client.proofs import LogKeys
-from gateway.client.refusals import GatewayRefusal, Unavailable, refusal_of, refusal_of_status, time_is_up, verified
+from gateway.client.refusals import (
+    GatewayRefusal,
+    Unavailable,
+    ended_early,
+    refusal_of,
+    refusal_of_status,
+    time_is_up,
+    verified,
+)
 from gateway.client.retries import Retries
 from gateway.client.values import Answer, Question
 from gateway.v1 import verification_pb2 as pb
@@ -44,8 +54,8 @@ class _Asked:
     message: pb.VerifyRequest
     deadline: float
     attempts: int = 0
-    since: float = 0.0
-    """Since when it is on the stream, or was certainly taken up."""
+    since: float | None = None
+    """Since when it waits on streams, or was certainly taken up on the last."""
 
 
 class _Awake:
@@ -71,27 +81,31 @@ class _Awake:
 
 
 class _Sent:
-    """What is on one stream and has no result yet, by position; nothing is waited for beyond `longest` seconds."""
+    """What is on one stream and has no result yet, by position; nothing is waited for beyond `longest` seconds.
 
-    def __init__(self, clock: Callable[[], float], longest: float) -> None:
+    `newest` is when the newest result came, on this stream or on one before it.
+    """
+
+    def __init__(self, clock: Callable[[], float], longest: float, newest: float) -> None:
         self._clock = clock
         self._longest = longest
         self._waiting: dict[int, _Asked] = {}
         self._reached = -1
-        self._newest = clock()
+        self.newest = newest
 
     def add(self, position: int, asked: _Asked) -> None:
-        asked.since = self._clock()
+        if asked.since is None:
+            asked.since = self._clock()
         self._waiting[position] = asked
 
     def take(self, position: int) -> _Asked | None:
         """Take what a result came for."""
         asked = self._waiting.pop(position, None)
         if asked is not None:
-            self._newest = self._clock()
+            asked.since, self.newest = None, self._clock()
             for before in range(self._reached + 1, position):
                 if before in self._waiting:
-                    self._waiting[before].since = self._newest
+                    self._waiting[before].since = self.newest
             self._reached = max(self._reached, position)
         return asked
 
@@ -99,9 +113,14 @@ class _Sent:
         """Give what has no result, and for how many seconds each is still waited for."""
         now = self._clock()
         return [
-            (asked, self._longest + max(asked.since, 0.0 if position < self._reached else self._newest) - now)
+            (asked, self._longest + max(asked.since or 0.0, 0.0 if position < self._reached else self.newest) - now)
             for position, asked in self._waiting.items()
         ]
+
+    def lose(self) -> None:
+        """Count an attempt of whatever was certainly taken up: the stream ended before its result."""
+        for position, asked in self._waiting.items():
+            asked.attempts += position < self._reached
 
     async def overdue(self) -> None:
         """Wait until something is waited for too long."""
@@ -137,10 +156,11 @@ class Batches:
     async def run(self, questions: Iterable[Question] | AsyncIterable[Question]) -> AsyncIterator[BatchOutcome]:
         """Ask everything and yield each outcome; leaving early stops everything."""
         feeding = asyncio.create_task(self._feed(questions))
-        broken = 0
+        broken, newest = 0, self._awake()
         try:
-            while not (self._is_fed and not self._open):
-                sent = _Sent(self._awake, self._longest + self._retries.silence)
+            while not self._is_over():
+                sent = _Sent(self._awake, self._longest + self._retries.silence, newest)
+                why: GatewayRefusal | None = None
                 try:
                     async for outcome in self._stream(sent):
                         broken = 0
@@ -148,17 +168,21 @@ class Batches:
                             yield outcome
                 except aio.AioRpcError as error:
                     broken += 1
-                    refusal = verified(refusal_of(error), self._keys)
-                    wait = self._retries.wait(refusal, broken, float("inf"))
+                    why = verified(refusal_of(error), self._keys)
+                    wait = self._retries.wait(why, broken, float("inf"))
                     if wait is None:
-                        raise refusal from error
+                        raise why from error
+                    sent.lose()
                     await asyncio.sleep(wait)
+                newest = sent.newest
                 for asked, left in sent.left():
-                    if left > 0:
+                    refusal = self._given_up(asked, left, why)
+                    if refusal is None:
                         self._to_send.put_nowait(asked)
                     else:
                         self._done()
-                        yield BatchOutcome(question=asked.question, refusal=time_is_up())
+                        with self._awake.away():
+                            yield BatchOutcome(question=asked.question, refusal=refusal)
                         self._end_if_done()
                 if feeding.done():
                     feeding.result()
@@ -178,13 +202,25 @@ class Batches:
             self._is_fed = True
             self._end_if_done()
 
+    def _given_up(self, asked: _Asked, left: float, why: GatewayRefusal | None) -> GatewayRefusal | None:
+        """Say why a question that a stream left is not asked again; None when it is."""
+        if left <= 0:
+            return time_is_up()
+        return why if asked.attempts > self._retries.most else None
+
+    def _is_over(self) -> bool:
+        return self._is_fed and not self._open
+
     def _end_if_done(self) -> None:
-        if self._is_fed and not self._open:
+        if self._is_over():
             self._to_send.put_nowait(None)
 
     async def _stream(self, sent: _Sent) -> AsyncIterator[BatchOutcome]:
         """Send and receive on one stream until it ends, or something is waited for too long; `sent` holds what has no
         result then, also when the stream breaks.
+
+        Raises:
+            aio.AioRpcError: the stream broke, or ended although something has no result yet or is still to come.
         """
         call = self._stub.BatchVerify()
         writing = asyncio.create_task(self._write(call, sent))
@@ -198,6 +234,13 @@ class Batches:
                         self._done()
                         yield outcome
                         self._end_if_done()
+            if not (overdue.done() or self._is_over()):
+                raise ended_early()
+        except aio.AioRpcError as error:
+            # A message that cannot be written any more ends the call as INTERNAL on this side, whatever ended it.
+            if error.code() is grpc.StatusCode.INTERNAL and writing.done():
+                raise ended_early() from error
+            raise
         finally:
             writing.cancel()
             overdue.cancel()

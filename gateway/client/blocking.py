@@ -14,7 +14,7 @@ from gateway.client import commitments as committed
 from gateway.client import listing, messages
 from gateway.client.channel import open_blocking_channel
 from gateway.client.proofs import LogKeys
-from gateway.client.refusals import refusal_of, time_is_up, verified
+from gateway.client.refusals import ended_early, refusal_of, time_is_up, verified
 from gateway.client.retries import Retries
 from gateway.client.values import Answer, Argument, PlanExplained, Question, Standing, Verification
 from gateway.v1 import commitment_pb2_grpc, verification_pb2, verification_pb2_grpc
@@ -126,10 +126,12 @@ class BlockingGatewayClient:
             try:
                 for response in self._stub.WatchVerification(request):
                     standing = messages.standing(response, self._keys)
-                    cursor, attempts = standing.cursor, 0
+                    attempts = attempts if standing.cursor == cursor else 0
+                    cursor = standing.cursor
                     yield standing
                     if standing.final:
                         return
+                raise ended_early()
             except grpc.RpcError as error:
                 attempts += 1
                 self._wait_or_raise(error, attempts, float("inf"))

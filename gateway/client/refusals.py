@@ -171,6 +171,13 @@ def time_is_up() -> GatewayRefusal:
     return refusal_of_status(status_pb2.Status(code=code, message="no time is left to ask"))
 
 
+def ended_early() -> aio.AioRpcError:
+    """Say that a stream ended without an error before it was over: whoever ended it, the gateway was unavailable."""
+    return aio.AioRpcError(
+        grpc.StatusCode.UNAVAILABLE, aio.Metadata(), aio.Metadata(), details="the stream ended before it was over"
+    )
+
+
 def verified(refusal: GatewayRefusal, keys: LogKeys) -> GatewayRefusal:
     """Verify the receipt of a refusal, where it carries one (a long one does not fit; only its index comes then).
 

@@ -506,6 +506,155 @@ async def test_a_broken_stream_is_resumed_and_every_question_has_one_outcome(vil
     assert set(servicer.seen) == {one.request_id for one in questions}, "always the same request_ids"
 
 
+class Ending(verification_pb2_grpc.VerificationServiceServicer):
+    """A server, or what stands before it, that ends each stream without an error: after the questions of one message,
+    of which it answers all but some, and after so many of the changes that it is told of.
+    """
+
+    def __init__(self, stub: verification_pb2_grpc.VerificationServiceAsyncStub) -> None:
+        self._stub = stub
+        self.unanswered: set[str] = set()
+        self.told: list[int] = []
+        self.seen: list[str] = []
+        self.cursors: list[str] = []
+
+    async def BatchVerify(self, requests: AsyncIterator[pb.BatchVerifyRequest], context: Any) -> Any:  # type: ignore[override]
+        self.seen.append("")
+        for position, one in enumerate((await anext(requests)).requests):
+            self.seen.append(one.request_id)
+            if one.request_id not in self.unanswered:
+                response = await self._stub.Verify(one, timeout=TIMEOUT)
+                result = pb.BatchVerifyResult(request_id=one.request_id, position=position, response=response)
+                yield pb.BatchVerifyResponse(results=[result])
+
+    async def WatchVerification(self, request: pb.WatchVerificationRequest, context: Any) -> Any:  # type: ignore[override]
+        self.cursors.append(request.cursor)
+        left = self.told.pop(0) if self.told else 0
+        async for response in self._stub.WatchVerification(pb.WatchVerificationRequest(record=request.record)):
+            if left == 0:
+                return
+            left -= 1
+            response.final = not self.told
+            yield response
+
+
+@asynccontextmanager
+async def ending(
+    village: Village, **retries: Any
+) -> AsyncIterator[tuple[Ending, GatewayClient, BlockingGatewayClient]]:
+    servicer = Ending(village.stub())
+    server = aio.server()
+    verification_pb2_grpc.add_VerificationServiceServicer_to_server(servicer, server)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    keys = LogKeys.read(village.house.vkey)
+    tries = Retries(**{"most": 3, "first": 0.001, "longest": 0.002, **retries})
+    blocking = BlockingGatewayClient(grpc.insecure_channel(address), keys=keys, retries=tries)
+    async with GatewayClient(aio.insecure_channel(address), keys=keys, retries=tries) as made:
+        yield servicer, made, blocking
+    blocking.close()
+    await server.stop(None)
+
+
+async def test_a_stream_that_ends_without_an_error_before_it_is_over_is_followed_to_the_next(village: Village) -> None:
+    questions = [marital(index) for index in range(250)]  # more than one message carries
+    async with ending(village) as (servicer, client, _):
+        outcomes = [one async for one in client.verify_many(questions)]
+
+    assert all(one.answer for one in outcomes)
+    assert {one.question.request_id for one in outcomes} == {one.request_id for one in questions}
+    assert len(outcomes) == 250
+    assert servicer.seen.count("") > 1
+
+
+async def test_streams_that_end_with_nothing_in_them_are_begun_so_often_and_no_more(village: Village) -> None:
+    question = marital(0)
+    async with ending(village) as (servicer, client, _):
+        servicer.unanswered = {question.request_id}
+        with pytest.raises(Unavailable) as caught:
+            async with asyncio.timeout(TIMEOUT):
+                [one async for one in client.verify_many([question])]
+
+    assert servicer.seen.count(question.request_id) == 4
+    assert caught.value.chinese
+
+
+async def test_between_streams_that_end_with_nothing_in_them_there_are_growing_pauses(village: Village) -> None:
+    question = marital(0)
+    async with ending(village, first=0.1, longest=5.0, chance=lambda: 1.0) as (servicer, client, _):
+        servicer.unanswered = {question.request_id}
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(Unavailable):
+            [one async for one in client.verify_many([question])]
+        took = asyncio.get_running_loop().time() - started
+
+    assert took >= 0.1 + 0.2 + 0.4
+
+
+async def test_a_question_that_is_lost_with_every_stream_is_given_up_while_others_are_answered(
+    village: Village,
+) -> None:
+    lost = marital(0)
+    outcomes: list[BatchOutcome] = []
+
+    async def endless() -> AsyncIterator[Question]:
+        yield lost
+        while not any(one.question is lost for one in outcomes):
+            yield marital(len(outcomes) + 1)
+            await asyncio.sleep(0.001)
+
+    async with ending(village) as (servicer, client, _):
+        servicer.unanswered = {lost.request_id}
+        async with asyncio.timeout(TIMEOUT):
+            async for outcome in client.verify_many(endless(), window=20):
+                outcomes.append(outcome)
+
+    refused = [one for one in outcomes if one.refusal is not None]
+    assert [one.question for one in refused] == [lost]
+    assert isinstance(refused[0].refusal, Unavailable)
+    assert len(outcomes) > 1
+
+
+async def test_streams_that_end_with_nothing_in_them_give_no_question_more_time(village: Village) -> None:
+    questions = [marital(0), marital(1)]
+    async with ending(village, most=10**9, first=0.01, longest=0.02, silence=0.3) as (servicer, client, _):
+        servicer.unanswered = {one.request_id for one in questions}
+        async with asyncio.timeout(TIMEOUT):
+            outcomes = [one async for one in client.verify_many(questions, timeout=0.2)]
+
+    assert [type(one.refusal) for one in outcomes] == [DeadlinePassed] * 2
+
+
+@pytest.mark.parametrize("is_blocking", [False, True], ids=["asyncio", "threads"])
+async def test_a_watch_that_ends_without_an_error_goes_on_from_its_cursor_and_ends_after_so_many_attempts(
+    village: Village, is_blocking: bool
+) -> None:
+    record = (await village.client().verify(marital(0))).verification.record
+
+    async with ending(village) as (servicer, client, blocking):
+
+        async def watched() -> list[bool]:
+            if is_blocking:
+                return await asyncio.to_thread(lambda: [one.final for one in blocking.watch(record)])
+            return [one.final async for one in client.watch(record)]
+
+        async with asyncio.timeout(TIMEOUT):
+            servicer.told = [0, 0, 0, 1, 0, 0, 1]
+            assert await watched() == [False, True]
+            cursor = servicer.cursors[-1]
+            assert servicer.cursors == [*[""] * 4, *[cursor] * 3]
+            servicer.cursors.clear()
+            with pytest.raises(Unavailable):
+                await watched()
+            assert len(servicer.cursors) == 4
+            servicer.cursors.clear()
+            servicer.told = [1] * 1000  # the same again and again: nothing new in it
+            with pytest.raises(Unavailable):
+                await watched()
+
+    assert len(servicer.cursors) == 4
+
+
 async def test_questions_that_found_the_ledger_away_are_asked_again_on_the_stream(village: Village) -> None:
     async with between(village) as (servicer, client):
         servicer.unavailable_items = {1, 3}
