@@ -1,7 +1,8 @@
 """The client library of the gateway: typed questions, answers and refusals, with every receipt verified offline.
 
-It needs nothing of the server. `GatewayClient` is for asyncio, `BlockingGatewayClient` for threads; both send the same
-request_id again when they ask again, so that nothing is ever asked or recorded twice.
+It needs nothing of the server but how names are compared (`connectors.names`). `GatewayClient` is for asyncio,
+`BlockingGatewayClient` for threads; both send the same request_id again when they ask again, so that nothing is ever
+asked or recorded twice.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
+from connectors.names import normal_name
 from gateway.client.proofs import OpenedGroup, ProvenEntry, ReceiptRefused
 from gateway.client.values import Argument, FactOutcome, NextStep, Person, Question, Step, Verdict, Verification
 from ledger.canonical import Json
@@ -101,26 +102,28 @@ def _require_same(told: Mapping[str, object], expected: Mapping[str, object], wh
 
 
 def _is_argument(value: Argument, kept: Mapping[str, Json]) -> bool:
+    ((kind, found),) = kept.items()
     match value:
         case Person():
-            return "person" in kept and _is_person(value, _table(kept["person"]))
+            return kind == "person" and _is_person(value, _table(found))
         case bool():
-            return kept.get("boolean") is value
+            return kind == "boolean" and found is value
         case int():
-            return kept.get("integer") == value
+            return kind == "integer" and _number(found) == value
         case date():
-            return kept.get("date") == value.isoformat()
+            return (kind, found) == ("date", value.isoformat())
         case str():
-            return kept.get("text") == value
+            return (kind, found) == ("text", value)
 
 
 def _is_person(asked: Person, kept: Mapping[str, Json]) -> bool:
-    """Tell whether a recorded person is the one asked about: by number. How names are spelled is for the gateway."""
+    """Tell whether a recorded person is the one asked about, by number and name, however both were typed."""
     number = _text(kept["id_number"])
     typed = "".join(c for c in unicodedata.normalize("NFKC", asked.id_number) if c.isalnum()).upper()
     # A 15-digit number of before 1999 is recorded with the century and the check digit that it lacks (GB 11643).
     old = number[:6] + number[8:17] if len(number) == 18 else ""
-    return kept["id_type"] == asked.id_type and typed in (number, old)
+    is_number = kept["id_type"] == asked.id_type and typed in (number, old)
+    return is_number and normal_name(_text(kept["name"])) == normal_name(asked.name)
 
 
 def _verdict(word: str) -> Verdict:
