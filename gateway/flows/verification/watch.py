@@ -91,7 +91,7 @@ class Watch:
 
         Raises:
             Draining: the gateway stops.
-            DocumentErased: what the answer was is erased.
+            DocumentErased: what the answer was is erased, before the watch or during it.
         """
         while True:
             size = await self._ledger.read(self._ledger.size)
@@ -101,8 +101,6 @@ class Watch:
                 after = standing.index
                 if standing.final:
                     return
-            if not found and after < 0:
-                raise DocumentErased
             await self._wait(size)
 
     async def _wait(self, size: int) -> None:
@@ -120,6 +118,8 @@ class Watch:
     def _standings(self, row: RecordRow, after: int) -> list[Standing]:
         found = list(self._of_record(row, after))
         first = self._standing(row, row.first_idx)
+        if first is None and not found:
+            raise DocumentErased
         if first is not None and row.case_key is not None:
             step = text(table(first.answer["next_step"])["kind"])
             for later in self._ledger.register().by_case(row.case_key, row.item):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from gateway.flows.commitments.sweep import Swept
 from ledger import Submission
 from tests.ledger.house import erasing
 
-from .office import ITEM, PEOPLE, Office, of_item, office
+from .office import ITEM, PEOPLE, SOON, Office, execute, of_item, office
 
 WHO = PEOPLE[12]
 DURING = of_item(ITEM, ("timing: AFTER", "timing: DURING"))
@@ -101,3 +102,43 @@ async def test_what_is_claimed_by_an_erased_commitment_is_told_before_anybody_si
         with pytest.raises(CommitmentExists) as caught:
             await here.prepare(await here.verify(WHO, "办-1"))
         assert caught.value.commitment == record
+
+
+async def awaited(here: Office, case: str) -> bytes:
+    """Ask where two leases are unclear: another answer is waited for."""
+    for address in ("甲路1号", "乙路2号"):
+        execute(here.leases, "INSERT INTO lease VALUES (?, ?, ?)", WHO.id_number, WHO.name, address)
+    return await here.verify(WHO, case)
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+async def test_a_watch_ends_when_what_it_watches_is_erased(tmp_path: Path, is_resumed: bool) -> None:
+    """Also one that goes on from where another was, when it is erased already."""
+    async with office(tmp_path) as here, asyncio.timeout(SOON):
+        record = await awaited(here, "办-1")
+        row = here.row(record)
+        watching = aiter(here.flows.watch(row, row.first_idx if is_resumed else -1))
+        if not is_resumed:
+            assert not (await anext(watching)).final
+            waiting = asyncio.ensure_future(anext(watching))
+            await asyncio.sleep(0.1)
+            assert not waiting.done()
+
+        await here.erase(record)
+
+        with pytest.raises(DocumentErased):
+            await (anext(watching) if is_resumed else waiting)
+
+
+async def test_a_watch_goes_on_when_another_answer_is_erased(tmp_path: Path) -> None:
+    async with office(tmp_path) as here, asyncio.timeout(SOON):
+        record = await awaited(here, "办-1")
+        again, unrelated = await here.verify(WHO, "办-1"), await here.verify(WHO, "办-2")
+        watching = aiter(here.flows.watch(here.row(record), here.row(again).first_idx))
+        waiting = asyncio.ensure_future(anext(watching))
+
+        await here.erase(again)
+        await here.erase(unrelated)
+        third = await here.verify(WHO, "办-1")
+
+        assert (await waiting).record == third
