@@ -11,6 +11,7 @@
     │   ├── LettersWaiting        as many letters as may wait are being printed
     │   └── GuessBudgetSpent      too many different guesses about one fact of one person proved wrong
     ├── TooManyItems              a question stands beyond the number that one message may carry
+    │   └── FarTooManyItems       a message carries far more than that, and ends its stream
     ├── Draining                  the gateway stops; another, or this one later, will answer
     ├── NotYetPublished           recorded, but no published checkpoint covers it yet: there is no receipt
     ├── RecordNotFound            no such verification, commitment, finding or report (or not yours to see)
@@ -224,6 +225,15 @@ class TooManyItems(GatewayError):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"one message may carry {most} questions; this one stands beyond")
+
+
+class FarTooManyItems(TooManyItems):
+    """A message carries far more questions than it may; nothing of it was looked at, and its stream ends."""
+
+    chinese = "单条消息所含核验请求远超上限,整条未予受理,请分条发送;此前的请求已作答复。"
+
+    def __init__(self, most: int) -> None:
+        GatewayError.__init__(self, f"one message may carry {most} questions; this one carries far more")
 
 
 class MessageTooLarge(GatewayError):

@@ -91,9 +91,13 @@ class VerificationServicer:
             if request is aio.EOF:
                 return None
             timeout = _seconds(request.timeout) if request.HasField("timeout") else None
-            questions = [translate.raw_question(one) for one in request.requests]
-            checked = frozenset(number for number, one in enumerate(request.requests) if one.validate_only)
-            return Message(questions=questions, timeout=timeout, only_checked=checked)
+            asked = request.requests
+            return Message(
+                size=len(asked),
+                questions=map(translate.raw_question, asked),  # one by one: a message may hold half a million
+                timeout=timeout,
+                is_only_checked=lambda number: asked[number].validate_only,
+            )
 
         async def send(results: Sequence[Result]) -> None:
             response, size = pb.BatchVerifyResponse(), 0

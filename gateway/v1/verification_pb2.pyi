@@ -428,7 +428,10 @@ class BatchVerifyRequest(_message.Message):
     TIMEOUT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___VerifyRequest]:
-        """The questions, each with its own request_id; questions beyond the configured number are refused one by one."""
+        """The questions, each with its own request_id; questions beyond the configured number are refused one by one
+        (TOO_MANY_ITEMS). A message with more than 1000 beyond it is not looked at and ends the stream with that reason,
+        once the questions before it have their results.
+        """
 
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:

@@ -9,28 +9,33 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from gateway.errors import Draining, GatewayError, TooManyItems
+from gateway.errors import Draining, FarTooManyItems, GatewayError, TooManyItems
 from gateway.flows.verification.verify import Answered, Verify
 from gateway.rules.admission import RawQuestion
 from gateway.rules.roles import Caller
 from ledger.errors import LedgerError
 
 _log = structlog.get_logger()
+_MOST_REFUSED = 1000
+"""Questions beyond what one message may carry that are refused one by one; a message with more ends its stream."""
+_AT_ONCE = 512
+"""Questions of one message after which everybody else has a turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message of a stream: its questions, which of them (by place) are only to be checked, and how long each may
-    take (seconds; None: the gateway's limit)."""
+    """One message of a stream: how many questions it holds, each read when it is taken up, which of them (by place) are
+    only to be checked, and how long each may take (seconds; None: the gateway's limit)."""
 
-    questions: Sequence[RawQuestion]
+    size: int
+    questions: Iterable[RawQuestion]
     timeout: float | None
-    only_checked: frozenset[int] = frozenset()
+    is_only_checked: Callable[[int], bool] = lambda _: False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +93,10 @@ class _Results:
 class Batch:
     """Verifies streams of questions.
 
-    `most_items` is how many questions one message may carry, `longest` (seconds) the most that one may take. When
-    `stopping` is set, no further message is read; what was read is answered.
+    `most_items` is how many questions one message may carry, `longest` (seconds) the most that one may take. Those
+    beyond are refused one by one, and spoil no other, so that who sends a few too many loses nothing; of a message with
+    far more nothing is looked at, and it ends its stream. When `stopping` is set, no further message is read. What was
+    read before is answered in either case.
     """
 
     def __init__(
@@ -106,6 +113,7 @@ class Batch:
 
         Raises:
             Draining: the gateway stops; results of all that was read were sent.
+            FarTooManyItems: a message held far too many; results of all that was read before were sent.
         """
         results = _Results(self._in_flight)
         try:
@@ -114,30 +122,38 @@ class Batch:
                 read = both.create_task(self._read(results, receive, pace, caller))
         except BaseExceptionGroup as failures:
             raise _first(failures) from failures
-        count, is_stopped = read.result()
-        if is_stopped:
-            raise Draining
+        count, ended = read.result()
+        if ended is not None:
+            raise ended
         return count
 
-    async def _read(self, results: _Results, receive: Receive, pace: Pace, caller: Caller) -> tuple[int, bool]:
-        position = 0
+    async def _read(
+        self, results: _Results, receive: Receive, pace: Pace, caller: Caller
+    ) -> tuple[int, GatewayError | None]:
+        position, most = 0, self._most_items + _MOST_REFUSED
+        ended: GatewayError | None = None
         try:
             async with asyncio.TaskGroup() as under_way:
                 while (message := await self._next(receive)) is not None:
                     timeout = self._longest if message.timeout is None else min(message.timeout, self._longest)
-                    await pace(len(message.questions))
+                    await pace(min(message.size, most))
+                    if message.size > most:
+                        ended = FarTooManyItems(self._most_items)
+                        break
                     for number, question in enumerate(message.questions):
+                        if number % _AT_ONCE == _AT_ONCE - 1:
+                            await asyncio.sleep(0)
                         await results.enter()
                         if number >= self._most_items:
                             results.put(_refused(position, question, TooManyItems(self._most_items)))
-                        elif number in message.only_checked:
+                        elif message.is_only_checked(number):
                             results.put(self._checked(position, question, caller))
                         else:
                             under_way.create_task(self._one(results, position, question, caller, timeout))
                         position += 1
         finally:
             results.close()
-        return position, self._stopping.is_set()
+        return position, ended or (Draining() if self._stopping.is_set() else None)
 
     async def _next(self, receive: Receive) -> Message | None:
         """Read a message, or stop reading because the gateway stops."""

@@ -6,7 +6,8 @@ import asyncio
 import os
 import tracemalloc
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,12 @@ from gateway.client import (
     open_channel,
 )
 from gateway.client.messages import question_message
+from gateway.client.refusals import refusal_of
+from gateway.errors import FarTooManyItems
 from gateway.flows.verification.batch import Message, Result
 from gateway.founding import SYSTEMS
 from gateway.rpc.translate import raw_question
+from gateway.rules.admission import RawQuestion
 from gateway.rules.roles import Caller, Role
 from gateway.v1 import catalogue_pb2, catalogue_pb2_grpc, parties_pb2
 from gateway.v1 import verification_pb2 as pb
@@ -40,6 +44,7 @@ from gateway.v1 import verification_pb2 as pb
 from .village import (
     PEOPLE,
     TIMEOUT,
+    Inside,
     Village,
     case,
     inside,
@@ -168,6 +173,73 @@ async def test_questions_beyond_what_a_message_may_carry_are_refused_one_by_one(
         "TOO_MANY_ITEMS",
         "",
     ]
+
+
+async def test_a_message_with_far_too_many_questions_ends_its_stream_once_those_before_it_are_answered(
+    village: Village,
+) -> None:
+    before, crowded, after = (pb.BatchVerifyRequest(requests=[question_message(marital(index))]) for index in range(3))
+    for _ in range(400_000):
+        crowded.requests.add()
+    call = village.stub().BatchVerify()
+    for message in (before, crowded, after):
+        await call.write(message)
+    found = list((await asyncio.wait_for(call.read(), TIMEOUT)).results)
+    with pytest.raises(aio.AioRpcError) as caught:
+        await asyncio.wait_for(call.read(), TIMEOUT)
+
+    refusal = refusal_of(caught.value)
+    listed = [one async for one in village.client().answers(Selection())]
+    assert [one.position for one in found] == [0]
+    assert [one.record for one in listed] == [found[0].response.verification.record]
+    assert isinstance(refusal, InvalidQuestion)
+    assert (refusal.reason, bool(refusal.chinese)) == ("TOO_MANY_ITEMS", True)
+
+
+async def test_questions_are_read_as_they_are_taken_up_and_everybody_else_has_a_turn(tmp_path: Path) -> None:
+    """Behind the doors: what far too many would be is never read, and a long message does not hold the loop."""
+    turns = 0
+    read: list[int] = []
+
+    def questions(size: int) -> Iterator[RawQuestion]:
+        for _ in range(size):
+            read.append(turns)
+            yield raw_question(pb.VerifyRequest())
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def send(_some: Sequence[Result]) -> None:
+        return
+
+    async def pace(count: int) -> None:
+        assert count <= 6000
+
+    async def streamed(here: Inside, size: int) -> int:
+        messages = [Message(size=size, questions=questions(size), timeout=None, is_only_checked=lambda _: True)]
+
+        async def receive() -> Message | None:
+            return messages.pop() if messages else None
+
+        return await here.flows.batch(receive, send, pace, CLERK)
+
+    tune = {"batch_in_flight = 512 ": "batch_in_flight = 100000 ", "batch_items = 1000 ": "batch_items = 5000 "}
+    async with inside(settle(tmp_path, tune=tune)) as here:
+        other = asyncio.create_task(take_turns())
+        try:
+            assert await streamed(here, 6000) == 6000
+            most = max(Counter(read).values())
+            read.clear()
+            with pytest.raises(FarTooManyItems):
+                await streamed(here, 6001)
+        finally:
+            other.cancel()
+
+    assert most <= 512
+    assert read == []
 
 
 async def test_a_caller_without_the_role_is_refused_before_anything_is_read(village: Village) -> None:
@@ -342,7 +414,7 @@ async def test_a_reader_that_takes_nothing_stops_the_stream_at_its_bound(tmp_pat
                 return None
             given += 20
             questions = [raw_question(question_message(marital(index))) for index in range(20)]
-            return Message(questions=questions, timeout=None)
+            return Message(size=len(questions), questions=questions, timeout=None)
 
         async def send(some: Sequence[Result]) -> None:
             await taking.wait()
@@ -379,7 +451,7 @@ async def test_memory_does_not_grow_with_the_length_of_a_stream(tmp_path: Path) 
                 return None
             given += 50
             questions = [raw_question(question_message(marital(index))) for index in range(50)]
-            return Message(questions=questions, timeout=None)
+            return Message(size=len(questions), questions=questions, timeout=None)
 
         async def send(some: Sequence[Result]) -> None:
             nonlocal sent
