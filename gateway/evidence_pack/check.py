@@ -11,22 +11,40 @@ openssl: see README.md. It runs with Python 3.6 and all later ones: the machine 
 import base64
 import hashlib
 import json
+import re
 import sys
 import unicodedata
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Callable, Collection, Dict, Iterator, List, Set, Tuple
 
-DOTS = "•‧∙⋅・･᛫●▪⸱⸳ꞏ﹒．‥"
+DOTS = dict.fromkeys(map(ord, "•‧∙⋅・･᛫●▪⸱⸳ꞏ﹒．‥"), "·")
 """Written in names instead of the middle dot."""
+PRIVATE_CODES = dict(enumerate(
+    "⺁𠂇𠂉𠃌⺄㑳㑇⺈⺋龴㖞㘚㘎⺌⺗㥮㤘龵㧏㧟㩳㧐龶龷㭎㱮㳠⺧𡗗龸⺪䁖䅟⺮䌷⺳⺶⺷𢦏䎱"
+    "䎬⺻䏝䓖䙡䙌龹䜣䜩䝼䞍⻊䥇䥺䥽䦂䦃䦅䦆䦟䦛䦷䦶龺𤇾䲣䲟䲠䲡䱷䲢䴓䴔䴕䴖䴗䴘䴙䶮龻",
+    0xE815,
+))  # fmt: skip
+"""What GBK and GB 18030-2000 had private codes for, before Unicode had these characters."""
+UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
+    "\U00016fe4\U0001d159\U000e0000-\U000e0fff]"
+)
+"""Choices of glyph, fillers, and what else is drawn as nothing, beside the format characters."""
+HAN = "[\u3400-\u9fff\U00020000-\U0003ffff]"
+FULL_STOP = re.compile("(?<=" + HAN + ")[.。](?=" + HAN + ")")
+BLANK = re.compile(r"(.)\s+(?=(.))", re.DOTALL)
 BASIC_CONSTRAINTS = b"\x55\x1d\x13"
 NARROWING = (b"\x55\x1d\x1e", b"\x55\x1d\x21")
 """Name constraints and policy mappings: no certificate that is accepted has them, critical or not."""
 COMMON_NAME, SERIAL_NUMBER = b"\x55\x04\x03", b"\x55\x04\x05"
 ED25519 = bytes.fromhex("302a300506032b6570032100")
 """How a SubjectPublicKeyInfo of an Ed25519 key begins (RFC 8410); the 32 bytes of the key are all that follows."""
-TEXTS = {0x0C: "utf-8", 0x12: "ascii", 0x13: "ascii", 0x16: "ascii", 0x1E: "utf-16-be"}
-"""The types of text in a name (X.680), and how each is coded."""
+TEXTS = {
+    0x0C: "utf-8", 0x12: "utf-8", 0x13: "utf-8", 0x14: "utf-8", 0x16: "utf-8", 0x1A: "utf-8",
+    0x1C: "utf-32-be", 0x1E: "utf-16-be",
+}  # fmt: skip
+"""The types of text in a name (X.680), and how each is coded in certificates that are accepted."""
 KEY_LIFE = {"enrolled": "StaffKeyEnrolled", "revoked": "StaffKeyRevoked"}
 READING = {"README.md", "README.zh-CN.md", "check.py", "document.txt", "letter.pdf"}
 """Files that prove nothing, and may be left out."""
@@ -350,17 +368,41 @@ def is_path(certificates: List[bytes]) -> bool:
     return not any(kind in extensions for extensions in found for kind in NARROWING)
 
 
-def plain(text: str) -> str:
-    """Write a name or number as it is compared: without blanks, invisible characters and other ways of typing it."""
-    dotted = text.translate(dict.fromkeys(map(ord, DOTS), "·"))
-    folded = unicodedata.normalize("NFKC", dotted).translate(dict.fromkeys(map(ord, DOTS), "·"))
-    return "".join(one for one in folded if not one.isspace() and unicodedata.category(one) != "Cf")
+def plain(name: str) -> str:
+    """Write a name as it is compared: how it was typed or coded is folded, never what it is.
+
+    The gateway compares names so when it accepts a signature (connectors/names.py).
+    """
+    coded = name.translate(PRIVATE_CODES).translate(DOTS)
+    folded = unicodedata.normalize("NFKC", coded).translate(DOTS)
+    joined = BLANK.sub(between, "".join(one for one in folded if is_seen(one)).strip())
+    return FULL_STOP.sub("·", unicodedata.normalize("NFKC", joined))
 
 
-def same_number(one: str, other: str) -> bool:
-    """Compare numbers; an old one of 15 digits lacks the century and the check digit."""
-    one, other = plain(one).upper(), plain(other).upper()
-    return one == (other[:6] + other[8:17] if len(one) == 15 and len(other) == 18 else other)
+def is_seen(one: str) -> bool:
+    """Tell whether a character is seen: it is no format character, choice of glyph, or filler."""
+    return unicodedata.category(one) != "Cf" and UNSEEN.match(one) is None
+
+
+def between(found: Any) -> str:
+    """Leave out blanks beside Chinese characters, where they are a habit of typing, and keep one between words."""
+    beside = (found.group(1), found.group(2))
+    habit = any(
+        one == "·" or unicodedata.east_asian_width(one) in "WF" or "\ue000" <= one <= "\uf8ff" for one in beside
+    )
+    return str(found.group(1)) if habit else f"{found.group(1)} "
+
+
+def compact(number: str) -> str:
+    """Write a number as it is compared: without blanks, hyphens, and what is not seen."""
+    folded = unicodedata.normalize("NFKC", number)
+    return "".join(one for one in folded if is_seen(one) and not one.isspace() and one != "-").upper()
+
+
+def same_number(written: str, number: str) -> bool:
+    """Compare a number as it was written with one of a document; an old one lacks the century and the check digit."""
+    found = compact(written)
+    return found == number or (len(found) == 15 and found[:6] + "19" + found[6:] == number[:-1])
 
 
 def vkey_of(origin: str, key: bytes) -> str:

@@ -26,7 +26,7 @@ from tests.gateway.signatures.authorities import Issuer, p256, person, public_ke
 from tests.gateway.signatures.test_accepting import answering
 from tests.ledger.anchors.tsa import OPENSSL
 
-from .conftest import run_town
+from .conftest import NUMBER, run_town
 from .test_evidence_pack import checked, failed, follow_the_readme, packed, unpacked
 from .test_signatures import DAY, Evidence, Signing, by_certificate, pem
 
@@ -133,6 +133,26 @@ async def test_the_recipe_holds_whoever_tells_of_revocations(tmp_path: Path, hou
             told = [one for one in commands if "-crl_check" in one or "openssl ocsp" in one]
             assert len(told) == house.between + 1 - house.anchor
             assert sum("openssl ocsp" in one for one in told) == len(house.asked)
+
+
+SPELLED = [
+    ("示例\U000e0100甲", NUMBER),
+    ("示 例\u200b甲", "230199-19800101-0072"),
+    ("示例\u2003甲", "230199 19800101 0072"),
+    ("示例甲", "230199800101007"),
+]
+
+
+async def test_the_recipe_holds_however_a_certificate_spells_the_person(tmp_path: Path) -> None:
+    signing, key = Signing(), p256()
+    async for town in run_town(tmp_path, "sqlite:///ledger.sqlite3", signing.configure):
+        for case, (name, number) in enumerate(SPELLED):
+            certificate = signing.certificate(key, subject=person(name, number))
+            _, pack = await packed(
+                town, f"办-{case}", lambda content, one=certificate: by_certificate(key, content, one)
+            )  # type: ignore[misc]
+            assert failed(town, pack) == {}
+            follow_the_readme(tmp_path / str(case), pack)
 
 
 def signer(signing: Signing, above: Sequence[Issuer] = ()) -> Callable[[bytes], Evidence]:

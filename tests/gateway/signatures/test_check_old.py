@@ -22,7 +22,7 @@ LATER = {
     "dataclass", "bit_count", "prod", "comb", "file_digest", "Literal", "Final", "Protocol", "TypedDict", "Self",
 }  # fmt: skip
 """Names of attributes, arguments and imports of the standard library that Python 3.6 does not have."""
-LIBRARY = {"base64", "hashlib", "json", "sys", "unicodedata", "datetime", "pathlib", "typing"}
+LIBRARY = {"base64", "hashlib", "json", "re", "sys", "unicodedata", "datetime", "pathlib", "typing"}
 
 
 def test_its_syntax_is_of_python_3_6() -> None:
