@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
 """Check, with Python's standard library alone, what openssl cannot: that these files are of one act, and in the log.
 
-Run it in the folder of the unpacked evidence pack: python3 check.py. It recomputes the leaf hash and the Merkle proof
-of recorded.tlog-proof (RFC 9162) up to the root in checkpoint.txt and the salted commitments of the disclosures; it
-compares every file that openssl is asked about with what was recorded (signature.json), the signer with the person in
-document.json, and says which key of the log is to be compared with the published one. Signatures are checked with
+Run it in the folder of the unpacked evidence pack: python3 -I check.py. It recomputes the leaf hash and the Merkle
+proof of recorded.tlog-proof (RFC 9162) up to the root in checkpoint.txt and the salted commitments of the disclosures;
+it compares every file that openssl is asked about with what was recorded (signature.json), the signer with the person
+in document.json, and says which key of the log is to be compared with the published one. Signatures are checked with
 openssl: see README.md. It runs with Python 3.6 and all later ones: the machine of whoever checks may be old.
 """
+
+import sys
+
+if __name__ == "__main__" and not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+    sys.path[:] = [one for one in sys.path if one != sys.path[0]]  # else a json.py that came in the pack would be run
 
 import base64
 import hashlib
 import json
 import re
-import sys
 import unicodedata
 from datetime import datetime
 from pathlib import Path

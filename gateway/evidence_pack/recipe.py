@@ -106,7 +106,7 @@ def steps(of: Subject, *, has_stamp: bool) -> list[Step]:
             chinese="台账签署了该检查点。",
         ),
         Step(
-            command="python3 check.py",
+            command="python3 -I check.py",
             english=(
                 "The commitment is in the log, the files above are those that were recorded, and the signer is the\n"
                 "# person in document.json. It prints the log's key: compare that with the key that the log publishes."

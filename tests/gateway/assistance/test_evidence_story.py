@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 import subprocess
@@ -83,14 +84,15 @@ def failed(house: House, files: Mapping[str, bytes]) -> set[str]:
     return {check.name for check in checked(house, files).failures}
 
 
-def checked_alone(folder: Path, files: Mapping[str, bytes]) -> subprocess.CompletedProcess[str]:
-    """Run check.py of a pack, alone."""
+def checked_alone(folder: Path, files: Mapping[str, bytes], *flags: str) -> subprocess.CompletedProcess[str]:
+    """Run check.py of a pack, alone; with no flags as the README says."""
     folder.mkdir()
     for name, content in {**files, MANIFEST: b""}.items():
         (folder / name).write_bytes(content)
     return subprocess.run(
-        [sys.executable, "-I", "check.py"], cwd=folder, check=False, capture_output=True, text=True, timeout=60
-    )
+        [sys.executable, *(flags or ("-I",)), "check.py"], cwd=folder, check=False, capture_output=True, text=True,
+        timeout=60, env={"LANG": "C.UTF-8"},
+    )  # fmt: skip
 
 
 def commit_index(house: House) -> None:
@@ -347,6 +349,25 @@ def test_a_forged_story_is_refused_by_us_and_by_check_py(
     assert done.returncode == 1
     assert "FAILED" in done.stdout
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("flags", ["-I", "-B"])
+def test_a_module_of_python_that_came_in_a_pack_is_refused_and_never_run(
+    forging: tuple[House, dict[str, bytes], dict[str, bytes]], tmp_path: Path, flags: str
+) -> None:
+    house, mine, _ = forging
+    imported = [one for one in ast.walk(ast.parse(mine["check.py"])) if isinstance(one, ast.Import | ast.ImportFrom)]
+    modules = {name.name for one in imported if isinstance(one, ast.Import) for name in one.names}
+    modules |= {str(one.module) for one in imported if isinstance(one, ast.ImportFrom)}
+    assert modules > {"hashlib", "json", "pathlib", "sys"}
+    for number, names in enumerate(({"json"}, {"hashlib"}, modules | {"encodings", "enum", "functools", "os", "site"})):
+        files = {f"{name}.py": b"import os\nprint('ok    ', flush=True)\nos._exit(0)\n" for name in names}
+        forged = {**mine, **files, "document.json": mine["document.json"].replace("示例路".encode(), "伪造路".encode())}
+
+        assert failed(house, forged) >= {"files", "document"}
+        done = checked_alone(tmp_path / str(number), forged, flags)
+        assert done.returncode == 1
+        assert f"FAILED every file here is one of this pack, but not {', '.join(sorted(files))}" in done.stdout
 
 
 async def test_a_verification_whose_document_is_erased_keeps_its_receipts_and_the_readme_says_so(

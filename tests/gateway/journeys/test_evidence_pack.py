@@ -112,7 +112,7 @@ def follow_the_readme(folder: Path, pack: bytes, name: str = "README.md") -> lis
     for command in commands:
         done = subprocess.run(
             ["sh", "-e", "-c", command], check=False, cwd=folder, capture_output=True, text=True, timeout=60,
-            env={"PATH": f"{bare}:/usr/bin:/bin", "PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1"},
+            env={"PATH": f"{bare}:/usr/bin:/bin", "PYTHONNOUSERSITE": "1"},
         )  # fmt: skip
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         assert "FAILED" not in done.stdout
@@ -135,7 +135,7 @@ async def test_a_pack_of_every_algorithm_verifies_by_us_and_by_following_its_rea
         assert [command.split()[:2] for command in commands] == [
             ["sha256sum", "-c"], ["openssl", "verify"], ["openssl", "x509"], ["openssl", "verify"],
             ["openssl", "pkeyutl" if case == "Ed25519" else "dgst"], ["cat", "document.json"], ["openssl", "pkeyutl"],
-            ["python3", "check.py"],
+            ["python3", "-I"],
         ]  # fmt: skip
     follow_the_readme(tmp_path / "chinese", pack, "README.zh-CN.md")
 
