@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import stat
-import struct
 import zipfile
 from collections.abc import Mapping
 
@@ -18,10 +16,6 @@ _TIME = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP can say
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
 _PLAIN_FILE = 0o100644 << 16
-_NO_FILE = 0x18
-"""The attributes of DOS by which a member is a folder or a label."""
-_ENCRYPTED = 0x2041
-"""The flags by which a member, or the directory, is encrypted."""
 
 
 class NotAPack(ValueError):
@@ -30,14 +24,18 @@ class NotAPack(ValueError):
 
 def write_archive(files: Mapping[str, bytes]) -> bytes:
     """Write files and their manifest as one ZIP."""
-    whole = {**files, MANIFEST: manifest(files)}
+    return pack_together({**files, MANIFEST: manifest(files)})
+
+
+def pack_together(files: Mapping[str, bytes]) -> bytes:
+    """Write files, the manifest among them, as the one ZIP that holds these."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(whole):
+        for name in sorted(files):
             member = zipfile.ZipInfo(name, _TIME)
             member.create_system = 3
             member.external_attr = _PLAIN_FILE
-            archive.writestr(member, whole[name])
+            archive.writestr(member, files[name])
     return target.getvalue()
 
 
@@ -49,9 +47,12 @@ def manifest(files: Mapping[str, bytes]) -> bytes:
 def read_archive(content: bytes) -> dict[str, bytes]:
     """Read the files of a pack, the manifest among them; nothing is written anywhere.
 
+    It must be what we write of its files, byte for byte: other programs see other files in a ZIP that says one thing
+    in two ways (a second name of a file, bytes before, between or behind the files, a link).
+
     Raises:
-        NotAPack: it is no ZIP file, or has odd names, names twice, compressed, encrypted or too many files, links or
-            folders, something beside them, or is too large.
+        NotAPack: it is no ZIP file, has odd names, names twice, compressed or too many files, is too large, or is not
+            as we write it.
     """
     if len(content) > MOST_BYTES:
         raise NotAPack("the file is too large")
@@ -59,13 +60,14 @@ def read_archive(content: bytes) -> dict[str, bytes]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = archive.infolist()
             _require_plain(members)
-            if not _is_seamless(content, members, archive.start_dir):
-                raise NotAPack("something between, or before, the files")
-            return {member.filename: archive.read(member) for member in members}
+            files = {member.filename: archive.read(member) for member in members}
     except NotAPack:
         raise
     except Exception as error:  # the reader raises whatever it likes on hostile bytes: none of them is a pack
         raise NotAPack(f"not an evidence pack ({type(error).__name__})") from error
+    if pack_together(files) != content:
+        raise NotAPack("not as packs are written: it was packed again, or holds something that others would unpack")
+    return files
 
 
 def _require_plain(members: list[zipfile.ZipInfo]) -> None:
@@ -75,29 +77,9 @@ def _require_plain(members: list[zipfile.ZipInfo]) -> None:
     if not all(_NAME.fullmatch(name) for name in names):
         raise NotAPack("a name that no pack has")
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise NotAPack("a compressed file")
-    if any(member.flag_bits & _ENCRYPTED for member in members):
-        raise NotAPack("an encrypted file")
-    if not all(map(_is_plain, members)):
-        raise NotAPack("a link, a folder, or something else that is no plain file")
+        raise NotAPack("a compressed file: take the pack as it was handed out, not packed again")
     if sum(member.file_size for member in members) > MOST_BYTES:
         raise NotAPack("the files are too large")
-
-
-def _is_seamless(content: bytes, members: list[zipfile.ZipInfo], directory: int) -> bool:
-    """Tell whether there is nothing but the files up to the directory: who reads without it would find others there."""
-    at = 0
-    for member in sorted(members, key=lambda one: one.header_offset):
-        if member.header_offset != at:
-            return False
-        name, extra = struct.unpack_from("<HH", content, at + 26)
-        at += 30 + name + extra + member.compress_size
-    return at == directory
-
-
-def _is_plain(member: zipfile.ZipInfo) -> bool:
-    kind = stat.S_IFMT(member.external_attr >> 16)  # nothing where the archive was written on DOS
-    return kind in (0, stat.S_IFREG) and not member.external_attr & _NO_FILE
 
 
 def manifest_mistakes(files: Mapping[str, bytes]) -> list[str]:
