@@ -177,9 +177,9 @@ class RecordReader:
         """Return what a record rests on, oldest first (`Register.rests_on`)."""
         return Register(self._store).rests_on(record)
 
-    def receipts(self, indices: Sequence[int]) -> list[bytes]:
+    def receipts(self, indices: Sequence[int], size: int | None = None) -> list[bytes]:
         """Return the receipts of entries, all against one checkpoint, chosen and refused as by `prove`."""
-        return _receipts(self._store, indices) if indices else []
+        return _receipts(self._store, indices, size) if indices else []
 
 
 def show(url: str, index: int, *, origin: str = "", master_keys: MasterKeys | None = None) -> ShownEntry:

@@ -362,9 +362,9 @@ class Ledger:
         """
         return self._receipts([index], size)[0]
 
-    def receipts(self, indices: Sequence[int]) -> list[bytes]:
+    def receipts(self, indices: Sequence[int], size: int | None = None) -> list[bytes]:
         """Return the receipts of some entries, all against one checkpoint, chosen and refused as by `receipt`."""
-        return self._receipts(indices, None) if indices else []
+        return self._receipts(indices, size) if indices else []
 
     def _receipts(self, indices: Sequence[int], size: int | None) -> list[bytes]:
         receipts = []

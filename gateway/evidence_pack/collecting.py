@@ -31,7 +31,7 @@ from gateway.signatures.timestamps import stamped
 from ledger import Erased, HistoryLine, KeyHistory, VaultGroup, disclose, format_key_history
 from ledger.anchors.token import Roots, verify_anchor
 from ledger.canonical import Json, canonical, parse_time
-from ledger.errors import AnchorError
+from ledger.errors import AnchorError, EntryUnpublished
 from ledger.log.algorithms.ed25519 import Ed25519Verifier
 from ledger.log.algorithms.sm2 import Sm2PublicKey
 from ledger.log.checkpoint import read_checkpoint
@@ -57,8 +57,8 @@ FOREVER = timedelta(days=365_000)
 class RecordReader(StoryReader, Protocol):
     """Where a commitment is read from: an open ledger, or a database beside a running one."""
 
-    def receipts(self, indices: Sequence[int]) -> list[bytes]:
-        """Return the receipts of entries, all against one checkpoint."""
+    def receipts(self, indices: Sequence[int], size: int | None = None) -> list[bytes]:
+        """Return the receipts of entries, all against the checkpoint of this size, by default one that is witnessed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,16 +82,17 @@ def collect(reader: RecordReader, record: bytes, circumstances: Circumstances, *
         RecordNotFound: nothing was recorded under this record, or it is no commitment that was signed.
         DocumentErased: its document was erased.
         EvidenceMissing: a part of it is not kept here.
+        ledger.EntryUnpublished: no published checkpoint covers it yet.
     """
+    size = reader.published()  # all of the pack is as of then: a checkpoint may be published at any moment
     history = reader.history(record)
-    prepared, recorded = _entry(history, "CommitmentPrepared"), _entry(history, "CommitmentRecorded")
+    prepared, recorded = (_entry(history, kind, size) for kind in ("CommitmentPrepared", "CommitmentRecorded"))
     documents = [_opened(reader.document(index)) for index in (prepared, recorded)]
     document = table(documents[0][DOCUMENT].value)
     signature = table(documents[1][SIGNATURE].value)
-    staff_key = _staff_key_entries(reader, signature)
-    story = read_story(reader, record, prepared, bytes.fromhex(text(document["verification"])))
-    indices = list(dict.fromkeys([prepared, recorded, *staff_key.values(), *story.indices()]))
-    receipts = dict(zip(indices, reader.receipts(indices), strict=True))
+    staff_key = _staff_key_entries(reader, signature, size)
+    story = read_story(reader, record, prepared, bytes.fromhex(text(document["verification"])), size)
+    receipts = _receipts(reader, {prepared, recorded, *staff_key.values(), *story.indices()}, size)
     first, last = receipts[prepared], receipts[recorded]
     leaf = parse_receipt(last).leaf
     files = {
@@ -115,11 +116,22 @@ def collect(reader: RecordReader, record: bytes, circumstances: Circumstances, *
     return write_archive({**files, **readmes(files, signature)})
 
 
-def _entry(history: Sequence[HistoryLine], kind: str) -> int:
+def _entry(history: Sequence[HistoryLine], kind: str, size: int) -> int:
     found = [line.idx for line in history if line.kind == kind]
     if not found:
         raise RecordNotFound("signed commitment")
+    if found[-1] >= size:
+        raise EntryUnpublished(found[-1] + 1, size)
     return found[-1]
+
+
+def _receipts(reader: RecordReader, entries: Iterable[int], size: int) -> dict[int, bytes]:
+    """Make receipts against one checkpoint, of no larger size: a newer one covers entries that were not looked at."""
+    indices = sorted(entries)
+    receipts = reader.receipts(indices)
+    if read_checkpoint(parse_receipt(receipts[0]).note).size > size:
+        receipts = reader.receipts(indices, size)
+    return dict(zip(indices, receipts, strict=True))
 
 
 def _opened(document: Mapping[str, VaultGroup] | Erased) -> Mapping[str, VaultGroup]:
@@ -258,12 +270,12 @@ def _handwriting_files(document: Mapping[str, VaultGroup]) -> dict[str, bytes]:
     return {name: base64.b64decode(text(handwriting["image"]))}
 
 
-def _staff_key_entries(reader: RecordReader, signature: Mapping[str, Json]) -> dict[str, int]:
+def _staff_key_entries(reader: RecordReader, signature: Mapping[str, Json], size: int) -> dict[str, int]:
     """Find the entries that proposed, enrolled and revoked the key of a clerk who witnessed, by kind."""
     if signature["type"] != "witnessed":
         return {}
     history = reader.history(bytes.fromhex(text(signature["staff_key"])))
-    found = {line.kind: line.idx for line in history if line.kind in STAFF_KEY_FILES}
+    found = {line.kind: line.idx for line in history if line.kind in STAFF_KEY_FILES and line.idx < size}
     if "StaffKeyProposed" not in found or "StaffKeyEnrolled" not in found:
         raise EvidenceMissing("the enrolment of the clerk's key")
     return found

@@ -95,20 +95,24 @@ class Story:
         return files
 
 
-def read_story(reader: StoryReader, record: bytes, prepared: int, verification: bytes) -> Story:
+def read_story(reader: StoryReader, record: bytes, prepared: int, verification: bytes, size: int) -> Story:
     """Read the lives of a commitment that was handed out by the entry `prepared` for a verification.
 
-    What no published checkpoint covers yet is left out: there is no receipt of it.
+    They are read as of a published checkpoint of `size`: what came later is left out.
     """
-    complete, size = reader.complete(record), reader.published()  # before the lives, which then are no shorter
     found = {row.record: row for row in reader.rests_on(record) if row.family in RESTED_ON and row.first_idx < size}
     lives = {one: _life(reader, one, row.first_idx, size) for one, row in found.items()}
     return Story(
         commitment=_life(reader, record, prepared, size),
         rests_on=tuple(lives.values()),
         answer=lives.get(verification),
-        complete=complete,
+        complete=_complete(reader, record, size),
     )
+
+
+def _complete(reader: StoryReader, record: bytes, size: int) -> bytes | None:
+    complete = reader.complete(record)
+    return complete if complete is not None and _committed(complete) < size else None
 
 
 def _life(reader: StoryReader, record: bytes, about: int, size: int) -> Life:

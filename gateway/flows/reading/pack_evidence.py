@@ -110,5 +110,5 @@ class _Open:
     def rests_on(self, record: bytes) -> Sequence[RecordRow]:
         return self._ledger.register().rests_on(record)
 
-    def receipts(self, indices: Sequence[int]) -> list[bytes]:
-        return self._ledger.receipts(indices)
+    def receipts(self, indices: Sequence[int], size: int | None = None) -> list[bytes]:
+        return self._ledger.receipts(indices, size)

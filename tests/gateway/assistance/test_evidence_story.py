@@ -7,7 +7,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,15 +16,20 @@ import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from gateway.bootstrap.flows import pack_circumstances
+from gateway.bootstrap.ledger import open_master_keys
 from gateway.cli import cli
+from gateway.commands.options import read_config
 from gateway.evidence_pack.archive import MANIFEST, read_archive, write_archive
 from gateway.evidence_pack.check import OF_STORY
 from gateway.evidence_pack.checking import Believed, Report, check_pack
-from gateway.evidence_pack.collecting import readmes
+from gateway.evidence_pack.collecting import collect, readmes
 from gateway.founding import House
 from gateway.pki import Authority, der
 from gateway.v1 import commitment_pb2 as pb
 from gateway.v1 import commitment_pb2_grpc
+from ledger import LedgerUnavailable
+from ledger.commands import RecordReader
 from tests.gateway.journeys.conftest import signature
 from tests.gateway.journeys.test_signatures import request
 from tests.gateway.verification.village import PEOPLE, Village, serving
@@ -200,6 +205,67 @@ async def test_where_the_index_covers_it_nothing_else_was_recorded_and_what_came
     done = checked_alone(tmp_path / "alone", files)
     assert done.returncode == 0, done.stdout
     assert "Nothing else was recorded of it among the first" in done.stdout
+
+
+class Interrupted(RecordReader):
+    """Reads beside a gateway that goes on: something happens once it was asked what is published."""
+
+    def __init__(self, house: House, meanwhile: Callable[[], object]) -> None:
+        settings = read_config(house.config)
+        self.circumstances = pack_circumstances(settings)
+        super().__init__(
+            settings.ledger.url,
+            origin=settings.ledger.origin,
+            master_keys=open_master_keys(settings.ledger),
+            verifiers=self.circumstances.keys().verifiers,
+        )
+        self._meanwhile = meanwhile
+
+    def published(self) -> int:
+        size = super().published()
+        self._meanwhile()
+        return size
+
+
+async def collected(reader: Interrupted, record: str) -> bytes:
+    with reader:
+        return await asyncio.to_thread(lambda: collect(reader, bytes.fromhex(record), reader.circumstances))
+
+
+async def test_a_pack_is_as_of_one_checkpoint_though_others_are_published_while_it_is_made(home: Path) -> None:
+    async with recorded(home) as (house, record):
+        founded, loop = house.village.house, asyncio.get_running_loop()
+        sizes: list[int] = []
+
+        def withdrawn() -> None:
+            asyncio.run_coroutine_threadsafe(withdraw(house.village, record), loop).result(TIMEOUT)
+
+        reader = Interrupted(founded, lambda: (sizes.append(RecordReader.published(reader)), withdrawn()))
+        pack = await collected(reader, record)
+        report = check_pack(pack, Believed(vkey=founded.vkey.read_text().strip()))
+
+        assert report.failures == ()
+        assert report.told["size"] == str(sizes[0])
+        assert report.told["state"].startswith("RECORDED since ")
+        assert checked(founded, await packed(house.village, record)).told["state"].startswith("WITHDRAWN since ")
+
+
+async def test_a_commitment_that_no_checkpoint_covers_yet_has_no_pack_yet(home: Path) -> None:
+    async with hall(home) as house:
+        founded, loop = house.village.house, asyncio.get_running_loop()
+        verification = await climbed(house, "办2026-0001")
+        made: list[str] = []
+
+        def commit() -> None:
+            made.append(asyncio.run_coroutine_threadsafe(committed(house.village, verification), loop).result(TIMEOUT))
+
+        with Interrupted(founded, commit) as reader:
+            before = await asyncio.to_thread(reader.published)
+        late = Interrupted(founded, lambda: None)
+        late.published = lambda: before  # type: ignore[method-assign]  # what a slow machine still has in hand
+        with pytest.raises(LedgerUnavailable, match="ask again"):
+            await collected(late, made[0])
+        assert failed(founded, await packed(house.village, made[0])) == set()
 
 
 @pytest.mark.parametrize("verdict_only", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import random
@@ -518,6 +519,31 @@ async def test_a_pack_is_for_who_may_see_the_commitment_and_only_of_what_was_sig
     shutil.rmtree(kept)
     assert (await asked("clerk", name))[:2] == (grpc.StatusCode.FAILED_PRECONDITION, "EVIDENCE_MISSING")
     assert len(pack) < 1 << 20
+
+
+async def test_a_pack_of_what_is_not_published_yet_waits_until_it_is(
+    tmp_path: Path, signing: Signing
+) -> None:
+    def configure(house: House) -> None:
+        signing.configure(house)
+        text = house.config.read_text("utf-8").replace('signing = "inline"', 'signing = "interval"', 1)
+        house.config.write_text(text, "utf-8")
+
+    async for town in run_town(tmp_path, "sqlite:///ledger.sqlite3", configure):
+        key = p256()
+        document = await prepare(town, "办-1")
+        evidence = by_certificate(key, document.document, signing.certificate(key))
+        recording = asyncio.create_task(record(town, document, evidence))
+        codes = set()
+        asked = pb.GetEvidencePackRequest(record=document.record)
+        while not recording.done():
+            try:
+                assert failed(town, (await town.commitment().GetEvidencePack(asked, timeout=TIMEOUT)).pack) == {}
+            except grpc.aio.AioRpcError as error:
+                codes.add(error.code())
+        await recording
+        assert codes <= {grpc.StatusCode.NOT_FOUND}  # not signed yet
+        assert failed(town, (await town.commitment().GetEvidencePack(asked, timeout=TIMEOUT)).pack) == {}
 
 
 @pytest.mark.parametrize("kind", ["P-256", "SM2"])
