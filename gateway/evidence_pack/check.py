@@ -186,6 +186,7 @@ def of_story(recorded: Any, prepared: Any, verification: str) -> Tuple[Dict[str,
     about = said_of(story["commitment"]["facts"], "story.json", "facts", prepared)
     said_of(json.loads(content("eligibility.disclosure.json")), "eligibility.disclosure.json", "eligibility", prepared)
     rested, facts, told = {}, [], [f"{entry['at']} {entry['kind']}" for entry in life]
+    whole: List[bool] = []
     for one in story["rests_on"]:
         entries, unit = life_of(one), "erased: what its case and person were is not shown"
         rested[entries[0]["record"]] = (entries[0], one["facts"])
@@ -193,7 +194,13 @@ def of_story(recorded: Any, prepared: Any, verification: str) -> Tuple[Dict[str,
             facts.append(said_of(one["facts"], "story.json", "facts", entries[0]))
             unit = f"unit {facts[-1]['unit']}"
         steps = ", ".join(f"{entry['at']} {entry['kind']}" for entry in entries)
-        told.append(f"Rests on {entries[0]['record']} ({unit}): {steps}")
+        reach = "not shown: that nothing else was recorded of it"
+        if one.get("complete") is not None:
+            size, at, complete = all_of(one, one["complete"], entries[0]["record"])
+            whole.append(complete)
+            reach = f"nothing else among the first {size} entries (index of {at})"
+        told.append(f"Rests on {entries[0]['record']} ({unit}): {steps}; {reach}")
+    told.append("Not shown: that it rests on nothing else, for the index of the log is by record, not by case")
     answered, is_told = rested[verification]
     if is_told is not None or Path("answer.disclosure.json").exists():
         said_of(json.loads(content("answer.disclosure.json")), "answer.disclosure.json", "answer", answered)
@@ -207,27 +214,27 @@ def of_story(recorded: Any, prepared: Any, verification: str) -> Tuple[Dict[str,
         "what it rests on is of the same case, person and item": (
             all(one[name] == about[name] for one in facts for name in CLAIM)
         ),
+        "story.json tells all that was recorded of these as far as an index reached": all(whole),
     }
     if not Path("complete.json").exists():
-        return checks, [*told, "Not shown here, for there is no complete.json: that nothing else was recorded"]
-    size, at, complete = all_of(story["commitment"], recorded["record"])
+        return checks, [*told, "Not shown here, for there is no complete.json: that nothing else was recorded of it"]
+    size, at, complete = all_of(story["commitment"], json.loads(content("complete.json")), recorded["record"])
     checks["complete.json: story.json tells all that was recorded of it as far as the index reached"] = complete
     return checks, [*told, f"Nothing else was recorded of it among the first {size} entries (index of {at})"]
 
 
-def all_of(life: Any, record: str) -> Tuple[int, str, bool]:
+def all_of(life: Any, parts: Any, record: str) -> Tuple[int, str, bool]:
     """Tell of how many entries an index is, when it was committed to, and whether it holds just this life of a record.
 
     The index is a sparse Merkle tree: under the SHA-256 of each record, the leaf hash of its last entry.
     """
-    parts = json.loads(content("complete.json"))
     committed, index = proved(parts["receipt"]), read_receipt(parts["receipt"])[1]
     size = parts["index"]["size"]
     domain = b"chengxin/ledger/v1/commit\x00public\x00"
     public = sha256(domain, bytes(32), canonical(parts["index"])).hex()
     entries = [one.encode() for one in parts["entries"]]
     key = sha256(bytes.fromhex(record))
-    here = sha256(b"\x00", key, sha256(b"\x00", entries[-1]))
+    here = sha256(b"\x00", key, sha256(b"\x00", *entries[-1:]))
     for depth, beside in reversed(list(enumerate(map(bytes.fromhex, parts["path"])))):
         right = key[depth >> 3] >> (7 - (depth & 7)) & 1
         here = sha256(b"\x01", beside, here) if right else sha256(b"\x01", here, beside)
@@ -235,7 +242,7 @@ def all_of(life: Any, record: str) -> Tuple[int, str, bool]:
     return size, committed["at"], (
         (committed["kind"], committed["commits"]) == ("IndexCommitted", {"public": public})
         and size <= index
-        and here.hex() == parts["index"]["root"]
+        and (here.hex() == parts["index"]["root"] or not entries)  # before its first entry, which is shown, is none
         and parts["record"] == record
         and entries == [entry for entry, at, _, _ in shown if at < size]
     )  # fmt: skip

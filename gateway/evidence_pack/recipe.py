@@ -242,6 +242,9 @@ _STORY = (
   time: recorded, decided, withdrawn, lapsed …), and of every entry of what the commitment rests on: each verification,
   each request to another department (sent, seen, answered) and each check about the same case, person and item.
   `facts` shows of each record whom was asked (`unit`), and case and person as keyed numbers: equal means the same.
+  `complete` proves of a record that nothing else was recorded of it among the first entries of the log, as many as
+  `check.py` prints; where it is null, that is not shown. That the commitment rests on nothing else is not proved: the
+  index of the log is by record, not by case, so that a whole request of the case could have been left out here.
 - `answer.disclosure.json`: what the unit was told before the commitment was handed out, and what the next step was.
 - `eligibility.disclosure.json`: what was known, when it was handed out, of whether this person may commit.
 """,
@@ -251,6 +254,8 @@ _STORY = (
 - `story.json`:承诺记录每一步的回执,由先到后(`check.py` 逐条列出时间:受理、作出决定、撤回、失效等);以及承诺所依据的
   每一步的回执:同一办件、同一人、同一事项的历次核验、向其他部门发出的每件协查(发出、查看、答复)和每次核查。
   `facts` 载明被询问的单位(`unit`);办件和个人以密钥编号表示,编号相同即为同一办件、同一人。
+  `complete` 证明截至 `check.py` 列出的台账条数,该记录再无其他记载;为 null 的,不能证明。
+  本证据包不能证明承诺再无其他依据:台账索引按记录而非按办件编制,同一办件的某件协查可能整件未列入。
 - `answer.disclosure.json`:交付承诺书之前向本单位作出的答复及下一步。
 - `eligibility.disclosure.json`:交付承诺书时所知的、该人可否作出承诺的情况。
 """,
@@ -264,9 +269,10 @@ _COMPLETE = (
 """,
 )
 _NOT_COMPLETE = (
-    """- There is no `complete.json`: the log had no index of records yet. That nothing else was recorded is not shown.
+    """- There is no `complete.json`: no index of the log reached the commitment yet, or it was left out. That nothing
+  else was recorded of the commitment is not shown.
 """,
-    """- 没有 `complete.json`:当时台账尚无记录索引。本证据包不能证明再无其他记载。
+    """- 没有 `complete.json`:当时台账索引尚未覆盖该承诺,或者该文件已被移除。本证据包不能证明该承诺再无其他记载。
 """,
 )
 _ERASED = (

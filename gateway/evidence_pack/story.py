@@ -1,13 +1,16 @@
 """What became of a commitment, and what it rests on: receipts of entries, and disclosures of what the unit was told.
 
-    story.json   canonical JSON: {"commitment": LIFE, "rests_on": [LIFE, …]}, each LIFE {"facts": …, "receipts": […]}
+    story.json   canonical JSON: {"commitment": LIFE, "rests_on": [LIFE, …]}, each LIFE {"facts": …, "receipts": […]};
+                 those of `rests_on` have "complete" too (in older packs not)
     complete.json                   that the entries of the commitment's record are all, as far as the index reached
     answer.disclosure.json          what the unit was told before the commitment was handed out
     eligibility.disclosure.json     what was known of whoever signs when it was handed out
 
 `receipts` are of every entry of one record, oldest first. `facts` is the disclosure of the keyed case, person and item
 that a record is of (for the commitment, of the entry that handed it out), null where the document is erased: no entry
-says in clear what it is about, so nothing else ties a request to its case. What others wrote, and what a matter that
+says in clear what it is about, so nothing else ties a request to its case. `complete` is to each other record what
+complete.json is to the commitment, null where the index did not reach its first entry; that no record was left out of
+`rests_on` nothing proves, for the index is by record, not by case. What others wrote, and what a matter that
 tells nothing but its verdict keeps back, is not disclosed: of those there are receipts only.
 """
 
@@ -60,6 +63,8 @@ class Life:
     """The entry whose document has the facts."""
     facts: Mapping[str, VaultGroup] | None
     """That document; None if it is erased."""
+    complete: bytes | None
+    """The proof of all its entries as far as the index reached; None if that is not to its first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,24 +75,24 @@ class Story:
     rests_on: tuple[Life, ...]
     answer: Life | None
     """Of the verification that the commitment stands in for; None if nothing of it is told here."""
-    complete: bytes | None
 
     def indices(self) -> list[int]:
         """List the entries whose receipts the files need."""
-        found = [index for life in (self.commitment, *self.rests_on) for index in life.entries]
-        return found if self.complete is None else [*found, _committed(self.complete)]
+        lives = (self.commitment, *self.rests_on)
+        committed = [_committed(life.complete) for life in lives if life.complete is not None]
+        return [*committed, *(index for life in lives for index in life.entries)]
 
     def files(self, receipts: Mapping[int, bytes]) -> dict[str, bytes]:
         """Write the files, all against the checkpoint of these receipts, by index."""
         commitment = self.commitment
         story: dict[str, Json] = {
             "commitment": _told(commitment, receipts),
-            "rests_on": [_told(life, receipts) for life in self.rests_on],
+            "rests_on": [_told(life, receipts) | {"complete": _proved(life, receipts)} for life in self.rests_on],
         }
         files = {STORY: canonical(story)}
-        if self.complete is not None:
-            receipt = receipts[_committed(self.complete)]
-            files[COMPLETE] = format_completeness(replace(parse_completeness(self.complete), receipt=receipt))
+        complete = _proved(commitment, receipts)
+        if complete is not None:
+            files[COMPLETE] = canonical(complete)
         if self.answer is not None and self.answer.facts is not None:
             files[TOLD] = disclose(receipts[self.answer.about], self.answer.facts, ANSWER)
         if commitment.facts is not None:
@@ -106,13 +111,7 @@ def read_story(reader: StoryReader, record: bytes, prepared: int, verification: 
         commitment=_life(reader, record, prepared, size),
         rests_on=tuple(lives.values()),
         answer=lives.get(verification),
-        complete=_complete(reader, record, size),
     )
-
-
-def _complete(reader: StoryReader, record: bytes, size: int) -> bytes | None:
-    complete = reader.complete(record)
-    return complete if complete is not None and _committed(complete) < size else None
 
 
 def _life(reader: StoryReader, record: bytes, about: int, size: int) -> Life:
@@ -121,12 +120,27 @@ def _life(reader: StoryReader, record: bytes, about: int, size: int) -> Life:
         entries=tuple(line.idx for line in reader.history(record) if line.idx < size),
         about=about,
         facts=None if isinstance(document, Erased) else document,
+        complete=_complete(reader, record, size),
     )
+
+
+def _complete(reader: StoryReader, record: bytes, size: int) -> bytes | None:
+    complete = reader.complete(record)
+    if complete is None or _committed(complete) >= size:
+        return None
+    return complete if parse_completeness(complete).entries else None
 
 
 def _told(life: Life, receipts: Mapping[int, bytes]) -> dict[str, Json]:
     facts = None if life.facts is None else parse_canonical(disclose(receipts[life.about], life.facts, FACTS_GROUP))
     return {"facts": facts, "receipts": [receipts[index].decode() for index in life.entries]}
+
+
+def _proved(life: Life, receipts: Mapping[int, bytes]) -> Json:
+    if life.complete is None:
+        return None
+    receipt = receipts[_committed(life.complete)]
+    return parse_canonical(format_completeness(replace(parse_completeness(life.complete), receipt=receipt)))
 
 
 def _committed(complete: bytes) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.evidence_pack.check import CLAIM, RESTED_ON
@@ -11,7 +11,7 @@ from gateway.evidence_pack.story import ANSWER, COMPLETE, ELIGIBILITY, ELIGIBLE,
 from gateway.rules.kept import rows, table, text
 from ledger import VerifiedReceipt, verify_completeness
 from ledger.canonical import Json, canonical, parse_canonical
-from ledger.completeness.proof import parse_completeness
+from ledger.completeness.proof import CompleteHistory, parse_completeness
 from ledger.disclosure import verify_disclosure_by
 from ledger.errors import TransitionRefused
 from ledger.keyring.history import KeyHistory
@@ -19,6 +19,8 @@ from ledger.merkle import hash_leaf
 from ledger.records.lifecycle import FAMILY_OF, state_after
 from ledger.records.projections import FACTS_GROUP
 
+_LIFE = frozenset({"facts", "receipts"})
+_WHOLE = _LIFE | {"complete"}
 _ERASED = "whose documents are erased: receipts alone are left, and nothing shows that they are of this case"
 
 
@@ -28,10 +30,11 @@ class StoryWrong(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Told:
-    """The proved entries of one record, oldest first, and what story.json discloses of what it is about."""
+    """The proved entries of one record, oldest first, what story.json discloses of what it is about, and its proof."""
 
     lines: tuple[VerifiedReceipt, ...]
     facts: Json
+    complete: Json
 
     @property
     def record(self) -> bytes:
@@ -59,7 +62,8 @@ class StoryCheck:
         Raises:
             StoryWrong, LedgerError, KeyError: something is missing, malformed, or not what it claims.
         """
-        lines = self._told(table(parse_canonical(self._files[STORY]))["commitment"]).lines
+        told = self._told(table(parse_canonical(self._files[STORY]))["commitment"], _LIFE)
+        lines = told.lines
         leaves = [line.leaf for line in lines]
         mine = self._recorded.leaf in leaves and self._prepared.leaf in leaves
         _require(mine, f"{STORY} tells of another commitment, or not of all of this one")
@@ -72,21 +76,25 @@ class StoryCheck:
         return {
             "life": ", ".join(f"{line.entry.kind} {line.entry.at.isoformat()}" for line in lines),
             "state": f"{state} since {lines[-1].entry.at.isoformat()}",
-            "nothing else recorded": self._completeness(lines),
+            "nothing else recorded": self._completeness(told),
         }
 
-    def _completeness(self, lines: Sequence[VerifiedReceipt]) -> str:
+    def _completeness(self, told: _Told) -> str:
         if COMPLETE not in self._files:
-            return f"not proved: there is no {COMPLETE}, for no index of the log was committed, or it was left out"
-        data = self._files[COMPLETE]
-        proved = verify_completeness(data, self._keys, self._keys.origin)
-        _require(proved.record == self._recorded.entry.record, f"{COMPLETE} is of another commitment")
-        self._require_here(self._keys.verify_receipt(parse_completeness(data).receipt), COMPLETE)
-        covered = tuple(line.entry for line in lines if line.index < proved.size)
-        _require(covered == proved.entries, f"{STORY} and {COMPLETE} tell of other entries")
-        behind = len(lines) - len(covered)
+            return f"not proved: there is no {COMPLETE}, for no index of the log reached it, or it was left out"
+        proved = self._whole(told, self._files[COMPLETE], COMPLETE)
+        behind = len(told.lines) - len(proved.entries)
         later = f"; the index is behind: {behind} entries that are shown came later" if behind else ""
         return f"proved for the first {proved.size} entries of the log, as of {proved.at.isoformat()}{later}"
+
+    def _whole(self, told: _Told, data: bytes, name: str) -> CompleteHistory:
+        """Verify that all entries of a record are told as far as the index reached; raises as `life`."""
+        proved = verify_completeness(data, self._keys, self._keys.origin)
+        _require(proved.record == told.record, f"{name} proves that all is told of another record")
+        self._require_here(self._keys.verify_receipt(parse_completeness(data).receipt), name)
+        covered = tuple(line.entry for line in told.lines if line.index < proved.size)
+        _require(covered == proved.entries, f"{STORY} leaves out an entry of {told.kind} {told.record.hex()}")
+        return proved
 
     def foundation(self) -> dict[str, str]:
         """Verify what the commitment rests on, and that all of it is of its case; tell what that is.
@@ -95,10 +103,10 @@ class StoryCheck:
             StoryWrong, LedgerError, KeyError: something is missing, malformed, or not what it claims.
         """
         told = table(parse_canonical(self._files[STORY]))
-        claim = self._facts(self._told(told["commitment"]), self._prepared)
+        claim = self._facts(self._told(told["commitment"], _LIFE), self._prepared)
         _require(claim is not None, f"{STORY} does not tell what the commitment is about")
         self._require_of(ELIGIBLE, ELIGIBILITY, self._prepared)
-        rested = [self._told(life) for life in rows(told["rests_on"])]
+        rested = [self._told(life, _LIFE, _WHOLE) for life in rows(told["rests_on"])]
         by_record = {one.record: one for one in rested}
         _require(len(by_record) == len(rested), f"{STORY} tells of a record twice")
         for one in rested:
@@ -115,13 +123,19 @@ class StoryCheck:
             self._require_of(TOLD, ANSWER, answered.lines[0])
         kinds = Counter(one.kind for one in rested)
         erased = sum(one.facts is None for one in rested)
-        found = {"rests on": ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))}
+        proved = [self._whole(one, canonical(one.complete), STORY) for one in rested if one.complete is not None]
+        reach = f", for the first {min(one.size for one in proved)} entries of the log" if proved else ""
+        found = {
+            "rests on": ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items())),
+            "nothing else recorded of these": f"proved of {len(proved)} of {len(rested)}{reach}",
+            "rests on nothing else": "not proved: the index of the log is by record, not by case",
+        }
         return found | ({"erased": f"{erased} records {_ERASED}"} if erased else {})
 
-    def _told(self, life: Json) -> _Told:
+    def _told(self, life: Json, *members: frozenset[str]) -> _Told:
         """Verify that receipts are of one record from its first entry on, none left out between; raises as `life`."""
         told = table(life)
-        _require(told.keys() == {"facts", "receipts"}, f"{STORY} has other members")
+        _require(told.keys() in members, f"{STORY} has other members")
         lines = tuple(self._keys.verify_receipt(text(receipt).encode()) for receipt in rows(told["receipts"]))
         _require(bool(lines), f"{STORY} tells of a record without entries")
         previous: bytes | None = None
@@ -131,7 +145,7 @@ class StoryCheck:
             follows = (entry.record, entry.seq, entry.prev) == (lines[0].entry.record, number, previous)
             _require(follows, f"{STORY}: an entry of a record is missing, or another's")
             previous = hash_leaf(line.leaf)
-        return _Told(lines=lines, facts=told["facts"])
+        return _Told(lines=lines, facts=told["facts"], complete=told.get("complete"))
 
     def _facts(self, told: _Told, of: VerifiedReceipt) -> Mapping[str, Json] | None:
         """Give the facts that an entry commits to; None where they are not disclosed."""

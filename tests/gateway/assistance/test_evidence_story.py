@@ -309,6 +309,13 @@ def cut(life: Mapping[str, object], at: int) -> dict[str, object]:
     return {**life, "receipts": [one for index, one in enumerate(receipts) if index != at]}
 
 
+def ends(life: Mapping[str, object], after: int) -> dict[str, object]:
+    """Leave out all receipts of a life but the first so many."""
+    receipts = life["receipts"]
+    assert isinstance(receipts, list)
+    return {**life, "receipts": receipts[:after]}
+
+
 FORGERIES = [
     "the withdrawal left out and the index swapped",
     "an entry left out that the index has",
@@ -334,6 +341,10 @@ FORGERIES = [
     "the index of another commitment",
     "an index that nobody committed to",
     "no story",
+    "what came last in a request left out",
+    "the proof of another request",
+    "the proof of a request of an index that nobody committed to",
+    "a proof that is none",
 ]
 
 
@@ -397,6 +408,21 @@ def forge(name: str, mine: Mapping[str, bytes], other: Mapping[str, bytes]) -> d
             ).encode()
         },
         "no story": {STORY: None},
+        "what came last in a request left out": {
+            STORY: story_of(mine, rests_on=[*rested[:sent], ends(rested[sent], 1), *rested[sent + 1 :]])
+        },
+        "the proof of another request": {
+            STORY: story_of(mine, rests_on=[{**one, "complete": rested[asked]["complete"]} for one in rested])
+        },
+        "the proof of a request of an index that nobody committed to": {
+            STORY: story_of(
+                mine,
+                rests_on=[
+                    {**one, "complete": {**one["complete"], "index": {"root": "0" * 64, "size": 1}}} for one in rested
+                ],
+            )
+        },
+        "a proof that is none": {STORY: story_of(mine, rests_on=[{**one, "complete": {}} for one in rested])},
     }
     assert sorted(wrong) == sorted(FORGERIES)
     return {file: content for file, content in {**mine, **wrong[name]}.items() if content is not None}
@@ -434,6 +460,57 @@ def test_a_module_of_python_that_came_in_a_pack_is_refused_and_never_run(
         done = checked_alone(tmp_path / str(number), forged, flags)
         assert done.returncode == 1
         assert f"FAILED every file here is one of this pack, but not {', '.join(sorted(files))}" in done.stdout
+
+
+def test_of_what_a_commitment_rests_on_all_is_told_and_what_is_not_proved_is_told_as_that(
+    forging: tuple[House, dict[str, bytes], dict[str, bytes]], tmp_path: Path
+) -> None:
+    house, mine, _ = forging
+    rested = json.loads(mine[STORY])["rests_on"]
+    verification = json.loads(mine["document.json"])["verification"]
+    size = json.loads(mine[COMPLETE])["index"]["size"]
+    without = [{name: one for name, one in life.items() if name != "complete"} for life in rested]  # as older packs
+    of_one = [ends({**life, "complete": None}, 1) for life in rested]
+    fewer = [life for life in rested if life["complete"]["record"] == verification]
+    for number, (told, proof) in enumerate(
+        (
+            (rested, f"proved of 7 of 7, for the first {size} entries of the log"),
+            (without, "proved of 0 of 7"),
+            (of_one, "proved of 0 of 7"),
+            (fewer, f"proved of 1 of 1, for the first {size} entries of the log"),
+        )
+    ):
+        files = {**mine, STORY: story_of(mine, rests_on=told)}
+        report = checked(house, files)
+        assert report.failures == ()
+        assert report.told["nothing else recorded of these"] == proof
+        assert report.told["rests on nothing else"].startswith("not proved: ")
+        done = checked_alone(tmp_path / str(number), files)
+        assert done.returncode == 0, done.stdout
+        proved = 0 if "0 of" in proof else len(told)
+        assert done.stdout.count(f"; nothing else among the first {size} entries") == proved
+        assert done.stdout.count("; not shown: that nothing else was recorded of it") == len(told) - proved
+        assert "Not shown: that it rests on nothing else" in done.stdout
+    assert "rests on nothing else is not proved" in " ".join(mine["README.md"].decode().split())
+    assert "不能证明承诺再无其他依据" in mine["README.zh-CN.md"].decode()
+
+
+async def test_an_index_that_does_not_reach_a_commitment_yet_is_no_proof_and_no_fault(
+    home: Path, tmp_path: Path
+) -> None:
+    async with hall(home) as house:
+        founded, verification = house.village.house, await climbed(house, "办2026-0001")
+    commit_index(founded)
+    async with serving(founded) as village:
+        files = await packed(village, await committed(village, verification))
+
+    report = checked(founded, files)
+    assert report.failures == ()
+    assert report.told["nothing else recorded"].startswith("not proved")
+    assert report.told["nothing else recorded of these"].startswith("proved of 7 of 7")
+    done = checked_alone(tmp_path / "alone", files)
+    assert done.returncode == 0, done.stdout
+    assert "Not shown here, for there is no complete.json" in done.stdout
 
 
 async def test_a_verification_whose_document_is_erased_keeps_its_receipts_and_the_readme_says_so(
