@@ -59,6 +59,7 @@ def export(config: Path, out: Path, record: str, as_json: bool) -> None:
 @JSON
 def verify(*, file: Path, vkey: Path, anchors: tuple[Path, ...], lists: tuple[Path, ...], as_json: bool) -> None:
     """Verify an evidence pack offline and name every check that fails; the exit status is then 1."""
+    from gateway.evidence_pack.check import printable
     from gateway.evidence_pack.checking import Believed, check_pack
     from gateway.signatures.certificates import load_anchors
 
@@ -73,8 +74,8 @@ def verify(*, file: Path, vkey: Path, anchors: tuple[Path, ...], lists: tuple[Pa
         click.echo(jsonlib.dumps({"ok": not report.failures, "checks": checks, "told": dict(report.told)}))
     else:
         for check in report.checks:
-            click.echo(f"FAILED {check.name}: {check.failure}" if check.failure else f"ok     {check.name}")
+            click.echo(printable(f"FAILED {check.name}: {check.failure}" if check.failure else f"ok     {check.name}"))
         for name, value in report.told.items():
-            click.echo(f"{name}: {value}")
+            click.echo(printable(f"{name}: {value}"))
     if report.failures:
         sys.exit(1)

@@ -14,7 +14,7 @@ MOST_BYTES = 1 << 30
 """Four lists of the longest that may be configured, as PEM, and all else."""
 _TIME = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP can say
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
+_LINE = re.compile(rf"([0-9a-f]{{64}})  ({_NAME.pattern})")
 _PLAIN_FILE = 0o100644 << 16
 
 
@@ -41,7 +41,11 @@ def pack_together(files: Mapping[str, bytes]) -> bytes:
 
 def manifest(files: Mapping[str, bytes]) -> bytes:
     """Write the SHA-256 of every file, a line each, as `sha256sum` does."""
-    return "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)).encode()
+    return _lines({name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
+
+
+def _lines(digests: Mapping[str, str]) -> bytes:
+    return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()
 
 
 def read_archive(content: bytes) -> dict[str, bytes]:
@@ -84,7 +88,7 @@ def _require_plain(members: list[zipfile.ZipInfo]) -> None:
 
 def manifest_mistakes(files: Mapping[str, bytes]) -> list[str]:
     """Name every file that is not as the manifest says: altered, missing, or not in it."""
-    lines = [_LINE.fullmatch(line) for line in files.get(MANIFEST, b"").decode("ascii", "replace").splitlines()]
+    lines = [_LINE.fullmatch(line) for line in files.get(MANIFEST, b"").decode("ascii", "replace").split("\n")[:-1]]
     if not lines or not all(lines):
         return ["there is no MANIFEST, or a line of it is malformed"]
     told = {line[2]: line[1] for line in lines if line}
@@ -92,4 +96,4 @@ def manifest_mistakes(files: Mapping[str, bytes]) -> list[str]:
     mistakes = [f"{name} is missing" for name in sorted(told.keys() - there.keys())]
     mistakes += [f"{name} is not in the MANIFEST" for name in sorted(there.keys() - told.keys())]
     mistakes += [f"{name} was altered" for name in sorted(told.keys() & there.keys()) if told[name] != there[name]]
-    return mistakes
+    return mistakes or ([] if files[MANIFEST] == _lines(there) else ["the MANIFEST is not as packs have it"])

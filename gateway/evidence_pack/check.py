@@ -63,6 +63,10 @@ CLAIM = ("case_key", "subject", "item")
 """What a record is about: case and person are keyed, and tell nothing but whether they are the same."""
 RESTED_ON = {"verification": "Verification", "assistance": "Assistance", "check": "Check"}
 """What a commitment can rest on, and how the kinds of its entries begin."""
+OF_LIFE = {"facts", "receipts"}
+OF_DISCLOSURE = {"disclosure", "group", "receipt", "salt", "value"}
+OF_COMPLETENESS = {"entries", "format", "index", "path", "receipt", "record", "stands"}
+"""The members of the objects in these files."""
 OF_KINDS = {
     "certificate": {"signer.pem", "anchor.pem"},
     "witnessed": {
@@ -92,6 +96,25 @@ def _sorted(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _sorted(value[key]) for key in sorted(value, key=lambda one: str(one).encode("utf-16-be"))}
     return [_sorted(one) for one in value] if isinstance(value, list) else value
+
+
+def parsed(text: bytes) -> Any:
+    """Read JSON in which no name is given twice: of two values, another program may see the other."""
+    return json.loads(text.decode(), object_pairs_hook=once)
+
+
+def once(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    """Make an object of names that are each given once."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is given twice in JSON")
+    return found
+
+
+def require_members(value: Any, name: str, *members: Set[str]) -> None:
+    """Raise ValueError unless an object that was read from a file has just the members that packs have there."""
+    if not isinstance(value, dict) or set(value) not in members:
+        raise ValueError(f"{name}: a part has other members than packs have")
 
 
 def read_receipt(text: str) -> Tuple[bytes, int, List[bytes], str]:
@@ -140,26 +163,29 @@ def proved(text: str) -> Any:
     _origin, size, root = checkpoint.split("\n")[:3]
     if root_of(entry, index, int(size), proof) != base64.b64decode(root):
         raise ValueError("an entry is not in the log of checkpoint.txt")
-    return json.loads(entry)
+    return parsed(entry)
 
 
-def disclosed(name: str) -> Tuple[Any, Any]:
-    """Give the value of a disclosure, once its entry commits to it; and that entry."""
-    return opened(json.loads(content(name)), name)
+def disclosed(name: str, group: str) -> Tuple[Any, Any]:
+    """Give the value of a disclosure of a group, once its entry commits to it; and that entry."""
+    return opened(parsed(content(name)), name, group)
 
 
-def opened(parts: Any, name: str) -> Tuple[Any, Any]:
+def opened(parts: Any, name: str, group: str) -> Tuple[Any, Any]:
     """Give the value of a disclosure that was read from a file, once its entry commits to it; and that entry."""
-    entry = proved(parts["receipt"])
-    group, salt = parts["group"], bytes.fromhex(parts["salt"])
+    require_members(parts, name, OF_DISCLOSURE)
+    entry, salt = proved(parts["receipt"]), bytes.fromhex(parts["salt"])
+    if parts["group"] != group or len(salt) != 32:  # with a longer salt, a value would be part of it
+        raise ValueError(f"{name}: a disclosure is of another group, or its salt is none")
     domain = b"chengxin/ledger/v1/commit\x00" + group.encode() + b"\x00"
     if sha256(domain, salt, canonical(parts["value"])).hex() != entry["commits"][group]:
         raise ValueError(f"{name}: the entry does not commit to this value")
     return parts["value"], entry
 
 
-def life_of(told: Any) -> List[Any]:
+def life_of(told: Any, *members: Set[str]) -> List[Any]:
     """Give the entries of one record, once their receipts are proved and none is left out between them."""
+    require_members(told, "story.json", *members)
     entries: List[Any] = []
     before = None
     for receipt in told["receipts"]:
@@ -181,14 +207,18 @@ def of_story(recorded: Any, prepared: Any, verification: str) -> Tuple[Dict[str,
             "Not shown here, for there is no story.json: what became of the commitment later, and what it rests on"
         )
         return {"no file of the story is here without story.json": not there}, [lacking]
-    story = json.loads(content("story.json"))
-    life = life_of(story["commitment"])
+    story = parsed(content("story.json"))
+    require_members(story, "story.json", {"commitment", "rests_on"})
+    life = life_of(story["commitment"], OF_LIFE)
     about = said_of(story["commitment"]["facts"], "story.json", "facts", prepared)
-    said_of(json.loads(content("eligibility.disclosure.json")), "eligibility.disclosure.json", "eligibility", prepared)
+    said_of(parsed(content("eligibility.disclosure.json")), "eligibility.disclosure.json", "eligibility", prepared)
     rested, facts, told = {}, [], [f"{entry['at']} {entry['kind']}" for entry in life]
     whole: List[bool] = []
     for one in story["rests_on"]:
-        entries, unit = life_of(one), "erased: what its case and person were is not shown"
+        entries, unit = (
+            life_of(one, OF_LIFE, OF_LIFE | {"complete"}),
+            "erased: what its case and person were is not shown",
+        )
         rested[entries[0]["record"]] = (entries[0], one["facts"])
         if one["facts"] is not None:
             facts.append(said_of(one["facts"], "story.json", "facts", entries[0]))
@@ -203,7 +233,7 @@ def of_story(recorded: Any, prepared: Any, verification: str) -> Tuple[Dict[str,
     told.append("Not shown: that it rests on nothing else, for the index of the log is by record, not by case")
     answered, is_told = rested[verification]
     if is_told is not None or Path("answer.disclosure.json").exists():
-        said_of(json.loads(content("answer.disclosure.json")), "answer.disclosure.json", "answer", answered)
+        said_of(parsed(content("answer.disclosure.json")), "answer.disclosure.json", "answer", answered)
     kinds = tuple(RESTED_ON.values())
     checks = {
         "story.json tells the life of this commitment": recorded in life and prepared in life,
@@ -218,7 +248,7 @@ def of_story(recorded: Any, prepared: Any, verification: str) -> Tuple[Dict[str,
     }
     if not Path("complete.json").exists():
         return checks, [*told, "Not shown here, for there is no complete.json: that nothing else was recorded of it"]
-    size, at, complete = all_of(story["commitment"], json.loads(content("complete.json")), recorded["record"])
+    size, at, complete = all_of(story["commitment"], parsed(content("complete.json")), recorded["record"])
     checks["complete.json: story.json tells all that was recorded of it as far as the index reached"] = complete
     return checks, [*told, f"Nothing else was recorded of it among the first {size} entries (index of {at})"]
 
@@ -228,6 +258,7 @@ def all_of(life: Any, parts: Any, record: str) -> Tuple[int, str, bool]:
 
     The index is a sparse Merkle tree: under the SHA-256 of each record, the leaf hash of its last entry.
     """
+    require_members(parts, "a proof that all is told", OF_COMPLETENESS)
     committed, index = proved(parts["receipt"]), read_receipt(parts["receipt"])[1]
     size = parts["index"]["size"]
     domain = b"chengxin/ledger/v1/commit\x00public\x00"
@@ -250,9 +281,9 @@ def all_of(life: Any, parts: Any, record: str) -> Tuple[int, str, bool]:
 
 def said_of(parts: Any, name: str, group: str, entry: Any) -> Any:
     """Give the value of a disclosure that was read from a file, once it is of this group of this entry."""
-    value, of = opened(parts, name)
-    if of != entry or parts["group"] != group:
-        raise ValueError(f"{name}: a disclosure is of another entry, or of another group")
+    value, of = opened(parts, name, group)
+    if of != entry:
+        raise ValueError(f"{name}: a disclosure is of another entry")
     return value
 
 
@@ -490,10 +521,10 @@ def of_certificate(signature: Any) -> Dict[str, bool]:
 
 def of_witness(signature: Any) -> Dict[str, bool]:
     """Compare the files of a clerk who witnessed a signature by hand, what the clerk spoke of, and whose key it is."""
-    said = json.loads(content("witness.json"))
+    said = parsed(content("witness.json"))
     image = image_among([one.name for one in Path().iterdir()], content)
-    document = json.loads(content("document.json"))
-    key, proposed = disclosed("staff-key.disclosure.json")
+    document = parsed(content("document.json"))
+    key, proposed = disclosed("staff-key.disclosure.json", "key")
     life = {}
     for what, kind in KEY_LIFE.items():
         name = f"staff-key-{what}.tlog-proof"
@@ -527,8 +558,8 @@ def of_platform(signature: Any) -> Dict[str, bool]:
     """Compare the files of a platform's assertion, and of which document and whom it is."""
     jws = content("assertion.jws").decode("ascii")
     head, body, signed = jws.split(".")
-    raw, claims = from_url(signed), json.loads(from_url(body))
-    if json.loads(from_url(head))["alg"] == "ES256":
+    raw, claims = from_url(signed), parsed(from_url(body))
+    if parsed(from_url(head))["alg"] == "ES256":
         raw = der_of(raw[:32], raw[32:])
     person = signer()
     return {
@@ -562,19 +593,18 @@ def der_of(*numbers: bytes) -> bytes:
 
 def signer() -> Any:
     """Give who must have signed: the agent where one acts, else the applicant."""
-    document = json.loads(content("document.json"))
+    document = parsed(content("document.json"))
     return document.get("proxy") or document["applicant"]
 
 
 def everything() -> Tuple[Dict[str, bool], List[str], str]:
     """Check everything; give what holds and what does not, what is to be told, and the key of the log.
 
-    Raises:
-        ValueError, LookupError, TypeError, AttributeError, OSError: a file is missing, malformed, or proves nothing.
+    Whatever it raises says that a file is missing, malformed, or proves nothing.
     """
     entry = proved(content("recorded.tlog-proof").decode())
-    signature, recorded = disclosed("recorded.disclosure.json")
-    document, prepared = disclosed("prepared.disclosure.json")
+    signature, recorded = disclosed("recorded.disclosure.json", "signature")
+    document, prepared = disclosed("prepared.disclosure.json", "document")
     vkey, of_log = log_key()
     others = others_here(signature)
     story, told = of_story(entry, prepared, document["verification"])
@@ -598,17 +628,29 @@ def everything() -> Tuple[Dict[str, bool], List[str], str]:
     )
 
 
+def tell(line: str) -> None:
+    """Print a line; what the terminal cannot show is escaped, too."""
+    encoding = sys.stdout.encoding or "ascii"
+    print(printable(line).encode(encoding, "backslashreplace").decode(encoding))
+
+
+def printable(text: str) -> str:
+    """Escape what is no sign: a name in a forged pack could move the cursor, and write over what was told of it."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def main() -> int:
     """Tell what was checked; the exit status is 1 if anything is wrong."""
     try:
         checks, told, vkey = everything()
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError) as error:
-        print("FAILED", f"{type(error).__name__}: {error}")
+    except Exception as error:  # forged files can make anything fail, such as by JSON that is nested too deeply
+        tell(f"FAILED {type(error).__name__}: {error}")
         return 1
     for name, good in checks.items():
-        print("ok    " if good else "FAILED", name)
-    print("\n".join(told))
-    print("Compare with the key that the log publishes (log.pub, or key-history where its key has changed):", vkey)
+        tell(f"{'ok    ' if good else 'FAILED'} {name}")
+    for line in told:
+        tell(line)
+    tell(f"Compare with the key that the log publishes (log.pub, or key-history where its key has changed): {vkey}")
     return 0 if all(checks.values()) else 1
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.evidence_pack.check import CLAIM, RESTED_ON
+from gateway.evidence_pack.check import CLAIM, OF_LIFE, RESTED_ON
 from gateway.evidence_pack.story import ANSWER, COMPLETE, ELIGIBILITY, ELIGIBLE, STORY, TOLD
 from gateway.rules.kept import rows, table, text
 from ledger import VerifiedReceipt, verify_completeness
@@ -19,8 +19,7 @@ from ledger.merkle import hash_leaf
 from ledger.records.lifecycle import FAMILY_OF, state_after
 from ledger.records.projections import FACTS_GROUP
 
-_LIFE = frozenset({"facts", "receipts"})
-_WHOLE = _LIFE | {"complete"}
+_WHOLE = OF_LIFE | {"complete"}
 _ERASED = "whose documents are erased: receipts alone are left, and nothing shows that they are of this case"
 
 
@@ -62,7 +61,7 @@ class StoryCheck:
         Raises:
             StoryWrong, LedgerError, KeyError: something is missing, malformed, or not what it claims.
         """
-        told = self._told(table(parse_canonical(self._files[STORY]))["commitment"], _LIFE)
+        told = self._told(self._read()["commitment"], OF_LIFE)
         lines = told.lines
         leaves = [line.leaf for line in lines]
         mine = self._recorded.leaf in leaves and self._prepared.leaf in leaves
@@ -102,11 +101,11 @@ class StoryCheck:
         Raises:
             StoryWrong, LedgerError, KeyError: something is missing, malformed, or not what it claims.
         """
-        told = table(parse_canonical(self._files[STORY]))
-        claim = self._facts(self._told(told["commitment"], _LIFE), self._prepared)
+        told = self._read()
+        claim = self._facts(self._told(told["commitment"], OF_LIFE), self._prepared)
         _require(claim is not None, f"{STORY} does not tell what the commitment is about")
         self._require_of(ELIGIBLE, ELIGIBILITY, self._prepared)
-        rested = [self._told(life, _LIFE, _WHOLE) for life in rows(told["rests_on"])]
+        rested = [self._told(life, OF_LIFE, _WHOLE) for life in rows(told["rests_on"])]
         by_record = {one.record: one for one in rested}
         _require(len(by_record) == len(rested), f"{STORY} tells of a record twice")
         for one in rested:
@@ -132,7 +131,12 @@ class StoryCheck:
         }
         return found | ({"erased": f"{erased} records {_ERASED}"} if erased else {})
 
-    def _told(self, life: Json, *members: frozenset[str]) -> _Told:
+    def _read(self) -> Mapping[str, Json]:
+        story = table(parse_canonical(self._files[STORY]))
+        _require(story.keys() == {"commitment", "rests_on"}, f"{STORY} has other members")
+        return story
+
+    def _told(self, life: Json, *members: set[str]) -> _Told:
         """Verify that receipts are of one record from its first entry on, none left out between; raises as `life`."""
         told = table(life)
         _require(told.keys() in members, f"{STORY} has other members")

@@ -20,7 +20,7 @@ from gateway.bootstrap.flows import pack_circumstances
 from gateway.bootstrap.ledger import open_master_keys
 from gateway.cli import cli
 from gateway.commands.options import read_config
-from gateway.evidence_pack.archive import MANIFEST, read_archive, write_archive
+from gateway.evidence_pack.archive import MANIFEST, manifest, pack_together, read_archive, write_archive
 from gateway.evidence_pack.check import OF_STORY
 from gateway.evidence_pack.checking import Believed, Report, check_pack
 from gateway.evidence_pack.collecting import collect, readmes
@@ -345,6 +345,12 @@ FORGERIES = [
     "the proof of another request",
     "the proof of a request of an index that nobody committed to",
     "a proof that is none",
+    "a proof of the commitment in its life",
+    "another member of the story",
+    "a member of the story twice",
+    "another member of a life",
+    "another member of what is disclosed",
+    "a story that is nested too deeply",
 ]
 
 
@@ -422,6 +428,12 @@ def forge(name: str, mine: Mapping[str, bytes], other: Mapping[str, bytes]) -> d
                 ],
             )
         },
+        "a proof of the commitment in its life": {STORY: story_of(mine, commitment={**life, "complete": complete})},
+        "another member of the story": {STORY: story_of(mine, withdrawn="never")},
+        "a member of the story twice": {STORY: b'{"commitment":{"facts":null,"receipts":[]},' + mine[STORY][1:]},
+        "another member of a life": {STORY: story_of(mine, commitment={**life, "state": "GRANTED"})},
+        "another member of what is disclosed": {TOLD: mine[TOLD][:-1] + b',"verdict":"AGREES"}'},
+        "a story that is nested too deeply": {STORY: b'{"commitment":' + b"[" * 100_000 + b"]" * 100_000 + b"}"},
         "a proof that is none": {STORY: story_of(mine, rests_on=[{**one, "complete": {}} for one in rested])},
     }
     assert sorted(wrong) == sorted(FORGERIES)
@@ -511,6 +523,37 @@ async def test_an_index_that_does_not_reach_a_commitment_yet_is_no_proof_and_no_
     done = checked_alone(tmp_path / "alone", files)
     assert done.returncode == 0, done.stdout
     assert "Not shown here, for there is no complete.json" in done.stdout
+
+
+def test_what_a_forged_pack_says_cannot_move_the_cursor(
+    forging: tuple[House, dict[str, bytes], dict[str, bytes]], tmp_path: Path
+) -> None:
+    house, mine, _ = forging
+    over = "\x1b[1A\x1b[2Kok\u202e\x1b[8m"
+    pack, named = tmp_path / "pack.zip", tmp_path / "named"
+    for file, content in (
+        (MANIFEST, manifest(mine) + f"{'0' * 64}  {over}\n".encode()),
+        ("signature.json", mine["signature.json"].replace(b'"type":"certificate"', f'"type":"{over}"'.encode())),
+    ):
+        pack.write_bytes(pack_together({MANIFEST: manifest(mine), **mine, file: content}))
+        done = CliRunner().invoke(cli, ["evidence", "verify", str(pack), "--vkey", str(house.vkey)])
+        assert done.exit_code == 1
+        assert done.output.replace("\n", "").isprintable()
+    done = checked_alone(named, {**mine, over: b""})
+    assert done.returncode == 1
+    assert done.stdout.replace("\n", "").isprintable()
+    assert r"but not \x1b[1A\x1b[2Kok\u202e\x1b[8m" in done.stdout
+
+
+@pytest.mark.parametrize("added", [b"\x0b", b"\n", b"once more"])
+def test_a_manifest_is_spelled_in_one_way(
+    forging: tuple[House, dict[str, bytes], dict[str, bytes]], added: bytes
+) -> None:
+    house, mine, _ = forging
+    line = manifest(mine).splitlines(keepends=True)[0]
+    listed = manifest(mine) + (line if added == b"once more" else added)
+    report = check_pack(pack_together({**mine, MANIFEST: listed}), Believed(vkey=house.vkey.read_text().strip()))
+    assert {check.name for check in report.failures} == {"manifest"}
 
 
 async def test_a_verification_whose_document_is_erased_keeps_its_receipts_and_the_readme_says_so(

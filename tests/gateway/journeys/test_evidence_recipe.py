@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -32,6 +33,7 @@ from .test_signatures import DAY, Evidence, Signing, by_certificate, pem
 
 pytestmark = pytest.mark.skipif(OPENSSL is None, reason="the openssl command is not installed")
 NONE = timedelta(0)
+_SALT = bytes(range(32))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +208,29 @@ async def test_the_recipe_refuses_a_log_of_another_key(tmp_path: Path) -> None:
         assert "receipt" in failed(town, rewritten(files, whole))
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"salt": _SALT[:31]},
+        {"salt": _SALT + b" "},
+        {"groups": ("eligibility", "signature")},
+        {"groups": ("document", "facts")},
+    ],
+    ids=str,
+)
+async def test_the_recipe_refuses_what_is_disclosed_of_another_group_or_with_a_salt_of_another_length(
+    tmp_path: Path, forged: Mapping[str, Any]
+) -> None:
+    signing = Signing()
+    async for town in run_town(tmp_path, "sqlite:///ledger.sqlite3", signing.configure):
+        _, pack = await packed(town, "办-1", signer(signing))
+        files = _untold(unpacked(pack))
+        ours, theirs = (_forged_log(files, signing, **options) for options in ({}, forged))
+        follow_the_readme(tmp_path / "ours", rewritten(files, {**ours, **_forged_history(files, ours)}))
+        whole = rewritten(files, {**theirs, **_forged_history(files, theirs)})
+        assert "of another group, or its salt is none" in refused(tmp_path / "theirs", whole)
+
+
 async def test_the_recipe_refuses_a_pem_file_in_which_openssl_sees_another_key(tmp_path: Path) -> None:
     signing = Signing()
     async for town in run_town(tmp_path, "sqlite:///ledger.sqlite3", signing.configure):
@@ -286,7 +311,13 @@ def _untold(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if name not in OF_STORY}
 
 
-def _forged_log(files: Mapping[str, bytes], signing: Signing) -> dict[str, bytes]:
+def _forged_log(
+    files: Mapping[str, bytes],
+    signing: Signing,
+    *,
+    salt: bytes = _SALT,
+    groups: tuple[str, str] = ("document", "signature"),
+) -> dict[str, bytes]:
     """Write the same act with another address in a log of two entries, signed with a key of one's own."""
     log, key = ed25519.Ed25519PrivateKey.generate(), p256()
     document = json.loads(files["document.json"])
@@ -297,8 +328,8 @@ def _forged_log(files: Mapping[str, bytes], signing: Signing) -> dict[str, bytes
     signature["certificates"][0] = certificate.hex()
     signature["signature"] = sign(key, canonical(document))[1].hex()
     opened = {name: json.loads(files[f"{name}.disclosure.json"]) for name in ("prepared", "recorded")}
-    first = _entry_of(opened["prepared"], "document", document)
-    last = _entry_of(opened["recorded"], "signature", signature)
+    first = _entry_of(opened["prepared"], groups[0], document, salt)
+    last = _entry_of(opened["recorded"], groups[1], signature, salt)
     leaves = [hashlib.sha256(b"\x00" + entry).digest() for entry in (first, last)]
     root = base64.b64encode(hashlib.sha256(b"\x01" + b"".join(leaves)).digest()).decode()
     origin = files["checkpoint.txt"].decode().split("\n")[0]
@@ -312,8 +343,8 @@ def _forged_log(files: Mapping[str, bytes], signing: Signing) -> dict[str, bytes
         return "\n".join(("c2sp.org/tlog-proof@v1", *lines, proof, "", checkpoint, line)) + "\n"
 
     def disclosure(name: str, entry: bytes, index: int, value: Json) -> bytes:
-        told = {**opened[name], "receipt": receipt(entry, index), "salt": _SALT.hex(), "value": value}
-        return json.dumps(told).encode()
+        told = {"receipt": receipt(entry, index), "salt": salt.hex(), "value": value, "group": groups[index]}
+        return json.dumps({**opened[name], **told}).encode()
 
     return {
         "document.json": canonical(document),
@@ -331,17 +362,14 @@ def _forged_log(files: Mapping[str, bytes], signing: Signing) -> dict[str, bytes
     }
 
 
-_SALT = bytes(range(32))
-
-
 def _der(content: bytes) -> bytes:
     return base64.b64decode(b"".join(content.split(b"\n")[1:-2]))
 
 
-def _entry_of(opened: Mapping[str, str], group: str, value: Json) -> bytes:
+def _entry_of(opened: Mapping[str, str], group: str, value: Json, salt: bytes) -> bytes:
     entry = json.loads(base64.b64decode(opened["receipt"].split("\n")[1].removeprefix("extra ")))
     domain = b"chengxin/ledger/v1/commit\x00" + group.encode() + b"\x00"
-    entry["commits"] = {group: hashlib.sha256(domain + _SALT + canonical(value)).hexdigest()}
+    entry["commits"] = {group: hashlib.sha256(domain + salt + canonical(value)).hexdigest()}
     return canonical(entry)
 
 
