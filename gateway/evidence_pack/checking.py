@@ -1,9 +1,9 @@
 """Verifying a pack offline, with nothing but the log's public key: every check that fails is named.
 
-The anchor in the pack is believed unless other anchors are given; whoever relies on a pack compares its fingerprint,
-which the report tells, with the one that the authority publishes. So with the roots of time stamps, and the keys of
-clerks and platforms. What is only for reading (document.txt, letter.pdf, check.py, the READMEs) proves nothing, and
-other versions write it otherwise: the report tells which of it is not as this version writes it.
+The anchor in the pack is believed unless other anchors are given; whoever relies on a pack compares its fingerprint
+(SHA-256), which the report tells, with the one that the authority publishes. So with the roots of time stamps, and the
+keys of clerks and platforms. What is only for reading (document.txt, letter.pdf, check.py, the READMEs) proves nothing,
+and other versions write it otherwise: the report tells which of it is not as this version writes it.
 """
 
 from __future__ import annotations
@@ -411,6 +411,8 @@ class _Pack:
         _require(parse_time(text(said["at"])) == at, "another time was recorded than the time stamp says")
         require_in_time(at, self._verified_at, MOST_TOLERANCE)
         self.told["stamped_at"] = at.isoformat()
+        found = [hashlib.sha256(one.public_bytes(Encoding.DER)).hexdigest() for one in roots.certificates]
+        self.told["timestamp_roots_sha256"] = ", ".join(found)
 
 
 def _require(holds: bool, otherwise: str) -> None:

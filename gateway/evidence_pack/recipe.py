@@ -302,8 +302,10 @@ the signature held when it was recorded, and that it was recorded in an append-o
 
 Nothing of ours is needed to verify it: a shell, OpenSSL 3 and Python 3.6 or later are. Unpack it, go into the folder,
 and run each command; every one must succeed (exit status 0). Whoever made a pack could have changed its README and
-check.py as well: if you do not trust where it came from, take both from the project's own publication
-(gateway/evidence_pack).
+check.py as well. If you do not trust where it came from, take check.py from the project's source
+(gateway/evidence_pack/check.py); no README is published, for each is written for its pack, but the commands are
+explained in gateway/signatures/README.md, and `chengxin evidence verify` names under "not checked" the README and the
+check.py that are not, byte for byte, what its version writes.
 
 ```sh
 COMMANDS
@@ -319,7 +321,10 @@ _CHINESE = """\
 
 核验不需要我们的任何软件,只需命令行、OpenSSL 3 和 Python 3.6 或更高版本。
 解压后进入目录,逐条执行下列命令,每条都应成功(退出码为 0)。
-制作证据包的人也可能改动其中的 README 和 check.py;如不信任其来源,请改用本项目公开发布的版本(gateway/evidence_pack)。
+制作证据包的人也可能改动其中的 README 和 check.py。如不信任其来源,请改用本项目源代码中的 check.py
+(gateway/evidence_pack/check.py)。README 按每个证据包分别生成,没有单独发布的版本;各命令的说明见
+gateway/signatures/README.md。
+`chengxin evidence verify` 会在“not checked”一行列出与其所属版本生成的内容不一致的 README 和 check.py。
 
 ```sh
 COMMANDS

@@ -22,6 +22,8 @@ from pathlib import Path
 import grpc
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509 import ocsp
 
@@ -133,6 +135,9 @@ async def test_a_pack_of_every_algorithm_verifies_by_us_and_by_following_its_rea
 
         report = checked(stamped_town, pack)
         assert report.failures == ()
+        found = x509.load_pem_x509_certificates(unpacked(pack)["tsa-roots.pem"])
+        told = [one.fingerprint(hashes.SHA256()).hex() for one in found]
+        assert report.told["timestamp_roots_sha256"] == ", ".join(told)
         assert [check.name for check in report.checks][-4:] == ["revocation", "time stamp", "life", "foundation"]
         commands = follow_the_readme(tmp_path / case, pack)
         assert [command.split()[:2] for command in commands] == [

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509 import ocsp
 
+import gateway
 from gateway.evidence_pack.archive import MANIFEST, write_archive
 from gateway.evidence_pack.check import OF_STORY
 from gateway.founding import House
@@ -292,6 +293,11 @@ async def test_files_for_reading_that_are_not_ours_are_told_and_prove_nothing(tm
         report = checked(town, rewritten(files, changed))
         assert report.failures == ()
         assert report.told["not checked"] == "check.py, document.txt, letter.pdf"
+        for name in ("README.md", "README.zh-CN.md"):
+            readme = files[name].decode()
+            assert "not checked" in readme
+            for path in re.findall(r"gateway/[\w./-]+\w", readme):
+                assert (Path(gateway.__file__).parents[1] / path).is_file()
 
 
 async def test_a_list_that_is_not_about_the_pack_is_no_reassurance(tmp_path: Path) -> None:
