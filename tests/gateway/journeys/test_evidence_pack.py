@@ -526,9 +526,7 @@ async def test_a_pack_is_for_who_may_see_the_commitment_and_only_of_what_was_sig
     assert len(pack) < 1 << 20
 
 
-async def test_a_pack_of_what_is_not_published_yet_waits_until_it_is(
-    tmp_path: Path, signing: Signing
-) -> None:
+async def test_a_pack_of_what_is_not_published_yet_waits_until_it_is(tmp_path: Path, signing: Signing) -> None:
     def configure(house: House) -> None:
         signing.configure(house)
         text = house.config.read_text("utf-8").replace('signing = "inline"', 'signing = "interval"', 1)
