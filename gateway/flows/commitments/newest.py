@@ -20,14 +20,15 @@ from gateway.rules.admission import question_from_body
 from gateway.rules.fallback import StepKind
 from gateway.rules.kept import rows, table, text
 from gateway.rules.people import Inquiry
+from gateway.rules.reasons import ReasonKind
 from gateway.rules.standing_query import INCONCLUSIVE, contradicts
 from ledger import RecordRow
 from ledger.canonical import Json
 
 
 class Against(enum.Enum):
-    """What the newest answer says against a commitment; PERHAPS, where it was weighed with words of people that were
-    cleared up, so that it takes asking again without them to tell.
+    """What the newest answer says against a commitment; PERHAPS, where it takes asking again to tell: it was weighed
+    with words of people that were cleared up, or one source decides and too few others confirm what it says.
     """
 
     NOTHING = "NOTHING"
@@ -96,8 +97,10 @@ class Newest:
         if any(index > (since if newest is None else newest[0].first_idx) for index in against):
             raise FoundSince
         concluded = await self._look_up.newest_answer(later, claim, counts=_concludes)
-        if concluded is None or not _contradicts(concluded[1]):
+        if concluded is None:
             return Against.NOTHING
+        if not _contradicts(concluded[1]):
+            return Against.PERHAPS if _is_unconfirmed(concluded[1]) else Against.NOTHING
         # Asked about the commitment, they were left out; asked in its case, every word of people counts.
         weighed_too = concluded[0].parent is None and any(index <= cleared for index in against)
         return Against.PERHAPS if weighed_too else Against.CONTRADICTED
@@ -127,10 +130,17 @@ class Newest:
 
 
 def _concludes(kept: Mapping[str, Json]) -> bool:
-    return next_step_in(kept) not in INCONCLUSIVE or _contradicts(kept)
+    return next_step_in(kept) not in INCONCLUSIVE or _contradicts(kept) or _is_unconfirmed(kept)
 
 
 def _contradicts(kept: Mapping[str, Json]) -> bool:
-    """Tell it by all reasons: where only the verdict is told, the answer has what they amount to."""
-    answer = table(kept[ANSWER])
-    return contradicts(text(answer["verdict"]), map(text, rows(table(kept.get(EVIDENCE, answer))["reasons"])))
+    return contradicts(text(table(kept[ANSWER])["verdict"]), _reasons(kept))
+
+
+def _is_unconfirmed(kept: Mapping[str, Json]) -> bool:
+    return ReasonKind.UNCONFIRMED.value in _reasons(kept)
+
+
+def _reasons(kept: Mapping[str, Json]) -> list[str]:
+    """Give all reasons: where only the verdict is told, the answer has what they amount to."""
+    return [text(reason) for reason in rows(table(kept.get(EVIDENCE, table(kept[ANSWER])))["reasons"])]

@@ -19,6 +19,7 @@ from gateway.flows.commitments.documents import case_facts
 from ledger import Draft, Submission, new_record
 
 from .office import ITEM, PEOPLE, Office, execute, of_item, office
+from .test_standing import QUORUM
 
 WHO, OTHER = PEOPLE[12], PEOPLE[14]
 
@@ -292,6 +293,27 @@ async def test_a_newer_answer_without_the_contradiction_lets_the_decision_come(t
     async with office(tmp_path) as here:
         record = await here.committed(WHO, "办-1")
         await contradicted(here, "办-1")
+        here.drop([(WHO.id_number, WHO.name, WHO.address)])
+        await here.verify(WHO, "办-1")
+
+        await here.decide(record)
+        assert here.state(record) == "IN_FORCE"
+
+
+async def test_a_decision_is_refused_over_a_contradiction_that_nobody_confirms(tmp_path: Path) -> None:
+    async with office(tmp_path, *QUORUM) as here:
+        record = await here.committed(WHO, "办-1")
+        here.contradict(WHO)
+        await here.verify(WHO, "办-1")
+
+        with pytest.raises(DiscrepancyFound):
+            await here.decide(record)
+        assert here.state(record) == "QUESTIONED"
+
+
+async def test_a_decision_passes_where_what_nobody_confirms_bears_the_commitment_out(tmp_path: Path) -> None:
+    async with office(tmp_path, *QUORUM) as here:
+        record = await here.committed(WHO, "办-1")
         here.drop([(WHO.id_number, WHO.name, WHO.address)])
         await here.verify(WHO, "办-1")
 
