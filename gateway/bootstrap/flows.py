@@ -107,7 +107,7 @@ def build_flows(
     """Put the flows together; `reloaded` is called when an operator's call has put a catalogue in force here."""
     book, once, look_up = Book(catalogue), Once(ledger, index), LookUp(ledger)
     templates = open_templates(settings)
-    ask = Ask(sources, now=now)
+    ask = Ask(sources, now=now, digest=index.digest)
     calendar = work_calendar(settings.calendar, today=legal_day(now()))
     stand = Stand(ledger=ledger, book=book, look_up=look_up, index=index, now=now)
     stopping = asyncio.Event()
@@ -132,7 +132,7 @@ def build_flows(
         name: Together(source, lanes=settings.limits.batch_source_calls, now=now) for name, source in sources.items()
     }
     batch = Batch(
-        verify=verifier(Ask(joined, now=now)), in_flight=settings.limits.batch_in_flight,
+        verify=verifier(Ask(joined, now=now, digest=index.digest)), in_flight=settings.limits.batch_in_flight,
         most_items=settings.limits.batch_items, longest=settings.server.deadline_cap.total_seconds(),
         stopping=stopping,
     )  # fmt: skip

@@ -198,7 +198,11 @@ class FactOutcome(_message.Message):
     attempts: _builtins.int
     """How often it was asked."""
     raw_digest: _builtins.bytes
-    """SHA-256 of the source's raw answer; the answer itself is not kept."""
+    """A keyed digest of the source's raw answer and of when it was asked, 32 bytes; empty where none came. The answer
+    itself is not kept. Nobody can guess it by the digest, or tell whether two answers are alike; with the gateway's key
+    it can be proved what the source sent: HMAC-SHA-256, under the key for digests, of
+    "chengxin/verification/v1/raw", 0x00, SOURCE/FACT_TYPE/ASKED_AT (ISO 8601), 0x00, and the SHA-256 of the raw answer.
+    """
     cached: _builtins.bool
     """True where the source was not asked again: it is what the source answered before, for the same purpose and within
     the freshness that it promises. Asked_at and answered_at are those of that asking.

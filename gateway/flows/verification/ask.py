@@ -1,6 +1,10 @@
 """Ask the sources what a plan needs: concurrently, no more than needed, and stop what no longer matters.
 
 What is asked one after the other shares the time there is (`gateway.rules.time_share`).
+
+Who gets an answer never gets the digest of what a source sent: whoever knows all of a record but an address would find
+the address by trying addresses, without asking anybody. In its place stands a keyed digest of it, of each asking its
+own, by which the gateway, and nobody without its key, can hold a source to what it sent.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from gateway.rules.verdict import Judgement, LeafTruth, evaluate, judge, next_ch
 
 NO_SOURCE = "-"
 """Stands for the source where no department shares this type of fact here: it is covered by nobody."""
+_OF_RAW = b"chengxin/verification/v1/raw\x00"
 People = Mapping[str, Sequence[Evidence]]
 """What people said, by type of fact."""
 NOBODY: People = {}
@@ -45,7 +50,11 @@ class Asked(Struct, frozen=True, kw_only=True):
 class Ask:
     """Asks configured sources, in the order of the configuration for each type of fact."""
 
-    def __init__(self, sources: Mapping[str, Connector], *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, sources: Mapping[str, Connector], *, now: Callable[[], datetime], digest: Callable[[bytes], bytes]
+    ) -> None:
+        """`digest` is keyed (`ledger.BlindIndex.digest`)."""
+        self._digest = digest
         self._by_fact: dict[str, tuple[Connector, ...]] = {}
         for connector in sources.values():
             for fact_type in connector.manifest.fact_types:
@@ -133,8 +142,14 @@ class Ask:
                 found = [await asked[0].check_many([check.claim], limited)]
             else:
                 found = await asyncio.gather(*(source.check_many([check.claim], limited) for source in asked))
-            said.extend(_as_declared(check, answer[0]) for answer in found)
+            said.extend(self._veiled(_as_declared(check, answer[0])) for answer in found)
         return tuple(said)
+
+    def _veiled(self, evidence: Evidence) -> Evidence:
+        if not evidence.raw_digest:
+            return evidence
+        asked = f"{evidence.source}/{evidence.fact_type}/{evidence.asked_at.isoformat()}"
+        return replace(evidence, raw_digest=self._digest(_OF_RAW + asked.encode() + b"\x00" + evidence.raw_digest))
 
     def _share(self, check: FactCheck, plan: Plan, answers: Mapping[str, LeafTruth], said: int) -> float:
         left = self._rounds_left(check, said)

@@ -28,7 +28,7 @@ def source(delay: float, outcome: Outcome = MATCH, *facts: str) -> Resilient:
 
 async def ask(sources: dict[str, Resilient], root: Node, *checks: FactCheck, within: float) -> tuple[Asked, float]:
     plan = Plan(root=root, checks={one.id: one for one in checks})
-    asked = await Ask(sources, now=wall)(plan, question(within))
+    asked = await Ask(sources, now=wall, digest=bytes)(plan, question(within))
     return asked, seconds()
 
 

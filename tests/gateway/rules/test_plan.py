@@ -101,7 +101,7 @@ def ask(stanzas: Mapping[str, Mapping[str, object]], born: str, status: str = "U
                 matter=MATTER.code, case="办-1", item="marital-status", operator="A", unit="U", reason="办理行政确认",
                 deadline=deadline,
             )  # fmt: skip
-            return await Ask(sources, now=lambda: NOW)(planned, context)
+            return await Ask(sources, now=lambda: NOW, digest=bytes)(planned, context)
         finally:
             for source in sources.values():
                 await source.aclose()

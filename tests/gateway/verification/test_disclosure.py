@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from connectors.sources.sql import digest
+from gateway.bootstrap.opening import open_index
 from gateway.catalogue.loader import shipped_catalogue_files
 from gateway.client import Selection, Step, Verdict, new_request_id
+from gateway.config import load_settings
 from gateway.rules.kept import rows, table
 
 from .village import PEOPLE, inside, marital, premises, service, serving, settle, slow_source
@@ -84,6 +88,27 @@ async def test_elsewhere_each_source_is_told_with_its_outcome(tmp_path: Path) ->
     assert (fact.source, fact.fact_type, fact.outcome) == ("civil-affairs", "marriage-registration", "MATCH")
     assert fact.asked_at <= fact.answered_at <= answer.verification.answered_at
     assert len(fact.raw_digest) == 32
+
+
+async def test_nobody_finds_a_record_by_the_digest_of_what_the_source_sent(tmp_path: Path) -> None:
+    house = settle(tmp_path)
+    columns = ("id_number", "name", "status")
+    with sqlite3.connect(tmp_path / "civil.sqlite3") as civil:
+        [row] = civil.execute(
+            f"SELECT {', '.join(columns)} FROM marriage WHERE id_number = ?",
+            (PEOPLE[0].id_number,),
+        ).fetchall()
+    sent = digest([dict(zip(columns, row, strict=True))])
+    async with serving(house) as village:
+        client = village.client()
+        [first] = (await client.verify(marital(0))).verification.facts
+        [second] = (await client.verify(marital(0))).verification.facts
+    keyed = open_index(load_settings(house.config).ledger)
+
+    assert len({sent, first.raw_digest, second.raw_digest}) == 3
+    for fact in (first, second):  # who has the gateway's key can prove what was sent
+        asked = f"{fact.source}/{fact.fact_type}/{fact.asked_at.isoformat()}".encode()
+        assert fact.raw_digest == keyed.digest(b"chengxin/verification/v1/raw\x00" + asked + b"\x00" + sent)
 
 
 @pytest.mark.parametrize("claimed", [RIGHT, "别处"])
