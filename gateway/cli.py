@@ -67,6 +67,7 @@ def main() -> None:
         KeyboardInterrupt: its user does not want it to go on.
     """
     from connectors.errors import ConnectorError
+    from gateway import logs
     from gateway.errors import GatewayError
     from ledger.errors import LedgerError
 
@@ -75,6 +76,7 @@ def main() -> None:
         logging.lastResort.addFilter(
             lambda told: not (told.exc_info and isinstance(told.exc_info[1], KeyboardInterrupt))
         )
+    logs.configure()  # to standard error: standard output is for what was asked for
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Abort:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import MutableMapping
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
@@ -37,8 +37,40 @@ def _render(_logger: object, _name: str, event: MutableMapping[str, Any]) -> str
     return orjson.dumps(event, default=lambda _value: "unprintable", option=orjson.OPT_SORT_KEYS).decode()
 
 
+class _Unfailing:
+    """Where lines are written: what cannot be (a full disk, a reader that is gone) is counted, and fails nobody.
+
+    A call that is recorded is answered, whatever becomes of the line about it.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lost = 0
+
+    def write(self, text: str) -> None:
+        """Write a line, and before it how many were lost, where some were."""
+        told = _lost_before(self._lost) if self._lost else ""
+        try:
+            self._stream.write(told + text)
+            self._stream.flush()
+        except (OSError, ValueError):  # ValueError: the stream is closed
+            self._lost += 1
+        else:
+            self._lost = 0
+
+    def flush(self) -> None:
+        """Do nothing: every line is flushed when it is written."""
+
+
+def _lost_before(count: int) -> str:
+    return orjson.dumps({"count": count, "event": "log lines were lost", "level": "warning"}).decode() + "\n"
+
+
 def configure(stream: TextIO | None = None, *, level: int = 20) -> None:
-    """Send JSON lines to `stream` (standard error by default), at `level` and above (20 is info)."""
+    """Send JSON lines to `stream` (standard error by default), at `level` and above (20 is info).
+
+    What cannot be written is lost, and how many lines were is said in the next that can.
+    """
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -47,6 +79,6 @@ def configure(stream: TextIO | None = None, *, level: int = 20) -> None:
             _render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Unfailing(stream or sys.stderr))),
         cache_logger_on_first_use=False,
     )
