@@ -194,10 +194,15 @@ def verified(refusal: GatewayRefusal, keys: LogKeys) -> GatewayRefusal:
 
 
 def refusal_of(error: grpc.RpcError) -> GatewayRefusal:
-    """Read a refusal from the error of a call, of an asynchronous or a blocking channel."""
+    """Read a refusal from the error of a call, of an asynchronous or a blocking channel.
+
+    Who cancels a call here never gets its error: a CANCELLED without a word comes from a gateway that went away while
+    the call was on its way, and is as UNAVAILABLE.
+    """
     status = _status(error)
     if status is None:
         code: grpc.StatusCode = error.code()
+        code = grpc.StatusCode.UNAVAILABLE if code is grpc.StatusCode.CANCELLED else code
         status = status_pb2.Status(code=code.value[0], message=_text(error))
     return refusal_of_status(status)
 

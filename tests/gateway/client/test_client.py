@@ -96,11 +96,16 @@ class Between(verification_pb2_grpc.VerificationServiceServicer):
         """Says which questions, by stream and position, are never answered."""
         self.pause = 0.0
         self.streams = 0
+        self.cancelled = 0
+        """How many calls end without a word, as those do that are on their way when a server stops."""
 
     async def Verify(self, request: pb.VerifyRequest, context: Any) -> pb.VerifyResponse:  # type: ignore[override]
         self.seen.append(request.request_id)
         if self.refusals:
             await abort(context, self.refusals.pop(0))
+        if self.cancelled:
+            self.cancelled -= 1
+            await context.abort(grpc.StatusCode.CANCELLED)
         self.instead(request)
         response: pb.VerifyResponse = await self._stub.Verify(request, timeout=TIMEOUT)
         self.change(response)
@@ -180,6 +185,24 @@ async def test_no_other_refusal_is_asked_again(village: Village, code: grpc.Stat
 
     assert (caught.value.code, caught.value.reason) == (code.name, "WHY")
     assert len(servicer.seen) == 1
+
+
+async def test_a_call_that_a_gateway_cancels_when_it_goes_away_is_asked_again(village: Village) -> None:
+    async with between(village) as (servicer, client):
+        servicer.cancelled = 2
+        answer = await client.verify(marital(0))
+
+    assert answer.verification.verdict is Verdict.ESTABLISHED
+    assert len(servicer.seen) == 3
+
+
+async def test_a_call_that_every_gateway_cancels_is_unavailable_in_chinese(village: Village) -> None:
+    async with between(village) as (servicer, client):
+        servicer.cancelled = 100
+        with pytest.raises(Unavailable) as caught:
+            await client.verify(marital(0), timeout=10)
+
+    assert caught.value.chinese
 
 
 async def test_a_wait_that_the_deadline_does_not_allow_is_not_waited(village: Village) -> None:
