@@ -30,6 +30,7 @@ from connectors.errors import SourceUnavailable
 from connectors.outcome import Cause, Evidence
 from connectors.record import Reader, Record, Shape, judge, moment, read_shape, read_zone
 from connectors.stanza import Stanza
+from connectors.statement import cutting_clause
 from connectors.transports.database import failure, open_engine
 from connectors.transports.interruption import Endings, Interrupted, Use
 
@@ -241,6 +242,7 @@ def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], dateti
     batch, most_rows = root.number("batch", 100, least=1, most=1000), root.number("most_rows", 10_000, least=1)
     freshness, zone = root.optional_duration("freshness"), read_zone(root)
     engine = _read_engine(root, timeout, threads)
+    dialect = "" if engine is None else engine.dialect.name
     facts: dict[str, SqlFact] = {}
     coverage: dict[str, Coverage] = {}
     sensitive: set[str] = set()
@@ -252,7 +254,7 @@ def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], dateti
             sensitive.add(fact_type)
         if part.flag("asked_once", False):
             asked_once.add(fact_type)
-        facts[fact_type] = _read_fact(part, zone, freshness)
+        facts[fact_type] = _read_fact(part, zone, freshness, dialect)
     root.finish()
     assert engine is not None
     manifest = Manifest(
@@ -289,7 +291,7 @@ def _read_engine(root: Stanza, timeout: timedelta, threads: int) -> Engine | Non
         return None
 
 
-def _read_fact(part: Stanza, zone: ZoneInfo, freshness: timedelta | None) -> SqlFact:
+def _read_fact(part: Stanza, zone: ZoneInfo, freshness: timedelta | None, dialect: str) -> SqlFact:
     columns: set[str] = set()
 
     def column(_stanza: Stanza, _key: str, spec: str) -> Reader:
@@ -301,13 +303,13 @@ def _read_fact(part: Stanza, zone: ZoneInfo, freshness: timedelta | None) -> Sql
     shape = read_shape(
         part, field_reader=column, attributes="columns", zone=zone, freshness=freshness, number=itemgetter(key)
     )
-    as_of = text(_read_statement(part, "as_of_statement", ())) if "as_of_statement" in part else None
+    as_of = text(_read_statement(part, "as_of_statement", (), dialect)) if "as_of_statement" in part else None
     if freshness is not None and as_of is None and shape.as_of is None:
         part.mistake(
             "as_of_statement", "a promised freshness needs the date of the data (`as_of_statement` or `as_of`)"
         )
     # The parameter becomes a list in brackets of its own.
-    written = _IN_BRACKETS.sub(r"\1 :keys", _read_statement(part, "statement", ("keys",)))
+    written = _IN_BRACKETS.sub(r"\1 :keys", _read_statement(part, "statement", ("keys",), dialect))
     statement = text(written)
     if "keys" not in statement.compile().params:
         part.mistake("statement", "does not ask by the parameter :keys")
@@ -318,10 +320,16 @@ def _read_fact(part: Stanza, zone: ZoneInfo, freshness: timedelta | None) -> Sql
     return SqlFact(statement=statement, as_of_statement=as_of, key=key, columns=frozenset(columns), shape=shape)
 
 
-def _read_statement(part: Stanza, key: str, known: tuple[str, ...]) -> str:
+def _read_statement(part: Stanza, key: str, known: tuple[str, ...], dialect: str) -> str:
     written = part.text(key).strip().removesuffix(";")
     if written and (not _READS.match(written) or ";" in written):
         part.mistake(key, "must be one SELECT")
+    if known and (clause := cutting_clause(written, dialect)):
+        part.mistake(
+            key,
+            f"must give every row of every key: {clause} cuts rows off, and they are of whoever is asked about beside"
+            " others; the newest row of each is chosen by `pick`",
+        )
     for name in text(written).compile().params:
         if name not in known:
             part.mistake(

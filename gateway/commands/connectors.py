@@ -7,7 +7,7 @@ import json as jsonlib
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -19,7 +19,7 @@ import click
 from gateway.commands.options import JSON
 
 if TYPE_CHECKING:
-    from connectors.connector import Claim, Health, Manifest, Subject, Value
+    from connectors.connector import Claim, Health, Manifest, QueryContext, Subject, Value
     from connectors.outcome import Evidence
     from connectors.resilience import Resilient
     from connectors.telemetry import Counts
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _NOBODY = "000000190001010009"
 """A well-formed number of nobody: there is no division 000000."""
+_NOBODYS_NAME = "测试人"
 ID_TYPES = ("resident-id", "permit", "uscc")
 _DIVISION = re.compile(r"[0-9]{6}")
 _READ: Mapping[str, Callable[[str], Value]] = {
@@ -56,6 +57,8 @@ _EXPLAINED: Mapping[str, str] = {
     " code in no table, a wrong character set, a date in the future. Compare an answer with the stanza by hand.",
 }
 
+_EVERY_ROW = "A statement must give every row of every key: none cut off, none numbered or grouped over all of them."
+
 
 @click.group()
 def connectors() -> None:
@@ -63,10 +66,22 @@ def connectors() -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What came of one claim: asked for alone, and again together with all others."""
+
+    alone: Evidence
+    together: Evidence | None = None
+
+    @property
+    def differs(self) -> bool:
+        return self.together is not None and self.together.outcome != self.alone.outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Tried:
     source: Resilient
     health: Health
-    evidence: Evidence | None
+    told: Sequence[_Told]
     counts: Counts
 
 
@@ -76,9 +91,17 @@ class _Tried:
 @click.option(
     "--ask", "fact_type", metavar="FACT", help="Ask about this type of fact; without it only the probe is made."
 )
-@click.option("--id", "id_number", default=_NOBODY, show_default=True, help="A number; by default nobody's.")
+@click.option(
+    "--id",
+    "id_numbers",
+    multiple=True,
+    metavar="NUMBER",
+    help="A number; by default nobody's. Of several people each is asked about alone, then all together.",
+)
 @click.option("--id-type", type=click.Choice(ID_TYPES), default="resident-id", show_default=True)
-@click.option("--name", default="测试人", show_default=True, help="A name; by default nobody's.")
+@click.option(
+    "--name", "names", multiple=True, help="A name; by default nobody's. Of several people one for each --id."
+)
 @click.option("--expect", multiple=True, metavar="NAME=VALUE", help="An attribute claimed; repeatable.")
 @click.option("--give", multiple=True, metavar="NAME=VALUE", help="A further input that the source needs; repeatable.")
 @click.option("--place", default="", help="Where the fact lies: six digits of a division.")
@@ -96,9 +119,9 @@ def check(
     stanza_file: Path,
     source: str | None,
     fact_type: str | None,
-    id_number: str,
+    id_numbers: tuple[str, ...],
     id_type: str,
-    name: str,
+    names: tuple[str, ...],
     expect: tuple[str, ...],
     give: tuple[str, ...],
     place: str,
@@ -112,28 +135,34 @@ def check(
     not, 2 if the stanza is wrong or does not fit the catalogue, or the claim is none that the gateway would put to it:
     values are read as the catalogue types them. By default the claim is about nobody; with a real
     person's number the department logs a query about that person, and so it must: have their consent.
+
+    A gateway asks about the people of many callers at once. With several --id and --name the claim is put for each of
+    them alone and then for all together: an answer that depends on who else is asked about ends with 1.
     """
     from connectors.connector import Claim
 
-    expected, given = _pairs(expect), _pairs(give)
+    expected, given, people = _pairs(expect), _pairs(give), _people(id_numbers, names)
     named, stanza = _stanza(stanza_file, source)
     catalogue = _catalogue(catalogue_files)
 
-    def claim(manifest: Manifest) -> Claim | None:
+    def claims(manifest: Manifest) -> list[Claim]:
         if fact_type is None:
-            return None
+            return []
         fact = _fact(catalogue, manifest, fact_type)
-        return Claim(
-            fact_type=fact_type,
-            subject=_subject(id_type, id_number, name),
-            expected=_values("--expect", expected, fact.attributes),
-            given=_values("--give", given, fact.given),
-            forms=fact.forms,
-            place=_place(place),
-        )
+        return [
+            Claim(
+                fact_type=fact_type,
+                subject=_subject(id_type, number, name),
+                expected=_values("--expect", expected, fact.attributes),
+                given=_values("--give", given, fact.given),
+                forms=fact.forms,
+                place=_place(place),
+            )
+            for number, name in people
+        ]
 
     with _log_beside_the_answer():
-        tried = asyncio.run(_try(named, stanza, catalogue, claim, seconds))
+        tried = asyncio.run(_try(named, stanza, catalogue, claims, seconds))
     click.echo(jsonlib.dumps(_as_json(tried), ensure_ascii=False) if as_json else "\n".join(_in_words(tried)))
     if not _is_well(tried):
         sys.exit(1)
@@ -199,6 +228,13 @@ def _pairs(written: tuple[str, ...]) -> dict[str, str]:
             raise click.UsageError(f"{name or one!r} must be NAME=VALUE")
         found[name] = text
     return found
+
+
+def _people(numbers: tuple[str, ...], names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Put numbers and names together, in their order."""
+    if max(len(numbers), len(names)) > 1 and len(numbers) != len(names):
+        raise click.UsageError("give one --name for each --id")
+    return list(zip(numbers or (_NOBODY,), names or (_NOBODYS_NAME,), strict=True))
 
 
 def _fact(catalogue: Catalogue, manifest: Manifest, code: str) -> FactType:
@@ -286,11 +322,10 @@ async def _try(
     name: str,
     stanza: Mapping[str, object],
     catalogue: Catalogue,
-    claim_for: Callable[[Manifest], Claim | None],
+    claims_for: Callable[[Manifest], Sequence[Claim]],
     seconds: float,
 ) -> _Tried:
     from connectors.catalog import SourcesMisconfigured, connect_all
-    from connectors.connector import QueryContext
     from connectors.telemetry import Counts
     from gateway.catalogue.fitting import misfits
 
@@ -305,29 +340,38 @@ async def _try(
     except SourcesMisconfigured as error:
         raise _Wrong("the stanza is wrong:\n" + "\n".join(f"  {mistake}" for mistake in error.mistakes)) from error
     try:
-        claim = claim_for(source.manifest)
-        health, evidence = await source.probe(), None
-        if claim is not None:
-            context = QueryContext(
-                matter="connectors-check",
-                case="connectors-check",
-                item="connectors-check",
-                operator="connectors-check",
-                unit="connectors-check",
-                reason="接口联调",
-                deadline=asyncio.get_running_loop().time() + seconds,
-            )
-            [evidence] = await source.check_many([claim], context)
+        claims = claims_for(source.manifest)
+        health = await source.probe()
+        alone = [one for claim in claims for one in await source.check_many([claim], _context("alone", seconds))]
+        told = [_Told(alone=one) for one in alone]
+        if len(claims) > 1 and claims[0].fact_type not in source.manifest.asked_once:
+            together = await source.check_many(claims, _context("together", seconds))
+            told = [_Told(alone=one, together=other) for one, other in zip(alone, together, strict=True)]
     finally:
         await source.aclose()
-    return _Tried(source=source, health=health, evidence=evidence, counts=counts)
+    return _Tried(source=source, health=health, told=told, counts=counts)
+
+
+def _context(item: str, seconds: float) -> QueryContext:
+    """Say who asks; another item is another purpose, and what was answered for one is in no cache for the other."""
+    from connectors.connector import QueryContext
+
+    return QueryContext(
+        matter="connectors-check",
+        case="connectors-check",
+        item=f"connectors-check-{item}",
+        operator="connectors-check",
+        unit="connectors-check",
+        reason="接口联调",
+        deadline=asyncio.get_running_loop().time() + seconds,
+    )
 
 
 def _is_well(tried: _Tried) -> bool:
     from connectors.outcome import Kind
 
     unfit = (Kind.UNAVAILABLE, Kind.REFUSED, Kind.NEEDS_ATTRIBUTE, Kind.STALE)
-    return tried.health.ok and (tried.evidence is None or tried.evidence.outcome.kind not in unfit)
+    return tried.health.ok and not any(one.alone.outcome.kind in unfit or one.differs for one in tried.told)
 
 
 def _explained(evidence: Evidence) -> str:
@@ -352,15 +396,31 @@ def _in_words(tried: _Tried) -> list[str]:
         f"freshness {manifest.freshness or 'not promised'}",
         f"probe     {'well' if tried.health.ok else 'ILL'}: {tried.health.detail}",
     ]
-    evidence = tried.evidence
-    if evidence is None:
+    if not tried.told:
         return [*lines, "nothing was asked: give a type of fact with --ask"]
+    if len(tried.told) == 1:
+        return lines + _told_in_words(tried.told[0])
+    for number, one in enumerate(tried.told, 1):
+        lines += [f"person    {number} of {len(tried.told)}", *_told_in_words(one)]
+    return [*lines, f"together  {_together(tried.told)}"]
+
+
+def _together(told: Sequence[_Told]) -> str:
+    if any(one.together is None for one in told):
+        return "not asked for: the stanza says `asked_once`"
+    if differing := [str(number) for number, one in enumerate(told, 1) if one.differs]:
+        return f"ANOTHER ANSWER about {', '.join(differing)}: it depends on who else is asked about. {_EVERY_ROW}"
+    return "the same answers"
+
+
+def _told_in_words(told: _Told) -> list[str]:
+    evidence = told.alone
     took = (evidence.answered_at - evidence.asked_at).total_seconds()
     return [
-        *lines,
         f"outcome   {_detail(evidence)}",
         f"          {_explained(evidence)}",
         *([f"because   {evidence.outcome.why}"] if evidence.outcome.why else []),
+        *([f"together  {_detail(told.together)}"] if told.together is not None and told.differs else []),
         f"attempts  {evidence.attempts}, {took * 1000:.0f} ms in all",
         f"as of     {evidence.as_of.isoformat() if evidence.as_of else 'not said'}",
         f"digest    {evidence.raw_digest.hex() or 'none: nothing usable came'}",
@@ -368,7 +428,6 @@ def _in_words(tried: _Tried) -> list[str]:
 
 
 def _as_json(tried: _Tried) -> dict[str, Any]:
-    evidence = tried.evidence
     told: dict[str, Any] = {
         "source": tried.source.manifest.source,
         "facts": sorted(tried.source.manifest.fact_types),
@@ -376,14 +435,21 @@ def _as_json(tried: _Tried) -> dict[str, Any]:
         "probe": tried.health.detail,
         "outcome": None,
     }
-    if evidence is not None:
-        told |= {
-            "outcome": evidence.outcome.kind.value,
-            "detail": _detail(evidence),
-            "explained": _explained(evidence),
-            "because": evidence.outcome.why,
-            "attempts": evidence.attempts,
-            "as_of": evidence.as_of.isoformat() if evidence.as_of else None,
-            "raw_digest": evidence.raw_digest.hex(),
-        }
-    return told
+    people = [_told_as_json(one) for one in tried.told]
+    if len(people) == 1:
+        return told | people[0]
+    return told | {"people": people} if people else told
+
+
+def _told_as_json(told: _Told) -> dict[str, Any]:
+    evidence = told.alone
+    return {
+        "outcome": evidence.outcome.kind.value,
+        "detail": _detail(evidence),
+        "explained": _explained(evidence),
+        "because": evidence.outcome.why,
+        "attempts": evidence.attempts,
+        "as_of": evidence.as_of.isoformat() if evidence.as_of else None,
+        "raw_digest": evidence.raw_digest.hex(),
+        **({} if told.together is None else {"together": _detail(told.together)}),
+    }

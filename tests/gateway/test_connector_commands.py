@@ -252,3 +252,32 @@ def test_values_are_read_with_the_types_of_the_catalogue(
     found = _values("--give", {name: written}, declared)
     assert found == {name: value}
     assert type(found[name]) is type(value)
+
+
+TWO = ("--id", "230103198507041236", "--name", "示例甲", "--id", "230103198709102340", "--name", "示例乙")
+NUMBERED = "SELECT *, row_number() OVER ({}ORDER BY status) AS n FROM marriage WHERE id_number IN :keys"
+
+
+@pytest.mark.parametrize(("partition", "exit_code"), [("PARTITION BY id_number ", 0), ("", 1)])
+def test_an_answer_that_depends_on_who_else_is_asked_about_is_a_fault(
+    stanza: Path, partition: str, exit_code: int
+) -> None:
+    connection = sqlite3.connect(stanza.parent / "m.db")
+    connection.execute("INSERT INTO marriage VALUES ('230103198709102340', '示例乙', 3, NULL)")
+    connection.commit()
+    connection.close()
+    text = stanza.read_text()
+    stanza.write_text(text.replace(text.split('"')[9], f"SELECT * FROM ({NUMBERED.format(partition)}) WHERE n = 1"))
+    found = check(stanza, *ASK, *TWO, "--expect", "status=MARRIED")
+    assert found.exit_code == exit_code, found.output
+    assert found.output.count("outcome   MATCH") == 2
+    assert ("together  ANOTHER ANSWER about 2: it depends on who else" in found.output) is bool(exit_code)
+    people = json.loads(check(stanza, *ASK, *TWO, "--expect", "status=MARRIED", "--json").stdout)["people"]
+    assert [one["together"] for one in people] == ["MATCH", "NO_RECORD" if exit_code else "MATCH"]
+    assert "示例" not in found.output
+
+
+@pytest.mark.parametrize("people", [TWO[:-2], (*TWO, "--name", "示例丙"), ("--name", "示例甲", "--name", "示例乙")])
+def test_people_without_a_name_for_each_number_end_with_2(stanza: Path, people: tuple[str, ...]) -> None:
+    found = check(stanza, *ASK, *people)
+    assert (found.exit_code, "one --name for each --id" in found.output) == (2, True)
