@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from dataclasses import replace as replaced
 from datetime import datetime, timedelta
 
 import structlog
@@ -28,12 +29,26 @@ _DOWN = (Cause.OUTAGE, Cause.TIMEOUT)
 _GARBLED = unavailable(Cause.GARBLED)
 
 
+@dataclass(slots=True)
+class _Shown:
+    """What the parts of one call show of the source: whether it answered any, and how many single claims in a row,
+    since it last did, came back unreadable that its breaker is not told of yet."""
+
+    answered: bool = False
+    unread: int = 0
+
+
 @dataclass(slots=True, kw_only=True)
 class _Part:
-    """Claims of a call that are asked together, by index, and how often they were asked so far."""
+    """Claims of a call that are asked together, by index, and how often they were asked so far.
+
+    All parts of a call share a trial of the breaker, and what they have `shown` of the source."""
 
     indexes: Sequence[int]
     attempts: int = 0
+    is_half: bool = False
+    is_trial: bool = False
+    shown: _Shown = field(default_factory=_Shown)
 
 
 class Call:
@@ -73,7 +88,7 @@ class Call:
                     part = todo.pop()
                     asked = [claims[index] for index in part.indexes]
                     found = await self._settled(asked, context, part)
-                    if found == _GARBLED and self._can_be_parted(part, claims[0].fact_type):
+                    if found == _GARBLED and self._can_be_parted(part):
                         todo += _halves(part)
                         continue
                     if isinstance(found, Outcome):
@@ -81,6 +96,8 @@ class Call:
                     answers.update(zip(part.indexes, found, strict=True))
         except TimeoutError:
             pass
+        if not part.shown.answered:
+            self._tell_unread(part, claims[0].fact_type)
         late = unavailable(Cause.TIMEOUT)
         return [
             answers[index] if index in answers else self.told(claim, late, asked_at, attempts=part.attempts)
@@ -98,20 +115,23 @@ class Call:
             attempts=attempts,
         )
 
-    def _can_be_parted(self, part: _Part, fact_type: str) -> bool:
-        """Say whether a batch that came back unreadable is worth asking in halves, so that one record spoils no other.
+    def _can_be_parted(self, part: _Part) -> bool:
+        """Say whether a batch that came back unreadable is asked in halves, so that one record spoils no other."""
+        return self._connector.manifest.batch > 1 and len(part.indexes) > 1
 
-        A source of which nothing can be read any more opens its breaker on the way, and that ends it.
-        """
-        is_batch = self._connector.manifest.batch > 1 and len(part.indexes) > 1
-        return is_batch and self.breaker(fact_type).state is State.CLOSED
+    def _tell_unread(self, part: _Part, fact_type: str) -> None:
+        for _ in range(part.shown.unread):
+            self.breaker(fact_type).failed(self._now(), Cause.GARBLED)
+        part.shown.unread = 0
 
     async def _settled(self, claims: Sequence[Claim], context: QueryContext, part: _Part) -> list[Evidence] | Outcome:
         """Ask, if the breaker lets us; one outcome for all claims when it came to nothing."""
         breaker = self.breaker(claims[0].fact_type)
-        back = breaker.closed_until(self._now())
-        if back is not None:
-            return unavailable(Cause.OUTAGE, back)
+        if not (part.is_trial and breaker.state is State.HALF_OPEN):
+            back = breaker.closed_until(self._now())
+            if back is not None:
+                return unavailable(Cause.OUTAGE, back)
+            part.is_trial = breaker.state is State.HALF_OPEN
         try:
             return await self._guarded(breaker, claims, context, part)
         except NotAsked as error:
@@ -167,12 +187,28 @@ class Call:
             raise
         except Exception as error:
             cause = _cause(error)
-            breaker.failed(self._now(), cause)
+            self._failed(breaker, cause, part, claims[0].fact_type)
             why = error.why if isinstance(error, SourceUnavailable) else ""
             self._warn("source unavailable", claims, cause=cause.value, **({"why": why} if why else {}))
             raise
+        part.shown.answered, part.shown.unread = True, 0
         self._note(breaker, claims, found)
         return found
+
+    def _failed(self, breaker: Breaker, cause: Cause, part: _Part, fact_type: str) -> None:
+        """Tell the breaker of a failure, but of unreadable answers only what single claims show.
+
+        Halves tell whether one record spoilt a batch: then others are answered, and the source is well. A source of
+        which nothing can be read opens its breaker on the way, and that ends it.
+        """
+        if cause is Cause.GARBLED and self._can_be_parted(part):
+            return
+        if cause is not Cause.GARBLED or not part.is_half:
+            breaker.failed(self._now(), cause)
+            return
+        part.shown.unread += 1
+        if part.shown.unread >= self._policy.breaker_failures:
+            self._tell_unread(part, fact_type)
 
     def _note(self, breaker: Breaker, claims: Sequence[Claim], found: Sequence[Evidence]) -> None:
         """Tell the breaker and the log what answers to single claims say of the source."""
@@ -281,4 +317,4 @@ def _cause(error: Exception) -> Cause:
 
 def _halves(part: _Part) -> list[_Part]:
     middle = len(part.indexes) // 2
-    return [_Part(indexes=half, attempts=part.attempts) for half in (part.indexes[:middle], part.indexes[middle:])]
+    return [replaced(part, indexes=half, is_half=True) for half in (part.indexes[:middle], part.indexes[middle:])]

@@ -121,9 +121,10 @@ def test_a_record_that_cannot_be_read_spoils_its_own_answer_only(bad: set[int]) 
     assert play(ask()) == bad
 
 
-def test_one_bad_record_neither_opens_the_breaker_nor_costs_many_calls() -> None:
+@pytest.mark.parametrize("bad", [0, 50, 77, 99])
+def test_one_bad_record_neither_opens_the_breaker_nor_costs_many_calls(bad: int) -> None:
     async def ask() -> tuple[int, int, int]:
-        inner = Written(garbled_by(77), **BATCH)  # type: ignore[arg-type]
+        inner = Written(garbled_by(bad), **BATCH)  # type: ignore[arg-type]
         source = wrapped(inner)
         for _ in range(3):
             found = await source.check_many([about(n) for n in range(100)], question())
@@ -135,14 +136,41 @@ def test_one_bad_record_neither_opens_the_breaker_nor_costs_many_calls() -> None
     assert calls <= 3 * (1 + 2 * 7)
 
 
+@pytest.mark.parametrize("bad", [0, 99])
+def test_a_source_that_came_back_is_well_though_one_of_the_records_first_asked_for_cannot_be_read(bad: int) -> None:
+    async def ask() -> tuple[list[Kind], bool]:
+        spoilt = garbled_by(bad)
+
+        async def answer(claims: Sequence[Claim], number: int) -> list[Evidence]:
+            if number <= 5:
+                raise SourceUnavailable("s", Cause.OUTAGE)
+            return await spoilt(claims, number)  # type: ignore[no-any-return, operator]
+
+        source = wrapped(Written(answer, **BATCH), retries=0)
+        for _ in range(5):
+            await source.check_many([about(0)], question())
+        await asyncio.sleep(31)
+        found = await source.check_many([about(n) for n in range(100)], question())
+        [outage] = source.outages()
+        return [one.outcome.kind for one in found], outage.closed_at is not None
+
+    kinds, is_over = play(ask())
+    assert [index for index, kind in enumerate(kinds) if kind is not Kind.MATCH] == [bad]
+    assert is_over
+
+
 def test_a_source_of_which_nothing_can_be_read_is_soon_left_alone() -> None:
-    async def ask() -> tuple[int, set[Kind], int]:
+    async def ask() -> tuple[int, list[int], set[Kind], int]:
         inner = Written(garbled_by(*range(100)), **BATCH)  # type: ignore[arg-type]
         source = wrapped(inner)
         found = await source.check_many([about(n) for n in range(100)], question())
-        return len(inner.calls), {one.outcome.kind for one in found}, len(source.outages())
+        first = len(inner.calls)
+        await asyncio.sleep(31)
+        await source.check_many([about(n) for n in range(100)], question())
+        singles = [len(call) for call in inner.calls].count(1)
+        return first, [singles], {one.outcome.kind for one in found}, len(source.outages())
 
-    assert play(ask()) == (5, {Kind.UNAVAILABLE}, 1)
+    assert play(ask()) == (15, [10], {Kind.UNAVAILABLE}, 1)
 
 
 def test_more_calls_waiting_than_allowed_are_overload_for_all_claims_or_none() -> None:
