@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from connectors.compare import Unreadable, bare
 from connectors.connector import Coverage
-from connectors.coverage import read_places
+from connectors.coverage import COMPLETE, read_places
 from connectors.record import Record, moment
 
 MANIFEST_SUFFIX = ".manifest.json"
@@ -141,15 +141,20 @@ def _manifest(read: Mapping[str, object], zone: ZoneInfo) -> DropManifest:
 
 
 def _coverage(read: object) -> Coverage:
-    if not isinstance(read, dict) or set(read) - {"places", "since", "until"}:
-        raise DropRefused("manifest: coverage has places, since and until")
-    places, since, until = read.get("places"), _day(read.get("since")), _day(read.get("until"))
-    if places is not None and not (isinstance(places, list) and all(isinstance(one, str) for one in places)):
+    """Read a coverage as a stanza's: what says nothing is a mistake, so that nobody declares by it what is not."""
+    if read == COMPLETE:
+        return Coverage()
+    if not isinstance(read, dict) or not read or set(read) - {"places", "since", "until"}:
+        raise DropRefused(f'manifest: coverage must be "{COMPLETE}", or have places, since and until, one at least')
+    if None in read.values():
+        raise DropRefused("manifest: coverage: what has no bound is left out, and not null")
+    places, since, until = read.get("places", ()), _day(read.get("since")), _day(read.get("until"))
+    if "places" in read and not (isinstance(places, list) and all(isinstance(one, str) for one in places)):
         raise DropRefused("manifest: coverage: places must be a list of texts")
     if since and until and until < since:
         raise DropRefused("manifest: coverage: until lies before since")
     try:
-        return Coverage(places=() if places is None else read_places(places), since=since, until=until)
+        return Coverage(places=read_places(places) if "places" in read else (), since=since, until=until)
     except ValueError as error:
         raise DropRefused(f"manifest: coverage: places {error}") from None
 

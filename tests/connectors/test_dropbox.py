@@ -176,6 +176,10 @@ BAD: dict[str, Spoil] = {
     "as_of is what systems write for no date": rewrite(as_of="0001-01-01"),
     "of the future": rewrite(as_of="2099-01-01"),
     "malformed coverage": rewrite(coverage={"places": "23"}),
+    "a coverage that says nothing": rewrite(coverage={}),
+    "a coverage of null places": rewrite(coverage={"places": None}),
+    "a coverage since null": rewrite(coverage={"places": ["23"], "since": None}),
+    "a coverage in another word": rewrite(coverage="everything"),
     "a coverage of nowhere": rewrite(coverage={"places": []}),
     "a coverage in full-width digits": rewrite(coverage={"places": ["２３"]}),
     "a coverage of one digit": rewrite(coverage={"places": ["2"]}),
@@ -326,6 +330,13 @@ async def test_the_manifest_says_where_absence_means_something(tmp_path: Path) -
         Kind.NO_RECORD,
         Kind.NOT_COVERED,
     ]
+
+
+async def test_a_drop_is_complete_of_everywhere_only_where_it_says_so(tmp_path: Path) -> None:
+    drop(tmp_path, coverage="complete")
+    source = source_of(tmp_path)
+    [found] = await source.check_many([claim(NOBODY, fact_type=FACT, place="110101")], question())
+    assert (found.outcome.kind, found.undeclared) == (Kind.NO_RECORD, False)
 
 
 async def test_a_drop_with_a_wider_coverage_counts_from_the_first_question_on(tmp_path: Path) -> None:

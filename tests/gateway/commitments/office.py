@@ -311,7 +311,7 @@ class Office:
         manifest = {
             "schema": 1, "fact_type": "home-ownership", "file": name, "sha256": hashlib.sha256(content).hexdigest(),
             "rows": len(rows), "as_of": (START - timedelta(days=9) + timedelta(seconds=self.dropped)).isoformat(),
-            "coverage": {}, "charset": "utf-8", "key": "id_number", "columns": ["id_number", "name", "address"],
+            "coverage": "complete", "charset": "utf-8", "key": "id_number", "columns": ["id_number", "name", "address"],
         }  # fmt: skip
         (self.drops / f"drop-{self.dropped:04d}.manifest.json").write_text(json.dumps(manifest), "utf-8")
 

@@ -171,7 +171,7 @@ def drop(folder: Path, fact: str, rows: list[tuple[str, str, str]], number: int)
         "sha256": hashlib.sha256(content).hexdigest(),
         "rows": len(rows),
         "as_of": (datetime.now(UTC) + timedelta(milliseconds=number)).isoformat(),
-        "coverage": {},
+        "coverage": "complete",
         "charset": "utf-8",
         "key": "id_number",
         "columns": ["id_number", "name", "address"],

@@ -168,13 +168,14 @@ def test_a_register_that_is_declared_complete_is_so_for_everybody(tmp_path: Path
     ("coverage", "verdict"),
     [
         (None, Verdict.UNDETERMINED),
-        ({}, Verdict.ESTABLISHED),
+        ({}, Verdict.UNDETERMINED),
+        ("complete", Verdict.ESTABLISHED),
         ({"since": "2005-01-01"}, Verdict.ESTABLISHED),
         ({"since": "2020-01-01"}, Verdict.UNDETERMINED),
     ],
 )
 def test_absence_in_a_drop_proves_what_its_manifest_declares(
-    tmp_path: Path, coverage: dict[str, str] | None, verdict: Verdict
+    tmp_path: Path, coverage: str | dict[str, str] | None, verdict: Verdict
 ) -> None:
     octets = b"id,name,status\n"
     (tmp_path / "a.csv").write_bytes(octets)
