@@ -29,7 +29,8 @@ MANIFEST_SUFFIX = ".manifest.json"
 CHARSETS = ("utf-8", "gb18030")
 _MOST_BYTES = 1024 * 1024
 """Of a manifest or a signature."""
-_FIELDS = {"schema", "fact_type", "file", "sha256", "rows", "as_of", "coverage", "charset", "key", "columns"}
+_FIELDS = {"schema", "fact_type", "file", "sha256", "rows", "as_of", "charset", "key", "columns"}
+_OPTIONAL = {"coverage", "empty"}
 
 
 class DropRefused(Exception):
@@ -94,8 +95,8 @@ def read_manifest(octets: bytes, zone: ZoneInfo) -> DropManifest:
         raise DropRefused("the manifest is not JSON") from None
     if not isinstance(read, dict):
         raise DropRefused("the manifest is no object")
-    mistakes = [f"{name} is not known" for name in sorted(set(read) - _FIELDS)]
-    mistakes += [f"{name} is missing" for name in sorted(_FIELDS - {"coverage"} - set(read))]
+    mistakes = [f"{name} is not known" for name in sorted(set(read) - _FIELDS - _OPTIONAL)]
+    mistakes += [f"{name} is missing" for name in sorted(_FIELDS - set(read))]
     if not mistakes:
         mistakes = _mistakes(read)
     if mistakes:
@@ -107,6 +108,7 @@ def _mistakes(read: Mapping[str, object]) -> list[str]:
     columns: Any = read["columns"]
     file = read["file"]
     is_hash = isinstance(read["sha256"], str) and len(read["sha256"]) == 64
+    is_empty = read.get("empty") is True
     is_list = isinstance(columns, list) and all(isinstance(one, str) and one for one in columns)
     checks = {
         "schema must be 1": type(read["schema"]) is int and read["schema"] == 1,
@@ -114,6 +116,8 @@ def _mistakes(read: Mapping[str, object]) -> list[str]:
         "file must be a name in the same folder": isinstance(file, str) and Path(file).name == file and bool(file),
         "sha256 must be 64 hexadecimal digits": is_hash,
         "rows must be a whole number": type(read["rows"]) is int,
+        'rows is 0, which must be said by "empty": true where the holding is empty': read["rows"] != 0 or is_empty,
+        "empty must be true, of 0 rows, or be left out": "empty" not in read or (is_empty and read["rows"] == 0),
         f"charset must be one of {', '.join(CHARSETS)}": read["charset"] in CHARSETS,
         "columns must be a list of different texts": is_list and len(set(columns)) == len(columns),
         "key must be one of the columns": is_list and read["key"] in columns,

@@ -86,6 +86,7 @@ def write_drop(
         "charset": "utf-8",
         "key": "id_number",
         "columns": list(COLUMNS),
+        **({} if people_records else {"empty": True}),
     }
     _put(folder / f"{stem}.csv", data)
     _put(folder / f"{stem}.manifest.json", json.dumps(manifest).encode())

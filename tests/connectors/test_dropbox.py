@@ -161,6 +161,9 @@ BAD: dict[str, Spoil] = {
     "a masked key": rewrite(content=ROWS.replace(ZHANG.id_number, "2301**********1236")),
     "a key that says nothing": rewrite(content=ROWS.replace(ZHANG.id_number, "null")),
     "an old number that is not declared": rewrite(content=ROWS.replace(ZHANG.id_number, "230103850704123")),
+    "no rows": rewrite(content="id,name,status\n"),
+    "no rows, said to be some": rewrite(content="id,name,status\n", empty=False),
+    "rows, said to be none": rewrite(empty=True),
     "a broken quote": rewrite(content=ROWS.replace(f"{ZHANG.name},held", f'"{ZHANG.name}"x,held')),
     "another key": rewrite(key="name"),
     "another fact type": rewrite(fact_type="birth"),
@@ -265,7 +268,7 @@ async def test_an_older_drop_that_comes_late_replaces_nothing(tmp_path: Path) ->
     drop(tmp_path, "a", hours=1)
     source = source_of(tmp_path)
     assert await kind(source, held()) is Kind.MATCH
-    drop(tmp_path, "b", "id,name,status\n", hours=5)
+    drop(tmp_path, "b", "id,name,status\n", hours=5, empty=True)
     assert await kind(source, held()) is Kind.MATCH
 
 
@@ -330,6 +333,17 @@ async def test_the_manifest_says_where_absence_means_something(tmp_path: Path) -
         Kind.NO_RECORD,
         Kind.NOT_COVERED,
     ]
+
+
+async def test_a_holding_without_rows_is_taken_where_it_says_that_it_is_empty(tmp_path: Path) -> None:
+    drop(tmp_path, "a", hours=5, coverage="complete")
+    source = source_of(tmp_path)
+    assert await kind(source, held()) is Kind.MATCH
+    drop(tmp_path, "b", "id,name,status\n", coverage="complete")
+    assert await kind(source, held()) is Kind.MATCH
+    assert 'b.manifest.json: manifest: rows is 0, which must be said by "empty": true' in (await source.probe()).detail
+    drop(tmp_path, "b", "id,name,status\n", coverage="complete", empty=True)
+    assert await kind(source, held()) is Kind.NO_RECORD
 
 
 async def test_a_drop_is_complete_of_everywhere_only_where_it_says_so(tmp_path: Path) -> None:

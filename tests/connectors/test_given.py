@@ -53,7 +53,8 @@ def dropbox(folder: Path, rows: Sequence[Row], fact: Mapping[str, object]) -> Re
     (folder / "a.csv").write_bytes(octets)
     manifest = {
         "schema": 1, "fact_type": FACT, "file": "a.csv", "sha256": hashlib.sha256(octets).hexdigest(),
-        "rows": len(rows), "as_of": NOW.isoformat(), "charset": "utf-8", "key": "id", "columns": COLUMNS,
+        "rows": len(rows), **({} if rows else {"empty": True}),
+        "as_of": NOW.isoformat(), "charset": "utf-8", "key": "id", "columns": COLUMNS,
     }  # fmt: skip
     (folder / "a.manifest.json").write_text(json.dumps(manifest))
     stanza = {"kind": "dropbox", "department": "公安局", "folder": str(folder)}

@@ -310,7 +310,8 @@ class Office:
         (self.drops / name).write_bytes(content)
         manifest = {
             "schema": 1, "fact_type": "home-ownership", "file": name, "sha256": hashlib.sha256(content).hexdigest(),
-            "rows": len(rows), "as_of": (START - timedelta(days=9) + timedelta(seconds=self.dropped)).isoformat(),
+            "rows": len(rows), **({} if rows else {"empty": True}),
+            "as_of": (START - timedelta(days=9) + timedelta(seconds=self.dropped)).isoformat(),
             "coverage": "complete", "charset": "utf-8", "key": "id_number", "columns": ["id_number", "name", "address"],
         }  # fmt: skip
         (self.drops / f"drop-{self.dropped:04d}.manifest.json").write_text(json.dumps(manifest), "utf-8")

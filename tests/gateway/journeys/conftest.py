@@ -170,6 +170,7 @@ def drop(folder: Path, fact: str, rows: list[tuple[str, str, str]], number: int)
         "file": file,
         "sha256": hashlib.sha256(content).hexdigest(),
         "rows": len(rows),
+        **({} if rows else {"empty": True}),
         "as_of": (datetime.now(UTC) + timedelta(milliseconds=number)).isoformat(),
         "coverage": "complete",
         "charset": "utf-8",

@@ -181,7 +181,7 @@ def test_absence_in_a_drop_proves_what_its_manifest_declares(
     (tmp_path / "a.csv").write_bytes(octets)
     manifest = {
         "schema": 1, "fact_type": "marriage-registration", "file": "a.csv", "sha256": sha256(octets).hexdigest(),
-        "rows": 0, "as_of": "2026-11-23T00:00:00+08:00", "charset": "utf-8", "key": "id",
+        "rows": 0, "empty": True, "as_of": "2026-11-23T00:00:00+08:00", "charset": "utf-8", "key": "id",
         "columns": ["id", "name", "status"], **({} if coverage is None else {"coverage": coverage}),
     }  # fmt: skip
     (tmp_path / "a.manifest.json").write_text(json.dumps(manifest))
