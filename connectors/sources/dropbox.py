@@ -1,7 +1,8 @@
 """Kind `dropbox`: a folder into which a department drops CSV files with manifests (文件交换).
 
-A drop is taken over whole or not at all; while the newest is bad the one before it answers, as of its own date. Before
-the first good drop the source is UNAVAILABLE: an empty folder says nothing of anybody.
+A drop is taken over whole or not at all; while the newest is bad the one before it answers, as of its own date, and so
+does it once the manifest of the newest is taken away. Without a good drop the source is UNAVAILABLE: an empty folder
+says nothing of anybody.
 """
 
 from __future__ import annotations
@@ -107,6 +108,8 @@ class Dropbox:
         self.snapshots: Mapping[str, Snapshot] = {}
         self.problems: Mapping[str, str] = {}
         """What is wrong, by file name; for operators."""
+        self.withdrawn: Sequence[str] = ()
+        """The manifests in use that the last change of the folder took away; for operators."""
 
     def look(self) -> bool:
         """Take over what is new; say whether anything in the folder changed."""
@@ -114,7 +117,7 @@ class Dropbox:
             listing = tuple(sorted(_signature(path) for path in self._folder.iterdir()))
         except OSError as error:
             self.problems = {self._folder.name: f"the folder cannot be read ({type(error).__name__})"}
-            self._listing = None
+            self.withdrawn, self._listing = (), None
             return True
         now = self._now()
         if listing == self._listing and all(is_ahead(date, now) for date in self._ahead):
@@ -122,9 +125,12 @@ class Dropbox:
         problems: dict[str, str] = {}
         self._ahead = []
         found = self._manifests(listing, problems)
-        snapshots = dict(self.snapshots)
+        there = {name for name, _, _, _ in listing}
+        gone = [fact_type for fact_type in self.snapshots if self._names[fact_type] not in there]
+        self.withdrawn = [self._names[fact_type] for fact_type in gone]
+        snapshots = {fact_type: held for fact_type, held in self.snapshots.items() if fact_type not in gone}
         for ranked in found:
-            snapshots |= self._newest(ranked, problems)
+            snapshots |= self._newest(ranked, snapshots.get(ranked[0].manifest.fact_type), problems)
         self.snapshots = snapshots
         self.problems = problems
         self._listing = listing
@@ -165,10 +171,11 @@ class Dropbox:
             raise DropRefused("manifest: another key than configured")
         return manifest
 
-    def _newest(self, ranked: Sequence[_Found], problems: dict[str, str]) -> Mapping[str, Snapshot]:
+    def _newest(
+        self, ranked: Sequence[_Found], held: Snapshot | None, problems: dict[str, str]
+    ) -> Mapping[str, Snapshot]:
         """Go from the newest drop of a fact type to older ones until one is good, or is the one in use."""
         fact_type = ranked[0].manifest.fact_type
-        held = self.snapshots.get(fact_type)
         if held is not None and self._is_taken_back(held, ranked, problems):
             held = None
         for one in ranked:
@@ -273,6 +280,8 @@ class DropboxSource:
         if self._dropbox.look():
             for name, problem in self._dropbox.problems.items():
                 _log.warning("drop refused", source=self._manifest.source, file=name, problem=problem)
+            for name in self._dropbox.withdrawn:
+                _log.warning("drop withdrawn", source=self._manifest.source, file=name)
 
     async def probe(self) -> Health:
         """Look at the folder: well when every fact type has a drop and no drop in the folder is bad."""
@@ -280,9 +289,10 @@ class DropboxSource:
         missing = sorted(self._manifest.fact_types - set(self._dropbox.snapshots))
         found = [f"{name}: no drop yet" for name in missing]
         found += [f"{name}: {problem}" for name, problem in sorted(self._dropbox.problems.items())]
+        withdrawn = [f"{name}: withdrawn" for name in self._dropbox.withdrawn]
         return Health(
             ok=not found,
-            detail="; ".join(found) or "every drop is good",
+            detail="; ".join([*(found or ["every drop is good"]), *withdrawn]),
             probed_at=self._now(),
             newest={name: one.manifest.as_of for name, one in self._dropbox.snapshots.items()},
         )

@@ -304,6 +304,39 @@ async def test_a_drop_whose_date_was_wrong_is_replaced_under_its_name_by_good_on
         assert await kind(one, held(status="older")) is Kind.MATCH
 
 
+async def test_a_drop_whose_manifest_is_deleted_answers_no_more_in_any_process(tmp_path: Path) -> None:
+    drop(tmp_path, "a", hours=5)
+    drop(tmp_path, "b", ROWS.replace("held", "wrong"), hours=1)
+    source = source_of(tmp_path)
+    assert await kind(source, held(status="wrong")) is Kind.MATCH
+    (tmp_path / "b.manifest.json").unlink()
+    with capture_logs() as told:
+        for one in (source, source_of(tmp_path)):
+            [found] = await one.check_many([held(status="held")], question())
+            assert (found.outcome.kind, found.as_of) == (Kind.MATCH, NOW - timedelta(hours=5))
+    assert [one["file"] for one in told if one["event"] == "drop withdrawn"] == ["b.manifest.json"]
+    assert (await source.probe()).detail == "every drop is good; b.manifest.json: withdrawn"
+    (tmp_path / "a.manifest.json").unlink()
+    for one in (source, source_of(tmp_path)):
+        assert await kind(one, held(status="held")) is Kind.UNAVAILABLE
+    health = await source.probe()
+    assert (health.ok, health.detail) == (False, f"{FACT}: no drop yet; a.manifest.json: withdrawn")
+
+
+async def test_what_is_withdrawn_is_followed_by_good_ones_only_and_a_manifest_being_rewritten_is_not_withdrawn(
+    tmp_path: Path,
+) -> None:
+    drop(tmp_path, "a", hours=9)
+    drop(tmp_path, "b", ROWS.replace("held", "bad"), hours=5, rows=7)
+    drop(tmp_path, "c", ROWS.replace("held", "new"), hours=1)
+    source = source_of(tmp_path)
+    assert await kind(source, held(status="new")) is Kind.MATCH
+    (tmp_path / "c.manifest.json").write_text("{")
+    assert await kind(source, held(status="new")) is Kind.MATCH
+    (tmp_path / "c.manifest.json").rename(tmp_path / "d.manifest.json")
+    assert await kind(source, held(status="held")) is Kind.MATCH
+
+
 async def test_a_file_replaced_in_the_middle_counts_only_when_it_is_whole(tmp_path: Path) -> None:
     drop(tmp_path, "a", hours=5)
     source = source_of(tmp_path)
