@@ -196,8 +196,9 @@ class HttpSource:
             raise self._garbled(f"{answer}: {error}") from None
         try:
             if self._is_absent(fact, lambda sign: sign.holds(answer.status, read)):
-                counted = "a sign of absence, and a `total` that is not 0"
-                return self._absence(fact, _as_of(fact, read)) if _is_empty(fact, read) else (garbled(counted), None)
+                if beside := _beside_absence(fact, read):
+                    return garbled(f"a sign of absence, and {beside}"), None
+                return self._absence(fact, _as_of(fact, read))
             if not any(sign.holds(answer.status, read) for sign in fact.success):
                 self._client.require_usual(answer.status)
                 raise self._garbled(f"{answer}: no declared sign{_missed(fact, read)}")
@@ -308,10 +309,25 @@ def _missed(fact: HttpFact, read: object) -> str:
     return "".join(f"; {one}" for one in told)
 
 
-def _is_empty(fact: HttpFact, read: object) -> bool:
-    """Say whether an answer that bears a sign of absence counts no records, or does not count."""
+def _beside_absence(fact: HttpFact, read: object) -> str:
+    """Name what an answer that bears a sign of absence holds against it: a count of records, or records."""
     total = None if fact.total is None else fact.total(read)
-    return is_empty(total) or agrees(0, total)
+    if not (is_empty(total) or agrees(0, total)):
+        return "a `total` that is not 0"
+    with suppress(Unreadable):  # what `records` cannot be sought in, holds none
+        found = fact.records(read)
+        if isinstance(found, list) and not all(map(is_empty, found)):
+            return "records"
+        if isinstance(found, dict) and _is_record(fact, found):
+            return "a record"
+    return ""
+
+
+def _is_record(fact: HttpFact, found: Mapping[str, object]) -> bool:
+    """Say whether an object is a record, and not one of the answer's own: it names somebody, or its codes do."""
+    if fact.codes is None:
+        return fact.echo is not None and not is_empty(fact.echo(found))
+    return all(fact.codes.meaning.get(_code(read(found))) is MATCH for read in fact.codes.subject.values())
 
 
 def _as_of(fact: HttpFact, read: object) -> datetime | None:

@@ -181,6 +181,39 @@ async def test_an_empty_page_of_several_bears_no_sign_of_absence(
     assert await outcome(server, claim(NOBODY), absent=absent) == "NO_RECORD"
 
 
+@pytest.mark.parametrize(
+    ("beside", "expected"),
+    [
+        ({"data": {"result": [RECORD]}}, "UNAVAILABLE(GARBLED)"),
+        ({"data": {"result": [{**RECORD, "idcard": LI.id_number}]}}, "UNAVAILABLE(GARBLED)"),
+        ({"data": {"result": ["没有数据"]}}, "UNAVAILABLE(GARBLED)"),
+        ({"data": {"result": RECORD}}, "UNAVAILABLE(GARBLED)"),
+        ({"data": {"result": {**RECORD, "idcard": None}}}, "NO_RECORD"),
+        ({"data": {"result": {"message": "没有数据"}}}, "NO_RECORD"),
+        ({"data": {"result": "没有数据"}}, "NO_RECORD"),
+        ({"data": {"result": [None]}}, "NO_RECORD"),
+        ({"data": {"result": []}}, "NO_RECORD"),
+        ({"data": None}, "NO_RECORD"),
+        ({"data": "没有数据"}, "NO_RECORD"),
+    ],
+)
+async def test_a_sign_of_absence_beside_records_means_nothing(
+    server: FaultServer, beside: dict[str, object], expected: str
+) -> None:
+    server.answer({"code": "NO_DATA", **beside})
+    assert await outcome(server, claim(status="married")) == expected
+    if beside["data"] is None:
+        assert await outcome(server, claim(), records="sort_by(data, &at)") == expected
+
+
+@pytest.mark.parametrize(("code", "expected"), [("1", "UNAVAILABLE(GARBLED)"), ("0", "NO_RECORD")])
+async def test_a_sign_of_absence_beside_codes_that_agree_means_nothing(
+    server: FaultServer, code: str, expected: str
+) -> None:
+    server.answer({"code": "NO_DATA", "data": {"GMSFHM_PPDDM": code, "XM_PPDDM": code, "HYZK_PPDDM": "1"}})
+    assert await outcome(server, claim(status="married"), **MATCHING) == expected
+
+
 TODAY, LONG_AGO, AHEAD = "2026-11-24", "2020-01-01", "2027-01-01"
 
 
