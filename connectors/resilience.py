@@ -15,7 +15,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from connectors.breaker import OpenInterval, State
-from connectors.bulkhead import Bulkhead, Full, Seat
+from connectors.bulkhead import Bulkhead, Full, Load, Seat
 from connectors.cache import Cache
 from connectors.call import Call
 from connectors.connector import Claim, Connector, Health, Manifest, QueryContext, Value
@@ -149,22 +149,46 @@ class Resilient:
         return None if outcome is None else self._call.told(claim, outcome, now, attempts=0)
 
     async def _ask(self, group: Sequence[_Asked], context: QueryContext, asked_at: datetime) -> dict[int, Evidence]:
-        """Join claims of one fact type to calls under way that ask the same; ask for the rest."""
-        if context.deadline <= asyncio.get_running_loop().time():
+        """Join claims of one fact type to calls under way that ask the same; ask for the rest.
+
+        A call that was joined ends by its own time: what it leaves without an answer is asked again while ours lasts.
+        """
+        ends_at = min(context.deadline, asyncio.get_running_loop().time() + self._policy.timeout.total_seconds())
+        answers: dict[int, Evidence] = {}
+        until = context.deadline
+        while group:
+            found = await self._ask_once(group, context, asked_at, until)
+            answers.update((index, evidence) for index, (evidence, _) in found.items())
+            group = [asked for asked in group if self._is_cut_short(*found[asked[0]], ends_at)]
+            until = ends_at
+        return answers
+
+    def _is_cut_short(self, evidence: Evidence, call: Load | None, ends_at: float) -> bool:
+        """Say whether time ran out for a call that was to end before its joiner, who may still ask."""
+        if call is None or evidence.outcome.cause is not Cause.TIMEOUT or call.ends_at >= ends_at:
+            return False
+        is_asked_once = evidence.fact_type in self._connector.manifest.asked_once
+        return not is_asked_once and asyncio.get_running_loop().time() < ends_at
+
+    async def _ask_once(
+        self, group: Sequence[_Asked], context: QueryContext, asked_at: datetime, until: float
+    ) -> dict[int, tuple[Evidence, Load | None]]:
+        """Answer by a loop time; beside each answer, the call that gave it, if one did."""
+        if until <= asyncio.get_running_loop().time():
             late = unavailable(Cause.TIMEOUT)
-            return {index: self._call.told(claim, late, asked_at, attempts=0) for index, claim, _ in group}
+            return {index: (self._call.told(claim, late, asked_at, attempts=0), None) for index, claim, _ in group}
         try:
             seats = self._seats_for(group, context)
         except Full:
             full = unavailable(Cause.OVERLOAD)
-            return {index: self._call.told(claim, full, asked_at, attempts=0) for index, claim, _ in group}
+            return {index: (self._call.told(claim, full, asked_at, attempts=0), None) for index, claim, _ in group}
         for seat in seats:
             seat.waiting += 1
         try:
             for seat in seats:  # one after the other, all until the same time
-                await seat.over.heard(context.deadline)
+                await seat.over.heard(until)
             return {
-                index: self._landed(seat, claim, key, context, asked_at)
+                index: (self._landed(seat, claim, key, context, asked_at), seat.load if seat.answer else None)
                 for (index, claim, key), seat in zip(group, seats, strict=True)
             }
         finally:

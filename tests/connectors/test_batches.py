@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from connectors.connector import Claim
 from connectors.errors import SourceUnavailable
 from connectors.outcome import MATCH, Cause, Evidence, Kind
+from connectors.resilience import Resilient
 from connectors.telemetry import Counts
 from tests.connectors.clockwork import FACT, Written, about, after, play, says, seconds, wrapped
 from tests.connectors.people import question
@@ -198,6 +199,56 @@ def test_waiting_and_running_together_end_by_the_timeout() -> None:
         return await asyncio.gather(one(0), one(3))
 
     assert play(ask()) == [(Cause.TIMEOUT, 1, 5.0), (Cause.TIMEOUT, 1, 8.0)]
+
+
+Told = tuple[Cause | None, float]
+
+
+async def told(source: Resilient, number: int, at: float, deadline: float = 1000) -> Told:
+    """Ask about somebody at a time; say what came, and when."""
+    await asyncio.sleep(at)
+    [evidence] = await source.check_many([about(number)], question(deadline))
+    return evidence.outcome.cause, seconds()
+
+
+def test_who_joined_a_call_that_runs_out_of_time_asks_again_within_his_own() -> None:
+    async def ask() -> tuple[list[Told], int]:
+        inner = Written(after(60, MATCH, (0.1, MATCH)))
+        source = wrapped(inner)
+        found = await asyncio.gather(*(told(source, 1, at) for at in (0, 4.5, 4.6)), told(source, 1, 4.7, 0.2))
+        return found, len(inner.calls)
+
+    found, calls = play(ask())
+    assert found == [
+        (Cause.TIMEOUT, 5.0), (None, pytest.approx(5.1)), (None, pytest.approx(5.1)), (Cause.TIMEOUT, 4.9)
+    ]  # fmt: skip
+    assert calls == 2
+
+
+def test_who_boarded_a_call_late_is_not_ended_by_the_time_that_it_waited_before() -> None:
+    async def ask() -> list[Told]:
+        source = wrapped(Written(after(60, MATCH, (1, MATCH)), **BATCH))
+        return await asyncio.gather(told(source, 0, 0), told(source, 1, 0.1), told(source, 2, 4.9))
+
+    assert play(ask()) == [(Cause.TIMEOUT, 5.0), (Cause.TIMEOUT, 5.1), (None, pytest.approx(6.1))]
+
+
+def test_a_source_that_stays_silent_is_asked_once_again_and_nobody_waits_longer_than_the_timeout() -> None:
+    async def ask() -> tuple[list[Told], int]:
+        inner = Written(after(60))
+        source = wrapped(inner)
+        return await asyncio.gather(*(told(source, 1, at) for at in (0, 4.5, 4.6))), len(inner.calls)
+
+    assert play(ask()) == ([(Cause.TIMEOUT, 5.0), (Cause.TIMEOUT, 9.5), (Cause.TIMEOUT, pytest.approx(9.6))], 2)
+
+
+def test_what_may_be_asked_once_only_is_not_asked_again_for_who_joined() -> None:
+    async def ask() -> tuple[list[Told], int]:
+        inner = Written(after(60, MATCH, (0.1, MATCH)), asked_once=frozenset({FACT}))
+        source = wrapped(inner)
+        return await asyncio.gather(*(told(source, 1, at) for at in (0, 4.5))), len(inner.calls)
+
+    assert play(ask()) == ([(Cause.TIMEOUT, 5.0)] * 2, 1)
 
 
 def test_a_deadline_that_is_past_asks_nobody() -> None:
