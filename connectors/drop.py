@@ -7,6 +7,7 @@ import binascii
 import csv
 import hashlib
 import io
+from codecs import BOM_UTF8
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,8 @@ def read_manifest(octets: bytes, zone: ZoneInfo) -> DropManifest:
     try:
         read = orjson.loads(octets)
     except orjson.JSONDecodeError:
-        raise DropRefused("the manifest is not JSON") from None
+        mark = ": it begins with a byte order mark (BOM)" if octets.startswith(BOM_UTF8) else ""
+        raise DropRefused(f"the manifest is not JSON{mark}") from None
     if not isinstance(read, dict):
         raise DropRefused("the manifest is no object")
     mistakes = [f"{name} is not known" for name in sorted(set(read) - _FIELDS - _OPTIONAL)]

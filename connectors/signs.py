@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -86,6 +87,8 @@ def _encoded(octets: bytes) -> str:
     """Say how an answer is written that is not JSON in UTF-8."""
     if not octets:
         return "an empty answer"
+    if octets.startswith(BOM_UTF8):
+        return "an answer that begins with a byte order mark (BOM), which JSON does not"
     if is_utf8(octets):
         return "an answer that is not JSON"
     try:

@@ -299,7 +299,10 @@ def _numbers(claim: Claim, shape: Shape) -> set[str]:
 
 
 def _is_about(numbers: set[str], echoed: object) -> bool:
-    return not is_empty(echoed) and identity(text(echoed)) in numbers
+    try:
+        return not is_empty(echoed) and identity(text(echoed)) in numbers
+    except Unreadable as error:
+        raise Unreadable(f"`subject_echo`: {error}") from None
 
 
 def _missed(fact: HttpFact, read: object) -> str:

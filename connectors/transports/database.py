@@ -26,6 +26,8 @@ from connectors.transports.interruption import is_given_up
 
 KNOWN = ("sqlite", "postgresql", "mysql", "mariadb")
 _EXTRAS = {"psycopg": "postgres", "pymysql": "mysql"}
+_WHOLE = {"postgres": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
+"""How URLs begin, by how they were begun without a driver."""
 _PROGRESS_STEPS = 2000  # virtual machine steps between looks at the clock: about 50 µs
 _TIMED_OUT = (
     "statement timeout",
@@ -93,6 +95,8 @@ def open_engine(url: URL, *, timeout: timedelta, connections: int, session: tupl
         ValueError: the driver is missing, or the dialect cannot be made read only without `session`.
     """
     name = url.get_backend_name()
+    if name == "postgres":
+        raise ValueError(f"must begin with {_WHOLE[name]}://")
     if name not in KNOWN and not session:
         raise ValueError(f"tell in `session` how a session of {name} is made read only")
     options: dict[str, Any] = {
@@ -113,6 +117,8 @@ def open_engine(url: URL, *, timeout: timedelta, connections: int, session: tupl
     except ImportError as error:
         extra = _EXTRAS.get(url.get_driver_name())
         hint = f": install chengxin[{extra}]" if extra else ""
+        if whole := _WHOLE.get(url.drivername):
+            hint = f": let the URL begin with {whole}://"
         raise ValueError(f"the driver {error.name or url.get_driver_name()} is not installed{hint}") from None
     except ArgumentError as error:
         raise ValueError(f"no engine for this URL ({type(error).__name__})") from None

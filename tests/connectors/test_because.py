@@ -36,6 +36,8 @@ async def because(body: bytes, status: int, media: str, /, **more: object) -> st
         (b"x", 200, f"x/{ZHANG.id_number}", {}, "HTTP 200, no usual media type: an answer that is not JSON"),
         (b"", 200, JSON, {}, "HTTP 200, application/json: an empty answer"),
         (_of(RECORD).decode().encode("gbk"), 200, JSON, {}, "not UTF-8, but may be GBK or GB 18030"),
+        (b"\xef\xbb\xbf" + _of(RECORD), 200, JSON, {}, "begins with a byte order mark (BOM)"),
+        (_of({**RECORD, "idcard": 2.30103e17}), 200, JSON, {}, "`subject_echo`: a text is expected, not float"),
         (b"\xff\xff", 200, JSON, {}, "an answer that is not UTF-8"),
         (b"{}", 404, JSON, {}, "HTTP 404, application/json: no declared sign; `code` finds nothing"),
         (b'{"code": 0}', 200, JSON, {}, "`code` finds a whole number, where `equals` is a text"),

@@ -368,6 +368,15 @@ async def test_the_manifest_says_where_absence_means_something(tmp_path: Path) -
     ]
 
 
+async def test_a_manifest_that_begins_with_a_byte_order_mark_is_refused_and_told_why(tmp_path: Path) -> None:
+    drop(tmp_path)
+    written = (tmp_path / "a.manifest.json").read_text()
+    (tmp_path / "a.manifest.json").write_text(written, encoding="utf-8-sig")
+    assert (
+        "the manifest is not JSON: it begins with a byte order mark (BOM)" in (await source_of(tmp_path).probe()).detail
+    )
+
+
 async def test_a_holding_without_rows_is_taken_where_it_says_that_it_is_empty(tmp_path: Path) -> None:
     drop(tmp_path, "a", hours=5, coverage="complete")
     source = source_of(tmp_path)
