@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -34,6 +34,7 @@ from connectors.statement import cutting_clause
 from connectors.transports.database import failure, open_engine
 from connectors.transports.interruption import Endings, Interrupted, Use
 
+T = TypeVar("T")
 _READS = re.compile(r"\s*(?:select|with|values|table)\b", re.IGNORECASE)
 _IN_BRACKETS = re.compile(r"\b(in)\s*\(\s*:keys\s*\)", re.IGNORECASE)
 _KEYS = re.compile(r"(?<![:\w\\]):keys(?![:\w])")
@@ -141,14 +142,27 @@ class SqlSource:
         fact, different = self._facts[fact_type], list(dict.fromkeys(keys))
         found: dict[str, Held] = {}
         for first in range(0, len(different), self._manifest.batch):
-            found |= await self._in_thread(fact, different[first : first + self._manifest.batch])
+            found |= await self._in_thread(self._read, fact, different[first : first + self._manifest.batch])
         return [found[key] for key in keys]
 
-    async def _in_thread(self, fact: SqlFact, keys: Sequence[str]) -> dict[str, Held]:
+    async def is_written_otherwise(self, claim: Claim) -> bool:
+        """Say whether rows stand under the subject's number with blanks, hyphens or in full width, where no question
+        finds them: a database compares as it stores, and there are more ways of writing than can be asked by each time.
+
+        Raises:
+            SourceUnavailable: the database is down, slow or not shaped as the stanza says.
+        """
+        asked = written_otherwise(identity(claim.subject.id_number))
+        _, rows, _ = await self._in_thread(self._rows, self._facts[claim.fact_type], asked)
+        return bool(rows)
+
+    async def _in_thread(
+        self, read: Callable[[Use, SqlFact, Sequence[str]], T], fact: SqlFact, keys: Sequence[str]
+    ) -> T:
         use = Use()
         self._uses.add(use)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, use, fact, keys)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, read, use, fact, keys)
         except asyncio.CancelledError:
             use.interrupt()
             raise
@@ -156,19 +170,21 @@ class SqlSource:
             self._uses.discard(use)
 
     def _read(self, use: Use, fact: SqlFact, keys: Sequence[str]) -> dict[str, Held]:
+        return self._grouped(fact, keys, *self._rows(use, fact, fact.spellings(keys)))
+
+    def _rows(self, use: Use, fact: SqlFact, asked: Sequence[str]) -> tuple[Sequence[str], Any, Any]:
         try:
             with self._endings.connected(use) as connection:
-                columns, rows, dated = self._executed(connection, fact, keys)
+                return self._executed(connection, fact, asked)
         except Interrupted:
             raise SourceUnavailable(self._manifest.source, Cause.TIMEOUT, "given up") from None
         except (SQLAlchemyError, UnicodeError, OSError) as error:
             raise failure(self._manifest.source, error) from None
-        return self._grouped(fact, keys, columns, rows, dated)
 
-    def _executed(self, connection: Connection, fact: SqlFact, keys: Sequence[str]) -> tuple[Sequence[str], Any, Any]:
+    def _executed(self, connection: Connection, fact: SqlFact, asked: Sequence[str]) -> tuple[Sequence[str], Any, Any]:
         # The date first: data newer than their date are safe, data older than it are not.
         dated: Any = None if fact.as_of_statement is None else connection.execute(fact.as_of_statement).all()
-        result = connection.execute(fact.statement, {"keys": fact.spellings(keys)})
+        result = connection.execute(fact.statement, {"keys": asked})
         return list(result.keys()), result.mappings().fetchmany(self._most_rows + 1), dated
 
     def _grouped(
@@ -207,7 +223,7 @@ class SqlSource:
         """Run every statement with keys that nobody has."""
         try:
             for fact in self._facts.values():
-                await self._in_thread(fact, _NOBODY)
+                await self._in_thread(self._read, fact, _NOBODY)
         except SourceUnavailable as error:
             return Health(ok=False, detail=str(error), probed_at=self._now())
         return Health(ok=True, detail=f"{len(self._facts)} statements answered", probed_at=self._now())
@@ -218,6 +234,14 @@ class SqlSource:
             use.interrupt()
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
         self._engine.dispose()
+
+
+def written_otherwise(number: str) -> list[str]:
+    """List ways in which registers write a number, beside the usual one."""
+    dated = f"{number[:6]}-{number[6:14]}-{number[14:]}"
+    wide = number.translate({ord(one): chr(ord(one) + 0xFEE0) for one in number if "!" <= one <= "~"})
+    beside = [f"{number}{end}" for end in (" ", "  ", "\t", "\r", "\n", "\u3000", "\u00a0")]
+    return [*beside, number.ljust(20), f" {number}", f"\t{number}", f"'{number}", dated, dated.replace("-", " "), wide]
 
 
 def digest(records: Sequence[Record]) -> bytes:

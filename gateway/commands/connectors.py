@@ -9,7 +9,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,11 @@ _EXPLAINED: Mapping[str, str] = {
 
 _EVERY_ROW = "A statement must give every row of every key: none cut off, none numbered or grouped over all of them."
 
+_OTHERWISE = (
+    "the register holds this number with something beside it, in full width, or parted, where no question finds it."
+    " Compare a column with the bare number (connectors/README.md)."
+)
+
 
 @click.group()
 def connectors() -> None:
@@ -71,6 +76,8 @@ class _Told:
 
     alone: Evidence
     together: Evidence | None = None
+    otherwise: bool = False
+    """Whether the register holds the number in another way of writing, under which it was not found."""
 
     @property
     def differs(self) -> bool:
@@ -343,13 +350,39 @@ async def _try(
         claims = claims_for(source.manifest)
         health = await source.probe()
         alone = [one for claim in claims for one in await source.check_many([claim], _context("alone", seconds))]
-        told = [_Told(alone=one) for one in alone]
+        told = [
+            _Told(alone=one, otherwise=await _is_written_otherwise(name, stanza, claim, one))
+            for claim, one in zip(claims, alone, strict=True)
+        ]
         if len(claims) > 1 and claims[0].fact_type not in source.manifest.asked_once:
             together = await source.check_many(claims, _context("together", seconds))
-            told = [_Told(alone=one, together=other) for one, other in zip(alone, together, strict=True)]
+            told = [replace(one, together=other) for one, other in zip(told, together, strict=True)]
     finally:
         await source.aclose()
     return _Tried(source=source, health=health, told=told, counts=counts)
+
+
+async def _is_written_otherwise(name: str, stanza: Mapping[str, object], claim: Claim, answer: Evidence) -> bool:
+    """Say whether a database that found nobody under a number given holds it with blanks, hyphens or in full width."""
+    from connectors.errors import SourceUnavailable
+    from connectors.outcome import Kind
+    from connectors.sources import sql
+
+    if stanza["kind"] != "sql" or answer.outcome.kind not in (Kind.NO_RECORD, Kind.NOT_COVERED):
+        return False
+    source = sql.connect(
+        name,
+        {key: value for key, value in stanza.items() if key not in ("kind", "resilience")},
+        now=lambda: datetime.now(UTC),
+    )
+    try:
+        if claim.subject.id_number == _NOBODY or claim.fact_type in source.manifest.asked_once:
+            return False
+        return await source.is_written_otherwise(claim)
+    except SourceUnavailable:
+        return False
+    finally:
+        await source.aclose()
 
 
 def _context(item: str, seconds: float) -> QueryContext:
@@ -371,7 +404,9 @@ def _is_well(tried: _Tried) -> bool:
     from connectors.outcome import Kind
 
     unfit = (Kind.UNAVAILABLE, Kind.REFUSED, Kind.NEEDS_ATTRIBUTE, Kind.STALE)
-    return tried.health.ok and not any(one.alone.outcome.kind in unfit or one.differs for one in tried.told)
+    return tried.health.ok and not any(
+        one.alone.outcome.kind in unfit or one.differs or one.otherwise for one in tried.told
+    )
 
 
 def _explained(evidence: Evidence) -> str:
@@ -420,6 +455,7 @@ def _told_in_words(told: _Told) -> list[str]:
         f"outcome   {_detail(evidence)}",
         f"          {_explained(evidence)}",
         *([f"because   {evidence.outcome.why}"] if evidence.outcome.why else []),
+        *([f"written   OTHERWISE: {_OTHERWISE}"] if told.otherwise else []),
         *([f"together  {_detail(told.together)}"] if told.together is not None and told.differs else []),
         f"attempts  {evidence.attempts}, {took * 1000:.0f} ms in all",
         f"as of     {evidence.as_of.isoformat() if evidence.as_of else 'not said'}",
@@ -451,5 +487,6 @@ def _told_as_json(told: _Told) -> dict[str, Any]:
         "attempts": evidence.attempts,
         "as_of": evidence.as_of.isoformat() if evidence.as_of else None,
         "raw_digest": evidence.raw_digest.hex(),
+        "written_otherwise": told.otherwise,
         **({} if told.together is None else {"together": _detail(told.together)}),
     }

@@ -281,3 +281,24 @@ def test_an_answer_that_depends_on_who_else_is_asked_about_is_a_fault(
 def test_people_without_a_name_for_each_number_end_with_2(stanza: Path, people: tuple[str, ...]) -> None:
     found = check(stanza, *ASK, *people)
     assert (found.exit_code, "one --name for each --id" in found.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        "230103198507041236 ",
+        "230103198507041236\r",
+        "230103-19850704-1236",
+        "２３０１０３１９８５０７０４１２３６",
+        None,
+    ],
+)
+def test_a_number_that_the_register_writes_otherwise_is_told(stanza: Path, held: str | None) -> None:
+    connection = sqlite3.connect(stanza.parent / "m.db")
+    connection.execute("UPDATE marriage SET id_number = ?", (held or "1",))
+    connection.commit()
+    connection.close()
+    found = check(stanza, *ASK, *TWO[:4], "--place", "230100")
+    assert (found.exit_code, "outcome   NO_RECORD" in found.output) == (int(held is not None), True)
+    assert ("written   OTHERWISE: the register holds this number" in found.output) is (held is not None)
+    assert "230103198507041236" not in found.output
