@@ -19,7 +19,7 @@ class Kind(enum.Enum):
     MATCH = "MATCH"
     """The source's record agrees with the claim."""
     MISMATCH = "MISMATCH"
-    """The source's record contradicts the claim."""
+    """The source's record contradicts the claim, or bears another name (`Outcome.other_identity`)."""
     NO_RECORD = "NO_RECORD"
     """The source answered, is declared complete for this place and period, and holds no record."""
     NOT_HELD = "NOT_HELD"
@@ -58,7 +58,8 @@ class Outcome:
 
     `why` says what kept an answer from being used, for whoever tries a stanza: in words of ours and of the stanza,
     never of the answer. It is no part of what was answered: outcomes that differ in it are equal, and it is recorded
-    nowhere.
+    nowhere. `other_identity` says of MISMATCH that it is of whose the record is: it stands under the number asked
+    about, and another name. Nothing is said then of what it holds, nor that the subject has none.
 
     Raises:
         ValueError: a detail is missing for the kind, or given for a kind that has none.
@@ -69,6 +70,7 @@ class Outcome:
     until: datetime | None = None
     attribute: str = ""
     rule: str = ""
+    other_identity: bool = False
     why: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -78,6 +80,8 @@ class Outcome:
             raise ValueError("an attribute name belongs to NEEDS_ATTRIBUTE and to nothing else")
         if (self.kind is Kind.REFUSED) != bool(self.rule):
             raise ValueError("a rule belongs to REFUSED and to nothing else")
+        if self.other_identity and self.kind is not Kind.MISMATCH:
+            raise ValueError("whose a record is differs with MISMATCH and with nothing else")
         if self.until is not None and self.kind not in (Kind.PENDING, Kind.UNAVAILABLE):
             raise ValueError("a time to come back belongs to PENDING and UNAVAILABLE only")
         if self.kind is Kind.PENDING and self.until is None:
@@ -86,6 +90,7 @@ class Outcome:
 
 MATCH = Outcome(kind=Kind.MATCH)
 MISMATCH = Outcome(kind=Kind.MISMATCH)
+OTHER_IDENTITY = Outcome(kind=Kind.MISMATCH, other_identity=True)
 NO_RECORD = Outcome(kind=Kind.NO_RECORD)
 NOT_HELD = Outcome(kind=Kind.NOT_HELD)
 AMBIGUOUS = Outcome(kind=Kind.AMBIGUOUS)

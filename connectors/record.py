@@ -22,6 +22,7 @@ from connectors.outcome import (
     MISMATCH,
     NO_RECORD,
     NOT_HELD,
+    OTHER_IDENTITY,
     STALE,
     SUBJECT_INACTIVE,
     Cause,
@@ -81,8 +82,8 @@ def judge(
 
     `as_of` is the date of the whole holding, where known. With a promised freshness and no date at all the data count
     as STALE: a promise that cannot be checked is not kept. Data of the future are GARBLED. A record of the same number
-    and another name is MISMATCH. A claim that gives more than the source can find a record by is NOT_HELD: the record
-    may be another one.
+    and another name is OTHER_IDENTITY. A claim that gives more than the source can find a record by is NOT_HELD: the
+    record may be another one.
     """
     try:
         outcome, found = _found(claim, records, shape)
@@ -219,8 +220,10 @@ def _name(claim: Claim, record: Record, shape: Shape) -> Outcome:
         return NOT_HELD
     with _read_for("name"):
         outcome = compared(claim.subject.name, held, Form.NAME)
+    if outcome is not MISMATCH:
+        return outcome
     # Old numbers were given twice at times: another name under one may well be another person's.
-    return AMBIGUOUS if outcome is MISMATCH and _is_under_old_number(record, shape) else outcome
+    return AMBIGUOUS if _is_under_old_number(record, shape) else OTHER_IDENTITY
 
 
 def _is_under_old_number(record: Record, shape: Shape) -> bool:

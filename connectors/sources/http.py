@@ -29,6 +29,7 @@ from connectors.outcome import (
     MISMATCH,
     NO_RECORD,
     NOT_HELD,
+    OTHER_IDENTITY,
     STALE,
     SUBJECT_INACTIVE,
     Cause,
@@ -266,7 +267,7 @@ class HttpSource:
         if GARBLED in (subject, attributes):
             return together((subject, attributes)), as_of
         if subject is not MATCH:
-            return subject, as_of
+            return (OTHER_IDENTITY if subject is MISMATCH else subject), as_of
         if shape.inactive is not None and _code(shape.inactive[0](record)) in shape.inactive[1]:
             return SUBJECT_INACTIVE, as_of
         if not finds_by(shape.finds_by, claim.given):

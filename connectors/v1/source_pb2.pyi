@@ -32,7 +32,7 @@ class _OutcomeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OutcomeKi
     OUTCOME_KIND_MATCH: _OutcomeKind.ValueType  # 1
     """The record agrees with the claim."""
     OUTCOME_KIND_MISMATCH: _OutcomeKind.ValueType  # 2
-    """The record contradicts the claim."""
+    """The record contradicts the claim, or bears another name (`other_identity`)."""
     OUTCOME_KIND_NO_RECORD: _OutcomeKind.ValueType  # 3
     """The source is complete for this place and period and holds no record. Never said for an error."""
     OUTCOME_KIND_NOT_HELD: _OutcomeKind.ValueType  # 4
@@ -62,7 +62,7 @@ OUTCOME_KIND_UNSPECIFIED: OutcomeKind.ValueType  # 0
 OUTCOME_KIND_MATCH: OutcomeKind.ValueType  # 1
 """The record agrees with the claim."""
 OUTCOME_KIND_MISMATCH: OutcomeKind.ValueType  # 2
-"""The record contradicts the claim."""
+"""The record contradicts the claim, or bears another name (`other_identity`)."""
 OUTCOME_KIND_NO_RECORD: OutcomeKind.ValueType  # 3
 """The source is complete for this place and period and holds no record. Never said for an error."""
 OUTCOME_KIND_NOT_HELD: OutcomeKind.ValueType  # 4
@@ -132,6 +132,7 @@ class Outcome(_message.Message):
     UNTIL_FIELD_NUMBER: _builtins.int
     ATTRIBUTE_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
+    OTHER_IDENTITY_FIELD_NUMBER: _builtins.int
     kind: Global___OutcomeKind.ValueType
     """Which of the twelve."""
     cause: Global___Cause.ValueType
@@ -140,6 +141,10 @@ class Outcome(_message.Message):
     """For NEEDS_ATTRIBUTE: the attribute needed."""
     rule: _builtins.str
     """For REFUSED: the rule by which the source refuses."""
+    other_identity: _builtins.bool
+    """For MISMATCH: the record stands under the number asked about, and under another name. Nothing is said of what it
+    holds, nor that the subject has none.
+    """
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
         """For PENDING (required) and UNAVAILABLE (optional): when to come back."""
@@ -152,10 +157,11 @@ class Outcome(_message.Message):
         until: _timestamp_pb2.Timestamp | None = ...,
         attribute: _builtins.str = ...,
         rule: _builtins.str = ...,
+        other_identity: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "cause", b"cause", "kind", b"kind", "rule", b"rule", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "cause", b"cause", "kind", b"kind", "other_identity", b"other_identity", "rule", b"rule", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -162,6 +162,7 @@ def _fact(message: verification_pb2.FactOutcome) -> FactOutcome:
         raw_digest=message.raw_digest,
         cached=message.cached,
         about_statement=message.about_statement,
+        other_identity=message.other_identity,
     )
 
 

@@ -160,6 +160,7 @@ def _fact(kept: Mapping[str, Json]) -> FactOutcome:
         raw_digest=bytes.fromhex(_text(kept["raw_digest"])),
         cached=kept["cached"] is True,
         about_statement=kept.get("about_statement") is True,
+        other_identity=kept.get("other_identity") is True,
     )
 
 

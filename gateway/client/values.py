@@ -103,6 +103,7 @@ class FactOutcome:
 
     `cached`: the source was not asked again; it is what it said before, at `answered_at`. `about_statement`: people
     found it, about what the applicant says, which may be that there is no such fact; a source speaks of its record.
+    `other_identity`: it is a MISMATCH of the name, that of the record under this number is another one.
     """
 
     fact_type: str
@@ -116,6 +117,7 @@ class FactOutcome:
     raw_digest: bytes
     cached: bool
     about_statement: bool = False
+    other_identity: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,7 @@ _READ: Mapping[str, Callable[[str], Value]] = {
 }
 _EXPLAINED: Mapping[str, str] = {
     "MATCH": "The source's record agrees with everything that was claimed.",
-    "MISMATCH": "The source holds a record under this number, and it contradicts the claim (or bears another name).",
+    "MISMATCH": "The source holds a record under this number and name, and it contradicts the claim.",
     "NO_RECORD": "The source answered, is declared complete for this place and period, and holds no record.",
     "NOT_HELD": "There is a record, and an attribute that was claimed, or what was given, is empty in it or is not in"
     " the stanza.",
@@ -413,6 +413,8 @@ def _explained(evidence: Evidence) -> str:
     outcome = evidence.outcome
     if outcome.kind.value == "NO_RECORD" and evidence.undeclared:
         return "The source answered and holds no record. No `coverage` is declared: that proves nothing."
+    if outcome.other_identity:
+        return "The source holds a record under this number, and it bears another name."
     return _EXPLAINED[outcome.cause.value if outcome.cause else outcome.kind.value]
 
 
@@ -484,6 +486,7 @@ def _told_as_json(told: _Told) -> dict[str, Any]:
         "detail": _detail(evidence),
         "explained": _explained(evidence),
         "because": evidence.outcome.why,
+        "other_identity": evidence.outcome.other_identity,
         "attempts": evidence.attempts,
         "as_of": evidence.as_of.isoformat() if evidence.as_of else None,
         "raw_digest": evidence.raw_digest.hex(),

@@ -244,6 +244,7 @@ def _add_fact(message: verification_pb2.Verification, fact: Mapping[str, Json]) 
         raw_digest=bytes.fromhex(text(fact["raw_digest"])),
         cached=fact["cached"] is True,
         about_statement=fact.get("about_statement") is True,  # kept of what people found only
+        other_identity=fact.get("other_identity") is True,  # kept of such a record only
     )
     _write_time(added.asked_at, fact["asked_at"])
     _write_time(added.answered_at, fact["answered_at"])

@@ -94,7 +94,8 @@ CONFLICT = Reason(kind=ReasonKind.CONFLICT)
 UNCONFIRMED = Reason(kind=ReasonKind.UNCONFIRMED)
 DISPROVED = Reason(kind=ReasonKind.DISPROVED)
 
-_SAME_NAME = {
+_REASONS = {
+    Kind.MISMATCH: ReasonKind.AMBIGUOUS,
     Kind.NO_RECORD: ReasonKind.NO_RECORD,
     Kind.NOT_HELD: ReasonKind.NOT_HELD,
     Kind.AMBIGUOUS: ReasonKind.AMBIGUOUS,
@@ -109,14 +110,14 @@ _SAME_NAME = {
 
 
 def reason_of(outcome: Outcome) -> Reason:
-    """Return why an outcome that is neither MATCH nor MISMATCH leaves its fact open.
+    """Return why an outcome leaves its fact open. A MISMATCH does where it is not told whose the records are.
 
     Raises:
-        ValueError: the outcome is MATCH or MISMATCH, which decide.
+        ValueError: the outcome is MATCH, which decides.
     """
-    if outcome.kind not in _SAME_NAME:
+    if outcome.kind not in _REASONS:
         raise ValueError(f"{outcome.kind.value} decides, it is no reason")
-    kind = _SAME_NAME[outcome.kind]
+    kind = _REASONS[outcome.kind]
     return Reason(kind=kind, cause=outcome.cause, until=outcome.until, attribute=outcome.attribute)
 
 

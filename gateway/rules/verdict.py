@@ -1,7 +1,8 @@
 """From evidence to verdict: pure, total, and never more than the sources said.
 
 MATCH is true; MISMATCH is false; NO_RECORD is false only where absence is conclusive; everything else is unknown
-with its reason. Only the reasons of leaves that could still decide the question count.
+with its reason. That a record bears another name proves no denial: it may be the subject's, under a name that was
+written wrong or borne before. Only the reasons of leaves that could still decide the question count.
 """
 
 from __future__ import annotations
@@ -85,6 +86,18 @@ def truth_of(outcome: Outcome, *, absence_conclusive: bool) -> Truth:
     return Truth.UNKNOWN
 
 
+def _truths(evidences: Sequence[Evidence], *, absence_conclusive: bool, negated: bool) -> list[Truth]:
+    """Give what each source says of the fact.
+
+    Where the applicant says that the fact is not so (`negated`), none bears that out while one of them holds a record
+    under the number and another name: nobody knows whose it is.
+    """
+    truths = [truth_of(e.outcome, absence_conclusive=absence_conclusive) for e in evidences]
+    if negated and any(e.outcome.other_identity for e in evidences):
+        return [Truth.UNKNOWN if truth is Truth.FALSE else truth for truth in truths]
+    return truths
+
+
 def judge_sources(
     policy: SourcePolicy,
     evidences: Sequence[Evidence],
@@ -102,10 +115,11 @@ def judge_sources(
     and UNCONFIRMED: what that source said is never forgotten over the silence of the others. Each of `people` that
     decides counts as a source does; that a person found nothing proves nothing, whatever absence proves in a register.
 
-    Sources speak of the fact, people of what the applicant says: where that is that the fact is not so (`negated`), it
-    is true for people who find the fact false.
+    Sources speak of the fact, people of what the applicant says: where that is that the fact is not so (`negated`, also
+    where it is said both ways), it is true for people who find the fact false. No source bears it out then by a record
+    of another name, nor beside one.
     """
-    truths = [truth_of(e.outcome, absence_conclusive=absence_conclusive) for e in evidences]
+    truths = _truths(evidences, absence_conclusive=absence_conclusive, negated=negated)
     told = [truth_of(e.outcome, absence_conclusive=False) for e in people]
     truths += [not_(truth) for truth in told] if negated else told
     if Truth.TRUE in truths and Truth.FALSE in truths:
@@ -136,17 +150,22 @@ def judge(
 
 
 def sources_to_ask(
-    policy: SourcePolicy, evidences: Sequence[Evidence], *, absence_conclusive: bool, sources: int
+    policy: SourcePolicy,
+    evidences: Sequence[Evidence],
+    *,
+    absence_conclusive: bool,
+    sources: int,
+    negated: bool = False,
 ) -> int:
     """Return how many further sources to ask now, in their order, concurrently.
 
     `first` asks one at a time until one decides. `quorum` and `all-agree` ask all at once, because only then is a
-    disagreement seen.
+    disagreement seen. `negated` is as in `judge_sources`.
     """
     left = max(0, sources - len(evidences))
     if policy.kind is not SourcePolicyKind.FIRST or not left:
         return left
-    truths = [truth_of(e.outcome, absence_conclusive=absence_conclusive) for e in evidences]
+    truths = _truths(evidences, absence_conclusive=absence_conclusive, negated=negated)
     return 0 if Truth.TRUE in truths or Truth.FALSE in truths else 1
 
 

@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from ledger.v1 import ledger_pb2 as ledger_dot_v1_dot_ledger__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dgateway/v1/verification.proto\x12\ngateway.v1\x1a\x18gateway/v1/parties.proto\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16ledger/v1/ledger.proto\"\x8c\x02\n\x08NextStep\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.gateway.v1.NextStepKind\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x0bretry_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tattribute\x18\x04 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x05 \x03(\t\x12\x13\n\x0b\x65xplanation\x18\x06 \x01(\t\x12\x18\n\x10\x63onfirm_by_clerk\x18\x07 \x01(\x08\x12)\n\x05since\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa9\x02\n\x0b\x46\x61\x63tOutcome\x12\x11\n\tfact_type\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0f\n\x07outcome\x18\x03 \x01(\t\x12\r\n\x05\x63\x61use\x18\x04 \x01(\t\x12,\n\x08\x61sked_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x61nswered_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05\x61s_of\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\r\x12\x12\n\nraw_digest\x18\t \x01(\x0c\x12\x0e\n\x06\x63\x61\x63hed\x18\n \x01(\x08\x12\x17\n\x0f\x61\x62out_statement\x18\x0b \x01(\x08\"\xd2\x02\n\x0cVerification\x12\x0e\n\x06record\x18\x01 \x01(\t\x12\x0c\n\x04item\x18\x02 \x01(\t\x12(\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x17.gateway.v1.CaseContext\x12$\n\x07verdict\x18\x04 \x01(\x0e\x32\x13.gateway.v1.Verdict\x12\x0f\n\x07reasons\x18\x05 \x03(\t\x12\'\n\tnext_step\x18\x06 \x01(\x0b\x32\x14.gateway.v1.NextStep\x12&\n\x05\x66\x61\x63ts\x18\x07 \x03(\x0b\x32\x17.gateway.v1.FactOutcome\x12\x19\n\x11\x63\x61talogue_version\x18\x08 \x01(\t\x12\x16\n\x0epolicy_version\x18\t \x01(\t\x12/\n\x0b\x61nswered_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x65rased\x18\x0b \x01(\x08\"\x9d\x02\n\rVerifyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12(\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x17.gateway.v1.CaseContext\x12\x0c\n\x04item\x18\x03 \x01(\t\x12$\n\x07subject\x18\x04 \x01(\x0b\x32\x13.gateway.v1.Subject\x12=\n\nparameters\x18\x05 \x03(\x0b\x32).gateway.v1.VerifyRequest.ParametersEntry\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x1a\x44\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.gateway.v1.Value:\x02\x38\x01\"e\n\x0eVerifyResponse\x12.\n\x0cverification\x18\x01 \x01(\x0b\x32\x18.gateway.v1.Verification\x12#\n\x07receipt\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Receipt\"m\n\x12\x42\x61tchVerifyRequest\x12+\n\x08requests\x18\x01 \x03(\x0b\x32\x19.gateway.v1.VerifyRequest\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xa2\x01\n\x11\x42\x61tchVerifyResult\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12.\n\x08response\x18\x02 \x01(\x0b\x32\x1a.gateway.v1.VerifyResponseH\x00\x12-\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1c.gateway.v1.BatchVerifyErrorH\x00\x12\x10\n\x08position\x18\x04 \x01(\x04\x42\x08\n\x06result\"h\n\x10\x42\x61tchVerifyError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12%\n\x07\x64\x65tails\x18\x04 \x03(\x0b\x32\x14.google.protobuf.Any\"E\n\x13\x42\x61tchVerifyResponse\x12.\n\x07results\x18\x01 \x03(\x0b\x32\x1d.gateway.v1.BatchVerifyResult\"(\n\x16GetVerificationRequest\x12\x0e\n\x06record\x18\x01 \x01(\t\"n\n\x17GetVerificationResponse\x12.\n\x0cverification\x18\x01 \x01(\x0b\x32\x18.gateway.v1.Verification\x12#\n\x07receipt\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Receipt\"\xd8\x02\n\x18ListVerificationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x03 \x01(\t\x12\x0c\n\x04item\x18\x04 \x01(\t\x12\x0e\n\x06matter\x18\x05 \x01(\t\x12\x31\n\ranswered_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x61nswered_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x07subject\x18\x08 \x01(\x0b\x32\x13.gateway.v1.Subject\x12&\n\x08operator\x18\t \x01(\x0b\x32\x14.gateway.v1.Operator\x12\x0f\n\x07purpose\x18\n \x01(\t\x12\x0c\n\x04unit\x18\x0b \x01(\t\x12\x11\n\tall_units\x18\x0c \x01(\x08\"\x8a\x01\n\x19ListVerificationsResponse\x12/\n\rverifications\x18\x01 \x03(\x0b\x32\x18.gateway.v1.Verification\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12#\n\x07receipt\x18\x03 \x01(\x0b\x32\x12.ledger.v1.Receipt\":\n\x18WatchVerificationRequest\x12\x0e\n\x06record\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\x8f\x01\n\x19WatchVerificationResponse\x12.\n\x0cverification\x18\x01 \x01(\x0b\x32\x18.gateway.v1.Verification\x12#\n\x07receipt\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\r\n\x05\x66inal\x18\x04 \x01(\x08\"\xbc\x01\n\x12\x45xplainPlanRequest\x12\x0e\n\x06matter\x18\x01 \x01(\t\x12\x0c\n\x04item\x18\x02 \x01(\t\x12\x42\n\nparameters\x18\x03 \x03(\x0b\x32..gateway.v1.ExplainPlanRequest.ParametersEntry\x1a\x44\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.gateway.v1.Value:\x02\x38\x01\"|\n\x13\x45xplainPlanResponse\x12\x0c\n\x04plan\x18\x01 \x01(\t\x12&\n\x05\x66\x61\x63ts\x18\x02 \x03(\x0b\x32\x17.gateway.v1.PlannedFact\x12\x14\n\x0cnot_entitled\x18\x03 \x03(\t\x12\x19\n\x11\x63\x61talogue_version\x18\x04 \x01(\t\"_\n\x0bPlannedFact\x12\x11\n\tfact_type\x18\x01 \x01(\t\x12\x0f\n\x07sources\x18\x02 \x03(\t\x12\x0c\n\x04step\x18\x03 \x01(\r\x12\x0b\n\x03why\x18\x04 \x01(\t\x12\x11\n\tsensitive\x18\x05 \x01(\x08*\x84\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x17\n\x13VERDICT_ESTABLISHED\x10\x01\x12\x18\n\x14VERDICT_CONTRADICTED\x10\x02\x12\x18\n\x14VERDICT_UNDETERMINED\x10\x03\x12\x13\n\x0fVERDICT_PENDING\x10\x04*\xd0\x02\n\x0cNextStepKind\x12\x1e\n\x1aNEXT_STEP_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13NEXT_STEP_KIND_NONE\x10\x01\x12\x1a\n\x16NEXT_STEP_KIND_DISPUTE\x10\x02\x12\x17\n\x13NEXT_STEP_KIND_WAIT\x10\x03\x12 \n\x1cNEXT_STEP_KIND_ASK_APPLICANT\x10\x04\x12\x1e\n\x1aNEXT_STEP_KIND_RETRY_AFTER\x10\x05\x12\x1d\n\x19NEXT_STEP_KIND_ASSISTANCE\x10\x06\x12,\n(NEXT_STEP_KIND_OWN_OR_COMMISSIONED_CHECK\x10\x07\x12\x1d\n\x19NEXT_STEP_KIND_COMMITMENT\x10\x08\x12$\n NEXT_STEP_KIND_NOT_ESTABLISHABLE\x10\t2\x9c\x04\n\x13VerificationService\x12?\n\x06Verify\x12\x19.gateway.v1.VerifyRequest\x1a\x1a.gateway.v1.VerifyResponse\x12R\n\x0b\x42\x61tchVerify\x12\x1e.gateway.v1.BatchVerifyRequest\x1a\x1f.gateway.v1.BatchVerifyResponse(\x01\x30\x01\x12Z\n\x0fGetVerification\x12\".gateway.v1.GetVerificationRequest\x1a#.gateway.v1.GetVerificationResponse\x12`\n\x11ListVerifications\x12$.gateway.v1.ListVerificationsRequest\x1a%.gateway.v1.ListVerificationsResponse\x12\x62\n\x11WatchVerification\x12$.gateway.v1.WatchVerificationRequest\x1a%.gateway.v1.WatchVerificationResponse0\x01\x12N\n\x0b\x45xplainPlan\x12\x1e.gateway.v1.ExplainPlanRequest\x1a\x1f.gateway.v1.ExplainPlanResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dgateway/v1/verification.proto\x12\ngateway.v1\x1a\x18gateway/v1/parties.proto\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16ledger/v1/ledger.proto\"\x8c\x02\n\x08NextStep\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.gateway.v1.NextStepKind\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x0bretry_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tattribute\x18\x04 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x05 \x03(\t\x12\x13\n\x0b\x65xplanation\x18\x06 \x01(\t\x12\x18\n\x10\x63onfirm_by_clerk\x18\x07 \x01(\x08\x12)\n\x05since\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc1\x02\n\x0b\x46\x61\x63tOutcome\x12\x11\n\tfact_type\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0f\n\x07outcome\x18\x03 \x01(\t\x12\r\n\x05\x63\x61use\x18\x04 \x01(\t\x12,\n\x08\x61sked_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x61nswered_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05\x61s_of\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\r\x12\x12\n\nraw_digest\x18\t \x01(\x0c\x12\x0e\n\x06\x63\x61\x63hed\x18\n \x01(\x08\x12\x17\n\x0f\x61\x62out_statement\x18\x0b \x01(\x08\x12\x16\n\x0eother_identity\x18\x0c \x01(\x08\"\xd2\x02\n\x0cVerification\x12\x0e\n\x06record\x18\x01 \x01(\t\x12\x0c\n\x04item\x18\x02 \x01(\t\x12(\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x17.gateway.v1.CaseContext\x12$\n\x07verdict\x18\x04 \x01(\x0e\x32\x13.gateway.v1.Verdict\x12\x0f\n\x07reasons\x18\x05 \x03(\t\x12\'\n\tnext_step\x18\x06 \x01(\x0b\x32\x14.gateway.v1.NextStep\x12&\n\x05\x66\x61\x63ts\x18\x07 \x03(\x0b\x32\x17.gateway.v1.FactOutcome\x12\x19\n\x11\x63\x61talogue_version\x18\x08 \x01(\t\x12\x16\n\x0epolicy_version\x18\t \x01(\t\x12/\n\x0b\x61nswered_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x65rased\x18\x0b \x01(\x08\"\x9d\x02\n\rVerifyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12(\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x17.gateway.v1.CaseContext\x12\x0c\n\x04item\x18\x03 \x01(\t\x12$\n\x07subject\x18\x04 \x01(\x0b\x32\x13.gateway.v1.Subject\x12=\n\nparameters\x18\x05 \x03(\x0b\x32).gateway.v1.VerifyRequest.ParametersEntry\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x1a\x44\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.gateway.v1.Value:\x02\x38\x01\"e\n\x0eVerifyResponse\x12.\n\x0cverification\x18\x01 \x01(\x0b\x32\x18.gateway.v1.Verification\x12#\n\x07receipt\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Receipt\"m\n\x12\x42\x61tchVerifyRequest\x12+\n\x08requests\x18\x01 \x03(\x0b\x32\x19.gateway.v1.VerifyRequest\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xa2\x01\n\x11\x42\x61tchVerifyResult\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12.\n\x08response\x18\x02 \x01(\x0b\x32\x1a.gateway.v1.VerifyResponseH\x00\x12-\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1c.gateway.v1.BatchVerifyErrorH\x00\x12\x10\n\x08position\x18\x04 \x01(\x04\x42\x08\n\x06result\"h\n\x10\x42\x61tchVerifyError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12%\n\x07\x64\x65tails\x18\x04 \x03(\x0b\x32\x14.google.protobuf.Any\"E\n\x13\x42\x61tchVerifyResponse\x12.\n\x07results\x18\x01 \x03(\x0b\x32\x1d.gateway.v1.BatchVerifyResult\"(\n\x16GetVerificationRequest\x12\x0e\n\x06record\x18\x01 \x01(\t\"n\n\x17GetVerificationResponse\x12.\n\x0cverification\x18\x01 \x01(\x0b\x32\x18.gateway.v1.Verification\x12#\n\x07receipt\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Receipt\"\xd8\x02\n\x18ListVerificationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x03 \x01(\t\x12\x0c\n\x04item\x18\x04 \x01(\t\x12\x0e\n\x06matter\x18\x05 \x01(\t\x12\x31\n\ranswered_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x61nswered_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x07subject\x18\x08 \x01(\x0b\x32\x13.gateway.v1.Subject\x12&\n\x08operator\x18\t \x01(\x0b\x32\x14.gateway.v1.Operator\x12\x0f\n\x07purpose\x18\n \x01(\t\x12\x0c\n\x04unit\x18\x0b \x01(\t\x12\x11\n\tall_units\x18\x0c \x01(\x08\"\x8a\x01\n\x19ListVerificationsResponse\x12/\n\rverifications\x18\x01 \x03(\x0b\x32\x18.gateway.v1.Verification\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12#\n\x07receipt\x18\x03 \x01(\x0b\x32\x12.ledger.v1.Receipt\":\n\x18WatchVerificationRequest\x12\x0e\n\x06record\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\x8f\x01\n\x19WatchVerificationResponse\x12.\n\x0cverification\x18\x01 \x01(\x0b\x32\x18.gateway.v1.Verification\x12#\n\x07receipt\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\r\n\x05\x66inal\x18\x04 \x01(\x08\"\xbc\x01\n\x12\x45xplainPlanRequest\x12\x0e\n\x06matter\x18\x01 \x01(\t\x12\x0c\n\x04item\x18\x02 \x01(\t\x12\x42\n\nparameters\x18\x03 \x03(\x0b\x32..gateway.v1.ExplainPlanRequest.ParametersEntry\x1a\x44\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.gateway.v1.Value:\x02\x38\x01\"|\n\x13\x45xplainPlanResponse\x12\x0c\n\x04plan\x18\x01 \x01(\t\x12&\n\x05\x66\x61\x63ts\x18\x02 \x03(\x0b\x32\x17.gateway.v1.PlannedFact\x12\x14\n\x0cnot_entitled\x18\x03 \x03(\t\x12\x19\n\x11\x63\x61talogue_version\x18\x04 \x01(\t\"_\n\x0bPlannedFact\x12\x11\n\tfact_type\x18\x01 \x01(\t\x12\x0f\n\x07sources\x18\x02 \x03(\t\x12\x0c\n\x04step\x18\x03 \x01(\r\x12\x0b\n\x03why\x18\x04 \x01(\t\x12\x11\n\tsensitive\x18\x05 \x01(\x08*\x84\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x17\n\x13VERDICT_ESTABLISHED\x10\x01\x12\x18\n\x14VERDICT_CONTRADICTED\x10\x02\x12\x18\n\x14VERDICT_UNDETERMINED\x10\x03\x12\x13\n\x0fVERDICT_PENDING\x10\x04*\xd0\x02\n\x0cNextStepKind\x12\x1e\n\x1aNEXT_STEP_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13NEXT_STEP_KIND_NONE\x10\x01\x12\x1a\n\x16NEXT_STEP_KIND_DISPUTE\x10\x02\x12\x17\n\x13NEXT_STEP_KIND_WAIT\x10\x03\x12 \n\x1cNEXT_STEP_KIND_ASK_APPLICANT\x10\x04\x12\x1e\n\x1aNEXT_STEP_KIND_RETRY_AFTER\x10\x05\x12\x1d\n\x19NEXT_STEP_KIND_ASSISTANCE\x10\x06\x12,\n(NEXT_STEP_KIND_OWN_OR_COMMISSIONED_CHECK\x10\x07\x12\x1d\n\x19NEXT_STEP_KIND_COMMITMENT\x10\x08\x12$\n NEXT_STEP_KIND_NOT_ESTABLISHABLE\x10\t2\x9c\x04\n\x13VerificationService\x12?\n\x06Verify\x12\x19.gateway.v1.VerifyRequest\x1a\x1a.gateway.v1.VerifyResponse\x12R\n\x0b\x42\x61tchVerify\x12\x1e.gateway.v1.BatchVerifyRequest\x1a\x1f.gateway.v1.BatchVerifyResponse(\x01\x30\x01\x12Z\n\x0fGetVerification\x12\".gateway.v1.GetVerificationRequest\x1a#.gateway.v1.GetVerificationResponse\x12`\n\x11ListVerifications\x12$.gateway.v1.ListVerificationsRequest\x1a%.gateway.v1.ListVerificationsResponse\x12\x62\n\x11WatchVerification\x12$.gateway.v1.WatchVerificationRequest\x1a%.gateway.v1.WatchVerificationResponse0\x01\x12N\n\x0b\x45xplainPlan\x12\x1e.gateway.v1.ExplainPlanRequest\x1a\x1f.gateway.v1.ExplainPlanResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,50 +40,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERIFYREQUEST_PARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_EXPLAINPLANREQUEST_PARAMETERSENTRY']._loaded_options = None
   _globals['_EXPLAINPLANREQUEST_PARAMETERSENTRY']._serialized_options = b'8\001'
-  _globals['_VERDICT']._serialized_start=3206
-  _globals['_VERDICT']._serialized_end=3338
-  _globals['_NEXTSTEPKIND']._serialized_start=3341
-  _globals['_NEXTSTEPKIND']._serialized_end=3677
+  _globals['_VERDICT']._serialized_start=3230
+  _globals['_VERDICT']._serialized_end=3362
+  _globals['_NEXTSTEPKIND']._serialized_start=3365
+  _globals['_NEXTSTEPKIND']._serialized_end=3701
   _globals['_NEXTSTEP']._serialized_start=188
   _globals['_NEXTSTEP']._serialized_end=456
   _globals['_FACTOUTCOME']._serialized_start=459
-  _globals['_FACTOUTCOME']._serialized_end=756
-  _globals['_VERIFICATION']._serialized_start=759
-  _globals['_VERIFICATION']._serialized_end=1097
-  _globals['_VERIFYREQUEST']._serialized_start=1100
-  _globals['_VERIFYREQUEST']._serialized_end=1385
-  _globals['_VERIFYREQUEST_PARAMETERSENTRY']._serialized_start=1317
-  _globals['_VERIFYREQUEST_PARAMETERSENTRY']._serialized_end=1385
-  _globals['_VERIFYRESPONSE']._serialized_start=1387
-  _globals['_VERIFYRESPONSE']._serialized_end=1488
-  _globals['_BATCHVERIFYREQUEST']._serialized_start=1490
-  _globals['_BATCHVERIFYREQUEST']._serialized_end=1599
-  _globals['_BATCHVERIFYRESULT']._serialized_start=1602
-  _globals['_BATCHVERIFYRESULT']._serialized_end=1764
-  _globals['_BATCHVERIFYERROR']._serialized_start=1766
-  _globals['_BATCHVERIFYERROR']._serialized_end=1870
-  _globals['_BATCHVERIFYRESPONSE']._serialized_start=1872
-  _globals['_BATCHVERIFYRESPONSE']._serialized_end=1941
-  _globals['_GETVERIFICATIONREQUEST']._serialized_start=1943
-  _globals['_GETVERIFICATIONREQUEST']._serialized_end=1983
-  _globals['_GETVERIFICATIONRESPONSE']._serialized_start=1985
-  _globals['_GETVERIFICATIONRESPONSE']._serialized_end=2095
-  _globals['_LISTVERIFICATIONSREQUEST']._serialized_start=2098
-  _globals['_LISTVERIFICATIONSREQUEST']._serialized_end=2442
-  _globals['_LISTVERIFICATIONSRESPONSE']._serialized_start=2445
-  _globals['_LISTVERIFICATIONSRESPONSE']._serialized_end=2583
-  _globals['_WATCHVERIFICATIONREQUEST']._serialized_start=2585
-  _globals['_WATCHVERIFICATIONREQUEST']._serialized_end=2643
-  _globals['_WATCHVERIFICATIONRESPONSE']._serialized_start=2646
-  _globals['_WATCHVERIFICATIONRESPONSE']._serialized_end=2789
-  _globals['_EXPLAINPLANREQUEST']._serialized_start=2792
-  _globals['_EXPLAINPLANREQUEST']._serialized_end=2980
-  _globals['_EXPLAINPLANREQUEST_PARAMETERSENTRY']._serialized_start=1317
-  _globals['_EXPLAINPLANREQUEST_PARAMETERSENTRY']._serialized_end=1385
-  _globals['_EXPLAINPLANRESPONSE']._serialized_start=2982
-  _globals['_EXPLAINPLANRESPONSE']._serialized_end=3106
-  _globals['_PLANNEDFACT']._serialized_start=3108
-  _globals['_PLANNEDFACT']._serialized_end=3203
-  _globals['_VERIFICATIONSERVICE']._serialized_start=3680
-  _globals['_VERIFICATIONSERVICE']._serialized_end=4220
+  _globals['_FACTOUTCOME']._serialized_end=780
+  _globals['_VERIFICATION']._serialized_start=783
+  _globals['_VERIFICATION']._serialized_end=1121
+  _globals['_VERIFYREQUEST']._serialized_start=1124
+  _globals['_VERIFYREQUEST']._serialized_end=1409
+  _globals['_VERIFYREQUEST_PARAMETERSENTRY']._serialized_start=1341
+  _globals['_VERIFYREQUEST_PARAMETERSENTRY']._serialized_end=1409
+  _globals['_VERIFYRESPONSE']._serialized_start=1411
+  _globals['_VERIFYRESPONSE']._serialized_end=1512
+  _globals['_BATCHVERIFYREQUEST']._serialized_start=1514
+  _globals['_BATCHVERIFYREQUEST']._serialized_end=1623
+  _globals['_BATCHVERIFYRESULT']._serialized_start=1626
+  _globals['_BATCHVERIFYRESULT']._serialized_end=1788
+  _globals['_BATCHVERIFYERROR']._serialized_start=1790
+  _globals['_BATCHVERIFYERROR']._serialized_end=1894
+  _globals['_BATCHVERIFYRESPONSE']._serialized_start=1896
+  _globals['_BATCHVERIFYRESPONSE']._serialized_end=1965
+  _globals['_GETVERIFICATIONREQUEST']._serialized_start=1967
+  _globals['_GETVERIFICATIONREQUEST']._serialized_end=2007
+  _globals['_GETVERIFICATIONRESPONSE']._serialized_start=2009
+  _globals['_GETVERIFICATIONRESPONSE']._serialized_end=2119
+  _globals['_LISTVERIFICATIONSREQUEST']._serialized_start=2122
+  _globals['_LISTVERIFICATIONSREQUEST']._serialized_end=2466
+  _globals['_LISTVERIFICATIONSRESPONSE']._serialized_start=2469
+  _globals['_LISTVERIFICATIONSRESPONSE']._serialized_end=2607
+  _globals['_WATCHVERIFICATIONREQUEST']._serialized_start=2609
+  _globals['_WATCHVERIFICATIONREQUEST']._serialized_end=2667
+  _globals['_WATCHVERIFICATIONRESPONSE']._serialized_start=2670
+  _globals['_WATCHVERIFICATIONRESPONSE']._serialized_end=2813
+  _globals['_EXPLAINPLANREQUEST']._serialized_start=2816
+  _globals['_EXPLAINPLANREQUEST']._serialized_end=3004
+  _globals['_EXPLAINPLANREQUEST_PARAMETERSENTRY']._serialized_start=1341
+  _globals['_EXPLAINPLANREQUEST_PARAMETERSENTRY']._serialized_end=1409
+  _globals['_EXPLAINPLANRESPONSE']._serialized_start=3006
+  _globals['_EXPLAINPLANRESPONSE']._serialized_end=3130
+  _globals['_PLANNEDFACT']._serialized_start=3132
+  _globals['_PLANNEDFACT']._serialized_end=3227
+  _globals['_VERIFICATIONSERVICE']._serialized_start=3704
+  _globals['_VERIFICATIONSERVICE']._serialized_end=4244
 # @@protoc_insertion_point(module_scope)

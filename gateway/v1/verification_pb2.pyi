@@ -185,6 +185,7 @@ class FactOutcome(_message.Message):
     RAW_DIGEST_FIELD_NUMBER: _builtins.int
     CACHED_FIELD_NUMBER: _builtins.int
     ABOUT_STATEMENT_FIELD_NUMBER: _builtins.int
+    OTHER_IDENTITY_FIELD_NUMBER: _builtins.int
     fact_type: _builtins.str
     """The type of fact."""
     source: _builtins.str
@@ -213,6 +214,10 @@ class FactOutcome(_message.Message):
     speaks of its record: of a person who says to be unmarried, MATCH of the marriage register is a marriage, and MATCH
     of people is that there is none.
     """
+    other_identity: _builtins.bool
+    """True of a MISMATCH where the record under this number bears another name (该证件号码下的记录与申报姓名不一致): it
+    contradicts that it is this person's, and proves nothing to a person who says that there is none.
+    """
     @_builtins.property
     def asked_at(self) -> _timestamp_pb2.Timestamp:
         """When the source was asked."""
@@ -239,10 +244,11 @@ class FactOutcome(_message.Message):
         raw_digest: _builtins.bytes = ...,
         cached: _builtins.bool = ...,
         about_statement: _builtins.bool = ...,
+        other_identity: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "as_of", b"as_of", "asked_at", b"asked_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["about_statement", b"about_statement", "answered_at", b"answered_at", "as_of", b"as_of", "asked_at", b"asked_at", "attempts", b"attempts", "cached", b"cached", "cause", b"cause", "fact_type", b"fact_type", "outcome", b"outcome", "raw_digest", b"raw_digest", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about_statement", b"about_statement", "answered_at", b"answered_at", "as_of", b"as_of", "asked_at", b"asked_at", "attempts", b"attempts", "cached", b"cached", "cause", b"cause", "fact_type", b"fact_type", "other_identity", b"other_identity", "outcome", b"outcome", "raw_digest", b"raw_digest", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from connectors.catalog import connect
@@ -21,7 +22,7 @@ from connectors.conformance.scene import Clock
 from connectors.connector import Claim
 from connectors.drop import DropRefused, read_manifest
 from connectors.errors import StanzaError
-from connectors.outcome import Cause, Kind
+from connectors.outcome import MISMATCH, OTHER_IDENTITY, Cause, Kind
 from connectors.resilience import Resilient
 from tests.connectors.people import LI, NOBODY, NOW, ZHANG, claim, now, question
 
@@ -74,6 +75,13 @@ async def test_a_good_drop_answers(tmp_path: Path, charset: str) -> None:
     ]
     assert found == [Kind.MATCH, Kind.MISMATCH, Kind.NOT_HELD, Kind.NO_RECORD]
     assert (await source.probe()).ok
+
+
+async def test_a_row_under_another_name_is_a_mismatch_of_whose_it_is(tmp_path: Path) -> None:
+    drop(tmp_path)
+    renamed = Claim(fact_type=FACT, subject=replace(ZHANG, name="张小朋"), expected={"status": "x"})
+    found = await source_of(tmp_path).check_many([renamed, held(status="x")], question())
+    assert [one.outcome for one in found] == [OTHER_IDENTITY, MISMATCH]
 
 
 async def test_a_key_is_found_however_it_is_written(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ async def outcome(server: FaultServer, asked: Claim, /, **more: object) -> str:
     [evidence] = await source.check_many([asked], question())
     await source.aclose()
     cause = evidence.outcome.cause
+    if evidence.outcome.other_identity:
+        return "MISMATCH(name)"
     return evidence.outcome.kind.value if cause is None else f"UNAVAILABLE({cause.value})"
 
 
@@ -110,7 +112,7 @@ async def test_a_record_is_judged_against_the_claim(server: FaultServer, asked: 
         ({"code": "0"}, "UNAVAILABLE(GARBLED)"),
         ({"code": "0", "data": {"result": ["没有数据"]}}, "UNAVAILABLE(GARBLED)"),
         ({"code": "0", "data": {"result": [{**RECORD, "swbs": "1"}]}}, "SUBJECT_INACTIVE"),
-        ({"code": "0", "data": {"result": [{**RECORD, "xm": "王二"}]}}, "MISMATCH"),
+        ({"code": "0", "data": {"result": [{**RECORD, "xm": "王二"}]}}, "MISMATCH(name)"),
         ({"code": "0", "data": {"result": [{**RECORD, "hyzk": "7"}]}}, "UNAVAILABLE(GARBLED)"),
         ({"code": "0", "data": {"result": [{**RECORD, "hyzk": ["1"]}]}}, "UNAVAILABLE(GARBLED)"),
         ({"code": "0", "data": {"result": [{**RECORD, "hyzk": ""}]}}, "NOT_HELD"),
@@ -363,12 +365,12 @@ MATCHING: dict[str, object] = {
     [
         (("1", "1", "1", "0"), "MATCH"),
         (("1", "1", "0", "0"), "MISMATCH"),
-        (("1", "0", "1", "0"), "MISMATCH"),
-        (("0", "0", "0", "0"), "MISMATCH"),
+        (("1", "0", "1", "0"), "MISMATCH(name)"),
+        (("0", "0", "0", "0"), "MISMATCH(name)"),
         (("1", "1", "2", "0"), "NOT_HELD"),
         (("1", "1", "1", "1"), "SUBJECT_INACTIVE"),
         (("1", "1", "0", "1"), "SUBJECT_INACTIVE"),
-        (("1", "0", "1", "1"), "MISMATCH"),
+        (("1", "0", "1", "1"), "MISMATCH(name)"),
         (("1", "2", "1", "1"), "NOT_HELD"),
         (("1", "2", "0", "0"), "NOT_HELD"),
         (("1", "1", "9", "1"), "UNAVAILABLE(GARBLED)"),

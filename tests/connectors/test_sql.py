@@ -42,6 +42,8 @@ async def outcome(source: Resilient, asked: Claim) -> str:
     [evidence] = await source.check_many([asked], question())
     cause = evidence.outcome.cause
     await source.aclose()
+    if evidence.outcome.other_identity:
+        return "MISMATCH(name)"
     return evidence.outcome.kind.value if cause is None else f"UNAVAILABLE({cause.value})"
 
 
@@ -88,10 +90,10 @@ async def test_a_claim_gets_the_outcome_its_rows_give(marriages: Marriages, aske
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        ((ZHANG.id_number, "王二", 1, None, None, "living", fresh()), "MISMATCH"),
+        ((ZHANG.id_number, "王二", 1, None, None, "living", fresh()), "MISMATCH(name)"),
         ((ZHANG.id_number, None, 1, None, None, "living", fresh()), "NOT_HELD"),
         ((ZHANG.id_number, ZHANG.name, 1, None, None, "dead", fresh()), "SUBJECT_INACTIVE"),
-        ((ZHANG.id_number, "王二", 1, None, None, "dead", fresh()), "MISMATCH"),
+        ((ZHANG.id_number, "王二", 1, None, None, "dead", fresh()), "MISMATCH(name)"),
         ((ZHANG.id_number, ZHANG.name, 9, None, None, "living", fresh()), "UNAVAILABLE(GARBLED)"),
         ((ZHANG.id_number, ZHANG.name, 1.5, None, None, "living", fresh()), "UNAVAILABLE(GARBLED)"),
         ((ZHANG.id_number, ZHANG.name.encode("gbk"), 1, None, None, "living", fresh()), "UNAVAILABLE(GARBLED)"),

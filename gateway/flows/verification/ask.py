@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from connectors.connector import Connector, QueryContext
-from connectors.outcome import NOT_COVERED, Evidence
+from connectors.outcome import NOT_COVERED, OTHER_IDENTITY, Evidence, Kind
 from gateway.catalogue.words import SourcePolicyKind
 from gateway.rules.guessing import Tells, told_by
 from gateway.rules.plan import FactCheck, Leaf, Plan
@@ -117,12 +117,12 @@ class Ask:
         """Give what weighs a check. People speak of what the applicant says: every check of the type bears it out, or
         contradicts it, alike; of one that stands in the plan both ways they say nothing.
         """
-        signs = plan.signs() if people else {}
+        signs = plan.signs()
 
         def weigh(check: FactCheck, evidence: tuple[Evidence, ...]) -> LeafTruth:
             heard = people.get(check.fact_type, ()) if check.id in signs else ()
             sources = max(1, len(self._by_fact.get(check.fact_type, ())))
-            return judge(check, evidence, sources=sources, people=heard, negated=signs.get(check.id, False))
+            return judge(check, evidence, sources=sources, people=heard, negated=signs.get(check.id, True))
 
         return weigh
 
@@ -133,8 +133,9 @@ class Ask:
         if not sources:
             return (self._covered_by_nobody(check),)
         said: list[Evidence] = []
+        negated = plan.signs().get(check.id, True)
         while more := sources_to_ask(
-            check.policy, said, absence_conclusive=check.absence_conclusive, sources=len(sources)
+            check.policy, said, absence_conclusive=check.absence_conclusive, sources=len(sources), negated=negated
         ):
             asked = sources[len(said) : len(said) + more]
             limited = _limited(context, self._share(check, plan, answers, len(said)))
@@ -193,8 +194,11 @@ def _asked(
 def _as_declared(check: FactCheck, evidence: Evidence) -> Evidence:
     """Take back an absence that would prove something, of a source that does not declare where and when it is complete.
 
-    A stanza that leaves it open is refused; a file that is delivered may, and so may a connector of its own.
+    A stanza that leaves it open is refused; a file that is delivered may, and so may a connector of its own. One that
+    does not say of what its MISMATCH is, has said it where nothing was expected of the record: of whose it is.
     """
+    if evidence.outcome.kind is Kind.MISMATCH and not check.claim.expected:
+        return replace(evidence, outcome=OTHER_IDENTITY)
     if check.absence_conclusive and evidence.undeclared:
         return replace(evidence, outcome=NOT_COVERED, undeclared=False)
     return evidence

@@ -41,7 +41,7 @@ from gateway.rules.admission import (
     require_admitted,
 )
 from gateway.rules.clocks import legal_day
-from gateway.rules.fallback import FallbackInput, NextStep, Situation, next_step, situation
+from gateway.rules.fallback import FallbackInput, NextStep, Situation, StepKind, next_step, situation
 from gateway.rules.kept import table
 from gateway.rules.people import Heard
 from gateway.rules.plan import Plan, plan
@@ -345,7 +345,13 @@ class Verify:
         # Of one fact, or of the last that is open, a reason is the outcome; its strength is what the step follows from.
         strengths: list[Json] = [*sorted({reason.strength.name for reason in asked.judgement.reasons})]
         answer = _answer(
-            question.item, asked, step, terms, at, facts=facts if told else [], reasons=reasons if told else strengths
+            question.item,
+            asked,
+            _told_of(asked, step) if told else step,
+            terms,
+            at,
+            facts=facts if told else [],
+            reasons=reasons if told else strengths,
         )
         groups: dict[str, Json] = {REQUEST: question_body(question), ANSWER: answer}
         return Draft(
@@ -463,6 +469,16 @@ def require_entitled(caller: Caller, item: Item, matter: Matter) -> None:
         )
 
 
+OTHER_NAME = "该证件号码下的记录与申报姓名不一致,请先核对所填姓名和证件号码。"
+
+
+def _told_of(asked: Asked, step: NextStep) -> NextStep:
+    """Tell the clerk with the step that a record bears another name: what was typed wrong is seen at a glance."""
+    if step.kind is StepKind.NONE or not any(one.outcome.other_identity for one in asked.evidence):
+        return step
+    return replace(step, explanation=OTHER_NAME + step.explanation)
+
+
 def _answer(
     item: str, asked: Asked, step: NextStep, terms: Terms, at: datetime, *, facts: list[Json], reasons: list[Json]
 ) -> dict[str, Json]:
@@ -494,7 +510,7 @@ def _step(step: NextStep) -> dict[str, Json]:
 
 def fact_body(evidence: Evidence) -> dict[str, Json]:
     """Give what one source said, as it is kept: never the raw answer."""
-    return {
+    kept: dict[str, Json] = {
         "fact_type": evidence.fact_type,
         "source": evidence.source,
         "outcome": evidence.outcome.kind.value,
@@ -506,3 +522,4 @@ def fact_body(evidence: Evidence) -> dict[str, Json]:
         "cached": evidence.cached,
         "raw_digest": evidence.raw_digest.hex(),
     }
+    return kept | {"other_identity": True} if evidence.outcome.other_identity else kept

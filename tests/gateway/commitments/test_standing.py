@@ -134,6 +134,37 @@ async def test_late_data_that_contradict_and_nobody_confirms_are_shown_to_people
         assert (answer["verdict"], answer["reasons"]) == ("UNDETERMINED", ["UNCONFIRMED"])
 
 
+DENIED = of_item(
+    ITEM,
+    *(
+        (
+            f"- {{fact: {fact}, expect: {{address: $address}}}}",
+            f"- {{not: {{fact: {fact}, expect: {{address: $address}}}}}}",
+        )
+        for fact in ("home-ownership", "lease-filing")
+    ),
+)
+
+
+@pytest.mark.parametrize("is_decided", [True, False])
+async def test_late_data_under_another_name_do_not_confirm_that_there_are_none(
+    tmp_path: Path, is_decided: bool
+) -> None:
+    async with office(tmp_path, DENIED) as here:
+        record = await here.committed(WHO, "办-1")
+        if is_decided:
+            await here.decide(record)
+        await round_(here)
+        here.clock.pass_(hours=2)
+        here.drop([(WHO.id_number, "示例别名", WHO.address)])
+
+        assert await round_(here) == {"STILL_MISSING": 1}
+        assert here.state(record) == ("IN_FORCE" if is_decided else "RECORDED")
+        newest = here.ledger.register().by_parent(record, "verification")[-1]
+        answer = table(here.document(newest.first_idx)["answer"])
+        assert answer["verdict"] == "UNDETERMINED"
+
+
 async def test_data_that_bear_it_out_and_nobody_confirms_conclude_nothing(tmp_path: Path) -> None:
     async with office(tmp_path, *QUORUM) as here:
         record = await here.committed(WHO, "办-1")

@@ -1,13 +1,13 @@
-"""How the time of a question is split among sources, in leaping time."""
+"""How a question is split among sources, and what they may say of it, in leaping time."""
 
 import pytest
 
-from connectors.outcome import MATCH, NO_RECORD, Cause, Outcome
+from connectors.outcome import MATCH, MISMATCH, NO_RECORD, OTHER_IDENTITY, Cause, Outcome
 from connectors.resilience import Resilient
 from gateway.catalogue.model import SourcePolicy
 from gateway.catalogue.words import SourcePolicyKind
 from gateway.flows.verification.ask import Ask, Asked
-from gateway.rules.plan import AnyOf, FactCheck, Leaf, Node, Plan
+from gateway.rules.plan import AllOf, AnyOf, FactCheck, Leaf, Node, NotOf, Plan
 from gateway.rules.verdict import Verdict
 from tests.connectors.clockwork import FACT, Written, about, after, play, seconds, wall, wrapped
 from tests.connectors.people import question
@@ -77,3 +77,25 @@ def test_a_silent_fact_leaves_time_for_the_one_that_is_ordered_after_it() -> Non
 def test_a_question_with_one_source_has_all_the_time() -> None:
     found, when = play(_asked_in_order({"a": 2.9}, within=3))
     assert (found.judgement.verdict, when) == (Verdict.ESTABLISHED, pytest.approx(2.9))
+
+
+DENIED = NotOf(of=Leaf(id="f1"))
+BOTH_WAYS = AnyOf(of=(DENIED, AllOf(of=(Leaf(id="f1"), DENIED))))
+
+
+@pytest.mark.parametrize("root", [DENIED, BOTH_WAYS])
+@pytest.mark.parametrize("said", [OTHER_IDENTITY, MISMATCH])
+def test_nothing_was_expected_so_a_mismatch_is_of_whose_the_record_is_and_bears_no_denial_out(
+    root: Node, said: Outcome
+) -> None:
+    """Also of a connector that does not tell of what its MISMATCH is."""
+    found, _ = play(ask({"a": source(0.1, said)}, root, check("f1"), within=3))
+    assert found.judgement.verdict is Verdict.UNDETERMINED
+    assert [str(reason) for reason in found.judgement.reasons] == ["AMBIGUOUS"]
+    assert [one.outcome for one in found.evidence] == [OTHER_IDENTITY]
+
+
+def test_after_a_record_of_another_name_the_next_source_is_asked_and_may_contradict_a_denial() -> None:
+    sources = {"a": source(0.1, OTHER_IDENTITY), "b": source(0.1, MATCH)}
+    found, _ = play(ask(sources, DENIED, check("f1"), within=3))
+    assert found.judgement.verdict is Verdict.CONTRADICTED

@@ -12,7 +12,7 @@ from typing import Any
 
 Tree = dict[str, Any]
 Said = Sequence[str]
-"""What the sources of one fact say, in their order: names of the twelve outcomes."""
+"""What the sources of one fact say, in their order: the twelve outcomes by name, and OTHER_NAME."""
 Key = tuple[object, ...]
 
 MISSING = {"NO_RECORD", "NOT_COVERED", "NOT_HELD", "REFUSED"}
@@ -74,29 +74,34 @@ def _closed(operands: Tree, applicant: Applicant) -> frozenset[tuple[str, object
 def fact_truth(said: Said, fact: Tree, heard: Said = (), *, negated: bool = False) -> tuple[float, frozenset[str]]:
     """What the sources of one fact come to, with the people who were heard of it, and why it is open.
 
-    People speak of what is claimed, which may be that the fact is not so.
+    People speak of what is claimed, which may be that the fact is not so. Then nothing that a source says bears it out
+    while one of them has a record of another name.
     """
     conclusive = fact["absence"] == "conclusive"
-
-    def truth(outcome: str) -> float:
-        if outcome == "MATCH":
-            return 1
-        return 0 if outcome == "MISMATCH" or (outcome == "NO_RECORD" and conclusive) else 0.5
-
     policy = fact["sources"]
     k = policy.get("k", 1)
     needed = {"first": 1, "quorum": k, "all-agree": max(k, len(said))}[policy["policy"]]
+
+    def truths(asked: Said) -> list[float]:
+        against = 0.5 if negated and "OTHER_NAME" in asked else 0
+        values: dict[str, float] = {"MATCH": 1, "MISMATCH": against, "OTHER_NAME": against}
+        return [(values | {"NO_RECORD": against} if conclusive else values).get(outcome, 0.5) for outcome in asked]
+
     if policy["policy"] == "first":  # those after the first that decides are not asked
-        known = [truth(outcome) for outcome in said if truth(outcome) != 0.5][:1]
-    else:
-        known = [truth(outcome) for outcome in said if truth(outcome) != 0.5]
+        decided = [n for n in range(1, len(said)) if set(truths(said[:n])) != {0.5}]
+        said = said[: min(decided, default=len(said))]
+    known = [truth for truth in truths(said) if truth != 0.5]
     known += [float((outcome == "MATCH") != negated) for outcome in heard if outcome in ("MATCH", "MISMATCH")]
     if 1 in known and 0 in known:
         return 0.5, frozenset({"CONFLICT"})
     if known and len(known) >= needed:
         return known[0], frozenset()
     # What one source knows is not silenced by those that know nothing: too few know it, and that is unclear.
-    silent = frozenset(outcome for outcome in said if truth(outcome) == 0.5)
+    silent = frozenset(
+        "AMBIGUOUS" if outcome in ("MISMATCH", "OTHER_NAME") else outcome
+        for outcome, truth in zip(said, truths(said), strict=True)
+        if truth == 0.5
+    )
     silent |= frozenset(outcome for outcome in heard if outcome not in ("MATCH", "MISMATCH"))
     return 0.5, silent | {"UNCONFIRMED"} if known else silent or frozenset({"NOT_ASKED"})
 
@@ -134,13 +139,12 @@ class Reference:
 
     def _leaf(self, leaf: Tree) -> tuple[float, frozenset[str]]:
         key = key_of(leaf, self._applicant)
-        heard, negated = self._people(leaf)
-        return fact_truth(self._said(key), self._facts[leaf["fact"]], heard, negated=negated)
+        negated = True in self._signs[key]
+        return fact_truth(self._said(key), self._facts[leaf["fact"]], self._people(leaf), negated=negated)
 
-    def _people(self, leaf: Tree) -> tuple[Said, bool]:
+    def _people(self, leaf: Tree) -> Said:
         """What people said that can be placed: nothing where the same fact is claimed and denied at once."""
-        signs = self._signs[key_of(leaf, self._applicant)]
-        return (self._heard.get(leaf["fact"], ()), True in signs) if len(signs) == 1 else ((), False)
+        return self._heard.get(leaf["fact"], ()) if len(self._signs[key_of(leaf, self._applicant)]) == 1 else ()
 
     def _leaves(self, tree: Tree, above: tuple[Tree, ...]) -> Iterator[tuple[Tree, tuple[Tree, ...]]]:
         """Each leaf, with everything that it stands in, from the root down."""
@@ -154,7 +158,7 @@ class Reference:
 
     def _is_disproved(self, leaf: Tree, above: tuple[Tree, ...]) -> bool:
         """People say that it is untrue, nobody contradicts them, and nothing it stands in is so as it is claimed."""
-        if "MISMATCH" not in self._people(leaf)[0] or self._leaf(leaf)[0] == 0.5:
+        if "MISMATCH" not in self._people(leaf) or self._leaf(leaf)[0] == 0.5:
             return False
         return all(self._value(tree) != (0 if _is_negated(above[:place]) else 1) for place, tree in enumerate(above))
 

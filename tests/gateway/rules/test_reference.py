@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 from connectors.connector import Claim, Subject
-from connectors.outcome import Cause, Evidence, Kind, Outcome
+from connectors.outcome import MISMATCH, NO_RECORD, OTHER_IDENTITY, Cause, Evidence, Kind, Outcome
 from gateway.catalogue.model import Item, SourcePolicy
 from gateway.catalogue.words import CommitmentAllowance, ItemState, Rung, SourcePolicyKind
-from gateway.rules.fallback import FallbackInput, Situation, StepKind, course, next_step, settings_for
+from gateway.rules.fallback import FallbackInput, Situation, StepKind, course, next_step, settings_for, situation
 from gateway.rules.people import OUTCOMES
-from gateway.rules.plan import Plan, plan
+from gateway.rules.plan import Leaf, NotOf, Plan, plan
 from gateway.rules.reasons import ReasonKind
 from gateway.rules.truth import Truth
 from gateway.rules.verdict import (
@@ -37,7 +37,7 @@ TODAY = NOW.date()
 SELF = Subject(id_type="resident-id", id_number="230199198001010072", name="示例甲")
 OTHER = Subject(id_type="resident-id", id_number="230199200402290014", name="示例乙")
 AGREEING = (SourcePolicyKind.QUORUM, SourcePolicyKind.ALL_AGREE)
-DECIDING = (Kind.MATCH, Kind.MISMATCH, Kind.NO_RECORD)
+DECIDING = (Outcome(kind=Kind.MATCH), MISMATCH, NO_RECORD, OTHER_IDENTITY)
 """Drawn oftener than chance would: other outcomes rarely let a question be decided."""
 MISSING = {Kind.NO_RECORD, Kind.NOT_COVERED, Kind.NOT_HELD, Kind.REFUSED}
 
@@ -59,28 +59,39 @@ def outcome(kind: Kind) -> Outcome:
     )
 
 
-def evidence(fact: str, kind: Kind) -> Evidence:
-    return Evidence(source="s", fact_type=fact, outcome=outcome(kind), asked_at=NOW, answered_at=NOW)
+EVERY = (*map(outcome, Kind), OTHER_IDENTITY)
+"""The twelve, and a record of another name."""
+SILENT = tuple(outcome(kind) for kind in set(Kind) - {Kind.MATCH, Kind.MISMATCH, Kind.NO_RECORD})
+
+
+def evidence(fact: str, said: Outcome) -> Evidence:
+    return Evidence(source="s", fact_type=fact, outcome=said, asked_at=NOW, answered_at=NOW)
 
 
 class World:
     """What each source would say of each claim, decided when first asked; and what was really asked."""
 
     def __init__(
-        self, draw: st.DataObject, sources: Mapping[str, int], heard: Mapping[str, Sequence[Kind]] | None = None
+        self,
+        draw: st.DataObject,
+        sources: Mapping[str, int],
+        heard: Mapping[str, Sequence[Kind]] | None = None,
+        of: Sequence[Outcome] = EVERY,
     ) -> None:
         self._heard = heard or {}
+        self._of = of
         self._draw = draw
         self._sources = sources
-        self._said: dict[reference.Key, tuple[Kind, ...]] = {}
+        self._said: dict[reference.Key, tuple[Outcome, ...]] = {}
         self.asked: list[Evidence] = []
         self.evidence: dict[str, tuple[Evidence, ...]] = {}
 
-    def said(self, key: reference.Key) -> tuple[Kind, ...]:
+    def said(self, key: reference.Key) -> tuple[Outcome, ...]:
         if key not in self._said:
             count = self._sources[str(key[0])]
-            kinds = st.lists(st.sampled_from(list(Kind)) | st.sampled_from(DECIDING), min_size=count, max_size=count)
-            self._said[key] = tuple(self._draw.draw(kinds)) if count else (Kind.NOT_COVERED,)
+            one = st.sampled_from(self._of) | st.sampled_from([said for said in self._of if said in DECIDING])
+            said = st.lists(one, min_size=count, max_size=count)
+            self._said[key] = tuple(self._draw.draw(said)) if count else (outcome(Kind.NOT_COVERED),)
         return self._said[key]
 
     def ask(self, planned: Plan) -> Judgement:
@@ -89,16 +100,17 @@ class World:
         signs = planned.signs()
         while waiting := next_checks(planned, answers):
             check = self._draw.draw(st.sampled_from(waiting))
-            kinds = self.said(claim_key(check.claim))
+            said = self.said(claim_key(check.claim))
             told: list[Evidence] = []
+            negated = signs.get(check.id, True)
             while more := sources_to_ask(
-                check.policy, told, absence_conclusive=check.absence_conclusive, sources=len(kinds)
+                check.policy, told, absence_conclusive=check.absence_conclusive, sources=len(said), negated=negated
             ):
-                told += [evidence(check.fact_type, kind) for kind in kinds[len(told) : len(told) + more]]
+                told += [evidence(check.fact_type, one) for one in said[len(told) : len(told) + more]]
             people = self._heard.get(check.fact_type, ()) if check.id in signs else ()
             answers[check.id] = judge(
-                check, told, sources=len(kinds), people=[evidence(check.fact_type, kind) for kind in people],
-                negated=signs.get(check.id, False),
+                check, told, sources=len(said), people=[evidence(check.fact_type, outcome(kind)) for kind in people],
+                negated=negated,
             )  # fmt: skip
             self.evidence[check.id] = tuple(told)
             self.asked += told
@@ -130,27 +142,32 @@ def question(draw: st.DataObject, drawn: Drawn) -> tuple[Item, dict[str, str | S
     return item, arguments(draw, item)
 
 
-def in_words(said: Sequence[Kind]) -> tuple[str, ...]:
-    return tuple(kind.value for kind in said)
+def in_words(said: Sequence[Outcome]) -> tuple[str, ...]:
+    return tuple("OTHER_NAME" if one.other_identity else one.kind.value for one in said)
 
 
+@pytest.mark.parametrize("negated", [True, False])
 @pytest.mark.parametrize("conclusive", [True, False])
 @pytest.mark.parametrize(
     "policy", [SourcePolicy(), *(SourcePolicy(kind=kind, k=k) for kind in AGREEING for k in (1, 2, 3))]
 )
-def test_up_to_three_sources_are_weighed_as_the_reference_does(policy: SourcePolicy, conclusive: bool) -> None:
+def test_up_to_three_sources_are_weighed_as_the_reference_does(
+    policy: SourcePolicy, conclusive: bool, negated: bool
+) -> None:
     """Counted out: every outcome of every source, under every policy."""
     raw = {
         "absence": "conclusive" if conclusive else "inconclusive",
         "sources": {"policy": policy.kind.value, "k": policy.k},
     }
     for count in (1, 2, 3):
-        for kinds in itertools.product(Kind, repeat=count):
+        for said in itertools.product(EVERY, repeat=count):
             told: list[Evidence] = []
-            while more := sources_to_ask(policy, told, absence_conclusive=conclusive, sources=count):
-                told += [evidence("f", kind) for kind in kinds[len(told) : len(told) + more]]
-            found = judge_sources(policy, told, absence_conclusive=conclusive, sources=count)
-            truth, reasons = reference.fact_truth(in_words(kinds), raw)
+            while more := sources_to_ask(policy, told, absence_conclusive=conclusive, sources=count, negated=negated):
+                told += [evidence("f", one) for one in said[len(told) : len(told) + more]]
+            found = judge_sources(policy, told, absence_conclusive=conclusive, sources=count, negated=negated)
+            truth, reasons = reference.fact_truth(in_words(said), raw, negated=negated)
+            if negated and any(one.outcome.other_identity for one in told):
+                assert found.truth is not Truth.FALSE, "a record of another name bore a denial out"
 
             assert found.truth is {1: Truth.TRUE, 0: Truth.FALSE, 0.5: Truth.UNKNOWN}[truth]
             assert {reason.kind.value for reason in found.reasons} == reasons
@@ -184,7 +201,7 @@ def test_no_disagreement_with_the_reference_evaluator(
     )
     facts = {code: drawn.raw_fact(code) for code in drawn.catalogue.fact_types}
     raw = drawn.raw_item(item.code)
-    in_their_words = {fact: in_words(kinds) for fact, kinds in heard.items()}
+    in_their_words = {fact: tuple(kind.value for kind in kinds) for fact, kinds in heard.items()}
     naive = reference.Reference(facts, applicant, lambda key: in_words(world.said(key)), in_their_words)
     verdict, reasons = naive.verdict(raw["expression"])
     event(verdict)
@@ -206,6 +223,38 @@ def test_no_disagreement_with_the_reference_evaluator(
     expected = reference.next_step(verdict, reasons, raw, asked, attempted=tried, impatient=impatient)
     event(expected)
     assert step.kind.value == expected
+
+
+@thoroughly
+@given(st.data(), catalogues(), sources)
+def test_records_of_another_name_establish_nothing_whatever_is_claimed_or_denied(
+    draw: st.DataObject, drawn: Drawn, count: dict[str, int]
+) -> None:
+    item, given_ = question(draw, drawn)
+    planned = plan(item, given_, SELF, drawn.catalogue.fact_types, today=TODAY)
+    judged = World(draw, count, of=(OTHER_IDENTITY, *SILENT)).ask(planned)
+    event(judged.verdict.value)
+    assert judged.verdict is not Verdict.ESTABLISHED
+    denied = Plan(root=NotOf(of=planned.root), checks=planned.checks)
+    assert World(draw, count, of=(OTHER_IDENTITY, *SILENT)).ask(denied).verdict is not Verdict.ESTABLISHED
+
+
+@thoroughly
+@given(st.data(), catalogues(), sources)
+def test_a_denial_is_not_borne_out_beside_a_record_of_another_name_and_never_leads_to_a_commitment(
+    draw: st.DataObject, drawn: Drawn, count: dict[str, int]
+) -> None:
+    item, given_ = question(draw, drawn)
+    planned = plan(item, given_, SELF, drawn.catalogue.fact_types, today=TODAY)
+    leaf = draw.draw(st.sampled_from(sorted(planned.checks)))
+    denied = Plan(root=NotOf(of=Leaf(id=leaf)), checks={leaf: planned.checks[leaf]})
+    world = World(draw, count)
+    judged = world.ask(denied)
+    event(judged.verdict.value)
+    if any(one.outcome.other_identity for one in world.asked):
+        assert judged.verdict is not Verdict.ESTABLISHED
+        in_force = settings_for(item, drawn.catalogue.matter(MATTER))
+        assert StepKind.COMMITMENT not in course(situation(judged.verdict, judged.reasons), in_force)
 
 
 @thoroughly
