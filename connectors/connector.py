@@ -98,6 +98,8 @@ class Declared:
     """What a claim gives by which it finds a record, or tells it apart."""
     words: Mapping[str, frozenset[Value]] = field(default_factory=dict)
     """By attribute: what its codes stand for."""
+    uncoded: frozenset[str] = frozenset()
+    """Those attributes that are compared as they are held, through no code table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

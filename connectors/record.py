@@ -72,7 +72,12 @@ class Shape:
     def declared(self, *more: str) -> Declared:
         """Say what this shape compares, with further attributes that the source compares itself."""
         words = {name: frozenset(table.values()) for name, table in self.values.items()}
-        return Declared(attributes=frozenset((*self.attributes, *more)), given=self.finds_by, words=words)
+        return Declared(
+            attributes=frozenset((*self.attributes, *more)),
+            given=self.finds_by,
+            words=words,
+            uncoded=frozenset(self.attributes.keys() - self.values.keys()),
+        )
 
 
 def judge(

@@ -16,6 +16,10 @@ _UNDECLARED = (
     ' complete, such as `coverage = { places = ["23"], since = 1985-01-01 }`, or `coverage = "complete"` if it holds'
     " every record of everywhere and always"
 )
+_UNCODED = (
+    "is missing: a text that is none of {words} would contradict whatever is claimed. Write what stands for each, such"
+    ' as `values = {{ {name} = {{ "1" = "{word}" }} }}`; a source that holds these very words: `"{word}" = "{word}"`'
+)
 
 
 def misfits(catalogue: Catalogue, manifest: Manifest) -> list[str]:
@@ -53,6 +57,9 @@ def _misfits(fact: FactType, declared: Declared) -> Iterable[str]:
             wrong = sorted(repr(word) for word in words if not _is_one(fact.attributes[name], word))
             if wrong:
                 yield f".values.{name}: {', '.join(wrong)} cannot be of the attribute, which is {fact.attributes[name]}"
+    for name in sorted(declared.uncoded & fact.attributes.keys()):
+        if words := fact.attributes[name].words:
+            yield f".values.{name}: {_UNCODED.format(name=name, words=', '.join(words), word=words[0])}"
 
 
 def shortages(catalogue: Catalogue, configured: Mapping[str, int]) -> list[str]:

@@ -58,6 +58,31 @@ def check(*arguments: object) -> Result:
     return CliRunner().invoke(cli, ["connectors", "check", *map(str, arguments)])
 
 
+def test_an_enumeration_without_a_code_table_is_refused_before_anybody_is_asked(stanza: Path) -> None:
+    table = 'values = { status = { "3" = "MARRIED" } }\n'
+    assert table in stanza.read_text()
+    stanza.write_text(stanza.read_text().replace(table, ""))
+    found = check(stanza, *ASK, "--expect", "status=MARRIED")
+    assert found.exit_code == 2
+    assert "facts.marriage-registration.values.status: is missing" in found.output
+
+
+@pytest.mark.parametrize(
+    ("held", "status", "outcome"),
+    [("MARRIED", "MARRIED", "MATCH"), ("MARRIED", "DIVORCED", "MISMATCH"), ("已婚", "DIVORCED", "UNAVAILABLE")],
+)
+def test_a_table_of_the_very_words_takes_no_other_text(
+    stanza: Path, tmp_path: Path, held: str, status: str, outcome: str
+) -> None:
+    with sqlite3.connect(tmp_path / "m.db") as database:
+        database.execute("UPDATE marriage SET status = ?", (held,))
+    words = '{ MARRIED = "MARRIED", DIVORCED = "DIVORCED" }'
+    stanza.write_text(stanza.read_text().replace('{ "3" = "MARRIED" }', words))
+    person = ("--id", "230103198507041236", "--name", "示例甲")
+    found = check(stanza, *ASK, *person, "--expect", f"status={status}", "--json")
+    assert json.loads(found.stdout)["outcome"] == outcome
+
+
 def test_a_source_is_probed_and_asked_about_nobody(stanza: Path) -> None:
     found = check(stanza, "--ask", "marriage-registration", "--expect", "status=MARRIED", "--json")
     told = json.loads(found.output)
@@ -85,7 +110,7 @@ def test_a_claim_is_compared_with_what_the_source_holds(stanza: Path, claimed: s
         "spouse_id_number=230103198507041236",
         "--json",
     )
-    assert json.loads(found.output)["outcome"] == outcome
+    assert json.loads(found.stdout)["outcome"] == outcome
 
 
 def test_a_source_that_is_down_is_explained_and_ends_with_1(stanza: Path) -> None:

@@ -53,6 +53,7 @@ statement = "SELECT id_number, name, status FROM marriage WHERE id_number IN :ke
 key = "id_number"
 name = "name"
 columns = {{ status = "status" }}
+values = {{ status = {{ MARRIED = "MARRIED", DIVORCED = "DIVORCED", WIDOWED = "WIDOWED" }} }}
 
 [sources.housing]
 kind = "dropbox"

@@ -64,6 +64,7 @@ absent = [{{ at = "code", equals = "NONE" }}]
 records = "data"
 subject_echo = "id"
 attributes = {{ {attribute} = "value" }}
+{values}
 inactive = {{ column = "state", values = ["dead"] }}
 [sources.{name}.facts.{fact}.json]
 id = "{{subject.id_number}}"
@@ -159,7 +160,8 @@ async def service(values: Mapping[str, str] | None = None, *, kind: type[Service
 
 
 def slow_source(port: int, *, name: str = "housing", fact: str = "home-ownership", attribute: str = "address") -> str:
-    return SLOW.format(port=port, name=name, fact=fact, attribute=attribute)
+    values = 'values = { relation = { "CHILD" = "CHILD", "PARENT" = "PARENT" } }' if attribute == "relation" else ""
+    return SLOW.format(port=port, name=name, fact=fact, attribute=attribute, values=values)
 
 
 def settle(
