@@ -36,6 +36,7 @@ GARBLED = unavailable(Cause.GARBLED)
 AHEAD = timedelta(minutes=10)
 """How far the clock of a source may be ahead of ours. Data of a later date would be fresh for ever."""
 IN_FUTURE = "a date of data in the future"
+_TOMORROW = timedelta(days=1)
 _FIRST_YEAR, _LAST_YEAR = 1900, 2200
 Record = Mapping[str, object]
 Reader = Callable[[Any], object]
@@ -91,7 +92,7 @@ def judge(
     record may be another one.
     """
     try:
-        outcome, found = _found(claim, records, shape)
+        outcome, found = _found(claim, records, shape, now)
         dated = _date(found, shape, as_of)
         if dated is not None and is_ahead(dated, now):
             return garbled(IN_FUTURE), None
@@ -123,7 +124,7 @@ def is_ahead(dated: datetime, now: datetime) -> bool:
     return dated - now > AHEAD
 
 
-def _found(claim: Claim, records: Sequence[Record], shape: Shape) -> tuple[Outcome, Record | None]:
+def _found(claim: Claim, records: Sequence[Record], shape: Shape, now: datetime) -> tuple[Outcome, Record | None]:
     meant = [(_is_meant(claim, record, shape), record) for record in records]
     left = [record for outcome, record in meant if outcome is MATCH]
     if not left:
@@ -133,7 +134,7 @@ def _found(claim: Claim, records: Sequence[Record], shape: Shape) -> tuple[Outco
     if len(left) == 1:
         return MATCH, left[0]
     if shape.latest is not None and _is_one_name(left, shape):
-        newest = _newest(left, shape.latest, shape.zone)
+        newest = _newest(left, shape.latest, shape.zone, now)
         return (AMBIGUOUS, None) if newest is None else (MATCH, newest)
     for attribute in shape.narrow:
         if attribute not in claim.given:
@@ -186,9 +187,12 @@ def _is_one_name(records: Sequence[Record], shape: Shape) -> bool:
     return len({"" if is_empty(one) else normal_name(text(one)) for one in held}) == 1
 
 
-def _newest(records: Sequence[Record], latest: Reader, zone: ZoneInfo) -> Record | None:
+def _newest(records: Sequence[Record], latest: Reader, zone: ZoneInfo, now: datetime) -> Record | None:
+    """Pick the newest record: none of two of one date, nor where one of them has a date that systems write for none."""
     with _read_for("pick"):
         dated = sorted(((_timestamp(latest(one), zone), index) for index, one in enumerate(records)), reverse=True)
+    if dated[-1][0].year < _FIRST_YEAR or dated[0][0] - now > _TOMORROW:
+        return None
     return None if dated[0][0] == dated[1][0] else records[dated[0][1]]
 
 

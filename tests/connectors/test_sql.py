@@ -216,9 +216,26 @@ async def test_what_systems_write_for_no_date_dates_no_data(marriages: Marriages
     assert (said.outcome.cause, said.as_of) == (Cause.GARBLED, None)
 
 
-async def test_an_end_that_never_comes_picks_a_row(marriages: Marriages) -> None:
-    ended = (*OLD[:4], "0001-01-01", *OLD[5:])
-    path = marriages((*ZHANG_MARRIED[:4], "9999-12-31", *ZHANG_MARRIED[5:]), ended)
+@pytest.mark.parametrize(
+    ("dated", "expected"),
+    [
+        ("9999-12-31", "AMBIGUOUS"),
+        ("2099-01-01", "AMBIGUOUS"),
+        ("2026-11-26", "AMBIGUOUS"),
+        ("0001-01-01", "AMBIGUOUS"),
+        ("1899-12-30", "AMBIGUOUS"),
+        ("2026-11-25", "MATCH"),
+        ("2026-11-24", "MATCH"),
+        ("1950-01-01", "MISMATCH"),
+    ],
+)
+async def test_what_systems_write_for_no_date_picks_no_row(marriages: Marriages, dated: str, expected: str) -> None:
+    path = marriages((*ZHANG_MARRIED[:4], dated, *ZHANG_MARRIED[5:]), OLD)
+    assert await outcome(source_of(path, pick="latest:since"), claim(status="married")) == expected
+
+
+async def test_the_date_of_the_only_row_picks_nothing(marriages: Marriages) -> None:
+    path = marriages((*ZHANG_MARRIED[:4], "9999-12-31", *ZHANG_MARRIED[5:]))
     assert await outcome(source_of(path, pick="latest:since"), claim(status="married")) == "MATCH"
 
 
