@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from connectors.names import normal_name
 from gateway.errors import SignatureRefused
 from gateway.rules.identifiers import IdentifierRefused, parse_name
 from gateway.signatures.algorithms import VerifyingKey, verify_bytes
@@ -215,7 +216,7 @@ def _require_signatory(claims: Mapping[str, object], signatory: Signatory) -> No
     except IdentifierRefused:
         name = ""
     number = _same(str(claims["id_number_digest"]), id_number_digest(signatory.id_number))
-    if not number or name != signatory.name:
+    if not (number and name) or name != normal_name(signatory.name):
         raise signatory.refused("assertion")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from connectors.names import normal_name
 from gateway.errors import SignatureRefused
 from gateway.rules.clocks import legal_day
 from gateway.rules.identifiers import IdentifierRefused, parse_identifier, parse_name
@@ -135,6 +136,6 @@ def _by_platform(
 def _is(signatory: Signatory, name: str, number: str, at: datetime) -> bool:
     try:
         found = parse_identifier(signatory.id_type, number, today=legal_day(at)).number
-        return found == signatory.id_number and parse_name(name) == signatory.name
+        return found == signatory.id_number and parse_name(name) == normal_name(signatory.name)
     except IdentifierRefused:
         return False

@@ -325,6 +325,17 @@ def test_the_certificate_must_name_who_must_have_signed() -> None:
         assert refused(evidence(key, ROOT.issue(key, subject=subject))) == "SIGNER_NOT_NAMED"
 
 
+@pytest.mark.parametrize("unseen", ["\u2800", "\U0001d159", "\ufff0"])
+def test_a_name_as_a_document_keeps_it_is_compared_as_names_are(unseen: str) -> None:
+    for kept in (f"{NAME}{unseen}", f"{unseen}{NAME}"):
+        signatory = Signatory(id_type="resident-id", id_number=NUMBER, name=kept)
+        for name in (NAME, kept):
+            key = p256()
+            made = evidence(key, ROOT.issue(key, subject=person(name)))
+            act = Act(document=DOCUMENT, evidence=made, signatory=signatory, clerk=CLERK)
+            assert verify_act(act, trusting(), at=NOW).chain is not None
+
+
 @pytest.mark.parametrize("junk", [b"", b"\x30\x00", b"junk" * 100, b"\x30" * 40_000])
 def test_what_is_no_certificate_is_refused(junk: bytes) -> None:
     key = p256()

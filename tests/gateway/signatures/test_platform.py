@@ -128,6 +128,23 @@ def test_a_claim_that_does_not_hold_is_refused_by_its_own_code(changes: dict[str
     assert refused(token(claims(**changes))) == code
 
 
+def test_a_name_as_a_document_keeps_it_is_compared_as_names_are_and_one_of_which_nothing_is_seen_is_nobodys() -> None:
+    def holds(kept: str, asserted: str) -> bool:
+        signatory = Signatory(id_type="resident-id", id_number=NUMBER, name=kept)
+        evidence = PlatformEvidence(jws=token(claims(name=asserted)))
+        act = Act(document=DOCUMENT, evidence=evidence, signatory=signatory, clerk=Clerk(person="c", unit="u"))
+        try:
+            verify_act(act, TRUST, at=NOW)
+        except SignatureRefused:
+            return False
+        return True
+
+    assert holds(f"{NAME}\u2800", NAME)
+    assert holds(f"{NAME}\u2800", f"{NAME}\u2800")
+    assert not holds(f"{NAME}\u2800", "示例乙")
+    assert not holds("\u2800", "\u2800")
+
+
 @given(st.integers(-3600, 3600), st.integers(1, 3600), st.none() | st.integers(-3600, 3600))
 def test_an_assertion_holds_only_in_its_time(issued_s: int, life_s: int, nbf_s: int | None) -> None:
     now = int(NOW.timestamp())
