@@ -157,14 +157,14 @@ class RecordReader:
             leaf = read_entry(connection, row.first_idx)
         return read_proposal(record, hash_leaf(leaf), self.document(row.first_idx))
 
-    def complete(self, record: bytes) -> bytes | None:
-        """Return the proof of all entries of a record as of the newest committed index; None while there is none.
+    def complete(self, records: Sequence[bytes]) -> list[bytes] | None:
+        """Return the proof of all entries of each record as of the newest committed index; None while there is none.
 
         Raises:
             NoteError, LedgerDamaged: as of `prove_completeness`.
         """
         try:
-            return prove_completeness(self._store, record, self._verifiers, self._origin)
+            return prove_completeness(self._store, records, self._verifiers, self._origin)
         except IndexMissing:
             return None
 
@@ -296,6 +296,6 @@ def prove_complete(url: str, record: bytes, *, verifiers: Sequence[Verifier], or
     """Return the proof file of a record; raises `IndexMissing`, `NoteError` or `LedgerDamaged`."""
     store = open_store(url, readers=1)
     try:
-        return prove_completeness(store, record, verifiers, origin)
+        return prove_completeness(store, [record], verifiers, origin)[0]
     finally:
         store.close()

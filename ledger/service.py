@@ -456,7 +456,11 @@ class Ledger:
             IndexMissing: no index is committed now.
             LedgerDamaged: what is stored does not prove it; nothing leaves.
         """
-        return prove_completeness(self._store, record, self._identity.verifiers, self._identity.origin)
+        return self.prove_completeness_of([record])[0]
+
+    def prove_completeness_of(self, records: Sequence[bytes]) -> list[bytes]:
+        """Return such a file for each record, all as of one index; raises as `prove_completeness`."""
+        return prove_completeness(self._store, records, self._identity.verifiers, self._identity.origin)
 
     def hurry(self) -> None:
         """Wait for the database not much longer: what is not done soon is refused, so that closing comes to an end."""

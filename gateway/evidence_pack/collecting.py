@@ -92,6 +92,8 @@ def collect(reader: RecordReader, record: bytes, circumstances: Circumstances, *
     signature = table(documents[1][SIGNATURE].value)
     staff_key = _staff_key_entries(reader, signature, size)
     story = read_story(reader, record, prepared, bytes.fromhex(text(document["verification"])), size)
+    if story.committed is not None and story.committed >= size:  # an index was committed to since: as of after that
+        return collect(reader, record, circumstances, letter=letter)
     receipts = _receipts(reader, {prepared, recorded, *staff_key.values(), *story.indices()}, size)
     first, last = receipts[prepared], receipts[recorded]
     leaf = parse_receipt(last).leaf

@@ -38,8 +38,8 @@ ELIGIBILITY = "eligibility"
 class StoryReader(Protocol):
     """Where the life of records is read from."""
 
-    def complete(self, record: bytes) -> bytes | None:
-        """Return the proof of all entries of a record; None while there is no committed index."""
+    def complete(self, records: Sequence[bytes]) -> Sequence[bytes] | None:
+        """Return the proof of all entries of each record, all of one index; None while none is committed."""
 
     def published(self) -> int:
         """Return how many entries the newest published checkpoint covers."""
@@ -75,11 +75,13 @@ class Story:
     rests_on: tuple[Life, ...]
     answer: Life | None
     """Of the verification that the commitment stands in for; None if nothing of it is told here."""
+    committed: int | None
+    """The entry that committed to the index that the proofs are of; None if there is none."""
 
     def indices(self) -> list[int]:
         """List the entries whose receipts the files need."""
         lives = (self.commitment, *self.rests_on)
-        committed = [_committed(life.complete) for life in lives if life.complete is not None]
+        committed = [] if self.committed is None else [self.committed]
         return [*committed, *(index for life in lives for index in life.entries)]
 
     def files(self, receipts: Mapping[int, bytes]) -> dict[str, bytes]:
@@ -103,32 +105,30 @@ class Story:
 def read_story(reader: StoryReader, record: bytes, prepared: int, verification: bytes, size: int) -> Story:
     """Read the lives of a commitment that was handed out by the entry `prepared` for a verification.
 
-    They are read as of a published checkpoint of `size`: what came later is left out.
+    They are read as of a published checkpoint of `size`: what came later is left out. The index that is committed may
+    be newer (`Story.committed`): then no receipt against that checkpoint proves it, and all is to be read again.
     """
-    found = {row.record: row for row in reader.rests_on(record) if row.family in RESTED_ON and row.first_idx < size}
-    lives = {one: _life(reader, one, row.first_idx, size) for one, row in found.items()}
+    rows = [row for row in reader.rests_on(record) if row.family in RESTED_ON and row.first_idx < size]
+    records = [record, *(row.record for row in rows)]
+    # All proofs at once: of a newer index, one record's could show that another's was left out.
+    proofs = dict(zip(records, reader.complete(records) or (), strict=False))
+    lives = {row.record: _life(reader, row.record, row.first_idx, size, proofs.get(row.record)) for row in rows}
     return Story(
-        commitment=_life(reader, record, prepared, size),
+        commitment=_life(reader, record, prepared, size, proofs.get(record)),
         rests_on=tuple(lives.values()),
         answer=lives.get(verification),
+        committed=_committed(proofs[record]) if proofs else None,
     )
 
 
-def _life(reader: StoryReader, record: bytes, about: int, size: int) -> Life:
+def _life(reader: StoryReader, record: bytes, about: int, size: int, complete: bytes | None) -> Life:
     document = reader.document(about)
     return Life(
         entries=tuple(line.idx for line in reader.history(record) if line.idx < size),
         about=about,
         facts=None if isinstance(document, Erased) else document,
-        complete=_complete(reader, record, size),
+        complete=complete if complete is not None and parse_completeness(complete).entries else None,
     )
-
-
-def _complete(reader: StoryReader, record: bytes, size: int) -> bytes | None:
-    complete = reader.complete(record)
-    if complete is None or _committed(complete) >= size:
-        return None
-    return complete if parse_completeness(complete).entries else None
 
 
 def _told(life: Life, receipts: Mapping[int, bytes]) -> dict[str, Json]:

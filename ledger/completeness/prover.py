@@ -20,8 +20,12 @@ from ledger.receipt import format_receipt
 from ledger.records.chains import read_chain
 
 
-def prove_completeness(store: Store, record: bytes, verifiers: Sequence[Verifier], origin: str) -> bytes:
-    """Make the proof file of a record (16 bytes) against the newest committed index, verified before it leaves.
+def prove_completeness(
+    store: Store, records: Sequence[bytes], verifiers: Sequence[Verifier], origin: str
+) -> list[bytes]:
+    """Make the proof file of each record (16 bytes), all against one index, the newest that is committed.
+
+    Each is verified before it leaves.
 
     Raises:
         IndexMissing: no index was committed yet, or the next one is just being made.
@@ -36,15 +40,18 @@ def prove_completeness(store: Store, record: bytes, verifiers: Sequence[Verifier
         if state is None or committed is None:
             raise IndexMissing("no index is committed now; commit one, or ask again when it is made")
         receipt = _receipt(store, connection, committed, verifiers, origin)
-        proof = CompletenessProof(
-            record=record,
-            entries=tuple(leaf for idx, leaf in read_chain(connection, record) if idx < state.size),
-            size=state.size,
-            root=state.root,
-            proof=prove_record(store.database, connection, record),
-            receipt=receipt,
-        )
-    return _verified(proof, verifiers, origin)
+        proofs = [
+            CompletenessProof(
+                record=record,
+                entries=tuple(leaf for idx, leaf in read_chain(connection, record) if idx < state.size),
+                size=state.size,
+                root=state.root,
+                proof=prove_record(store.database, connection, record),
+                receipt=receipt,
+            )
+            for record in records
+        ]
+    return [_verified(proof, verifiers, origin) for proof in proofs]
 
 
 def _verified(proof: CompletenessProof, verifiers: Sequence[Verifier], origin: str) -> bytes:

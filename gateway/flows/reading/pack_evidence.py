@@ -98,9 +98,9 @@ class _Open:
     def document(self, index: int) -> Mapping[str, VaultGroup] | Erased:
         return self._ledger.document(index)
 
-    def complete(self, record: bytes) -> bytes | None:
+    def complete(self, records: Sequence[bytes]) -> Sequence[bytes] | None:
         try:
-            return self._ledger.prove_completeness(record)
+            return self._ledger.prove_completeness_of(records)
         except IndexMissing:
             return None
 

@@ -7,10 +7,12 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -28,11 +30,12 @@ from gateway.founding import House
 from gateway.pki import Authority, der
 from gateway.v1 import commitment_pb2 as pb
 from gateway.v1 import commitment_pb2_grpc
-from ledger import EntryUnpublished
+from ledger import EntryUnpublished, Erased, VaultGroup
 from ledger.commands import RecordReader
+from ledger.receipt import parse_receipt
 from tests.gateway.journeys.conftest import signature
 from tests.gateway.journeys.test_signatures import request
-from tests.gateway.verification.village import PEOPLE, Village, serving
+from tests.gateway.verification.village import PEOPLE, Village, inside, serving
 
 from .hall import CIVIL, TIMEOUT, Hall, hall, new_id, operator
 
@@ -105,7 +108,7 @@ def commit_index(house: House) -> None:
     assert done.exit_code == 0, done.output
 
 
-def told(files: Mapping[str, bytes]) -> list[dict[str, object]]:
+def told(files: Mapping[str, bytes]) -> list[dict[str, Any]]:
     return json.loads(files[STORY])["rests_on"]  # type: ignore[no-any-return]
 
 
@@ -248,6 +251,77 @@ async def test_a_pack_is_as_of_one_checkpoint_though_others_are_published_while_
         assert report.told["size"] == str(sizes[0])
         assert report.told["state"].startswith("RECORDED since ")
         assert checked(founded, await packed(house.village, record)).told["state"].startswith("WITHDRAWN since ")
+
+
+def begins(files: Mapping[str, bytes]) -> list[int]:
+    """List at which entry each record of a pack begins, the commitment first."""
+    lives = [json.loads(files[STORY])["commitment"], *told(files)]
+    return [parse_receipt(life["receipts"][0].encode()).index for life in lives]
+
+
+def indexes(files: Mapping[str, bytes]) -> list[int | None]:
+    """List of how many entries the index is that each record is proved to be told whole by, the commitment first."""
+    proofs = [json.loads(files[COMPLETE]) if COMPLETE in files else None, *(one["complete"] for one in told(files))]
+    return [None if proof is None else proof["index"]["size"] for proof in proofs]
+
+
+class Read(Interrupted):
+    """Reads beside a gateway that goes on: something happens before a document is read that is not the first one."""
+
+    def document(self, index: int) -> Mapping[str, VaultGroup] | Erased:
+        self.documents = getattr(self, "documents", 0) + 1
+        if self.documents == 4:
+            self._between()
+        return super().document(index)
+
+    def __init__(self, house: House, meanwhile: Callable[[], object]) -> None:
+        super().__init__(house, lambda: None)
+        self._between = meanwhile
+
+
+@pytest.mark.parametrize("reading", [Interrupted, Read])
+@pytest.mark.parametrize("indexed", [False, True])
+async def test_a_pack_has_every_proof_of_one_index_though_another_is_committed_to_while_it_is_made(
+    home: Path, *, reading: type[Interrupted], indexed: bool
+) -> None:
+    async with recorded(home) as (house, record):
+        founded = house.village.house
+    if indexed:
+        commit_index(founded)
+    async with serving(founded) as village:
+        await withdraw(village, record)
+    async with inside(founded) as here:
+        committed = []
+        reader = reading(founded, lambda: committed.append(here.ledger.commit_index(datetime.now(UTC)).size))
+        pack = await collected(reader, record)
+    report = check_pack(pack, Believed(vkey=founded.vkey.read_text().strip()))
+
+    assert report.failures == ()
+    found = indexes({name: one for name, one in read_archive(pack).items() if name != MANIFEST})
+    assert len(found) == 8
+    assert len(set(found)) == 1
+    assert committed
+    if reading is Interrupted:
+        assert found[0] == committed[0]
+    else:
+        assert (found[0] is not None) is indexed
+
+
+async def test_packs_are_whole_at_every_moment_of_a_log_that_signs_and_indexes_by_the_clock(home: Path) -> None:
+    tune = {'signing = "inline"': 'signing = "interval"', 'index_every = "1h"': 'index_every = "1s"'}
+    found = set()
+    async with hall(home, tune=tune) as house:
+        record = await committed(house.village, await climbed(house, "办2026-0001"))
+        founded = house.village.house
+    async with serving(founded) as village:
+        end = time.monotonic() + 8
+        while time.monotonic() < end:
+            for files in await asyncio.gather(*(packed(village, record) for _ in range(4))):
+                assert failed(founded, files) == set()
+                size = max((one for one in indexes(files) if one is not None), default=0)
+                assert indexes(files) == [size if begun < size else None for begun in begins(files)]
+                found.add(size)
+    assert len(found) > 2
 
 
 async def test_a_commitment_that_no_checkpoint_covers_yet_has_no_pack_yet(home: Path) -> None:
