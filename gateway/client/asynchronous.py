@@ -165,10 +165,11 @@ class GatewayClient:
     ) -> AsyncIterator[BatchOutcome]:
         """Ask many questions on one stream and yield what becomes of each, in any order.
 
-        At most `window` questions are taken and not yet yielded. A refusal is yielded, not raised; questions that found
-        the gateway unavailable are asked again until `timeout` (seconds, for each), and what stays without an answer is
-        given up as `DeadlinePassed` a while after that, or as `Unavailable` if too many streams ended before it. Only
-        when the gateway cannot be reached at all any more, or gives nothing, the last refusal is raised.
+        At most `window` questions are taken and not yet yielded. A refusal of a question is yielded, not raised;
+        questions that found the gateway unavailable are asked again until `timeout` (seconds, for each), and what stays
+        without an answer is given up as `DeadlinePassed` a while after that, or as `Unavailable` if too many streams
+        ended before it. A refusal of the whole stream is raised at once, unless it is `Unavailable`: that only when the
+        gateway cannot be reached at all any more, or gives nothing.
         """
         longest = self._timeout if timeout is None else timeout
         batches = Batches(self._stub, self._keys, self._retries, longest=longest, window=window)

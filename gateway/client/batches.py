@@ -18,6 +18,7 @@ from google.rpc import status_pb2
 from grpc import aio
 
 from gateway.client import messages
+from gateway.client.endings import Ending
 from gateway.client.proofs import LogKeys
 from gateway.client.refusals import (
     GatewayRefusal,
@@ -223,10 +224,12 @@ class Batches:
             aio.AioRpcError: the stream broke, or ended although something has no result yet or is still to come.
         """
         call = self._stub.BatchVerify()
+        responses = aiter(call)  # reads on where a message could not be written any more, as `call.read` does not
         writing = asyncio.create_task(self._write(call, sent))
+        ending = Ending(call, writing)
         overdue = asyncio.create_task(sent.overdue())
         try:
-            while (response := await _read(call, overdue)) is not None:
+            while (response := await _read(responses, overdue)) is not None:
                 for result in response.results:
                     asked = sent.take(result.position)
                     outcome = self._outcome(asked, result) if asked is not None else None
@@ -234,13 +237,11 @@ class Batches:
                         self._done()
                         yield outcome
                         self._end_if_done()
+            status = await ending.status(overdue)
+            if status is not None and status.code() is not grpc.StatusCode.OK:
+                raise status
             if not (overdue.done() or self._is_over()):
                 raise ended_early()
-        except aio.AioRpcError as error:
-            # A message that cannot be written any more ends the call as INTERNAL on this side, whatever ended it.
-            if error.code() is grpc.StatusCode.INTERNAL and writing.done():
-                raise ended_early() from error
-            raise
         finally:
             writing.cancel()
             overdue.cancel()
@@ -289,9 +290,11 @@ class Batches:
         return BatchOutcome(question=asked.question, refusal=refusal)
 
 
-async def _read(call: _Call, overdue: asyncio.Task[None]) -> pb.BatchVerifyResponse | None:
-    """Read the next results; None at the end, or when something is overdue."""
-    reading = asyncio.ensure_future(call.read())
+async def _read(
+    responses: AsyncIterator[pb.BatchVerifyResponse], overdue: asyncio.Task[None]
+) -> pb.BatchVerifyResponse | None:
+    """Read the next results; None at the end, whatever it is, or when something is overdue."""
+    reading = asyncio.ensure_future(anext(responses, None))
     try:
         await asyncio.wait((reading, overdue), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -300,8 +303,10 @@ async def _read(call: _Call, overdue: asyncio.Task[None]) -> pb.BatchVerifyRespo
     if not reading.done():
         await asyncio.wait((reading,))
         return None
-    read: pb.BatchVerifyResponse | object = reading.result()
-    return read if isinstance(read, pb.BatchVerifyResponse) else None
+    try:
+        return reading.result()
+    except aio.AioRpcError:
+        return None
 
 
 async def _each(questions: Iterable[Question] | AsyncIterable[Question]) -> AsyncIterator[Question]:

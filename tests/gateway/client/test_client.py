@@ -728,6 +728,53 @@ async def test_streams_that_end_with_nothing_in_them_give_no_question_more_time(
     assert [type(one.refusal) for one in outcomes] == [DeadlinePassed] * 2
 
 
+class Refusing(verification_pb2_grpc.VerificationServiceServicer):
+    """A server that refuses each stream, after results for so many questions, while its client still writes."""
+
+    def __init__(self, refused: status_pb2.Status, answered: int) -> None:
+        self._refused = refused
+        self._answered = answered
+        self.streams = 0
+
+    async def BatchVerify(self, requests: AsyncIterator[pb.BatchVerifyRequest], context: Any) -> Any:  # type: ignore[override]
+        self.streams += 1
+        await anext(requests)
+        error = pb.BatchVerifyError(code=grpc.StatusCode.NOT_FOUND.value[0])
+        for position in range(self._answered):
+            yield pb.BatchVerifyResponse(results=[pb.BatchVerifyResult(position=position, error=error)])
+        await abort(context, self._refused)
+
+
+@pytest.mark.parametrize("answered", [0, 100])
+@pytest.mark.parametrize(
+    "code", [grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INTERNAL]
+)
+async def test_a_stream_that_is_refused_while_questions_are_written_ends_with_that_refusal_at_once(
+    village: Village, code: grpc.StatusCode, answered: int
+) -> None:
+    questions = [marital(index) for index in range(3000)]
+    servicer = Refusing(status(code, error_details_pb2.ErrorInfo(reason="WHY")), answered)
+    server = aio.server()
+    verification_pb2_grpc.add_VerificationServiceServicer_to_server(servicer, server)
+    channel = aio.insecure_channel(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    await server.start()
+    outcomes: list[BatchOutcome] = []
+
+    async def ask() -> None:
+        servicer.streams = 0
+        outcomes.clear()
+        async for outcome in client.verify_many(questions, window=3000):
+            outcomes.append(outcome)
+
+    async with GatewayClient(channel, keys=LogKeys.read(village.house.vkey)) as client:
+        for _ in range(5):
+            with pytest.raises(GatewayRefusal) as caught:
+                await ask()
+            assert (caught.value.code, caught.value.reason) == (code.name, "WHY")
+            assert (servicer.streams, len(outcomes)) == (1, answered)
+    await server.stop(None)
+
+
 @pytest.mark.parametrize("is_blocking", [False, True], ids=["asyncio", "threads"])
 async def test_a_watch_that_ends_without_an_error_goes_on_from_its_cursor_and_ends_after_so_many_attempts(
     village: Village, is_blocking: bool

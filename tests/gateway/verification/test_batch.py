@@ -251,6 +251,17 @@ async def test_a_caller_without_the_role_is_refused_before_anything_is_read(vill
     assert caught.value.code() is StatusCode.PERMISSION_DENIED
 
 
+@pytest.mark.parametrize("count", [10, 3000])
+async def test_a_client_without_the_role_is_told_so_however_many_questions_it_has(village: Village, count: int) -> None:
+    questions = [marital(index) for index in range(count)]
+    async with village.client("credit") as client:
+        with pytest.raises(Forbidden) as caught:
+            [one async for one in client.verify_many(questions, window=count)]
+
+    assert caught.value.reason == "NOT_ENTITLED"
+    assert caught.value.chinese
+
+
 async def test_a_slow_question_does_not_hold_up_the_others(tmp_path: Path) -> None:
     async with service() as housing, serving(settle(tmp_path, sources=slow_source(housing.port))) as village:
         housing.answering.clear()
