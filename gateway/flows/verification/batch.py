@@ -49,7 +49,11 @@ class Result:
 
 
 Receive = Callable[[], Awaitable[Message | None]]
-"""Reads the next message; None when the client has sent its last."""
+"""Reads the next message; None when the client has sent its last.
+
+Raises:
+    GatewayError: the message cannot be read, or is too large.
+"""
 Send = Callable[[Sequence[Result]], Awaitable[None]]
 """Writes results; returns when the transport has room for more."""
 Pace = Callable[[int], Awaitable[None]]
@@ -95,8 +99,8 @@ class Batch:
 
     `most_items` is how many questions one message may carry, `longest` (seconds) the most that one may take. Those
     beyond are refused one by one, and spoil no other, so that who sends a few too many loses nothing; of a message with
-    far more nothing is looked at, and it ends its stream. When `stopping` is set, no further message is read. What was
-    read before is answered in either case.
+    far more nothing is looked at, and it ends its stream, as one does that cannot be read or is too large. When
+    `stopping` is set, no further message is read. What was read before is answered in every case.
     """
 
     def __init__(
@@ -114,6 +118,7 @@ class Batch:
         Raises:
             Draining: the gateway stops; results of all that was read were sent.
             FarTooManyItems: a message held far too many; results of all that was read before were sent.
+            GatewayError: a message could not be read or was too large; results of all that was read before were sent.
         """
         results = _Results(self._in_flight)
         try:
@@ -135,6 +140,9 @@ class Batch:
         try:
             async with asyncio.TaskGroup() as under_way:
                 while (message := await self._next(receive)) is not None:
+                    if isinstance(message, GatewayError):
+                        ended = message
+                        break
                     timeout = self._longest if message.timeout is None else min(message.timeout, self._longest)
                     await pace(min(message.size, most))
                     if message.size > most:
@@ -155,8 +163,8 @@ class Batch:
             results.close()
         return position, ended or (Draining() if self._stopping.is_set() else None)
 
-    async def _next(self, receive: Receive) -> Message | None:
-        """Read a message, or stop reading because the gateway stops."""
+    async def _next(self, receive: Receive) -> Message | GatewayError | None:
+        """Read a message, or say why it is not taken in; or stop reading because the gateway stops."""
         if self._stopping.is_set():
             return None
         reading = asyncio.ensure_future(receive())
@@ -164,6 +172,8 @@ class Batch:
         try:
             await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
             return reading.result() if reading.done() else None
+        except GatewayError as error:
+            return error
         finally:
             stopping.cancel()
             if not reading.done():

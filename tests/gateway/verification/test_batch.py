@@ -196,6 +196,39 @@ async def test_a_message_with_far_too_many_questions_ends_its_stream_once_those_
     assert (refusal.reason, bool(refusal.chinese)) == ("TOO_MANY_ITEMS", True)
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xff\xff", "MESSAGE_UNREADABLE"),
+        (
+            pb.BatchVerifyRequest(requests=[pb.VerifyRequest(item="x" * (1 << 20))]).SerializeToString(),
+            "MESSAGE_TOO_LARGE",
+        ),
+    ],
+    ids=["unreadable", "too large"],
+)
+async def test_a_message_that_is_not_taken_in_ends_its_stream_once_those_before_it_are_answered(
+    village: Village, content: bytes, reason: str
+) -> None:
+    questions = [question_message(marital(index)) for index in range(200)]
+    method = "/gateway.v1.VerificationService/BatchVerify"
+    call = village.channel().stream_stream(method, response_deserializer=pb.BatchVerifyResponse.FromString)()
+    await call.write(pb.BatchVerifyRequest(requests=questions).SerializeToString())
+    await call.write(content)
+    found: list[pb.BatchVerifyResult] = []
+
+    async def read() -> None:
+        async for response in call:
+            found.extend(response.results)
+
+    with pytest.raises(aio.AioRpcError) as caught:
+        await asyncio.wait_for(read(), TIMEOUT)
+
+    assert {one.position for one in found if one.HasField("response")} == set(range(200))
+    refusal = refusal_of(caught.value)
+    assert (refusal.reason, bool(refusal.chinese)) == (reason, True)
+
+
 async def test_questions_are_read_as_they_are_taken_up_and_everybody_else_has_a_turn(tmp_path: Path) -> None:
     """Behind the doors: what far too many would be is never read, and a long message does not hold the loop."""
     turns = 0
