@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
-from connectors.names import normal_name
+from connectors.names import VISIBLE, normal_name
 from gateway.client.proofs import OpenedGroup, ProvenEntry, ReceiptRefused
 from gateway.client.values import Argument, FactOutcome, NextStep, Person, Question, Step, Verdict, Verification
 from ledger.canonical import Json
@@ -118,12 +118,17 @@ def _is_argument(value: Argument, kept: Mapping[str, Json]) -> bool:
 
 def _is_person(asked: Person, kept: Mapping[str, Json]) -> bool:
     """Tell whether a recorded person is the one asked about, by number and name, however both were typed."""
-    number = _text(kept["id_number"])
-    typed = "".join(c for c in unicodedata.normalize("NFKC", asked.id_number) if c.isalnum()).upper()
+    number, typed = _text(kept["id_number"]), _compact(asked.id_number)
     # A 15-digit number of before 1999 is recorded with the century and the check digit that it lacks (GB 11643).
-    old = number[:6] + number[8:17] if len(number) == 18 else ""
-    is_number = kept["id_type"] == asked.id_type and typed in (number, old)
+    is_upgraded = len(typed) == 15 and len(number) == 18 and number[:17] == f"{typed[:6]}19{typed[6:]}"
+    is_number = kept["id_type"] == asked.id_type and (typed == number or is_upgraded)
     return is_number and normal_name(_text(kept["name"])) == normal_name(asked.name)
+
+
+def _compact(number: str) -> str:
+    """Bring a number into the form in which the gateway records it (`gateway.rules.identifiers`)."""
+    folded = unicodedata.normalize("NFKC", number.translate(VISIBLE))
+    return "".join(c.upper() if c.isascii() else c for c in folded if not c.isspace() and c != "-")
 
 
 def _verdict(word: str) -> Verdict:

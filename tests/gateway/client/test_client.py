@@ -42,12 +42,16 @@ from gateway.client import (
     Unavailable,
     Verdict,
     open_blocking_channel,
+    recorded,
 )
 from gateway.client.messages import answer, question_message
 from gateway.client.refusals import refusal_of_status
+from gateway.client.values import Argument
 from gateway.founding import SYSTEMS
+from gateway.rules import identifiers
 from gateway.v1 import verification_pb2 as pb
 from gateway.v1 import verification_pb2_grpc
+from ledger.canonical import Json
 from ledger.log.algorithms.ed25519 import Ed25519Signer
 from ledger.v1 import ledger_pb2
 from tests.gateway.verification.village import PERSONAL, TIMEOUT, Village, case, marital, person, serving, settle
@@ -492,12 +496,39 @@ async def test_a_server_that_asks_about_another_name_is_not_believed(village: Vi
 
 async def test_a_question_is_known_again_however_its_number_was_typed(village: Village) -> None:
     number = person(0).id_number
-    typed = [number.lower(), f" {number[:6]} {number[6:]}", f"{number[:6]}-{number[6:]}", number.translate(FULL_WIDTH)]
+    typed = [number.lower(), number.translate(FULL_WIDTH)]
+    typed += [f"{sign}{number[:6]}{sign}{number[6:]}" for sign in " -\u115f\u1160\u3164\uffa0\u200b"]
     spoken = [replace(marital(0), subject=Person(id_number=one, name=person(0).name)) for one in typed]
 
     answers = [await village.client().verify(question) for question in spoken]
 
     assert {one.verification.verdict for one in answers} == {Verdict.ESTABLISHED}
+
+
+def test_every_sign_is_dropped_folded_or_kept_in_a_number_as_the_gateway_does() -> None:
+    lines = ["".join(map(chr, range(first, first + 64))) for first in range(0, sys.maxunicode + 1, 64)]
+
+    assert [line for line in lines if recorded._compact(line) != identifiers._compact(line)] == []
+
+
+TYPED = st.text(st.sampled_from("\u115f\u3164\u200b \u3000-－ｘXx0０") | st.characters(), max_size=3)
+
+
+@given(TYPED, TYPED, st.integers(0, 15))
+def test_a_number_is_compared_as_the_gateway_reads_it(before: str, inside: str, at: int) -> None:
+    number = person(0).id_number
+    old = number[:6] + number[8:17]
+    for whole in (number, number.lower(), number.translate(FULL_WIDTH), old):
+        typed = before + whole[:at] + inside + whole[at:]
+        kept: dict[str, Json] = {"id_type": "resident-id", "id_number": number, "name": person(0).name}
+        assert recorded._is_person(replace(person(0), id_number=typed), kept) == _is_read_as(number, typed)
+
+
+def _is_read_as(number: str, typed: str) -> bool:
+    try:
+        return identifiers.parse_identifier("resident-id", typed, today=date(2026, 1, 1)).number == number
+    except identifiers.IdentifierRefused:
+        return False
 
 
 @pytest.mark.parametrize(
@@ -522,6 +553,25 @@ async def test_a_question_is_known_again_however_names_were_typed(
         assert await client.verify(replace(asked, subject=replace(person(0), name=one))) == first
         again = replace(with_whom, parameters=kinship(replace(RELATIVE, name=one)).parameters)
         assert await civil_affairs.verify(again) == other
+
+
+@pytest.mark.parametrize("asked", ["MARRIED", RELATIVE, 5, True, date(2026, 1, 1)], ids=type)
+async def test_what_is_kept_in_an_odd_form_proves_nothing_and_is_refused_as_that(
+    village: Village, asked: Argument
+) -> None:
+    answered = await village.client().verify(marital(0))
+    request = answered.receipt.opened["request"]
+    nameless: Json = {"id_type": "resident-id", "id_number": RELATIVE.id_number, "name": 5}
+    odd: list[Json] = [
+        None, "x", {}, {"text": "MARRIED", "more": 1}, {"integer": "5"}, {"integer": True}, {"boolean": 1},
+        {"date": 5}, {"person": None}, {"person": {}}, {"person": nameless},
+    ]  # fmt: skip
+    for kept in odd:
+        value: dict[str, Json] = {**request.value, "parameters": {"status": kept}}
+        opened = {**answered.receipt.opened, "request": replace(request, value=value)}
+        question = replace(marital(0), parameters={"status": asked})
+        with pytest.raises(ReceiptRefused):
+            recorded.require_recorded(answered.verification, replace(answered.receipt, opened=opened), question)
 
 
 async def test_what_proves_an_answer_comes_with_it_and_proves_it_again(village: Village) -> None:
