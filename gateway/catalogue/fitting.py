@@ -58,8 +58,8 @@ def _misfits(fact: FactType, declared: Declared) -> Iterable[str]:
             if wrong:
                 yield f".values.{name}: {', '.join(wrong)} cannot be of the attribute, which is {fact.attributes[name]}"
     for name in sorted(declared.uncoded & fact.attributes.keys()):
-        if words := fact.attributes[name].words:
-            yield f".values.{name}: {_UNCODED.format(name=name, words=', '.join(words), word=words[0])}"
+        if options := fact.attributes[name].words:
+            yield f".values.{name}: {_UNCODED.format(name=name, words=', '.join(options), word=options[0])}"
 
 
 def shortages(catalogue: Catalogue, configured: Mapping[str, int]) -> list[str]:
