@@ -21,6 +21,7 @@ from gateway.client.commitments import (
 )
 from gateway.client.credentials import CredentialsWrong, PeerRefused, require_handshake
 from gateway.client.listing import Selection
+from gateway.client.pages import ListIncomplete
 from gateway.client.proofs import LogKeys, OpenedGroup, ProvenEntry, ReceiptRefused
 from gateway.client.refusals import (
     AlreadyUsed,
@@ -73,6 +74,7 @@ __all__ = [
     "GatewayRefusal",
     "InvalidQuestion",
     "LifeStep",
+    "ListIncomplete",
     "LogKeys",
     "NextStep",
     "NotFound",

@@ -14,6 +14,7 @@ from gateway.client import commitments as committed
 from gateway.client import listing, messages
 from gateway.client.batches import Batches, BatchOutcome
 from gateway.client.channel import open_channel
+from gateway.client.pages import Pages
 from gateway.client.proofs import LogKeys
 from gateway.client.refusals import ended_early, refusal_of, time_is_up, verified
 from gateway.client.retries import Retries
@@ -71,16 +72,14 @@ class GatewayClient:
         return messages.answer(response.verification, response.receipt, self._keys)
 
     async def answers(self, selection: listing.Selection, *, page_size: int = 100) -> AsyncIterator[Verification]:
-        """Yield earlier answers, newest first, page by page."""
-        token = ""
-        while True:
-            request = listing.page_request(selection, token, page_size)
+        """Yield earlier answers, newest first, page by page; raises `ListIncomplete` if the list has no end."""
+        pages = Pages()
+        while pages.token is not None:
+            request = listing.page_request(selection, pages.token, page_size)
             response = await self._call(lambda left, r=request: self._stub.ListVerifications(r, timeout=left))  # type: ignore[misc]
             for one in listing.page(response, self._keys):
                 yield one
-            token = response.next_page_token
-            if not token:
-                return
+            pages.turn(response.next_page_token)
 
     async def commitments(
         self,
@@ -89,16 +88,18 @@ class GatewayClient:
         acting: committed.Acting | None = None,
         page_size: int = 100,
     ) -> AsyncIterator[committed.Commitment]:
-        """Yield commitments, newest first, page by page; `acting` is needed where a person is looked up."""
-        token = ""
-        while True:
-            request = committed.page_request(selection, acting, token, page_size)
+        """Yield commitments, newest first, page by page; `acting` is needed where a person is looked up.
+
+        Raises:
+            ListIncomplete: the list has no end.
+        """
+        pages = Pages()
+        while pages.token is not None:
+            request = committed.page_request(selection, acting, pages.token, page_size)
             response = await self._call(lambda left, r=request: self._commitments.ListCommitments(r, timeout=left))  # type: ignore[misc]
             for one in committed.page(response, self._keys):
                 yield one
-            token = response.next_page_token
-            if not token:
-                return
+            pages.turn(response.next_page_token)
 
     async def export_commitments(
         self,

@@ -13,6 +13,7 @@ import grpc
 from gateway.client import commitments as committed
 from gateway.client import listing, messages
 from gateway.client.channel import open_blocking_channel
+from gateway.client.pages import Pages
 from gateway.client.proofs import LogKeys
 from gateway.client.refusals import ended_early, refusal_of, time_is_up, verified
 from gateway.client.retries import Retries
@@ -64,15 +65,13 @@ class BlockingGatewayClient:
         return messages.answer(response.verification, response.receipt, self._keys)
 
     def answers(self, selection: listing.Selection, *, page_size: int = 100) -> Iterator[Verification]:
-        """Yield earlier answers, newest first, page by page."""
-        token = ""
-        while True:
-            request = listing.page_request(selection, token, page_size)
+        """Yield earlier answers, newest first, page by page; raises `ListIncomplete` if the list has no end."""
+        pages = Pages()
+        while pages.token is not None:
+            request = listing.page_request(selection, pages.token, page_size)
             response = self._call(lambda left, r=request: self._stub.ListVerifications(r, timeout=left))  # type: ignore[misc]
             yield from listing.page(response, self._keys)
-            token = response.next_page_token
-            if not token:
-                return
+            pages.turn(response.next_page_token)
 
     def commitments(
         self,
@@ -81,15 +80,17 @@ class BlockingGatewayClient:
         acting: committed.Acting | None = None,
         page_size: int = 100,
     ) -> Iterator[committed.Commitment]:
-        """Yield commitments, newest first, page by page; `acting` is needed where a person is looked up."""
-        token = ""
-        while True:
-            request = committed.page_request(selection, acting, token, page_size)
+        """Yield commitments, newest first, page by page; `acting` is needed where a person is looked up.
+
+        Raises:
+            ListIncomplete: the list has no end.
+        """
+        pages = Pages()
+        while pages.token is not None:
+            request = committed.page_request(selection, acting, pages.token, page_size)
             response = self._call(lambda left, r=request: self._commitments.ListCommitments(r, timeout=left))  # type: ignore[misc]
             yield from committed.page(response, self._keys)
-            token = response.next_page_token
-            if not token:
-                return
+            pages.turn(response.next_page_token)
 
     def export_commitments(
         self,

@@ -28,11 +28,13 @@ import gateway
 from gateway.client import (
     BatchOutcome,
     BlockingGatewayClient,
+    CommitmentSelection,
     DeadlinePassed,
     Forbidden,
     GatewayClient,
     GatewayRefusal,
     InvalidQuestion,
+    ListIncomplete,
     LogKeys,
     Person,
     Question,
@@ -49,8 +51,8 @@ from gateway.client.refusals import refusal_of_status
 from gateway.client.values import Argument
 from gateway.founding import SYSTEMS
 from gateway.rules import identifiers
+from gateway.v1 import commitment_pb2, commitment_pb2_grpc, verification_pb2_grpc
 from gateway.v1 import verification_pb2 as pb
-from gateway.v1 import verification_pb2_grpc
 from ledger.canonical import Json
 from ledger.log.algorithms.ed25519 import Ed25519Signer
 from ledger.v1 import ledger_pb2
@@ -1010,6 +1012,55 @@ async def test_the_blocking_client_does_the_same(village: Village) -> None:
                 client.verify(marital(0), timeout=0)
 
     await asyncio.to_thread(ask)
+
+
+class Circling(verification_pb2_grpc.VerificationServiceServicer, commitment_pb2_grpc.CommitmentServiceServicer):
+    """A server whose lists have no end: after their third page comes the second."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def _next(self, token: str) -> str:
+        self.asked.append(token)
+        return {"": "2", "2": "3", "3": "2"}[token]
+
+    async def ListVerifications(self, request: pb.ListVerificationsRequest, context: Any) -> Any:  # type: ignore[override]
+        return pb.ListVerificationsResponse(verifications=[{}], next_page_token=self._next(request.page_token))
+
+    async def ListCommitments(self, request: commitment_pb2.ListCommitmentsRequest, context: Any) -> Any:  # type: ignore[override]
+        return commitment_pb2.ListCommitmentsResponse(commitments=[{}], next_page_token=self._next(request.page_token))
+
+
+@pytest.mark.parametrize("is_blocking", [False, True], ids=["asyncio", "threads"])
+@pytest.mark.parametrize("family", ["answers", "commitments"])
+async def test_a_list_that_leads_back_to_an_earlier_page_is_left_with_an_error(
+    village: Village, family: str, is_blocking: bool
+) -> None:
+    servicer, server = Circling(), aio.server()
+    verification_pb2_grpc.add_VerificationServiceServicer_to_server(servicer, server)
+    commitment_pb2_grpc.add_CommitmentServiceServicer_to_server(servicer, server)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    keys = LogKeys.read(village.house.vkey)
+    selection = Selection() if family == "answers" else CommitmentSelection()
+    found: list[object] = []
+
+    async def wait_for_all() -> None:
+        async with GatewayClient(aio.insecure_channel(address), keys=keys) as client:
+            async for one in getattr(client, family)(selection):
+                found.append(one)
+
+    def take_all() -> None:
+        with BlockingGatewayClient(grpc.insecure_channel(address), keys=keys) as client:
+            for one in getattr(client, family)(selection):
+                found.append(one)
+
+    with pytest.raises(ListIncomplete):
+        await asyncio.wait_for(asyncio.to_thread(take_all) if is_blocking else wait_for_all(), TIMEOUT)
+    await server.stop(None)
+
+    assert servicer.asked == ["", "2", "3"]
+    assert len(found) == 3
 
 
 def test_importing_the_client_loads_nothing_of_the_server() -> None:
