@@ -113,6 +113,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 
         A check that stands in the plan both ways is not among them.
         """
+        if isinstance(self.root, Leaf):  # one fact, as in most questions
+            return {self.root.id: False}
         found: dict[str, set[bool]] = {}
         for check_id, negated in _signs(self.root, negated=False):
             found.setdefault(check_id, set()).add(negated)
