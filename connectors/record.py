@@ -43,21 +43,46 @@ Reader = Callable[[Any], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Where a record says whether its subject is dead, cancelled or merged, and the words for that and for neither."""
+
+    read: Reader
+    inactive: frozenset[str]
+    active: frozenset[str]
+
+    def of(self, record: Record) -> Outcome:
+        """Return MATCH of an active subject, and SUBJECT_INACTIVE of another.
+
+        Raises:
+            Unreadable: the word is neither; also where there is none, unless the empty text was declared.
+        """
+        with _read_for("inactive"):
+            held = self.read(record)
+            word = "" if is_empty(held) else normalise(text(held))
+            if word in self.inactive:
+                return SUBJECT_INACTIVE
+            if word not in self.active:
+                raise Unreadable(
+                    "a state that is in neither `values` nor `active`" if word else "a state that is empty"
+                )
+        return MATCH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
     """How a record of one fact type is read: each reader takes a record to a raw value.
 
     `number`, where old 15-digit numbers are held, reads the number a record stands under. `values` are code tables by
-    attribute. `inactive` reads a state and names those in which the subject is dead,
-    cancelled or merged. `latest` reads the value by which the newest of several records is picked; `narrow` those by
-    which a record is known for the one that the claim means, if the claim gives them. `sent` are the inputs that the
-    source itself was told, and finds the record by.
+    attribute. `state` tells whose subject is dead, cancelled or merged. `latest` reads the value by which the newest of
+    several records is picked; `narrow` those by which a record is known for the one that the claim means, if the claim
+    gives them. `sent` are the inputs that the source itself was told, and finds the record by.
     """
 
     attributes: Mapping[str, Reader]
     values: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     name: Reader | None = None
     number: Reader | None = None
-    inactive: tuple[Reader, frozenset[str]] | None = None
+    state: State | None = None
     as_of: Reader | None = None
     latest: Reader | None = None
     narrow: Mapping[str, Reader] = field(default_factory=dict)
@@ -212,10 +237,8 @@ def _compared(claim: Claim, record: Record, shape: Shape) -> Outcome:
     named = _name(claim, record, shape)
     if named is not MATCH:
         return named
-    if shape.inactive is not None:
-        state = shape.inactive[0](record)
-        if not is_empty(state) and normalise(text(state)) in shape.inactive[1]:
-            return SUBJECT_INACTIVE
+    if shape.state is not None and (state := shape.state.of(record)) is not MATCH:
+        return state
     # Every attribute is read before any is judged: one unreadable value makes the record unfit to contradict anybody.
     found = [_attribute(claim, name, record, shape) for name in claim.expected]
     return NOT_HELD if claim.given and not finds_by(shape.finds_by, claim.given) else together(found)
@@ -339,7 +362,7 @@ def read_shape(
         values=read_values(stanza, readers),
         name=optional("name"),
         number=number if holds_old else None,
-        inactive=_read_inactive(stanza, field_reader),
+        state=_read_state(stanza, field_reader),
         as_of=optional("as_of"),
         latest=_read_pick(stanza, field_reader),
         narrow=table("narrow"),
@@ -349,14 +372,18 @@ def read_shape(
     )
 
 
-def _read_inactive(
-    stanza: Stanza, field_reader: Callable[[Stanza, str, str], Reader]
-) -> tuple[Reader, frozenset[str]] | None:
+def _read_state(stanza: Stanza, field_reader: Callable[[Stanza, str, str], Reader]) -> State | None:
     if "inactive" not in stanza:
         return None
     part = stanza.table("inactive")
-    column = part.text("column")
-    return field_reader(part, "column", column), frozenset(map(normalise, part.texts("values", None)))
+    read = field_reader(part, "column", part.text("column"))
+    inactive = frozenset(map(normalise, part.texts("values", None)))
+    if "active" not in part:
+        part.mistake("active", "is missing: any code but these would count as alive. Write those that do")
+    active = frozenset(map(normalise, part.texts("active", may_be_empty=True)))
+    if inactive & active:
+        part.mistake("active", "names a state that `values` names too")
+    return State(read=read, inactive=inactive, active=active)
 
 
 def _read_pick(stanza: Stanza, field_reader: Callable[[Stanza, str, str], Reader]) -> Reader | None:

@@ -151,13 +151,15 @@ class Stanza:
         self.mistake(key, "must be a date")
         return None
 
-    def texts(self, key: str, default: tuple[str, ...] | None = ()) -> tuple[str, ...]:
-        """Read a list of non-empty texts; with the default None it is required."""
+    def texts(self, key: str, default: tuple[str, ...] | None = (), *, may_be_empty: bool = False) -> tuple[str, ...]:
+        """Read a list of texts, non-empty unless they `may_be_empty`; with the default None it is required."""
         value = self._take(key, required=default is None)
         if value is None:
             return default or ()
-        if not isinstance(value, list | tuple) or not all(isinstance(one, str) and one for one in value):
-            self.mistake(key, "must be a list of non-empty texts")
+        if not isinstance(value, list | tuple) or not all(
+            isinstance(one, str) and (one or may_be_empty) for one in value
+        ):
+            self.mistake(key, f"must be a list of {'' if may_be_empty else 'non-empty '}texts")
             return ()
         return tuple(value)
 

@@ -31,7 +31,6 @@ from connectors.outcome import (
     NOT_HELD,
     OTHER_IDENTITY,
     STALE,
-    SUBJECT_INACTIVE,
     Cause,
     Evidence,
     Kind,
@@ -268,8 +267,8 @@ class HttpSource:
             return together((subject, attributes)), as_of
         if subject is not MATCH:
             return (OTHER_IDENTITY if subject is MISMATCH else subject), as_of
-        if shape.inactive is not None and _code(shape.inactive[0](record)) in shape.inactive[1]:
-            return SUBJECT_INACTIVE, as_of
+        if shape.state is not None and (state := shape.state.of(record)) is not MATCH:
+            return state, as_of
         if not finds_by(shape.finds_by, claim.given):
             return NOT_HELD, as_of
         is_whole = all(name in codes.attributes for name in claim.expected)
@@ -490,7 +489,7 @@ def _read_fact(
 
 def _beside_codes(shape: Shape, columns: Mapping[str, Reader]) -> dict[str, Reader]:
     """The columns of a match service that are read; a verdict code that is absent is none, and so GARBLED."""
-    read = (shape.as_of, shape.inactive[0] if shape.inactive else None)
+    read = (shape.as_of, shape.state.read if shape.state else None)
     return {spec: reader for spec, reader in columns.items() if reader in read}
 
 

@@ -44,7 +44,7 @@ subject_echo = "GMSFHM"
 codes = {{ "subject.id_number" = "GMSFHM_PPDDM", "subject.name" = "XM_PPDDM" }}
 match = ["1"]
 mismatch = ["0"]
-inactive = {{ column = "SWBS", values = ["1"] }}
+inactive = {{ column = "SWBS", values = ["1"], active = ["0"] }}
 [sources.public-security.facts.identity-match.json]
 FFQQBH = "{{request.id}}"
 GMSFHM = "{{subject.id_number}}"

@@ -55,7 +55,7 @@ def sql_stanza(url: str, /, **more: object) -> dict[str, object]:
         "name": "name",
         "columns": {"status": "status", "spouse_id_number": "spouse_id", "since": "since"},
         "values": {"status": {"1": "married", "2": "divorced"}},
-        "inactive": {"column": "state", "values": ["dead", "cancelled"]},
+        "inactive": {"column": "state", "values": ["dead", "cancelled"], "active": ["living"]},
     }
     top: dict[str, object] = {"kind": "sql", "department": "民政厅", "url": url}
     for key, value in more.items():
@@ -82,7 +82,7 @@ HTTP_FACT: dict[str, object] = {
     "name": "xm",
     "attributes": {"status": "hyzk", "since": "djrq"},
     "values": {"status": {"1": "married", "2": "divorced"}},
-    "inactive": {"column": "swbs", "values": ["1"]},
+    "inactive": {"column": "swbs", "values": ["1"], "active": ["0", ""]},
 }
 GOOD: dict[str, object] = {
     "code": "0",

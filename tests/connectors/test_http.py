@@ -356,7 +356,7 @@ MATCHING: dict[str, object] = {
     "match": ["1"],
     "mismatch": ["0"],
     "not_held": ["2"],
-    "inactive": {"column": "SWBS", "values": ["1"]},
+    "inactive": {"column": "SWBS", "values": ["1"], "active": ["0"]},
 }
 
 
@@ -370,6 +370,9 @@ MATCHING: dict[str, object] = {
         (("1", "1", "2", "0"), "NOT_HELD"),
         (("1", "1", "1", "1"), "SUBJECT_INACTIVE"),
         (("1", "1", "0", "1"), "SUBJECT_INACTIVE"),
+        (("1", "1", "1", "2"), "UNAVAILABLE(GARBLED)"),
+        (("1", "1", "1", None), "UNAVAILABLE(GARBLED)"),
+        (("1", "0", "1", "2"), "MISMATCH(name)"),
         (("1", "0", "1", "1"), "MISMATCH(name)"),
         (("1", "2", "1", "1"), "NOT_HELD"),
         (("1", "2", "0", "0"), "NOT_HELD"),

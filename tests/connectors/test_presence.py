@@ -160,7 +160,7 @@ MATCHING: dict[str, object] = {
     "codes": {"subject.id_number": "ID_PPDDM", "status": "HYZK_PPDDM"},
     "match": ["1"],
     "mismatch": ["0"],
-    "inactive": {"column": "SWBS", "values": ["1"]},
+    "inactive": {"column": "SWBS", "values": ["1"], "active": ["0", ""]},
 }
 CODES = {"ID_PPDDM": "1", "HYZK_PPDDM": "1", "SWBS": "0"}
 

@@ -90,7 +90,7 @@ def test_every_key_that_a_kind_reads_is_in_the_readme(tmp_path: Path, kind: str)
     stanza = {key: value for key, value in stanza_of(kind, tmp_path).items() if key != "kind"}
     for fact in stanza["facts"].values():
         fact.setdefault("coverage", {"places": ["23"]})
-        fact.setdefault("inactive", {"column": "x", "values": ["1"]})
+        fact.setdefault("inactive", {"column": "x", "values": ["1"], "active": ["0"]})
     if kind == "dropbox":
         for fact in stanza["facts"].values():
             del fact["coverage"]

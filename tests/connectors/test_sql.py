@@ -94,6 +94,11 @@ async def test_a_claim_gets_the_outcome_its_rows_give(marriages: Marriages, aske
         ((ZHANG.id_number, None, 1, None, None, "living", fresh()), "NOT_HELD"),
         ((ZHANG.id_number, ZHANG.name, 1, None, None, "dead", fresh()), "SUBJECT_INACTIVE"),
         ((ZHANG.id_number, "王二", 1, None, None, "dead", fresh()), "MISMATCH(name)"),
+        ((ZHANG.id_number, "王二", 1, None, None, "DEAD", fresh()), "MISMATCH(name)"),
+        *(
+            ((ZHANG.id_number, ZHANG.name, 1, None, None, state, fresh()), "UNAVAILABLE(GARBLED)")
+            for state in ("DEAD", "死亡", "9", 9, None, "", "null")
+        ),
         ((ZHANG.id_number, ZHANG.name, 9, None, None, "living", fresh()), "UNAVAILABLE(GARBLED)"),
         ((ZHANG.id_number, ZHANG.name, 1.5, None, None, "living", fresh()), "UNAVAILABLE(GARBLED)"),
         ((ZHANG.id_number, ZHANG.name.encode("gbk"), 1, None, None, "living", fresh()), "UNAVAILABLE(GARBLED)"),
@@ -147,7 +152,7 @@ async def test_rows_in_both_spellings_of_a_number_are_two_rows(marriages: Marria
 
 async def test_a_credit_code_is_found_in_small_letters(marriages: Marriages) -> None:
     firm = Subject(id_type="uscc", id_number="91230100MA1ABCDE4T", name="示例公司")
-    source = source_of(marriages((firm.id_number.lower(), firm.name, "1", None, None, None, fresh())))
+    source = source_of(marriages((firm.id_number.lower(), firm.name, "1", None, None, "living", fresh())))
     assert await outcome(source, claim(firm, status="married")) == "MATCH"
 
 
@@ -214,6 +219,15 @@ async def test_what_systems_write_for_no_date_dates_no_data(marriages: Marriages
     source = source_of(marriages((*ZHANG_MARRIED[:-1], no_date)), as_of="updated_at")
     [said] = await source.check_many([claim()], question())
     assert (said.outcome.cause, said.as_of) == (Cause.GARBLED, None)
+
+
+@pytest.mark.parametrize("state", [None, "", " "])
+async def test_an_empty_state_is_one_of_the_living_where_the_stanza_says_so(
+    marriages: Marriages, state: str | None
+) -> None:
+    path = marriages((*ZHANG_MARRIED[:5], state, ZHANG_MARRIED[6]))
+    states = {"column": "state", "values": ["dead"], "active": ["living", ""]}
+    assert await outcome(source_of(path, inactive=states), claim(status="married")) == "MATCH"
 
 
 @pytest.mark.parametrize(
@@ -401,6 +415,10 @@ def test_a_wrong_stanza_is_refused(change: dict[str, object], said: str) -> None
         ({"as_of_statement": "SELECT max(updated_at) FROM marriage WHERE id_number IN :keys"}, ":keys, which nobody"),
         ({"freshness": "1d"}, "as_of"),
         ({"pick": "first"}, "latest"),
+        ({"inactive": {"column": "state", "values": ["dead"]}}, "active: is missing"),
+        ({"inactive": {"column": "state", "values": ["dead"], "active": "living"}}, "must be a list of texts"),
+        ({"inactive": {"column": "state", "values": ["dead"], "active": ["ｄead"]}}, "`values` names too"),
+        ({"inactive": {"column": "state", "values": ["dead", ""], "active": ["living"]}}, "non-empty"),
         ({"values": {"height": {"1": "tall"}}}, "of no attribute"),
         ({"values": {"status": {"1": 1.5}}}, "must be"),
         ({"coverage": {"places": ["Harbin"]}}, "division codes"),

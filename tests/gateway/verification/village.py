@@ -65,7 +65,7 @@ records = "data"
 subject_echo = "id"
 attributes = {{ {attribute} = "value" }}
 {values}
-inactive = {{ column = "state", values = ["dead"] }}
+inactive = {{ column = "state", values = ["dead"], active = ["alive"] }}
 [sources.{name}.facts.{fact}.json]
 id = "{{subject.id_number}}"
 """
