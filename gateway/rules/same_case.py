@@ -1,7 +1,4 @@
-"""Which case numbers are one case's: a number in another spelling is the same number.
-
-The same is true of whatever else is typed by hand and must not count as another for how it was typed.
-"""
+"""Which case numbers are one case's: a number in another spelling is the same number."""
 
 from __future__ import annotations
 
@@ -23,18 +20,19 @@ def case_of(unit: str, number: str) -> str:
 
     A case written in another way that counted as another would have a second commitment, and forget what was found.
     """
-    return f"{unit}/{in_one_spelling(number)}"
+    return f"{unit}/{_in_one_spelling(number)}"
 
 
-def in_one_spelling(written: str) -> str:
-    """Write a text as if there were one way to type it.
+def _in_one_spelling(written: str) -> str:
+    """Write a number as if there were one way to type it.
 
     Width, case, blanks, invisible characters, the kind of dash and the kind of brackets are habits of typing.
     """
     return _RUN.sub("-", identity(written).translate(_ONE_SIGN))
 
 
-def _one_sign(character: str) -> str:
+def one_sign(character: str) -> str:
+    """Give the sign that brackets and dashes of its kind are written as; every other is its own."""
     if character in _OPENING:
         return "("
     if character in _CLOSING:
@@ -42,4 +40,4 @@ def _one_sign(character: str) -> str:
     return "-" if character in _DASHES or unicodedata.category(character) == "Pd" else character
 
 
-_ONE_SIGN = Signs(_one_sign)
+_ONE_SIGN = Signs(one_sign)

@@ -1,21 +1,37 @@
-"""Which questions of a case assert the same: by what was kept of them."""
+"""Which questions of a case assert the same: by what was kept of them.
+
+Another spelling is no other claim: it would be a way around what was found of the first. So whatever texts a source
+takes for one (`connectors.compare`), in whatever form it compares them, are one here, and so are more habits of typing:
+capitals, brackets, dashes, dots, blanks beside Chinese characters and signs. A letter or digit makes another claim, and
+so does how digits are grouped: 1路12号 is not 11路2号, and "1 12" not "11 2".
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping
 
+from connectors.compare import bare, old_number
+from connectors.names import MIDDLE_DOT, Signs, normal_name
 from gateway.rules.fallback import StepKind
+from gateway.rules.identifiers import resident_id_check_character
 from gateway.rules.kept import table
-from gateway.rules.same_case import in_one_spelling
+from gateway.rules.same_case import one_sign
 from ledger.canonical import Json
+
+_DOTS = frozenset(".。·")
+"""What a full stop or a middle dot is, once `normal_name` made one dot of its look-alikes."""
+_ZEROES = dict.fromkeys(map(ord, "○◯"), "〇")
+_RUN = re.compile(r"(?<=-)-+|(?<=·)·+")
+_BLANK = re.compile(r"(?<=(.)) (?=(.))", re.DOTALL)
+_OLD_LENGTH = 15
+_NUMBER = re.compile(r"\d{15}|[\dA-Z]{2}\d{6}[\dA-Z]{10}", re.ASCII)
+"""A text that is as long as the number of a person or organisation, and has what these have."""
 
 
 def claim_of(question: Mapping[str, Json]) -> dict[str, Json]:
-    """Give what a kept question asserts: item, person and parameters, texts in one spelling.
-
-    Another spelling is no other claim: it would be a way around what was found of the first. Hence what a source would
-    take for another text, such as a blank within an address, makes none either.
-    """
+    """Give what a kept question asserts: item, person and parameters, texts in one spelling."""
     return {
         "item": question["item"],
         "subject": _compared(question["subject"]),
@@ -25,8 +41,42 @@ def claim_of(question: Mapping[str, Json]) -> dict[str, Json]:
 
 def _compared(value: Json) -> Json:
     if isinstance(value, str):
-        return in_one_spelling(value)
+        return _in_one_spelling(value)
     return {name: _compared(one) for name, one in value.items()} if isinstance(value, Mapping) else value
+
+
+def _in_one_spelling(written: str) -> str:
+    """Write a text as if there were one way to type it; see `_whole` for the number of an identity."""
+    number = bare(written)
+    if _NUMBER.fullmatch(number):
+        return _whole(number)
+    named = normal_name(normal_name(written).translate(_ZEROES))
+    signs = unicodedata.normalize("NFKC", named.translate(_ONE_SIGN))
+    return _RUN.sub("", _BLANK.sub(lambda found: " " if _parts(found[1], found[2]) else "", signs))
+
+
+def _whole(number: str) -> str:
+    """Give the 18-digit number for one of 15, which stands for it whatever its check character; others as they are."""
+    old = number if len(number) == _OLD_LENGTH else old_number(number)
+    if not old or old[12:] >= "996":  # of whom was born before 1900
+        return number
+    seventeen = f"{old[:6]}19{old[6:]}"
+    return seventeen + resident_id_check_character(seventeen)
+
+
+def _one_sign(character: str) -> str:
+    if character in _DOTS:
+        return MIDDLE_DOT
+    sign = one_sign(character)
+    return sign.upper() if sign.isascii() else sign
+
+
+_ONE_SIGN = Signs(_one_sign)
+
+
+def _parts(before: str, after: str) -> bool:
+    """Tell whether a blank parts two letters or digits; beside Chinese characters, `normal_name` left none."""
+    return unicodedata.category(before)[0] in "LNM" and unicodedata.category(after)[0] in "LNM"
 
 
 def is_same_claim(first: Mapping[str, Json], other: Mapping[str, Json]) -> bool:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ async def test_what_people_found_untrue_opens_no_commitment_when_asked_with_what
             await here.verify(WHO, "办-1", parameters=written),
             await here.verify(dataclasses.replace(WHO, name=f"{WHO.name}{unseen}"), "办-1"),
             await here.verify(WHO, f"办-{unseen}1"),
-            await here.verify(WHO, "办-1", parameters={"address": f" {' '.join(WHO.address)}"}),
+            await here.verify(WHO, "办-1", parameters={"address": re.sub(r"(\D)", r" \1 ", WHO.address)}),
         ):
             assert "DISPUTE" in str(await refused(here.prepare(again)))
 

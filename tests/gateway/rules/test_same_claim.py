@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 
+from connectors.compare import Unreadable, compared, normalise
+from connectors.connector import Form
+from connectors.names import normal_name
+from connectors.outcome import MATCH
 from gateway.rules.fallback import StepKind
 from gateway.rules.same_claim import asks_again, is_same_claim
 
@@ -50,6 +59,143 @@ def test_another_way_of_typing_is_no_other_claim(typed: str) -> None:
 
     assert is_same_claim(first, FIRST | {"parameters": {"address": {"text": typed}}})
     assert not is_same_claim(first, FIRST | {"parameters": {"address": {"text": typed.replace("1", "2")}}})
+
+
+NUMBER, WRONGLY_CHECKED, OLD = "230199198001010072", "23019919800101007X", "230199800101007"
+_HAN, _SIGNED = "路号幢座龘一〇吐买·", " \u3000\u200b-—－_()（【]．.。·•‥▪●○◯\ufe0f\u0301?/"
+_LETTERS = "0123456789AbxX９Ａ"
+texts = st.text(
+    st.sampled_from(_HAN + _SIGNED + _LETTERS + "\ue863\U00020087\ue816²㎡½İi") | st.characters(), max_size=12
+)
+numbers = st.sampled_from([NUMBER, WRONGLY_CHECKED, OLD, "91230103MA18Y3XX0C", "123456789012345", "000000190000000000"])
+
+
+def of_text(written: str) -> dict[str, Any]:
+    return FIRST | {"parameters": {"a": {"text": written}}}
+
+
+def is_one(first: str, other: str) -> bool:
+    """Tell whether two texts assert the same, wherever they stand."""
+    people = [FIRST["subject"] | {"id_number": written, "name": written} for written in (first, other)]
+    found = {
+        is_same_claim(of_text(first), of_text(other)),
+        is_same_claim(*(FIRST | {"subject": person} for person in people)),
+        is_same_claim(*(FIRST | {"parameters": {"mother": {"person": person}}} for person in people)),
+    }
+    assert len(found) == 1
+    return found.pop()
+
+
+@st.composite
+def retyped(draw: st.DrawFn, number: str) -> str:
+    """Write a number of an identity in some way that is a number still."""
+    written = ""
+    for character in number:
+        wide = chr(ord(character) + 0xFEE0)
+        written += draw(st.sampled_from([character, character.lower(), wide]))
+        written += draw(st.sampled_from(["", "", "", "-", "—", "－", " ", "\u200b"]))
+    return written
+
+
+def is_match(said: str, held: str, form: Form | None) -> bool:
+    with suppress(Unreadable):
+        return compared(said, held, form) is MATCH
+    return False
+
+
+@given(texts)
+@example("同心‥人才")
+@example("1．2")
+@example("二 ○")
+def test_what_a_source_reads_a_text_as_asserts_the_same(written: str) -> None:
+    for read in (normalise(written), normal_name(written)):
+        assert is_one(written, read)
+
+
+@given(st.data(), texts)
+def test_whatever_a_source_compares_as_equal_is_one_claim(data: st.DataObject, said: str) -> None:
+    other = data.draw(st.sampled_from([normalise(said), normal_name(said), f" {said}\u200b"]) | texts)
+
+    for form in (None, Form.NAME):
+        if is_match(said, other, form) or is_match(other, said, form):
+            assert is_one(said, other)
+
+
+@given(st.data(), numbers, numbers)
+def test_whatever_numbers_a_source_compares_as_equal_are_one_claim(data: st.DataObject, one: str, other: str) -> None:
+    said, held = data.draw(retyped(one)), data.draw(retyped(other))
+
+    if any(is_match(said, held, form) for form in (None, Form.NAME, Form.ID_NUMBER)):
+        assert is_one(said, held)
+    elif one != other and not {one, other} <= {NUMBER, WRONGLY_CHECKED}:
+        assert not is_one(said, held)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("同心·人才服务中心", "同心.人才服务中心"),
+        ("同心·人才服务中心", "同心。人才服务中心"),
+        ("同心·人才服务中心", "同心‥人才服务中心"),
+        ("同心·人才服务中心", "同心 ▪ 人才服务中心"),
+        ("张䶮", "张\ue863"),
+        (NUMBER, "230199-19800101-0072"),
+        (NUMBER, "２３０１９９ １９８００１０１ ００７２"),
+        (NUMBER, OLD),
+        ("23019919800101001x", "230199-800101-001"),
+        ("91230103ma18y3xx0c", "91230103-MA18Y3XX-0C"),
+        ("二○二一年 3 月", "二〇二一年3月"),
+        ("A ○", "a〇"),
+        ("示例路1－2号", "示例路 1 — 2 号"),
+        ("Unit 3  (B)", "unit\u30003(b)"),
+    ],
+)
+def test_what_only_the_writing_tells_apart_is_one_claim(one: str, other: str) -> None:
+    assert is_one(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("示例路11 2号", "示例路1 12号"),
+        ("2幢1 12", "2幢11 2"),
+        ("2幢1 12", "2幢112"),
+        ("1-12", "11-2"),
+        ("1-12", "112"),
+        ("1·5", "15"),
+        ("Li Na", "Lina"),
+        ("張三", "张三"),
+        (NUMBER, "230199198001010080"),
+        (NUMBER, f"{NUMBER}1"),
+        ("230199-800101-997", "230199198001019974"),
+        ("9123 4567", "91 234567"),
+    ],
+)
+def test_another_letter_digit_or_grouping_is_another_claim(one: str, other: str) -> None:
+    assert not is_one(one, other)
+
+
+def words(written: str) -> list[str]:
+    """Give the letters of a text, and its digits and Latin letters in their groups."""
+    return re.findall(r"[0-9A-Z]+|[\u3400-\u9fff〇]", unicodedata.normalize("NFKC", written).upper())
+
+
+plain = st.text("0123456789AbxX路号幢 -()/_.，", max_size=12)
+
+
+@given(plain, plain)
+def test_texts_that_differ_in_more_than_signs_are_other_claims(one: str, other: str) -> None:
+    assume(words(one) != words(other))
+
+    assert not is_one(one, other)
+
+
+@given(st.data(), st.text("0123456789AbxX路号幢-", min_size=3, max_size=12))
+def test_a_blank_that_stands_elsewhere_among_digits_makes_another_claim(data: st.DataObject, written: str) -> None:
+    places = (data.draw(st.integers(1, len(written) - 1)) for _ in range(2))
+    one, other = (f"{written[:place]} {written[place:]}" for place in places)
+
+    assert is_one(one, other) == (words(one) == words(other))
 
 
 @pytest.mark.parametrize("changed", OTHERS)
