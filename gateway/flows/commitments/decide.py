@@ -9,7 +9,7 @@ from datetime import datetime
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import AuditRules
 from gateway.catalogue.words import AuditTiming
-from gateway.errors import DiscrepancyFound, NotChecked, TransitionNotAllowed
+from gateway.errors import DiscrepancyFound, FoundSince, NotChecked, TransitionNotAllowed
 from gateway.flows.commitments.documents import UNDECIDED, require_after, require_in_time
 from gateway.flows.commitments.newest import Against, Newest
 from gateway.flows.commitments.refusals import Refusals
@@ -58,7 +58,7 @@ class Decide:
             NotChecked: it must be checked before the decision, and no source answered; or none can be asked, and people
                 found nothing since it was signed.
             DiscrepancyFound: sources or people contradict it; that is looked into first.
-            FoundSince: people contradicted it, and no answer to the claim knows of it yet.
+            FoundSince: people contradicted it, no answer to the claim knows of it yet, and it can be asked again.
             TransitionNotAllowed: it was decided, withdrawn, lapsed or never signed.
             DocumentErased: its documents were erased meanwhile.
             All but the last are recorded as refused.
@@ -75,7 +75,7 @@ class Decide:
         require_after(row, begun)
         require_in_time(row, _DECIDED, at=begun)
         waiting = row.state in UNDECIDED
-        against = await self._newest.against(row) if waiting else Against.NOTHING
+        against = await self._against(row, request) if waiting else Against.NOTHING
         during = waiting and audit.timing is AuditTiming.DURING
         if against is Against.CONTRADICTED:
             with suppress(TransitionNotAllowed):  # questioned, withdrawn or ended at the same moment
@@ -100,6 +100,15 @@ class Decide:
             facts={"due_at": due},
         )
         return await self._once.record(request, [draft], at=at)
+
+    async def _against(self, row: RecordRow, request: Request) -> Against:
+        """Tell what is known against a commitment; what people found counts alone where nobody may ask any more."""
+        try:
+            return await self._newest.against(row)
+        except FoundSince:
+            if await self._requery.may_ask(row, request.operator, request.caller):
+                raise
+            return Against.CONTRADICTED
 
     def _audit(self, row: RecordRow) -> AuditRules:
         """Give the rules in force; of an item that is no longer in the catalogue, an audit afterwards."""

@@ -146,6 +146,14 @@ class Requery:
             return AskedAgain(result="SKIPPED")  # withdrawn, disputed, decided or erased while the sources were asked
         return again
 
+    async def may_ask(self, row: RecordRow, operator: Operator, caller: Caller) -> bool:
+        """Tell whether a caller may still ask what a commitment stands in for.
+
+        Raises:
+            DocumentErased: what it stands in for was erased.
+        """
+        return self._verify.may_ask(await self._question(row, operator), caller)
+
     async def _question(self, row: RecordRow, operator: Operator) -> Question:
         verification = await self._look_up.any("verification", row.parent or b"")
         kept = await self._look_up.document(verification.record, verification.first_idx)
@@ -163,7 +171,7 @@ class Requery:
         return self._people.with_these(Inquiries(found=found, marks=said.marks), ())
 
     async def note_contradiction(self, row: RecordRow, operator: Operator) -> None:
-        """Note that a recorded answer contradicts a commitment which waits for its decision; a finding is opened.
+        """Note that what is recorded contradicts a commitment which waits for its decision; a finding is opened.
 
         Raises:
             TransitionNotAllowed: it waits no longer.

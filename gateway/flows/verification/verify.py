@@ -44,7 +44,7 @@ from gateway.rules.clocks import legal_day
 from gateway.rules.fallback import FallbackInput, NextStep, Situation, StepKind, next_step, situation
 from gateway.rules.kept import table
 from gateway.rules.people import Heard
-from gateway.rules.plan import Plan, plan
+from gateway.rules.plan import NotVerifiable, ParametersRefused, Plan, plan
 from gateway.rules.roles import Caller
 from gateway.rules.same_case import case_of
 from gateway.rules.terms import Terms, TermsOf
@@ -199,6 +199,19 @@ class Verify:
         catalogue = self._book.catalogue
         question = require_admitted(read_question(raw, caller, today=legal_day(self._now())), catalogue)
         require_entitled(caller, catalogue.item(question.item), catalogue.matter(question.context.matter))
+
+    def may_ask(self, question: Question, caller: Caller) -> bool:
+        """Tell whether the catalogue in force lets a caller ask a question that was asked before."""
+        catalogue = self._book.catalogue
+        item, matter = catalogue.items.get(question.item), catalogue.matters.get(question.context.matter)
+        if item is None or matter is None or not item.applicants.admits(question.subject.id_type):
+            return False
+        try:
+            require_entitled(caller, item, matter)
+            self.plan(question, catalogue)
+        except (NotEntitled, ItemBanned, ParametersRefused, NotVerifiable):
+            return False
+        return True
 
     def plan(self, question: Question, catalogue: Catalogue) -> Plan:
         """Say what must be checked to answer an admitted question."""
