@@ -244,7 +244,7 @@ class Call:
                     raise
             else:
                 made = part.attempts
-                return [one if one.attempts == made else replace(one, attempts=made) for one in found]
+                return [one if one.attempts in (0, made) else replace(one, attempts=made) for one in found]
             longest = self._policy.backoff.total_seconds() * 2 ** (tries - 1)
             await asyncio.sleep(longest * self._random())
 

@@ -108,7 +108,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """What one source said of one claim, when, and on data as of when; never the raw answer.
 
     `raw_digest` is the SHA-256 of the source's raw answer (32 bytes), or empty when none came; records can be guessed
-    by it, so that it is not for who asked. `cached` says that the source was not asked now: it answered this at
+    by it, so that it is not for who asked. `attempts` is how often the source was asked; a connector says 0 of what it
+    tells without looking. `cached` says that the source was not asked now: it answered this at
     `answered_at`, and its promise of freshness covers the time since.
     `undeclared` says of NO_RECORD that the source declares no coverage: the absence of a record proves nothing.
     """

@@ -257,6 +257,15 @@ class DropboxSource:
     def _evidence(self, claim: Claim, snapshot: Snapshot, asked_at: datetime) -> Evidence:
         answered_at, coverage = self._now(), snapshot.manifest.coverage
         extent = covered(claim, coverage)
+        if extent is Covered.NOT:
+            return Evidence(
+                source=self._manifest.source,
+                fact_type=claim.fact_type,
+                outcome=NOT_COVERED,
+                asked_at=asked_at,
+                answered_at=answered_at,
+                attempts=0,
+            )
         shape, number = self._facts[claim.fact_type].shape, bare(claim.subject.id_number)
         old = old_number(number) if shape.number is not None else ""
         records = snapshot.records(number, *filter(None, [old]))
@@ -264,7 +273,7 @@ class DropboxSource:
         return Evidence(
             source=self._manifest.source,
             fact_type=claim.fact_type,
-            outcome=NOT_COVERED if extent is Covered.NOT else limited(outcome, extent),
+            outcome=limited(outcome, extent),
             asked_at=asked_at,
             answered_at=answered_at,
             as_of=as_of,

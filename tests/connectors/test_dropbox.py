@@ -403,6 +403,15 @@ async def test_a_drop_is_complete_of_everywhere_only_where_it_says_so(tmp_path: 
     assert (found.outcome.kind, found.undeclared) == (Kind.NO_RECORD, False)
 
 
+async def test_what_a_drop_does_not_cover_is_told_without_looking_whom_it_holds(tmp_path: Path) -> None:
+    drop(tmp_path, coverage={"places": ["2301"]})
+    source = source_of(tmp_path)
+    beside = [claim(who, fact_type=FACT, place="110101") for who in (ZHANG, NOBODY)]
+    found = await source.check_many([*beside, claim(NOBODY, fact_type=FACT)], question())
+    assert [one.outcome.kind for one in found] == [Kind.NOT_COVERED] * 3
+    assert [(one.attempts, len(one.raw_digest)) for one in found] == [(0, 0), (0, 0), (1, 32)]
+
+
 async def test_a_drop_with_a_wider_coverage_counts_from_the_first_question_on(tmp_path: Path) -> None:
     drop(tmp_path, "a", hours=5, coverage={"places": ["2301"]})
     source = source_of(tmp_path)
