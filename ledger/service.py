@@ -195,8 +195,11 @@ class Ledger:
             )  # fmt: skip
             self._progress.start()
 
-    async def append(self, submission: Submission, level: Level = Level.PUBLISHED) -> Appended:
-        """Append, and return when it is durable and has come as far as `level`.
+    async def append(
+        self, submission: Submission, level: Level = Level.PUBLISHED, *, sequenced: Callable[[], None] = lambda: None
+    ) -> Appended:
+        """Append, and return when it is durable and has come as far as `level`; `sequenced` is called as soon as it is
+        durable and must still be waited for.
 
         Raises:
             SubmissionError, TransitionRefused, AlreadyClaimed, IdempotencyConflict: refused; nothing was written.
@@ -209,6 +212,7 @@ class Ledger:
         appended = await self._replayed(answer) if isinstance(answer, Replay) else replace(answer, openings=openings)
         if self._is_at(appended, level):
             return appended
+        sequenced()
         await self._milestone(level).wait(_end(appended))
         return await self.read(lambda: self._covered(appended, level))
 

@@ -8,7 +8,7 @@ Refusals of the ledger become refusals of the gateway here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
@@ -92,8 +92,8 @@ class Once:
         self._ledger = ledger
         self._index = index
 
-    async def replay(self, request: Request) -> Recorded | None:
-        """Return what the request came to before, or None when it is new.
+    async def replay(self, request: Request, *, sequenced: Callable[[], None] = lambda: None) -> Recorded | None:
+        """Return what the request came to before, or None when it is new; `sequenced` is as in `record`.
 
         Raises:
             RequestIdReused: the request_id came with another body.
@@ -105,6 +105,7 @@ class Once:
             return None
         replayed = await self._ledger.look(lambda: self._replay(request, seen))
         if not replayed.receipts:
+            sequenced()
             await await_published(self._ledger, replayed.first + len(replayed.entries))
             replayed = await self._ledger.look(lambda: self._replay(request, seen))
         return replayed
@@ -127,8 +128,10 @@ class Once:
         at: datetime,
         claims: Sequence[tuple[bytes, bytes]] = (),
         releases: Sequence[bytes] = (),
+        sequenced: Callable[[], None] = lambda: None,
     ) -> Recorded:
-        """Append the drafts as one atomic submission.
+        """Append the drafts as one atomic submission; `sequenced` is called once they are recorded, if their
+        publication must still be waited for.
 
         Raises:
             RequestIdReused: the request_id came with another body.
@@ -144,7 +147,8 @@ class Once:
                     idempotency=Idempotency(key=request.key, body_digest=self._digest(request)) if request else None,
                     claim_keys=tuple(claims),
                     release_keys=tuple(releases),
-                )
+                ),
+                sequenced=sequenced,
             )
         except IdempotencyConflict as error:
             if request is None:

@@ -24,7 +24,7 @@ from connectors.outcome import Evidence
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Catalogue, Item, Matter
 from gateway.catalogue.words import Disclosure, ItemState, Rung
-from gateway.errors import GatewayError, GuessBudgetSpent, ItemBanned, NotEntitled
+from gateway.errors import GatewayError, GuessBudgetSpent, ItemBanned, NotEntitled, NotYetPublished
 from gateway.flows.look_up import ANSWER, EVIDENCE, LookUp, opened_answer
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.verification.ask import Ask, Asked
@@ -67,9 +67,16 @@ class Answered(Struct, frozen=True, kw_only=True):
 
 @dataclass(slots=True)
 class _Waiting:
-    """Since when (loop time) a question waits for the ledger; None while it waits for anything else."""
+    """Since when (loop time) a question waits for the ledger, None while it waits for anything else; and whether what
+    it came to is recorded, and its publication all that it waits for.
+    """
 
     since: float | None = None
+    is_recorded: bool = False
+
+    def sequenced(self) -> None:
+        """Note that what it came to is recorded."""
+        self.is_recorded = True
 
 
 class _Asking(Struct, frozen=True, kw_only=True):
@@ -145,6 +152,7 @@ class Verify:
             NotEntitled, ItemBanned, GuessBudgetSpent: the caller may not ask this; the refusal is recorded.
             RequestIdReused: the request_id came before with another body.
             TimeoutError: there was not time enough; the ledger did not take long.
+            NotYetPublished: what was found, or the refusal, is recorded, and nothing proves it in time.
             ledger.LedgerUnavailable: what was found could not be recorded in time, so it is not told.
         """
         catalogue = self._book.catalogue
@@ -165,6 +173,8 @@ class Verify:
             async with asyncio.timeout_at(deadline - self._kept(left) * _LAST_PART):
                 return await self._answer(asking, deadline)
         except TimeoutError as error:
+            if for_ledger.is_recorded:
+                raise NotYetPublished from error
             if for_ledger.since is None or clock() - for_ledger.since < self._reserve / 2:
                 raise  # a ledger that had less than the time that is kept for it is not to blame
             raise LedgerUnavailable("the ledger did not answer in time") from error
@@ -172,7 +182,7 @@ class Verify:
     async def _answer(self, asking: _Asking, deadline: float) -> Answered:
         clock = asyncio.get_running_loop().time
         asking.for_ledger.since = clock()
-        if replayed := await self._once.replay(asking.request):
+        if replayed := await self._once.replay(asking.request, sequenced=asking.for_ledger.sequenced):
             return await self._first_answer(replayed)
         asking.for_ledger.since = None
         catalogue = asking.catalogue
@@ -390,7 +400,12 @@ class Verify:
             draft = self.draft(asking.question, asked, step, terms, at=at, keys=keys)
             counting = await self._guesses.counting(wrong, draft.record)
             recorded = await self._once.record(
-                asking.request, [draft], at=at, claims=counting.claims, releases=counting.releases
+                asking.request,
+                [draft],
+                at=at,
+                claims=counting.claims,
+                releases=counting.releases,
+                sequenced=asking.for_ledger.sequenced,
             )
             if recorded.replayed:
                 return await self._first_answer(recorded)
@@ -410,7 +425,8 @@ class Verify:
         draft = self.refused(asking.question, refusal, asking.catalogue, at=at)
         # Under a key of its own: the request itself stays open, and is answered once the rule has fallen away.
         request = replace(asking.request, refusal=f"{refusal.reason}: {refusal}")
-        await attach_proof(refusal, await self._once.record(request, [draft], at=at), self._look_up)
+        recorded = await self._once.record(request, [draft], at=at, sequenced=asking.for_ledger.sequenced)
+        await attach_proof(refusal, recorded, self._look_up)
 
     def refused(self, question: Question, refusal: GatewayError, catalogue: Catalogue, *, at: datetime) -> Draft:
         """Make the entry of a refusal, which stands in the place of an answer."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from google.rpc import error_details_pb2, status_pb2
 
 from gateway.errors import NotYetPublished
 from gateway.flows.await_receipts import answer_by
@@ -30,16 +31,30 @@ from .conftest import TIMEOUT, Town, operator, question, run_town
 INDEX = BlindIndex(key=bytes(range(32)), version=1)
 
 
+def signing_every(interval: str) -> Callable[[House], None]:
+    def configure(house: House) -> None:
+        text = house.config.read_text("utf-8")
+        for before, after in (
+            ('signing = "inline"', 'signing = "interval"'),
+            ('publish_every = "1s"', f'publish_every = "{interval}"'),
+        ):
+            assert text.count(before) == 1
+            text = text.replace(before, after)
+        house.config.write_text(text, "utf-8")
+
+    return configure
+
+
 @pytest.fixture
 async def slow_town(tmp_path: Path) -> AsyncIterator[Town]:
     """A town whose ledger signs once a second."""
+    async for here in run_town(tmp_path, "sqlite:///ledger.sqlite3", signing_every("1s")):
+        yield here
 
-    def configure(house: House) -> None:
-        text = house.config.read_text("utf-8")
-        assert 'signing = "inline"' in text
-        house.config.write_text(text.replace('signing = "inline"', 'signing = "interval"'), "utf-8")
 
-    async for here in run_town(tmp_path, "sqlite:///ledger.sqlite3", configure):
+@pytest.fixture
+async def slower_town(tmp_path: Path) -> AsyncIterator[Town]:
+    async for here in run_town(tmp_path, "sqlite:///ledger.sqlite3", signing_every("4s")):
         yield here
 
 
@@ -149,3 +164,36 @@ async def test_what_nothing_publishes_in_time_is_refused_before_the_deadline_and
         (proof, size), proofs, replayed = await asyncio.gather(*waiting)
         assert proofs == [proof] == list((await making).receipts) == list(replayed.receipts)
         assert size == 1
+
+
+def reason(status: status_pb2.Status) -> str:
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    return info.reason
+
+
+async def test_an_answer_that_is_recorded_and_not_published_in_time_is_refused_as_its_repeat_is(
+    slower_town: Town,
+) -> None:
+    verification = slower_town.verification()
+    await verification.Verify(question(case="办1"), timeout=TIMEOUT)  # the next signing is as far off as can be
+    asked = question(case="办2")
+    batch = verification_pb2.BatchVerifyRequest(requests=[question(case="办3")])
+    batch.timeout.FromMilliseconds(800)
+
+    async def batched() -> str:
+        stream = verification.BatchVerify(timeout=TIMEOUT)
+        await stream.write(batch)
+        await stream.done_writing()
+        return "".join([reason(one.error) async for told in stream for one in told.results])
+
+    async def alone() -> str:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await verification.Verify(asked, timeout=0.8)
+        details = dict(caught.value.trailing_metadata() or ())["grpc-status-details-bin"]
+        return reason(status_pb2.Status.FromString(details))
+
+    for _ in range(2):
+        assert await asyncio.gather(alone(), batched()) == ["NOT_YET_PUBLISHED"] * 2
+    answer = await verification.Verify(asked, timeout=TIMEOUT)
+    proven(slower_town, answer.receipt)
