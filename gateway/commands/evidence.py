@@ -71,11 +71,14 @@ def verify(*, file: Path, vkey: Path, anchors: tuple[Path, ...], lists: tuple[Pa
     report = check_pack(file.read_bytes(), believed)
     if as_json:
         checks = {check.name: check.failure or "ok" for check in report.checks}
-        click.echo(jsonlib.dumps({"ok": not report.failures, "checks": checks, "told": dict(report.told)}))
+        told = {"ok": not report.failures, "checks": checks, "told": dict(report.told), "not_proved": report.not_proved}
+        click.echo(jsonlib.dumps(told))
     else:
         for check in report.checks:
             click.echo(printable(f"FAILED {check.name}: {check.failure}" if check.failure else f"ok     {check.name}"))
         for name, value in report.told.items():
             click.echo(printable(f"{name}: {value}"))
+        for sentence in report.not_proved:
+            click.echo(printable(f"NOT PROVED: {sentence}"))
     if report.failures:
         sys.exit(1)

@@ -63,6 +63,23 @@ CLAIM = ("case_key", "subject", "item")
 """What a record is about: case and person are keyed, and tell nothing but whether they are the same."""
 RESTED_ON = {"verification": "Verification", "assistance": "Assistance", "check": "Check"}
 """What a commitment can rest on, and how the kinds of its entries begin."""
+NO_PROOF = (
+    "the log had no index yet that reached it when this pack was made, or somebody took the proof out of the pack,"
+    " which nothing in a pack can show: ask whoever keeps the log for a new one"
+)
+NOTHING_ELSE = (
+    "that nothing else was recorded of the commitment, such as a withdrawal. There is no complete.json: " + NO_PROOF
+)
+NOTHING_ELSE_OF_THESE = (
+    "that nothing else was recorded of {} of the {} records that the commitment rests on. Of these, " + NO_PROOF
+)
+REST = "that the commitment rests on nothing else: the index of the log is by record, not by case"
+NO_STORY = (
+    "what became of the commitment later, such as a withdrawal, and what it rests on. There is no story.json: an older"
+    " version made this pack, or somebody took it out of the pack, which nothing in a pack can show: ask whoever keeps"
+    " the log for a new one"
+)
+"""What a pack that holds may not prove."""
 OF_LIFE = {"facts", "receipts"}
 OF_DISCLOSURE = {"disclosure", "group", "receipt", "salt", "value"}
 OF_COMPLETENESS = {"entries", "format", "index", "path", "receipt", "record", "stands"}
@@ -203,17 +220,14 @@ def of_story(recorded: Any, prepared: Any, verification: str) -> Tuple[Dict[str,
     """Check what became of the commitment and what it rests on; give what is to be told, too."""
     if not Path("story.json").exists():
         there = [name for name in OF_STORY if Path(name).exists()]
-        lacking = (
-            "Not shown here, for there is no story.json: what became of the commitment later, and what it rests on"
-        )
-        return {"no file of the story is here without story.json": not there}, [lacking]
+        return {"no file of the story is here without story.json": not there}, [f"NOT PROVED: {NO_STORY}"]
     story = parsed(content("story.json"))
     require_members(story, "story.json", {"commitment", "rests_on"})
     life = life_of(story["commitment"], OF_LIFE)
     about = said_of(story["commitment"]["facts"], "story.json", "facts", prepared)
     said_of(parsed(content("eligibility.disclosure.json")), "eligibility.disclosure.json", "eligibility", prepared)
     rested, facts, told = {}, [], [f"{entry['at']} {entry['kind']}" for entry in life]
-    whole: List[bool] = []
+    proofs = [one.get("complete") for one in story["rests_on"]]
     for one in story["rests_on"]:
         entries, unit = (
             life_of(one, OF_LIFE, OF_LIFE | {"complete"}),
@@ -224,13 +238,9 @@ def of_story(recorded: Any, prepared: Any, verification: str) -> Tuple[Dict[str,
             facts.append(said_of(one["facts"], "story.json", "facts", entries[0]))
             unit = f"unit {facts[-1]['unit']}"
         steps = ", ".join(f"{entry['at']} {entry['kind']}" for entry in entries)
-        reach = "not shown: that nothing else was recorded of it"
-        if one.get("complete") is not None:
-            size, at, complete = all_of(one, one["complete"], entries[0]["record"])
-            whole.append(complete)
-            reach = f"nothing else among the first {size} entries (index of {at})"
+        proof = one.get("complete")
+        reach = "NOT PROVED: that nothing else was recorded of it" if proof is None else reach_of(proof)
         told.append(f"Rests on {entries[0]['record']} ({unit}): {steps}; {reach}")
-    told.append("Not shown: that it rests on nothing else, for the index of the log is by record, not by case")
     answered, is_told = rested[verification]
     if is_told is not None or Path("answer.disclosure.json").exists():
         said_of(parsed(content("answer.disclosure.json")), "answer.disclosure.json", "answer", answered)
@@ -244,20 +254,52 @@ def of_story(recorded: Any, prepared: Any, verification: str) -> Tuple[Dict[str,
         "what it rests on is of the same case, person and item": (
             all(one[name] == about[name] for one in facts for name in CLAIM)
         ),
-        "story.json tells all that was recorded of these as far as an index reached": all(whole),
     }
-    if not Path("complete.json").exists():
-        return checks, [*told, "Not shown here, for there is no complete.json: that nothing else was recorded of it"]
-    size, at, complete = all_of(story["commitment"], parsed(content("complete.json")), recorded["record"])
-    checks["complete.json: story.json tells all that was recorded of it as far as the index reached"] = complete
-    return checks, [*told, f"Nothing else was recorded of it among the first {size} entries (index of {at})"]
+    proof = parsed(content("complete.json")) if Path("complete.json").exists() else None
+    lives = [(story["commitment"], proof), *((one, one.get("complete")) for one in story["rests_on"])]
+    checks.update(whole_as_far_as_proved(lives))
+    if proof is None:
+        told.append(f"NOT PROVED: {NOTHING_ELSE}")
+    else:
+        told.append(f"Of the commitment: {reach_of(proof)}")
+    if None in proofs:
+        told.append(f"NOT PROVED: {NOTHING_ELSE_OF_THESE.format(proofs.count(None), len(proofs))}")
+    return checks, [*told, f"NOT PROVED: {REST}"]
 
 
-def all_of(life: Any, parts: Any, record: str) -> Tuple[int, str, bool]:
-    """Tell of how many entries an index is, when it was committed to, and whether it holds just this life of a record.
+def whole_as_far_as_proved(lives: List[Tuple[Any, Any]]) -> Dict[str, bool]:
+    """Check each life, the commitment's first, against the proof that it is whole; some or all may have none.
+
+    A pack has every proof that the newest index of the log allows, and so all are of one index.
+    """
+    sizes = [proof["index"]["size"] for _, proof in lives if proof is not None]
+    if not sizes:
+        return {}
+    checks = {
+        "the proofs that all is told are of one index of the log": len(set(sizes)) == 1,
+        "none of these proofs was taken out": all(
+            proof is not None or read_receipt(life["receipts"][0])[1] >= max(sizes) for life, proof in lives
+        ),
+    }
+    for of, those in (("the commitment", lives[:1]), ("{} of the {} records that it rests on", lives[1:])):
+        whole = [is_whole(life, proof) for life, proof in those if proof is not None]
+        if whole:
+            named = of.format(len(whole), len(those))
+            checks[f"story.json tells all that was recorded of {named} as far as the index reached"] = all(whole)
+    return checks
+
+
+def reach_of(proof: Any) -> str:
+    """Say how far it is proved that nothing else was recorded of a record."""
+    return f"nothing else among the first {proof['index']['size']} entries (index of {proved(proof['receipt'])['at']})"
+
+
+def is_whole(life: Any, parts: Any) -> bool:
+    """Tell whether an index that was committed to holds just this life of a record.
 
     The index is a sparse Merkle tree: under the SHA-256 of each record, the leaf hash of its last entry.
     """
+    record = proved(life["receipts"][0])["record"]
     require_members(parts, "a proof that all is told", OF_COMPLETENESS)
     committed, index = proved(parts["receipt"]), read_receipt(parts["receipt"])[1]
     size = parts["index"]["size"]
@@ -265,18 +307,18 @@ def all_of(life: Any, parts: Any, record: str) -> Tuple[int, str, bool]:
     public = sha256(domain, bytes(32), canonical(parts["index"])).hex()
     entries = [one.encode() for one in parts["entries"]]
     key = sha256(bytes.fromhex(record))
-    here = sha256(b"\x00", key, sha256(b"\x00", *entries[-1:]))
+    here = sha256(b"\x00", key, sha256(b"\x00", entries[-1]))
     for depth, beside in reversed(list(enumerate(map(bytes.fromhex, parts["path"])))):
         right = key[depth >> 3] >> (7 - (depth & 7)) & 1
         here = sha256(b"\x01", beside, here) if right else sha256(b"\x01", here, beside)
     shown = [read_receipt(one) for one in life["receipts"]]
-    return size, committed["at"], (
+    return bool(
         (committed["kind"], committed["commits"]) == ("IndexCommitted", {"public": public})
         and size <= index
-        and (here.hex() == parts["index"]["root"] or not entries)  # before its first entry, which is shown, is none
+        and here.hex() == parts["index"]["root"]
         and parts["record"] == record
         and entries == [entry for entry, at, _, _ in shown if at < size]
-    )  # fmt: skip
+    )
 
 
 def said_of(parts: Any, name: str, group: str, entry: Any) -> Any:

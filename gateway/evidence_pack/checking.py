@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.errors import GatewayError
 from gateway.evidence_pack.archive import NotAPack, manifest_mistakes, read_archive
-from gateway.evidence_pack.check import OF_STORY, READING, image_among, names_of
+from gateway.evidence_pack.check import NO_STORY, OF_STORY, READING, image_among, names_of
 from gateway.evidence_pack.collecting import (
     CHECK,
     DOCUMENT,
@@ -32,7 +32,6 @@ from gateway.evidence_pack.collecting import (
     readmes,
 )
 from gateway.evidence_pack.recipe import signature_file
-from gateway.evidence_pack.story import STORY
 from gateway.evidence_pack.story_checking import StoryCheck, StoryWrong
 from gateway.letters.plain import text_as_signed
 from gateway.rules.kept import rows, table, text
@@ -83,6 +82,8 @@ class Report:
 
     checks: tuple[Check, ...]
     told: Mapping[str, str] = field(default_factory=dict)
+    not_proved: tuple[str, ...] = ()
+    """What the pack does not prove though it holds, in words."""
 
     @property
     def failures(self) -> tuple[Check, ...]:
@@ -109,7 +110,11 @@ def check_pack(content: bytes, believed: Believed) -> Report:
         return Report(checks=(Check(name="archive", failure=str(error)),))
     pack = _Pack(files, believed)
     checks = [Check(name="archive"), *(_checked(name, check) for name, check in pack.checks().items())]
-    return Report(checks=tuple(checks), told=pack.told | {"not checked": ", ".join(pack.not_checked())})
+    return Report(
+        checks=tuple(checks),
+        told=pack.told | {"not checked": ", ".join(pack.not_checked())},
+        not_proved=tuple(pack.not_proved()),
+    )
 
 
 def _checked(name: str, check: Callable[[], None]) -> Check:
@@ -152,9 +157,13 @@ class _Pack:
             more["time stamp"] = self._timestamp
         if any(name in self._files for name in OF_STORY):
             more |= {"life": self._life, "foundation": self._foundation}
-        else:
-            self.told["not shown"] = f"what became of the commitment later, and what it rests on (there is no {STORY})"
         return {**always, **more}
+
+    def not_proved(self) -> list[str]:
+        """Say what the files do not prove, once they are checked."""
+        if not any(name in self._files for name in OF_STORY):
+            return [NO_STORY]
+        return self._story.not_proved if "_story" in self.__dict__ else []
 
     def not_checked(self) -> list[str]:
         """Name the files for reading that are not, byte for byte, what this version writes of the others."""

@@ -243,8 +243,10 @@ _STORY = (
   each request to another department (sent, seen, answered) and each check about the same case, person and item.
   `facts` shows of each record whom was asked (`unit`), and case and person as keyed numbers: equal means the same.
   `complete` proves of a record that nothing else was recorded of it among the first entries of the log, as many as
-  `check.py` prints; where it is null, that is not shown. That the commitment rests on nothing else is not proved: the
-  index of the log is by record, not by case, so that a whole request of the case could have been left out here.
+  `check.py` prints. A pack has every such proof that the index of the log allows, so `complete` is null only of a
+  record that begins later, or where there was no index; that nothing else was recorded of that one is not proved.
+  That the commitment rests on nothing else is not proved: the index of the log is by record, not by case, so that a
+  whole request of the case could have been left out here.
 - `answer.disclosure.json`: what the unit was told before the commitment was handed out, and what the next step was.
 - `eligibility.disclosure.json`: what was known, when it was handed out, of whether this person may commit.
 """,
@@ -254,7 +256,8 @@ _STORY = (
 - `story.json`:承诺记录每一步的回执,由先到后(`check.py` 逐条列出时间:受理、作出决定、撤回、失效等);以及承诺所依据的
   每一步的回执:同一办件、同一人、同一事项的历次核验、向其他部门发出的每件协查(发出、查看、答复)和每次核查。
   `facts` 载明被询问的单位(`unit`);办件和个人以密钥编号表示,编号相同即为同一办件、同一人。
-  `complete` 证明截至 `check.py` 列出的台账条数,该记录再无其他记载;为 null 的,不能证明。
+  `complete` 证明截至 `check.py` 列出的台账条数,该记录再无其他记载。凡台账索引所能证明的,证据包均附有证明;
+  只有始于该条数之后的记录,或者当时尚无索引的,`complete` 才为 null,此时不能证明该记录再无其他记载。
   本证据包不能证明承诺再无其他依据:台账索引按记录而非按办件编制,同一办件的某件协查可能整件未列入。
 - `answer.disclosure.json`:交付承诺书之前向本单位作出的答复及下一步。
 - `eligibility.disclosure.json`:交付承诺书时所知的、该人可否作出承诺的情况。
@@ -269,10 +272,18 @@ _COMPLETE = (
 """,
 )
 _NOT_COMPLETE = (
-    """- There is no `complete.json`: no index of the log reached the commitment yet, or it was left out. That nothing
-  else was recorded of the commitment is not shown.
+    """- There is no `complete.json`: when this pack was made no index of the log reached the commitment yet, or
+  somebody took the file out, and nothing in a pack can show which. So this pack does not prove that nothing else was
+  recorded: the commitment may have been withdrawn or decided without a word of it here. Whoever relies on that asks
+  the keeper of the log for a new pack, or for `chengxin ledger prove-complete` of the record (in `entry.json`). Of
+  each pack that the keeper's service hands out, its SHA-256 is recorded in the log (`CommitmentsExported`): the keeper
+  can disclose that entry, and a file that was altered since is not the one in it.
 """,
-    """- 没有 `complete.json`:当时台账索引尚未覆盖该承诺,或者该文件已被移除。本证据包不能证明该承诺再无其他记载。
+    """- 没有 `complete.json`:出具本证据包时台账索引尚未覆盖该承诺,或者该文件事后被人移除;仅凭证据包无法判断是哪一种。
+  因此,本证据包不能证明该承诺再无其他记载:承诺可能已被撤回或已作出决定,而本证据包中没有反映。
+  需要据此认定的,应请台账保管单位另行出具新的证据包,或者就该记录(见 `entry.json`)出具
+  `chengxin ledger prove-complete` 证明。保管单位的系统每次出具证据包,均将该文件的 SHA-256 载入台账
+  (`CommitmentsExported`);可请其出示该条记载,与手中文件比对,事后改动过的文件与之不符。
 """,
 )
 _ERASED = (

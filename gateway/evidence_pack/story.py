@@ -9,9 +9,10 @@
 `receipts` are of every entry of one record, oldest first. `facts` is the disclosure of the keyed case, person and item
 that a record is of (for the commitment, of the entry that handed it out), null where the document is erased: no entry
 says in clear what it is about, so nothing else ties a request to its case. `complete` is to each other record what
-complete.json is to the commitment, null where the index did not reach its first entry; that no record was left out of
-`rests_on` nothing proves, for the index is by record, not by case. What others wrote, and what a matter that
-tells nothing but its verdict keeps back, is not disclosed: of those there are receipts only.
+complete.json is to the commitment, null where the index did not reach its first entry: all proofs are of one index, and
+one that is missing though that index has its record was taken out. That all were taken out at once nothing in a pack
+can show, nor that no record was left out of `rests_on`, for the index is by record, not by case. What others wrote, and
+what a matter that tells nothing but its verdict keeps back, is not disclosed: of those there are receipts only.
 """
 
 from __future__ import annotations

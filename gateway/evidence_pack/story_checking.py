@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
-from gateway.evidence_pack.check import CLAIM, OF_LIFE, RESTED_ON
+from gateway.evidence_pack.check import CLAIM, NOTHING_ELSE, NOTHING_ELSE_OF_THESE, OF_LIFE, REST, RESTED_ON
 from gateway.evidence_pack.story import ANSWER, COMPLETE, ELIGIBILITY, ELIGIBLE, STORY, TOLD
 from gateway.rules.kept import rows, table, text
 from ledger import VerifiedReceipt, verify_completeness
@@ -54,6 +55,8 @@ class StoryCheck:
         self._keys = keys
         self._recorded = recorded
         self._prepared = prepared
+        self.not_proved: list[str] = []
+        """What the files that were verified do not prove."""
 
     def life(self) -> dict[str, str]:
         """Verify the life of the commitment; tell its state, and up to where it is proved that nothing else came.
@@ -72,28 +75,48 @@ class StoryCheck:
                 state = state_after(line.entry.record, state, line.entry.kind)
             except TransitionRefused as refusal:
                 raise StoryWrong(f"{STORY}: {refusal}") from refusal
+        complete = self._completeness(told)
+        shown = "" if COMPLETE in self._files else ", by what is shown; whether anything came later is not proved"
         return {
             "life": ", ".join(f"{line.entry.kind} {line.entry.at.isoformat()}" for line in lines),
-            "state": f"{state} since {lines[-1].entry.at.isoformat()}",
-            "nothing else recorded": self._completeness(told),
+            "state": f"{state} since {lines[-1].entry.at.isoformat()}{shown}",
+            "nothing else recorded": complete,
         }
 
     def _completeness(self, told: _Told) -> str:
-        if COMPLETE not in self._files:
-            return f"not proved: there is no {COMPLETE}, for no index of the log reached it, or it was left out"
-        proved = self._whole(told, self._files[COMPLETE], COMPLETE)
+        proved = self._whole(told, self._files.get(COMPLETE), COMPLETE)
+        if proved is None:
+            self.not_proved.append(NOTHING_ELSE)
+            return "not proved"
         behind = len(told.lines) - len(proved.entries)
         later = f"; the index is behind: {behind} entries that are shown came later" if behind else ""
         return f"proved for the first {proved.size} entries of the log, as of {proved.at.isoformat()}{later}"
 
-    def _whole(self, told: _Told, data: bytes, name: str) -> CompleteHistory:
-        """Verify that all entries of a record are told as far as the index reached; raises as `life`."""
+    def _whole(self, told: _Told, data: bytes | None, name: str) -> CompleteHistory | None:
+        """Verify that all entries of a record are told as far as the index reached; raises as `life`.
+
+        There is no proof only of a record that begins beyond it: a pack has every proof that its index allows.
+        """
+        if data is None:
+            found = told.lines[0].index >= self._reach
+            _require(found, f"{name}: the proof that all is told of {told.kind} {told.record.hex()} was taken out")
+            return None
         proved = verify_completeness(data, self._keys, self._keys.origin)
         _require(proved.record == told.record, f"{name} proves that all is told of another record")
         self._require_here(self._keys.verify_receipt(parse_completeness(data).receipt), name)
+        _require(proved.size == self._reach, f"{name}: the proofs that all is told are of several indexes of the log")
+        _require(bool(proved.entries), f"{name} proves that there was nothing of a record which is told")
         covered = tuple(line.entry for line in told.lines if line.index < proved.size)
         _require(covered == proved.entries, f"{STORY} leaves out an entry of {told.kind} {told.record.hex()}")
         return proved
+
+    @cached_property
+    def _reach(self) -> int:
+        """Of how many entries the largest index is that a proof says it is of, not verified; 0 where there is none."""
+        lives = [table(life).get("complete") for life in rows(self._read()["rests_on"])]
+        proofs = [canonical(one) for one in lives if one is not None]
+        proofs += [self._files[COMPLETE]] if COMPLETE in self._files else []
+        return max((parse_completeness(one).size for one in proofs), default=0)
 
     def foundation(self) -> dict[str, str]:
         """Verify what the commitment rests on, and that all of it is of its case; tell what that is.
@@ -122,12 +145,16 @@ class StoryCheck:
             self._require_of(TOLD, ANSWER, answered.lines[0])
         kinds = Counter(one.kind for one in rested)
         erased = sum(one.facts is None for one in rested)
-        proved = [self._whole(one, canonical(one.complete), STORY) for one in rested if one.complete is not None]
-        reach = f", for the first {min(one.size for one in proved)} entries of the log" if proved else ""
+        proofs = [self._whole(one, None if one.complete is None else canonical(one.complete), STORY) for one in rested]
+        proved = len(rested) - proofs.count(None)
+        if proved < len(rested):
+            self.not_proved.append(NOTHING_ELSE_OF_THESE.format(len(rested) - proved, len(rested)))
+        self.not_proved.append(REST)
+        reach = f", for the first {self._reach} entries of the log" if proved else ""
         found = {
             "rests on": ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items())),
-            "nothing else recorded of these": f"proved of {len(proved)} of {len(rested)}{reach}",
-            "rests on nothing else": "not proved: the index of the log is by record, not by case",
+            "nothing else recorded of these": f"proved of {proved} of {len(rested)}{reach}",
+            "rests on nothing else": "not proved",
         }
         return found | ({"erased": f"{erased} records {_ERASED}"} if erased else {})
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
+import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +34,8 @@ from gateway.pki import Authority, der
 from gateway.v1 import commitment_pb2 as pb
 from gateway.v1 import commitment_pb2_grpc
 from ledger import EntryUnpublished, Erased, VaultGroup
-from ledger.commands import RecordReader
+from ledger.commands import RecordReader, prove
+from ledger.completeness.proof import CompletenessProof, format_completeness, parse_completeness
 from ledger.receipt import parse_receipt
 from tests.gateway.journeys.conftest import signature
 from tests.gateway.journeys.test_signatures import request
@@ -40,6 +44,8 @@ from tests.gateway.verification.village import PEOPLE, Village, inside, serving
 from .hall import CIVIL, TIMEOUT, Hall, hall, new_id, operator
 
 STORY, COMPLETE, TOLD, ELIGIBLE = OF_STORY
+EARLIER = ("nothing.json", "older.json")
+"""Proofs by earlier indexes: that there was no such commitment yet, and that all of it is told up to then."""
 INSIDE = "档案室卷宗"
 """What people of another department wrote."""
 
@@ -124,17 +130,49 @@ async def recorded(folder: Path, *, verdict_only: bool = False) -> AsyncIterator
         yield house, await committed(house.village, await climbed(house, "办2026-0001"))
 
 
+def proved(house: House, record: str, url: str = "") -> CompletenessProof:
+    """Prove by the newest index, or that of a copy of the ledger, which are all entries of a record."""
+    settings = read_config(house.config)
+    verifiers = pack_circumstances(settings).keys().verifiers
+    with RecordReader(
+        url or settings.ledger.url, origin=settings.ledger.origin, master_keys=open_master_keys(settings.ledger),
+        verifiers=verifiers,
+    ) as reader:  # fmt: skip
+        proofs = reader.complete([bytes.fromhex(record)])
+    assert proofs is not None
+    return parse_completeness(proofs[0])
+
+
+def proved_in(house: House, proof: CompletenessProof, files: Mapping[str, bytes]) -> bytes:
+    """Write a proof by an older index against the checkpoint of a pack."""
+    size = int(files["checkpoint.txt"].split(b"\n")[1])
+    receipt = prove(read_config(house.config).ledger.url, parse_receipt(proof.receipt).index, size)
+    return format_completeness(replace(proof, receipt=receipt))
+
+
 async def forgeable(folder: Path) -> tuple[House, dict[str, bytes], dict[str, bytes]]:
-    """Write the pack of a commitment that was withdrawn after the index, and one of another case."""
+    """Write the pack of a commitment that was withdrawn after the index, and one of another case.
+
+    Beside the files of the other one are proofs of the first commitment by indexes that came before.
+    """
     async with hall(folder) as house:
-        verifications = [await climbed(house, number) for number in ("办2026-0001", "办2026-0002")]
-        records = [await committed(house.village, one) for one in verifications]
         founded = house.village.house
+        verifications = [await climbed(house, number) for number in ("办2026-0001", "办2026-0002")]
+    commit_index(founded)
+    before = shutil.copy(read_config(founded.config).ledger.url.removeprefix("sqlite:///"), folder / "before.sqlite3")
+    async with serving(founded) as village:
+        records = [await committed(village, one) for one in verifications]
+    commit_index(founded)
+    nothing = proved(founded, records[0], f"sqlite:///{before}")
+    older = proved(founded, records[0])
+    async with serving(founded) as village:
+        await packed(village, records[0])  # which is recorded, so that the next index is another one
     commit_index(founded)
     async with serving(founded) as village:
         await withdraw(village, records[0])
         mine, other = [await packed(village, record) for record in records]
-    return founded, mine, other
+    earlier = [proved_in(founded, proof, mine) for proof in (nothing, older)]
+    return founded, mine, other | dict(zip(EARLIER, earlier, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +214,7 @@ async def test_a_pack_after_withdrawal_says_so_and_one_without_an_index_that_not
         assert after.told["nothing else recorded"].startswith("not proved")
         done = checked_alone(tmp_path / "alone", files)
         assert "CommitmentWithdrawn" in done.stdout
-        assert "Not shown here, for there is no complete.json" in done.stdout
+        assert "NOT PROVED: that nothing else was recorded of the commitment, such as a withdrawal" in done.stdout
         assert "没有 `complete.json`" in files["README.zh-CN.md"].decode()
 
 
@@ -207,7 +245,7 @@ async def test_where_the_index_covers_it_nothing_else_was_recorded_and_what_came
     assert later.told["nothing else recorded"].endswith("the index is behind: 1 entries that are shown came later")
     done = checked_alone(tmp_path / "alone", files)
     assert done.returncode == 0, done.stdout
-    assert "Nothing else was recorded of it among the first" in done.stdout
+    assert "Of the commitment: nothing else among the first" in done.stdout
 
 
 class Interrupted(RecordReader):
@@ -365,11 +403,12 @@ async def test_an_older_pack_verifies_and_the_report_says_what_it_lacks(home: Pa
 
     report = checked(house.village.house, old)
     assert report.failures == ()
-    assert "what became of the commitment later" in report.told["not shown"]
+    assert len(report.not_proved) == 1
+    assert "what became of the commitment later" in report.not_proved[0]
     assert "state" not in report.told
     done = checked_alone(tmp_path / "alone", old)
     assert done.returncode == 0
-    assert "Not shown here, for there is no story.json" in done.stdout
+    assert f"NOT PROVED: {report.not_proved[0]}" in done.stdout
 
 
 def story_of(files: Mapping[str, bytes], **changed: object) -> bytes:
@@ -420,6 +459,11 @@ FORGERIES = [
     "the proof of a request of an index that nobody committed to",
     "a proof that is none",
     "a proof of the commitment in its life",
+    "the withdrawal left out and the proof of the commitment taken out",
+    "what came last in a request left out and its proof taken out",
+    "what came last in a request left out and its proof as in older packs",
+    "a proof of an older index",
+    "the proof that there was nothing of the commitment",
     "another member of the story",
     "a member of the story twice",
     "another member of a life",
@@ -438,6 +482,7 @@ def forge(name: str, mine: Mapping[str, bytes], other: Mapping[str, bytes]) -> d
     asked = next(at for at, one in enumerate(rested) if json.loads(mine[TOLD])["receipt"] in one["receipts"])
     assert len(verification) == 32
     complete = json.loads(mine[COMPLETE])
+    unproved = {name: one for name, one in ends(rested[sent], 1).items() if name != "complete"}
     wrong: dict[str, dict[str, bytes | None]] = {
         "the withdrawal left out and the index swapped": {
             STORY: story_of(mine, commitment=cut(life, 2)),
@@ -502,6 +547,18 @@ def forge(name: str, mine: Mapping[str, bytes], other: Mapping[str, bytes]) -> d
                 ],
             )
         },
+        "the withdrawal left out and the proof of the commitment taken out": {
+            STORY: story_of(mine, commitment=cut(life, 2)),
+            COMPLETE: None,
+        },
+        "what came last in a request left out and its proof taken out": {
+            STORY: story_of(mine, rests_on=[*rested[:sent], {**unproved, "complete": None}, *rested[sent + 1 :]])
+        },
+        "what came last in a request left out and its proof as in older packs": {
+            STORY: story_of(mine, rests_on=[*rested[:sent], unproved, *rested[sent + 1 :]])
+        },
+        "a proof of an older index": {COMPLETE: other[EARLIER[1]]},
+        "the proof that there was nothing of the commitment": {COMPLETE: other[EARLIER[0]]},
         "a proof of the commitment in its life": {STORY: story_of(mine, commitment={**life, "complete": complete})},
         "another member of the story": {STORY: story_of(mine, withdrawn="never")},
         "a member of the story twice": {STORY: b'{"commitment":{"facts":null,"receipts":[]},' + mine[STORY][1:]},
@@ -519,7 +576,9 @@ def test_a_forged_story_is_refused_by_us_and_by_check_py(
     forging: tuple[House, dict[str, bytes], dict[str, bytes]], tmp_path: Path, name: str
 ) -> None:
     house, mine, other = forging
-    assert failed(house, mine) == failed(house, other) == set()
+    assert (
+        failed(house, mine) == failed(house, {name: one for name, one in other.items() if name not in EARLIER}) == set()
+    )
     forged = forge(name, mine, other)
 
     assert failed(house, forged) & {"life", "foundation"}
@@ -567,16 +626,27 @@ def test_of_what_a_commitment_rests_on_all_is_told_and_what_is_not_proved_is_tol
         )
     ):
         files = {**mine, STORY: story_of(mine, rests_on=told)}
+        proved = 0 if "0 of" in proof else len(told)
+        if not proved:
+            del files[COMPLETE]  # else it shows that the others were taken out
         report = checked(house, files)
         assert report.failures == ()
         assert report.told["nothing else recorded of these"] == proof
-        assert report.told["rests on nothing else"].startswith("not proved: ")
+        assert report.told["rests on nothing else"] == "not proved"
         done = checked_alone(tmp_path / str(number), files)
         assert done.returncode == 0, done.stdout
-        proved = 0 if "0 of" in proof else len(told)
         assert done.stdout.count(f"; nothing else among the first {size} entries") == proved
-        assert done.stdout.count("; not shown: that nothing else was recorded of it") == len(told) - proved
-        assert "Not shown: that it rests on nothing else" in done.stdout
+        assert done.stdout.count("; NOT PROVED: that nothing else was recorded of it") == len(told) - proved
+        assert re.findall("^NOT PROVED: (.*)$", done.stdout, re.M) == list(report.not_proved)
+        assert len(report.not_proved) == (1 if proved else 3)
+        assert ("story.json tells all" in done.stdout) is bool(proved)
+        assert ("is not proved" in report.told["state"]) is not bool(proved)
+        pack = tmp_path / f"{number}.zip"
+        pack.write_bytes(write_archive(files))
+        verify = [sys.executable, "-m", "gateway", "evidence", "verify", str(pack), "--vkey", str(house.vkey)]
+        shown, machine = (subprocess.check_output([*verify, *more], text=True) for more in ((), ("--json",)))
+        assert re.findall("^NOT PROVED: (.*)$", shown, re.M) == list(report.not_proved)
+        assert json.loads(machine)["not_proved"] == list(report.not_proved)
     assert "rests on nothing else is not proved" in " ".join(mine["README.md"].decode().split())
     assert "不能证明承诺再无其他依据" in mine["README.zh-CN.md"].decode()
 
@@ -596,7 +666,8 @@ async def test_an_index_that_does_not_reach_a_commitment_yet_is_no_proof_and_no_
     assert report.told["nothing else recorded of these"].startswith("proved of 7 of 7")
     done = checked_alone(tmp_path / "alone", files)
     assert done.returncode == 0, done.stdout
-    assert "Not shown here, for there is no complete.json" in done.stdout
+    assert "NOT PROVED: that nothing else was recorded of the commitment" in done.stdout
+    assert "story.json tells all that was recorded of 7 of the 7 records that it rests on" in done.stdout
 
 
 def test_what_a_forged_pack_says_cannot_move_the_cursor(
