@@ -74,10 +74,11 @@ _ERRORS = (
     "AlgorithmUnavailable AlreadyClaimed AnchorError AnchorUnavailable AppendRefused CanonicalError "
     "CompletenessError DisclosureError EntryError EntryMissing EntryUnpublished ErasureRefused ExportRefused "
     "ExtraMissing HsmUnavailable IdempotencyConflict IndexMissing KeyFileError KeyHistoryError KeyNotInForce "
-    "LedgerClosed LedgerDamaged LedgerError LedgerLocked LedgerOverloaded LedgerUnavailable LogShrunk NoteError "
-    "PathMalformed PolicyError ProofError PublicationDamaged PublicationError PublicationUnavailable QuorumMissing "
-    "ReceiptError RecordErased RememberedUnusable RemnantsLeft ResourceMissing ResumeRefused SchemaNewer SchemaOlder "
-    "SplitView StoreError StoreExists StoreMissing StoreUnfit SubmissionError TransitionRefused VaultError "
+    "KeysRetired LedgerClosed LedgerDamaged LedgerError LedgerLocked LedgerOverloaded LedgerUnavailable LogShrunk "
+    "NoteError PathMalformed PolicyError ProofError PublicationDamaged PublicationError PublicationUnavailable "
+    "QuorumMissing ReceiptError RecordErased RememberedUnusable RemnantsLeft ResourceMissing ResumeRefused "
+    "SchemaNewer SchemaOlder SplitView StoreError StoreExists StoreMissing StoreUnfit SubmissionError "
+    "TransitionRefused VaultError "
     "WitnessError WitnessStateError WrongKey WrongOrigin"
 )
 _HOME = {

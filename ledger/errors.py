@@ -130,6 +130,10 @@ class LogShrunk(LedgerDamaged):
     """The database holds fewer entries than a signed checkpoint that left: it was restored, or lost commits."""
 
 
+class KeysRetired(LedgerDamaged):
+    """Every key with which this process signs was retired while it ran: it appends and signs nothing more."""
+
+
 class RememberedUnusable(LedgerError):
     """A checkpoint remembered outside the database cannot be read, so that nothing can be told by it."""
 

@@ -9,6 +9,7 @@ import click
 
 from ledger.errors import (
     KeyHistoryError,
+    KeysRetired,
     LedgerDamaged,
     LedgerError,
     LogShrunk,
@@ -28,6 +29,11 @@ EXIT_STATUS = 3
 _ADVICE: tuple[tuple[type[LedgerError], str], ...] = (
     (WrongOrigin, "The database is another log than [ledger] origin says. Correct url or origin."),
     (WrongKey, "Correct [ledger] signing_key_file or url. A log whose keys are lost cannot go on: open a successor."),
+    (
+        KeysRetired,
+        "Start this gateway again: it then signs with the key that stays. Where it has a keys folder of its own, bring "
+        "the key files and the key history there first (ledger/README.md, `Keys over time`).",
+    ),
     (
         LogShrunk,
         "Do not delete what remembers: entries that were acknowledged are missing. If a newer copy of the database or "

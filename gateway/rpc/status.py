@@ -44,6 +44,7 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.EvidenceMissing, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.PackTooLarge, grpc.StatusCode.FAILED_PRECONDITION),  # asking again does not help
     (ledger_errors.LedgerOverloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (ledger_errors.KeysRetired, grpc.StatusCode.UNAVAILABLE),  # of this process alone: the next one answers
     (ledger_errors.LedgerUnavailable, grpc.StatusCode.UNAVAILABLE),
     (ledger_errors.LedgerDamaged, grpc.StatusCode.DATA_LOSS),
 )

@@ -115,7 +115,7 @@ class Appender:
         done: Future[None] = Future()
         with self._changed:
             if self._damage is not None:
-                raise LedgerDamaged(str(self._damage)) from self._damage
+                raise type(self._damage)(str(self._damage)) from self._damage
             if self._closed:
                 raise LedgerClosed("the ledger is closed")
             self._jobs.append((job, done))
@@ -143,7 +143,7 @@ class Appender:
 
     def _require_open(self, waiting: int) -> None:
         if self._damage is not None:
-            raise LedgerDamaged(str(self._damage)) from self._damage
+            raise type(self._damage)(str(self._damage)) from self._damage
         if self._closed:
             raise LedgerClosed("the ledger is closed")
         if len(self._queue) + waiting >= self._capacity:

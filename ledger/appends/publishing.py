@@ -19,6 +19,7 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError
 
 from ledger.appends.identity import Identity
+from ledger.appends.signing import SigningKeys
 from ledger.canonical import format_time
 from ledger.errors import LedgerDamaged, LedgerError, LedgerUnavailable, NoteError, SplitView, StoreError
 from ledger.log import schema
@@ -162,6 +163,7 @@ class Publisher:
         self._store = store
         self._reader = reader
         self._identity = identity
+        self._signing = SigningKeys(identity)
         self._publishing = publishing
         self._commit = commit
         self._published = published
@@ -207,6 +209,7 @@ class Publisher:
         Raises:
             LedgerDamaged: the log contradicts what it published, or what a witness proves that it signed: nothing may
                 be signed any more.
+            KeysRetired: others have retired every key that is here.
             LedgerUnavailable: the database or the standby did not answer in time.
         """
         with self._store.reading() as connection:
@@ -219,6 +222,8 @@ class Publisher:
             self._witness(head, cosigners)
 
     def _publish(self, head: Head) -> Head:
+        with self._store.reading() as connection:  # whatever retired a key within the log of this size is read
+            self._signing.look(connection)
         self._require_growth(head)
         if self._publishing.sign_after is SignAfter.STANDBY:
             self._await_standby()
@@ -264,7 +269,7 @@ class Publisher:
             stored = _stored_note(connection, checkpoint)
         if stored is not None:
             return stored
-        note = sign_checkpoint(checkpoint, self._identity.signers)
+        note = sign_checkpoint(checkpoint, self._signing.signers)
         row = (checkpoint.size, checkpoint.root, note, format_time(self._now()))
         database = self._store.database
         kept: list[bytes | None] = []

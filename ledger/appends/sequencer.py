@@ -14,6 +14,7 @@ from ledger.appends.freshness import Fresh
 from ledger.appends.identity import Identity
 from ledger.appends.planning import HELD, Known, Plan, Planned
 from ledger.appends.receipts import batch_paths
+from ledger.appends.signing import SigningKeys
 from ledger.appends.values import Accepted, Replay
 from ledger.canonical import format_time
 from ledger.errors import (
@@ -90,6 +91,7 @@ class Sequencer(Generic[Told]):
     ) -> None:
         self._store = store
         self._identity = identity
+        self._signing = SigningKeys(identity)
         self._now = now
         self._keep_tiles = keep_tiles
         self._tell = tell
@@ -107,6 +109,7 @@ class Sequencer(Generic[Told]):
             SubmissionError: the database refuses a value of the one submission there is.
             BatchSpoilt: it refuses a value of one of several; to be committed one by one, so that only that one fails.
             LedgerUnavailable: nothing is known to be durable; memory is read again before the next batch.
+            KeysRetired: others have retired every key that is here.
             LedgerDamaged: stored data contradict each other.
         """
         for attempt in range(_TRIES):
@@ -146,6 +149,7 @@ class Sequencer(Generic[Told]):
     def _tree_at(self, connection: Connection, head: Head) -> TileTree:
         tree = self._tree
         if tree is None or tree.size != head.size:
+            self._signing.look(connection)  # the head is locked: nobody can retire a key before this batch is signed
             tree = load_tree(connection, head, self._identity)
             self._records = Fresh(_read_greatest(connection, schema.record.c.record))
             self._keys = Fresh(_read_greatest(connection, schema.idempotency.c.key))
@@ -239,7 +243,7 @@ class Sequencer(Generic[Told]):
         note = None
         if self._inline:
             checkpoint = Checkpoint(origin=self._identity.origin, size=size, root=self._root)
-            note = sign_checkpoint(checkpoint, self._identity.signers)
+            note = sign_checkpoint(checkpoint, self._signing.signers)
             writes.insert(schema.checkpoint, [(size, self._root, note, format_time(self._now()))])
             values |= {"published": size, "note": note}
         return note, writes.run(_ADVANCE if note is None else _ADVANCE_PUBLISHED, values)

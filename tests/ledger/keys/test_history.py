@@ -20,6 +20,7 @@ from ledger import (
     KeyNotInForce,
     Ledger,
     NoteError,
+    Publishing,
     SubmissionError,
     WrongKey,
     format_key_history,
@@ -42,11 +43,11 @@ class Log:
     history: KeyHistory
     receipts: list[bytes]
 
-    def open(self, *signers: Ed25519Signer) -> Ledger:
+    def open(self, *signers: Ed25519Signer, publishing: Publishing | None = None) -> Ledger:
         first, *others = signers
         return Ledger.open(
             self.house.url, origin=ORIGIN, signer=first, cosigners=others, verifiers=self.history.verifiers,
-            master_keys=self.house.master_keys, now=Clock(),
+            master_keys=self.house.master_keys, now=Clock(), publishing=publishing,
         )  # fmt: skip
 
     def grow(self, count: int, *signers: Ed25519Signer) -> None:
