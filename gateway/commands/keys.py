@@ -65,20 +65,28 @@ def keys_rotate(config: Path, as_json: bool) -> None:
 @keys.command("retire")
 @CONFIG
 @click.option("--key-id", help="The key to retire, by its id of 8 hex digits; the present signing key by default.")
+@click.option(
+    "--at-once",
+    is_flag=True,
+    help="Do not look back: a gateway that has the old key alone stops with status 3. For a key that was stolen.",
+)
 @JSON
-def keys_retire(config: Path, key_id: str | None, as_json: bool) -> None:
+def keys_retire(config: Path, key_id: str | None, at_once: bool, as_json: bool) -> None:
     """Retire a key: checkpoints of later sizes are not believed on its signature any more; older ones are, for ever.
 
     Stop the gateway first if the database is SQLite; with PostgreSQL, first start every gateway anew, so that all of
-    them sign with the key that stays. The private key is put aside, not destroyed.
+    them sign with the key that stays: every checkpoint of the last hour must be. The private key is put aside, not
+    destroyed.
     """
     settings, files = _files(config)
     with _rotation(settings, files) as (ledger, history):
         from ledger.keyring.files import put_away_retired, store_key_history
         from ledger.keyring.rotation import retire_key
+        from ledger.keyring.usage import require_in_use
 
         number = _chosen(files, history, key_id)
-        _require_in_use(ledger, history, number)
+        _require_here(files, history, number)
+        require_in_use(settings.url, history, number, now=datetime.now(UTC), look_back=not at_once)
         changed = retire_key(ledger, history, number, now=datetime.now(UTC), entropy=os.urandom)
         store_key_history(files, changed)
         for path in put_away_retired(files, changed):
@@ -187,19 +195,14 @@ def _chosen(files: KeyFiles, history: KeyHistory, key_id: str | None) -> int:
     raise click.ClickException(f"the log has no key {key_id}")
 
 
-def _require_in_use(ledger: Ledger, history: KeyHistory, number: int) -> None:
-    """Require that the newest checkpoint is signed by a key that stays: otherwise a gateway may not have it yet."""
-    from ledger.errors import WrongKey
-    from ledger.log.checkpoint import open_checkpoint
+def _require_here(files: KeyFiles, history: KeyHistory, number: int) -> None:
+    """Require that a private key that stays is here: the retirement itself must be signed by it."""
+    from ledger.keyring.files import open_keyring
 
     history.require_retirable(number)
-    stays = [key.verifier for key in history.in_force if key is not history.keys[number]]
-    try:
-        open_checkpoint(ledger.checkpoint(), stays, history.origin)
-    except WrongKey:
-        raise click.ClickException(
-            "the newest checkpoint is not signed by the key that stays: start the gateway with it first"
-        ) from None
+    retired = history.keys[number].verifier.key_id
+    if all(signer.key_id == retired for signer in open_keyring(files).signers):
+        raise click.ClickException(f"no other key in force is here, neither in {files.signing} nor in {files.next}")
 
 
 def _tell(history: KeyHistory, as_json: bool) -> None:

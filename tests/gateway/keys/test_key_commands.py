@@ -209,3 +209,13 @@ def test_a_retired_key_alone_starts_nothing(place: Place) -> None:
 
 def test_verifying_a_history_needs_the_first_key(place: Place) -> None:
     refused(keys(place, "history", "--verify", str(place.house.config)), "--key")
+
+
+def test_a_key_is_not_retired_where_the_one_that_stays_is_not_at_hand(place: Place) -> None:
+    done(keys(place, "rotate"))
+    with place.running():
+        pass
+    (folder(place) / "log.next.key").rename(folder(place) / "away.key")
+    size = place.size()
+    refused(keys(place, "retire"), "no other key in force is here")
+    assert place.size() == size

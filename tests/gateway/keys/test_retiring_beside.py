@@ -86,3 +86,24 @@ def test_a_gateway_that_knows_only_the_retired_key_stops_before_it_signs(tmp_pat
         with another(unaware, signal.SIGKILL) as again:
             ask(again)
         require_sound(unaware)
+
+
+def test_a_key_is_not_retired_while_a_gateway_signs_with_it_alone_unless_at_once(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    with running(tmp_path, postgres_url, workers=1) as unaware:
+        done(command(unaware, "keys", "rotate"))
+        with another(unaware) as aware:
+            ask(unaware, 3)
+            assert said_by(unaware).count("the log has a new key") == 1
+            ask(aware)
+            refused = command(unaware, "keys", "retire")
+            assert refused.status == 1
+            assert "not signed by the key that stays" in refused.said
+            assert "of the last hour" in refused.said
+            ask(unaware)  # the old key is in force still
+            ask(aware)
+            done(command(unaware, "keys", "retire", "--at-once"))
+            require_stopped(unaware)
+            ask(aware)
+        require_sound(unaware)
