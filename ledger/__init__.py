@@ -76,7 +76,7 @@ _ERRORS = (
     "ExtraMissing HsmUnavailable IdempotencyConflict IndexMissing KeyFileError KeyHistoryError KeyNotInForce "
     "KeysRetired LedgerClosed LedgerDamaged LedgerError LedgerLocked LedgerOverloaded LedgerUnavailable LogShrunk "
     "NoteError PathMalformed PolicyError ProofError PublicationDamaged PublicationError PublicationUnavailable "
-    "QuorumMissing ReceiptError RecordErased RememberedUnusable RemnantsLeft ResourceMissing ResumeRefused "
+    "QuorumMissing ReceiptError ReceiptLate RecordErased RememberedUnusable RemnantsLeft ResourceMissing ResumeRefused "
     "SchemaNewer SchemaOlder SplitView StoreError StoreExists StoreMissing StoreUnfit SubmissionError "
     "TransitionRefused VaultError "
     "WitnessError WitnessStateError WrongKey WrongOrigin"

@@ -146,6 +146,17 @@ class LedgerClosed(LedgerUnavailable):
     """The ledger was closed by its owner."""
 
 
+class ReceiptLate(LedgerError):
+    """An entry is recorded and stands, but no published checkpoint covered it within the time that was given."""
+
+    def __init__(self, index: int, record: bytes, seconds: float) -> None:
+        super().__init__(
+            f"recorded as entry {index} (record {record.hex()}), but not published within {seconds:g} seconds"
+        )
+        self.index = index
+        self.record = record
+
+
 class LedgerOverloaded(LedgerUnavailable):
     """Too many callers wait already; nothing was written."""
 

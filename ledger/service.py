@@ -24,10 +24,10 @@ from ledger.appends.publishing import Publisher, Publishing, SignAfter, Signing,
 from ledger.appends.receipts import complete
 from ledger.appends.sequencer import Sequencer, load_tree, read_replays
 from ledger.appends.values import Appended, Level, Replay, Sequenced, Submission
-from ledger.appends.waiting import Milestone
+from ledger.appends.waiting import Milestone, Patience
 from ledger.completeness.commits import CommittedIndex, IndexCommitter
 from ledger.completeness.prover import prove_completeness
-from ledger.errors import EntryMissing, LedgerClosed, LedgerDamaged, ProofError, StoreError
+from ledger.errors import EntryMissing, LedgerClosed, LedgerDamaged, ProofError, ReceiptLate, StoreError
 from ledger.log import schema
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.note import Signer, Verifier
@@ -65,6 +65,7 @@ class Ledger:
         entropy: Callable[[int], bytes],
         readers: int,
         seen: Remembered | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self._store = store
         self._identity = identity
@@ -89,6 +90,7 @@ class Ledger:
         self._appender: Appender | SharedAppender
         self._progress: Publisher | Follower | None = None
         self._seen = seen
+        self._patience = patience
         self._left = _nobody if seen is None else seen.left
         self._damage: LedgerDamaged | None = None
         self._tell: Callable[[LedgerDamaged], None] = _nobody
@@ -112,12 +114,14 @@ class Ledger:
         capacity: int = 4096,
         readers: int = 4,
         seen: Remembered | None = None,
+        patience: Patience | None = None,
     ) -> Self:
         """Open an existing ledger for appending, and check that what is stored at its right edge is sound.
 
         `cosigners` are further keys that sign each checkpoint (a line each); `publishing` says when checkpoints are
         signed (with each commit, by default); `capacity` is how many submissions may wait, `readers` how many reads
-        may run at once; `seen` is what is known of the log outside its database.
+        may run at once; `seen` is what is known of the log outside its database; `patience` is how long a thread that
+        blocks waits for its receipt, for ever by default.
 
         Raises:
             StoreMissing, SchemaNewer, SchemaOlder: there is no store this program can open.
@@ -136,7 +140,9 @@ class Ledger:
             store.start_writing()
             vault = Vault(master_keys, origin, entropy)
             require_master_keys(store, vault)
-            ledger = cls(store, identity, vault, publishing, entropy=entropy, readers=readers, seen=seen)
+            ledger = cls(
+                store, identity, vault, publishing, entropy=entropy, readers=readers, seen=seen, patience=patience
+            )  # fmt: skip
             ledger._write_here(publishing, now, capacity)
         except BaseException:
             store.close()
@@ -217,14 +223,35 @@ class Ledger:
         return await self.read(lambda: self._covered(appended, level))
 
     def append_blocking(self, submission: Submission, level: Level = Level.PUBLISHED) -> Appended:
-        """Append as `append` does, blocking this thread."""
+        """Append as `append` does, blocking this thread.
+
+        Raises:
+            ReceiptLate: it is recorded, and did not come as far as `level` in the time that `open` was given.
+        """
         admitted, openings = admit(submission, self._vault, self._entropy)
         answer = self._appender.append_blocking(admitted)
         appended = self.replay(answer) if isinstance(answer, Replay) else replace(answer, openings=openings)
+        return self.await_receipts(appended, level)
+
+    def await_receipts(self, appended: Appended, level: Level = Level.PUBLISHED) -> Appended:
+        """Block this thread until what was appended has come as far as `level`; raises as `append_blocking` does."""
         if self._is_at(appended, level):
             return appended
-        self._milestone(level).wait_blocking(_end(appended))
+        self.published_blocking(_end(appended), level)
         return self._covered(appended, level)
+
+    def published_blocking(self, size: int, level: Level = Level.PUBLISHED) -> None:
+        """Block this thread until a checkpoint at `level` covers the first `size` entries.
+
+        Raises:
+            ReceiptLate: none did in the time that `open` was given.
+            StoreError, LedgerDamaged, LedgerClosed: as `published`.
+        """
+        try:
+            self._milestone(level).wait_blocking(size, self._patience)
+        except TimeoutError:
+            record = decode_entry(self.entry(size - 1)).record
+            raise ReceiptLate(size - 1, record, 0.0 if self._patience is None else self._patience.seconds) from None
 
     async def _replayed(self, replay: Replay) -> Appended:
         return await self.read(lambda: self.replay(replay))

@@ -24,7 +24,8 @@ from ledger import (
 from ledger.anchors.authority import TimestampAuthority
 from ledger.anchors.token import Roots, load_roots
 from ledger.appends.identity import Identity
-from ledger.appends.publishing import Cosigners, NoCosigners, Publishing
+from ledger.appends.publishing import Cosigners, NoCosigners, Publishing, SignAfter
+from ledger.appends.waiting import Patience
 from ledger.keyring.files import KeyFiles, open_keyring, require_same_log
 from ledger.log.elsewhere import ask_elsewhere
 from ledger.log.remembered import Remembered
@@ -36,8 +37,12 @@ from ledger.witness.client import WitnessCosigners
 _log = structlog.get_logger()
 
 
-def open_ledger(settings: LedgerSettings, *, now: Callable[[], datetime] = now_utc) -> Ledger:
+def open_ledger(
+    settings: LedgerSettings, *, now: Callable[[], datetime] = now_utc, patience: Patience | None = None
+) -> Ledger:
     """Open the configured ledger as its writer, with every key of it that is here and in force.
+
+    `patience` is how long a thread that blocks waits for its receipt, for ever by default.
 
     Raises:
         ledger.LedgerError: it is not the ledger of these keys, or not all of it is there any more.
@@ -59,9 +64,21 @@ def open_ledger(settings: LedgerSettings, *, now: Callable[[], datetime] = now_u
             now=now,
             capacity=settings.queue,
             seen=_remembered(settings, witnesses),
+            patience=patience,
         )
         opened.pop_all()  # the ledger closes them
     return ledger
+
+
+def waited_for(settings: LedgerSettings) -> str:
+    """Say what must be before a receipt of the configured ledger can be, for a message."""
+    match settings.sign_after:
+        case SignAfter.WITNESS:
+            return "enough witnesses have answered"
+        case SignAfter.STANDBY:
+            return "a standby server has confirmed"
+        case SignAfter.LOCAL:
+            return "the next checkpoint is signed"
 
 
 def join_ledger(settings: LedgerSettings) -> Ledger:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ import click
 from gateway.commands.options import CONFIG, JSON, progress, read_config
 from gateway.commands.private_file import PUBLIC, create_all
 from gateway.commands.vault import REWRITE, ledger_settings, open_vault, tell, told_if_locked
+from gateway.commands.writing import Unpublished, writing_ledger
 
 if TYPE_CHECKING:
     from gateway.config import LedgerSettings, Settings
@@ -116,7 +118,7 @@ def propose(
     submission = propose_erasure(
         order, doomed, by=signer, origin=settings.ledger.origin, record=record, at=datetime.now(UTC)
     )
-    _told(_append(settings.ledger, submission), {"proposal": record.hex()}, as_json)
+    _told(_append(settings.ledger, submission, as_json=as_json), {"proposal": record.hex()}, as_json)
 
 
 @erase.command("show")
@@ -151,15 +153,29 @@ def approve(
 
     Run again after an interruption, it finishes what makes the database forget, and prints the receipt again.
     """
-    from gateway.flows.commitments.documents import claims_of
-    from ledger.records.register import Register
-    from ledger.vault.erasure import approve_erasure, erased_records, examine_order
     from ledger.vault.remnants import clear_remnants
 
     settings = read_config(config)
     officers = _officers(settings)
     signer = _signer(officers, officer, key)
-    with _opened(settings.ledger) as ledger:
+    try:
+        done, erased = _carry_out(settings, officers, signer, proposal, yes=yes, as_json=as_json)
+        _told(done, {"erased": erased}, as_json)
+    except Unpublished:  # carried out all the same
+        clear_remnants(settings.ledger.url, rewrite=rewrite)
+        raise
+    clear_remnants(settings.ledger.url, rewrite=rewrite)
+
+
+def _carry_out(
+    settings: Settings, officers: Officers, signer: OfficerSigner, proposal: str, *, yes: bool, as_json: bool
+) -> tuple[Appended, list[str]]:
+    """Append what carries a proposal out, unless that was done; returns it, and which records it erased."""
+    from gateway.flows.commitments.documents import claims_of
+    from ledger.records.register import Register
+    from ledger.vault.erasure import approve_erasure, erased_records, examine_order
+
+    with _opened(settings.ledger, as_json=as_json) as ledger:
         done = _carried_out(ledger, proposal)
         if done is None:
             read = _proposal(settings.ledger, proposal)
@@ -174,9 +190,7 @@ def approve(
             _show(doomed)
             _ask("Destroy", doomed, yes)
             done = ledger.append_blocking(submission)
-        erased = erased_records(ledger.document(done.entries[0].index))
-    _told(done, {"erased": erased}, as_json)
-    clear_remnants(settings.ledger.url, rewrite=rewrite)
+        return done, erased_records(ledger.document(done.entries[0].index))
 
 
 @erase.command("reject")
@@ -192,7 +206,7 @@ def reject(config: Path, proposal: str, officer: str, key: Path, as_json: bool) 
     settings = read_config(config)
     officers = _officers(settings)
     signer = _signer(officers, officer, key)
-    with _opened(settings.ledger) as ledger:
+    with _opened(settings.ledger, as_json=as_json) as ledger:
         read = _proposal(settings.ledger, proposal)
         submission = reject_erasure(
             read, by=signer, officers=officers, origin=settings.ledger.origin, at=datetime.now(UTC)
@@ -235,7 +249,8 @@ def place(
     subject = _subject(settings, subject_file) if subject_file else None
     made = os.urandom(16)
     order = HoldOrder(basis=basis, document_number=document_number, person=person)
-    done = _append(settings, place_hold(order, record=made, at=datetime.now(UTC), held=held, subject=subject))
+    placed = place_hold(order, record=made, at=datetime.now(UTC), held=held, subject=subject)
+    done = _append(settings, placed, as_json=as_json)
     with open_vault(settings) as store:  # after the append: what was erased before it, it cannot keep
         documents = count_held(store, made)
     _told(done, {"hold": made.hex(), "documents": documents}, as_json)
@@ -256,7 +271,8 @@ def release(*, config: Path, held: str, person: str, basis: str, document_number
     with open_vault(settings) as store:
         known = _known(store, held)
     order = HoldOrder(basis=basis, document_number=document_number, person=person)
-    _told(_append(settings, release_hold(order, known, datetime.now(UTC))), {"released": held}, as_json)
+    released = release_hold(order, known, datetime.now(UTC))
+    _told(_append(settings, released, as_json=as_json), {"released": held}, as_json)
 
 
 @hold.command("list")
@@ -294,7 +310,7 @@ def retention(*, config: Path, dry_run: bool | None, person: str | None, rewrite
     """
     from connectors.names import is_blank
     from gateway.flows.administration.retain import Retain
-    from ledger import Register
+    from ledger import Level, Register
     from ledger.vault.remnants import clear_remnants
 
     if dry_run is None:
@@ -312,8 +328,10 @@ def retention(*, config: Path, dry_run: bool | None, person: str | None, rewrite
         with open_vault(settings.ledger) as store, progress("looking") as advance:
             report = retain(Register(store)).look(advance)
     else:
-        with _opened(settings.ledger) as ledger, progress("erasing") as advance:
-            report = retain(ledger.register()).run(person or "", ledger.append_blocking, advance)
+        with _opened(settings.ledger, as_json=as_json) as ledger, progress("erasing") as advance:
+            # Nobody is given a receipt here, and each batch would wait for its own.
+            append = partial(ledger.append_blocking, level=Level.SEQUENCED)
+            report = retain(ledger.register()).run(person or "", append, advance)
         # Also where nothing was due: a run that was killed has left it to this one.
         clear_remnants(settings.ledger.url, rewrite=rewrite)
     _report(report, dry_run=dry_run, as_json=as_json)
@@ -420,7 +438,7 @@ def _carried_out(ledger: Ledger, given: str) -> Appended | None:
     kinds = [line.kind for line in ledger.register().history(row.record)] if row else []
     if row is None or kinds != ["ErasureProposed", "DocumentErased"]:
         return None
-    return ledger.replay(Replay(body_digest=b"", first_idx=row.last_idx, count=1))
+    return ledger.await_receipts(ledger.replay(Replay(body_digest=b"", first_idx=row.last_idx, count=1)))
 
 
 def _officers(settings: Settings) -> Officers:
@@ -451,15 +469,13 @@ def _ask(what: str, doomed: Sequence[Doomed], yes: bool) -> None:
 
 
 @contextmanager
-def _opened(settings: LedgerSettings) -> Iterator[Ledger]:
-    from gateway.bootstrap.ledger import open_ledger
-
-    with told_if_locked(), open_ledger(settings) as ledger:
+def _opened(settings: LedgerSettings, *, as_json: bool) -> Iterator[Ledger]:
+    with told_if_locked(), writing_ledger(settings, as_json=as_json) as ledger:
         yield ledger
 
 
-def _append(settings: LedgerSettings, submission: Submission) -> Appended:
-    with _opened(settings) as ledger:
+def _append(settings: LedgerSettings, submission: Submission, *, as_json: bool) -> Appended:
+    with _opened(settings, as_json=as_json) as ledger:
         return ledger.append_blocking(submission)
 
 

@@ -12,6 +12,7 @@ import click
 
 from gateway.commands.options import CONFIG, HISTORY, JSON, KEY, progress, read_config, read_log_keys
 from gateway.commands.vault import told_if_locked
+from gateway.commands.writing import writing_ledger
 
 
 def _record_id(context: click.Context, parameter: click.Parameter, value: str) -> bytes:
@@ -37,9 +38,8 @@ def index_commit(config: Path, as_json: bool) -> None:
 
     A running gateway does it by the clock: `[ledger] index_every`.
     """
-    from gateway.bootstrap.ledger import open_ledger
-
-    with told_if_locked(), open_ledger(read_config(config).ledger) as ledger, progress("indexing") as advance:
+    settings = read_config(config).ledger
+    with told_if_locked(), writing_ledger(settings, as_json=as_json) as ledger, progress("indexing") as advance:
         done = ledger.commit_index(datetime.now(UTC), progress=advance)
     told = {"index": done.index, "size": done.size, "root": done.root.hex(), "appended": done.appended}
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.commands.options import CONFIG, FILE, JSON, read_config, read_text
+from gateway.commands.writing import writing_ledger
 
 if TYPE_CHECKING:
     from gateway.config import LedgerSettings
     from ledger import KeyHistory, Ledger
     from ledger.keyring.files import KeyFiles
     from ledger.log.key_file import Algorithm
+
+
+_AGAIN = "It stands. Give the same command again once they answer: it finishes this change of keys, and adds no other."
 
 
 @click.group()
@@ -52,10 +56,13 @@ def keys_rotate(config: Path, as_json: bool) -> None:
     until `chengxin keys retire`. Publish the key history when you are done.
     """
     settings, files = _files(config)
-    with _rotation(settings, files) as (ledger, history):
+    with _rotation(settings, files, as_json=as_json) as (ledger, history, settled):
         from ledger.keyring.files import store_key_history
         from ledger.keyring.rotation import announce_key
 
+        if settled and history.events[-1].act == "added" and files.next.exists():
+            _tell(history, as_json)
+            return
         vkey = _next_key(files, history)
         changed = announce_key(ledger, history, vkey, now=datetime.now(UTC), entropy=os.urandom)
         store_key_history(files, changed)
@@ -79,18 +86,21 @@ def keys_retire(config: Path, key_id: str | None, at_once: bool, as_json: bool) 
     destroyed.
     """
     settings, files = _files(config)
-    with _rotation(settings, files) as (ledger, history):
-        from ledger.keyring.files import put_away_retired, store_key_history
+    with _rotation(settings, files, as_json=as_json) as (ledger, history, settled):
+        from ledger.keyring.files import store_key_history
         from ledger.keyring.rotation import retire_key
         from ledger.keyring.usage import require_in_use
 
+        if settled and history.events[-1].act == "retired":
+            _put_away(files, history)
+            _tell(history, as_json)
+            return
         number = _chosen(files, history, key_id)
         _require_here(files, history, number)
         require_in_use(settings.url, history, number, now=datetime.now(UTC), look_back=not at_once)
         changed = retire_key(ledger, history, number, now=datetime.now(UTC), entropy=os.urandom)
         store_key_history(files, changed)
-        for path in put_away_retired(files, changed):
-            click.echo(f"the retired private key is in {path}: destroy it", err=True)
+        _put_away(files, changed)
     _tell(changed, as_json)
 
 
@@ -122,28 +132,31 @@ def _files(config: Path) -> tuple[LedgerSettings, KeyFiles]:
 
 
 @contextmanager
-def _rotation(settings: LedgerSettings, files: KeyFiles) -> Iterator[tuple[Ledger, KeyHistory]]:
-    """Lend the ledger, opened for appending, and its key history as the log has it."""
+def _rotation(
+    settings: LedgerSettings, files: KeyFiles, *, as_json: bool
+) -> Iterator[tuple[Ledger, KeyHistory, bool]]:  # fmt: skip
+    """Lend the ledger, opened for appending, its key history, and whether that was brought up to the log only now."""
     from gateway import logs
-    from gateway.bootstrap.ledger import open_ledger
     from gateway.bootstrap.refusals import explained
     from ledger.errors import LedgerLocked
     from ledger.keyring.files import put_away_retired
 
     logs.configure()
-    try:
-        with explained():
-            _settle(settings, files)
-            ledger = open_ledger(settings)
-    except LedgerLocked as failure:
-        raise click.ClickException(f"{failure}: stop the gateway, and start it again afterwards") from failure
-    with ledger:
+    with ExitStack() as opened:
+        try:
+            with explained():
+                settled = _settle(settings, files)
+                ledger = opened.enter_context(writing_ledger(settings, as_json=as_json, advice=_AGAIN))
+        except LedgerLocked as failure:
+            raise click.ClickException(f"{failure}: stop the gateway, and start it again afterwards") from failure
+        settled = _finish(settings, files, ledger) or settled
         history = _known(files)
-        put_away_retired(files, history)
-        yield ledger, history
+        if not settled:
+            put_away_retired(files, history)
+        yield ledger, history, settled
 
 
-def _settle(settings: LedgerSettings, files: KeyFiles) -> None:
+def _settle(settings: LedgerSettings, files: KeyFiles) -> bool:
     """Finish what an interrupted run left: an event that is in the log, but not in the file yet."""
     from ledger.errors import KeyHistoryError
     from ledger.keyring.files import require_same_log
@@ -152,6 +165,27 @@ def _settle(settings: LedgerSettings, files: KeyFiles) -> None:
         require_same_log(settings.url, _known(files))
     except KeyHistoryError:
         _rebuilt(settings, files)
+        return True
+    return False
+
+
+def _finish(settings: LedgerSettings, files: KeyFiles, ledger: Ledger) -> bool:
+    """Finish what a run left whose event was not published then: wait until it is, as that run did."""
+    from ledger.keyring.rotation import key_events
+
+    events = key_events(ledger.register())
+    if len(events) <= len(_known(files).events):
+        return False
+    ledger.published_blocking(events[-1][0] + 1)
+    _rebuilt(settings, files)
+    return True
+
+
+def _put_away(files: KeyFiles, history: KeyHistory) -> None:
+    from ledger.keyring.files import put_away_retired
+
+    for path in put_away_retired(files, history):
+        click.echo(f"the retired private key is in {path}: destroy it", err=True)
 
 
 def _known(files: KeyFiles) -> KeyHistory:

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, wait
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from ledger.errors import LedgerError
+
+_MOMENT = 1.0
+"""Seconds after which whoever is patient is told that it takes a while."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How many seconds somebody waits, and what is called, once, where it takes longer than a moment."""
+
+    seconds: float
+    told: Callable[[], None]
 
 
 class _Waiter(NamedTuple):
@@ -61,11 +73,16 @@ class Milestone:
                 with self._guard:
                     self._waiters.pop(id(future), None)
 
-    def wait_blocking(self, size: int) -> None:
-        """Block this thread until the log has come to `size`; raises what `fail` was told."""
+    def wait_blocking(self, size: int, patience: Patience | None = None) -> None:
+        """Block this thread until the log has come to `size`; raises what `fail` was told, or `TimeoutError`."""
         future: Future[None] = Future()
-        if self._enrol(_Waiter(size, future, None)):
-            future.result()
+        if not self._enrol(_Waiter(size, future, None)):
+            return
+        try:
+            _await(future, patience)
+        finally:
+            with self._guard:
+                self._waiters.pop(id(future), None)
 
     def _enrol(self, waiter: _Waiter) -> bool:
         with self._guard:
@@ -75,6 +92,16 @@ class Milestone:
                 raise self._failure
             self._waiters[id(waiter.future)] = waiter
             return True
+
+
+def _await(future: Future[None], patience: Patience | None) -> None:
+    if patience is None:
+        future.result()
+        return
+    moment = min(_MOMENT, patience.seconds)
+    if not wait([future], moment).done:
+        patience.told()
+    future.result(patience.seconds - moment)
 
 
 def _wake(waiters: Iterable[_Waiter], failure: LedgerError | None) -> None:

@@ -23,6 +23,7 @@ from ledger.log.algorithms.ed25519 import Ed25519Signer
 from ledger.log.checkpoint import read_checkpoint
 from ledger.log.key_file import load_signer
 from ledger.log.store import Head, open_store, read_head, read_meta
+from ledger.records.register import Register
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +95,8 @@ def require_same_log(url: str, history: KeyHistory) -> None:
         WrongKey: no key in force signed its newest checkpoint.
         LogShrunk: it lacks changes of keys that the history proves.
         LedgerDamaged: its newest checkpoint is none, or its signature is bad.
-        KeyHistoryError: it was opened with another key than the history begins with, or holds changes of keys that the
-            history does not know.
+        KeyHistoryError: it was opened with another key than the history begins with, or published changes of keys that
+            the history does not know.
         StoreError, LedgerUnavailable: the store cannot be opened or read.
     """
     store = open_store(url, readers=1)
@@ -109,7 +110,11 @@ def require_same_log(url: str, history: KeyHistory) -> None:
                 f"the log was opened with the key {opened_with}; known here: {describe_keys(history)}. The key history "
                 "is lost; `chengxin keys history --rebuild --key FIRST_PUBLIC_KEY` reads it from the log"
             )
-        if key_events(store) != [(event.index, event.act) for event in history.events]:
+        known = [(event.index, event.act) for event in history.events]
+        found = key_events(Register(store))
+        # A change that no published checkpoint covers is proved to nobody yet, and the keys known here sign on until
+        # it is: who began it finishes it then.
+        if found[: len(known)] != known or any(index < head.published for index, _ in found[len(known) :]):
             raise KeyHistoryError(
                 "the key history is not that of the log; `chengxin keys history --rebuild` reads it from the log"
             )

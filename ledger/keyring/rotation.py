@@ -85,7 +85,7 @@ def read_key_history(url: str, first_vkey: str, *, origin: str, master_keys: Mas
     history = KeyHistory.beginning(first_vkey, origin)
     store = open_store(url, readers=1)
     try:
-        events = key_events(store)
+        events = key_events(Register(store))
         sizes = [_first_size_after(store, index) for index, _ in events]
     finally:
         store.close()
@@ -102,9 +102,8 @@ def read_key_history(url: str, first_vkey: str, *, origin: str, master_keys: Mas
     return history
 
 
-def key_events(store: Store) -> list[tuple[int, Act]]:
+def key_events(register: Register) -> list[tuple[int, Act]]:
     """List the entries about keys of the log: index and act, in the order of the log."""
-    register = Register(store)
     rows = register.in_state(_FAMILY, _STATES)
     return sorted((line.idx, _ACTS[line.kind]) for row in rows for line in register.history(row.record))
 

@@ -70,7 +70,7 @@ def _require_all(stays: Sequence[KeyRange], signed: Iterator[_Signed]) -> None:
             lacking += 1
     if newest is not None:
         raise KeyHistoryError(
-            f"{lacking} checkpoints of the last hour are not signed by the key that stays, the newest of size "
+            f"checkpoints of the last hour are not signed by the key that stays: {lacking}, the newest of size "
             f"{newest.size} at {newest.at}: a gateway that was not started anew since the key was added wrote it, and "
             "says so in its own log (`the log has a new key`). Start every gateway anew, and retire the key an hour "
             "after that time; or use --at-once, which stops with status 3 whoever has the old key alone"

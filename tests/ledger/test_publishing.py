@@ -15,6 +15,7 @@ from ledger import (
     LedgerClosed,
     Level,
     Publishing,
+    ReceiptLate,
     SignAfter,
     Signing,
     StoreError,
@@ -22,6 +23,7 @@ from ledger import (
     verify_receipt,
 )
 from ledger.appends.publishing import Publisher
+from ledger.appends.waiting import Patience
 from ledger.commands import RecordReader, prove
 from ledger.completeness.proof import parse_completeness
 from ledger.log.checkpoint import open_checkpoint
@@ -317,3 +319,18 @@ async def test_sqlite_has_no_standby_to_wait_for(sqlite_house: House) -> None:
 async def test_nothing_is_witnessed_where_no_witness_is_configured(house: House) -> None:
     with house.open() as ledger, pytest.raises(StoreError, match="witnessed"):
         await ledger.append(submission(answered()), Level.WITNESSED)
+
+
+def test_an_append_that_blocks_and_is_not_published_in_time_tells_as_what_it_is_recorded(house: House) -> None:
+    waits: list[None] = []
+    patience = Patience(seconds=0.05, told=lambda: waits.append(None))
+    with Ledger.open(
+        house.url, origin=ORIGIN, signer=house.signer, verifiers=[house.signer.verifier],
+        master_keys=house.master_keys, now=lambda: START, publishing=NEVER, patience=patience,
+    ) as ledger:  # fmt: skip
+        draft = answered()
+        with pytest.raises(ReceiptLate) as late:
+            ledger.append_blocking(submission(draft))
+        assert (late.value.index, late.value.record, ledger.size(), len(waits)) == (0, draft.record, 1, 1)
+        with pytest.raises(ReceiptLate):
+            ledger.published_blocking(1)

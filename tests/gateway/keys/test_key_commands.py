@@ -150,8 +150,10 @@ def test_a_rotation_that_was_cut_off_before_its_file_is_written_is_finished(plac
     assert process.status == 3
     assert "--rebuild" in process.said
 
-    refused(keys(place, "rotate"), "under way")
+    assert "in force" in done(keys(place, "rotate"))
     assert history.read_text() == written
+    assert place.size() == 1
+    refused(keys(place, "rotate"), "under way")
     with place.running():
         pass
 
