@@ -8,9 +8,10 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -18,7 +19,7 @@ from gateway.bootstrap.chores import Chore, Chores
 from gateway.bootstrap.commitments import commitment_chores
 from gateway.bootstrap.examining import examine
 from gateway.bootstrap.flows import Flows, build_flows
-from gateway.bootstrap.ledger import join_ledger, key_history, open_authority, open_ledger, owning_ledger
+from gateway.bootstrap.ledger import join_ledger, key_history, open_authority, open_ledger, owning_ledger, waited_for
 from gateway.bootstrap.opening import calendar_notice, now_utc
 from gateway.bootstrap.services import services
 from gateway.config import (
@@ -45,6 +46,8 @@ from ledger.keyring.published import format_key_history
 _log = structlog.get_logger()
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 _ANCHOR_RETRY = timedelta(minutes=1)
+_SLOW = 5.0
+"""Seconds after which a gateway that is not ready says why."""
 _INDEX_RETRY = timedelta(minutes=1)
 
 
@@ -104,7 +107,10 @@ class Gateway:
                 # Whatever a process puts in force is recorded first, by each process for itself: a part that is started
                 # again may find other files than the parts that went on.
                 at = self._now()
-                await ledger.append(Submission(drafts=(enactment(catalogue, None, at=at, entropy=os.urandom),), at=at))
+                with _told_if_slow(settings.ledger):
+                    await ledger.append(
+                        Submission(drafts=(enactment(catalogue, None, at=at, entropy=os.urandom),), at=at)
+                    )
                 flows = build_flows(
                     settings, ledger=ledger, index=sound.index, catalogue=catalogue, sources=sources, now=self._now,
                     reloaded=self._tell_the_other_parts, metrics=metrics,
@@ -334,6 +340,17 @@ def _chasing(settings: AssistanceSettings, chase: Chase) -> Chore:
         await chase()
 
     return Chore(name="assistance-clocks", act=look, every=settings.every, first=settings.every, retry=settings.every)
+
+
+@contextmanager
+def _told_if_slow(settings: LedgerSettings) -> Iterator[None]:
+    """Say in the log why the gateway is not ready, where its first entry is long in being published."""
+    reason = f"nothing is published before {waited_for(settings)}"
+    late = asyncio.get_running_loop().call_later(_SLOW, partial(_log.warning, "not ready yet", reason=reason))
+    try:
+        yield
+    finally:
+        late.cancel()
 
 
 async def _reload_and_log(reload: Reload) -> None:

@@ -6,6 +6,7 @@ import threading
 
 import structlog
 
+from ledger.appends.trouble import Trouble
 from ledger.appends.waiting import Milestone
 from ledger.errors import LedgerError
 from ledger.log.store import Store, read_head, read_witnessed_size
@@ -21,6 +22,7 @@ class Follower:
         self._published = published
         self._witnessed = witnessed
         self._interval = interval
+        self._failing = Trouble()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ledger-follow", daemon=True)
 
@@ -39,9 +41,14 @@ class Follower:
             try:
                 self._look()
             except LedgerError as failure:  # the next look may succeed; who waits does so within a deadline
-                _log.warning("the head could not be read", error=str(failure))
+                if self._failing.begins(type(failure).__name__):
+                    _log.warning("the head could not be read; it is tried again", error=str(failure))
             except Exception as failure:  # whatever it is, nobody who waits would be told any more
-                _log.critical("the head could not be read", error=type(failure).__name__)
+                if self._failing.begins(type(failure).__name__):
+                    _log.critical("the head could not be read", error=type(failure).__name__)
+            else:
+                if self._failing.ends():
+                    _log.info("the head can be read again")
 
     def _look(self) -> None:
         with self._store.reading() as connection:

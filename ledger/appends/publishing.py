@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ledger.appends.identity import Identity
 from ledger.appends.signing import SigningKeys
+from ledger.appends.trouble import Trouble
 from ledger.canonical import format_time
 from ledger.errors import LedgerDamaged, LedgerError, LedgerUnavailable, NoteError, SplitView, StoreError
 from ledger.log import schema
@@ -175,6 +176,7 @@ class Publisher:
         self._stopped = threading.Event()
         self._cosigned = 0
         self._alone = False
+        self._failing, self._few = Trouble(), Trouble()
         self._thread = threading.Thread(target=self._run, name="ledger-publish", daemon=True)
 
     def start(self) -> None:
@@ -199,9 +201,14 @@ class Publisher:
                 return
             except LedgerError as failure:
                 # The next round tries again; callers who wait for publication go on waiting within their deadlines.
-                _log.warning("publication failed", error=str(failure))
+                if self._failing.begins(type(failure).__name__):
+                    _log.warning("publication failed; it is tried again", error=str(failure))
             except Exception as failure:  # whatever it is, nobody would publish any more
-                _log.critical("publication failed", error=type(failure).__name__)
+                if self._failing.begins(type(failure).__name__):
+                    _log.critical("publication failed", error=type(failure).__name__)
+            else:
+                if self._failing.ends():
+                    _log.info("publication succeeds again")
 
     def round(self) -> None:
         """Publish what is new, ask the witnesses, and wake who waits for either.
@@ -321,8 +328,11 @@ class Publisher:
             _log.critical("a witness says that this log has another history", error=str(split), size=size)
             lines = list(split.lines)
         if cosigners.satisfied(lines):
+            if self._few.ends():
+                _log.info("enough witnesses again", size=size, count=len(lines))
             return sorted(lines)
-        _log.warning("too few witnesses", size=size, count=len(lines))
+        if self._few.begins("few"):
+            _log.warning("too few witnesses", size=size, count=len(lines))
         return []
 
     def _require_one_history(self, split: SplitView) -> None:

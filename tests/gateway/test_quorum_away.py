@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,3 +124,28 @@ def test_a_gateway_starts_while_a_change_of_keys_waits_and_its_command_finishes_
         assert here.place.size() == 4
         with here.place.running():
             assert here.place.size() == 5
+
+
+def test_a_gateway_that_waits_for_its_witnesses_says_so_once_and_when_they_are_back(here: Witnessed) -> None:
+    log = here.folder / "log"
+    with log.open("w") as to:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "serve", "--config", str(here.place.house.config)],
+            stdout=subprocess.PIPE,
+            stderr=to,
+            text=True,
+        )
+        try:
+            until = time.monotonic() + 60
+            while "not ready yet" not in log.read_text() or log.read_text().count("too few witnesses") < 1:
+                assert time.monotonic() < until
+                time.sleep(0.1)
+            time.sleep(1)  # some fifty rounds
+            assert process.poll() is None
+            process.terminate()
+            process.communicate(timeout=60)
+        finally:
+            process.kill()
+    said = log.read_text()
+    assert said.count("too few witnesses") == 1
+    assert '"reason":"nothing is published before enough witnesses have answered"' in said

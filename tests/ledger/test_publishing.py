@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from ledger import (
     EntryMissing,
@@ -319,6 +320,23 @@ async def test_sqlite_has_no_standby_to_wait_for(sqlite_house: House) -> None:
 async def test_nothing_is_witnessed_where_no_witness_is_configured(house: House) -> None:
     with house.open() as ledger, pytest.raises(StoreError, match="witnessed"):
         await ledger.append(submission(answered()), Level.WITNESSED)
+
+
+async def test_what_hinders_publication_is_told_once_when_it_begins_and_once_when_it_ends(house: House) -> None:
+    witness = OneWitness(house)
+    witness.willing = False
+    publishing = Publishing(
+        signing=Signing.INTERVAL, sign_after=SignAfter.WITNESS, interval=0.01, cosigners=witness
+    )  # fmt: skip
+    with capture_logs() as logged, house.open(publishing=publishing) as ledger:
+        appending = asyncio.create_task(ledger.append(submission(answered())))
+        while len(witness.asked) < 10:
+            await asyncio.sleep(0.01)
+        witness.willing = True
+        await appending
+        await ledger.append(submission(answered()))
+    told = [line["event"] for line in logged]
+    assert told == ["too few witnesses", "enough witnesses again"]
 
 
 def test_an_append_that_blocks_and_is_not_published_in_time_tells_as_what_it_is_recorded(house: House) -> None:
