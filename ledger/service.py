@@ -474,11 +474,12 @@ class Ledger:
         at: datetime,
         *,
         not_within: timedelta | None = None,
+        anew: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> CommittedIndex:
         """Commit to the index of all records by an entry (`completeness.commits.IndexCommitter.commit`); blocks."""
         committer = IndexCommitter(self._store, self.append_blocking, self._entropy)
-        return committer.commit(at, not_within=not_within, progress=progress)
+        return committer.commit(at, not_within=not_within, anew=anew, progress=progress)
 
     def prove_completeness(self, record: bytes) -> bytes:
         """Return the file that proves what are all entries of a record, as of the newest committed index.

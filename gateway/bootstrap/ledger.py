@@ -38,16 +38,21 @@ _log = structlog.get_logger()
 
 
 def open_ledger(
-    settings: LedgerSettings, *, now: Callable[[], datetime] = now_utc, patience: Patience | None = None
+    settings: LedgerSettings,
+    *,
+    now: Callable[[], datetime] = now_utc,
+    patience: Patience | None = None,
+    accepted: int | None = None,
 ) -> Ledger:
     """Open the configured ledger as its writer, with every key of it that is here and in force.
 
-    `patience` is how long a thread that blocks waits for its receipt, for ever by default.
+    `patience` is how long a thread that blocks waits for its receipt, for ever by default; `accepted` is the size of a
+    newest checkpoint that a retired key may have signed (`require_same_log`).
 
     Raises:
         ledger.LedgerError: it is not the ledger of these keys, or not all of it is there any more.
     """
-    identity = open_identity(settings, now=now)
+    identity = open_identity(settings, now=now, accepted=accepted)
     signer, *others = identity.signers
     with ExitStack() as opened:
         witnesses = open_witnesses(settings, key_history(settings))
@@ -124,10 +129,12 @@ def owning_ledger(settings: LedgerSettings, *, now: Callable[[], datetime] = now
         )
 
 
-def open_identity(settings: LedgerSettings, *, now: Callable[[], datetime] = now_utc) -> Identity:
+def open_identity(
+    settings: LedgerSettings, *, now: Callable[[], datetime] = now_utc, accepted: int | None = None
+) -> Identity:
     """Read the keys of the log, further lines included, and require that they are those of the database."""
     keyring = open_keyring(key_files(settings))
-    require_same_log(settings.url, keyring.history)
+    require_same_log(settings.url, keyring.history, accepted=accepted)
     further = [load_further_signer(path, settings.origin, now=now) for path in settings.cosigner_key_files]
     return Identity(
         origin=settings.origin, signers=(*keyring.signers, *further), verifiers=tuple(keyring.history.verifiers)

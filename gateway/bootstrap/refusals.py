@@ -9,6 +9,7 @@ import click
 
 from ledger.errors import (
     KeyHistoryError,
+    KeyNotInForce,
     KeysRetired,
     LedgerDamaged,
     LedgerError,
@@ -28,6 +29,13 @@ EXIT_STATUS = 3
 
 _ADVICE: tuple[tuple[type[LedgerError], str], ...] = (
     (WrongOrigin, "The database is another log than [ledger] origin says. Correct url or origin."),
+    (
+        KeyNotInForce,
+        "The newest checkpoint is signed only by a key that was retired before: by a program that did not know it, or "
+        "by whoever has that key. Do not put the retired key back. Find out who wrote to the database since, and run "
+        "`chengxin ledger fsck`; if all of it is yours, `chengxin keys resume` goes on from there (ledger/README.md, "
+        "`Keys over time`).",
+    ),
     (WrongKey, "Correct [ledger] signing_key_file or url. A log whose keys are lost cannot go on: open a successor."),
     (
         KeysRetired,

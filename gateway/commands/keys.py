@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.commands.options import CONFIG, FILE, JSON, read_config, read_text
+from gateway.commands.vault import told_if_locked
 from gateway.commands.writing import writing_ledger
 
 if TYPE_CHECKING:
@@ -102,6 +103,32 @@ def keys_retire(config: Path, key_id: str | None, at_once: bool, as_json: bool) 
         store_key_history(files, changed)
         _put_away(files, changed)
     _tell(changed, as_json)
+
+
+@keys.command("resume")
+@CONFIG
+@click.argument("size", type=click.IntRange(1))
+@JSON
+def keys_resume(config: Path, size: int, as_json: bool) -> None:
+    """Go on with a log whose newest checkpoint, of SIZE entries, only a retired key signed: you answer for the entries.
+
+    Stop whatever writes to the database, and run `chengxin ledger fsck` first. Commits to the index by an entry, whose
+    checkpoint the keys in force sign. What is remembered, published or witnessed must be the beginning of the log.
+    """
+    from gateway.bootstrap.ledger import key_history
+    from gateway.bootstrap.refusals import explained
+    from ledger import KeyNotInForce
+
+    settings = read_config(config).ledger
+    with explained(), told_if_locked(), writing_ledger(settings, as_json=as_json, accepted=size) as ledger:
+        try:
+            key_history(settings).open(ledger.checkpoint())
+        except KeyNotInForce:
+            done = ledger.commit_index(datetime.now(UTC), anew=True)
+        else:
+            raise click.ClickException("a key in force signed the newest checkpoint: there is nothing to resume")
+    told = {"index": done.index, "size": done.index + 1}
+    click.echo(jsonlib.dumps(told) if as_json else f"entry {done.index}: the keys in force sign again")
 
 
 @keys.command("history")

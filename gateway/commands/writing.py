@@ -27,8 +27,12 @@ class Unpublished(click.ClickException):
 
 
 @contextmanager
-def writing_ledger(settings: LedgerSettings, *, as_json: bool, advice: str = _STANDS) -> Iterator[Ledger]:
+def writing_ledger(
+    settings: LedgerSettings, *, as_json: bool, advice: str = _STANDS, accepted: int | None = None
+) -> Iterator[Ledger]:
     """Open the configured ledger to append by a command, which does not wait for its receipt for ever.
+
+    `accepted` is as of `open_ledger`.
 
     Raises:
         Unpublished: the receipt did not come in time; what is recorded was told, as JSON too, and `advice` with it.
@@ -47,7 +51,7 @@ def writing_ledger(settings: LedgerSettings, *, as_json: bool, advice: str = _ST
         click.echo(f"recorded; waiting until {awaited}, {seconds:g} seconds at most", err=True)
 
     try:
-        with open_ledger(settings, patience=Patience(seconds=seconds, told=told)) as ledger:
+        with open_ledger(settings, patience=Patience(seconds=seconds, told=told), accepted=accepted) as ledger:
             yield ledger
     except ReceiptLate as late:
         record = late.record.hex()

@@ -45,17 +45,18 @@ class IndexCommitter:
         at: datetime,
         *,
         not_within: timedelta | None = None,
+        anew: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> CommittedIndex:
         """Commit to the index of the log as it is, unless the newest one still says all there is to say.
 
-        With `not_within`, also a newest commitment that is younger than that stands.
+        With `not_within`, also a newest commitment that is younger than that stands; with `anew`, none does.
 
         Raises:
             LedgerDamaged: what is stored contradicts itself; nothing is committed to.
             LedgerUnavailable: the database or the ledger refused; asking again is safe.
         """
-        standing = self._standing(at, not_within)
+        standing = None if anew else self._standing(at, not_within)
         if standing is not None:
             return standing
         state = RecordIndex(self._store).advance(progress)

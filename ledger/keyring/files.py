@@ -10,6 +10,7 @@ from ledger.durable_file import replace_file
 from ledger.errors import (
     KeyFileError,
     KeyHistoryError,
+    KeyNotInForce,
     LedgerDamaged,
     LogShrunk,
     NoteError,
@@ -87,8 +88,10 @@ def store_key_history(files: KeyFiles, history: KeyHistory) -> None:
     replace_file(files.history, format_key_history(history).encode())
 
 
-def require_same_log(url: str, history: KeyHistory) -> None:
+def require_same_log(url: str, history: KeyHistory, *, accepted: int | None = None) -> None:
     """Require, before anything is served or signed, that this is the history of the log in the database.
+
+    A newest checkpoint of `accepted` entries may be signed by any key that the log ever had: a person answers for it.
 
     Raises:
         WrongOrigin: it is another log.
@@ -103,7 +106,7 @@ def require_same_log(url: str, history: KeyHistory) -> None:
     try:
         with store.reading() as connection:
             opened_with, head = read_meta(connection).get("log_key", ""), read_head(connection)
-        _require_head(head, history)
+        _require_head(head, history, accepted)
         if opened_with != history.keys[0].verifier.key_id.hex():
             # A key of the history signed the newest checkpoint: it is a later key of this very log.
             raise KeyHistoryError(
@@ -122,7 +125,7 @@ def require_same_log(url: str, history: KeyHistory) -> None:
         store.close()
 
 
-def _require_head(head: Head, history: KeyHistory) -> None:
+def _require_head(head: Head, history: KeyHistory, accepted: int | None) -> None:
     try:
         origin = read_checkpoint(head.note).origin
     except NoteError as failure:
@@ -135,6 +138,8 @@ def _require_head(head: Head, history: KeyHistory) -> None:
     try:
         history.open(head.note)
     except WrongKey as failure:
+        if isinstance(failure, KeyNotInForce) and head.published == accepted:
+            return
         raise type(failure)(f"{failure}; known here: {describe_keys(history)}") from failure
     except NoteError as failure:
         raise LedgerDamaged(f"the newest checkpoint in the database does not verify: {failure}") from failure

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ledger import load_signer, parse_vkey, verify_key_history, write_signing_key
+from ledger.log.checkpoint import Checkpoint, read_checkpoint, sign_checkpoint
 from tests.gateway.startup.process import Ended, Place, make
 
 ORIGIN = "chengxin.example/log"
@@ -220,4 +223,50 @@ def test_a_key_is_not_retired_where_the_one_that_stays_is_not_at_hand(place: Pla
     (folder(place) / "log.next.key").rename(folder(place) / "away.key")
     size = place.size()
     refused(keys(place, "retire"), "no other key in force is here")
+    assert place.size() == size
+
+
+def signed_by_the_retired(place: Place) -> int:
+    """Retire the first key, and have the newest checkpoint signed by it alone, as a program did that did not know."""
+    done(keys(place, "rotate"))
+    with place.running():
+        pass
+    old = load_signer(folder(place) / "log.key", ORIGIN)
+    done(keys(place, "retire"))
+    with place.running():
+        pass
+    with closing(sqlite3.connect(place.database)) as database:
+        ((size, note),) = database.execute("SELECT size, note FROM head").fetchall()
+    spoilt = sign_checkpoint(read_checkpoint(note), [old]).hex()
+    place.edit(
+        f"UPDATE head SET note = x'{spoilt}'", f"UPDATE checkpoint SET note = x'{spoilt}' WHERE size = {size}"
+    )  # fmt: skip
+    return int(size)
+
+
+def test_a_log_whose_newest_checkpoint_only_a_retired_key_signed_goes_on_when_a_person_answers_for_it(
+    place: Place, tmp_path: Path
+) -> None:
+    size = signed_by_the_retired(place)
+    ended = place.refusal()
+    assert ended.status == 3
+    refused(ended, "KeyNotInForce", "Do not put the retired key back", "`chengxin keys resume`")
+    refused(keys(place, "resume", str(size - 1)), "KeyNotInForce")
+    assert place.size() == size
+
+    done(keys(place, "resume", str(size)))
+    refused(keys(place, "resume", str(size + 1)), "nothing to resume")
+    with place.running():
+        assert place.size() == size + 2
+    again = receipt(place, size - 1, size + 1, tmp_path / "again.txt")
+    done(
+        place.command("ledger", "verify", again, "--key", place.house.vkey, "--history", folder(place) / "log.history")
+    )
+
+
+def test_a_log_that_does_not_continue_what_is_remembered_is_not_resumed(place: Place) -> None:
+    size = signed_by_the_retired(place)
+    stays = load_signer(folder(place) / "log.key", ORIGIN)
+    place.seen.write_bytes(sign_checkpoint(Checkpoint(origin=ORIGIN, size=size + 5, root=bytes(32)), [stays]))
+    refused(keys(place, "resume", str(size)), "LogShrunk")
     assert place.size() == size
