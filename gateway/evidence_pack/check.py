@@ -49,6 +49,8 @@ TEXTS = {
     0x1C: "utf-32-be", 0x1E: "utf-16-be",
 }  # fmt: skip
 """The types of text in a name (X.680), and how each is coded in certificates that are accepted."""
+LOG_KEY_EVENTS = {"added": "LogKeyAdded", "retired": "LogKeyRetired"}
+SIGNER_NAME = re.compile(r"[^\s+\x00-\x1f]+\Z")
 KEY_LIFE = {"enrolled": "StaffKeyEnrolled", "revoked": "StaffKeyRevoked"}
 READING = {"README.md", "README.zh-CN.md", "check.py", "document.txt", "letter.pdf"}
 """Files that prove nothing, and may be left out."""
@@ -115,6 +117,14 @@ def _sorted(value: Any) -> Any:
     return [_sorted(one) for one in value] if isinstance(value, list) else value
 
 
+def written(text: bytes) -> Any:
+    """Read JSON in its canonical form, as packs have it: in another spelling, another program may see another value."""
+    value = parsed(text)
+    if canonical(value) != text:
+        raise ValueError("JSON is not in canonical form")
+    return value
+
+
 def parsed(text: bytes) -> Any:
     """Read JSON in which no name is given twice: of two values, another program may see the other."""
     return json.loads(text.decode(), object_pairs_hook=once)
@@ -134,15 +144,39 @@ def require_members(value: Any, name: str, *members: Set[str]) -> None:
         raise ValueError(f"{name}: a part has other members than packs have")
 
 
+def from_base64(text: str) -> bytes:
+    """Decode base64 in its one spelling (RFC 4648)."""
+    value = base64.b64decode(text, validate=True)
+    if base64.b64encode(value).decode() != text:
+        raise ValueError("base64 is not in its one spelling")
+    return value
+
+
+def from_hex(text: str) -> bytes:
+    """Decode hexadecimal in its one spelling: lower case, without blanks."""
+    value = bytes.fromhex(text)
+    if value.hex() != text:
+        raise ValueError("hexadecimal is not in its one spelling")
+    return value
+
+
+def decimal(text: str) -> int:
+    """Read a number that is not negative in its one spelling."""
+    value = int(text)
+    if value < 0 or str(value) != text:
+        raise ValueError("a number is not in its one spelling")
+    return value
+
+
 def read_receipt(text: str) -> Tuple[bytes, int, List[bytes], str]:
-    """Take a receipt apart: the entry, its index, the proof, and the text of the checkpoint."""
+    """Take a receipt apart: the entry, its index, the proof, and the checkpoint with its signatures."""
     head, _, note = text.partition("\n\n")
     lines = head.split("\n")
     if lines[0] != "c2sp.org/tlog-proof@v1":
         raise ValueError("not a tlog-proof of version 1")
-    entry = base64.b64decode(after("extra ", lines[1]))
-    proof = [base64.b64decode(line) for line in lines[3:]]
-    return entry, int(after("index ", lines[2])), proof, note.partition("\n\n")[0] + "\n"
+    entry = from_base64(after("extra ", lines[1]))
+    proof = [from_base64(line) for line in lines[3:]]
+    return entry, decimal(after("index ", lines[2])), proof, note
 
 
 def after(word: str, line: str) -> str:
@@ -173,27 +207,34 @@ def root_of(entry: bytes, index: int, size: int, proof: List[bytes]) -> bytes:
 
 
 def proved(text: str) -> Any:
-    """Give the entry of a receipt, once its proof leads to the root in checkpoint.txt, which openssl checks."""
-    entry, index, proof, checkpoint = read_receipt(text)
-    if checkpoint != content("checkpoint.txt").decode():
-        raise ValueError("a proof is of another checkpoint than checkpoint.txt")
+    """Give the entry of a receipt, once its proof leads to the root in checkpoint.txt, which openssl checks.
+
+    All receipts of a pack are of one checkpoint, and have the same signatures of it.
+    """
+    entry, index, proof, note = read_receipt(text)
+    checkpoint = content("checkpoint.txt").decode()
+    recorded = read_receipt(content("recorded.tlog-proof").decode())[3]
+    if note != recorded or note.rpartition("\n\n")[0] + "\n" != checkpoint:
+        raise ValueError("a proof is of another checkpoint than checkpoint.txt, or has other signatures of it")
     _origin, size, root = checkpoint.split("\n")[:3]
-    if root_of(entry, index, int(size), proof) != base64.b64decode(root):
+    if root_of(entry, index, decimal(size), proof) != from_base64(root):
         raise ValueError("an entry is not in the log of checkpoint.txt")
-    return parsed(entry)
+    return written(entry)
 
 
 def disclosed(name: str, group: str) -> Tuple[Any, Any]:
     """Give the value of a disclosure of a group, once its entry commits to it; and that entry."""
-    return opened(parsed(content(name)), name, group)
+    return opened(written(content(name)), name, group)
 
 
 def opened(parts: Any, name: str, group: str) -> Tuple[Any, Any]:
     """Give the value of a disclosure that was read from a file, once its entry commits to it; and that entry."""
     require_members(parts, name, OF_DISCLOSURE)
-    entry, salt = proved(parts["receipt"]), bytes.fromhex(parts["salt"])
+    entry, salt = proved(parts["receipt"]), from_hex(parts["salt"])
     if parts["group"] != group or len(salt) != 32:  # with a longer salt, a value would be part of it
         raise ValueError(f"{name}: a disclosure is of another group, or its salt is none")
+    if parts["disclosure"] != "chengxin/disclosure@v1":
+        raise ValueError(f"{name}: not a disclosure of version 1")
     domain = b"chengxin/ledger/v1/commit\x00" + group.encode() + b"\x00"
     if sha256(domain, salt, canonical(parts["value"])).hex() != entry["commits"][group]:
         raise ValueError(f"{name}: the entry does not commit to this value")
@@ -221,11 +262,11 @@ def of_story(recorded: Any, prepared: Any, verification: str) -> Tuple[Dict[str,
     if not Path("story.json").exists():
         there = [name for name in OF_STORY if Path(name).exists()]
         return {"no file of the story is here without story.json": not there}, [f"NOT PROVED: {NO_STORY}"]
-    story = parsed(content("story.json"))
+    story = written(content("story.json"))
     require_members(story, "story.json", {"commitment", "rests_on"})
     life = life_of(story["commitment"], OF_LIFE)
     about = said_of(story["commitment"]["facts"], "story.json", "facts", prepared)
-    said_of(parsed(content("eligibility.disclosure.json")), "eligibility.disclosure.json", "eligibility", prepared)
+    said_of(written(content("eligibility.disclosure.json")), "eligibility.disclosure.json", "eligibility", prepared)
     rested, facts, told = {}, [], [f"{entry['at']} {entry['kind']}" for entry in life]
     proofs = [one.get("complete") for one in story["rests_on"]]
     for one in story["rests_on"]:
@@ -243,7 +284,7 @@ def of_story(recorded: Any, prepared: Any, verification: str) -> Tuple[Dict[str,
         told.append(f"Rests on {entries[0]['record']} ({unit}): {steps}; {reach}")
     answered, is_told = rested[verification]
     if is_told is not None or Path("answer.disclosure.json").exists():
-        said_of(parsed(content("answer.disclosure.json")), "answer.disclosure.json", "answer", answered)
+        said_of(written(content("answer.disclosure.json")), "answer.disclosure.json", "answer", answered)
     kinds = tuple(RESTED_ON.values())
     checks = {
         "story.json tells the life of this commitment": recorded in life and prepared in life,
@@ -255,7 +296,7 @@ def of_story(recorded: Any, prepared: Any, verification: str) -> Tuple[Dict[str,
             all(one[name] == about[name] for one in facts for name in CLAIM)
         ),
     }
-    proof = parsed(content("complete.json")) if Path("complete.json").exists() else None
+    proof = written(content("complete.json")) if Path("complete.json").exists() else None
     lives = [(story["commitment"], proof), *((one, one.get("complete")) for one in story["rests_on"])]
     checks.update(whole_as_far_as_proved(lives))
     if proof is None:
@@ -301,14 +342,16 @@ def is_whole(life: Any, parts: Any) -> bool:
     """
     record = proved(life["receipts"][0])["record"]
     require_members(parts, "a proof that all is told", OF_COMPLETENESS)
+    if parts["format"] != "chengxin/completeness@v1" or not parts["entries"] or parts["stands"] is not None:
+        raise ValueError("a proof that all is told is of another version, or of a record that is not there")
     committed, index = proved(parts["receipt"]), read_receipt(parts["receipt"])[1]
     size = parts["index"]["size"]
     domain = b"chengxin/ledger/v1/commit\x00public\x00"
     public = sha256(domain, bytes(32), canonical(parts["index"])).hex()
     entries = [one.encode() for one in parts["entries"]]
-    key = sha256(bytes.fromhex(record))
+    key = sha256(from_hex(record))
     here = sha256(b"\x00", key, sha256(b"\x00", entries[-1]))
-    for depth, beside in reversed(list(enumerate(map(bytes.fromhex, parts["path"])))):
+    for depth, beside in reversed(list(enumerate(map(from_hex, parts["path"])))):
         right = key[depth >> 3] >> (7 - (depth & 7)) & 1
         here = sha256(b"\x01", beside, here) if right else sha256(b"\x01", here, beside)
     shown = [read_receipt(one) for one in life["receipts"]]
@@ -411,13 +454,17 @@ def parts_of(der: bytes) -> Iterator[Tuple[int, bytes]]:
         der = der[start + length :]
 
 
-def named_in(certificate: bytes) -> Tuple[List[str], List[str]]:
-    """Give the common names and the serial numbers (of persons) in the subject of a certificate (RFC 5280)."""
+def fields_of(certificate: bytes) -> List[bytes]:
+    """Give the fields of a certificate (RFC 5280): number, algorithm, issuer, validity, subject, key, and others."""
     ((_, whole),) = parts_of(certificate)
     _, signed = next(parts_of(whole))
-    fields = [body for tag, body in parts_of(signed) if tag != 0xA0]  # the version goes before the serial number
+    return [body for tag, body in parts_of(signed) if tag != 0xA0]  # the version goes before the serial number
+
+
+def named_in(certificate: bytes) -> Tuple[List[str], List[str]]:
+    """Give the common names and the serial numbers (of persons) in the subject of a certificate (RFC 5280)."""
     found: Dict[bytes, List[str]] = {COMMON_NAME: [], SERIAL_NUMBER: []}
-    for _, alternatives in parts_of(fields[4]):
+    for _, alternatives in parts_of(fields_of(certificate)[4]):
         for _, attribute in parts_of(alternatives):
             (_, kind), (tag, value) = parts_of(attribute)
             found.setdefault(kind, []).append(value.decode(TEXTS[tag]) if tag in TEXTS else "")
@@ -499,24 +546,59 @@ def vkey_of(origin: str, key: bytes) -> str:
 def log_key() -> Tuple[str, Dict[str, bool]]:
     """Give the key that signed the checkpoint as logs publish theirs, and check it against the history of keys."""
     origin, size = content("checkpoint.txt").decode().split("\n")[:2]
-    info = bytes.fromhex(of_pem("log-key.pem", "PUBLIC KEY"))
+    info = from_hex(of_pem("log-key.pem", "PUBLIC KEY"))
     key = info[len(ED25519) :]
     if info[: len(ED25519)] != ED25519 or len(key) != 32:
         raise ValueError("log-key.pem is not an Ed25519 key and nothing else")
     vkey = vkey_of(origin, key)
-    head, keys = content("log.history").decode().split("\n\n")[:2]
-    lines = [line.split(" ", 1) for line in keys.split("\n")]
-    may_sign = [
-        line for ranges, line in lines
-        for first, _, last in [ranges.partition("-")]
-        if int(first) <= int(size) and (not last or int(size) <= int(last))
-    ]  # fmt: skip
+    keys = log_keys(origin)
+    may_sign = [one for first, last, one in keys if first <= decimal(size) <= last]
+    signed = [(one, signature) for name, signature in signatures() for one in may_sign if one.startswith(name)]
     return vkey, {
-        "log.history is of this log, and begins with log.vkey": (
-            head.split("\n")[1:] == [origin] and lines[0][1] == content("log.vkey").decode().strip()
-        ),
+        "log.history is of this log, and begins with log.vkey": f"{keys[0][2]}\n" == content("log.vkey").decode(),
         "log-key.pem is a key of log.history that may sign this checkpoint": vkey in may_sign,
+        "checkpoint.sig is the signature by log-key.pem in the receipts": (
+            signed[:1] == [(vkey, content("checkpoint.sig"))] and len(signed) == len(dict(signed))
+        ),
     }
+
+
+def log_keys(origin: str) -> List[Tuple[int, float, str]]:
+    """Give each key of log.history with the first and the last size that it may sign, as the entries in it say.
+
+    Who signed the receipts of these entries is not checked: the key that is told at the end is to be compared.
+    """
+    text = content("log.history").decode()
+    keys, _, events = text.partition("\n\n")[2].partition("\n\n")
+    vkeys = [line.rpartition(" ")[2] for line in keys.split("\n")]
+    first: Dict[int, int] = {0: 0}
+    last: Dict[int, int] = {}
+    lines = events.split("\n")[:-1]
+    for event in lines:
+        act, number, receipt = event.split(" ")
+        entry, index, _, _ = read_receipt(from_base64(receipt).decode())
+        if written(entry)["kind"] != LOG_KEY_EVENTS[act]:
+            raise ValueError("log.history: an entry is of another kind")
+        if act == "added":
+            first[decimal(number)] = index + 1
+        else:
+            last[decimal(number)] = index
+    ranges = [f"{first[number]}-{last.get(number, '')} {vkey}" for number, vkey in enumerate(vkeys)]
+    if text != "\n".join(("chengxin key history v1", origin, "", *ranges, "", *lines, "")):
+        raise ValueError("log.history is of another log, not in its one spelling, or not as its entries say")
+    return [(first[number], last.get(number, float("inf")), vkey) for number, vkey in enumerate(vkeys)]
+
+
+def signatures() -> List[Tuple[str, bytes]]:
+    """Give how the verifier key of each who signed the checkpoint in the receipts begins, and the signature."""
+    found = []
+    for line in read_receipt(content("recorded.tlog-proof").decode())[3].rpartition("\n\n")[2].split("\n")[:-1]:
+        name, encoded = after("\u2014 ", line).split(" ")
+        value = from_base64(encoded)
+        if SIGNER_NAME.match(name) is None or len(value) < 5:
+            raise ValueError("a line of the checkpoint is not a signature")
+        found.append((f"{name}+{value[:4].hex()}+", value[4:]))
+    return found
 
 
 def same_files(signature: Any) -> Dict[str, bool]:
@@ -526,8 +608,9 @@ def same_files(signature: Any) -> Dict[str, bool]:
     )
     stamp = signature["timestamp"]
     if stamp is not None:
-        recorded = base64.b64decode(stamp["token"])
+        recorded = from_base64(stamp["token"])
         checks["timestamp.tsr is the stamp that was recorded"] = content("timestamp.tsr") == recorded
+        checks["tsa-roots.pem is here"] = Path("tsa-roots.pem").exists()
     return checks
 
 
@@ -539,22 +622,25 @@ def of_certificate(signature: Any) -> Dict[str, bool]:
     for number, proof in enumerate(signature["revocation"], start=1):
         name = proof_name(number, proof)
         if proof["kind"] == "crl":
-            proofs[name] = sha256(bytes.fromhex(of_pem(name, "X509 CRL"))).hex() == proof["sha256"]
+            proofs[name] = sha256(from_hex(of_pem(name, "X509 CRL"))).hex() == proof["sha256"]
         else:
-            proofs[name] = content(name) == base64.b64decode(proof["content"])
+            proofs[name] = content(name) == from_base64(proof["content"])
     person = signer()
-    people, numbers = named_in(bytes.fromhex(signature["certificates"][0]))
+    certificates = [from_hex(one) for one in signature["certificates"]]
+    people, numbers = named_in(certificates[0])
+    key = from_hex(of_pem("signer-key.pem", "PUBLIC KEY"))
     return {
         "signature.bin is the signature that was recorded": content("signature.bin").hex() == signature["signature"],
         f"{', '.join(names)} are the certificates that were recorded": (
             [of_pem(name, "CERTIFICATE") for name in names] == signature["certificates"]
         ),
-        "authorities are above no more others than they say": is_path(
-            [bytes.fromhex(one) for one in signature["certificates"]]
+        "signer-key.pem is the key of signer.pem": (
+            list(parts_of(key)) == [(0x30, fields_of(certificates[0])[5])] and key in certificates[0]
         ),
+        "authorities are above no more others than they say": is_path(certificates),
         **{f"{name} is what was recorded": good for name, good in proofs.items()},
         "the certificate names the person who must have signed document.json": (
-            [plain(one) for one in people] == [plain(person["name"])]
+            [plain(one) for one in people] == [plain(person["name"])] != [""]
             and len(numbers) == 1
             and same_number(numbers[0], person["id_number"])
         ),
@@ -563,9 +649,9 @@ def of_certificate(signature: Any) -> Dict[str, bool]:
 
 def of_witness(signature: Any) -> Dict[str, bool]:
     """Compare the files of a clerk who witnessed a signature by hand, what the clerk spoke of, and whose key it is."""
-    said = parsed(content("witness.json"))
+    said = written(content("witness.json"))
     image = image_among([one.name for one in Path().iterdir()], content)
-    document = parsed(content("document.json"))
+    document = written(content("document.json"))
     key, proposed = disclosed("staff-key.disclosure.json", "key")
     life = {}
     for what, kind in KEY_LIFE.items():
@@ -612,7 +698,7 @@ def of_platform(signature: Any) -> Dict[str, bool]:
         == signature["public_key"],
         "the platform's assertion is of document.json": claims["nonce"] == to_url(digest_of("document.json")),
         "the platform names the person who must have signed document.json": (
-            plain(claims["name"]) == plain(person["name"])
+            plain(claims["name"]) == plain(person["name"]) != ""
             and claims["id_number_digest"] == to_url(sha256(person["id_number"].encode()))
         ),
     }
@@ -635,7 +721,7 @@ def der_of(*numbers: bytes) -> bytes:
 
 def signer() -> Any:
     """Give who must have signed: the agent where one acts, else the applicant."""
-    document = parsed(content("document.json"))
+    document = written(content("document.json"))
     return document.get("proxy") or document["applicant"]
 
 

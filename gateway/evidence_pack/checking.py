@@ -32,7 +32,7 @@ from gateway.evidence_pack.collecting import (
     readmes,
 )
 from gateway.evidence_pack.recipe import signature_file
-from gateway.evidence_pack.story_checking import StoryCheck, StoryWrong
+from gateway.evidence_pack.story_checking import OneCheckpoint, StoryCheck, StoryWrong
 from gateway.letters.plain import text_as_signed
 from gateway.rules.kept import rows, table, text
 from gateway.signatures.algorithms import read_public_key
@@ -183,8 +183,12 @@ class _Pack:
         return verify_key_history(self._files["log.history"].decode(), self._believed.vkey, verifier.name)
 
     @cached_property
+    def _here(self) -> OneCheckpoint:
+        return OneCheckpoint(self._keys, self._files["recorded.tlog-proof"])
+
+    @cached_property
     def _proved(self) -> VerifiedReceipt:
-        return self._keys.verify_receipt(self._files["recorded.tlog-proof"])
+        return self._here.verify_receipt(self._files["recorded.tlog-proof"])
 
     @cached_property
     def _kept(self) -> Mapping[str, Json]:
@@ -222,7 +226,7 @@ class _Pack:
         }
 
     def _disclosed(self, name: str, group: str) -> VerifiedDisclosure:
-        disclosure = verify_disclosure_by(self._files[name], self._keys.verify_receipt)
+        disclosure = verify_disclosure_by(self._files[name], self._here.verify_receipt)
         _require(disclosure.group == group, f"{name} is of another group")
         _require(disclosure.receipt.entry.record == self._proved.entry.record, f"{name} is of another commitment")
         return disclosure
@@ -241,7 +245,7 @@ class _Pack:
     @cached_property
     def _story(self) -> StoryCheck:
         prepared = self._disclosed("prepared.disclosure.json", DOCUMENT).receipt
-        return StoryCheck(self._files, self._keys, recorded=self._proved, prepared=prepared)
+        return StoryCheck(self._files, self._here, recorded=self._proved, prepared=prepared)
 
     def _life(self) -> None:
         self.told |= self._story.life()
@@ -354,17 +358,17 @@ class _Pack:
         Whether a revocation was left out cannot be told from the pack: the log's index of records tells it.
         """
         at = parse_time(text(self._statement()["witnessed_at"]))
-        proposed = verify_disclosure_by(self._files[STAFF_KEY_FILES["StaffKeyProposed"]], self._keys.verify_receipt)
+        proposed = verify_disclosure_by(self._files[STAFF_KEY_FILES["StaffKeyProposed"]], self._here.verify_receipt)
         _require(proposed.group == KEY, "the disclosure of the key is of another group")
         told = table(proposed.value)
         _require(told["public_key"] == self._kept["public_key"], "another key was enrolled")
         clerk = self._clerk()
         _require((told["person"], told["unit"]) == (clerk.person, clerk.unit), "the key is another clerk's")
         _require(self._of_key("StaffKeyProposed", proposed.receipt) <= at, "the key was proposed after the signing")
-        enrolled = self._keys.verify_receipt(self._files[STAFF_KEY_FILES["StaffKeyEnrolled"]])
+        enrolled = self._here.verify_receipt(self._files[STAFF_KEY_FILES["StaffKeyEnrolled"]])
         _require(self._of_key("StaffKeyEnrolled", enrolled) <= at, "the key was not enrolled before the signing")
         if STAFF_KEY_FILES["StaffKeyRevoked"] in self._files:
-            revoked = self._keys.verify_receipt(self._files[STAFF_KEY_FILES["StaffKeyRevoked"]])
+            revoked = self._here.verify_receipt(self._files[STAFF_KEY_FILES["StaffKeyRevoked"]])
             _require(self._of_key("StaffKeyRevoked", revoked) > at, "the key was revoked before the signing")
 
     def _of_key(self, kind: str, receipt: VerifiedReceipt) -> datetime:

@@ -14,14 +14,31 @@ from ledger import VerifiedReceipt, verify_completeness
 from ledger.canonical import Json, canonical, parse_canonical
 from ledger.completeness.proof import CompleteHistory, parse_completeness
 from ledger.disclosure import verify_disclosure_by
-from ledger.errors import TransitionRefused
+from ledger.errors import ReceiptError, TransitionRefused
 from ledger.keyring.history import KeyHistory
 from ledger.merkle import hash_leaf
+from ledger.receipt import parse_receipt
 from ledger.records.lifecycle import FAMILY_OF, state_after
 from ledger.records.projections import FACTS_GROUP
 
 _WHOLE = OF_LIFE | {"complete"}
 _ERASED = "whose documents are erased: receipts alone are left, and nothing shows that they are of this case"
+
+
+class OneCheckpoint:
+    """The keys of the log, for the receipts of a pack: all are of one checkpoint, with the same signatures of it."""
+
+    def __init__(self, keys: KeyHistory, receipt: bytes) -> None:
+        self.origin = keys.origin
+        self._keys = keys
+        self._note = parse_receipt(receipt).note
+
+    def verify_receipt(self, receipt: bytes) -> VerifiedReceipt:
+        """Verify a receipt with the keys that were in force; raises `LedgerError`, also if it is of another one."""
+        found = self._keys.verify_receipt(receipt)
+        if parse_receipt(receipt).note != self._note:
+            raise ReceiptError("a receipt is of another checkpoint than recorded.tlog-proof, or has other signatures")
+        return found
 
 
 class StoryWrong(Exception):
@@ -49,7 +66,7 @@ class StoryCheck:
     """Verifies the files of the story of one commitment, whose recording and handing out are proved otherwise."""
 
     def __init__(
-        self, files: Mapping[str, bytes], keys: KeyHistory, *, recorded: VerifiedReceipt, prepared: VerifiedReceipt
+        self, files: Mapping[str, bytes], keys: OneCheckpoint, *, recorded: VerifiedReceipt, prepared: VerifiedReceipt
     ) -> None:
         self._files = files
         self._keys = keys
@@ -103,7 +120,6 @@ class StoryCheck:
             return None
         proved = verify_completeness(data, self._keys, self._keys.origin)
         _require(proved.record == told.record, f"{name} proves that all is told of another record")
-        self._require_here(self._keys.verify_receipt(parse_completeness(data).receipt), name)
         _require(proved.size == self._reach, f"{name}: the proofs that all is told are of several indexes of the log")
         _require(bool(proved.entries), f"{name} proves that there was nothing of a record which is told")
         covered = tuple(line.entry for line in told.lines if line.index < proved.size)
@@ -171,7 +187,6 @@ class StoryCheck:
         _require(bool(lines), f"{STORY} tells of a record without entries")
         previous: bytes | None = None
         for number, line in enumerate(lines):
-            self._require_here(line, STORY)
             entry = line.entry
             follows = (entry.record, entry.seq, entry.prev) == (lines[0].entry.record, number, previous)
             _require(follows, f"{STORY}: an entry of a record is missing, or another's")
@@ -185,18 +200,12 @@ class StoryCheck:
         found = verify_disclosure_by(canonical(told.facts), self._keys.verify_receipt)
         mine = found.group == FACTS_GROUP and found.receipt.leaf == of.leaf
         _require(mine, f"{STORY}: facts of {told.kind} are of another entry")
-        self._require_here(found.receipt, STORY)
         return table(found.value)
 
     def _require_of(self, name: str, group: str, entry: VerifiedReceipt) -> None:
         found = verify_disclosure_by(self._files[name], self._keys.verify_receipt)
         _require(found.group == group, f"{name} is of another group")
         _require(found.receipt.leaf == entry.leaf, f"{name} is of another entry")
-        self._require_here(found.receipt, name)
-
-    def _require_here(self, receipt: VerifiedReceipt, name: str) -> None:
-        here = (receipt.size, receipt.root) == (self._recorded.size, self._recorded.root)
-        _require(here, f"{name}: a receipt is of another checkpoint than recorded.tlog-proof")
 
 
 def _require(holds: bool, otherwise: str) -> None:

@@ -46,6 +46,7 @@ from .hall import CIVIL, TIMEOUT, Hall, hall, new_id, operator
 STORY, COMPLETE, TOLD, ELIGIBLE = OF_STORY
 EARLIER = ("nothing.json", "older.json")
 """Proofs by earlier indexes: that there was no such commitment yet, and that all of it is told up to then."""
+BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 INSIDE = "档案室卷宗"
 """What people of another department wrote."""
 
@@ -586,6 +587,107 @@ def test_a_forged_story_is_refused_by_us_and_by_check_py(
     assert done.returncode == 1
     assert "FAILED" in done.stdout
     assert done.stderr == ""
+
+
+def respelled(name: str, text: str, change: Callable[[str], str]) -> Callable[[Mapping[str, bytes]], dict[str, bytes]]:
+    """Change what the first match of a pattern has as its group."""
+
+    def write(files: Mapping[str, bytes]) -> dict[str, bytes]:
+        whole = files[name].decode()
+        found = re.search(text, whole)
+        assert found is not None
+        start, end = found.span(1)
+        return {**files, name: (whole[:start] + change(whole[start:end]) + whole[end:]).encode()}
+
+    return write
+
+
+def otherwise(name: str, change: Callable[[bytes], bytes]) -> Callable[[Mapping[str, bytes]], dict[str, bytes]]:
+    return lambda files: {**files, name: change(files[name])}
+
+
+def loose(content: bytes) -> bytes:
+    return json.dumps(json.loads(content), ensure_ascii=False, sort_keys=True).encode()
+
+
+SPELLINGS: dict[str, Callable[[Mapping[str, bytes]], dict[str, bytes]]] = {
+    "blanks in story.json": otherwise(STORY, loose),
+    "blanks in complete.json": otherwise(COMPLETE, loose),
+    "blanks in a disclosure": otherwise("recorded.disclosure.json", loose),
+    "escapes in a disclosure": otherwise(
+        "prepared.disclosure.json", lambda one: one.replace("示".encode(), b"\\u793a", 1)
+    ),
+    "a newline behind story.json": otherwise(STORY, lambda one: one + b"\n"),
+    "a blank in base64": respelled(STORY, r"extra (\w{8})", lambda one: one[:4] + " " + one[4:]),
+    "stray bits in base64": respelled(
+        "recorded.tlog-proof", r"\n[\w+/]{42}([\w+/])=\n", lambda one: BASE64[BASE64.index(one) ^ 1]
+    ),
+    "an index with a sign": respelled(STORY, r"index (\d+)", lambda one: f"+{one}"),
+    "an index with a zero before it": respelled("recorded.tlog-proof", r"index (\d+)", lambda one: f"0{one}"),
+    "a salt in capitals": respelled(STORY, r'"salt":"(\w+)"', str.upper),
+    "a salt with blanks": respelled(STORY, r'"salt":"(\w+)"', lambda one: one[:2] + " " + one[2:]),
+    "a hash of the index in capitals": respelled(COMPLETE, r'"path":\["(\w+)"', str.upper),
+    "a proof of another version": respelled(COMPLETE, r'"chengxin/completeness@v(1)"', lambda _: "2"),
+    "a disclosure of another version": respelled(STORY, r'"chengxin/disclosure@v(1)"', lambda _: "2"),
+    "another record in the place of the commitment": respelled(
+        COMPLETE, r'"stands":(null)', lambda _: json.dumps({"key": "0" * 64, "value": "0" * 64}, separators=(",", ":"))
+    ),
+    "another signature in a receipt": respelled(
+        STORY, "\u2014 \\S+ [\\w+/]{20}([\\w+/])", lambda one: BASE64[BASE64.index(one) ^ 1]
+    ),
+    "no signature in a receipt": respelled(STORY, "(\u2014 [^\\\\]+)", lambda _: ""),
+    "a signature more in a receipt": respelled(
+        STORY, "(\u2014 [^\\\\]+\\\\n)", lambda one: one + "\u2014 other AAAAAAAA\\n"
+    ),
+    "a receipt that does not end": otherwise("recorded.tlog-proof", lambda one: one[:-1]),
+    "another signature of the checkpoint": otherwise("checkpoint.sig", lambda one: one[:-1] + bytes([one[-1] ^ 1])),
+    "a byte behind the signature of the checkpoint": otherwise("checkpoint.sig", lambda one: one + b"\n"),
+    "the log's key without its newline": otherwise("log.vkey", lambda one: one[:-1]),
+    "a line more in the history of keys": otherwise("log.history", lambda one: one + b"\n"),
+    "a byte behind the history of keys": otherwise("log.history", lambda one: one + b"0"),
+    "another range in the history of keys": otherwise("log.history", lambda one: one.replace(b"\n0- ", b"\n0-9999 ")),
+    "a history of keys of another version": otherwise("log.history", lambda one: one.replace(b" v1\n", b" v2\n")),
+    "the key of another": lambda files: {**files, "signer-key.pem": files["log-key.pem"]},
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_what_is_written_otherwise_than_packs_have_it_is_refused_by_us_and_by_check_py(
+    forging: tuple[House, dict[str, bytes], dict[str, bytes]], tmp_path: Path, name: str
+) -> None:
+    house, mine, _ = forging
+    forged = SPELLINGS[name](mine)
+    assert forged != mine
+
+    assert failed(house, forged)
+    done = checked_alone(tmp_path / "forged", forged)
+    assert done.returncode == 1, done.stdout
+    assert "FAILED" in done.stdout
+    assert done.stderr == ""
+
+
+async def test_a_pack_after_the_logs_key_changed_verifies_and_its_history_says_what_its_entries_say(
+    home: Path, tmp_path: Path
+) -> None:
+    async with recorded(home) as (house, record):
+        founded = house.village.house
+    for number, act in enumerate(("rotate", "retire")):
+        done = CliRunner().invoke(cli, ["keys", act, "--config", str(founded.config)])
+        assert done.exit_code == 0, done.output
+        async with serving(founded) as village:
+            files = await packed(village, record)
+        assert failed(founded, files) == set()
+        alone = checked_alone(tmp_path / f"{number}", files)
+        assert alone.returncode == 0, alone.stdout
+        first = files["log.history"].split(b"\n")[3]
+        assert first.startswith(b"0-")
+        assert first.startswith(b"0- ") is (act == "rotate")
+        for other, (before, after) in enumerate(
+            ((b"\n0-", b"\n1-"), (b"added 1", b"added 2"), (b"added 1", b"retired 1"))
+        ):
+            forged = {**files, "log.history": files["log.history"].replace(before, after, 1)}
+            assert "receipt" in failed(founded, forged)
+            assert checked_alone(tmp_path / f"{number}-{other}", forged).returncode == 1
 
 
 @pytest.mark.parametrize("flags", ["-I", "-B"])

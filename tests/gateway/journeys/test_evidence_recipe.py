@@ -341,16 +341,17 @@ def _forged_log(
     origin = files["checkpoint.txt"].decode().split("\n")[0]
     checkpoint = f"{origin}\n2\n{root}\n"
     signed = log.sign(checkpoint.encode())
+    number = hashlib.sha256(f"{origin}\n".encode() + b"\x01" + log.public_key().public_bytes_raw()).digest()[:4]
 
     def receipt(entry: bytes, index: int) -> str:
         lines = (f"extra {base64.b64encode(entry).decode()}", f"index {index}")
         proof = base64.b64encode(leaves[1 - index]).decode()
-        line = f"— {origin} {base64.b64encode(b'0000' + signed).decode()}"
+        line = f"— {origin} {base64.b64encode(number + signed).decode()}"
         return "\n".join(("c2sp.org/tlog-proof@v1", *lines, proof, "", checkpoint, line)) + "\n"
 
     def disclosure(name: str, entry: bytes, index: int, value: Json) -> bytes:
         told = {"receipt": receipt(entry, index), "salt": salt.hex(), "value": value, "group": groups[index]}
-        return json.dumps({**opened[name], **told}).encode()
+        return canonical({**opened[name], **told})
 
     return {
         "document.json": canonical(document),
