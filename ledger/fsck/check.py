@@ -17,9 +17,11 @@ from ledger.fsck.records import check_records, find_unprojected, split_records
 from ledger.fsck.signatures import KeysOverTime, Signatures, StoredCheckpoint
 from ledger.fsck.snapshot import snapshot
 from ledger.fsck.state import FsckState, RecordsDone, read_state_file, write_state
+from ledger.fsck.stored import examine_stored
 from ledger.fsck.tables import TablesPass
 from ledger.fsck.tree import LogPass, Position
 from ledger.fsck.workers import Workers, cores
+from ledger.log.databases import database_at
 from ledger.log.guards import wrong_tables
 from ledger.log.note import Verifier
 from ledger.log.store import Head, Store, open_store, read_head
@@ -51,13 +53,18 @@ def fsck(
     With `leaves_from_tiles` only hashes are read, from the tiles: roots and signatures are checked, entries are not.
     With `inline`, the ledger signs with each commit: there can be no checkpoint that is not published.
 
+    What the database cannot read of itself is damage like any other: it is named, and the rest is checked.
+
     Raises:
         StoreMissing, SchemaNewer, SchemaOlder: there is no store this program can open.
         ResumeRefused: the file is of another log or another kind of check.
         LedgerUnavailable: the database cannot be read.
         ExtraMissing: there are time stamps, and what reads them is not installed.
     """
-    store = open_store(url, readers=2, unhurried=True)
+    try:
+        store = open_store(url, readers=2, unhurried=True)
+    except LedgerDamaged as damage:
+        return _unopened(url, damage)
     count = cores() if workers is None else workers
     signatures = Signatures(verifiers, origin, witnesses, count)
     try:
@@ -99,31 +106,38 @@ class _Check:
                     self._findings.add_all(Damage(index=None, what=what) for what in missing)
                     return self._findings.report(0)
                 head = read_head(view.connection)
-                if view.all("SELECT 1 FROM anchor LIMIT 1"):
+                if view.attempt("SELECT 1 FROM anchor LIMIT 1"):
                     require_rfc3161()
         except LedgerDamaged as damage:
-            self._findings.add(None, str(damage))
-            return self._findings.report(0)
+            return _unread(self._store, self._findings, damage)
         self._resume = resume
         start = self._start(head)
         if workers is None and head.size < 2 * SPAN:
             count = 1
-        total = 2 * head.size + self._index_reach(head.size) if self._hashed else head.size
+        total, later = head.size, progress
+        if self._hashed:
+            total = 3 * head.size + self._index_reach(head.size)
+            later = _after(head.size, progress)
+            examine_stored(
+                self._store, self._findings, lambda share: progress(int(share * head.size), total), size=head.size
+            )
         with Workers(count) as pool:
-            self._check_log(pool, head, start, progress, total)
+            self._check_log(pool, head, start, later, total)
             if self._hashed:
-                self._check_records(pool, head, progress, total)
+                self._check_records(pool, head, later, total)
         with snapshot(self._store) as view:
             if self._hashed:
-                ErasurePass(view, self._findings, origin=self._origin, master_keys=self._master_keys).run()
+                with view.despite_damage(lambda: self._findings.add(None, "what was erased cannot be read to its end")):
+                    ErasurePass(view, self._findings, origin=self._origin, master_keys=self._master_keys).run()
             TablesPass(view, self._origin, self._findings).run(entries=self._hashed, inline=self._inline)
         progress(total, total)
         self._findings.unverified = self._signatures.unverified
         return self._findings.report(head.size)
 
     def _index_reach(self, size: int) -> int:
-        with snapshot(self._store) as view:
+        with snapshot(self._store) as view, view.despite_damage(lambda: None):
             return reach_of_indexes(view, size)
+        return 0
 
     # --- the log ---
 
@@ -195,6 +209,7 @@ class _Check:
         parts = len(tasks)
         done = self._records_done(size, parts)
         tasks = tasks[done.parts :]
+        whole = True
         if not _can_be_sent(self._master_keys):
             pool = Workers(1)
         entries, indexes = done.entries, list(done.indexes)
@@ -204,6 +219,7 @@ class _Check:
             findings.add_all(result.damages)
             entries += result.entries
             indexes += result.indexes
+            whole = whole and result.whole
             progress(size + entries, total)
             self._save_records(
                 RecordsDone(
@@ -211,12 +227,13 @@ class _Check:
                 )
             )
         with snapshot(self._store) as view:
-            if entries != size:
+            if whole and entries != size:
                 findings.add_all(find_unprojected(view, size))
                 if not findings.damages:
                     findings.add(None, f"{entries} entries are in records, of {size}")
-            index = IndexPass(view, size, sorted(indexes, key=lambda one: one[0]), findings)
-            index.run(progress, 2 * size, total)
+            with view.despite_damage(lambda: findings.add(None, "the index of records cannot be read to its end")):
+                index = IndexPass(view, size, sorted(indexes, key=lambda one: one[0]), findings)
+                index.run(progress, 2 * size, total)
 
     def _records_done(self, size: int, parts: int) -> RecordsDone:
         done = None if self._state is None else self._state.records
@@ -228,6 +245,27 @@ class _Check:
         if self._state is not None:
             self._state = replace(self._state, records=done)
             self._write()
+
+
+def _unopened(url: str, damage: LedgerDamaged) -> FsckReport:
+    store = Store(database_at(url, unhurried=True), 1)
+    try:
+        return _unread(store, Findings(), damage)
+    finally:
+        store.close()
+
+
+def _unread(store: Store, findings: Findings, damage: LedgerDamaged) -> FsckReport:
+    """Report on a store of which not even the head can be read, as far as its database can tell why."""
+    examine_stored(store, findings)
+    if not findings.damages:
+        findings.add(None, str(damage))
+    return findings.report(0)
+
+
+def _after(before: int, progress: Progress) -> Progress:
+    """Count on from what was done before."""
+    return lambda done, total: progress(before + done, total)
 
 
 def _can_be_sent(master_keys: MasterKeys | None) -> bool:

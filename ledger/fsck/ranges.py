@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ledger.fsck.findings import Damage
 from ledger.fsck.snapshot import Snapshot, snapshot_at
@@ -58,10 +58,10 @@ class _Range:
         self._above = ExpandedTile()
         self._damages: list[Damage] = []
         self._folds: list[tuple[int, bytes]] = []
-        asked = view.all(
+        asked = view.attempt(
             "SELECT size FROM checkpoint WHERE size > ? AND size <= ? ORDER BY size", task.start, task.end
         )  # fmt: skip
-        self._sizes = sorted({*(size for (size,) in asked), task.end})
+        self._sizes = sorted({*(size for (size,) in asked or []), task.end})
         self._upper = self._read_upper()
 
     def check(self) -> RangeResult:
@@ -99,12 +99,8 @@ class _Range:
     # --- hashes of leaves ---
 
     def _read_tiles(self, start: int, stop: int) -> list[_Tile]:
-        found = {
-            n: (width, data)
-            for n, width, data in self._view.all(
-                "SELECT n, width, data FROM tile WHERE level = 0 AND n >= ? AND n < ?", start, stop
-            )
-        }
+        question = "SELECT n, width, data FROM tile WHERE level = 0 AND n >= ? AND n < ?"
+        found = {n: (width, data) for n, width, data in self._read(question, start, stop)[0]}
         tiles = []
         for n in range(start, stop):
             count = min(WIDTH, self._task.end - n * WIDTH)
@@ -120,8 +116,8 @@ class _Range:
                 yield tile, tile.stored if tile.stored is not None else self._compare(tile)
             return
         first, end = tiles[0].n * WIDTH, tiles[-1].n * WIDTH + tiles[-1].width
-        rows = self._view.all("SELECT leaf FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx", first, end)
-        if len(rows) != end - first:  # then which are missing has to be looked for
+        rows = self._view.attempt("SELECT leaf FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx", first, end)
+        if rows is None or len(rows) != end - first:  # then which are missing has to be looked for
             for tile in tiles:
                 yield tile, self._compare(tile)
             return
@@ -134,7 +130,8 @@ class _Range:
     def _compare(self, tile: _Tile) -> bytes:
         """Name what differs in one tile of leaves, and return the hashes that the tree above it was built from."""
         first = tile.n * WIDTH
-        found = self._view.all("SELECT idx, leaf FROM entry WHERE idx >= ? AND idx < ?", first, first + tile.width)
+        question = "SELECT idx, leaf FROM entry WHERE idx >= ? AND idx < ?"
+        found, unread = self._read(question, first, first + tile.width)
         computed = {idx: sha256(b"\x00" + leaf).digest() for idx, leaf in found}
         stored = tile.stored or b""
         believed = self._is_below(tile.n, stored)
@@ -143,11 +140,22 @@ class _Range:
             tiled = stored[32 * at : 32 * at + 32]
             here = computed.get(first + at)
             if here is None:
-                self._damages.append(Damage(index=first + at, what="the entry is missing"))
+                what = "the entry cannot be read" if first + at in unread else "the entry is missing"
+                self._damages.append(Damage(index=first + at, what=what))
             elif tiled and here != tiled:
                 self._damages.append(Damage(index=first + at, what=_DIFFERS[believed]))
             hashes.append(tiled if here is None or (believed and tiled) else here)
         return b"".join(value or bytes(32) for value in hashes)
+
+    def _read(self, question: str, start: int, stop: int) -> tuple[list[tuple[Any, ...]], set[int]]:
+        """Read rows from `start` up to `stop`, one by one where a page is damaged; tells which of them it holds."""
+        rows = self._view.attempt(question, start, stop)
+        if rows is not None:
+            return rows, set()
+        alone = {at: self._view.attempt(question, at, at + 1) for at in range(start, stop)}
+        return [row for some in alone.values() for row in some or []], {
+            at for at, some in alone.items() if some is None
+        }
 
     def _is_below(self, n: int, hashes: bytes) -> bool:
         at = 32 * (n - self._task.start // WIDTH)
@@ -158,7 +166,7 @@ class _Range:
     def _read_upper(self) -> bytes:
         number = self._task.start // SPAN
         count = (self._task.end - self._task.start) // WIDTH
-        found = self._view.all("SELECT width, data FROM tile WHERE level = 1 AND n = ?", number)
+        found = self._view.attempt("SELECT width, data FROM tile WHERE level = 1 AND n = ?", number)
         width, data = found[0] if found else (0, b"")
         if count and (len(data) != 32 * width or width < count):
             self._wrong_tile(1, number, self._task.start)
@@ -181,8 +189,8 @@ class _Range:
     # --- the nodes inside full tiles ---
 
     def _read_inner(self, level: int, start: int, stop: int) -> dict[int, bytes]:
-        question = "SELECT n, data FROM tile_inner WHERE level = ? AND n >= ? AND n < ?"
-        return dict(self._view.all(question, level, start, stop))
+        question = f"SELECT n, data FROM tile_inner WHERE level = {level:d} AND n >= ? AND n < ?"  # noqa: S608  a number
+        return dict(self._read(question, start, stop)[0])
 
     def _compare_inner(self, level: int, n: int, stored: dict[int, bytes], computed: bytes) -> None:
         if stored.get(n) != computed:

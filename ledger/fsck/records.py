@@ -49,6 +49,8 @@ class RecordsResult(NamedTuple):
     indexes: list[tuple[int, dict[str, str]]]
     """Entries that commit to an index, and their commitments."""
     damages: list[Damage]
+    whole: bool = True
+    """Whether everything could be read."""
 
 
 class _Stored(NamedTuple):
@@ -76,13 +78,14 @@ def split_records(
 
 def _record_at(view: Snapshot, index: int) -> list[bytes]:
     try:
-        return [record_of(bytes(leaf)) for (leaf,) in view.all("SELECT leaf FROM entry WHERE idx = ?", index)]
+        found = view.attempt("SELECT leaf FROM entry WHERE idx = ?", index) or []
+        return [record_of(bytes(leaf)) for (leaf,) in found]
     except LedgerDamaged:
         return []
 
 
 def check_records(task: RecordsTask) -> RecordsResult:
-    """Check one part of the records; raises as `snapshot_at`."""
+    """Check one part of the records, as far as it can be read; raises as `snapshot_at`."""
     with snapshot_at(task.url) as view:
         return _Records(view, task).check()
 
@@ -96,9 +99,21 @@ class _Records:
         self._damages: list[Damage] = []
         self._indexes: list[tuple[int, dict[str, str]]] = []
         self._entries = 0
+        self._records = 0
 
     def check(self) -> RecordsResult:
-        records = 0
+        whole = False
+        with self._view.despite_damage(self._break_off):
+            self._check_all()
+            whole = True
+        return RecordsResult(self._records, self._entries, self._indexes, self._damages, whole)
+
+    def _break_off(self) -> None:
+        low, high = self._task.low.hex(), self._task.high
+        bounds = (f" from {low}" if low else "") + ("" if high is None else f" to {high.hex()}")
+        self._damage(None, f"the records{bounds} cannot be read to their end: {self._records} were")
+
+    def _check_all(self) -> None:
         later = self._read_later()
         waiting = next(later, None)
         for row, first in self._read_rows():
@@ -114,10 +129,9 @@ class _Records:
                 self._follow(chain, waiting[1], later=True)
                 waiting = next(later, None)
             self._compare(row, chain)
-            records += 1
+            self._records += 1
         while waiting is not None:
             waiting = self._orphan(waiting, later)
-        return RecordsResult(records, self._entries, self._indexes, self._damages)
 
     def _follow(self, chain: _Chain, stored: _Stored, *, later: bool) -> None:
         counted = stored.idx < self._task.size

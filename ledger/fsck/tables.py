@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from ledger.anchors.register import RFC3161
 from ledger.anchors.token import read_stamp
 from ledger.canonical import parse_time
@@ -34,23 +37,31 @@ class TablesPass:
     def run(self, *, entries: bool, inline: bool) -> None:
         """Check; without `entries` only what is signed and how it is kept. With `inline`, each checkpoint is published
         in the transaction that signs it."""
-        for look in (wrong_triggers, wrong_keys, wrong_keeping, wrong_indexes):
-            for what in look(self._view.connection):
-                self._add(what)
-        self._check_meta()
-        self._check_published(inline=inline)
-        self._check_times()
-        self._check_anchors()
-        self._check_index_state()
+        self._despite_damage("the schema", self._check_schema)
+        self._despite_damage("the table meta", self._check_meta)
+        self._despite_damage("what was published", lambda: self._check_published(inline=inline))
+        self._despite_damage("the table checkpoint", self._check_times)
+        self._despite_damage("the table anchor", self._check_anchors)
+        self._despite_damage("the tables of the index of records", self._check_index_state)
         if entries:
-            self._check_orphans()
-            self._check_keys()
-            self._check_claims()
+            for table in _ORPHANS:
+                self._despite_damage(f"the table {table}", partial(self._check_orphans, table))
+            self._despite_damage("the table idempotency", self._check_keys)
+            self._despite_damage("the table uniqueness", self._check_claims)
+
+    def _despite_damage(self, what: str, check: Callable[[], None]) -> None:
+        with self._view.despite_damage(lambda: self._add(f"{what} cannot be read to the end")):
+            check()
 
     def _add(self, what: str, index: int | None = None) -> None:
         self._findings.add(index, what)
 
     # --- what the log is ---
+
+    def _check_schema(self) -> None:
+        for look in (wrong_triggers, wrong_keys, wrong_keeping, wrong_indexes):
+            for what in look(self._view.connection):
+                self._add(what)
 
     def _check_meta(self) -> None:
         rows = dict(self._view.all("SELECT key, value FROM meta"))
@@ -109,14 +120,13 @@ class TablesPass:
 
     # --- what stands beside the entries ---
 
-    def _check_orphans(self) -> None:
-        for table in _ORPHANS:
-            question = (
-                f"SELECT v.idx FROM {table} v LEFT JOIN entry e ON e.idx = v.idx WHERE e.idx IS NULL "  # noqa: S608
-                "ORDER BY v.idx LIMIT ?"
-            )
-            for (idx,) in self._view.all(question, _MOST):
-                self._add(f"a row of {table} ({idx}) is of no entry")
+    def _check_orphans(self, table: str) -> None:
+        question = (
+            f"SELECT v.idx FROM {table} v LEFT JOIN entry e ON e.idx = v.idx WHERE e.idx IS NULL "  # noqa: S608
+            "ORDER BY v.idx LIMIT ?"
+        )
+        for (idx,) in self._view.all(question, _MOST):
+            self._add(f"a row of {table} ({idx}) is of no entry")
 
     def _check_keys(self) -> None:
         """Check what request keys were used for: entries that are there, made together, and nobody else's."""

@@ -104,14 +104,14 @@ class LogPass:
 
     def _check_tile(self, view: Snapshot, expected: StoredTile) -> None:
         level = expected.level + _BELOW
-        found = view.all("SELECT width, data FROM tile WHERE level = ? AND n = ?", level, expected.n)
+        found = view.attempt("SELECT width, data FROM tile WHERE level = ? AND n = ?", level, expected.n)
         width, data = found[0] if found else (0, b"")
         if width * 32 != len(data) or data[: len(expected.data)] != expected.data:
             first = expected.n * WIDTH * SPAN << (8 * expected.level)
             self._findings.add(None, f"tile {expected.n} of level {level} is wrong, or missing, from entry {first}")
         if expected.width == WIDTH:
-            inner = view.all("SELECT data FROM tile_inner WHERE level = ? AND n = ?", level, expected.n)
-            if [data for (data,) in inner] != [expected.inner]:
+            inner = view.attempt("SELECT data FROM tile_inner WHERE level = ? AND n = ?", level, expected.n)
+            if [data for (data,) in inner or []] != [expected.inner]:
                 self._findings.add(None, f"the inner nodes of tile {expected.n} of level {level} are wrong or missing")
 
     def _load(self, level: int, n: int) -> bytes:
@@ -126,7 +126,10 @@ class LogPass:
     def _check_checkpoints(self, result: RangeResult) -> None:
         folds = dict(result.folds)
         with snapshot(self._store) as view:
-            found = [StoredCheckpoint(*row) for row in view.all(_CHECKPOINTS, result.start, result.end)]
+            kept = view.attempt(_CHECKPOINTS, result.start, result.end)
+            if kept is None:
+                self._findings.add(None, f"the checkpoints of sizes up to {result.end} cannot be read")
+            found = [StoredCheckpoint(*row) for row in kept or []]
             # What was signed since the range was read is for the next run.
             rows = [row for row in found if row.size in folds]
             self._check_cosignatures(view, rows, result)
@@ -159,9 +162,10 @@ class LogPass:
 
     def _check_cosignatures(self, view: Snapshot, rows: list[StoredCheckpoint], result: RangeResult) -> None:
         notes = {row.size: row.note for row in rows}
-        for size, line in view.all(
-            "SELECT size, line FROM cosignature WHERE size > ? AND size <= ? ORDER BY size", result.start, result.end
-        ):
+        lines = view.attempt(_LINES, result.start, result.end)
+        if lines is None:
+            self._findings.add(None, f"the cosignatures of sizes up to {result.end} cannot be read")
+        for size, line in lines or []:
             note = notes.get(size)  # None: signed since the range was read, or never, which is looked for at the end
             mistake = None if note is None else self._signatures.wrong_line(note, line)
             if mistake is not None:
@@ -172,10 +176,11 @@ class LogPass:
         if not self._forked and self.root != head.root:
             self._contradict(head.size, "the entries lead to another root than the head says")
         with snapshot(self._store) as view:
-            found = view.all("SELECT size, root, note FROM checkpoint WHERE size = ?", head.published)
+            found = view.attempt("SELECT size, root, note FROM checkpoint WHERE size = ?", head.published)
             published = StoredCheckpoint(*found[0]) if found else None
             if published is None:
-                self._findings.add(None, f"the published checkpoint of size {head.published} is not kept")
+                what = "is not kept" if found is not None else "cannot be read"
+                self._findings.add(None, f"the published checkpoint of size {head.published} {what}")
             wrong = self._signatures.wrong(
                 StoredCheckpoint(head.published, published.root if published else b"", head.note)
             )
@@ -183,13 +188,15 @@ class LogPass:
                 self._findings.add(None, f"the head's checkpoint: {wrong}")
             if head.published > head.size:
                 self._findings.add(None, "a checkpoint beyond the head is published")
-            _check_beyond(view, self._findings)
+            with view.despite_damage(lambda: self._findings.add(None, "what is beyond the head cannot be read")):
+                _check_beyond(view, self._findings)
 
 
 _UNSIGNED = (
     "SELECT DISTINCT s.size FROM cosignature s LEFT JOIN checkpoint c ON c.size = s.size "
     "WHERE c.size IS NULL ORDER BY s.size LIMIT 100"
 )
+_LINES = "SELECT size, line FROM cosignature WHERE size > ? AND size <= ? ORDER BY size"
 _CHECKPOINTS = "SELECT size, root, note FROM checkpoint WHERE size > ? AND size <= ? ORDER BY size"
 
 

@@ -265,17 +265,17 @@ class SqliteDatabase:
     name = "sqlite"
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._lock: int | None = None
 
     def exists(self) -> bool:
         """Tell whether the file is there and not empty."""
-        return self._path.is_file() and self._path.stat().st_size > 0
+        return self.path.is_file() and self.path.stat().st_size > 0
 
     def writer(self) -> Engine:
         """Make the engine of the writing connection."""
         engine = create_engine(
-            URL.create("sqlite", database=str(self._path)),
+            URL.create("sqlite", database=str(self.path)),
             pool_size=1,
             max_overflow=0,
             hide_parameters=True,
@@ -290,7 +290,7 @@ class SqliteDatabase:
         """Make the engine of the reading connections."""
         engine = create_engine(
             "sqlite://",
-            creator=lambda: _connect_read_only(self._path),
+            creator=lambda: _connect_read_only(self.path),
             pool_size=count,
             max_overflow=-1,  # as many as read at once; they are kept by whoever reads
             hide_parameters=True,
@@ -304,12 +304,12 @@ class SqliteDatabase:
         """Take the lock file beside the database, or raise `LedgerLocked`."""
         import fcntl
 
-        handle = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        handle = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(handle)
-            raise LedgerLocked(f"{self._path} has a writer already") from None
+            raise LedgerLocked(f"{self.path} has a writer already") from None
         self._lock = handle
 
     def unlock(self) -> None:

@@ -1,0 +1,143 @@
+"""Damage of the database itself: an index that finds nothing, a page that cannot be read, a file that is cut short."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ledger import Draft
+from ledger.commands import fsck
+from ledger.fsck import FsckReport
+from tests.ledger.house import ORIGIN, START, House, answered, new_record, submission
+
+PAGE = 4096
+SUBJECT = bytes(range(16, 32))
+CHAINS = 120
+
+
+def check(house: House, *, workers: int = 1, tiles: bool = False) -> FsckReport:
+    return fsck(
+        house.url,
+        verifiers=[house.signer.verifier],
+        origin=ORIGIN,
+        master_keys=house.master_keys,
+        workers=workers,
+        leaves_from_tiles=tiles,
+    )
+
+
+def whats(report: FsckReport) -> list[str]:
+    return [damage.what for damage in report.damages]
+
+
+def fill(house: House) -> None:
+    with house.open() as ledger:
+        for number in range(CHAINS):
+            facts = {
+                "subject": (SUBJECT if number % 4 == 0 else new_record()).hex(), "case_key": new_record().hex(),
+                "code": f"c{number % 7}", "due_at": "2026-12-01T00:00:00+08:00",
+            }  # fmt: skip
+            facts |= {"item": "i"} if number % 3 else {}
+            first = Draft(kind="CommitmentPrepared", record=new_record(), groups={"body": "x" * 300}, facts=facts)
+            later = Draft(kind="CommitmentRecorded", record=first.record)
+            key = (number + 1).to_bytes(6, "big") + b"k" * 10
+            ledger.append_blocking(
+                submission(first, later, key=key, claim_keys=((b"claim %d" % number, first.record),))
+            )
+        ledger.commit_index(START)
+        ledger.append_blocking(submission(answered(n=1)))
+
+
+@pytest.fixture
+def filled(sqlite_house: House) -> House:
+    fill(sqlite_house)
+    with closing(sqlite3.connect(file_of(sqlite_house))) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return sqlite_house
+
+
+def file_of(house: House) -> Path:
+    return house.directory / "ledger.db"
+
+
+def pages_of(house: House, name: str) -> list[int]:
+    question = "SELECT pageno FROM dbstat WHERE name = ? AND pagetype <> 'overflow'"
+    with closing(sqlite3.connect(file_of(house))) as database:
+        return [page for (page,) in database.execute(question, (name,))]
+
+
+def damage(house: House, change: Callable[[bytearray], None]) -> None:
+    """Change the file, as a disk would."""
+    content = bytearray(file_of(house).read_bytes())
+    change(content)
+    file_of(house).write_bytes(content)
+
+
+def zero(house: House, page: int) -> None:
+    damage(house, lambda content: content.__setitem__(slice((page - 1) * PAGE, page * PAGE), bytes(PAGE)))
+
+
+# --- pages that cannot be read ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "entry", "entry_record", "tile", "tile_inner", "checkpoint", "idempotency", "record", "record_case_key",
+        "uniqueness", "vault_key", "vault_document", "index_page", "index_state", "index_root", "cosignature",
+    ],
+)  # fmt: skip
+def test_a_page_that_cannot_be_read_is_named_and_the_rest_is_checked(
+    filled: House, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(file_of(filled))) as database, database:
+        database.execute("UPDATE meta SET value = 'another' WHERE key = 'opened_at'")
+    page = pages_of(filled, name)[-1]
+    zero(filled, page)
+
+    report = check(filled)
+
+    assert report.size == 2 * CHAINS + 2
+    named = [what for what in whats(report) if name in what and f"Page {page}: " in what]
+    assert len(named) == 1, report.damages
+    assert "what the store tells of itself is wrong: opened_at" in whats(report)
+    assert capfd.readouterr().err == ""
+
+
+def test_entries_of_a_damaged_page_are_named_and_no_others(filled: House) -> None:
+    pages = pages_of(filled, "entry")
+    zero(filled, pages[len(pages) // 2])
+    report = check(filled, tiles=True)
+    assert report.damages == ()  # the hashes are whole
+    unread = [damage.index for damage in check(filled).damages if damage.what == "the entry cannot be read"]
+    assert 1 < len(unread) < 2 * CHAINS
+    assert unread == list(range(unread[0], unread[-1] + 1))  # type: ignore[operator, arg-type]
+
+
+def test_a_head_that_cannot_be_read_is_named(filled: House) -> None:
+    (page,) = pages_of(filled, "head")
+    zero(filled, page)
+    (told,) = whats(check(filled))
+    assert "head" in told
+    assert f"Page {page}: " in told
+
+
+def test_a_file_that_is_cut_short_is_told(filled: House) -> None:
+    pages = len(file_of(filled).read_bytes()) // PAGE
+    damage(filled, lambda content: content.__delitem__(slice(7 * PAGE + 100, None)))
+    assert whats(check(filled)) == [f"the database file is cut short: it ends in page 8 of {pages}"]
+
+
+def test_a_schema_that_cannot_be_read_is_told(filled: House) -> None:
+    zero(filled, pages_of(filled, "sqlite_schema")[-1])
+    assert whats(check(filled)) == ["nothing of the database file can be read: its schema is damaged"]
+
+
+def test_a_list_of_free_pages_that_is_wrong_is_told(filled: House) -> None:
+    damage(filled, lambda content: content.__setitem__(slice(36, 40), (5).to_bytes(4, "big")))
+    (told,) = whats(check(filled))
+    assert "freelist" in told
