@@ -15,6 +15,7 @@ from sqlalchemy import Table
 
 from ledger.errors import LedgerDamaged
 from ledger.fsck.findings import Findings
+from ledger.fsck.probes import probe_indexes
 from ledger.fsck.snapshot import Snapshot, snapshot
 from ledger.log import schema
 from ledger.log.databases import SqliteDatabase
@@ -40,6 +41,7 @@ def examine_stored(store: Store, findings: Findings, advance: Advance = lambda _
     """
     database = store.database
     if not isinstance(database, SqliteDatabase):
+        probe_indexes(store, findings, advance)
         return
     try:
         with snapshot(store) as view:

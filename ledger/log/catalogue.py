@@ -29,6 +29,12 @@ _KEY_NAMES = f"""
     WHERE o.contype = 'p' AND {_OURS}"""  # noqa: S608
 
 
+_INDEXES = f"""
+    SELECT c.relname, x.relname, i.indisprimary
+    FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid JOIN pg_class x ON x.oid = i.indexrelid
+    WHERE i.indisvalid AND {_OURS}"""  # noqa: S608
+
+
 class Kept(NamedTuple):
     """How PostgreSQL keeps a table."""
 
@@ -77,6 +83,11 @@ def key_names(connection: Connection, table: Table) -> list[str]:
 def found_keeping(connection: Connection) -> list[Kept]:
     """Return how each PostgreSQL table is kept."""
     return [Kept(*row) for row in connection.exec_driver_sql(_KEPT, _names())]
+
+
+def found_indexes(connection: Connection) -> set[tuple[str, str, bool]]:
+    """Return by table the names of the PostgreSQL indexes that are used, and whether each is of its primary key."""
+    return {(table, name, primary) for table, name, primary in connection.exec_driver_sql(_INDEXES, _names())}
 
 
 def found_options(connection: Connection) -> Mapping[str, tuple[bool, bool]]:

@@ -118,7 +118,7 @@ def _wrong_columns(connection: Connection, table: Table, found: Mapping[str, tup
 def restore_guards(engine: Engine) -> None:
     """Put back every primary key, trigger and index of ours that is missing or another, and have every table logged.
 
-    What is none of ours stays.
+    Each index is computed again from its table. What is none of ours stays.
 
     Raises:
         LedgerDamaged: the rows of a table do not allow its key.
@@ -138,6 +138,7 @@ def restore_guards(engine: Engine) -> None:
             for index in table.indexes:
                 if index.name not in there:
                     connection.execute(CreateIndex(index))
+        _restore_indexes(connection)
 
 
 def _restore_table(connection: Connection, table: Table) -> None:
@@ -159,6 +160,22 @@ def _restore_table(connection: Connection, table: Table) -> None:
         run(f"{alter} ADD PRIMARY KEY ({', '.join(key)})")
     if any(kept.table == table.name and not kept.logged for kept in found_keeping(connection)):
         run(f"{alter} SET LOGGED")
+
+
+def _restore_indexes(connection: Connection) -> None:
+    run = connection.exec_driver_sql
+    names = set(inspect(connection).get_table_names())
+    again = "REINDEX" if connection.dialect.name == "sqlite" else "REINDEX TABLE"
+    if connection.dialect.name == "postgresql" and "head" in names:
+        run("LOCK TABLE head IN EXCLUSIVE MODE")  # who appends waits there, and not in the middle
+    for table in _tables():
+        if table.name in names:
+            try:
+                run(f'{again} "{table.name}"')
+            except IntegrityError as failure:
+                raise LedgerDamaged(
+                    f"the rows of table {table.name} contradict each other: it cannot have its indexes again"
+                ) from failure
 
 
 def _copy_table(connection: Connection, table: Table) -> None:

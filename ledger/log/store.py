@@ -65,7 +65,7 @@ class Store:
 
         Raises:
             LedgerLocked: the file has a writer already.
-            LedgerDamaged: a trigger that refuses changes is missing.
+            LedgerDamaged: a trigger that refuses changes is missing, or pages are damaged.
             LedgerUnavailable: the database cannot be read, or did not restore it.
         """
         self.database.lock()
@@ -74,6 +74,10 @@ class Store:
             try:
                 restore_guards(self._writer)
             except DBAPIError as failure:
+                if self.database.is_damage(failure):
+                    raise LedgerDamaged(
+                        "the tables cannot be restored, for pages of the database are damaged: restore a copy"
+                    ) from failure
                 raise LedgerUnavailable(f"the tables could not be restored ({cause_of(failure)})") from failure
         with self.reading() as connection:
             require_guards(connection)

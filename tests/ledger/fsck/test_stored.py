@@ -7,12 +7,20 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
+from sqlalchemy.engine import make_url
 
-from ledger import Draft
-from ledger.commands import fsck
+from ledger import Draft, LedgerDamaged
+from ledger.commands import fsck, rebuild
 from ledger.fsck import FsckReport
-from tests.ledger.house import ORIGIN, START, House, answered, new_record, submission
+from ledger.fsck.probes import LOOKUPS, Probed, probe_question, probed_indexes
+from ledger.log.store import open_store
+from ledger.records.register import Register
+from tests.ledger.house import ORIGIN, START, House, answered, build, new_record, submission
+from tests.ledger.tampering import run
+from tests.postgres import database as database_of
+from tests.postgres import own_server
 
 PAGE = 4096
 SUBJECT = bytes(range(16, 32))
@@ -60,8 +68,19 @@ def filled(sqlite_house: House) -> House:
     return sqlite_house
 
 
+@pytest.fixture
+def filled_postgres(postgres_url: str, tmp_path: Path) -> House:
+    house = build(postgres_url, tmp_path)
+    fill(house)
+    return house
+
+
 def file_of(house: House) -> Path:
     return house.directory / "ledger.db"
+
+
+def plain(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def pages_of(house: House, name: str) -> list[int]:
@@ -79,6 +98,92 @@ def damage(house: House, change: Callable[[bytearray], None]) -> None:
 
 def zero(house: House, page: int) -> None:
     damage(house, lambda content: content.__setitem__(slice((page - 1) * PAGE, page * PAGE), bytes(PAGE)))
+
+
+def rot_subjects(house: House) -> None:
+    """Flip the lowest bit of a subject wherever the index holds it."""
+    pages = pages_of(house, "record_subject")
+
+    def flip(content: bytearray) -> None:
+        for page in pages:
+            at = (page - 1) * PAGE
+            while (at := content.find(SUBJECT, at, page * PAGE)) >= 0:
+                content[at + len(SUBJECT) - 1] ^= 1
+
+    damage(house, flip)
+
+
+def of_the_subject(house: House) -> int:
+    store = open_store(house.url)
+    try:
+        return len(Register(store).by_subjects([SUBJECT], ["commitment"]).get(SUBJECT, []))
+    finally:
+        store.close()
+
+
+# --- indexes that find nothing ----------------------------------------------------------------------------------------
+
+SUBJECTS = "the index record_subject of table record does not find what the table holds"
+
+
+def test_an_index_that_does_not_find_a_person_is_named_and_made_again(filled: House) -> None:
+    assert (of_the_subject(filled), check(filled).damages) == (CHAINS // 4, ())
+    rot_subjects(filled)
+    assert of_the_subject(filled) == 0
+    assert whats(check(filled)) == [SUBJECTS]
+    assert whats(check(filled, workers=2)) == [SUBJECTS]
+
+    rebuild(filled.url, origin=ORIGIN, master_keys=filled.master_keys)
+
+    assert (of_the_subject(filled), check(filled).damages) == (CHAINS // 4, ())
+
+
+@pytest.mark.postgres
+def test_an_index_of_postgresql_that_does_not_find_a_row_is_named_and_made_again(filled_postgres: House) -> None:
+    lost = [
+        index
+        for index in indexes_of(filled_postgres)
+        if index.table.name not in ("anchor", "cosignature", "tile_inner") and index.name != "record_parent"
+    ]
+    for index in lost:
+        lose_a_row(filled_postgres, index)
+        named = f"the index {index.name} of table {index.table.name} does not find what the table holds"
+        assert named in whats(check(filled_postgres)), index.name
+        rebuild(filled_postgres.url, origin=ORIGIN, master_keys=filled_postgres.master_keys)
+        assert check(filled_postgres).damages == (), index.name
+
+
+def indexes_of(house: House) -> list[Probed]:
+    store = open_store(house.url)
+    try:
+        with store.reading() as connection:
+            return probed_indexes(connection)
+    finally:
+        store.close()
+
+
+def lose_a_row(house: House, index: Probed) -> None:
+    """Write the rows of a table again while an index of it is not kept up."""
+    table = index.table.name
+    with psycopg.connect(plain(house.url)) as database:
+        database.execute("SET session_replication_role = replica")
+        kept = f"UPDATE pg_index SET indisready = %s WHERE indexrelid = '{index.name}'::regclass"
+        database.execute(kept, [False])
+        database.execute(f"CREATE TEMPORARY TABLE before AS SELECT * FROM {table}")
+        database.execute(f"DELETE FROM {table}")
+        database.execute(f"INSERT INTO {table} SELECT * FROM before")
+        database.execute(kept, [True])
+
+
+@pytest.mark.postgres
+def test_each_index_is_asked_by_itself(filled_postgres: House) -> None:
+    with psycopg.connect(plain(filled_postgres.url)) as database:
+        database.execute(LOOKUPS)
+        for index in indexes_of(filled_postgres):
+            question = probe_question(index).replace("?", "'{}'")
+            plan = "".join(line for (line,) in database.execute(f"EXPLAIN {question}"))
+            assert f" using {index.name} " in plan, plan
+            assert "Seq Scan" not in plan
 
 
 # --- pages that cannot be read ----------------------------------------------------------------------------------------
@@ -106,6 +211,14 @@ def test_a_page_that_cannot_be_read_is_named_and_the_rest_is_checked(
     assert len(named) == 1, report.damages
     assert "what the store tells of itself is wrong: opened_at" in whats(report)
     assert capfd.readouterr().err == ""
+
+
+def test_what_stands_on_a_damaged_page_is_not_made_again(filled: House) -> None:
+    zero(filled, pages_of(filled, "record_subject")[-1])
+    before = check(filled).damages
+    with pytest.raises(LedgerDamaged, match="restore a copy"):
+        rebuild(filled.url, origin=ORIGIN, master_keys=filled.master_keys)
+    assert check(filled).damages == before
 
 
 def test_entries_of_a_damaged_page_are_named_and_no_others(filled: House) -> None:
@@ -141,3 +254,26 @@ def test_a_list_of_free_pages_that_is_wrong_is_told(filled: House) -> None:
     damage(filled, lambda content: content.__setitem__(slice(36, 40), (5).to_bytes(4, "big")))
     (told,) = whats(check(filled))
     assert "freelist" in told
+
+
+@pytest.mark.postgres
+def test_a_block_of_postgresql_that_cannot_be_read_is_named_and_the_rest_is_checked(tmp_path: Path) -> None:
+    with own_server() as server, database_of(server.url) as url:
+        house = build(url, tmp_path)
+        fill(house)
+        run(url, "UPDATE meta SET value = 'another' WHERE key = 'opened_at'")
+        with psycopg.connect(plain(url), autocommit=True) as database:
+            database.execute("CHECKPOINT")
+            place, folder = database.execute(
+                "SELECT pg_relation_filepath('uniqueness'), current_setting('data_directory')"
+            ).fetchone() or ("", "")
+        server.kill()
+        with (Path(folder) / place).open("r+b") as content:
+            content.write(bytes([255]) * 64)
+        server.start()
+
+        report = check(house)
+
+        assert any("uniqueness" in what and "block 0 is damaged" in what for what in whats(report)), report.damages
+        assert "what the store tells of itself is wrong: opened_at" in whats(report)
+        assert report.records == CHAINS + 2
