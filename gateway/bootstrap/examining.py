@@ -33,9 +33,11 @@ from gateway.config import Draft, LedgerSettings
 from gateway.errors import ConfigurationError
 from gateway.metrics import Metrics
 from gateway.rpc.server import Tls
-from ledger import BlindIndex, load_further_signer, load_signer
+from ledger import BlindIndex, KeyHistory, load_further_signer, load_signer
 from ledger.errors import LedgerError
 from ledger.keyring.files import open_keyring, require_same_log
+from ledger.log.remembered import Remembered
+from ledger.log.store import open_store
 from ledger.vault.officers import Officers
 from ledger.witness.policy_file import load_policy
 
@@ -96,7 +98,7 @@ def _examine_ledger(settings: LedgerSettings, found: _Findings, now: Callable[[]
     named = ("ledger.origin", "ledger.signing_key_file", "ledger.next_signing_key_file", "ledger.key_history_file")
     keyring = found.open(lambda: open_keyring(files), *named)
     if keyring is not None:
-        found.open(lambda: require_same_log(settings.url, keyring.history), "ledger.url")
+        found.open(lambda: _examine_database(settings, keyring.history), "ledger.url", "ledger.seen_checkpoint_file")
     elif files.next.exists():
         found.open(lambda: load_signer(files.next, files.origin), *named)
     for path in settings.cosigner_key_files:
@@ -107,6 +109,20 @@ def _examine_ledger(settings: LedgerSettings, found: _Findings, now: Callable[[]
         found.open(lambda: load_policy(policy), "ledger.witness_policy_file")
     if anchors is not None:
         found.open(lambda: open_authority(anchors), "ledger.anchors")
+
+
+def _examine_database(settings: LedgerSettings, history: KeyHistory) -> None:
+    """Look whether the log is that of these keys, continues what is remembered in the file, and can be written.
+
+    Nobody else is asked what they remember: that is for who serves.
+    """
+    require_same_log(settings.url, history)
+    store = open_store(settings.url, readers=1)
+    try:
+        Remembered(settings.seen_checkpoint_file).require(store, history.verifiers, settings.origin)
+        store.require_writable()
+    finally:
+        store.close()
 
 
 class _Findings:

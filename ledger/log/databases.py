@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import cache
 from hashlib import sha256
 from itertools import chain
@@ -30,7 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from ledger.errors import LedgerLocked, StoreMissing
+from ledger.errors import LedgerLocked, StoreMissing, StoreUnfit
+from ledger.log.fitness import require_written
 
 Row = Sequence[object]
 _MAPPED = 1 << 40
@@ -86,6 +87,14 @@ class Database(Protocol):
 
     def readers(self, count: int) -> Engine:
         """Make an engine with up to `count` read-only connections."""
+        ...
+
+    def require_writable(self) -> None:
+        """Require that this process may write, without writing anything, and beside whoever writes.
+
+        Raises:
+            StoreUnfit: it may not; the message says why.
+        """
         ...
 
     def lock(self) -> None:
@@ -300,11 +309,30 @@ class SqliteDatabase:
         _begin_with(engine, "BEGIN")
         return engine
 
+    def require_writable(self) -> None:
+        """Begin what would write, and take it back; a file that is just being written can be."""
+        address = f"file:{quote(str(self.path.absolute()))}?mode=rw"
+        try:
+            with closing(sqlite3.connect(address, uri=True, timeout=0, isolation_level=None)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+        except sqlite3.OperationalError as failure:
+            code = failure.sqlite_errorcode & 0xFF
+            if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+                raise StoreUnfit(
+                    f"{self.path} is read-only here: this process must be able to write the file, and files beside it"
+                ) from failure
+            if code != sqlite3.SQLITE_BUSY:
+                raise
+
     def lock(self) -> None:
-        """Take the lock file beside the database, or raise `LedgerLocked`."""
+        """Take the lock file beside the database, or raise `LedgerLocked` or, where it cannot be made, `StoreUnfit`."""
         import fcntl
 
-        handle = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            handle = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as failure:
+            raise StoreUnfit(f"{self.path}.lock cannot be opened for writing ({failure.strerror})") from failure
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -482,6 +510,15 @@ class PostgresDatabase:
         self._open.watch(engine, patience)
         event.listen(engine, "connect", lambda connection, _record: _read_committed(connection))
         return engine
+
+    def require_writable(self) -> None:
+        """Ask whether the server and the role allow it."""
+        engine = self.writer()
+        try:
+            with engine.connect() as connection:
+                require_written(connection)
+        finally:
+            engine.dispose()
 
     def lock(self) -> None:
         """Do nothing: writers of one database take turns at the head row."""

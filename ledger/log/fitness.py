@@ -17,6 +17,10 @@ _CLOSED = (
     "WHERE c.relname = ANY(%(names)s) AND c.relkind IN ('r', 'p') AND NOT has_schema_privilege(n.oid, 'USAGE') "
     "GROUP BY n.nspname HAVING count(*) = cardinality(%(names)s) ORDER BY 1"
 )
+_UNWRITTEN = (
+    "SELECT c.relname FROM pg_class c WHERE c.relname = ANY(%(names)s) AND c.relkind IN ('r', 'p') "
+    "AND pg_table_is_visible(c.oid) AND NOT has_table_privilege(c.oid, 'INSERT') ORDER BY 1"
+)
 
 
 def require_fit(connection: Connection) -> None:
@@ -33,7 +37,7 @@ def require_fit(connection: Connection) -> None:
             f"the database is encoded in {encoding}, in which not every text can be stored: "
             "make one with ENCODING 'UTF8' TEMPLATE template0"
         )
-    found = _schemas(connection, _FOUND)
+    found = _names(connection, _FOUND)
     if len(found) > 1:
         raise StoreUnfit(
             f"tables of the ledger's names are found in several schemas ({', '.join(found)}): "
@@ -41,9 +45,24 @@ def require_fit(connection: Connection) -> None:
         )
 
 
+def require_written(connection: Connection) -> None:
+    """Require that a PostgreSQL server and its role let this connection write every table of the ledger.
+
+    Raises:
+        StoreUnfit: they do not; the message says what to change.
+    """
+    if connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar_one():
+        raise StoreUnfit("the server is a standby, which can only be read: name the primary, or promote it")
+    if connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "on":
+        raise StoreUnfit("transactions are read-only here: change default_transaction_read_only of database or role")
+    closed = _names(connection, _UNWRITTEN)
+    if closed:
+        raise StoreUnfit(f"the role may not write the tables {', '.join(closed)}: GRANT SELECT, INSERT, UPDATE, DELETE")
+
+
 def nothing_found(connection: Connection) -> StoreMissing | StoreUnfit:
     """Tell why no ledger is found in a database that was reached."""
-    closed = _schemas(connection, _CLOSED) if connection.dialect.name == "postgresql" else []
+    closed = _names(connection, _CLOSED) if connection.dialect.name == "postgresql" else []
     if closed:
         return StoreUnfit(
             f"the role may not look into the schema {closed[0]}: GRANT USAGE ON SCHEMA, and on its tables"
@@ -51,5 +70,5 @@ def nothing_found(connection: Connection) -> StoreMissing | StoreUnfit:
     return StoreMissing("the database holds no ledger")
 
 
-def _schemas(connection: Connection, question: str) -> list[str]:
+def _names(connection: Connection, question: str) -> list[str]:
     return list(connection.exec_driver_sql(question, {"names": list(schema.tables.tables)}).scalars())

@@ -64,10 +64,12 @@ class Store:
         """Become a writer of a store that is append-only still, or with `restore` make it so again.
 
         Raises:
+            StoreUnfit: this process may not write here.
             LedgerLocked: the file has a writer already.
             LedgerDamaged: a trigger that refuses changes is missing, or pages are damaged.
             LedgerUnavailable: the database cannot be read, or did not restore it.
         """
+        self.require_writable()
         self.database.lock()
         self._writer = self.database.writer()
         if restore:
@@ -81,6 +83,16 @@ class Store:
                 raise LedgerUnavailable(f"the tables could not be restored ({cause_of(failure)})") from failure
         with self.reading() as connection:
             require_guards(connection)
+
+    def require_writable(self) -> None:
+        """Require that this process may write here, without writing anything, and beside whoever writes.
+
+        Raises:
+            StoreUnfit: it may not.
+            LedgerUnavailable, LedgerDamaged: as of `reading`.
+        """
+        with self.reading():  # who is the last to close an SQLite file writes its log into it
+            self.database.require_writable()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

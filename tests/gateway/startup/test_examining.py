@@ -17,7 +17,8 @@ from gateway.config import CalendarSettings, load_settings
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.founding import House, found
 from ledger import LedgerError, write_signing_key
-from tests.gateway.startup.process import SOURCES, make
+from tests.disk import read_only
+from tests.gateway.startup.process import SOURCES, Place, make
 
 FILES = (
     "keys/log.key",
@@ -210,3 +211,57 @@ def test_a_year_that_is_configured_is_not_told() -> None:
     settings = CalendarSettings(holidays=(date(UNKNOWN, 1, 1),), working_days=())
 
     assert calendar_notice(settings, today=date(UNKNOWN, 6, 1)) == ""
+
+
+# --- the database: check-config refuses what serve refuses ------------------------------------------------------------
+
+
+def both_refuse(place: Place, error: str, *parts: str) -> None:
+    for command in ("check-config", "serve"):
+        ended = place.command(command, "--config", place.house.config)
+        assert ended.status == 3, (command, ended.said)
+        for part in (f"({error})", *parts):
+            assert part in ended.said, (command, part, ended.said)
+
+
+def test_a_database_that_is_older_than_what_is_remembered_is_refused_by_both(tmp_path: Path) -> None:
+    place = make(tmp_path / "var")
+    backup = place.backup(tmp_path / "backup")
+    with place.running():
+        pass
+    place.restore(backup)
+    both_refuse(place, "LogShrunk", "checkpoint.seen", "successor")
+
+
+def test_what_is_remembered_and_cannot_be_read_is_refused_by_both(tmp_path: Path) -> None:
+    place = make(tmp_path / "var")
+    with place.running():
+        pass
+    place.seen.write_bytes(b"garbage\n")
+    both_refuse(place, "RememberedUnusable", "checkpoint.seen")
+    place.seen.unlink()
+    place.seen.mkdir()
+    both_refuse(place, "RememberedUnusable", "checkpoint.seen")
+
+
+def test_a_database_that_can_only_be_read_is_refused_by_both(tmp_path: Path) -> None:
+    place = make(tmp_path / "var")
+    with place.running():
+        pass
+    with read_only(place.database, tmp_path / "media") as copy:
+        place.configure('url = "sqlite:///ledger.sqlite3"', f'url = "sqlite:///{copy}"')
+        both_refuse(place, "StoreUnfit", str(copy), "is read-only here")
+
+
+def test_what_check_config_asks_leaves_the_database_and_its_log_as_they_were(tmp_path: Path) -> None:
+    place = make(tmp_path / "var")
+    process = place.start()
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("ready ")
+    process.kill()  # its log is not written back
+    process.communicate()
+    log = place.database.with_name("ledger.sqlite3-wal")
+    before = (place.database.read_bytes(), log.read_bytes())
+    assert before[1]
+    assert place.command("check-config", "--config", place.house.config).status == 0
+    assert (place.database.read_bytes(), log.read_bytes()) == before

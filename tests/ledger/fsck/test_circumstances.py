@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +13,7 @@ from ledger.commands import fsck, rebuild
 from ledger.fsck import FsckReport
 from ledger.log import schema
 from ledger.vault import FileMasterKeys, write_master_key
+from tests.disk import read_only
 from tests.ledger.house import ORIGIN, START, House, answered, erasing, new_record, submission
 from tests.ledger.tampering import alter, flip, run, tampering
 
@@ -57,27 +54,6 @@ def test_a_log_that_grows_meanwhile_is_sound_up_to_where_it_was(house: House, op
         thread.join()
     final = check(house)
     assert (final.damages, final.size) == ((), opened.size())
-
-
-@contextmanager
-def read_only(file: Path, media: Path) -> Iterator[Path]:
-    """Lend a copy of a file in a directory into which nobody can write."""
-    media.mkdir()
-    if os.geteuid() != 0:
-        copy = Path(shutil.copy(file, media))
-        media.chmod(0o555)
-        yield copy
-        media.chmod(0o755)
-        return
-    # To root only a read-only file system is read-only.
-    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", media], capture_output=True, check=False).returncode != 0:
-        pytest.skip("root cannot mount a file system here")
-    try:
-        copy = Path(shutil.copy(file, media))
-        subprocess.run(["mount", "-o", "remount,ro", media], check=True)
-        yield copy
-    finally:
-        subprocess.run(["umount", media], check=True)
 
 
 def test_a_copy_on_read_only_media_is_checked_with_the_public_key_alone(sqlite_house: House, tmp_path: Path) -> None:

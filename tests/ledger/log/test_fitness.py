@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import LiteralString
 
@@ -157,3 +159,41 @@ async def test_the_turns_of_two_ledgers_in_two_schemas_are_apart(postgres_url: s
     with houses[0].open() as one, houses[1].open() as other, houses[0].open() as again:
         async with one.turn("a chore") as mine, other.turn("a chore") as theirs, again.turn("a chore") as late:
             assert (mine, theirs, late) == (True, True, False)
+
+
+def test_a_database_whose_transactions_are_read_only_is_refused_before_anything_is_written(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    house = build(postgres_url, tmp_path)
+    execute(postgres_url, f'ALTER DATABASE "{make_url(postgres_url).database}" SET default_transaction_read_only = on')  # type: ignore[arg-type]
+    with pytest.raises(StoreUnfit, match="default_transaction_read_only"):
+        house.open()
+
+
+def test_a_role_that_may_not_write_a_table_is_refused_and_the_table_named(postgres_url: str, tmp_path: Path) -> None:
+    house = build(postgres_url, tmp_path)
+    role = f"r_{secrets.token_hex(8)}"
+    execute(
+        postgres_url,
+        f"CREATE ROLE {role} LOGIN",  # type: ignore[arg-type]
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",  # type: ignore[arg-type]
+        f"REVOKE INSERT ON entry FROM {role}",  # type: ignore[arg-type]
+    )
+    try:
+        url = make_url(postgres_url).set(username=role).render_as_string(hide_password=False)
+        with pytest.raises(StoreUnfit, match="may not write the tables entry: GRANT"):
+            replace(house, url=url).open()
+        execute(postgres_url, f"GRANT INSERT ON entry TO {role}")  # type: ignore[arg-type]
+        with replace(house, url=url).open() as ledger:
+            ledger.append_blocking(submission(answered()))
+    finally:
+        execute(postgres_url, f"DROP OWNED BY {role}", f"DROP ROLE {role}")  # type: ignore[arg-type]
+
+
+def test_a_standby_is_refused_as_one(tmp_path: Path) -> None:
+    with postgres.own_server() as primary, postgres.database(primary.url) as url:
+        house = build(url, tmp_path)
+        with postgres.own_server(primary) as standby:
+            there = standby.url.set(database=make_url(url).database).render_as_string(hide_password=False)
+            with pytest.raises(StoreUnfit, match="is a standby"):
+                replace(house, url=there).open()
