@@ -49,7 +49,11 @@ _ADVICE: tuple[tuple[type[LedgerError], str], ...] = (
         '(ledger/README.md, "Refusals").',
     ),
     (RememberedUnusable, "Put the file back, or remove the address from [ledger] ask_published, once you know why."),
-    (LedgerDamaged, "Run `chengxin ledger fsck`; it names what is wrong. Restore a copy that is sound and not older."),
+    (
+        LedgerDamaged,
+        "Run `chengxin ledger fsck`; it names what is wrong. Restore a copy that is sound and not older; of an SQLite "
+        'file, move -wal and -shm away with the damaged one (ledger/README.md, "Backups").',
+    ),
     (SchemaNewer, "Start the version of the program that wrote the database, or a later one."),
     (SchemaOlder, "Upgrade the database with the program it came with."),
     (
