@@ -68,8 +68,8 @@ class People:
         parts = (self.claim(question), case_key.hex(), fact_type, unit)
         return hashlib.sha256(b"assistance\x00" + "\x00".join(parts).encode()).digest()
 
-    async def heard(self, question: Question, case_key: bytes, *, subject: bytes | None = None) -> Heard:
-        """Give what people said of a claim in a case; `subject` is the person's key, where it is known."""
+    async def heard(self, question: Question, case_key: bytes, *, subject: bytes) -> Heard:
+        """Give what people said of a claim in a case; `subject` is the person's key."""
         return self.with_these(await self.inquiries(question, case_key, subject=subject), ())
 
     def with_these(self, recorded: Inquiries, besides: Sequence[Inquiry]) -> Heard:

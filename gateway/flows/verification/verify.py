@@ -297,18 +297,15 @@ class Verify:
         terms: Terms,
         deadline: float,
         *,
-        heard: Heard | None = None,
+        heard: Heard,
     ) -> Weighed:
-        """Judge again with what people said of the claim in the case; `heard` is what they said, where it is known.
+        """Judge again with what people said of the claim in the case.
 
         Where they disagree with what decided the question, sources that were spared for it are asked after all.
 
         Raises:
             TimeoutError: there is no time left to ask them.
         """
-        if heard is None:
-            subject, case_key = self.keys(question)
-            heard = await self._people.heard(question, case_key, subject=subject)
         weighed = self.weigh(planned, asked, heard, terms)
         if not next_checks(planned, weighed.asked.answers):
             return weighed
