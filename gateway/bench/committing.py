@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.bench.driver import Report, connected
+from gateway.client import new_request_id
 from gateway.founding import SYSTEMS, House
 from gateway.pki import Authority, der
 from gateway.v1 import commitment_pb2, parties_pb2, verification_pb2
@@ -111,7 +112,7 @@ async def _each(callers: int, acts: Iterable[Awaitable[Any]]) -> list[Any]:
 async def _verified(call: Call, name: str, number: str) -> tuple[tuple[str, str], str]:
     """Ask about what nobody holds: the next step is a commitment."""
     question = verification_pb2.VerifyRequest(
-        request_id=str(uuid.uuid4()),
+        request_id=new_request_id(),
         context=parties_pb2.CaseContext(
             matter="230000-MSA-001", case_id=str(uuid.uuid4()), purpose="办理行政许可", operator=_OPERATOR
         ),
@@ -128,7 +129,7 @@ async def _verified(call: Call, name: str, number: str) -> tuple[tuple[str, str]
 
 def _preparation(verification: str) -> bytes:
     request = commitment_pb2.PrepareCommitmentRequest(
-        request_id=str(uuid.uuid4()), verification=verification, operator=_OPERATOR
+        request_id=new_request_id(), verification=verification, operator=_OPERATOR
     )
     return request.SerializeToString()
 
@@ -138,7 +139,7 @@ def _signed(authority: Authority, person: tuple[str, str], answer: bytes) -> byt
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = authority.person(*person, key, now=datetime.now(UTC), valid=_VALID)
     request = commitment_pb2.RecordCommitmentRequest(
-        request_id=str(uuid.uuid4()),
+        request_id=new_request_id(),
         record=prepared.record,
         operator=_OPERATOR,
         document_digest=prepared.document_digest,

@@ -22,6 +22,7 @@ import msgspec
 import uvloop
 from grpc import aio
 
+from gateway.client import new_request_id
 from gateway.founding import SYSTEMS, House
 from gateway.v1 import parties_pb2, verification_pb2
 
@@ -69,7 +70,7 @@ def question(name: str, number: str, status: str, item: str = "marital-status") 
     """Ask whether a person's marital status is what they say, or whether the person is alive."""
     operator = parties_pb2.Operator(person="clerk-01", unit=SYSTEMS["clerk"][0])
     return verification_pb2.VerifyRequest(
-        request_id=str(uuid.uuid4()),
+        request_id=new_request_id(),
         context=parties_pb2.CaseContext(
             matter="230000-CIV-005", case_id=str(uuid.uuid4()), purpose="办理行政确认", operator=operator
         ),
