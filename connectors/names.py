@@ -48,6 +48,8 @@ _DRAWN_AS_NOTHING = re.compile(
 glyph, what is kept free), and signs of other scripts that are drawn as nothing."""
 _AS_IT_IS = re.compile("[\u4e00-\u9fff·]+")
 """Most names: Chinese characters of the first plane and the middle dot, of which nothing is folded."""
+_SEEN = re.compile("[!-~\u4e00-\u9fff]")
+"""Signs that are seen, one of which nearly every text has."""
 _FULL_STOP = re.compile("(?<=[\u3400-\u9fff\U00020000-\U0003ffff])[.。](?=[\u3400-\u9fff\U00020000-\U0003ffff])")
 _MARK = re.compile("[*?#_×□■▢▣▪▫▮▯▇█◆◇○◎◯⊙△▲▽▼☆★〓⬛⬜]|^·|·$|··")
 """What is written in the place of a character, after folding (● is a middle dot then): no name has these."""
@@ -95,7 +97,9 @@ def is_invisible(character: str) -> bool:
 
 def is_blank(text: str) -> bool:
     """Say whether nothing of a text is seen: it is empty, or has but blanks, controls and invisible characters."""
-    return all(c.isspace() or is_invisible(c) or unicodedata.category(c) == "Cc" for c in text)
+    return _SEEN.search(text) is None and all(
+        c.isspace() or is_invisible(c) or unicodedata.category(c) == "Cc" for c in text
+    )
 
 
 VISIBLE = Signs(lambda character: "" if is_invisible(character) else character)
