@@ -44,13 +44,19 @@ _Kept = TypeVar("_Kept")
 
 
 class Guess(NamedTuple):
-    """One claim as the budget sees it: the fact and person it is about, and the claim itself, both as keyed indexes."""
+    """One claim as the budget sees it."""
 
     said: Claim
     about: bytes
-    claim: bytes
+    """The keyed index of the fact and person that it is about."""
+    claim: str
+    """What tells it from other claims about the same."""
     slots: tuple[bytes, ...]
     """The keys of the slots of this fact of this person."""
+
+    def __repr__(self) -> str:
+        """Tell nothing; the claim is personal data."""
+        return "Guess()"
 
 
 Wrong = tuple[Guess, bytes]
@@ -83,7 +89,7 @@ class GuessBudget:
         self._now = now
         self._holders = ledger.holders
         self._slots = [bytes([number]) for number in range(budget)]
-        self._asking: dict[bytes, dict[bytes, int]] = {}
+        self._asking: dict[bytes, dict[str, int]] = {}
         """For each fact of a person: the claims that are being asked about now, and how often each."""
         self._looking: dict[bytes, list[_Look]] = {}
         self._waiting: dict[bytes, set[asyncio.Future[None]]] = {}
@@ -106,7 +112,7 @@ class GuessBudget:
                 claim = plan.checks[check].claim
                 guesses = self._of(claim, applicant)
                 for guess in guesses[: 1 + (claim.subject != applicant)] if established else guesses:
-                    found[guess.claim if told is Tells.WHOLE else self._finding(guess)] = guess
+                    found[self._whole(guess) if told is Tells.WHOLE else self._finding(guess)] = guess
         return tuple([(guess, key) for key, guess in found.items()])
 
     def _of(self, claim: Claim, applicant: Subject) -> list[Guess]:
@@ -184,7 +190,7 @@ class GuessBudget:
         return await self._read(begun) if begun else {}
 
     async def _read(self, guesses: Sequence[Guess]) -> Mapping[bytes, RecordRow]:
-        keys = [key for guess in guesses for key in (guess.claim, self._finding(guess), *guess.slots)]
+        keys = [key for guess in guesses for key in (self._whole(guess), self._finding(guess), *guess.slots)]
         return await self._holders(keys)
 
     def _others(self, guess: Guess) -> int:
@@ -193,7 +199,9 @@ class GuessBudget:
         return 0 if under_way is None else len(under_way) - (guess.claim in under_way)
 
     def _has_room(self, guess: Guess, holders: Mapping[bytes, RecordRow]) -> bool:
-        if any(self._is_fresh(holders.get(key)) for key in (guess.claim, self._finding(guess))):
+        if not holders:  # nothing that any of them asks was guessed wrong lately, as nearly always
+            return self._others(guess) < self._budget
+        if any(self._is_fresh(holders.get(key)) for key in (self._whole(guess), self._finding(guess))):
             return True  # this very guess proved wrong before: saying so again tells nothing new
         used = self._used(guess, holders)
         if len(used) >= self._budget:
@@ -236,14 +244,13 @@ class GuessBudget:
     def _guess(self, claim: Claim, role: str, id_type: str, number: str) -> Guess:
         about = self._index.of("guess-about", _text([claim.fact_type, role, id_type, number]))
         slots = tuple([about + number for number in self._slots])
-        return Guess(claim, about, self._key("guess-claim", about, claim, Tells.WHOLE), slots)
+        return Guess(claim, about, _told(about, claim, Tells.WHOLE), slots)
+
+    def _whole(self, guess: Guess) -> bytes:
+        return self._index.of("guess-claim", guess.claim)
 
     def _finding(self, guess: Guess) -> bytes:
-        return self._key("guess-finding", guess.about, guess.said, Tells.FINDING)
-
-    def _key(self, what: str, about: bytes, claim: Claim, tells: Tells) -> bytes:
-        subject = claim.subject
-        return self._index.of(what, _text([about.hex(), subject.id_type, subject.id_number, *said(claim, tells)]))
+        return self._index.of("guess-finding", _told(guess.about, guess.said, Tells.FINDING))
 
 
 async def until_counted(record: Callable[[], Awaitable[_Kept]]) -> _Kept:
@@ -278,6 +285,11 @@ class _Counting:
         if before is not None:
             self.releases.append(key)
             self.claims[hashlib.sha256(_SUCCESSION + key + before.record).digest()] = self.record
+
+
+def _told(about: bytes, claim: Claim, tells: Tells) -> str:
+    subject = claim.subject
+    return _text([about.hex(), subject.id_type, subject.id_number, *said(claim, tells)])
 
 
 def _text(parts: list[Json]) -> str:
