@@ -39,6 +39,7 @@ class Together:
 
     def __init__(self, connector: Connector, *, lanes: int, now: Callable[[], datetime], most: int = 100) -> None:
         self._connector = connector
+        self._joins_callers = connector.manifest.batch > 1
         # A source that takes many claims in one call joins those of many callers: there, each has room for its claim.
         self._lanes = asyncio.Semaphore(lanes * connector.manifest.batch)
         self._now = now
@@ -52,6 +53,9 @@ class Together:
 
     async def check_many(self, claims: Sequence[Claim], context: QueryContext) -> list[Evidence]:
         """Answer each claim, in the same order; always (`connectors.resilience`), and by the context's deadline."""
+        if self._joins_callers and not self._lanes.locked():
+            async with self._lanes:  # there is room: what would be joined here is joined there
+                return await self._connector.check_many(claims, context)
         asked_at = self._now()
         call, task = self._call(context, len(claims))
         first = len(call.claims)
