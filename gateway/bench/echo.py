@@ -16,7 +16,7 @@ import grpc
 import uvloop
 from grpc import aio
 
-from gateway.bootstrap.serving import prepare_interpreter
+from gateway.bootstrap.interpreter import prepare_interpreter
 from gateway.founding import House
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import gc
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from datetime import datetime, timedelta
@@ -19,6 +17,7 @@ from gateway.bootstrap.chores import Chore, Chores
 from gateway.bootstrap.commitments import commitment_chores
 from gateway.bootstrap.examining import examine
 from gateway.bootstrap.flows import Flows, build_flows
+from gateway.bootstrap.interpreter import prepare_interpreter, settle, tidying
 from gateway.bootstrap.ledger import join_ledger, key_history, open_authority, open_ledger, owning_ledger, waited_for
 from gateway.bootstrap.opening import calendar_notice, now_utc
 from gateway.bootstrap.services import services
@@ -136,11 +135,11 @@ class Gateway:
     ) -> AsyncIterator[None]:  # fmt: skip
         """Beside serving, do what is done by the clock; and, in one process of a gateway, what is done once for all."""
         if self._part is Part.FURTHER:
-            async with Chores([remember_chore(self._settings.ledger, ledger)], stop) as chores:
+            async with Chores([remember_chore(self._settings.ledger, ledger), tidying()], stop) as chores:
                 _stop_for_damage(ledger, chores)
                 yield
             return
-        listed = open_chores(self._settings.ledger, ledger, now=self._now)
+        listed = [*open_chores(self._settings.ledger, ledger, now=self._now), tidying()]
         listed += commitment_chores(self._settings.commitments, flows.commitments)
         listed.append(_chasing(self._settings.assistance, flows.chase))
         async with (
@@ -180,6 +179,7 @@ class Gateway:
             shared=self._part is not Part.ALONE,
         )
         await server.start()
+        settle()
         _log.info("serving", address=self._settings.server.listen, pid=os.getpid())
         ready(server.port)
         await stop.wait()
@@ -238,16 +238,6 @@ def _own(settings: LedgerSettings, ready: Callable[[int], None]) -> None:
         ready(0)
         owner.watch(lambda _damage: owner.stop())
         owner.serve()
-
-
-def prepare_interpreter() -> None:
-    """Set the interpreter for serving: what lives for the life of the process is not searched for garbage again and
-    again, no search stops the callers for long, and threads that wait for the interpreter are let in soon.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(2_000, 20, 50)
-    sys.setswitchinterval(0.0005)
 
 
 def remember_chore(settings: LedgerSettings, ledger: Ledger) -> Chore:
