@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63onnectors/v1/source.proto\x12\rconnectors.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\x01\n\x07Outcome\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.connectors.v1.OutcomeKind\x12#\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32\x14.connectors.v1.Cause\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tattribute\x18\x04 \x01(\t\x12\x0c\n\x04rule\x18\x05 \x01(\t\x12\x16\n\x0eother_identity\x18\x06 \x01(\x08\"0\n\x04\x44\x61te\x12\x0c\n\x04year\x18\x01 \x01(\x05\x12\r\n\x05month\x18\x02 \x01(\x05\x12\x0b\n\x03\x64\x61y\x18\x03 \x01(\x05\"f\n\x05Value\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x10\n\x06number\x18\x02 \x01(\x03H\x00\x12\x0f\n\x05truth\x18\x03 \x01(\x08H\x00\x12\"\n\x03\x64\x61y\x18\x04 \x01(\x0b\x32\x13.connectors.v1.DateH\x00\x42\x06\n\x04kind\";\n\x07Subject\x12\x0f\n\x07id_type\x18\x01 \x01(\t\x12\x11\n\tid_number\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"P\n\x06Period\x12\"\n\x05since\x18\x01 \x01(\x0b\x32\x13.connectors.v1.Date\x12\"\n\x05until\x18\x02 \x01(\x0b\x32\x13.connectors.v1.Date\"\xea\x02\n\x05\x43laim\x12\x11\n\tfact_type\x18\x01 \x01(\t\x12\'\n\x07subject\x18\x02 \x01(\x0b\x32\x16.connectors.v1.Subject\x12\x34\n\x08\x65xpected\x18\x03 \x03(\x0b\x32\".connectors.v1.Claim.ExpectedEntry\x12.\n\x05given\x18\x04 \x03(\x0b\x32\x1f.connectors.v1.Claim.GivenEntry\x12\r\n\x05place\x18\x05 \x01(\t\x12%\n\x06period\x18\x06 \x01(\x0b\x32\x15.connectors.v1.Period\x1a\x45\n\rExpectedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.connectors.v1.Value:\x02\x38\x01\x1a\x42\n\nGivenEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.connectors.v1.Value:\x02\x38\x01\"j\n\x0cQueryContext\x12\x0e\n\x06matter\x18\x01 \x01(\t\x12\x0c\n\x04\x63\x61se\x18\x02 \x01(\t\x12\x0c\n\x04item\x18\x03 \x01(\t\x12\x10\n\x08operator\x18\x04 \x01(\t\x12\x0c\n\x04unit\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\"\xe4\x01\n\x08\x45vidence\x12\x11\n\tfact_type\x18\x01 \x01(\t\x12\'\n\x07outcome\x18\x02 \x01(\x0b\x32\x16.connectors.v1.Outcome\x12,\n\x08\x61sked_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x61nswered_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05\x61s_of\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nraw_digest\x18\x06 \x01(\x0c\"f\n\x10\x43heckManyRequest\x12,\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1b.connectors.v1.QueryContext\x12$\n\x06\x63laims\x18\x02 \x03(\x0b\x32\x14.connectors.v1.Claim\">\n\x11\x43heckManyResponse\x12)\n\x08\x65vidence\x18\x01 \x03(\x0b\x32\x17.connectors.v1.Evidence\"\x14\n\x12GetManifestRequest\"@\n\x13GetManifestResponse\x12)\n\x08manifest\x18\x01 \x01(\x0b\x32\x17.connectors.v1.Manifest\"\x86\x02\n\x08Manifest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x12\n\ndepartment\x18\x02 \x01(\t\x12\x12\n\nfact_types\x18\x03 \x03(\t\x12\x37\n\x08\x63overage\x18\x04 \x03(\x0b\x32%.connectors.v1.Manifest.CoverageEntry\x12,\n\tfreshness\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tsensitive\x18\x06 \x03(\t\x1aH\n\rCoverageEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.connectors.v1.Coverage:\x02\x38\x01\"b\n\x08\x43overage\x12\x0e\n\x06places\x18\x01 \x03(\t\x12\"\n\x05since\x18\x02 \x01(\x0b\x32\x13.connectors.v1.Date\x12\"\n\x05until\x18\x03 \x01(\x0b\x32\x13.connectors.v1.Date\"\x0e\n\x0cProbeRequest\"Z\n\rProbeResponse\x12\n\n\x02ok\x18\x01 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12-\n\tprobed_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xfe\x02\n\x0bOutcomeKind\x12\x1c\n\x18OUTCOME_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12OUTCOME_KIND_MATCH\x10\x01\x12\x19\n\x15OUTCOME_KIND_MISMATCH\x10\x02\x12\x1a\n\x16OUTCOME_KIND_NO_RECORD\x10\x03\x12\x19\n\x15OUTCOME_KIND_NOT_HELD\x10\x04\x12\x1a\n\x16OUTCOME_KIND_AMBIGUOUS\x10\x05\x12!\n\x1dOUTCOME_KIND_SUBJECT_INACTIVE\x10\x06\x12\x1c\n\x18OUTCOME_KIND_NOT_COVERED\x10\x07\x12\x16\n\x12OUTCOME_KIND_STALE\x10\x08\x12 \n\x1cOUTCOME_KIND_NEEDS_ATTRIBUTE\x10\t\x12\x18\n\x14OUTCOME_KIND_PENDING\x10\n\x12\x1c\n\x18OUTCOME_KIND_UNAVAILABLE\x10\x0b\x12\x18\n\x14OUTCOME_KIND_REFUSED\x10\x0c*|\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43\x41USE_OUTAGE\x10\x01\x12\x11\n\rCAUSE_TIMEOUT\x10\x02\x12\x10\n\x0c\x43\x41USE_WINDOW\x10\x03\x12\x12\n\x0e\x43\x41USE_OVERLOAD\x10\x04\x12\x11\n\rCAUSE_GARBLED\x10\x05\x32\xf9\x01\n\rSourceService\x12N\n\tCheckMany\x12\x1f.connectors.v1.CheckManyRequest\x1a .connectors.v1.CheckManyResponse\x12T\n\x0bGetManifest\x12!.connectors.v1.GetManifestRequest\x1a\".connectors.v1.GetManifestResponse\x12\x42\n\x05Probe\x12\x1b.connectors.v1.ProbeRequest\x1a\x1c.connectors.v1.ProbeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63onnectors/v1/source.proto\x12\rconnectors.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\x01\n\x07Outcome\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.connectors.v1.OutcomeKind\x12#\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32\x14.connectors.v1.Cause\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tattribute\x18\x04 \x01(\t\x12\x0c\n\x04rule\x18\x05 \x01(\t\x12\x16\n\x0eother_identity\x18\x06 \x01(\x08\"0\n\x04\x44\x61te\x12\x0c\n\x04year\x18\x01 \x01(\x05\x12\r\n\x05month\x18\x02 \x01(\x05\x12\x0b\n\x03\x64\x61y\x18\x03 \x01(\x05\"f\n\x05Value\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x10\n\x06number\x18\x02 \x01(\x03H\x00\x12\x0f\n\x05truth\x18\x03 \x01(\x08H\x00\x12\"\n\x03\x64\x61y\x18\x04 \x01(\x0b\x32\x13.connectors.v1.DateH\x00\x42\x06\n\x04kind\";\n\x07Subject\x12\x0f\n\x07id_type\x18\x01 \x01(\t\x12\x11\n\tid_number\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"P\n\x06Period\x12\"\n\x05since\x18\x01 \x01(\x0b\x32\x13.connectors.v1.Date\x12\"\n\x05until\x18\x02 \x01(\x0b\x32\x13.connectors.v1.Date\"\xdd\x03\n\x05\x43laim\x12\x11\n\tfact_type\x18\x01 \x01(\t\x12\'\n\x07subject\x18\x02 \x01(\x0b\x32\x16.connectors.v1.Subject\x12\x34\n\x08\x65xpected\x18\x03 \x03(\x0b\x32\".connectors.v1.Claim.ExpectedEntry\x12.\n\x05given\x18\x04 \x03(\x0b\x32\x1f.connectors.v1.Claim.GivenEntry\x12\r\n\x05place\x18\x05 \x01(\t\x12%\n\x06period\x18\x06 \x01(\x0b\x32\x15.connectors.v1.Period\x12.\n\x05\x66orms\x18\x07 \x03(\x0b\x32\x1f.connectors.v1.Claim.FormsEntry\x1a\x45\n\rExpectedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.connectors.v1.Value:\x02\x38\x01\x1a\x42\n\nGivenEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.connectors.v1.Value:\x02\x38\x01\x1a\x41\n\nFormsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0e\x32\x13.connectors.v1.Form:\x02\x38\x01\"j\n\x0cQueryContext\x12\x0e\n\x06matter\x18\x01 \x01(\t\x12\x0c\n\x04\x63\x61se\x18\x02 \x01(\t\x12\x0c\n\x04item\x18\x03 \x01(\t\x12\x10\n\x08operator\x18\x04 \x01(\t\x12\x0c\n\x04unit\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\"\xe4\x01\n\x08\x45vidence\x12\x11\n\tfact_type\x18\x01 \x01(\t\x12\'\n\x07outcome\x18\x02 \x01(\x0b\x32\x16.connectors.v1.Outcome\x12,\n\x08\x61sked_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x61nswered_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05\x61s_of\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nraw_digest\x18\x06 \x01(\x0c\"f\n\x10\x43heckManyRequest\x12,\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1b.connectors.v1.QueryContext\x12$\n\x06\x63laims\x18\x02 \x03(\x0b\x32\x14.connectors.v1.Claim\">\n\x11\x43heckManyResponse\x12)\n\x08\x65vidence\x18\x01 \x03(\x0b\x32\x17.connectors.v1.Evidence\"\x14\n\x12GetManifestRequest\"@\n\x13GetManifestResponse\x12)\n\x08manifest\x18\x01 \x01(\x0b\x32\x17.connectors.v1.Manifest\"\x86\x02\n\x08Manifest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x12\n\ndepartment\x18\x02 \x01(\t\x12\x12\n\nfact_types\x18\x03 \x03(\t\x12\x37\n\x08\x63overage\x18\x04 \x03(\x0b\x32%.connectors.v1.Manifest.CoverageEntry\x12,\n\tfreshness\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tsensitive\x18\x06 \x03(\t\x1aH\n\rCoverageEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.connectors.v1.Coverage:\x02\x38\x01\"b\n\x08\x43overage\x12\x0e\n\x06places\x18\x01 \x03(\t\x12\"\n\x05since\x18\x02 \x01(\x0b\x32\x13.connectors.v1.Date\x12\"\n\x05until\x18\x03 \x01(\x0b\x32\x13.connectors.v1.Date\"\x0e\n\x0cProbeRequest\"Z\n\rProbeResponse\x12\n\n\x02ok\x18\x01 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12-\n\tprobed_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xfe\x02\n\x0bOutcomeKind\x12\x1c\n\x18OUTCOME_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12OUTCOME_KIND_MATCH\x10\x01\x12\x19\n\x15OUTCOME_KIND_MISMATCH\x10\x02\x12\x1a\n\x16OUTCOME_KIND_NO_RECORD\x10\x03\x12\x19\n\x15OUTCOME_KIND_NOT_HELD\x10\x04\x12\x1a\n\x16OUTCOME_KIND_AMBIGUOUS\x10\x05\x12!\n\x1dOUTCOME_KIND_SUBJECT_INACTIVE\x10\x06\x12\x1c\n\x18OUTCOME_KIND_NOT_COVERED\x10\x07\x12\x16\n\x12OUTCOME_KIND_STALE\x10\x08\x12 \n\x1cOUTCOME_KIND_NEEDS_ATTRIBUTE\x10\t\x12\x18\n\x14OUTCOME_KIND_PENDING\x10\n\x12\x1c\n\x18OUTCOME_KIND_UNAVAILABLE\x10\x0b\x12\x18\n\x14OUTCOME_KIND_REFUSED\x10\x0c*|\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43\x41USE_OUTAGE\x10\x01\x12\x11\n\rCAUSE_TIMEOUT\x10\x02\x12\x10\n\x0c\x43\x41USE_WINDOW\x10\x03\x12\x12\n\x0e\x43\x41USE_OVERLOAD\x10\x04\x12\x11\n\rCAUSE_GARBLED\x10\x05*?\n\x04\x46orm\x12\x14\n\x10\x46ORM_UNSPECIFIED\x10\x00\x12\r\n\tFORM_NAME\x10\x01\x12\x12\n\x0e\x46ORM_ID_NUMBER\x10\x02\x32\xf9\x01\n\rSourceService\x12N\n\tCheckMany\x12\x1f.connectors.v1.CheckManyRequest\x1a .connectors.v1.CheckManyResponse\x12T\n\x0bGetManifest\x12!.connectors.v1.GetManifestRequest\x1a\".connectors.v1.GetManifestResponse\x12\x42\n\x05Probe\x12\x1b.connectors.v1.ProbeRequest\x1a\x1c.connectors.v1.ProbeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,12 +37,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLAIM_EXPECTEDENTRY']._serialized_options = b'8\001'
   _globals['_CLAIM_GIVENENTRY']._loaded_options = None
   _globals['_CLAIM_GIVENENTRY']._serialized_options = b'8\001'
+  _globals['_CLAIM_FORMSENTRY']._loaded_options = None
+  _globals['_CLAIM_FORMSENTRY']._serialized_options = b'8\001'
   _globals['_MANIFEST_COVERAGEENTRY']._loaded_options = None
   _globals['_MANIFEST_COVERAGEENTRY']._serialized_options = b'8\001'
-  _globals['_OUTCOMEKIND']._serialized_start=2032
-  _globals['_OUTCOMEKIND']._serialized_end=2414
-  _globals['_CAUSE']._serialized_start=2416
-  _globals['_CAUSE']._serialized_end=2540
+  _globals['_OUTCOMEKIND']._serialized_start=2147
+  _globals['_OUTCOMEKIND']._serialized_end=2529
+  _globals['_CAUSE']._serialized_start=2531
+  _globals['_CAUSE']._serialized_end=2655
+  _globals['_FORM']._serialized_start=2657
+  _globals['_FORM']._serialized_end=2720
   _globals['_OUTCOME']._serialized_start=111
   _globals['_OUTCOME']._serialized_end=299
   _globals['_DATE']._serialized_start=301
@@ -54,33 +58,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PERIOD']._serialized_start=516
   _globals['_PERIOD']._serialized_end=596
   _globals['_CLAIM']._serialized_start=599
-  _globals['_CLAIM']._serialized_end=961
-  _globals['_CLAIM_EXPECTEDENTRY']._serialized_start=824
-  _globals['_CLAIM_EXPECTEDENTRY']._serialized_end=893
-  _globals['_CLAIM_GIVENENTRY']._serialized_start=895
-  _globals['_CLAIM_GIVENENTRY']._serialized_end=961
-  _globals['_QUERYCONTEXT']._serialized_start=963
-  _globals['_QUERYCONTEXT']._serialized_end=1069
-  _globals['_EVIDENCE']._serialized_start=1072
-  _globals['_EVIDENCE']._serialized_end=1300
-  _globals['_CHECKMANYREQUEST']._serialized_start=1302
-  _globals['_CHECKMANYREQUEST']._serialized_end=1404
-  _globals['_CHECKMANYRESPONSE']._serialized_start=1406
-  _globals['_CHECKMANYRESPONSE']._serialized_end=1468
-  _globals['_GETMANIFESTREQUEST']._serialized_start=1470
-  _globals['_GETMANIFESTREQUEST']._serialized_end=1490
-  _globals['_GETMANIFESTRESPONSE']._serialized_start=1492
-  _globals['_GETMANIFESTRESPONSE']._serialized_end=1556
-  _globals['_MANIFEST']._serialized_start=1559
-  _globals['_MANIFEST']._serialized_end=1821
-  _globals['_MANIFEST_COVERAGEENTRY']._serialized_start=1749
-  _globals['_MANIFEST_COVERAGEENTRY']._serialized_end=1821
-  _globals['_COVERAGE']._serialized_start=1823
-  _globals['_COVERAGE']._serialized_end=1921
-  _globals['_PROBEREQUEST']._serialized_start=1923
-  _globals['_PROBEREQUEST']._serialized_end=1937
-  _globals['_PROBERESPONSE']._serialized_start=1939
-  _globals['_PROBERESPONSE']._serialized_end=2029
-  _globals['_SOURCESERVICE']._serialized_start=2543
-  _globals['_SOURCESERVICE']._serialized_end=2792
+  _globals['_CLAIM']._serialized_end=1076
+  _globals['_CLAIM_EXPECTEDENTRY']._serialized_start=872
+  _globals['_CLAIM_EXPECTEDENTRY']._serialized_end=941
+  _globals['_CLAIM_GIVENENTRY']._serialized_start=943
+  _globals['_CLAIM_GIVENENTRY']._serialized_end=1009
+  _globals['_CLAIM_FORMSENTRY']._serialized_start=1011
+  _globals['_CLAIM_FORMSENTRY']._serialized_end=1076
+  _globals['_QUERYCONTEXT']._serialized_start=1078
+  _globals['_QUERYCONTEXT']._serialized_end=1184
+  _globals['_EVIDENCE']._serialized_start=1187
+  _globals['_EVIDENCE']._serialized_end=1415
+  _globals['_CHECKMANYREQUEST']._serialized_start=1417
+  _globals['_CHECKMANYREQUEST']._serialized_end=1519
+  _globals['_CHECKMANYRESPONSE']._serialized_start=1521
+  _globals['_CHECKMANYRESPONSE']._serialized_end=1583
+  _globals['_GETMANIFESTREQUEST']._serialized_start=1585
+  _globals['_GETMANIFESTREQUEST']._serialized_end=1605
+  _globals['_GETMANIFESTRESPONSE']._serialized_start=1607
+  _globals['_GETMANIFESTRESPONSE']._serialized_end=1671
+  _globals['_MANIFEST']._serialized_start=1674
+  _globals['_MANIFEST']._serialized_end=1936
+  _globals['_MANIFEST_COVERAGEENTRY']._serialized_start=1864
+  _globals['_MANIFEST_COVERAGEENTRY']._serialized_end=1936
+  _globals['_COVERAGE']._serialized_start=1938
+  _globals['_COVERAGE']._serialized_end=2036
+  _globals['_PROBEREQUEST']._serialized_start=2038
+  _globals['_PROBEREQUEST']._serialized_end=2052
+  _globals['_PROBERESPONSE']._serialized_start=2054
+  _globals['_PROBERESPONSE']._serialized_end=2144
+  _globals['_SOURCESERVICE']._serialized_start=2723
+  _globals['_SOURCESERVICE']._serialized_end=2972
 # @@protoc_insertion_point(module_scope)

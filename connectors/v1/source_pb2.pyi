@@ -121,6 +121,30 @@ CAUSE_GARBLED: Cause.ValueType  # 5
 """An answer came, outside the agreed format."""
 Global___Cause: _TypeAlias = Cause  # noqa: Y015
 
+class _Form:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FormEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Form.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FORM_UNSPECIFIED: _Form.ValueType  # 0
+    """A text as it is written."""
+    FORM_NAME: _Form.ValueType  # 1
+    """The name of a person or organisation; compared as that of a subject is."""
+    FORM_ID_NUMBER: _Form.ValueType  # 2
+    """The identity number of a person: in either case, with or without blanks and hyphens, of 18 digits or 15."""
+
+class Form(_Form, metaclass=_FormEnumTypeWrapper):
+    """Form is what a text is, where it is more than a text: these are written in several ways that mean the same."""
+
+FORM_UNSPECIFIED: Form.ValueType  # 0
+"""A text as it is written."""
+FORM_NAME: Form.ValueType  # 1
+"""The name of a person or organisation; compared as that of a subject is."""
+FORM_ID_NUMBER: Form.ValueType  # 2
+"""The identity number of a person: in either case, with or without blanks and hyphens, of 18 digits or 15."""
+Global___Form: _TypeAlias = Form  # noqa: Y015
+
 @_typing.final
 class Outcome(_message.Message):
     """Outcome is one of the twelve, with the detail its kind requires and no other."""
@@ -343,12 +367,33 @@ class Claim(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class FormsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: Global___Form.ValueType
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___Form.ValueType = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     FACT_TYPE_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     EXPECTED_FIELD_NUMBER: _builtins.int
     GIVEN_FIELD_NUMBER: _builtins.int
     PLACE_FIELD_NUMBER: _builtins.int
     PERIOD_FIELD_NUMBER: _builtins.int
+    FORMS_FIELD_NUMBER: _builtins.int
     fact_type: _builtins.str
     """The fact type, e.g. `marriage-registration`."""
     place: _builtins.str
@@ -369,6 +414,10 @@ class Claim(_message.Message):
     def period(self) -> Global___Period:
         """When the fact lies; absent when not known."""
 
+    @_builtins.property
+    def forms(self) -> _containers.ScalarMap[_builtins.str, Global___Form.ValueType]:
+        """Which of `expected` and `given` are names or numbers, by name."""
+
     def __init__(
         self,
         *,
@@ -378,10 +427,11 @@ class Claim(_message.Message):
         given: _abc.Mapping[_builtins.str, Global___Value] | None = ...,
         place: _builtins.str = ...,
         period: Global___Period | None = ...,
+        forms: _abc.Mapping[_builtins.str, Global___Form.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected", b"expected", "fact_type", b"fact_type", "given", b"given", "period", b"period", "place", b"place", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected", b"expected", "fact_type", b"fact_type", "forms", b"forms", "given", b"given", "period", b"period", "place", b"place", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
