@@ -18,6 +18,7 @@ from gateway.commands import (
     connectors,
     erasure,
     evidence,
+    hosting,
     house,
     keys,
     ledger,
@@ -104,6 +105,7 @@ for _command in (
     staff_keys.staff_keys, vault.vault, witness.witness,
 ):  # fmt: skip
     cli.add_command(_command)
+connectors.connectors.add_command(hosting.host)
 for _command in (erasure.erase, erasure.hold, erasure.retention, erasure.officer_key):
     vault.vault.add_command(_command)
 _texts(cli)

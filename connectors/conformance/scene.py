@@ -113,6 +113,19 @@ def http_answer(subject: Subject = ZHANG, status: str = "1") -> dict[str, object
     return {"code": "0", "data": [{"id_number": subject.id_number, "name": subject.name, "status": status}]}
 
 
+def grpc_stanza(address: str, /, **more: object) -> dict[str, object]:
+    """Write the stanza of a register behind an adapter on this machine; `more` are keys of the source."""
+    top: dict[str, object] = {
+        "kind": "grpc",
+        "department": "民政厅",
+        "address": address,
+        "plaintext": True,
+        "answer_timeout": "10s",
+        "resilience": dict(RESILIENCE),
+    }
+    return {**top, **more, "facts": {FACT: {"attributes": ["status"]}}}
+
+
 def dropbox_stanza(folder: Path, /, **more: object) -> dict[str, object]:
     """Write the stanza of a register that arrives as files."""
     fact = {"key": "id_number", "columns": {"status": "status"}, **_SHAPE}

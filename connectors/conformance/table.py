@@ -15,11 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from connectors.conformance import caller_faults, dropbox_faults, http_faults, sql_faults
+from connectors.conformance import caller_faults, dropbox_faults, grpc_faults, http_faults, sql_faults
 from connectors.conformance.faults import Fault, Stage, observe
 
 FAULTS: tuple[Fault, ...] = (
     *http_faults.FAULTS,
+    *grpc_faults.FAULTS,
     *sql_faults.FAULTS,
     *dropbox_faults.FAULTS,
     *caller_faults.FAULTS,

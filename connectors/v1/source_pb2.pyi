@@ -164,7 +164,9 @@ class Outcome(_message.Message):
     attribute: _builtins.str
     """For NEEDS_ATTRIBUTE: the attribute needed."""
     rule: _builtins.str
-    """For REFUSED: the rule by which the source refuses."""
+    """For REFUSED: the rule by which the source refuses, as a code of capitals, digits and underscores (63 at most). Any
+    other text is not repeated to anybody.
+    """
     other_identity: _builtins.bool
     """For MISMATCH: the record stands under the number asked about, and under another name. Nothing is said of what it
     holds, nor that the subject has none.

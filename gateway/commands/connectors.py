@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from connectors.connector import Claim, Health, Manifest, QueryContext, Subject, Value
     from connectors.outcome import Evidence
     from connectors.resilience import Resilient
-    from connectors.telemetry import Counts
+    from connectors.telemetry import Counts, Telemetry
     from gateway.catalogue.model import Catalogue, FactType, ValueType
 
 _NOBODY = "000000190001010009"
@@ -149,8 +149,8 @@ def check(
     from connectors.connector import Claim
 
     expected, given, people = _pairs(expect), _pairs(give), _people(id_numbers, names)
-    named, stanza = _stanza(stanza_file, source)
-    catalogue = _catalogue(catalogue_files)
+    named, stanza = read_stanza(stanza_file, source)
+    catalogue = read_catalogue(catalogue_files)
 
     def claims(manifest: Manifest) -> list[Claim]:
         if fact_type is None:
@@ -190,8 +190,12 @@ def _log_beside_the_answer() -> Iterator[None]:
         structlog.configure(**kept)
 
 
-def _stanza(path: Path, wanted: str | None) -> tuple[str, Mapping[str, object]]:
-    """Read the one stanza of a file: under `[sources.NAME]`, or the whole file, which then is a source named for it."""
+def read_stanza(path: Path, wanted: str | None) -> tuple[str, Mapping[str, object]]:
+    """Read the one stanza of a file: under `[sources.NAME]`, or the whole file, which then is a source named for it.
+
+    Raises:
+        click.ClickException: there is none, or there are several and none is wanted by name.
+    """
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -210,7 +214,12 @@ def _stanza(path: Path, wanted: str | None) -> tuple[str, Mapping[str, object]]:
     return name, stanza
 
 
-def _catalogue(files: tuple[Path, ...]) -> Catalogue:
+def read_catalogue(files: tuple[Path, ...]) -> Catalogue:
+    """Read some lists of the catalogue, or those that are shipped.
+
+    Raises:
+        click.ClickException: they are wrong; every mistake is named.
+    """
     from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
     from gateway.catalogue.mistakes import CatalogueError
 
@@ -332,20 +341,10 @@ async def _try(
     claims_for: Callable[[Manifest], Sequence[Claim]],
     seconds: float,
 ) -> _Tried:
-    from connectors.catalog import SourcesMisconfigured, connect_all
     from connectors.telemetry import Counts
-    from gateway.catalogue.fitting import misfits
 
     counts = Counts()
-    try:
-        [source] = connect_all(
-            {name: stanza},
-            now=lambda: datetime.now(UTC),
-            telemetry=counts,
-            misfits=lambda manifest: misfits(catalogue, manifest),
-        ).values()
-    except SourcesMisconfigured as error:
-        raise _Wrong("the stanza is wrong:\n" + "\n".join(f"  {mistake}" for mistake in error.mistakes)) from error
+    source = connected(name, stanza, catalogue, counts)
     try:
         claims = claims_for(source.manifest)
         health = await source.probe()
@@ -360,6 +359,30 @@ async def _try(
     finally:
         await source.aclose()
     return _Tried(source=source, health=health, told=told, counts=counts)
+
+
+def connected(
+    name: str, stanza: Mapping[str, object], catalogue: Catalogue, telemetry: Telemetry | None = None
+) -> Resilient:
+    """Make the source of a stanza that fits a catalogue.
+
+    Raises:
+        click.ClickException: the stanza is wrong, or does not fit; every mistake is named.
+    """
+    from connectors.catalog import SourcesMisconfigured, connect_all
+    from connectors.telemetry import SILENCE
+    from gateway.catalogue.fitting import misfits
+
+    try:
+        [source] = connect_all(
+            {name: stanza},
+            now=lambda: datetime.now(UTC),
+            telemetry=telemetry or SILENCE,
+            misfits=lambda manifest: misfits(catalogue, manifest),
+        ).values()
+    except SourcesMisconfigured as error:
+        raise _Wrong("the stanza is wrong:\n" + "\n".join(f"  {mistake}" for mistake in error.mistakes)) from error
+    return source
 
 
 async def _is_written_otherwise(name: str, stanza: Mapping[str, object], claim: Claim, answer: Evidence) -> bool:

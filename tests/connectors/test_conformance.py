@@ -11,6 +11,7 @@ import pytest
 
 import connectors
 from connectors.catalog import connect
+from connectors.conformance.adapter import Adapter, Slip
 from connectors.conformance.expectations import EXPECTED, NonConforming
 from connectors.conformance.proxy import Proxy, Trouble
 from connectors.conformance.registers import MARIADB, POSTGRESQL, ServerRegister, SqliteRegister, opened
@@ -24,6 +25,7 @@ from connectors.conformance.scene import (
     divorced,
     drop,
     dropbox_stanza,
+    grpc_stanza,
     http_answer,
     http_stanza,
     married,
@@ -138,6 +140,16 @@ async def http(opening: Opening, _request: object) -> Specimen:
     )
 
 
+async def grpc(opening: Opening, _request: object) -> Specimen:
+    adapter = await opening.stack.enter_async_context(Adapter(opening.folder, opening.clock))
+
+    async def slip(how: Slip) -> None:
+        adapter.slip = how
+
+    stanza = grpc_stanza(adapter.address, answer_timeout="800ms")
+    return opening.specimen(stanza, {how.name: partial(slip, how) for how in Slip}, adapter.rise, "NO_DIGEST")
+
+
 async def dropbox(opening: Opening, _request: object) -> Specimen:
     folder = opening.folder / "drops"
     folder.mkdir()
@@ -159,6 +171,7 @@ SPECIMENS: dict[str, Callable[[Opening, Any], Any]] = {
     "sql-postgresql": postgresql,
     "sql-mariadb": mariadb,
     "http": http,
+    "grpc": grpc,
     "dropbox": dropbox,
 }
 MARKS = {"sql-postgresql": [pytest.mark.postgres], "sql-mariadb": [pytest.mark.mariadb]}
