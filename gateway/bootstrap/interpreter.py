@@ -1,7 +1,8 @@
 """How the interpreter is set for serving: when it searches for garbage, and how soon a thread that waits is let in.
 
 Nearly all garbage is gone as soon as nobody knows it. Only what knows itself in a circle must be searched for, and of
-that a call leaves next to nothing (gRPC leaves five small objects). A search looks at everything that is under way
+that a call leaves next to nothing: gRPC leaves some small objects, and of a call that is refused no more than the error
+that ended it (`gateway.rpc.sizes`). A search looks at everything that is under way
 meanwhile, so one that begins whenever some thousand objects are new, as it does by itself, took an eighth of the time
 of a busy gateway and found nothing. Here it begins by the clock.
 """

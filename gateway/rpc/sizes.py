@@ -115,27 +115,57 @@ def _bounded(
 
 def _unary(method: str, serve: Any, refuse: Refuse) -> Any:
     async def bounded(request: object, context: Context) -> object:
-        if isinstance(request, GatewayError):
-            await refuse(context, method, request)
-        return await serve(request, context)
+        try:
+            if isinstance(request, GatewayError):
+                await refuse(context, method, request)
+            return await serve(request, context)
+        except aio.AbortError as ended:
+            del request
+            raise _bare(ended)  # noqa: B904  no cause: it would keep what this lets go
 
     return bounded
 
 
 def _stream(method: str, serve: Any, refuse: Refuse) -> Any:
     async def bounded(request: object, context: Context) -> AsyncIterator[object]:
-        if isinstance(request, GatewayError):
-            await refuse(context, method, request)
-        async with aclosing(serve(request, context)) as responses:
-            async for response in responses:
-                yield response
+        try:
+            if isinstance(request, GatewayError):
+                await refuse(context, method, request)
+            async with aclosing(serve(request, context)) as responses:
+                async for response in responses:
+                    yield response
+        except aio.AbortError as ended:
+            del request
+            raise _bare(ended)  # noqa: B904  as above
 
     return bounded
 
 
 def _of_stream(handler: grpc.RpcMethodHandler[Any, Any], read: Callable[[bytes], Any]) -> Any:
     many: Any = handler.stream_stream
-    one: Any = handler.stream_unary
     if many is not None:
-        return grpc.stream_stream_rpc_method_handler(many, read, handler.response_serializer)
-    return grpc.stream_unary_rpc_method_handler(one, read, handler.response_serializer)
+        return grpc.stream_stream_rpc_method_handler(_read_there(many), read, handler.response_serializer)
+    one: Any = handler.stream_unary
+    return grpc.stream_unary_rpc_method_handler(_read_there(one), read, handler.response_serializer)
+
+
+def _read_there(serve: Any) -> Any:
+    """Serve a method that reads its messages by itself."""
+
+    async def bounded(requests: object, context: Context) -> object:
+        try:
+            return await serve(requests, context)
+        except aio.AbortError as ended:
+            raise _bare(ended)  # noqa: B904  as above
+
+    return bounded
+
+
+def _bare(ended: aio.AbortError) -> aio.AbortError:
+    """Take from the end of a call everything that led to it.
+
+    gRPC keeps this error with the call's state, which the frames on its way know: a circle that would keep them, and
+    with them the message, until a search for garbage finds it. Many large calls that are refused would fill the memory.
+    """
+    ended.__context__ = ended.__cause__ = None
+    return ended.with_traceback(None)
