@@ -38,13 +38,12 @@ def ask(
     as_json: bool,
 ) -> None:
     """Ask a running gateway one question, as an approval department's system would."""
-    import uuid
-
     from google.protobuf import json_format, text_format
 
+    from gateway.client import new_request_id
     from gateway.v1 import parties_pb2, verification_pb2, verification_pb2_grpc
 
-    identity = request_id or str(uuid.uuid4())
+    identity = request_id or new_request_id()
     operator = acting(config, system, f"{system}-01")
     request = verification_pb2.VerifyRequest(
         request_id=identity,

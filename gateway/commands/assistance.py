@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json as jsonlib
-import uuid
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -55,7 +54,9 @@ class _Desk(NamedTuple):
 
     def act(self) -> dict[str, Any]:
         """Give what every act says of itself: a new request id, and who acts."""
-        return {"request_id": str(uuid.uuid4()), "operator": self.colleague(self.person)}
+        from gateway.client import new_request_id
+
+        return {"request_id": new_request_id(), "operator": self.colleague(self.person)}
 
     def colleague(self, person: str) -> Operator:
         """Give a person of the own unit."""
@@ -126,6 +127,7 @@ def send(desk: _Desk, *, unit: str, fact_type: str, term: str, note: str, verifi
 @JSON
 def list_(*, config: Path, server: str | None, system: str, sent: bool, state: str | None, as_json: bool) -> None:
     """List requests, newest first; nobody is named."""
+    from gateway.client.pages import Pages
     from gateway.v1 import assistance_pb2, assistance_pb2_grpc
 
     request = assistance_pb2.ListAssistanceRequest(sent=sent)
@@ -133,13 +135,13 @@ def list_(*, config: Path, server: str | None, system: str, sent: bool, state: s
         request.state = assistance_pb2.AssistanceState.Value(f"ASSISTANCE_STATE_{state.upper()}")
     with running_gateway(config, server, system) as channel:
         stub = assistance_pb2_grpc.AssistanceServiceStub(channel)
-        while True:
+        pages = Pages()
+        while pages.token is not None:
+            request.page_token = pages.token
             page = stub.ListAssistance(request, timeout=_TIMEOUT)
             for one in page.assistance:
                 _tell(one, None, as_json)
-            request.page_token = page.next_page_token
-            if not request.page_token:
-                break
+            pages.turn(page.next_page_token)
 
 
 @assistance.command("receive")

@@ -158,14 +158,13 @@ def diff(old: Path, new: Path, fail_if_looser: bool, as_json: bool) -> None:
 @JSON
 def reload(*, config: Path, server: str | None, system: str, person: str, validate_only: bool, as_json: bool) -> None:
     """Put the configured lists in force in a running gateway; a mistake anywhere in them changes nothing."""
-    import uuid
-
     from google.protobuf import json_format
 
+    from gateway.client import new_request_id
     from gateway.v1 import catalogue_pb2, catalogue_pb2_grpc
 
     request = catalogue_pb2.ReloadCatalogueRequest(
-        request_id=str(uuid.uuid4()),
+        request_id=new_request_id(),
         operator=acting(config, system, person),
         validate_only=validate_only,
     )

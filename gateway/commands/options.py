@@ -180,7 +180,7 @@ def running_gateway(config: Path, server: str | None, system: str) -> Iterator[g
     """
     import grpc
 
-    from gateway.client import CredentialsWrong, open_blocking_channel, refusal_of
+    from gateway.client import CredentialsWrong, ListIncomplete, open_blocking_channel, refusal_of
 
     house = house_of(config, system)
     certificate, key = pair_to_show(house, system)
@@ -188,6 +188,10 @@ def running_gateway(config: Path, server: str | None, system: str) -> Iterator[g
     try:
         with open_blocking_channel(address, authority=house.authority, certificate=certificate, key=key) as channel:
             yield channel
+    except ListIncomplete as failure:
+        raise click.ClickException(
+            f"{failure}; what was told may not be all\n列表分页标记重复,所列内容可能不全。"
+        ) from failure
     except CredentialsWrong as wrong:
         raise click.ClickException(f"{wrong}\n{wrong.chinese}") from wrong
     except grpc.RpcError as error:

@@ -80,11 +80,12 @@ def propose(
     replaces: str,
 ) -> None:
     """Propose a key for a clerk, with the clerk's proof of holding it."""
+    from gateway.client import new_request_id
     from gateway.flows.administration.staff_keys import enrolment
     from gateway.v1 import commitment_pb2, staff_pb2
 
     held = _open_key(key, password_file)
-    identity, unit, public = uuid.uuid4(), house_of(config, system).unit(system), held.public
+    identity, unit, public = uuid.UUID(new_request_id()), house_of(config, system).unit(system), held.public
     signed = enrolment(person=person, unit=unit, algorithm=held.algorithm, public_key=public, request_id=identity)
     with _service(config, server, system) as stub:
         answer = stub.ProposeStaffKey(
@@ -111,11 +112,12 @@ def propose(
 @shown_as("reviewer")
 def decide(*, config: Path, server: str | None, record: str, enrol: bool, by: str, system: str) -> None:
     """Enrol or reject a proposed key."""
+    from gateway.client import new_request_id
     from gateway.v1 import staff_pb2
 
     decision = staff_pb2.STAFF_KEY_DECISION_ENROL if enrol else staff_pb2.STAFF_KEY_DECISION_REJECT
     request = staff_pb2.DecideStaffKeyRequest(
-        request_id=str(uuid.uuid4()), operator=acting(config, system, by), record=record, decision=decision
+        request_id=new_request_id(), operator=acting(config, system, by), record=record, decision=decision
     )
     with _service(config, server, system) as stub:
         _tell(stub.DecideStaffKey(request, timeout=_TIMEOUT).key)
@@ -130,10 +132,11 @@ def decide(*, config: Path, server: str | None, record: str, enrol: bool, by: st
 @shown_as("officer")
 def revoke(*, config: Path, server: str | None, record: str, reason: str, by: str, system: str) -> None:
     """End a key at once; what it signed before stands."""
+    from gateway.client import new_request_id
     from gateway.v1 import staff_pb2
 
     request = staff_pb2.RevokeStaffKeyRequest(
-        request_id=str(uuid.uuid4()), operator=acting(config, system, by), record=record, reason=reason
+        request_id=new_request_id(), operator=acting(config, system, by), record=record, reason=reason
     )
     with _service(config, server, system) as stub:
         _tell(stub.RevokeStaffKey(request, timeout=_TIMEOUT).key)
@@ -145,17 +148,16 @@ def revoke(*, config: Path, server: str | None, record: str, reason: str, by: st
 @shown_as("officer")
 def list_keys(*, config: Path, server: str | None, system: str) -> None:
     """List the keys of the unit, newest first, one JSON object a line."""
+    from gateway.client.pages import Pages
     from gateway.v1 import staff_pb2
 
-    token = ""
+    pages = Pages()
     with _service(config, server, system) as stub:
-        while True:
-            page = stub.ListStaffKeys(staff_pb2.ListStaffKeysRequest(page_token=token), timeout=_TIMEOUT)
+        while pages.token is not None:
+            page = stub.ListStaffKeys(staff_pb2.ListStaffKeysRequest(page_token=pages.token), timeout=_TIMEOUT)
             for key in page.keys:
                 _tell(key)
-            token = page.next_page_token
-            if not token:
-                return
+            pages.turn(page.next_page_token)
 
 
 @staff_keys.command("witness")

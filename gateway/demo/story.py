@@ -6,7 +6,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import uuid
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from rich.console import Console
 
-from gateway.client import explain, open_blocking_channel
+from gateway.client import explain, new_request_id, open_blocking_channel
 from gateway.demo import housing
 from gateway.demo.people import Person, cast
 from gateway.demo.province import DemoFailed, Province, start_police
@@ -87,7 +86,7 @@ class Teller:
         matter, code, purpose = item
         context = parties_pb2.CaseContext(matter=matter, case_id=case, purpose=purpose, operator=officer("clerk"))
         return verification_pb2.VerifyRequest(
-            request_id=new_id(),
+            request_id=new_request_id(),
             context=context,
             item=code,
             subject=subject(person),
@@ -156,19 +155,25 @@ def _climb(teller: Teller, person: Person) -> None:
     for fact_type in facts:
         sent = teller.assistance.SendAssistance(
             assistance_pb2.SendAssistanceRequest(
-                request_id=new_id(), verification=answer.verification.record, unit=source.unit, fact_type=fact_type,
-                operator=asker,
+                request_id=new_request_id(), verification=answer.verification.record, unit=source.unit,
+                fact_type=fact_type, operator=asker,
             ),
             timeout=_TIMEOUT,
         ).assistance  # fmt: skip
         expect(ask(), "PENDING", "WAIT")
         due = legal_day(sent.due_at.ToDatetime(UTC))
         teller.told(f"{fact_type} missing: another department's people are asked, by {due}; who watches is told")
-        receive = assistance_pb2.ReceiveAssistanceRequest(request_id=new_id(), record=sent.record, operator=source)
+        receive = assistance_pb2.ReceiveAssistanceRequest(
+            request_id=new_request_id(), record=sent.record, operator=source
+        )
         asked = teller.source.ReceiveAssistance(receive, timeout=_TIMEOUT).inquiry
         must(person.address in asked.said.values(), "the department does not see what is asked")
         found = assistance_pb2.AnswerAssistanceRequest(
-            request_id=new_id(), record=sent.record, outcome="NO_RECORD", basis="档案中查无此址", operator=source
+            request_id=new_request_id(),
+            record=sent.record,
+            outcome="NO_RECORD",
+            basis="档案中查无此址",
+            operator=source,
         )
         teller.source.AnswerAssistance(found, timeout=_TIMEOUT)
     answer = ask()
@@ -176,8 +181,8 @@ def _climb(teller: Teller, person: Person) -> None:
     refused(teller, answer.verification.record)
     for fact_type in facts:
         check = assistance_pb2.RecordCheckRequest(
-            request_id=new_id(), verification=answer.verification.record, fact_type=fact_type, outcome="NO_RECORD",
-            method=assistance_pb2.CHECK_METHOD_ON_SITE, basis="现场核查笔录", operator=asker,
+            request_id=new_request_id(), verification=answer.verification.record, fact_type=fact_type,
+            outcome="NO_RECORD", method=assistance_pb2.CHECK_METHOD_ON_SITE, basis="现场核查笔录", operator=asker,
             second_operator=officer("clerk", "clerk-02"),
         )  # fmt: skip
         teller.assistance.RecordCheck(check, timeout=_TIMEOUT)
@@ -213,7 +218,10 @@ def _decide_and_requery(teller: Teller, person: Person, honest: Person, commitme
     for one in (commitment, other):
         teller.commitments.RecordDecision(
             commitment_pb2.RecordDecisionRequest(
-                request_id=new_id(), record=one.record, operator=officer("clerk"), document_number="示决字〔2026〕1号"
+                request_id=new_request_id(),
+                record=one.record,
+                operator=officer("clerk"),
+                document_number="示决字〔2026〕1号",
             ),
             timeout=_TIMEOUT,
         )
@@ -239,15 +247,15 @@ def _decide_and_requery(teller: Teller, person: Person, honest: Person, commitme
 def _conclude(teller: Teller, finding: str) -> None:
     audits, reviews = teller.audits, teller.reviews
     by = officer("auditor")
-    evidence = audit_pb2.RequestEvidenceRequest(request_id=new_id(), record=finding, operator=by)
+    evidence = audit_pb2.RequestEvidenceRequest(request_id=new_request_id(), record=finding, operator=by)
     audits.RequestEvidence(evidence, timeout=_TIMEOUT)
-    proposal = audit_pb2.ProposeFalseRequest(request_id=new_id(), record=finding, operator=by)
+    proposal = audit_pb2.ProposeFalseRequest(request_id=new_request_id(), record=finding, operator=by)
     proposal.grounds = "登记地址与承诺不符"
     audits.ProposeFalse(proposal, timeout=_TIMEOUT)
-    notice = audit_pb2.NotifyFindingRequest(request_id=new_id(), record=finding, operator=by)
+    notice = audit_pb2.NotifyFindingRequest(request_id=new_request_id(), record=finding, operator=by)
     notice.manner = "直接送达"
     due = legal_day(audits.NotifyFinding(notice, timeout=_TIMEOUT).finding.due_at.ToDatetime(UTC))
-    defence = audit_pb2.HearDefenceRequest(request_id=new_id(), record=finding, operator=by)
+    defence = audit_pb2.HearDefenceRequest(request_id=new_request_id(), record=finding, operator=by)
     defence.statement = "当事人陈述:承认所填地址有误"
     audits.HearDefence(defence, timeout=_TIMEOUT)
     teller.told(f"evidence requested, notified (defence until {due}), defence heard")
@@ -260,7 +268,7 @@ def _conclude(teller: Teller, finding: str) -> None:
     second = officer("reviewer")
     reviews.DecideFinding(_decision(finding, second), timeout=_TIMEOUT)
     final = reviews.FinaliseFinding(
-        audit_pb2.FinaliseFindingRequest(request_id=new_id(), record=finding, operator=second), timeout=_TIMEOUT
+        audit_pb2.FinaliseFindingRequest(request_id=new_request_id(), record=finding, operator=second), timeout=_TIMEOUT
     )
     must(final.finding.state == audit_pb2.FINDING_STATE_FINAL, "the finding is not final")
     teller.told("decided by a second officer (the first was refused), final (remedy period 0 days in this demo)")
@@ -276,7 +284,7 @@ def _lost(teller: Teller, person: Person, case: str) -> str:
 
 def _decision(finding: str, by: parties_pb2.Operator) -> audit_pb2.DecideFindingRequest:
     return audit_pb2.DecideFindingRequest(
-        request_id=new_id(),
+        request_id=new_request_id(),
         record=finding,
         operator=by,
         broken=True,
@@ -291,7 +299,7 @@ def _repair(teller: Teller, person: Person) -> None:
     (finding,) = teller.audits.ListFindings(audit_pb2.ListFindingsRequest(), timeout=_TIMEOUT).findings
     teller.credit.RecordRepair(
         credit_pb2.RecordRepairRequest(
-            request_id=new_id(),
+            request_id=new_request_id(),
             finding=finding.record,
             operator=officer("credit"),
             document_number="示修字〔2026〕1号",
@@ -329,7 +337,7 @@ def commit(teller: Teller, person: Person, verification: str) -> commitment_pb2.
     """Prepare, sign with a certificate made for the person, and record."""
     prepared = teller.commitments.PrepareCommitment(
         commitment_pb2.PrepareCommitmentRequest(
-            request_id=new_id(), verification=verification, operator=officer("clerk")
+            request_id=new_request_id(), verification=verification, operator=officer("clerk")
         ),
         timeout=_TIMEOUT,
     )
@@ -338,7 +346,7 @@ def commit(teller: Teller, person: Person, verification: str) -> commitment_pb2.
     certificate = authority.person(person.name, person.id_number, key, now=datetime.now(UTC), valid=timedelta(days=30))
     return teller.commitments.RecordCommitment(
         commitment_pb2.RecordCommitmentRequest(
-            request_id=new_id(),
+            request_id=new_request_id(),
             record=prepared.record,
             operator=officer("clerk"),
             document_digest=prepared.document_digest,
@@ -355,7 +363,7 @@ def commit(teller: Teller, person: Person, verification: str) -> commitment_pb2.
 def refused(teller: Teller, verification: str, reason: str = "NOT_A_COMMITMENT_STEP") -> None:
     """Check that no commitment can be prepared upon a verification."""
     request = commitment_pb2.PrepareCommitmentRequest(
-        request_id=new_id(), verification=verification, operator=officer("clerk")
+        request_id=new_request_id(), verification=verification, operator=officer("clerk")
     )
     try:
         teller.commitments.PrepareCommitment(request, timeout=_TIMEOUT)
@@ -422,8 +430,3 @@ def officer(system: str, person: str = "") -> parties_pb2.Operator:
 def subject(person: Person) -> parties_pb2.Subject:
     """Give a person as a subject."""
     return parties_pb2.Subject(id_type=parties_pb2.ID_TYPE_RESIDENT_ID, id_number=person.id_number, name=person.name)
-
-
-def new_id() -> str:
-    """Make a request id."""
-    return str(uuid.uuid4())
