@@ -44,7 +44,7 @@ class HostTls:
 
 
 def _log_answered(caller: str, claims: int) -> None:
-    _log.info("answered", caller=caller, claims=claims)
+    _log.info("answered", caller=caller, count=claims)
 
 
 class SourceServicer(source_pb2_grpc.SourceServiceServicer):
