@@ -15,6 +15,7 @@ from gateway.rules.roles import Caller, Role
 from gateway.rules.same_claim import is_same_claim
 from ledger import EntryMissing, Erased, HistoryLine, Ledger, Opening, RecordRow, VaultGroup
 from ledger.canonical import Json
+from ledger.records.earlier import row_after
 from ledger.records.lifecycle import state_after
 
 ANSWER = "answer"
@@ -32,7 +33,7 @@ _PEOPLE = ("clerk", "officer", "operator")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
-    """A record as it stood after one of its entries: its row, its history until then, and the state it was in."""
+    """A record as it stood after one of its entries: its row and its history until then, and the state it was in."""
 
     row: RecordRow
     history: tuple[HistoryLine, ...]
@@ -121,7 +122,29 @@ class LookUp:
 
         A repeated request is answered as it was first: with the state of then, not of now.
         """
+        if until is not None:
+            row = await self.row_after(row, until)
         return life_of(row, await self.history(row), until=until)
+
+    async def row_after(self, row: RecordRow, until: int) -> RecordRow:
+        """Return the row of a record as it was after an index: with the facts that its entries had set by then.
+
+        Raises:
+            RecordNotFound: it began later.
+            DocumentErased: its documents were erased, and what they said with them.
+        """
+        if row.last_idx <= until:
+            return row
+        steps = []
+        for line in await self.history(row):
+            if line.idx <= until:
+                kept = await self.kept(row.record, line.idx)
+                if isinstance(kept, Erased):
+                    raise DocumentErased
+                steps.append((line, kept))
+        if not steps:
+            raise RecordNotFound(row.family)
+        return row_after(row.record, steps)
 
     async def history(self, row: RecordRow) -> Sequence[HistoryLine]:
         """Return every entry of a record, oldest first."""

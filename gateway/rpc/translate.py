@@ -332,7 +332,7 @@ def commitment(read: CommitmentRead) -> commitment_pb2.Commitment:
     """Write a commitment as it stood."""
     life, document = read.life, read.document
     row = life.row
-    current, in_force = life.state == row.state, life.state == "IN_FORCE"
+    due = _due(life)
     return commitment_pb2.Commitment(
         record=row.record.hex(),
         verification=(row.parent or b"").hex(),
@@ -342,11 +342,11 @@ def commitment(read: CommitmentRead) -> commitment_pb2.Commitment:
         document_digest=read.digest,
         changed_at=timestamp(life.changed_at),
         history=[_line(line) for line in life.history],
-        audit_due_at=timestamp(row.due_at if in_force else None),
+        audit_due_at=timestamp(due if life.state == "IN_FORCE" else None),
         publication=publication_scope(document),
         by_proxy=document is not None and "proxy" in document,
         document_erased=read.erased,
-        due_at=timestamp(row.due_at if current and life.state in _ENDING else None),
+        due_at=timestamp(due if life.state in _ENDING else None),
     )
 
 
@@ -443,9 +443,14 @@ def finding(life: Life) -> audit_pb2.Finding:
         item=row.item or "",
         matter=row.matter or "",
         grade=audit_pb2.Grade.Value(f"GRADE_{row.grade}") if graded and row.grade else audit_pb2.GRADE_UNSPECIFIED,
-        due_at=timestamp(row.due_at if timed else None),
+        due_at=timestamp(_due(life) if timed else None),
         history=[_line(line) for line in life.history],
     )
+
+
+def _due(life: Life) -> datetime | None:
+    """Give the date of the step that a record is in; the row may have been read before the newest of its history."""
+    return life.row.due_at if life.state == life.row.state else None
 
 
 def _line(line: HistoryLine) -> ledger_pb2.HistoryEntry:

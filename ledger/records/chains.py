@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy import Connection, bindparam, select, union_all
 
 from ledger.canonical import Json
@@ -24,7 +26,7 @@ def read_chain(connection: Connection, record: bytes) -> list[tuple[int, bytes]]
     return sorted((idx, bytes(leaf)) for idx, leaf in found)
 
 
-def facts_of(groups: dict[str, VaultGroup] | None) -> Facts:
+def facts_of(groups: Mapping[str, VaultGroup] | None) -> Facts:
     """Return the facts of an opened document."""
     facts: Json = groups[FACTS_GROUP].value if groups and FACTS_GROUP in groups else None
     return read_facts(facts) if isinstance(facts, dict) else {}

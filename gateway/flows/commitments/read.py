@@ -28,8 +28,8 @@ class CommitmentRead:
         return b"" if self.document is None else hashlib.sha256(canonical(dict(self.document))).digest()
 
 
-def read_commitments(ledger: Ledger, rows: Sequence[RecordRow], *, until: int | None = None) -> list[CommitmentRead]:
-    """Read commitments, in the order of their rows, as they stood after an index (as they stand now when None).
+def read_commitments(ledger: Ledger, rows: Sequence[RecordRow]) -> list[CommitmentRead]:
+    """Read commitments, in the order of their rows, as they stand now.
 
     Blocks; to be called by `ledger.read`.
     """
@@ -38,14 +38,19 @@ def read_commitments(ledger: Ledger, rows: Sequence[RecordRow], *, until: int | 
     histories = ledger.register().histories(rows)
     documented = {row.record: _documented(histories[row.record]) for row in rows}
     documents = ledger.documents({idx: record for record, idx in documented.items()})
-    return [_read(row, histories[row.record], documents.get(documented[row.record]), until=until) for row in rows]
+    return [_read(row, histories[row.record], documents.get(documented[row.record])) for row in rows]
 
 
 async def read_commitment(look_up: LookUp, row: RecordRow, *, until: int | None = None) -> CommitmentRead:
-    """Read one commitment as `read_commitments` does, together with those that others read at the same moment."""
-    history = await look_up.history(row)
+    """Read one commitment, together with those that others read at the same moment: as it stood after an index.
+
+    Without one it is read as `read_commitments` does. A document that was handed out later is none of then.
+    """
+    if until is not None:
+        row = await look_up.row_after(row, until)
+    history = [line for line in await look_up.history(row) if until is None or line.idx <= until]
     kept = await look_up.kept(row.record, _documented(history))
-    return _read(row, history, kept, until=until)
+    return _read(row, history, kept)
 
 
 def _documented(history: Sequence[HistoryLine]) -> int:
@@ -58,11 +63,7 @@ def _read(
     row: RecordRow,
     history: Sequence[HistoryLine],
     kept: Mapping[str, VaultGroup] | Erased | None,
-    *,
-    until: int | None,
 ) -> CommitmentRead:
     erased = isinstance(kept, Erased)
     group = None if kept is None or isinstance(kept, Erased) else kept.get(DOCUMENT)
-    return CommitmentRead(
-        life=life_of(row, history, until=until), document=table(group.value) if group else None, erased=erased
-    )
+    return CommitmentRead(life=life_of(row, history), document=table(group.value) if group else None, erased=erased)
