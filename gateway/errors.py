@@ -3,6 +3,10 @@
     GatewayError
     ├── InvalidRequest            the request is malformed; names every mistake
     ├── CallerUnknown             a valid certificate that the configuration does not know
+    ├── CallerRefused             a certificate that TLS took once and that does not count now
+    │   ├── CallerRevoked         its authority revoked it
+    │   ├── CallerAuthorityWithdrawn  its authority was taken out of force
+    │   └── CallerRevocationUnknown   no revocation list in force tells of it
     ├── NotEntitled               known, but this is not theirs to ask or do
     ├── RequestIdReused           the same request_id came with another body
     ├── LimitReached              asked too much for now; says when to come again
@@ -122,6 +126,39 @@ class CallerUnknown(GatewayError):
 
     reason: ClassVar[str] = "CALLER_UNKNOWN"
     chinese = "证书有效,但该系统未在网关登记。"
+
+
+class CallerRefused(GatewayError):
+    """The caller's certificate was taken when its connection began, and does not count now."""
+
+    told: ClassVar[str]
+
+    def __init__(self) -> None:
+        super().__init__(self.told)
+
+
+class CallerRevoked(CallerRefused):
+    """The caller's certificate, or that of the authority which issued it, is on a revocation list."""
+
+    reason: ClassVar[str] = "CALLER_REVOKED"
+    told = "the caller's certificate is revoked"
+    chinese = "该系统的证书已被吊销,请更换证书后重新连接。"
+
+
+class CallerAuthorityWithdrawn(CallerRefused):
+    """The authority that issued the caller's certificate was taken out of force after the connection began."""
+
+    reason: ClassVar[str] = "CALLER_AUTHORITY_WITHDRAWN"
+    told = "the authority of the caller's certificate is not in force any more"
+    chinese = "签发该系统证书的机构已停用,请更换证书后重新连接。"
+
+
+class CallerRevocationUnknown(CallerRefused):
+    """Whether the caller's certificate is revoked cannot be told: no list that is in force is of it."""
+
+    reason: ClassVar[str] = "CALLER_REVOCATION_UNKNOWN"
+    told = "whether the caller's certificate is revoked cannot be told, and must be"
+    chinese = "无法确认该系统的证书是否已被吊销,请联系系统管理员更新证书吊销列表。"
 
 
 class NotEntitled(GatewayError):

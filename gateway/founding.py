@@ -176,7 +176,9 @@ workers = 1                                    # processes that answer; a client
 trust_domain = "{trust_domain}"             # of the callers' SPIFFE IDs
 certificate_file = "pki/server.crt"
 key_file = "pki/server.key"
-client_authority_file = "pki/ca.crt"          # whose certificates callers must show
+client_authority_file = "pki/ca.crt"          # whose certificates callers must show; more than one may stand in it
+# client_revocation_file = "pki/ca.crl"        # its revocation lists (one DER, or PEMs); without: none is revoked. The
+                                               # four files are read again on SIGHUP, and within seconds of a change
 plaintext = false                              # true: no TLS, exactly one caller; for a trusted proxy only
 reflection = false                             # gRPC server reflection
 max_message_bytes = 1048576                    # of one message; a larger one is refused (MESSAGE_TOO_LARGE)

@@ -32,7 +32,7 @@ from gateway.catalogue.model import Catalogue
 from gateway.config import Draft, LedgerSettings
 from gateway.errors import ConfigurationError
 from gateway.metrics import Metrics
-from gateway.rpc.server import Tls
+from gateway.rpc.certificates import Tls
 from ledger import BlindIndex, KeyHistory, load_further_signer, load_signer
 from ledger.errors import LedgerError
 from ledger.keyring.files import open_keyring, require_same_log
@@ -64,8 +64,9 @@ def examine(draft: Draft, *, now: Callable[[], datetime] = now_utc, metrics: Met
     found, settings = _Findings(draft.mistakes), draft.settings
     own = settings.commitments
     tls = found.open(
-        lambda: open_tls(settings.server),
+        lambda: open_tls(settings.server, now=now),
         "server.plaintext", "server.certificate_file", "server.key_file", "server.client_authority_file",
+        "server.client_revocation_file",
     )  # fmt: skip
     _examine_ledger(settings.ledger, found, now)
     index = found.open(lambda: open_index(settings.ledger), "ledger.index_key_file")

@@ -17,6 +17,7 @@ from gateway.rpc.assistance import AssistanceServicer
 from gateway.rpc.audit import AuditServicer
 from gateway.rpc.caller import Callers
 from gateway.rpc.catalogue import CatalogueServicer
+from gateway.rpc.certificates import CallerCertificates
 from gateway.rpc.commitment import CommitmentServicer, handwriting_bytes
 from gateway.rpc.commitment_lists import CommitmentLists
 from gateway.rpc.credit import CreditServicer
@@ -64,11 +65,14 @@ def services(
     *,
     now: Callable[[], datetime],
     metrics: Metrics | None = None,
+    certificates: CallerCertificates | None = None,
 ) -> list[Service]:
     """List every service of the contract; what is not served yet answers UNIMPLEMENTED."""
     server = settings.server
     door = Door(
-        Callers(settings.callers, trust_domain=server.trust_domain, plaintext=server.plaintext),
+        Callers(
+            settings.callers, trust_domain=server.trust_domain, plaintext=server.plaintext, certificates=certificates
+        ),
         _limits(settings.limits),
         Gathering(longest=server.gather.total_seconds()),
         cap=server.deadline_cap.total_seconds(),

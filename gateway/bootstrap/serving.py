@@ -6,7 +6,7 @@ import asyncio
 import enum
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,6 +21,7 @@ from gateway.bootstrap.interpreter import prepare_interpreter, settle, tidying
 from gateway.bootstrap.ledger import join_ledger, key_history, open_authority, open_ledger, owning_ledger, waited_for
 from gateway.bootstrap.opening import calendar_notice, now_utc
 from gateway.bootstrap.services import services
+from gateway.bootstrap.tls import TlsWatch
 from gateway.config import (
     AssistanceSettings,
     Draft,
@@ -31,7 +32,8 @@ from gateway.errors import CatalogueRefused, GatewayError
 from gateway.flows.administration.reload import Reload, enactment
 from gateway.flows.assistance.chase import Chase
 from gateway.metrics import Metrics
-from gateway.rpc.server import GrpcServer, Service, Tls, require_free
+from gateway.rpc.certificates import CallerCertificates, Tls
+from gateway.rpc.server import GrpcServer, Service, require_free
 from gateway.rules.clocks import legal_day
 from ledger import (
     Ledger,
@@ -75,13 +77,20 @@ class Gateway:
         self._parent = os.getppid()
         self._reload: Reload | None = None
         self._reloading: set[asyncio.Task[None]] = set()
+        self._tls: TlsWatch | None = None
 
     def reload(self) -> None:
-        """Reload the catalogue in the background (the answer to SIGHUP); what comes of it is logged."""
+        """Reload the catalogue and the files of TLS in the background (the answer to SIGHUP); what comes of it is
+        logged."""
         if self._reload is None:
             _log.error("catalogue not reloaded", reason="NOT_SERVING")
             return
-        task = asyncio.get_running_loop().create_task(_reload_and_log(self._reload))
+        self._begin(_reload_and_log(self._reload))
+        if self._tls is not None:
+            self._begin(asyncio.to_thread(self._tls.read))
+
+    def _begin(self, reloading: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(reloading)
         self._reloading.add(task)
         task.add_done_callback(self._reloading.discard)
 
@@ -115,17 +124,24 @@ class Gateway:
                     reloaded=self._tell_the_other_parts, metrics=metrics,
                 )  # fmt: skip
                 self._reload = flows.reload
-                served = services(settings, flows, ledger, now=self._now, metrics=metrics)
+                tls = sound.tls
+                certificates = None if tls is None else CallerCertificates(tls, now=self._now)
+                served = services(settings, flows, ledger, now=self._now, metrics=metrics, certificates=certificates)
+                server = self._server(served, tls)
+                if tls is not None and certificates is not None:
+                    self._tls = TlsWatch(
+                        settings.server, tls, (server.renew, certificates.renew), now=self._now
+                    )  # fmt: skip
                 with closing(flows.signatures):
                     async with self._done_once(ledger, flows, stop, metrics):
-                        await self._serve(served, sound.tls, ready, stop, flows.stopping)
+                        await self._serve(server, ready, stop, flows.stopping)
                         ledger.hurry()
-                self._reload = None
+                self._reload = self._tls = None
                 await asyncio.gather(*self._reloading)
             if ledger.damage is not None:  # what committed last may have found it
                 raise ledger.damage
         finally:
-            self._reload = None
+            self._reload = self._tls = None
             for connector in sources.values():
                 await connector.aclose()
 
@@ -135,11 +151,12 @@ class Gateway:
     ) -> AsyncIterator[None]:  # fmt: skip
         """Beside serving, do what is done by the clock; and, in one process of a gateway, what is done once for all."""
         if self._part is Part.FURTHER:
-            async with Chores([remember_chore(self._settings.ledger, ledger), tidying()], stop) as chores:
+            listed = [remember_chore(self._settings.ledger, ledger), tidying(), *self._watching()]
+            async with Chores(listed, stop) as chores:
                 _stop_for_damage(ledger, chores)
                 yield
             return
-        listed = [*open_chores(self._settings.ledger, ledger, now=self._now), tidying()]
+        listed = [*open_chores(self._settings.ledger, ledger, now=self._now), tidying(), *self._watching()]
         listed += commitment_chores(self._settings.commitments, flows.commitments)
         listed.append(_chasing(self._settings.assistance, flows.chase))
         async with (
@@ -149,6 +166,10 @@ class Gateway:
         ):
             _stop_for_damage(ledger, chores)
             yield
+
+    def _watching(self) -> list[Chore]:
+        """Look now and then whether the files of TLS changed, as each process does for itself."""
+        return [] if self._tls is None else [self._tls.chore()]
 
     def _tell_the_other_parts(self) -> None:
         """A call reaches one part; the parent passes SIGHUP on to all, and who has the version already keeps it."""
@@ -161,15 +182,8 @@ class Gateway:
             return join_ledger(settings)
         return open_ledger(settings, now=self._now)
 
-    async def _serve(
-        self,
-        served: list[Service],
-        tls: Tls | None,
-        ready: Callable[[int], None],
-        stop: asyncio.Event,
-        stopping: asyncio.Event,
-    ) -> None:
-        server = GrpcServer(
+    def _server(self, served: list[Service], tls: Tls | None) -> GrpcServer:
+        return GrpcServer(
             served,
             address=self._settings.server.listen,
             tls=tls,
@@ -178,6 +192,10 @@ class Gateway:
             reflect=self._settings.server.reflection,
             shared=self._part is not Part.ALONE,
         )
+
+    async def _serve(
+        self, server: GrpcServer, ready: Callable[[int], None], stop: asyncio.Event, stopping: asyncio.Event
+    ) -> None:
         await server.start()
         settle()
         _log.info("serving", address=self._settings.server.listen, pid=os.getpid())
@@ -190,7 +208,7 @@ class Gateway:
 
 
 def run(settings: Settings, ready: Callable[[int], None], part: Part = Part.ALONE) -> None:
-    """Serve until SIGTERM or SIGINT, on uvloop where there is one; SIGHUP reloads the catalogue."""
+    """Serve until SIGTERM or SIGINT, on uvloop where there is one; SIGHUP reloads the catalogue and files of TLS."""
     prepare_interpreter()
     descriptors = raise_descriptor_limit()
     if descriptors < FEW_DESCRIPTORS:

@@ -105,7 +105,7 @@ class _Child:
 def run_workers(settings: Settings, config: Path, ready: Callable[[int], None]) -> int:
     """Run every part until SIGTERM or SIGINT; `ready` is told the port. Returns the exit status for this process.
 
-    SIGHUP is passed on to every part that answers, and reloads its catalogue.
+    SIGHUP is passed on to every part that answers, and reloads its catalogue and its files of TLS.
     """
     stop, hang_up = threading.Event(), threading.Event()
     signal.signal(signal.SIGHUP, lambda *_: hang_up.set())

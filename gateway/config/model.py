@@ -24,6 +24,8 @@ class ServerSettings:
     certificate_file: Path
     key_file: Path
     client_authority_file: Path
+    client_revocation_file: Path | None
+    """Revocation lists of the client authority; None: nobody's certificate is revoked."""
     reflection: bool
     max_message_bytes: int
     max_image_bytes: int

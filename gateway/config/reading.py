@@ -132,6 +132,7 @@ def _server(part: Stanza, home: Path) -> ServerSettings:
         certificate_file=home / files["certificate_file"],
         key_file=home / files["key_file"],
         client_authority_file=home / files["client_authority_file"],
+        client_revocation_file=_revocation_file(part, home, plaintext=plaintext),
         reflection=part.flag("reflection", False),
         max_message_bytes=part.number("max_message_bytes", 1 << 20, least=1024, most=1 << 26),
         max_image_bytes=part.number("max_image_bytes", 8 << 20, least=0, most=1 << 26),
@@ -141,6 +142,13 @@ def _server(part: Stanza, home: Path) -> ServerSettings:
         drain=part.duration("drain", "10s"),
         ledger_reserve=part.duration("ledger_reserve", "500ms"),
     )
+
+
+def _revocation_file(part: Stanza, home: Path, *, plaintext: bool) -> Path | None:
+    name = part.text("client_revocation_file", "")
+    if name and plaintext:
+        part.mistake("client_revocation_file", "means nothing with plaintext: callers show no certificates")
+    return home / name if name else None
 
 
 def _listen(part: Stanza, workers: int) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Protocol
 
 from gateway.errors import CallerUnknown
+from gateway.rpc.certificates import CallerCertificates
 from gateway.rules.roles import Caller, Role, unit_of
 
 
@@ -21,21 +23,40 @@ class Callers:
     """Knows callers by the certificate of their connection.
 
     The certificate is looked at with every call: an address and port can come back with another certificate, so
-    who was there before is no evidence of who is there now.
+    who was there before is no evidence of who is there now. `certificates` tells whether it still counts.
     """
 
-    def __init__(self, known: Mapping[str, frozenset[Role]], *, trust_domain: str, plaintext: bool) -> None:
+    def __init__(
+        self,
+        known: Mapping[str, frozenset[Role]],
+        *,
+        trust_domain: str,
+        plaintext: bool,
+        certificates: CallerCertificates | None = None,
+    ) -> None:
         self._known = known
         self._domain = trust_domain
         self._plaintext = plaintext
+        self._certificates = certificates
 
     def identify(self, context: PeerContext) -> Caller:
         """Say who calls.
 
         Raises:
             CallerUnknown: no certificate names a system, or the system is not configured.
+            CallerRefused: the certificate counted when the connection began, and does not now.
         """
-        return self._caller(_uris(context.auth_context()))
+        auth = context.auth_context()
+        if self._certificates is not None:
+            self._certificates.require(auth)
+        return self._caller(_uris(auth))
+
+    def standing(self, context: PeerContext) -> Callable[[], None]:
+        """Give what requires of a call that goes on that its caller's certificate still counts: it raises
+        `CallerRefused`."""
+        if self._certificates is None:
+            return lambda: None
+        return partial(self._certificates.require, context.auth_context())
 
     def _caller(self, uris: list[str]) -> Caller:
         if self._plaintext and not uris:

@@ -24,6 +24,8 @@ from gateway.rules.roles import Caller, Role
 
 Context = aio.ServicerContext[Any, Any]
 Response = TypeVar("Response")
+Pace = Callable[[int], Awaitable[None]]
+"""Waits until the caller may ask so many questions more."""
 CountCall = Callable[[str, str, str, float], None]
 """Takes the method, the gRPC code, the reason (empty where there is none) and the seconds of a call."""
 
@@ -110,8 +112,10 @@ class Door:
             self._begin()
             caller = self._callers.identify(context)
             caller.require(*roles)
+            still_counts = self._callers.standing(context)
             with self._limits.call(caller):
                 async for response in handle(caller):
+                    still_counts()
                     yield response
         except Exception as error:
             await self._refuse(context, method, error, started)
@@ -126,18 +130,25 @@ class Door:
         context: Context,
         method: str,
         roles: tuple[Role, ...],
-        handle: Callable[[Caller], Awaitable[int]],
+        handle: Callable[[Caller, Pace], Awaitable[int]],
     ) -> None:
         """Serve one stream in both directions; `handle` reads and writes by itself, and returns how much it did.
 
-        It may stay open for days: each question on it, and not the stream, is what keeps the catalogue it began with.
+        It may stay open for days: each question on it, and not the stream, is what keeps the catalogue it began with;
+        and each message, which `handle` tells before it asks, must be of a caller whose certificate still counts.
         """
         started = time.perf_counter()
         try:
             caller = self._callers.identify(context)
             caller.require(*roles)
+            still_counts = self._callers.standing(context)
+
+            async def pace(count: int) -> None:
+                still_counts()
+                await self._limits.pace(caller, count)
+
             with self._limits.call(caller):
-                done = await handle(caller)
+                done = await handle(caller, pace)
         except aio.InternalError as error:  # what who writes is told where the client has gone meanwhile
             self._tell(method, started, code=_GONE)
             raise asyncio.CancelledError from error
@@ -148,10 +159,6 @@ class Door:
             raise
         else:
             self._tell(method, started, code=_OK, done=done)
-
-    async def pace(self, caller: Caller, count: int) -> None:
-        """Wait until the caller's rate admits so many questions of a stream."""
-        await self._limits.pace(caller, count)
 
     async def refuse(self, context: Context, method: str, error: Exception) -> None:
         """End a call that comes no further, and tell of it."""

@@ -19,24 +19,13 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from gateway.errors import ConfigurationError
+from gateway.rpc.certificates import Tls
 from gateway.rpc.sizes import AddServicer
 
 _log = structlog.get_logger()
 
 _STATUS = health_pb2.HealthCheckResponse
 _LISTENERS = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
-    """What the server shows (PEM) and which authority its callers' certificates must come from (PEM).
-
-    Whoever makes one has judged that TLS can use them: of what it cannot use, gRPC says what it says of a port in use.
-    """
-
-    certificate: bytes
-    key: bytes
-    client_authority: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,18 +94,33 @@ class GrpcServer:
         for name in ["", *self._names]:
             await self._health.set(name, _STATUS.SERVING)
 
+    def renew(self, tls: Tls) -> None:
+        """Show another certificate, and take callers of other authorities, on connections that begin from now on.
+
+        Those that are open go on; may be called from any thread.
+        """
+        self._tls = tls
+
     def _bind(self, server: aio.Server, address: str) -> int:
         try:
             if self._tls is None:
                 return server.add_insecure_port(address)
-            credentials = grpc.ssl_server_credentials(
-                [(self._tls.key, self._tls.certificate)],
-                root_certificates=self._tls.client_authority,
-                require_client_auth=True,
-            )
-            return server.add_secure_port(address, credentials)
+            return server.add_secure_port(address, self._credentials(self._tls))
         except RuntimeError as error:  # the library's only word for it
             raise not_bound(address) from error
+
+    def _credentials(self, tls: Tls) -> grpc.ServerCredentials:
+        """Make the credentials of one listener, which are asked for others before each handshake."""
+        given = tls
+
+        def renewed() -> Any:  # None where nothing changed, which the stubs do not know
+            nonlocal given
+            if self._tls is None or self._tls is given:
+                return None
+            given = self._tls
+            return _certificates(given)
+
+        return grpc.dynamic_ssl_server_credentials(_certificates(tls), renewed, require_client_authentication=True)
 
     async def stop(self, grace: float) -> None:
         """Say NOT_SERVING, take no new calls, and let running calls end within `grace` seconds."""
@@ -126,6 +130,12 @@ class GrpcServer:
     async def wait(self) -> None:
         """Wait until stopped."""
         await asyncio.gather(*(server.wait_for_termination() for server in self._servers))
+
+
+def _certificates(tls: Tls) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration(
+        [(tls.key, tls.certificate)], root_certificates=tls.client_authority
+    )
 
 
 async def require_free(address: str) -> None:

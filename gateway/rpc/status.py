@@ -23,6 +23,7 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.DeadlineRequired, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.CallerUnknown, grpc.StatusCode.PERMISSION_DENIED),
+    (errors.CallerRefused, grpc.StatusCode.PERMISSION_DENIED),
     (errors.NotEntitled, grpc.StatusCode.PERMISSION_DENIED),
     (errors.ItemBanned, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.RequestIdReused, grpc.StatusCode.ALREADY_EXISTS),

@@ -21,7 +21,7 @@ from gateway.flows.verification.list_answers import ANSWERED, FAMILY, ListAnswer
 from gateway.flows.verification.verify import Verify
 from gateway.flows.verification.watch import Watch
 from gateway.rpc import translate
-from gateway.rpc.door import Context, Door
+from gateway.rpc.door import Context, Door, Pace
 from gateway.rpc.paging import fill
 from gateway.rpc.status import code_of, reason_of, status_of
 from gateway.rules.admission import Mistakes
@@ -111,10 +111,7 @@ class VerificationServicer:
             if response.results:
                 await context.write(response)
 
-        async def handle(caller: Caller) -> int:
-            async def pace(count: int) -> None:
-                await self._door.pace(caller, count)
-
+        async def handle(caller: Caller, pace: Pace) -> int:
             return await self._flows.batch(receive, send, pace, caller)
 
         await self._door.exchange(context, "VerificationService/BatchVerify", _ASKERS, handle)

@@ -35,7 +35,8 @@ from gateway.errors import CatalogueRefused
 from gateway.flows.administration.reload import Reload
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Once
-from gateway.rpc.server import GrpcServer, Tls
+from gateway.rpc.certificates import Tls
+from gateway.rpc.server import GrpcServer
 from gateway.v1 import catalogue_pb2 as pb
 from gateway.v1 import catalogue_pb2_grpc, verification_pb2
 from ledger import FileMasterKeys, parse_vkey, verify_receipt
