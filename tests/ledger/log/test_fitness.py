@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
 import threading
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import LiteralString
@@ -197,3 +205,75 @@ def test_a_standby_is_refused_as_one(tmp_path: Path) -> None:
             there = standby.url.set(database=make_url(url).database).render_as_string(hide_password=False)
             with pytest.raises(StoreUnfit, match="is a standby"):
                 replace(house, url=there).open()
+
+
+POOLER = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
+
+
+@contextmanager
+def pooled(url: str, mode: str, **more: str) -> Iterator[str]:
+    """Put PgBouncer before a database; gives the URL of the database behind it."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _pooled(url, Path(folder), mode, more)
+
+
+def _pooled(url: str, folder: Path, mode: str, more: dict[str, str]) -> Iterator[str]:
+    at = make_url(url)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {
+        "listen_addr": "127.0.0.1", "listen_port": str(port), "unix_socket_dir": "", "auth_type": "any",
+        "auth_file": str(folder / "users"), "pool_mode": mode, "default_pool_size": "8", "ignore_startup_parameters":
+        "extra_float_digits", "logfile": str(folder / "log"), "pidfile": str(folder / "pid"), **more,
+    }  # fmt: skip
+    host, name = at.query.get("host") or at.host, at.database
+    (folder / "users").write_text(f'"{at.username}" ""\n')
+    lines = "\n".join(f"{key} = {value}" for key, value in settings.items())
+    database = f"{name} = host={host} port={at.port or 5432} dbname={name} user={at.username}"
+    (folder / "ini").write_text(f"[databases]\n{database}\n[pgbouncer]\n{lines}\n")
+    who = {}
+    if os.geteuid() == 0:  # PgBouncer refuses to run as root
+        nobody = pwd.getpwnam("nobody")
+        who = {"user": nobody.pw_uid, "group": nobody.pw_gid}
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    assert POOLER is not None
+    process = subprocess.Popen([POOLER, str(folder / "ini")], stderr=subprocess.DEVNULL, **who)  # type: ignore[call-overload]
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            with socket.socket() as trying:
+                if trying.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"postgresql+psycopg://{at.username}@127.0.0.1:{port}/{name}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.skipif(POOLER is None, reason="PgBouncer is not installed")
+@pytest.mark.parametrize("more", [{}, {"server_round_robin": "1"}, {"default_pool_size": "2"}])
+def test_a_pooler_of_transactions_is_refused_by_name(
+    postgres_url: str, tmp_path: Path, more: dict[str, str]
+) -> None:  # fmt: skip
+    with pooled(postgres_url, "transaction", **more) as url:
+        for turn in ("one", "two", "three"):
+            (tmp_path / turn).mkdir()
+            with pytest.raises(StoreUnfit, match="pool_mode = session"):
+                build(url, tmp_path / turn)
+        build(postgres_url, tmp_path)
+        for _ in range(3):
+            with pytest.raises(StoreUnfit, match="pool_mode = session"):
+                open_store(url)
+
+
+@pytest.mark.skipif(POOLER is None, reason="PgBouncer is not installed")
+def test_a_pooler_of_sessions_is_taken(postgres_url: str, tmp_path: Path) -> None:
+    with pooled(postgres_url, "session") as url:
+        build(url, tmp_path)
+        for _ in range(3):
+            open_store(url).close()
