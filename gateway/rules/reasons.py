@@ -90,6 +90,7 @@ def is_temporary(told: str) -> bool:
 
 
 NOT_ASKED = Reason(kind=ReasonKind.NOT_ASKED)
+AMBIGUOUS = Reason(kind=ReasonKind.AMBIGUOUS)
 CONFLICT = Reason(kind=ReasonKind.CONFLICT)
 UNCONFIRMED = Reason(kind=ReasonKind.UNCONFIRMED)
 DISPROVED = Reason(kind=ReasonKind.DISPROVED)

@@ -2,7 +2,8 @@
 
 MATCH is true; MISMATCH is false; NO_RECORD is false only where absence is conclusive; everything else is unknown
 with its reason. That a record bears another name proves no denial: it may be the subject's, under a name that was
-written wrong or borne before. Only the reasons of leaves that could still decide the question count.
+written wrong or borne before. Nor does absence prove anything beside a source that says there is a record. Only the
+reasons of leaves that could still decide the question count.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ from connectors.outcome import Evidence, Kind, Outcome
 from gateway.catalogue.model import SourcePolicy
 from gateway.catalogue.words import SourcePolicyKind
 from gateway.rules.plan import AllOf, AnyOf, FactCheck, Leaf, Node, NotOf, Plan
-from gateway.rules.reasons import CONFLICT, DISPROVED, NOT_ASKED, UNCONFIRMED, Reason, ReasonKind, reason_of
+from gateway.rules.reasons import (
+    AMBIGUOUS,
+    CONFLICT,
+    DISPROVED,
+    NOT_ASKED,
+    UNCONFIRMED,
+    Reason,
+    ReasonKind,
+    reason_of,
+)
 from gateway.rules.truth import Truth, all_of, any_of, not_
 
 
@@ -86,15 +96,42 @@ def truth_of(outcome: Outcome, *, absence_conclusive: bool) -> Truth:
     return Truth.UNKNOWN
 
 
+_OF_A_RECORD = frozenset({Kind.NOT_HELD, Kind.AMBIGUOUS, Kind.SUBJECT_INACTIVE, Kind.NEEDS_ATTRIBUTE})
+"""What tells of a record and leaves the claim open. STALE does not: nobody is told what such data hold. NEEDS_ATTRIBUTE
+may: a source does not say whether it wants one more thing to tell several records apart, or to look at all."""
+
+
+def _tells_of_a_record(outcome: Outcome) -> bool:
+    return outcome.other_identity or outcome.kind in _OF_A_RECORD
+
+
+def _is_contested(evidences: Sequence[Evidence], *, absence_conclusive: bool) -> bool:
+    """Tell whether sources disagree whether there is a record: one is complete and holds none, another tells of one."""
+    return (
+        absence_conclusive
+        and any(e.outcome.kind is Kind.NO_RECORD for e in evidences)
+        and any(_tells_of_a_record(e.outcome) for e in evidences)
+    )
+
+
 def _truths(evidences: Sequence[Evidence], *, absence_conclusive: bool, negated: bool) -> list[Truth]:
     """Give what each source says of the fact.
 
-    Where the applicant says that the fact is not so (`negated`), none bears that out while one of them holds a record
-    under the number and another name: nobody knows whose it is.
+    Where they disagree whether there is a record, neither its absence nor another name in it proves anything. Where the
+    applicant says that the fact is not so (`negated`), none bears that out while one of them holds a record under the
+    number and another name: nobody knows whose it is. Beside a MATCH whatever denies it stands, and is in conflict.
     """
-    truths = [truth_of(e.outcome, absence_conclusive=absence_conclusive) for e in evidences]
-    if negated and any(e.outcome.other_identity for e in evidences):
-        return [Truth.UNKNOWN if truth is Truth.FALSE else truth for truth in truths]
+    outcomes = [e.outcome for e in evidences]
+    truths = [
+        Truth.UNKNOWN if negated and one.other_identity else truth_of(one, absence_conclusive=absence_conclusive)
+        for one in outcomes
+    ]
+    if Truth.TRUE in truths:
+        return truths
+    if negated and any(one.other_identity for one in outcomes):
+        return [Truth.UNKNOWN] * len(truths)
+    if _is_contested(evidences, absence_conclusive=absence_conclusive):
+        return [Truth.UNKNOWN if _takes_sides(one) else truth for one, truth in zip(outcomes, truths, strict=True)]
     return truths
 
 
@@ -118,18 +155,27 @@ def judge_sources(
     Sources speak of the fact, people of what the applicant says: where that is that the fact is not so (`negated`, also
     where it is said both ways), it is true for people who find the fact false. No source bears it out then by a record
     of another name, nor beside one.
+
+    Sources that disagree whether there is a record are a CONFLICT too, until another or people decide. Where the fact
+    is denied it is AMBIGUOUS: the record may be another's, and a conflict would speak against who denies it.
     """
     truths = _truths(evidences, absence_conclusive=absence_conclusive, negated=negated)
     told = [truth_of(e.outcome, absence_conclusive=False) for e in people]
-    truths += [not_(truth) for truth in told] if negated else told
-    if Truth.TRUE in truths and Truth.FALSE in truths:
+    told = [not_(truth) for truth in told] if negated else told
+    known = [truth for truth in (*truths, *told) if truth is not Truth.UNKNOWN]
+    if Truth.TRUE in known and Truth.FALSE in known:
         return LeafTruth(truth=Truth.UNKNOWN, reasons=frozenset({CONFLICT}))
-    known = [truth for truth in truths if truth is not Truth.UNKNOWN]
     if known and len(known) >= _needed(policy, sources if sources is not None else len(evidences)):
         return _DECIDED[known[0], any(one.outcome.kind is Kind.MISMATCH for one in people)]
+    contest = None
+    if _is_contested(evidences, absence_conclusive=absence_conclusive):
+        contest = AMBIGUOUS if negated else CONFLICT
+    reasons = _open_reasons(evidences, truths, contest) | _open_reasons(people, told)
+    if known:
+        reasons |= {UNCONFIRMED}
     return LeafTruth(
         truth=Truth.UNKNOWN,
-        reasons=_open_reasons((*evidences, *people), truths),
+        reasons=reasons or frozenset({NOT_ASKED}),  # where no source was asked, nothing is proved missing
         unconfirmed=known[0] if known else Truth.UNKNOWN,
     )
 
@@ -179,12 +225,19 @@ def _needed(policy: SourcePolicy, sources: int) -> int:
             return max(policy.k, sources)
 
 
-def _open_reasons(evidences: Sequence[Evidence], truths: Sequence[Truth]) -> frozenset[Reason]:
-    """NOT_ASKED stands in where no source was asked, so that nothing is proved missing."""
-    found = {reason_of(e.outcome) for e, truth in zip(evidences, truths, strict=True) if truth is Truth.UNKNOWN}
-    if any(truth is not Truth.UNKNOWN for truth in truths):
-        found.add(UNCONFIRMED)
-    return frozenset(found or {NOT_ASKED})
+def _open_reasons(
+    evidences: Sequence[Evidence], truths: Sequence[Truth], contest: Reason | None = None
+) -> frozenset[Reason]:
+    """Give why they leave the fact open; `contest` is why those do that disagree whether there is a record."""
+    return frozenset(
+        contest if contest and _takes_sides(e.outcome) else reason_of(e.outcome)
+        for e, truth in zip(evidences, truths, strict=True)
+        if truth is Truth.UNKNOWN
+    )
+
+
+def _takes_sides(outcome: Outcome) -> bool:
+    return outcome.kind is Kind.NO_RECORD or _tells_of_a_record(outcome)
 
 
 def evaluate(plan: Plan, answers: Mapping[str, LeafTruth]) -> Judgement:

@@ -1,8 +1,10 @@
 """How a question is split among sources, and what they may say of it, in leaping time."""
 
 import pytest
+from msgspec.structs import replace
 
-from connectors.outcome import MATCH, MISMATCH, NO_RECORD, OTHER_IDENTITY, Cause, Outcome
+from connectors.connector import Coverage
+from connectors.outcome import MATCH, MISMATCH, NO_RECORD, NOT_HELD, OTHER_IDENTITY, Cause, Outcome
 from connectors.resilience import Resilient
 from gateway.catalogue.model import SourcePolicy
 from gateway.catalogue.words import SourcePolicyKind
@@ -79,6 +81,10 @@ def test_a_question_with_one_source_has_all_the_time() -> None:
     assert (found.judgement.verdict, when) == (Verdict.ESTABLISHED, pytest.approx(2.9))
 
 
+def complete(outcome: Outcome) -> Resilient:
+    return wrapped(Written(after(0.1, outcome), coverage={FACT: Coverage()}))
+
+
 DENIED = NotOf(of=Leaf(id="f1"))
 BOTH_WAYS = AnyOf(of=(DENIED, AllOf(of=(Leaf(id="f1"), DENIED))))
 
@@ -99,3 +105,30 @@ def test_after_a_record_of_another_name_the_next_source_is_asked_and_may_contrad
     sources = {"a": source(0.1, OTHER_IDENTITY), "b": source(0.1, MATCH)}
     found, _ = play(ask(sources, DENIED, check("f1"), within=3))
     assert found.judgement.verdict is Verdict.CONTRADICTED
+
+
+@pytest.mark.parametrize(
+    ("last", "denied", "claimed"),
+    [
+        ({}, Verdict.UNDETERMINED, Verdict.UNDETERMINED),
+        ({"c": NO_RECORD}, Verdict.UNDETERMINED, Verdict.UNDETERMINED),
+        ({"c": MISMATCH}, Verdict.ESTABLISHED, Verdict.CONTRADICTED),
+        ({"c": MATCH}, Verdict.UNDETERMINED, Verdict.UNDETERMINED),
+    ],
+)
+def test_an_absence_after_a_record_of_which_nothing_is_known_does_not_spare_the_next_source(
+    last: dict[str, Outcome], denied: Verdict, claimed: Verdict
+) -> None:
+    said = {"a": NOT_HELD, "b": NO_RECORD, **last}
+    one = check("f1")
+    one = replace(one, absence_conclusive=True, claim=replace(one.claim, expected={"status": "MARRIED"}))
+    for root, verdict in ((DENIED, denied), (DENIED.of, claimed)):
+        found, _ = play(ask({name: complete(outcome) for name, outcome in said.items()}, root, one, within=3))
+        assert [one.outcome for one in found.evidence] == list(said.values())
+        assert found.judgement.verdict is verdict
+
+
+def test_the_first_source_decides_by_its_absence_where_the_policy_asks_no_other() -> None:
+    one = replace(check("f1"), absence_conclusive=True)
+    found, _ = play(ask({"a": complete(NO_RECORD), "b": complete(NOT_HELD)}, DENIED, one, within=3))
+    assert (found.judgement.verdict, len(found.evidence)) == (Verdict.ESTABLISHED, 1)

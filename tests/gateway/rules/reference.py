@@ -17,6 +17,8 @@ Key = tuple[object, ...]
 
 MISSING = {"NO_RECORD", "NOT_COVERED", "NOT_HELD", "REFUSED"}
 UNCLEAR = {"AMBIGUOUS", "CONFLICT", "UNCONFIRMED", "SUBJECT_INACTIVE"}
+HELD = {"OTHER_NAME", "NOT_HELD", "AMBIGUOUS", "SUBJECT_INACTIVE", "NEEDS_ATTRIBUTE"}
+"""What a source says that has a record, and not whether what is claimed is so."""
 TEMPORARY = {"UNAVAILABLE", "STALE", "NOT_ASKED"}
 
 
@@ -75,17 +77,24 @@ def fact_truth(said: Said, fact: Tree, heard: Said = (), *, negated: bool = Fals
     """What the sources of one fact come to, with the people who were heard of it, and why it is open.
 
     People speak of what is claimed, which may be that the fact is not so. Then nothing that a source says bears it out
-    while one of them has a record of another name.
+    while one of them has a record of another name. Having none is worth nothing beside one that has a record, and
+    neither is another name in that; where nobody else knows better, they disagree. MATCH disagrees with every denial.
     """
     conclusive = fact["absence"] == "conclusive"
     policy = fact["sources"]
     k = policy.get("k", 1)
     needed = {"first": 1, "quorum": k, "all-agree": max(k, len(said))}[policy["policy"]]
 
+    def disagree(asked: Said) -> bool:
+        return conclusive and "NO_RECORD" in asked and not HELD.isdisjoint(asked)
+
     def truths(asked: Said) -> list[float]:
-        against = 0.5 if negated and "OTHER_NAME" in asked else 0
-        values: dict[str, float] = {"MATCH": 1, "MISMATCH": against, "OTHER_NAME": against}
-        return [(values | {"NO_RECORD": against} if conclusive else values).get(outcome, 0.5) for outcome in asked]
+        values = {"MATCH": 1, "MISMATCH": 0, "OTHER_NAME": 0.5 if negated else 0, "NO_RECORD": 0 if conclusive else 0.5}
+        if "MATCH" not in asked and disagree(asked):
+            values |= {"NO_RECORD": 0.5, "OTHER_NAME": 0.5}
+        if "MATCH" not in asked and negated and "OTHER_NAME" in asked:
+            values = {}
+        return [values.get(outcome, 0.5) for outcome in asked]
 
     if policy["policy"] == "first":  # those after the first that decides are not asked
         decided = [n for n in range(1, len(said)) if set(truths(said[:n])) != {0.5}]
@@ -97,10 +106,11 @@ def fact_truth(said: Said, fact: Tree, heard: Said = (), *, negated: bool = Fals
     if known and len(known) >= needed:
         return known[0], frozenset()
     # What one source knows is not silenced by those that know nothing: too few know it, and that is unclear.
+    words = dict.fromkeys(("MISMATCH", "OTHER_NAME"), "AMBIGUOUS")
+    if disagree(said):  # whose the record is may be unknown: that is held against nobody who says that there is none
+        words |= dict.fromkeys({"NO_RECORD", *HELD}, "AMBIGUOUS" if negated else "CONFLICT")
     silent = frozenset(
-        "AMBIGUOUS" if outcome in ("MISMATCH", "OTHER_NAME") else outcome
-        for outcome, truth in zip(said, truths(said), strict=True)
-        if truth == 0.5
+        words.get(outcome, outcome) for outcome, truth in zip(said, truths(said), strict=True) if truth == 0.5
     )
     silent |= frozenset(outcome for outcome in heard if outcome not in ("MATCH", "MISMATCH"))
     return 0.5, silent | {"UNCONFIRMED"} if known else silent or frozenset({"NOT_ASKED"})

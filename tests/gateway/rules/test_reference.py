@@ -38,6 +38,7 @@ SELF = Subject(id_type="resident-id", id_number="230199198001010072", name="示�
 OTHER = Subject(id_type="resident-id", id_number="230199200402290014", name="示例乙")
 AGREEING = (SourcePolicyKind.QUORUM, SourcePolicyKind.ALL_AGREE)
 DECIDING = (Outcome(kind=Kind.MATCH), MISMATCH, NO_RECORD, OTHER_IDENTITY)
+HELD = (Kind.NOT_HELD, Kind.AMBIGUOUS, Kind.SUBJECT_INACTIVE, Kind.NEEDS_ATTRIBUTE)
 """Drawn oftener than chance would: other outcomes rarely let a question be decided."""
 MISSING = {Kind.NO_RECORD, Kind.NOT_COVERED, Kind.NOT_HELD, Kind.REFUSED}
 
@@ -171,6 +172,54 @@ def test_up_to_three_sources_are_weighed_as_the_reference_does(
 
             assert found.truth is {1: Truth.TRUE, 0: Truth.FALSE, 0.5: Truth.UNKNOWN}[truth]
             assert {reason.kind.value for reason in found.reasons} == reasons
+
+
+@pytest.mark.parametrize("negated", [True, False])
+@pytest.mark.parametrize(
+    "policy", [SourcePolicy(), *(SourcePolicy(kind=kind, k=k) for kind in AGREEING for k in (1, 2, 3))]
+)
+def test_absence_proves_nothing_beside_a_source_that_tells_of_a_record(policy: SourcePolicy, negated: bool) -> None:
+    """Counted out: up to three sources, one without a record and one with it, and none that says what is in it."""
+    for count in (2, 3):
+        for said in itertools.product(EVERY, repeat=count):
+            told: list[Evidence] = []
+            while more := sources_to_ask(policy, told, absence_conclusive=True, sources=count, negated=negated):
+                told += [evidence("f", one) for one in said[len(told) : len(told) + more]]
+            outcomes = [one.outcome for one in told]
+            of_a_record = [one for one in outcomes if one.other_identity or one.kind in HELD]
+            if NO_RECORD not in outcomes or not of_a_record or Outcome(kind=Kind.MATCH) in outcomes:
+                continue
+            found = judge_sources(policy, told, absence_conclusive=True, sources=count, negated=negated)
+            kinds = {reason.kind for reason in found.reasons}
+            if MISMATCH not in outcomes:
+                assert found.truth is Truth.UNKNOWN, (outcomes, "an absence decided")
+            if found.truth is Truth.UNKNOWN:
+                assert (ReasonKind.AMBIGUOUS if negated else ReasonKind.CONFLICT) in kinds
+                assert kinds.isdisjoint({ReasonKind.NO_RECORD, ReasonKind.NOT_HELD, ReasonKind.NEEDS_ATTRIBUTE})
+                assert situation(Verdict.UNDETERMINED, found.reasons) is not Situation.MISSING
+                assert negated is False or ReasonKind.CONFLICT not in kinds, "held against who denies it"
+
+
+@pytest.mark.parametrize("kind", HELD)
+@pytest.mark.parametrize("negated", [True, False])
+def test_people_settle_what_sources_disagree_about_and_their_doubt_settles_nothing(kind: Kind, negated: bool) -> None:
+    told = [evidence("f", outcome(kind)), evidence("f", NO_RECORD)]
+
+    def weighed(*words: Kind) -> LeafTruth:
+        people = [evidence("f", outcome(word)) for word in words]
+        return judge_sources(SourcePolicy(), told, absence_conclusive=True, people=people, negated=negated)
+
+    assert weighed(Kind.MATCH).truth is (Truth.FALSE if negated else Truth.TRUE)
+    assert weighed(Kind.MISMATCH).truth is (Truth.TRUE if negated else Truth.FALSE)
+    assert weighed(Kind.MISMATCH).disproved
+    for word in (Kind.NO_RECORD, Kind.AMBIGUOUS, Kind.PENDING):
+        assert weighed(word).truth is Truth.UNKNOWN
+        assert ReasonKind(word.value) in {reason.kind for reason in weighed(word).reasons}
+    alone = judge_sources(
+        SourcePolicy(), [evidence("f", NO_RECORD)], absence_conclusive=True,
+        people=[evidence("f", outcome(Kind.AMBIGUOUS))], negated=negated,
+    )  # fmt: skip
+    assert alone.truth is Truth.FALSE, "people who cannot tell have not found a record"
 
 
 FACTS = ("fact-a", "fact-b", "fact-c")

@@ -99,7 +99,34 @@ async def test_a_register_that_holds_nothing_proves_no_denial_beside_one_that_ho
     if named:
         assert (verdict, reasons, step) == (Verdict.CONTRADICTED, (), Step.DISPUTE)
     else:
-        assert (verdict, reasons, step) == (Verdict.UNDETERMINED, ("AMBIGUOUS", "NO_RECORD"), Step.ASSISTANCE)
+        assert (verdict, reasons, step) == (Verdict.UNDETERMINED, ("AMBIGUOUS",), Step.ASSISTANCE)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE marriage SET name = substr(name, 1, 1) || '*' WHERE id_number = ?",
+        "UPDATE marriage SET name = '' WHERE id_number = ?",
+        "INSERT INTO marriage SELECT * FROM marriage WHERE id_number = ?",
+    ],
+    ids=["masked", "empty", "twice"],
+)
+async def test_a_register_that_holds_nothing_proves_nothing_beside_one_that_holds_a_record(
+    tmp_path: Path, change: str
+) -> None:
+    with sqlite3.connect(tmp_path / "elsewhere.sqlite3") as elsewhere:
+        elsewhere.execute("CREATE TABLE marriage (id_number TEXT, name TEXT)")
+    house = settle(tmp_path, sources=BESIDE.format(file=tmp_path / "elsewhere.sqlite3"))
+    with sqlite3.connect(house.home.parent / "civil.sqlite3") as civil:
+        civil.execute("CREATE TABLE copied AS SELECT * FROM marriage")  # without its primary key
+        civil.execute("DROP TABLE marriage")
+        civil.execute("ALTER TABLE copied RENAME TO marriage")
+        civil.execute(change, (PEOPLE[MARRIED].id_number,))
+    async with serving(house) as village:
+        denied = await ask(village, marital(MARRIED, "UNMARRIED"))
+        claimed = await ask(village, marital(MARRIED, "MARRIED"))
+    assert denied == (Verdict.UNDETERMINED, ("AMBIGUOUS",), Step.ASSISTANCE)
+    assert claimed == (Verdict.UNDETERMINED, ("CONFLICT",), Step.ASSISTANCE)
 
 
 async def test_who_tries_names_spends_the_budget_of_guesses(tmp_path: Path) -> None:
