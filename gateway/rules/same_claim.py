@@ -3,7 +3,8 @@
 Another spelling is no other claim: it would be a way around what was found of the first. So whatever texts a source
 takes for one (`connectors.compare`), in whatever form it compares them, are one here, and so are more habits of typing:
 capitals, brackets, dashes, dots, blanks beside Chinese characters and signs. A letter or digit makes another claim, and
-so does how digits are grouped: 1路12号 is not 11路2号, and "1 12" not "11 2".
+so does how digits are grouped: 1路12号 is not 11路2号, and "1 12" not "11 2". The number of a person, an organisation
+or a document is the same in whatever groups it is typed.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ _DOTS = frozenset(".。·")
 _ZEROES = dict.fromkeys(map(ord, "○◯"), "〇")
 _RUN = re.compile(r"(?<=-)-+|(?<=·)·+")
 _BLANK = re.compile(r"(?<=(.)) (?=(.))", re.DOTALL)
-_OLD_LENGTH = 15
-_NUMBER = re.compile(r"\d{15}|[\dA-Z]{2}\d{6}[\dA-Z]{10}", re.ASCII)
-"""A text that is as long as the number of a person or organisation, and has what these have."""
+_OLD = re.compile(r"\d{15}", re.ASCII)
+_NUMBER = re.compile(r"[\dA-Z]{2}\d{6}[\dA-Z]{10}|[A-Z]{1,3}\d{7,12}", re.ASCII)
+"""A text that is as long as the number of a person, an organisation or a passport, permit or residence card, and has
+what these have: of the last some letters, and more digits than the parts of an address have together."""
 
 
 def claim_of(question: Mapping[str, Json]) -> dict[str, Json]:
@@ -48,7 +50,7 @@ def _compared(value: Json) -> Json:
 def _in_one_spelling(written: str) -> str:
     """Write a text as if there were one way to type it; see `_whole` for the number of an identity."""
     number = bare(written)
-    if _NUMBER.fullmatch(number):
+    if _OLD.fullmatch(number) or _NUMBER.fullmatch(number):
         return _whole(number)
     named = normal_name(normal_name(written).translate(_ZEROES))
     signs = unicodedata.normalize("NFKC", named.translate(_ONE_SIGN))
@@ -57,7 +59,7 @@ def _in_one_spelling(written: str) -> str:
 
 def _whole(number: str) -> str:
     """Give the 18-digit number for one of 15, which stands for it whatever its check character; others as they are."""
-    old = number if len(number) == _OLD_LENGTH else old_number(number)
+    old = number if _OLD.fullmatch(number) else old_number(number)
     if not old or old[12:] >= "996":  # of whom was born before 1900
         return number
     seventeen = f"{old[:6]}19{old[6:]}"
