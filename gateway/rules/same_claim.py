@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-from connectors.compare import bare, old_number
+from connectors.compare import Unreadable, bare, day, old_number
 from connectors.names import MIDDLE_DOT, Signs, normal_name
 from gateway.rules.fallback import StepKind
 from gateway.rules.identifiers import resident_id_check_character
@@ -50,7 +50,7 @@ def _compared(value: Json) -> Json:
 def _in_one_spelling(written: str) -> str:
     """Write a text as if there were one way to type it; see `_whole` for the number of an identity."""
     number = bare(written)
-    if _OLD.fullmatch(number) or _NUMBER.fullmatch(number):
+    if _NUMBER.fullmatch(number) or (_OLD.fullmatch(number) and _is_dated(number)):
         return _whole(number)
     named = normal_name(normal_name(written).translate(_ZEROES))
     signs = unicodedata.normalize("NFKC", named.translate(_ONE_SIGN))
@@ -58,12 +58,24 @@ def _in_one_spelling(written: str) -> str:
 
 
 def _whole(number: str) -> str:
-    """Give the 18-digit number for one of 15, which stands for it whatever its check character; others as they are."""
+    """Give the 18-digit number for one of 15, which stands for it whatever its check character; others as they are.
+
+    Those whose day of birth is none had no other number.
+    """
     old = number if _OLD.fullmatch(number) else old_number(number)
-    if not old or old[12:] >= "996":  # of whom was born before 1900
+    if not old or not _is_dated(old) or old[12:] >= "996":  # of whom was born before 1900
         return number
     seventeen = f"{old[:6]}19{old[6:]}"
     return seventeen + resident_id_check_character(seventeen)
+
+
+def _is_dated(old: str) -> bool:
+    """Tell whether a text of 15 digits holds a day of birth, as the number of a person does."""
+    try:
+        day(f"19{old[6:12]}")
+    except Unreadable:
+        return False
+    return True
 
 
 def _one_sign(character: str) -> str:
