@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from connectors.compare import identity
+from connectors.compare import identity, normalise
 from connectors.names import Signs
 
 _OPENING = frozenset("[{<〔【〖〘〚「『《〈⟨⟦❲❨")
@@ -13,6 +13,7 @@ _CLOSING = frozenset("]}>〕】〗〙〛」』》〉⟩⟧❳❩")
 _DASHES = frozenset("˗⁃−─━➖ー")
 """What is typed for a dash and is none to Unicode: signs for minus, rules of tables, the long vowel of kana."""
 _RUN = re.compile("-{2,}")
+_BETWEEN_DIGITS = re.compile(r"(?<=\d) (?=\d)")
 
 
 def case_of(unit: str, number: str) -> str:
@@ -26,9 +27,11 @@ def case_of(unit: str, number: str) -> str:
 def _in_one_spelling(written: str) -> str:
     """Write a number as if there were one way to type it.
 
-    Width, case, blanks, invisible characters, the kind of dash and the kind of brackets are habits of typing.
+    Width, case, blanks, invisible characters, the kind of dash and the kind of brackets are habits of typing. But a
+    blank between two digits parts two numbers: "2026 1 12" is not "2026 11 2".
     """
-    return _RUN.sub("-", identity(written).translate(_ONE_SIGN))
+    numbers = _BETWEEN_DIGITS.split(normalise(written))
+    return _RUN.sub("-", " ".join(map(identity, numbers)).translate(_ONE_SIGN))
 
 
 def one_sign(character: str) -> str:
