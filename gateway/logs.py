@@ -6,8 +6,11 @@ call loses a detail instead of leaking a name.
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import Any, TextIO, cast
 
 import orjson
@@ -40,26 +43,53 @@ def _render(_logger: object, _name: str, event: MutableMapping[str, Any]) -> str
 class _Unfailing:
     """Where lines are written: what cannot be (a full disk, a reader that is gone) is counted, and fails nobody.
 
-    A call that is recorded is answered, whatever becomes of the line about it.
+    A call that is recorded is answered, whatever becomes of the line about it. Nothing goes through the stream's own
+    buffer, which would keep what could not be written, and write it later: a line is written or lost, and counted once.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lost = 0
+        self._rest = b""
+        """Of a line that was written in part; it is finished before anything else is written."""
 
     def write(self, text: str) -> None:
         """Write a line, and before it how many were lost, where some were."""
-        told = _lost_before(self._lost) if self._lost else ""
         try:
-            self._stream.write(told + text)
-            self._stream.flush()
+            self._finish()
+            if self._lost:
+                self._begin(_lost_before(self._lost))
+                self._lost = 0
+                self._finish()
+            self._begin(text)
         except (OSError, ValueError):  # ValueError: the stream is closed
             self._lost += 1
-        else:
-            self._lost = 0
+            return
+        with suppress(OSError, ValueError):
+            self._finish()
+
+    def _begin(self, line: str) -> None:
+        """Write a line or its beginning.
+
+        Raises:
+            OSError: none of it can be written.
+            ValueError: the stream is closed.
+        """
+        try:
+            descriptor = self._stream.fileno()
+        except io.UnsupportedOperation:  # a stream in memory
+            self._stream.write(line)
+            self._stream.flush()
+            return
+        encoded = line.encode(self._stream.encoding, self._stream.errors or "strict")
+        self._rest = encoded[os.write(descriptor, encoded) :]
+
+    def _finish(self) -> None:
+        while self._rest:
+            self._rest = self._rest[os.write(self._stream.fileno(), self._rest) :]
 
     def flush(self) -> None:
-        """Do nothing: every line is flushed when it is written."""
+        """Do nothing: every line is written at once."""
 
 
 def _lost_before(count: int) -> str:

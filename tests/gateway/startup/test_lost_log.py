@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import subprocess
@@ -85,6 +86,38 @@ def test_how_many_lines_were_lost_is_said_once_some_can_be_written(log: structlo
     assert [(one["event"], one.get("count")) for one in told] == [
         ("log lines were lost", 2), ("four", None), ("five", None),
     ]  # fmt: skip
+
+
+def test_each_line_is_written_once_and_whole_or_counted_as_lost(log: structlog.stdlib.BoundLogger) -> None:
+    """The reader of a pipe is slow; one line is longer than what the pipe holds."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.set_blocking(writing, False)
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    read, said = b"", 0
+    before = structlog.get_config()
+    with os.fdopen(writing, "w", encoding="utf-8") as stream, os.fdopen(reading, "rb", buffering=0) as pipe:
+        logs.configure(stream)
+        try:
+            for _ in range(4):
+                for event in ("short", "long" * 2500, "short", *["middling" * 50] * 20):
+                    log.info(event)
+                    said += 1
+                read += pipe.read() or b""
+            while b"last" not in read:
+                log.info("last")
+                said += 1
+                read += pipe.read() or b""
+        finally:
+            structlog.configure(**before)
+        stream.close()
+        read += pipe.read()
+
+    told = [orjson.loads(line) for line in read.splitlines()]
+    lost = [one["count"] for one in told if "count" in one]
+    assert lost
+    assert len(told) - len(lost) + sum(lost) == said
+    assert "long" * 2500 in {one["event"] for one in told}
 
 
 def test_a_stream_that_is_closed_fails_nobody(log: structlog.stdlib.BoundLogger) -> None:
