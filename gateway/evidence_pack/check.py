@@ -94,6 +94,13 @@ OF_KINDS = {
     "platform": {"assertion.jws", "assertion.txt"},
 }  # fmt: skip
 IMAGES = ("handwriting.png", "handwriting.jpg")
+OF_ANY_PACK = READING | OF_EVERY_ACT | set(OF_STORY) | set().union(*OF_KINDS.values()) | set(IMAGES)
+LIKE_A_PART = (
+    ".bin", ".crl", ".history", ".json", ".jws", ".ocsp", ".ocsp.txt", ".pem", ".sig", ".tlog-proof", ".tsr", ".vkey",
+)  # fmt: skip
+"""How names end that would be taken for a proof, if not for one that every pack has."""
+RUN = (".bat", ".cmd", ".com", ".dll", ".exe", ".pth", ".py", ".pyc", ".pyd", ".pyw", ".so")
+"""How names end of what Python, or the machine, could run in place of what is meant."""
 
 
 def sha256(*parts: bytes) -> bytes:
@@ -396,14 +403,30 @@ def image_among(there: Collection[str], read: Callable[[str], bytes]) -> str:
     return names[0]
 
 
-def others_here(signature: Any) -> List[str]:
-    """Name what is in this folder beside the files of the pack, and what the commands of its README wrote."""
+def others_here(signature: Any) -> Tuple[List[str], List[str]]:
+    """Name what is in this folder beside the files of the pack, and what the commands of its README wrote.
+
+    What could be taken for a part of a pack, or be run, comes first. The rest changes nothing: the pack itself, the
+    log's key, what was printed, what desktops write.
+    """
     there = {one.name for one in Path().iterdir() if not one.name.startswith(".")}  # desktops write hidden files
     known = names_of(signature)
     known |= {"stamped.bin", *(f"{name}.txt" for name in known if name.endswith(".ocsp"))}
     if signature["type"] == "witnessed":
         known.add(image_among(there, content))
-    return sorted(there - known)
+    others = sorted(there - known)
+    bad = [name for name in others if could_be_meant(name)]
+    return bad, [name for name in others if name not in bad]
+
+
+def could_be_meant(name: str) -> bool:
+    """Tell whether a file that is not of this pack has a name that some pack could have, or could be run.
+
+    Nobody knows what is meant by a name with signs that are not shown, or that turn the order of the others round.
+    """
+    read = unicodedata.normalize("NFKC", name).casefold().strip(" .")  # as people and other systems read it
+    is_part = read.endswith(LIKE_A_PART) or read in {one.casefold() for one in OF_ANY_PACK}
+    return is_part or read.endswith(RUN) or any(Path(name).glob("__init__.*")) or not name.isprintable()
 
 
 def digest_of(name: str) -> bytes:
@@ -734,7 +757,7 @@ def everything() -> Tuple[Dict[str, bool], List[str], str]:
     signature, recorded = disclosed("recorded.disclosure.json", "signature")
     document, prepared = disclosed("prepared.disclosure.json", "document")
     vkey, of_log = log_key()
-    others = others_here(signature)
+    others, beside = others_here(signature)
     story, told = of_story(entry, prepared, document["verification"])
     return (
         {
@@ -751,7 +774,7 @@ def everything() -> Tuple[Dict[str, bool], List[str], str]:
             **of_log,
             **story,
         },
-        told,
+        [*told, f"NOT CHECKED, for no pack has such files: {', '.join(beside)}"] if beside else told,
         vkey,
     )
 

@@ -103,6 +103,7 @@ def checked_alone(folder: Path, files: Mapping[str, bytes], *flags: str) -> subp
     """Run check.py of a pack, alone; with no flags as the README says."""
     folder.mkdir()
     for name, content in {**files, MANIFEST: b""}.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
     return subprocess.run(
         [sys.executable, *(flags or ("-I",)), "check.py"], cwd=folder, check=False, capture_output=True, text=True,
@@ -707,6 +708,34 @@ def test_a_module_of_python_that_came_in_a_pack_is_refused_and_never_run(
         done = checked_alone(tmp_path / str(number), forged, flags)
         assert done.returncode == 1
         assert f"FAILED every file here is one of this pack, but not {', '.join(sorted(files))}" in done.stdout
+
+
+def test_what_lies_beside_a_pack_and_is_no_part_of_any_is_told_and_fails_nothing(
+    forging: tuple[House, dict[str, bytes], dict[str, bytes]], tmp_path: Path
+) -> None:
+    _, mine, _ = forging
+    names = ["01a2.zip", "Thumbs.db", "desktop.ini", "log.pub", "result.txt", "结果.txt"]
+    done = checked_alone(tmp_path / "well", {**mine, **dict.fromkeys([*names, "older/letter.pdf"], b"")})
+    assert done.returncode == 0, done.stdout
+    assert "ok     every file here is one of this pack\n" in done.stdout
+    assert f"NOT CHECKED, for no pack has such files: {', '.join(sorted([*names, 'older']))}\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "handwriting.png", "assertion.txt", "staff-key-revoked.tlog-proof", "authority-7.pem", "document (1).json",
+        "Document.JSON", "document.json ", "revocation-9.ocsp.txt", "ｄｏｃｕｍｅｎｔ.json", "manifest", "openssl.exe",
+        "_json.so", "sitecustomize.PY", "json/__init__.py",
+    ],
+)  # fmt: skip
+def test_what_could_be_taken_for_a_part_of_a_pack_or_be_run_fails_it(
+    forging: tuple[House, dict[str, bytes], dict[str, bytes]], tmp_path: Path, name: str
+) -> None:
+    _, mine, _ = forging
+    done = checked_alone(tmp_path / "forged", {**mine, name: b""})
+    assert done.returncode == 1
+    assert f"FAILED every file here is one of this pack, but not {name.partition('/')[0]}\n" in done.stdout
 
 
 def test_of_what_a_commitment_rests_on_all_is_told_and_what_is_not_proved_is_told_as_that(
