@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from sqlalchemy.engine import URL
 
-from tests import postgres
+from tests import postgres, started
 from tests.connectors import mariadb
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let the processes of this run agree which commands were tried with an interpreter of their own."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tried"
+    folder.mkdir(exist_ok=True)
+    with started.sharing_what_was_tried(folder):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from connectors.conformance.http_faults import free_port
 from gateway.client import GatewayClient, LogKeys, Question, Retries
 from gateway.config import load_settings
 from gateway.founding import House
-from tests import postgres
+from tests import postgres, started
 from tests.faults.holding import before_postgres
 from tests.faults.parts import aside, kill_between, owning, parted, shifted
 from tests.faults.seen import ENDLESS, NOBODY, NOT_ASKED, Log, Meter, Page, Told, told, told_in_batch
@@ -295,8 +295,8 @@ def _jumps(seconds: int) -> Callable[[Path], Awaitable[Cells]]:
             offset.write_text("0", "ascii")
             over = await place.over(asked(2))
             await running.village.close()
-        fsck = [sys.executable, "-m", "gateway", "ledger", "fsck", "--config", str(house.config)]
-        assert (await asyncio.to_thread(subprocess.run, fsck, check=False, capture_output=True)).returncode == 0
+        checked = await asyncio.to_thread(started.run, "ledger", "fsck", "--config", house.config)
+        assert checked.returncode == 0
         discreet(house, meter, log)
         return {**cells, **over}
 

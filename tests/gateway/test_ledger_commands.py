@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from ledger import Draft, IndexMissing, NoteError, ProofError, Submission, write
 from ledger.errors import CompletenessError, KeyHistoryError
 from ledger.log.key_file import write_cosigner_key
 from ledger.log.note import format_line, join_note, split_note
+from tests import started
 from tests.gateway.test_vault_commands import SOURCES
 from tests.ledger.tampering import run as tamper
 
@@ -240,8 +240,7 @@ async def test_the_chore_commits_beside_a_running_gateway_and_once_a_period(hous
 
 def chengxin(*arguments: object) -> subprocess.CompletedProcess[str]:
     """As a person gives the command: what `main` makes of a failure is looked at too."""
-    command = [sys.executable, "-m", "gateway", *map(str, arguments)]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    return started.run(*arguments)
 
 
 def test_what_is_no_text_file_is_said_in_a_line(house: House, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import pytest
 
 from ledger import parse_vkey, verify_key_history
 from ledger.log.vkey import PublicKey
+from tests import started
 from tests.gateway.startup.process import Ended, Place, make
 from tests.ledger.witness.house import chengxin, init, serving
 
@@ -129,12 +129,7 @@ def test_a_gateway_starts_while_a_change_of_keys_waits_and_its_command_finishes_
 def test_a_gateway_that_waits_for_its_witnesses_says_so_once_and_when_they_are_back(here: Witnessed) -> None:
     log = here.folder / "log"
     with log.open("w") as to:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "serve", "--config", str(here.place.house.config)],
-            stdout=subprocess.PIPE,
-            stderr=to,
-            text=True,
-        )
+        process = started.start("serve", "--config", here.place.house.config, stdout=subprocess.PIPE, stderr=to)
         try:
             until = time.monotonic() + 60
             while "not ready yet" not in log.read_text() or log.read_text().count("too few witnesses") < 1:

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from gateway.demo.people import Person, population
 from gateway.founding import SYSTEMS, House, found
 from gateway.v1 import parties_pb2, verification_pb2, verification_pb2_grpc
 from ledger import parse_vkey, verify_receipt
+from tests import started
 
 SOURCES = """
 [sources.civil-affairs]
@@ -98,9 +98,8 @@ def running(home: Path, url: str, workers: int = 2) -> Iterator[Running]:
     text = house.config.read_text("utf-8")
     assert "workers = 1 " in text
     house.config.write_text(text.replace("workers = 1 ", f"workers = {workers} "), "utf-8")
-    command = [sys.executable, "-m", "gateway", "serve", "--config", str(house.config)]
     with (home / "stderr").open("w") as said:
-        parent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True)
+        parent = started.start("serve", "--config", house.config, stdout=subprocess.PIPE, stderr=said)
     assert parent.stdout is not None
     ready = parent.stdout.readline()
     assert ready.startswith("ready "), (home / "stderr").read_text()
@@ -205,7 +204,6 @@ def test_a_refused_ledger_ends_everything_with_its_own_status(tmp_path: Path) ->
         asyncio.run(ask_all(place, 3))
     origin = place.house.config.read_text("utf-8")
     place.house.config.write_text(origin.replace("chengxin.example/log", "another.example/log"), "utf-8")
-    command = [sys.executable, "-m", "gateway", "serve", "--config", str(place.house.config)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = started.run("serve", "--config", place.house.config)
     assert (done.returncode, done.stdout) == (3, "")
     assert "refused" in done.stderr

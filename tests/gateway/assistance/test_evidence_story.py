@@ -37,6 +37,7 @@ from ledger import EntryUnpublished, Erased, VaultGroup
 from ledger.commands import RecordReader, prove
 from ledger.completeness.proof import CompletenessProof, format_completeness, parse_completeness
 from ledger.receipt import parse_receipt
+from tests import started
 from tests.gateway.journeys.conftest import signature
 from tests.gateway.journeys.test_signatures import request
 from tests.gateway.verification.village import PEOPLE, Village, inside, serving
@@ -774,8 +775,8 @@ def test_of_what_a_commitment_rests_on_all_is_told_and_what_is_not_proved_is_tol
         assert ("is not proved" in report.told["state"]) is not bool(proved)
         pack = tmp_path / f"{number}.zip"
         pack.write_bytes(write_archive(files))
-        verify = [sys.executable, "-m", "gateway", "evidence", "verify", str(pack), "--vkey", str(house.vkey)]
-        shown, machine = (subprocess.check_output([*verify, *more], text=True) for more in ((), ("--json",)))
+        verify = ("evidence", "verify", pack, "--vkey", house.vkey)
+        shown, machine = (started.run(*verify, *more).stdout for more in ((), ("--json",)))
         assert re.findall("^NOT PROVED: (.*)$", shown, re.M) == list(report.not_proved)
         assert json.loads(machine)["not_proved"] == list(report.not_proved)
     assert "rests on nothing else is not proved" in " ".join(mine["README.md"].decode().split())

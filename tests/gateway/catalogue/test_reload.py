@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Sequence
@@ -43,6 +42,7 @@ from ledger import FileMasterKeys, parse_vkey, verify_receipt
 from ledger.canonical import canonical
 from ledger.commands import show
 from ledger.errors import LedgerError
+from tests import started
 from tests.gateway.catalogue.conftest import Office
 from tests.gateway.catalogue.lists import NATION, load_texts
 from tests.gateway.journeys.conftest import operator, question
@@ -379,13 +379,7 @@ def test_a_call_reads_one_version_and_the_next_call_the_new_one(tmp_path: Path) 
 
 
 def served(office: Office) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "gateway", "serve", "--config", str(office.house.config)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    return started.start("serve", "--config", office.house.config, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def logged(process: subprocess.Popen[str], *events: str) -> list[dict[str, object]]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ import gateway
 from gateway.client import Answer, LogKeys, Question, ReceiptRefused
 from gateway.founding import House
 from ledger.errors import KeyHistoryError
+from tests import started
 from tests.gateway.verification.village import marital, serving, settle
 
 ROOT = Path(gateway.__file__).parent.parent
@@ -20,15 +19,8 @@ ROOT = Path(gateway.__file__).parent.parent
 
 async def keys(house: House, act: str) -> None:
     """Run `chengxin keys …` on a house at rest, as an operator does."""
-    command = [sys.executable, "-m", "gateway", "keys", act, "--config", str(house.config)]
-    run = await asyncio.create_subprocess_exec(
-        *command,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    output, _ = await run.communicate()
-    assert run.returncode == 0, output.decode()
+    done = await asyncio.to_thread(started.run, "keys", act, "--config", house.config)
+    assert done.returncode == 0, done.stderr
 
 
 async def ask(house: House, question: Question, known: LogKeys) -> Answer:

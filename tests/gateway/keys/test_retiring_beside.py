@@ -6,7 +6,6 @@ import asyncio
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ledger.log.checkpoint import read_checkpoint
+from tests import started
 from tests.gateway.startup.process import Ended
 from tests.gateway.startup.test_lost_entries import ask_until_it_ends
 from tests.gateway.test_workers import Running, ask_all, running
@@ -22,10 +22,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.timeout(180)]
 
 
 def command(place: Running, *arguments: str | Path) -> Ended:
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway", *map(str, arguments), "--config", str(place.house.config)],
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    done = started.run(*arguments, "--config", place.house.config)
     return Ended(status=done.returncode, said=done.stdout + done.stderr)
 
 
@@ -37,10 +34,7 @@ def done(ended: Ended) -> str:
 @contextmanager
 def another(place: Running, end: signal.Signals = signal.SIGTERM) -> Iterator[Running]:
     """Serve the same ledger in one more gateway."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gateway", "serve", "--config", str(place.house.config)],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
+    process = started.start("serve", "--config", place.house.config, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     try:
         ready = process.stdout.readline()

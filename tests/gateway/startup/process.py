@@ -6,7 +6,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.founding import House, found
+from tests import started
 
 SOURCES = (
     '[sources.civil]\nkind = "dropbox"\ndepartment = "示例"\nfolder = "/nowhere"\n'
@@ -49,17 +49,14 @@ class Place:
         self.house.config.write_text(text.replace(old, new, 1), "utf-8")
 
     def start(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "gateway", "serve", "--config", str(self.house.config)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONWARNINGS": "error"},
+        return started.start(
+            "serve", "--config", self.house.config,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONWARNINGS": "error"},
         )  # fmt: skip
 
     def command(self, *arguments: str | Path) -> Ended:
         """Run a command of the program in this house, to its end."""
-        done = subprocess.run(
-            [sys.executable, "-m", "gateway", *map(str, arguments)],
-            capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
+        done = started.run(*arguments)
         return Ended(status=done.returncode, said=done.stdout + done.stderr)
 
     @contextmanager

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from grpc import aio
 
 from gateway.v1 import verification_pb2_grpc
 from ledger.log.checkpoint import read_checkpoint
+from tests import started
 from tests.gateway.test_workers import Running, ask_all, running
 
 pytestmark = pytest.mark.timeout(120)
@@ -39,8 +38,7 @@ def require_refused(place: Running, acknowledged: int) -> None:
     """Require that everything ended with status 3, remembers what was acknowledged, and does not start again."""
     assert place.parent.wait(60) == 3
     assert seen(place) >= acknowledged
-    command = [sys.executable, "-m", "gateway", "serve", "--config", str(place.house.config)]
-    again = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    again = started.run("serve", "--config", place.house.config)
     assert (again.returncode, again.stdout) == (3, "")
     assert "LogShrunk" in again.stderr
 

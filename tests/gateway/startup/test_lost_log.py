@@ -6,7 +6,6 @@ import fcntl
 import io
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import structlog
 
 from gateway import logs
 from gateway.founding import House
+from tests import started
 from tests.gateway.verification.village import Village, marital, settle
 
 
@@ -24,10 +24,7 @@ from tests.gateway.verification.village import Village, marital, settle
 def unread(house: House) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Serve with a log whose reader goes away once the gateway answers; gives its port."""
     reading, writing = os.pipe()
-    gateway = subprocess.Popen(
-        [sys.executable, "-m", "gateway", "serve", "--config", str(house.config)],
-        stdout=subprocess.PIPE, stderr=writing, text=True,
-    )  # fmt: skip
+    gateway = started.start("serve", "--config", house.config, stdout=subprocess.PIPE, stderr=writing)
     os.close(writing)
     try:
         assert gateway.stdout is not None

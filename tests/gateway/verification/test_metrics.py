@@ -6,7 +6,6 @@ import asyncio
 import re
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -21,6 +20,7 @@ from gateway.config import load_settings
 from gateway.errors import ConfigurationError
 from gateway.founding import House
 from gateway.v1 import verification_pb2 as pb
+from tests import started
 
 from .village import PEOPLE, TIMEOUT, Village, case, marital, premises, process, service, serving, settle, slow_source
 
@@ -140,16 +140,15 @@ async def test_clients_that_go_while_results_are_being_sent_are_gone_and_no_erro
 @contextmanager
 def several(house: House) -> Iterator[Village]:
     house.config.write_text(house.config.read_text("utf-8").replace("workers = 1 ", "workers = 2 "), "utf-8")
-    command = [sys.executable, "-m", "gateway", "serve", "--config", str(house.config)]
-    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    parent = started.start("serve", "--config", house.config, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
-        assert started.stdout is not None
-        yield Village(house=house, port=int(started.stdout.readline().split()[1]))
+        assert parent.stdout is not None
+        yield Village(house=house, port=int(parent.stdout.readline().split()[1]))
     finally:
-        started.terminate()
-        started.wait(30)
-        assert started.stdout is not None
-        started.stdout.close()
+        parent.terminate()
+        parent.wait(30)
+        assert parent.stdout is not None
+        parent.stdout.close()
 
 
 async def test_several_processes_tell_the_sum_of_what_they_counted(tmp_path: Path) -> None:

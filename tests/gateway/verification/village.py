@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -26,6 +25,7 @@ from gateway.demo import people as demo
 from gateway.founding import SYSTEMS, House, found
 from gateway.v1 import verification_pb2_grpc
 from ledger import Ledger
+from tests import started
 
 PEOPLE = demo.population(7, 400)
 PERSONAL = "230000-CIV-005"
@@ -290,22 +290,24 @@ def process(
 ) -> Iterator[Process]:
     """Serve a house, by its own configuration or another, in a process of its own; it is stopped, if it still runs,
     when the block ends."""
-    command = [sys.executable, "-m", module, "serve", "--config", str(config or house.config), *arguments]
     with (house.home / "process.log").open("a", encoding="utf-8") as log:
         # A part of a gateway ends when its standard input does.
-        started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+        served = started.start(
+            "serve", "--config", config or house.config, *arguments,
+            module=module, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+        )  # fmt: skip
     try:
-        assert started.stdout is not None
-        words = started.stdout.readline().split()
+        assert served.stdout is not None
+        words = served.stdout.readline().split()
         assert words[:1] == ["ready"], (house.home / "process.log").read_text("utf-8")[-3000:]
-        yield Process(village=Village(house=house, port=int(words[1])), process=started)
+        yield Process(village=Village(house=house, port=int(words[1])), process=served)
     finally:
-        started.terminate()
-        started.wait(timeout=30)
-        assert started.stdin is not None
-        started.stdin.close()
-        assert started.stdout is not None
-        started.stdout.close()
+        served.terminate()
+        served.wait(timeout=30)
+        assert served.stdin is not None
+        served.stdin.close()
+        assert served.stdout is not None
+        served.stdout.close()
 
 
 def person(index: int) -> Person:

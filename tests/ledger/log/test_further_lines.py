@@ -23,6 +23,7 @@ from ledger.log.checkpoint import open_checkpoint
 from ledger.log.key_file import KeyedSigner
 from ledger.log.note import split_note
 from ledger.receipt import parse_receipt
+from tests import started
 from tests.ledger.house import ORIGIN, Clock, House, submission
 
 ALGORITHMS = ("ml-dsa-44", "sm2") if find_spec("gmssl_pyx") else ("ml-dsa-44",)
@@ -95,8 +96,9 @@ def test_a_further_line_that_was_tampered_with_hurts_only_those_who_know_its_key
 
 
 def chengxin(*arguments: object) -> str:
-    command = [sys.executable, "-m", "gateway", *map(str, arguments)]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    done = started.run(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_the_commands_make_keys_that_the_gateway_signs_with(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from ledger.merkle import hash_children, hash_leaf, prove_consistency, tree_root
 from ledger.witness.protocol import Request, format_request
 from ledger.witness.state import WitnessState, create_state
 from ledger.witness.witness import Witness
+from tests import started
 
 ORIGIN = "log.example/a"
 NAME = "witness.example/w1"
@@ -129,16 +129,13 @@ class Served:
 
 
 def chengxin(*arguments: object) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway", *map(str, arguments)], check=False, capture_output=True, text=True, timeout=60
-    )
+    done = started.run(*arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def fails(*arguments: object) -> str:
-    command = [sys.executable, "-m", "gateway", *map(str, arguments)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    done = started.run(*arguments)
     assert done.returncode != 0
     return done.stderr
 
@@ -160,8 +157,7 @@ def read_port(process: subprocess.Popen[str]) -> int:
 
 
 @contextmanager
-def running(command: list[str], **options: object) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, **options)  # type: ignore[call-overload]
+def running(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
     finally:
@@ -173,8 +169,10 @@ def running(command: list[str], **options: object) -> Iterator[subprocess.Popen[
 @contextmanager
 def serving(directory: Path, keys: tuple[PublicKey, ...]) -> Iterator[Served]:
     config = directory / "witness.toml"
-    command = [sys.executable, "-m", "gateway", "witness", "serve", "--config", str(config)]
-    with running(command) as process:
+    process = started.start(
+        "witness", "serve", "--config", config, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )  # fmt: skip
+    with running(process):
         url = f"http://127.0.0.1:{read_port(process)}"
         yield Served(url=url, keys=keys, process=process, config=config)
 

@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import ssl
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -187,12 +188,18 @@ serve(application(witness, tell=lambda status, reason: None), host="127.0.0.1", 
 """
 
 
+def own(program: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start a witness that is made by hand."""
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
 def test_a_witness_killed_between_commit_and_answer_keeps_its_promise(tmp_path: Path, log: Log) -> None:
     home = tmp_path / "w"
     home.mkdir()
     Folder(directory=home).found()
     fork = log.copy().grow(1, "false")
-    with running([sys.executable, "-c", DYING, str(home), log.signer.verifier.vkey]) as process:
+    with running(own(DYING, str(home), log.signer.verifier.vkey)) as process:
         url = f"http://127.0.0.1:{read_port(process)}/add-checkpoint"
         with pytest.raises(httpx.TransportError):
             httpx.post(url, content=log.grow(1, "true").request(0), timeout=30)
@@ -219,7 +226,7 @@ def test_a_request_that_does_not_arrive_is_not_waited_for(tmp_path: Path, log: L
     home = tmp_path / "w"
     home.mkdir()
     Folder(directory=home).found()
-    with running([sys.executable, "-c", SLOW, str(home), log.signer.verifier.vkey]) as process:
+    with running(own(SLOW, str(home), log.signer.verifier.vkey)) as process:
         port = read_port(process)
         with closing(socket.create_connection(("127.0.0.1", port), timeout=30)) as connection:
             connection.sendall(b"POST /add-checkpoint HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\nold 0\n")
