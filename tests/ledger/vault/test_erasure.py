@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from ledger import (
     AlreadyClaimed,
@@ -45,6 +45,7 @@ from ledger.vault.erasure import (
 from ledger.vault.holds import HoldOrder, count_held, place_hold, release_hold
 from ledger.vault.officers import Officer, Officers, OfficerSigner, read_public_key, write_officer_key
 from ledger.vault.remnants import clear_remnants
+from tests import postgres
 from tests.ledger.house import ORIGIN, START, House, as_now, build, erasing, new_record, submission
 from tests.ledger.vault.recorded import (
     FIRST,
@@ -151,9 +152,18 @@ def assert_gone(files: list[Path], needles: list[bytes]) -> None:
             assert needle.hex().encode() not in content
 
 
+@pytest.fixture
+def new_postgres_url(postgres_server: URL) -> Iterator[str]:
+    """The SQLAlchemy URL of a database that nobody had before."""
+    with postgres.database(postgres_server) as url:
+        yield url
+
+
 @pytest.mark.postgres
-def test_nothing_legible_is_left_in_the_postgresql_files_or_in_a_later_dump(postgres_url: str, tmp_path: Path) -> None:
-    house = build(postgres_url, tmp_path)
+def test_nothing_legible_is_left_in_the_postgresql_files_or_in_a_later_dump(
+    new_postgres_url: str, tmp_path: Path
+) -> None:
+    house = build(new_postgres_url, tmp_path)
     with house.open() as ledger:
         records = fill(ledger, 40)
         secrets = [secret(house.url, ledger, record) for record in records[::2]]
@@ -164,12 +174,12 @@ def test_nothing_legible_is_left_in_the_postgresql_files_or_in_a_later_dump(post
     dumped = dump(house.url, tmp_path / "dump.sql")
     assert_gone([dumped], needles)
     assert all(holds(dumped, needle) for needle in (*kept.keys, *kept.texts[:-1]))
-    if "host" not in make_url(postgres_url).query:
+    if "host" not in make_url(new_postgres_url).query:
         pytest.skip("the files of a server given by TEST_POSTGRES_URL are not at hand")
-    flush(postgres_url)
+    flush(new_postgres_url)
     assert_gone(files_of(house), [needle for one in secrets for needle in (*one.keys, one.texts[-1])])
     clear_remnants(house.url, rewrite="all")
-    flush(postgres_url)
+    flush(new_postgres_url)
     assert_gone(files_of(house), needles)
     assert all(any(holds(file, needle) for file in files_of(house)) for needle in kept.keys)
 
