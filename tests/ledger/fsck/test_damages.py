@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from ledger.log.note import split_note
 from ledger.log.store import open_store
 from ledger.log.tiles import TileTree
 from ledger.merkle import hash_leaf
+from tests.ledger.fsck.originals import KINDS, Originals
 from tests.ledger.house import ORIGIN, START, House, answered, erasing, new_record, submission
 from tests.ledger.tampering import alter, flip, run, tampering
 
@@ -50,8 +51,7 @@ def named(house: House, index: int | None, what: str, *, vault: bool = False) ->
     return report
 
 
-@pytest.fixture
-def full(house: House) -> House:
+def fill(house: House) -> None:
     """600 entries, the even ones of one record each, the odd ones in chains of three, all with documents."""
     with house.open() as ledger:
         chains: list[bytes] = []
@@ -66,15 +66,25 @@ def full(house: House) -> House:
             facts = {"unit": f"u{index}"} if place == 0 else {}
             drafts.append(Draft(kind=kind, record=chains[-1], groups={"body": index}, facts=facts))
 
-        async def fill() -> None:
+        async def append() -> None:
             for start in range(0, INDEXED, 20):
                 await ledger.append(submission(*drafts[start : start + 20]))
 
-        asyncio.run(fill())
+        asyncio.run(append())
         assert ledger.commit_index(START).index == INDEXED
         ledger.append_blocking(submission(*(answered(late=n) for n in range(LAST - INDEXED))))
         assert ledger.size() == LAST + 1
-    return house
+
+
+@pytest.fixture(scope="module")
+def originals(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Originals:
+    return Originals(fill, request, tmp_path_factory.mktemp("originals"))
+
+
+@pytest.fixture(params=KINDS)
+def full(request: pytest.FixtureRequest, originals: Originals, tmp_path: Path) -> Iterator[House]:
+    with originals.copied(request.param, tmp_path) as house:
+        yield house
 
 
 def test_a_sound_ledger_is_sound(full: House) -> None:

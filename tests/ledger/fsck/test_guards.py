@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ledger.commands import fsck, rebuild
 from ledger.fsck import FsckReport
 from ledger.log import schema
 from ledger.log.store import open_store
+from tests.ledger.fsck.originals import KINDS, Originals
 from tests.ledger.house import ORIGIN, START, House, answered, build, new_record, submission
 from tests.ledger.tampering import run
 
@@ -57,12 +59,21 @@ def drop(house: House, name: str, table: str) -> None:
     execute(house, f"DROP TRIGGER {name}" + (f" ON {table}" if house.url.startswith("postgresql") else ""))
 
 
-@pytest.fixture
-def filled(house: House) -> House:
+def fill(house: House) -> None:
     with house.open() as ledger:
         ledger.append_blocking(submission(answered(n=1)))
         ledger.commit_index(START)
-    return house
+
+
+@pytest.fixture(scope="module")
+def originals(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Originals:
+    return Originals(fill, request, tmp_path_factory.mktemp("originals"))
+
+
+@pytest.fixture(params=KINDS)
+def filled(request: pytest.FixtureRequest, originals: Originals, tmp_path: Path) -> Iterator[House]:
+    with originals.copied(request.param, tmp_path) as house:
+        yield house
 
 
 def test_every_missing_trigger_is_named_and_nobody_writes_without_it(filled: House) -> None:
@@ -74,8 +85,8 @@ def test_every_missing_trigger_is_named_and_nobody_writes_without_it(filled: Hou
         assert whats(filled) == [f"the trigger {name} is missing"]
         with pytest.raises(LedgerDamaged, match=f"{name} is missing.*--rebuild-projections"):
             filled.open()
-        rebuild(filled.url, origin=ORIGIN, master_keys=filled.master_keys)
-        assert whats(filled) == []
+        rebuild(filled.url, origin=ORIGIN, master_keys=filled.master_keys)  # that it is put back, the next turn shows
+    assert whats(filled) == []
     with filled.open() as ledger:
         ledger.append_blocking(submission(answered(n=2)))
 
@@ -102,8 +113,6 @@ def test_a_trigger_that_does_nothing_is_named(filled: House) -> None:
 def test_a_function_that_refuses_nothing_is_named(postgres_url: str, tmp_path: object) -> None:
     from pathlib import Path
 
-    from tests.ledger.house import build
-
     house = build(postgres_url, Path(str(tmp_path)))
     execute(
         house,
@@ -127,12 +136,9 @@ KEYLESS = {name: f"the primary key of table {name} is missing, or another" for n
 
 
 @pytest.fixture
-def filled_postgres(postgres_url: str, tmp_path: Path) -> House:
-    house = build(postgres_url, tmp_path)
-    with house.open() as ledger:
-        ledger.append_blocking(submission(answered(n=1)))
-        ledger.commit_index(START)
-    return house
+def filled_postgres(originals: Originals, tmp_path: Path) -> Iterator[House]:
+    with originals.copied("postgresql", tmp_path) as house:
+        yield house
 
 
 @pytest.mark.postgres
@@ -143,7 +149,7 @@ def test_every_lost_primary_key_is_named_and_nobody_writes_without_it(filled_pos
         with pytest.raises(LedgerDamaged, match=f"{KEYLESS[name]}.*--rebuild-projections"):
             filled_postgres.open()
         rebuild(filled_postgres.url, origin=ORIGIN, master_keys=filled_postgres.master_keys)
-        assert whats(filled_postgres) == []
+    assert whats(filled_postgres) == []
     with filled_postgres.open() as ledger:
         ledger.append_blocking(submission(answered(n=2)))
 

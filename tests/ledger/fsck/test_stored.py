@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import zip_longest
 from pathlib import Path
 
 import psycopg
@@ -17,6 +18,7 @@ from ledger.fsck import FsckReport
 from ledger.fsck.probes import LOOKUPS, Probed, probe_question, probed_indexes
 from ledger.log.store import open_store
 from ledger.records.register import Register
+from tests.ledger.fsck.originals import Originals
 from tests.ledger.house import ORIGIN, START, House, answered, build, new_record, submission
 from tests.ledger.tampering import run
 from tests.postgres import database as database_of
@@ -58,21 +60,26 @@ def fill(house: House) -> None:
             )
         ledger.commit_index(START)
         ledger.append_blocking(submission(answered(n=1)))
+    if house.url.startswith("sqlite"):
+        with closing(sqlite3.connect(file_of(house))) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+@pytest.fixture(scope="module")
+def originals(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Originals:
+    return Originals(fill, request, tmp_path_factory.mktemp("originals"))
 
 
 @pytest.fixture
-def filled(sqlite_house: House) -> House:
-    fill(sqlite_house)
-    with closing(sqlite3.connect(file_of(sqlite_house))) as database:
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return sqlite_house
+def filled(originals: Originals, tmp_path: Path) -> Iterator[House]:
+    with originals.copied("sqlite", tmp_path) as house:
+        yield house
 
 
 @pytest.fixture
-def filled_postgres(postgres_url: str, tmp_path: Path) -> House:
-    house = build(postgres_url, tmp_path)
-    fill(house)
-    return house
+def filled_postgres(originals: Originals, tmp_path: Path) -> Iterator[House]:
+    with originals.copied("postgresql", tmp_path) as house:
+        yield house
 
 
 def file_of(house: House) -> Path:
@@ -145,12 +152,18 @@ def test_an_index_of_postgresql_that_does_not_find_a_row_is_named_and_made_again
         for index in indexes_of(filled_postgres)
         if index.table.name not in ("anchor", "cosignature", "tile_inner") and index.name != "record_parent"
     ]
+    tables: dict[str, list[Probed]] = {}
     for index in lost:
-        lose_a_row(filled_postgres, index)
-        named = f"the index {index.name} of table {index.table.name} does not find what the table holds"
-        assert named in whats(check(filled_postgres)), index.name
+        tables.setdefault(index.table.name, []).append(index)
+    for turn in zip_longest(*tables.values()):  # one index of each table at a time
+        indexes = [index for index in turn if index is not None]
+        for index in indexes:
+            lose_a_row(filled_postgres, index)
+        told = whats(check(filled_postgres))
+        for index in indexes:
+            assert f"the index {index.name} of table {index.table.name} does not find what the table holds" in told
         rebuild(filled_postgres.url, origin=ORIGIN, master_keys=filled_postgres.master_keys)
-        assert check(filled_postgres).damages == (), index.name
+        assert check(filled_postgres).damages == (), [index.name for index in indexes]
 
 
 def indexes_of(house: House) -> list[Probed]:
