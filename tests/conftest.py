@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import URL
 
-from tests import postgres, started
+from tests import composed, postgres, started
 from tests.connectors import mariadb
 
 _MEMORY, _ENOUGH = Path("/dev/shm"), 4 << 30
@@ -18,6 +18,7 @@ _MEMORY, _ENOUGH = Path("/dev/shm"), 4 << 30
 
 def pytest_configure() -> None:
     """Let tests write where nobody waits for a disk, if there is room: none shows what a disk keeps without power."""
+    composed.remember()
     wanted = {"TMPDIR", "PYTEST_DEBUG_TEMPROOT"}.isdisjoint(os.environ)
     if wanted and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH:
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(_MEMORY)

@@ -1,10 +1,10 @@
 """`chengxin` as a process of its own, started in the time of a fork.
 
 Nearly all the time that a command takes goes into reading its modules. One process for each process of the tests reads
-them once and begins no thread; commands are forked from it, and each is a process like one that `python -m gateway`
-started: its own descriptors, environment, arguments, signals and exit. The first time that a run of the tests comes to
-a command, an interpreter of its own is started for it, as an operator's shell does, so that none leans on modules that
-it did not read itself.
+them, and the lists that are shipped, once and begins no thread; commands are forked from it, and each is a process like
+one that `python -m gateway` started: its own descriptors, environment, arguments, signals and exit. The first time that
+a run of the tests comes to a command, an interpreter of its own is started for it, as an operator's shell does, so that
+none leans on modules that it did not read itself.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from typing import Any
 import click
 
 from gateway.cli import cli
+from tests import composed
 
 _LONGEST = 1 << 17
 _NUMBER = struct.Struct("i")
@@ -192,6 +193,8 @@ def _read_all() -> None:
             for found in pkgutil.walk_packages(importlib.import_module(room).__path__, room + "."):
                 if ".bench" not in found.name and not found.name.endswith("__main__"):
                     importlib.import_module(found.name)
+    composed.remember()
+    composed.read_shipped()
     gc.collect()
     gc.freeze()
 

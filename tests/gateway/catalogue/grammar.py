@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from gateway.catalogue.loader import load_catalogue
 from gateway.catalogue.mistakes import CatalogueError
 from gateway.catalogue.model import Catalogue
+from tests import composed
 
 Tree = dict[str, Any]
 
@@ -60,7 +61,7 @@ def merged(below: Tree, above: Tree) -> Tree:
     return found
 
 
-class _Plain(yaml.SafeDumper):
+class _Plain(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """Writes everything out: the loader refuses aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -79,7 +80,8 @@ def load_trees(*trees: Tree) -> Catalogue:
             file = Path(folder) / f"{tree['level']}.yaml"
             file.write_text(dumped(tree), "utf-8")
             files.append(file)
-        return load_catalogue(files)
+        with composed.quickly():
+            return load_catalogue(files)
 
 
 ladders = st.sets(st.sampled_from(RUNGS)).map(lambda chosen: [rung for rung in RUNGS if rung in chosen])
