@@ -20,6 +20,9 @@ from tests.ledger.witness.house import chengxin, init, serving
 
 pytestmark = pytest.mark.timeout(240)
 
+PRESENT, AWAY = 'witness_timeout = "10s"', 'witness_timeout = "500ms"'
+"""A command waits for its witnesses twice as long: only one that answers is given time to."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Witnessed:
@@ -33,7 +36,9 @@ class Witnessed:
     def present(self) -> Iterator[None]:
         with serving(self.folder, self.keys) as served:
             self.name(served.url)
+            self.place.configure(AWAY, PRESENT)
             yield
+        self.place.configure(PRESENT, AWAY)
 
     def name(self, url: str) -> None:
         policy = f"witness w1 {self.keys[0].vkey} {url}\nquorum w1\n"
@@ -56,7 +61,7 @@ def here(tmp_path: Path) -> Witnessed:
     place.configure('sign_after = "local"', 'sign_after = "witness"')
     place.configure("# witness_policy_file", "witness_policy_file")
     place.configure('publish_every = "1s"', 'publish_every = "20ms"')
-    place.configure('witness_timeout = "10s"', 'witness_timeout = "2s"')
+    place.configure(PRESENT, AWAY)
     keys = init(tmp_path / "w", parse_vkey(place.house.vkey.read_text()))
     house = Witnessed(place=place, folder=tmp_path / "w", keys=keys)
     house.name("http://127.0.0.1:9")
