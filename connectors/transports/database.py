@@ -1,7 +1,10 @@
 """A read-only SQLAlchemy engine with a statement timeout, for every dialect that can promise both.
 
-Read-only is asked of the database itself, not of the statement: SQLite opens the file `mode=ro`, PostgreSQL and MariaDB
-make the session read only. Any other dialect must be told how (`session`), or it is refused.
+Read-only is asked of the database itself, not of the statement: SQLite opens the file `mode=ro`, MariaDB makes the
+session read only, and PostgreSQL each transaction. Any other dialect must be told how (`session`), or it is refused.
+
+Of a PostgreSQL session nothing is set and nothing is prepared in it: behind a pooler that lends a server's sessions
+transaction by transaction, the next statement runs in another session, and this one serves other applications.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
@@ -51,9 +54,11 @@ _MYSQL: dict[int, Cause] = (
 )
 """By the numbers of MySQL and MariaDB that are of the server, the connection or the account; those below 1000 and from
 2000 to 2999 are the driver's own."""
-_POSTGRESQL = {"57014": Cause.TIMEOUT, "55P03": Cause.TIMEOUT, "53300": Cause.OVERLOAD}
+_POSTGRESQL = {"57014": Cause.TIMEOUT, "55P03": Cause.TIMEOUT, "53300": Cause.OVERLOAD, "26000": Cause.OUTAGE}
 _OF_POSTGRESQL = ("08", "28", "3D", "40", "53", "55", "57", "58")
 """The classes of SQLSTATE that are of the server, the connection or the account."""
+_OF_A_PLAN = ("0A000", "26000")
+"""A cached plan that must not change its result type (among other things), and a statement that was not prepared."""
 _FULL = ("too many connections", "too many clients", "remaining connection slots", "max_user_connections")
 _TOLD = (
     ("unknown database|database .* does not exist", "there is no such database"),
@@ -111,9 +116,10 @@ def open_engine(url: URL, *, timeout: timedelta, connections: int, session: tupl
         if name == "sqlite":
             engine = create_engine("sqlite://", creator=_sqlite(url, timeout), **options)
             return _follow(_limit_steps(engine, timeout), str(url.database))
-        # One statement is one snapshot; a transaction around it would cost two more round trips.
-        options |= {"isolation_level": "AUTOCOMMIT", "connect_args": _connect_arguments(url, timeout)}
-        engine = create_engine(url, **options)
+        # One statement is one snapshot: a driver's own transaction around it would only cost two more round trips.
+        if name != "postgresql" or _is_begun_by_us(url):
+            options["isolation_level"] = "AUTOCOMMIT"
+        engine = create_engine(url, connect_args=_connect_arguments(url, timeout), **options)
     except ImportError as error:
         extra = _EXTRAS.get(url.get_driver_name())
         hint = f": install chengxin[{extra}]" if extra else ""
@@ -123,7 +129,7 @@ def open_engine(url: URL, *, timeout: timedelta, connections: int, session: tupl
     except ArgumentError as error:
         raise ValueError(f"no engine for this URL ({type(error).__name__})") from None
     event.listen(engine, "connect", _prepare(name, timeout, session))
-    return engine
+    return _bound(engine, timeout) if name == "postgresql" else engine
 
 
 def _sqlite(url: URL, timeout: timedelta) -> Callable[[], sqlite3.Connection]:
@@ -170,10 +176,47 @@ def _follow(engine: Engine, path: str) -> Engine:
     return engine
 
 
+def _bound(engine: Engine, timeout: timedelta) -> Engine:
+    """Ask PostgreSQL in transactions that cannot write and whose statements end; they end with the use of a connection.
+
+    A connection that does not know a statement that was prepared, or whose plan no longer fits its table, goes on
+    failing: it is given up, and the next is a new one.
+    """
+    milliseconds = _milliseconds(timeout)
+    if _is_begun_by_us(engine.url):
+        opening = f"BEGIN READ ONLY; SET LOCAL statement_timeout = {milliseconds}"
+    else:  # one statement, for a driver that takes no two, after its own BEGIN
+        limit = f"set_config('statement_timeout', '{milliseconds}', true)"
+        opening = f"SELECT set_config('transaction_read_only', 'on', true), {limit}"
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(opening)
+
+    def look(failed: ExceptionContext) -> None:
+        if getattr(failed.original_exception, "sqlstate", None) in _OF_A_PLAN:
+            failed.is_disconnect = True
+            failed.invalidate_pool_on_disconnect = False
+
+    event.listen(engine, "begin", begin)
+    event.listen(engine, "handle_error", look)
+    return engine
+
+
+def _is_begun_by_us(url: URL) -> bool:
+    """Say whether a driver takes BEGIN, with what is set beside it, in one round trip, and rolls back what we began."""
+    return url.get_driver_name() == "psycopg"
+
+
+def _milliseconds(timeout: timedelta) -> int:
+    return max(1, round(timeout.total_seconds() * 1000))
+
+
 def _connect_arguments(url: URL, timeout: timedelta) -> dict[str, Any]:
     seconds = timeout.total_seconds()
     if url.get_driver_name() == "psycopg":
-        return {"connect_timeout": max(2, round(seconds))}  # libpq takes less than 2 for 2
+        # libpq takes less than 2 for 2. A statement is prepared under a name of this side's counting: behind a pooler,
+        # the session that is lent next may know another statement by it, and answer that one.
+        return {"connect_timeout": max(2, round(seconds)), "prepare_threshold": None}
     if url.get_driver_name() == "pymysql":
         # The socket outlives the statement a little: the server's own timeout says more about what happened.
         return {"connect_timeout": max(1, round(seconds)), "read_timeout": seconds + 1, "write_timeout": seconds + 1}
@@ -181,7 +224,7 @@ def _connect_arguments(url: URL, timeout: timedelta) -> dict[str, Any]:
 
 
 def _prepare(name: str, timeout: timedelta, session: tuple[str, ...]) -> Callable[[Any, object], None]:
-    milliseconds = max(1, round(timeout.total_seconds() * 1000))
+    milliseconds = _milliseconds(timeout)
 
     def prepare(connection: Any, _record: object) -> None:
         cursor = connection.cursor()
@@ -196,8 +239,6 @@ def _prepare(name: str, timeout: timedelta, session: tuple[str, ...]) -> Callabl
 
 
 def _read_only(name: str, cursor: Any, milliseconds: int) -> tuple[str, ...]:
-    if name == "postgresql":
-        return ("SET default_transaction_read_only = on", f"SET statement_timeout = {milliseconds}")
     if name in ("mysql", "mariadb"):
         cursor.execute("SELECT VERSION()")
         is_mariadb = "mariadb" in str(cursor.fetchone()[0]).lower()

@@ -2,13 +2,15 @@ import asyncio
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pymysql
 import pytest
-from sqlalchemy import create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
 from connectors.breaker import State
@@ -548,13 +550,108 @@ async def test_what_a_server_refuses_is_told_by_its_code_and_in_our_words(
     assert not any(personal in evidence.outcome.why for personal in PERSONAL)
 
 
+def engine_of(source: Resilient) -> Engine:
+    inner = source._connector
+    assert isinstance(inner, sql.SqlSource)
+    return inner._engine
+
+
 async def test_a_session_on_a_server_cannot_write(server_source: Callable[..., Resilient], server_url: str) -> None:
     source = server_source()
     await source.probe()
-    inner = source._connector
-    assert isinstance(inner, sql.SqlSource)
-    with inner._engine.connect() as connection, pytest.raises(Exception, match=r"(?i)read.only"):
+    with engine_of(source).connect() as connection, pytest.raises(Exception, match=r"(?i)read.only"):
         connection.execute(text("DELETE FROM marriage"))
+
+
+@contextmanager
+def department_at(url: str) -> Iterator[Connection]:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+OF_POSTGRES = pytest.mark.parametrize("server_url", SERVERS[:1], indirect=True)
+SETTINGS = "SELECT name, setting, source FROM pg_settings WHERE name IN ('statement_timeout', 'transaction_read_only',"
+SETTINGS += " 'default_transaction_read_only') ORDER BY name"
+
+
+@OF_POSTGRES
+async def test_nothing_is_prepared_or_set_in_a_session_that_a_pooler_may_lend_to_others(
+    server_url: str, server_source: Callable[..., Resilient]
+) -> None:
+    source = server_source(threads=1)
+    for _ in range(10):
+        [evidence] = await source.check_many([claim(status="married")], question())
+        assert evidence.outcome.kind is Kind.MATCH
+    ours = engine_of(source).raw_connection()
+    try:
+        cursor = ours.cursor()
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements")
+        assert cursor.fetchone() == (0,)
+        cursor.execute(SETTINGS)
+        with department_at(server_url) as others:
+            assert cursor.fetchall() == others.execute(text(SETTINGS)).all()
+    finally:
+        ours.close()
+
+
+@OF_POSTGRES
+async def test_every_question_is_asked_in_a_transaction_of_its_own_that_cannot_write_and_whose_statements_end(
+    server_url: str, server_source: Callable[..., Resilient]
+) -> None:
+    shown = ("transaction_read_only", "statement_timeout")
+    held = ", ".join(f"current_setting('{one}') AS {one}" for one in shown)
+    source = server_source(
+        threads=1,
+        statement_timeout="1234ms",
+        statement=f"SELECT m.*, {held} FROM marriage m WHERE id_number IN :keys",
+        columns={one: one for one in ("status", *shown)},
+    )
+    expected = {"transaction_read_only": "on", "statement_timeout": "1234ms"}
+    for _ in range(3):
+        [evidence] = await source.check_many([claim(ZHANG, **expected)], question())
+        assert evidence.outcome.kind is Kind.MATCH
+    with department_at(server_url) as others:
+        open_ones = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%' AND datname = current_database()"
+        assert others.execute(text(open_ones)).scalar_one() == 0
+
+
+@OF_POSTGRES
+async def test_a_column_that_is_widened_while_it_is_asked_about_is_no_outage(
+    server_url: str, server_source: Callable[..., Resilient]
+) -> None:
+    source = server_source(threads=1)
+    outcomes = []
+    for number in range(20):
+        if number == 10:
+            with department_at(server_url) as department:
+                department.execute(text("ALTER TABLE marriage ALTER COLUMN name TYPE VARCHAR(200)"))
+        [evidence] = await source.check_many([claim(status="married")], question())
+        outcomes.append(evidence.outcome.kind)
+    assert set(outcomes) == {Kind.MATCH}
+
+
+@OF_POSTGRES
+@pytest.mark.parametrize("prepared", [True, False])
+async def test_a_connection_whose_prepared_statements_no_longer_fit_is_not_used_again(
+    server_url: str, server_source: Callable[..., Resilient], prepared: bool
+) -> None:
+    engine = engine_of(server_source(threads=1))
+    with engine.connect() as connection:
+        if prepared:
+            connection.exec_driver_sql("PREPARE held AS SELECT * FROM marriage")
+            connection.exec_driver_sql("EXECUTE held")
+            connection.rollback()
+            with department_at(server_url) as department:
+                department.execute(text("ALTER TABLE marriage ALTER COLUMN name TYPE VARCHAR(200)"))
+        with pytest.raises(DBAPIError) as failed:
+            connection.exec_driver_sql("EXECUTE held")
+        assert failed.value.orig is not None
+        assert getattr(failed.value.orig, "sqlstate", None) == ("0A000" if prepared else "26000")
+        assert connection.invalidated
 
 
 RAISES = {
