@@ -37,7 +37,8 @@ EXPECTED: Mapping[Misbehaviour, Outcome] = {
     Misbehaviour.UNAUTHORISED: _GARBLED,
     Misbehaviour.FORBIDDEN: _GARBLED,
 }
-"""What a service over HTTP must make of each misbehaviour. Flapping is a fault of time: see `require_no_conclusion`."""
+"""What a source over HTTP must make of each misbehaviour. Two are not among them, for the right answer can be had: that
+to each question is the one that must be given of a service that flaps, or that writes each answer twice."""
 
 
 class NonConforming(AssertionError):

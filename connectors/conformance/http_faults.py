@@ -6,8 +6,8 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from connectors.conformance.faults import Fault, Stage, World
-from connectors.conformance.scene import ZHANG, http_answer, http_stanza
+from connectors.conformance.faults import Fault, Seen, Stage, Trial, World, said
+from connectors.conformance.scene import LI, ZHANG, divorced, http_answer, http_stanza, married
 from connectors.conformance.server import FaultServer, Misbehaviour
 
 _NAMES = {
@@ -35,6 +35,7 @@ _NAMES = {
     Misbehaviour.UNAUTHORISED: "does not know us, undeclared",
     Misbehaviour.FORBIDDEN: "a login page with 403, undeclared",
     Misbehaviour.FLAPPING: "flaps",
+    Misbehaviour.TWICE: "each answer twice",
 }
 
 
@@ -76,8 +77,52 @@ async def _unknown_host(_stage: Stage) -> AsyncIterator[World]:
     yield World(stanza=http_stanza("http://no-such-department.invalid"))
 
 
+@asynccontextmanager
+async def _twice(_stage: Stage) -> AsyncIterator[World]:
+    def good(request: bytes) -> dict[str, object]:
+        return http_answer(LI, "2") if LI.id_number.encode() in request else http_answer()
+
+    async with FaultServer(good, person=(ZHANG.id_number, ZHANG.name)) as server:
+
+        async def begin() -> None:
+            server.misbehave(Misbehaviour.TWICE)
+
+        async def end() -> None:
+            server.misbehave(None)
+
+        yield World(stanza=http_stanza(server.url), begin=begin, end=end)
+
+
+async def _in_turn(world: World, trial: Trial) -> Seen:
+    """Ask about Zhang, about Li, and about Zhang again; what is said of one must never be said of the other."""
+    await world.begin()
+    found = [await trial.ask(one) for one in (married(), divorced(LI), married())]
+    metrics, log, breaker = trial.metrics(), trial.log(), trial.breaker()
+    assert world.end is not None
+    await world.end()
+    return Seen(
+        outcome=", ".join(said(one) for one in found),
+        attempts=", ".join(str(one.attempts) for one in found),
+        over=said(await trial.ask_in_time(married())),
+        breaker=breaker,
+        metrics=metrics,
+        log=log,
+    )
+
+
 FAULTS = (
     Fault(name="is down", kind="http", provoked="a port on which nobody listens", world=_down),
     Fault(name="its name is unknown", kind="http", provoked="a host name under .invalid", world=_unknown_host),
-    *(Fault(name=_NAMES[one], kind="http", provoked=one.value, world=_misbehaving(one)) for one in Misbehaviour),
+    *(
+        Fault(name=_NAMES[one], kind="http", provoked=one.value, world=_misbehaving(one))
+        for one in Misbehaviour
+        if one is not Misbehaviour.TWICE
+    ),
+    Fault(
+        name=_NAMES[Misbehaviour.TWICE],
+        kind="http",
+        provoked=f"{Misbehaviour.TWICE.value}; Zhang, Li and Zhang asked about in turn",
+        world=_twice,
+        play=_in_turn,
+    ),
 )

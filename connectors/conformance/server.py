@@ -44,6 +44,7 @@ class Misbehaviour(enum.Enum):
     UNAUTHORISED = "HTTP 401, not declared to mean anything"
     FORBIDDEN = "HTTP 403 with an HTML login page, not declared to mean anything"
     FLAPPING = "every second connection reset"
+    TWICE = "each answer written twice, on connections that are kept"
 
 
 _LOGIN_PAGE = b"<!doctype html><title>login</title><form></form>"
@@ -123,9 +124,19 @@ class FaultServer:
             await drip(writer, _http(200, _json(good)))
         elif misbehaviour is Misbehaviour.ENDLESS:
             await _flood(writer)
+        elif misbehaviour is Misbehaviour.TWICE:
+            await self._twice(request, reader, writer)
         else:
             writer.write(self._spoilt(misbehaviour, good))
             await writer.drain()
+
+    async def _twice(self, request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            good = self._good(request) if callable(self._good) else self._good
+            writer.write(_http(200, _json(good), kept=True) * 2)
+            await writer.drain()
+            request = await _request(reader)
+            self.requests.append(request)
 
     def _spoilt(self, misbehaviour: Misbehaviour | None, answer: Json) -> bytes:
         number, name = self._person
@@ -186,11 +197,10 @@ def _with_another_name(record: object) -> object:
     return {**dict(others), f"new_{key}": part}
 
 
-def _http(status: int, body: bytes, headers: str = "", *, kind: str = "application/json") -> bytes:
-    head = (
-        f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n{headers}Connection: close\r\n"
-    )
-    return head.encode() + b"\r\n" + body
+def _http(status: int, body: bytes, headers: str = "", *, kind: str = "application/json", kept: bool = False) -> bytes:
+    head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n{headers}"
+    end = "\r\n" if kept else "Connection: close\r\n\r\n"
+    return f"{head}{end}".encode() + body
 
 
 async def _request(reader: asyncio.StreamReader) -> bytes:

@@ -17,15 +17,17 @@ from typing import Any
 import httpcore
 import httpx
 
+from connectors.transports.wire import Trust, Wire
+
 _THREADS = 2
 
 
 class OwnResolver(httpcore.AsyncNetworkBackend):
-    """Connects like httpcore's asyncio backend, to names that were looked up in threads of its own."""
+    """Connects to names that were looked up in threads of its own, by wires that know of all that arrives."""
 
     def __init__(self, source: str) -> None:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"names-{source}")
-        self._inner = httpcore.AnyIOBackend()
+        self._trust = Trust(source)
 
     async def connect_tcp(
         self,
@@ -45,7 +47,7 @@ class OwnResolver(httpcore.AsyncNetworkBackend):
         try:
             async with asyncio.timeout_at(ends_at):
                 addresses = await self._addresses(host, port)
-                return await self._connected(addresses, port, ends_at, local_address, socket_options)
+                return await self._connected(addresses, port, ends_at, local_address, socket_options or ())
         except TimeoutError:
             raise httpcore.ConnectTimeout("no connection in time") from None
 
@@ -55,7 +57,7 @@ class OwnResolver(httpcore.AsyncNetworkBackend):
         port: int,
         ends_at: float | None,
         local_address: str | None,
-        options: Iterable[Any] | None,
+        options: Iterable[Any],
     ) -> httpcore.AsyncNetworkStream:
         """Try one address after the other; one that is silent leaves time for the rest."""
         failed: Exception = httpcore.ConnectError("the name has no address")
@@ -63,7 +65,9 @@ class OwnResolver(httpcore.AsyncNetworkBackend):
             left = None if ends_at is None else ends_at - asyncio.get_running_loop().time()
             share = None if left is None else left / (len(addresses) - index)
             try:
-                return await self._inner.connect_tcp(address, port, share, local_address, options)
+                wire = await Wire.open(address, port, within=share, own=local_address, trust=self._trust)
+                wire.set(options)
+                return wire
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failed = error
         raise failed
@@ -80,18 +84,9 @@ class OwnResolver(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectError(type(error).__name__) from None
         return list(dict.fromkeys(str(one[4][0]) for one in found))
 
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,  # noqa: ASYNC109 (the interface has it)
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Connect to a unix socket; nothing is looked up."""
-        return await self._inner.connect_unix_socket(path, timeout, socket_options)
-
     async def sleep(self, seconds: float) -> None:
         """Sleep."""
-        await self._inner.sleep(seconds)
+        await asyncio.sleep(seconds)
 
     def close(self) -> None:
         """Look nothing up any more; a look-up that hangs ends in its own time."""
@@ -99,15 +94,23 @@ class OwnResolver(httpcore.AsyncNetworkBackend):
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, wire: Wire) -> None:
         self._stream = stream
+        self._wire = wire
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for part in self._stream:
             yield part
+        self._wire.rest(_left(self._stream))
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+def _left(stream: Any) -> bytes:
+    """Give what httpcore's parser holds beyond the answer that was read, which it shows nobody by itself."""
+    left, _ = stream._stream._connection._h11_state.trailing_data
+    return bytes(left)
 
 
 class OwnTransport(httpx.AsyncBaseTransport):
@@ -137,8 +140,12 @@ class OwnTransport(httpx.AsyncBaseTransport):
             extensions=request.extensions,
         )
         answer = await self._pool.handle_async_request(asked)
+        wire = answer.extensions["network_stream"]
         return httpx.Response(
-            status_code=answer.status, headers=answer.headers, stream=_Body(answer.stream), extensions=answer.extensions
+            status_code=answer.status,
+            headers=answer.headers,
+            stream=_Body(answer.stream, wire),
+            extensions=answer.extensions,
         )
 
     async def aclose(self) -> None:

@@ -33,6 +33,7 @@ def test_the_table_holds_every_fault_once_in_order_and_is_written_as_it_would_be
 
 UNHARMED = {
     "http: flaps",
+    "http: each answer twice",
     "sql, PostgreSQL: flaps",
     "sql, MariaDB: flaps",
     "dropbox: the newest drop is bad",

@@ -148,6 +148,21 @@ async def _beside_another(scene: Scene) -> dict[str, str]:
     }
 
 
+async def _in_turn(scene: Scene) -> dict[str, str]:
+    """Ask about somebody, about somebody else, and about the first again."""
+    await scene.world.begin()
+    before, entries = await scene.meter.read(), scene.entries()
+    found = [await scene.ask(one) for one in (marital(), marital(LI, "DIVORCED"), marital())]
+    after = await scene.meter.read()
+    return {
+        **joined(found),
+        "entry": scene.log.since(entries),
+        "breaker": after.breaker,
+        "metrics": after.since(before),
+        **await scene.over(),
+    }
+
+
 async def _at_once(scene: Scene) -> dict[str, str]:
     """Ask a thousand questions while nothing of the source gets through, and let it through when no more find room."""
     before, entries = await scene.meter.read(), scene.entries()
@@ -260,6 +275,7 @@ async def _gone(scene: Scene) -> dict[str, str]:
 
 _PLAYS: Mapping[str, Callable[[Scene], Awaitable[dict[str, str]]]] = {
     "an unreadable record in one batch with a good one": _beside_another,
+    "each answer twice": _in_turn,
     "a thousand questions at once": _at_once,
     "the deadline is past": _too_late,
     "a hasty caller": _hasty,

@@ -27,8 +27,8 @@ SAMPLE = {
             "is down", "refuses connections", "accepts, never answers", "answers one byte a second",
             "an error text in a 200", "an HTML login page", "JSON of another shape", "GBK text",
             "another person's record", "two records", "an empty page", "personal data in a 5xx body", "flaps",
-            "does not know us, undeclared", "a compressed bomb", "the deadline is past", "a hasty caller",
-            "the caller goes away", "an announced window",
+            "each answer twice", "does not know us, undeclared", "a compressed bomb", "the deadline is past",
+            "a hasty caller", "the caller goes away", "an announced window",
         )
     ),
     "sql, SQLite: is down",
