@@ -20,11 +20,10 @@ from connectors.outcome import Evidence, Kind
 class _Kept:
     evidence: Evidence
     until: datetime
-    purposes: frozenset[Hashable]
 
 
 class Cache:
-    """Keeps the MATCH of a claim for those who asked it for the same purpose.
+    """Keeps the MATCH of a claim for those who asked it for the same purpose, as they were told it themselves.
 
     An answer holds until `longest` after it was given, and no longer than `freshness` after the date of its data; one
     without a date is not kept. At most `entries` are; the one used longest ago goes first. Keys are kept as digests
@@ -36,34 +35,46 @@ class Cache:
         self._freshness = freshness
         self._entries = entries
         self._salt = salt
-        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
+        self._kept: OrderedDict[tuple[bytes, Hashable], _Kept] = OrderedDict()
+        self._purposes: dict[bytes, set[Hashable]] = {}
 
     def find(self, claim: Hashable, purpose: Hashable, now: datetime) -> Evidence | None:
         """Find the answer to a claim: as it was given, marked as cached, after no attempt."""
         key = self._key(claim)
-        kept = self._kept.get(key)
-        if kept is None or purpose not in kept.purposes:
+        kept = self._kept.get((key, purpose))
+        if kept is None:
             return None
         # A clock that was set back must not make an old answer young.
         if not kept.evidence.answered_at <= now < kept.until:
-            del self._kept[key]
+            self._drop(key, purpose)
             return None
-        self._kept.move_to_end(key)
+        self._kept.move_to_end((key, purpose))
         return replace(kept.evidence, cached=True, attempts=0)
 
     def note(self, claim: Hashable, purpose: Hashable, evidence: Evidence) -> None:
-        """Keep an answer that agrees; forget what was kept when the source now says anything else."""
+        """Keep an answer that agrees; forget what was kept for anybody when the source now says anything else."""
         key = self._key(claim)
         if evidence.outcome.kind is Kind.UNAVAILABLE:
             return
-        held = self._kept.pop(key, None)
-        if evidence.outcome.kind is not Kind.MATCH or evidence.as_of is None:
+        if evidence.outcome.kind is not Kind.MATCH:
+            for told in list(self._purposes.get(key, ())):
+                self._drop(key, told)
+            return
+        self._drop(key, purpose)
+        if evidence.as_of is None:
             return
         until = min(evidence.answered_at + self._longest, evidence.as_of + self._freshness)
-        purposes = frozenset({purpose}) | (held.purposes if held is not None else frozenset())
-        self._kept[key] = _Kept(evidence=evidence, until=until, purposes=purposes)
+        self._kept[key, purpose] = _Kept(evidence=evidence, until=until)
+        self._purposes.setdefault(key, set()).add(purpose)
         if len(self._kept) > self._entries:
-            self._kept.popitem(last=False)
+            self._drop(*next(iter(self._kept)))
+
+    def _drop(self, key: bytes, purpose: Hashable) -> None:
+        if self._kept.pop((key, purpose), None) is None:
+            return
+        self._purposes[key].discard(purpose)
+        if not self._purposes[key]:
+            del self._purposes[key]
 
     def _key(self, claim: Hashable) -> bytes:
         return hashlib.blake2b(repr(claim).encode("utf-8", "surrogatepass"), key=self._salt, digest_size=16).digest()

@@ -1,5 +1,5 @@
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -114,6 +114,24 @@ def test_another_claim_another_type_and_another_purpose_ask_for_themselves() -> 
     assert play(ask()) == [False, False, False, False, False, True]
 
 
+def test_nobody_is_given_what_the_source_told_another() -> None:
+    cache = Cache(longest=timedelta(minutes=10), freshness=DAY, entries=10, salt=b"s")
+
+    def told(minute: int) -> Evidence:
+        at = NOW + timedelta(minutes=minute)
+        return Evidence(source="s", fact_type=FACT, outcome=MATCH, asked_at=at, answered_at=at, as_of=at)
+
+    def found(purpose: str, minute: int) -> datetime | None:
+        held = cache.find("claim", purpose, NOW + timedelta(minutes=minute))
+        return None if held is None else held.answered_at
+
+    cache.note("claim", "one", told(0))
+    cache.note("claim", "other", told(5))
+    assert (found("one", 6), found("other", 6)) == (told(0).answered_at, told(5).answered_at)
+    cache.note("claim", "other", told(11))
+    assert (found("one", 12), found("other", 12)) == (None, told(11).answered_at)
+
+
 def test_what_the_source_says_now_replaces_what_it_said() -> None:
     cache = Cache(longest=DAY, freshness=DAY, entries=10, salt=b"s")
 
@@ -135,6 +153,18 @@ def test_a_clock_set_back_does_not_make_an_old_answer_young() -> None:
     evidence = Evidence(source="s", fact_type=FACT, outcome=MATCH, asked_at=NOW, answered_at=NOW, as_of=NOW)
     cache.note("claim", "p", evidence)
     assert cache.find("claim", "p", NOW - timedelta(seconds=1)) is None
+
+
+def test_nothing_is_left_of_what_is_no_longer_kept() -> None:
+    cache = Cache(longest=DAY, freshness=DAY, entries=3, salt=b"s")
+    evidence = Evidence(source="s", fact_type=FACT, outcome=MATCH, asked_at=NOW, answered_at=NOW, as_of=NOW)
+    for number in range(20):
+        cache.note(number % 7, number % 3, evidence)
+    assert sum(map(len, cache._purposes.values())) == len(cache._kept) == 3
+    for key in range(7):
+        cache.note(key, 0, replace(evidence, outcome=MISMATCH))
+    assert not cache._kept
+    assert not cache._purposes
 
 
 @given(st.lists(st.integers(min_value=0, max_value=9), max_size=60))
