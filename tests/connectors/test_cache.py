@@ -155,6 +155,68 @@ def test_a_clock_set_back_does_not_make_an_old_answer_young() -> None:
     assert cache.find("claim", "p", NOW - timedelta(seconds=1)) is None
 
 
+def answered(outcome: Outcome, asked: int, after: int = 1) -> Evidence:
+    at = NOW + timedelta(seconds=asked)
+    return Evidence(
+        source="s", fact_type=FACT, outcome=outcome, asked_at=at, answered_at=at + timedelta(seconds=after), as_of=at
+    )
+
+
+LATER = NOW + timedelta(minutes=1)
+
+
+def test_an_answer_that_was_slow_in_coming_does_not_hide_what_the_source_said_since() -> None:
+    cache = Cache(longest=DAY, freshness=DAY, entries=10, salt=b"s")
+    cache.note("claim", "p", answered(MISMATCH, 2))
+    for asked in (0, 2, 3):  # while it was being contradicted, too
+        cache.note("claim", "p", answered(MATCH, asked, 5))
+        assert cache.find("claim", "p", LATER) is None
+    cache.note("claim", "p", answered(MATCH, 4))
+    assert cache.find("claim", "p", LATER) is not None
+    cache.note("claim", "other", answered(NO_RECORD, 1))
+    assert cache.find("claim", "p", LATER) is not None
+    cache.note("claim", "other", answered(NO_RECORD, 4))
+    assert cache.find("claim", "p", LATER) is None
+
+
+def test_an_older_answer_does_not_replace_a_newer_one() -> None:
+    cache = Cache(longest=DAY, freshness=DAY, entries=10, salt=b"s")
+    cache.note("claim", "p", answered(MATCH, 5))
+    cache.note("claim", "p", answered(MATCH, 1, 9))
+    held = cache.find("claim", "p", LATER)
+    assert held is not None
+    assert held.asked_at == NOW + timedelta(seconds=5)
+
+
+def test_however_many_claims_are_contradicted_no_older_answer_is_kept() -> None:
+    cache = Cache(longest=DAY, freshness=DAY, entries=3, salt=b"s")
+    for number in range(10):
+        cache.note(number, "p", answered(MISMATCH, number))
+    for number in range(10):
+        cache.note(number, "p", answered(MATCH, number, 20))
+    assert not any(cache.find(number, "p", LATER) for number in range(10))
+    assert len(cache._otherwise) == 3
+
+
+def test_a_slow_answer_of_a_source_is_not_given_again_after_a_contradiction() -> None:
+    async def script(claims: Any, number: int) -> list[Evidence]:
+        found = says(claims, MATCH if number == 1 else MISMATCH, wall())
+        await asyncio.sleep(4 if number == 1 else 1)
+        return [replace(one, answered_at=wall()) for one in found]
+
+    async def ask() -> list[Evidence]:
+        source = caching(Written(script, freshness=DAY))
+        slow = asyncio.create_task(source.check_many([about(1)], question(60, case="slow")))
+        await asyncio.sleep(1)
+        [otherwise] = await source.check_many([about(1)], question(60, case="other"))
+        [late] = await slow
+        [last] = await source.check_many([about(1)], question(60, case="last"))
+        return [otherwise, late, last]
+
+    found = play(ask())
+    assert [(one.outcome, one.cached) for one in found] == [(MISMATCH, False), (MATCH, False), (MISMATCH, False)]
+
+
 def test_nothing_is_left_of_what_is_no_longer_kept() -> None:
     cache = Cache(longest=DAY, freshness=DAY, entries=3, salt=b"s")
     evidence = Evidence(source="s", fact_type=FACT, outcome=MATCH, asked_at=NOW, answered_at=NOW, as_of=NOW)
