@@ -187,7 +187,10 @@ class Call:
             raise
         except Exception as error:
             cause = _cause(error)
-            self._failed(breaker, cause, part, claims[0].fact_type)
+            if isinstance(error, SourceUnavailable) and error.of_question:
+                breaker.abandoned()  # else a few questions of one caller would open it for all
+            else:
+                self._failed(breaker, cause, part, claims[0].fact_type)
             why = error.why if isinstance(error, SourceUnavailable) else ""
             self._warn("source unavailable", claims, cause=cause.value, **({"why": why} if why else {}))
             raise

@@ -16,6 +16,7 @@ class SourceUnavailable(ConnectorError):
 
     `told` is all that is known of it, in words of ours. `connecting` says that the question never left: asking again
     costs the source nothing. `why` is said where it goes on until somebody mends the stanza, in words of ours.
+    `of_question` says that the source turned this question down as it is, which tells nothing of other questions.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class SourceUnavailable(ConnectorError):
         until: datetime | None = None,
         connecting: bool = False,
         why: str = "",
+        of_question: bool = False,
     ) -> None:
         self.told = ", ".join(part for part in (detail, why) if part)
         super().__init__(f"source {source!r} is unavailable ({cause.value}){': ' + self.told if self.told else ''}")
@@ -35,6 +37,7 @@ class SourceUnavailable(ConnectorError):
         self.until = until
         self.connecting = connecting
         self.why = why
+        self.of_question = of_question
 
 
 class SourceRefused(ConnectorError):

@@ -35,6 +35,7 @@ class Slip(enum.Enum):
     AWAY = "answers UNAVAILABLE"
     FAILS = "answers INTERNAL, with the person's data in the message"
     NOT_SERVED = "answers UNIMPLEMENTED"
+    MALFORMED = "answers INVALID_ARGUMENT"
     NO_MESSAGE = "answers OK with bytes that are no message"
     ENDLESS = "answers OK with megabytes"
     EMPTY = "answers OK with nothing in it"
@@ -144,6 +145,7 @@ _STATUSES: dict[Slip | None, grpc.StatusCode] = {
     Slip.AWAY: grpc.StatusCode.UNAVAILABLE,
     Slip.FAILS: grpc.StatusCode.INTERNAL,
     Slip.NOT_SERVED: grpc.StatusCode.UNIMPLEMENTED,
+    Slip.MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
 }
 
 

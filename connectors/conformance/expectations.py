@@ -34,6 +34,7 @@ EXPECTED: Mapping[Misbehaviour, Outcome] = {
     Misbehaviour.ENDLESS: _GARBLED,
     Misbehaviour.BOMB: _GARBLED,
     Misbehaviour.TOO_MANY: unavailable(Cause.OVERLOAD),
+    Misbehaviour.BAD_REQUEST: _GARBLED,
     Misbehaviour.UNAUTHORISED: _GARBLED,
     Misbehaviour.FORBIDDEN: _GARBLED,
 }

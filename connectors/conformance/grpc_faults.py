@@ -19,6 +19,7 @@ _NAMES = {
     Slip.AWAY: "says it is away",
     Slip.FAILS: "personal data in a status",
     Slip.NOT_SERVED: "serves something else",
+    Slip.MALFORMED: "takes the question for malformed",
     Slip.NO_MESSAGE: "bytes that are no message",
     Slip.ENDLESS: "an answer too large",
     Slip.EMPTY: "an empty answer",

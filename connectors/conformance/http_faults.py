@@ -32,6 +32,7 @@ _NAMES = {
     Misbehaviour.ENDLESS: "a body without end",
     Misbehaviour.BOMB: "a compressed bomb",
     Misbehaviour.TOO_MANY: "too many requests",
+    Misbehaviour.BAD_REQUEST: "turns the question down, undeclared",
     Misbehaviour.UNAUTHORISED: "does not know us, undeclared",
     Misbehaviour.FORBIDDEN: "a login page with 403, undeclared",
     Misbehaviour.FLAPPING: "flaps",

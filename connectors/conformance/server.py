@@ -41,6 +41,7 @@ class Misbehaviour(enum.Enum):
     ENDLESS = "a body without end"
     BOMB = "sixteen megabytes in a few bytes, compressed twice"
     TOO_MANY = "HTTP 429"
+    BAD_REQUEST = "HTTP 400, not declared to mean anything"
     UNAUTHORISED = "HTTP 401, not declared to mean anything"
     FORBIDDEN = "HTTP 403 with an HTML login page, not declared to mean anything"
     FLAPPING = "every second connection reset"
@@ -161,6 +162,7 @@ class FaultServer:
             Misbehaviour.DIES_MID_BODY: _http(200, good.encode())[:-5],
             Misbehaviour.BOMB: _http(200, _bomb(), "Content-Encoding: gzip, gzip\r\n"),
             Misbehaviour.TOO_MANY: _http(429, b""),
+            Misbehaviour.BAD_REQUEST: _http(400, f'{{"message": "{number}"}}'.encode()),
             Misbehaviour.UNAUTHORISED: _http(401, b""),
             Misbehaviour.FORBIDDEN: _http(403, _LOGIN_PAGE, kind="text/html"),
         }

@@ -219,7 +219,8 @@ class GrpcSource:
         until = None
         if cause in (Cause.OUTAGE, Cause.OVERLOAD) and (wait := _wait(status)) is not None:
             until = self._now() + wait
-        return SourceUnavailable(source, cause, f"gRPC {code.name}", until=until, why=why)
+        is_of_question = code is grpc.StatusCode.INVALID_ARGUMENT
+        return SourceUnavailable(source, cause, f"gRPC {code.name}", until=until, why=why, of_question=is_of_question)
 
     def _garbled(self, detail: str) -> SourceUnavailable:
         return SourceUnavailable(self._manifest.source, Cause.GARBLED, detail)

@@ -58,6 +58,8 @@ from connectors.template import PERSONAL, MissingAttribute, check, fill, placeho
 from connectors.transports.web import Answer, WebClient, read_tls
 
 _BODIES = ("params", "json", "form")
+_OF_THE_SERVICE = (401, 403, 404, 408, 429)
+"""The statuses from 400 to 499 that tell of the service, or of us; by the others it turns down what was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +195,7 @@ class HttpSource:
             read = read_json(answer.body)
         except Unreadable as error:
             self._client.require_usual(answer.status)
-            raise self._garbled(f"{answer}: {error}") from None
+            raise self._unread(answer, str(error)) from None
         try:
             if self._is_absent(fact, lambda sign: sign.holds(answer.status, read)):
                 if beside := _beside_absence(fact, read):
@@ -201,7 +203,7 @@ class HttpSource:
                 return self._absence(fact, _as_of(fact, read))
             if not any(sign.holds(answer.status, read) for sign in fact.success):
                 self._client.require_usual(answer.status)
-                raise self._garbled(f"{answer}: no declared sign{_missed(fact, read)}")
+                raise self._unread(answer, f"no declared sign{_missed(fact, read)}")
             return self._judge(fact, claim, read, _as_of(fact, read))
         except Unreadable as error:
             raise self._garbled(f"{answer}: {error}") from None
@@ -273,6 +275,10 @@ class HttpSource:
             return NOT_HELD, as_of
         is_whole = all(name in codes.attributes for name in claim.expected)
         return (NOT_HELD if attributes is MATCH and not is_whole else attributes), as_of
+
+    def _unread(self, answer: Answer, what: str) -> SourceUnavailable:
+        is_of_question = 400 <= answer.status < 500 and answer.status not in _OF_THE_SERVICE
+        return SourceUnavailable(self._manifest.source, Cause.GARBLED, f"{answer}: {what}", of_question=is_of_question)
 
     def _garbled(self, detail: str) -> SourceUnavailable:
         return SourceUnavailable(self._manifest.source, Cause.GARBLED, detail)

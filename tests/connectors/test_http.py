@@ -70,6 +70,22 @@ async def test_no_fault_becomes_a_conclusion_or_tells_personal_data(
     await source.aclose()
 
 
+@pytest.mark.parametrize(
+    ("status", "opens"), [(400, False), (409, False), (422, False), (401, True), (403, True), (404, True), (408, True)]
+)
+@pytest.mark.parametrize("body", [b'{"code": "E400"}', b"<html>"])
+async def test_questions_that_a_service_turns_down_are_no_outage_for_others(
+    status: int, opens: bool, body: bytes
+) -> None:
+    async with raw_service(f"HTTP/1.1 {status} X\r\n", body) as (url, requests):
+        source = connect("civil-affairs", http_stanza(url, answer_timeout="10s"), now=now)
+        for number in range(6):
+            [evidence] = await source.check_many([claim(status="married")], question(case=f"case-{number}"))
+        assert evidence.outcome.cause is (Cause.OUTAGE if opens else Cause.GARBLED)
+        assert (len(requests), len(source.outages())) == ((5, 1) if opens else (6, 0))
+        await source.aclose()
+
+
 async def test_a_flapping_service_is_asked_again_and_answers(server: FaultServer) -> None:
     server.misbehave(Misbehaviour.FLAPPING)
     source = connect("civil-affairs", http_stanza(server.url), now=now)

@@ -99,6 +99,25 @@ def test_callers_who_give_up_speak_against_a_source_only_if_it_was_silent_for_lo
     assert play(told()) is opens
 
 
+def test_a_question_that_is_turned_down_neither_opens_a_breaker_nor_closes_it_nor_counts_as_its_trial() -> None:
+    turned_down = SourceUnavailable("s", Cause.GARBLED, of_question=True)
+
+    async def told() -> None:
+        inner = Written(after(0, turned_down, (0, OUT), (0, turned_down), (0, OUT), (0, turned_down), (0, MATCH)))
+        source = wrapped(inner, retries=0, breaker_failures=2, breaker_rest=MINUTE)
+        assert [await ask(source, number) for number in range(3)] == [Cause.GARBLED, Cause.OUTAGE, Cause.GARBLED]
+        assert source.outages() == []
+        await ask(source, 3)
+        assert source.breaker_state(FACT) is State.OPEN
+        await asyncio.sleep(61)
+        assert await ask(source, 4) is Cause.GARBLED
+        assert source.breaker_state(FACT) is State.OPEN
+        assert await ask(source, 5) is None
+        assert source.breaker_state(FACT) is State.CLOSED
+
+    play(told())
+
+
 def test_one_fact_that_is_down_leaves_the_others_open() -> None:
     async def told() -> None:
         async def answer(claims: object, number: int) -> object:
