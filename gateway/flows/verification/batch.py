@@ -60,6 +60,10 @@ Pace = Callable[[int], Awaitable[None]]
 """Waits until the caller's rate admits so many further questions."""
 
 
+class _Abandoned(Exception):
+    """What a question waited for was given up under it."""
+
+
 class _Results:
     """Results on their way out, and the room that they and the questions under way take up."""
 
@@ -193,6 +197,11 @@ class Batch:
             answered = await self._verify(question, caller, asyncio.get_running_loop().time() + longest)
         except (GatewayError, LedgerError, TimeoutError) as error:
             results.put(_refused(position, question, error))
+        except asyncio.CancelledError:
+            if _is_cancelled():  # with its stream: nobody takes results any more
+                raise
+            _log.error("question failed unforeseen", error="something that it waited for was given up")
+            results.put(_refused(position, question, _Abandoned()))
         except Exception as error:
             # Whatever it was, it was about this question: the others of the stream must be answered all the same.
             _log.error("question failed unforeseen", error=f"{type(error).__module__}.{type(error).__qualname__}")
@@ -205,6 +214,12 @@ async def _write(results: _Results, send: Send) -> None:
     while taken := await results.take():
         await send(taken)
         results.left(len(taken))
+
+
+def _is_cancelled() -> bool:
+    """Say whether somebody cancelled this task, and not only what it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _refused(position: int, question: RawQuestion, error: Exception) -> Result:

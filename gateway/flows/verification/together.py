@@ -57,7 +57,8 @@ class Together:
             async with self._lanes:  # there is room: what would be joined here is joined there
                 return await self._connector.check_many(claims, context)
         asked_at = self._now()
-        call, task = self._call(context, len(claims))
+        purpose = replace(context, deadline=_ENDLESS)
+        call, task = self._call(purpose, context, len(claims))
         first = len(call.claims)
         call.claims.extend(claims)
         if context.deadline > call.context.deadline:
@@ -65,16 +66,18 @@ class Together:
         call.waiting += 1
         try:
             await call.back.heard(context.deadline)
-            if task.done():
+            if task.done() and not task.cancelled():
                 return task.result()[first : first + len(claims)]
             return [self._unanswered(claim, asked_at, was_asked=call.has_left) for claim in claims]
         finally:
             call.waiting -= 1
             if not call.waiting:
+                self._close(purpose, call)  # before it is given up, so that nobody boards it any more
                 task.cancel()
 
-    def _call(self, context: QueryContext, claims: int) -> tuple[_Call, asyncio.Task[list[Evidence]]]:
-        purpose = replace(context, deadline=_ENDLESS)
+    def _call(
+        self, purpose: QueryContext, context: QueryContext, claims: int
+    ) -> tuple[_Call, asyncio.Task[list[Evidence]]]:
         boarding = self._boarding.get(purpose)
         if boarding is not None and len(boarding[0].claims) + claims <= self._most:
             return boarding

@@ -9,6 +9,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 from grpc import StatusCode, aio
@@ -33,7 +34,8 @@ from gateway.client import (
 from gateway.client.messages import question_message
 from gateway.client.refusals import refusal_of
 from gateway.errors import FarTooManyItems
-from gateway.flows.verification.batch import Message, Result
+from gateway.flows.verification.batch import Batch, Message, Result
+from gateway.flows.verification.verify import Verify
 from gateway.founding import SYSTEMS
 from gateway.rpc.translate import raw_question
 from gateway.rules.admission import RawQuestion
@@ -394,6 +396,33 @@ async def test_no_time_at_all_asks_nobody_and_records_nothing(tmp_path: Path) ->
 
     assert (result.error.code, result.error.reason) == (StatusCode.DEADLINE_EXCEEDED.value[0], "DEADLINE_EXCEEDED")
     assert housing.asked == 0
+
+
+async def test_a_question_whose_call_is_given_up_under_it_has_a_result_like_all_others() -> None:
+    class GivingUp:
+        async def __call__(self, question: RawQuestion, _caller: Caller, _until: float) -> object:
+            await asyncio.sleep(0)
+            if question.request_id == "2":
+                raise asyncio.CancelledError
+            return object()
+
+    asked = [raw_question(pb.VerifyRequest(request_id=str(number))) for number in range(5)]
+    messages = [Message(size=5, questions=asked, timeout=None), None]
+    found: list[Result] = []
+
+    async def receive() -> Message | None:
+        return messages.pop(0)
+
+    async def send(results: Sequence[Result]) -> None:
+        found.extend(results)
+
+    async def pace(_questions: int) -> None:
+        pass
+
+    batch = Batch(verify=cast(Verify, GivingUp()), in_flight=10, most_items=100, longest=5, stopping=asyncio.Event())
+    assert await batch(receive, send, pace, CLERK) == 5
+    assert sorted(one.position for one in found) == list(range(5))
+    assert [one.position for one in found if one.error is not None] == [2]
 
 
 async def test_a_client_that_goes_away_stops_everything(tmp_path: Path) -> None:

@@ -139,6 +139,34 @@ async def test_who_gives_up_leaves_the_call_to_the_others_and_the_last_one_stops
     assert await ask(together, 7, context()) == "7", "the lane is free again"
 
 
+async def test_who_boards_as_the_last_one_gives_a_waiting_call_up_gets_a_call_of_its_own() -> None:
+    source = Noting()
+    together = Together(source, lanes=1, now=lambda: NOW)
+    source.answering.clear()
+    ahead = asyncio.create_task(ask(together, 1, context("案1")))
+    await asyncio.sleep(0.01)
+    last = asyncio.create_task(ask(together, 2, context("案2")))
+    await asyncio.sleep(0.01)
+    last.cancel()
+    next_one = asyncio.create_task(ask(together, 3, context("案2")))
+    await asyncio.gather(last, return_exceptions=True)
+    source.answering.set()
+
+    assert (await ahead, await next_one) == ("1", "3")
+    assert last.cancelled()
+    assert source.calls == [("案1", 1), ("案2", 1)]
+
+
+async def test_a_call_that_somebody_else_gives_up_leaves_its_claims_unanswered_and_no_more() -> None:
+    class GivenUp(Noting):
+        async def check_many(self, claims: Sequence[Claim], context: QueryContext) -> list[Evidence]:
+            raise asyncio.CancelledError
+
+    together = Together(GivenUp(), lanes=1, now=lambda: NOW)
+    [evidence] = await together.check_many([claim(1)], context())
+    assert (evidence.outcome.kind, evidence.outcome.cause, evidence.attempts) == (Kind.UNAVAILABLE, Cause.TIMEOUT, 1)
+
+
 async def test_a_deadline_is_each_callers_own_and_says_whether_the_source_was_asked() -> None:
     source = Noting()
     together = Together(source, lanes=1, now=lambda: NOW)
