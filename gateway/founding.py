@@ -328,6 +328,7 @@ remedy_days = {remedy_days}                               # 行政复议法 §20
 division = "230100"                           # first six digits of report codes
 authority_name = "示例市场监督管理局"
 authority_code = "11230000000000101E"
+expire_every = "1h"                           # how often what has effect no longer, by its grade, is ended
 
 [exports]                                      # characters that stay at head and tail of what an export shows
 name_keeps = [1, 0]                            # no rule for natural persons is published: to be confirmed [I]

@@ -25,6 +25,7 @@ from gateway.flows.assistance.answer_again import AnswerAgain
 from gateway.flows.assistance.assist import Assist
 from gateway.flows.assistance.chase import Chase
 from gateway.flows.assistance.list_requests import ReadAssistance
+from gateway.flows.audit.expire import Expire
 from gateway.flows.audit.find import Find
 from gateway.flows.audit.report import Report
 from gateway.flows.commitments.decision_clock import DecisionClock
@@ -76,6 +77,7 @@ class Flows:
     """To be closed when the flows are done."""
     find: Find
     report: Report
+    expire: Expire
     requery: Requery
     stand: Stand
     look_up: LookUp
@@ -194,7 +196,8 @@ def build_flows(
             ledger=ledger, assist=assist, stopping=stopping, patience=settings.server.deadline_cap.total_seconds()
         ),
         verify=verify, commitments=commitments, pack_evidence=pack_evidence, signatures=signatures, find=find,
-        report=report, requery=requery, stand=stand, look_up=look_up,
+        report=report, expire=Expire(ledger=ledger, once=once, report=report, stopping=stopping, now=now),
+        requery=requery, stand=stand, look_up=look_up,
         ask=ask, book=book, reload=reload, batch=batch, stopping=stopping,
         list_answers=ListAnswers(ledger=ledger, select=select),
         list_commitments=ListCommitments(ledger=ledger, select=select),

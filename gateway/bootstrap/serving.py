@@ -24,6 +24,7 @@ from gateway.bootstrap.services import services
 from gateway.bootstrap.tls import TlsWatch
 from gateway.config import (
     AssistanceSettings,
+    CreditSettings,
     Draft,
     LedgerSettings,
     Settings,
@@ -31,6 +32,7 @@ from gateway.config import (
 from gateway.errors import CatalogueRefused, GatewayError
 from gateway.flows.administration.reload import Reload, enactment
 from gateway.flows.assistance.chase import Chase
+from gateway.flows.audit.expire import Expire
 from gateway.metrics import Metrics
 from gateway.rpc.certificates import CallerCertificates, Tls
 from gateway.rpc.server import GrpcServer, Service, require_free
@@ -159,6 +161,7 @@ class Gateway:
         listed = [*open_chores(self._settings.ledger, ledger, now=self._now), tidying(), *self._watching()]
         listed += commitment_chores(self._settings.commitments, flows.commitments)
         listed.append(_chasing(self._settings.assistance, flows.chase))
+        listed.append(_expiring(self._settings.credit, flows.expire))
         async with (
             publishing(self._settings, ledger),
             metering(self._settings, metrics),
@@ -348,6 +351,16 @@ def _chasing(settings: AssistanceSettings, chase: Chase) -> Chore:
         await chase()
 
     return Chore(name="assistance-clocks", act=look, every=settings.every, first=settings.every, retry=settings.every)
+
+
+def _expiring(settings: CreditSettings, expire: Expire) -> Chore:
+    """End what has effect no longer."""
+
+    async def end() -> None:
+        await expire()
+
+    every = settings.expire_every
+    return Chore(name="credit-expiry", act=end, every=every, first=every, retry=every)
 
 
 @contextmanager

@@ -243,11 +243,13 @@ class FindingSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreditSettings:
-    """What a report says of us: the division of its code, and who determined it."""
+    """What a report says of us: the division of its code, and who determined it; and how often it is looked for what
+    has effect no longer."""
 
     division: str
     authority_name: str
     authority_code: str
+    expire_every: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

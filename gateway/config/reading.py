@@ -203,7 +203,10 @@ def _credit(part: Stanza) -> CreditSettings:
     if division and not (division.isascii() and division.isdigit() and len(division) == 6):
         part.mistake("division", "must be a division code of six digits")
     return CreditSettings(
-        division=division, authority_name=part.text("authority_name"), authority_code=part.text("authority_code")
+        division=division,
+        authority_name=part.text("authority_name"),
+        authority_code=part.text("authority_code"),
+        expire_every=part.duration("expire_every", "1h"),
     )
 
 

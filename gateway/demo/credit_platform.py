@@ -34,9 +34,9 @@ _CALL_SECONDS = 30.0
 _PAUSE_SECONDS = 5.0
 _REQUESTS = uuid.UUID("6f1c1f0e-6a53-4a57-9d5b-3f7f6c1f8b42")
 _KINDS = {
-    pb.REPORT_ACT_ENTER: "ReportIssued",
-    pb.REPORT_ACT_RECALL: "ReportRecalled",
-    pb.REPORT_ACT_END: "ReportRepaired",
+    pb.REPORT_ACT_ENTER: ("ReportIssued",),
+    pb.REPORT_ACT_RECALL: ("ReportRecalled",),
+    pb.REPORT_ACT_END: ("ReportRepaired", "ReportExpired"),
 }
 _DONE = {pb.REPORT_ACT_ENTER: "已收录", pb.REPORT_ACT_RECALL: "已撤回", pb.REPORT_ACT_END: "已终止公示和使用"}
 _SCHEMA = """
@@ -65,7 +65,7 @@ def verify_item(item: pb.PullReportsResponse, verifiers: Sequence[Verifier], ori
     except LedgerError as failure:
         raise ReportUnproven(f"receipt: {type(failure).__name__}", "回执未通过验证") from failure
     entry = proven.entry
-    if entry.record.hex() != item.record or proven.index != item.cursor or entry.kind != _KINDS.get(item.act):
+    if entry.record.hex() != item.record or proven.index != item.cursor or entry.kind not in _KINDS.get(item.act, ()):
         raise ReportUnproven("the entry is of another record, place or act", "回执与报送事项不是同一条记录")
     if len(item.salt) != 32 or entry.commits.get(_GROUP) != commit_value(_GROUP, item.salt, item.canonical):
         raise ReportUnproven("the content is not what the entry commits to", "报送内容与账本所载摘要不一致")

@@ -15,7 +15,7 @@ from gateway.rpc.paging import fill, position_of
 from gateway.rules.admission import Mistakes
 from gateway.rules.roles import Caller, Role
 from gateway.v1 import audit_pb2 as pb
-from ledger import Ledger, RecordRow
+from ledger import Ledger, RecordRow, decode_entry
 from ledger.canonical import Json
 from ledger.v1 import ledger_pb2
 
@@ -200,7 +200,8 @@ class AuditServicer:
             act, record = _act(Mistakes(), caller, request, "FinaliseFinding")
             recorded = await self._find.finalise(act, record)
             finding, receipt = await self._then(record, caller, recorded)
-            report = translate.receipt(recorded, len(recorded.entries) - 1).record
+            last = decode_entry(recorded.entries[-1])
+            report = last.record.hex() if last.kind == "ReportIssued" else ""
             return pb.FinaliseFindingResponse(finding=finding, receipt=receipt, report=report)
 
         return await self._door.unary(context, "AuditService/FinaliseFinding", (Role.REVIEWER,), handle)

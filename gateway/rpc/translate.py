@@ -434,7 +434,7 @@ def inquiry(shown: Mapping[str, Json]) -> assistance_pb2.Inquiry:
 def finding(life: Life) -> audit_pb2.Finding:
     """Write a finding as it stood; a grade and a due date only where the step set them."""
     row = life.row
-    graded = life.state in ("DECIDED", "FINAL", "REPAIRED", "REVOKED")
+    graded = life.state in ("DECIDED", "FINAL", "REPAIRED", "REVOKED", "EFFECT_ENDED")
     timed = life.state in ("NOTIFIED", "DECIDED")
     return audit_pb2.Finding(
         record=row.record.hex(),

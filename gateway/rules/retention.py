@@ -37,6 +37,8 @@ class Kept(enum.Enum):
     """Somebody entitled ordered to keep it."""
 
 
+EFFECT_ENDED = "EFFECT_ENDED"
+"""The state of a finding, and of what was reported of it, whose effect ran out by itself."""
 _COMMITMENT: Mapping[str, Kept] = {
     "PREPARED": Kept.UNDECIDED,
     "RECORDED": Kept.UNDECIDED,
@@ -56,9 +58,9 @@ _ENDED: Mapping[str, frozenset[str]] = {
         }
     ),
     "finding": frozenset(
-        {"CLEARED", "MINOR_ERROR", "INCONCLUSIVE", "DISMISSED", "FINAL", "REVOKED", "REPAIRED"}
+        {"CLEARED", "MINOR_ERROR", "INCONCLUSIVE", "DISMISSED", "FINAL", "REVOKED", "REPAIRED", EFFECT_ENDED}
     ),
-    "report": frozenset({"ACKNOWLEDGED", "RECALLED", "REPAIRED"}),
+    "report": frozenset({"ACKNOWLEDGED", "RECALLED", "REPAIRED", EFFECT_ENDED, "CLOSED"}),
     "operation": frozenset({"DONE", "RELEASED"}),
     # Who never answered keeps nothing: a request that was overdue for all that time is at its end.
     "assistance": frozenset({"ANSWERED", "REFUSED", "RETURNED", "OVERDUE"}),
@@ -112,8 +114,11 @@ class Bundle:
 
     @property
     def ended_at(self) -> datetime:
-        """When the last of its records came to its end."""
-        return max(row.changed_at for row in self.rows)
+        """When the last of its records came to its end.
+
+        That an effect ran out, whenever it was noted, begins no period anew: it runs from what was determined.
+        """
+        return max(row.opened_at if row.state == EFFECT_ENDED else row.changed_at for row in self.rows)
 
 
 def judge(bundle: Bundle, rules: RetentionRules, *, held: bool, now: datetime) -> Kept | None:

@@ -56,6 +56,8 @@ class _FindingStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingS
     """Credit was repaired."""
     FINDING_STATE_INCONCLUSIVE: _FindingState.ValueType  # 13
     """Could not be concluded; a legitimate end."""
+    FINDING_STATE_EFFECT_ENDED: _FindingState.ValueType  # 14
+    """The time of its effect, by its grade, is over: it is not shown, shared or used any more."""
 
 class FindingState(_FindingState, metaclass=_FindingStateEnumTypeWrapper):
     """FindingState is where a finding stands."""
@@ -88,6 +90,8 @@ FINDING_STATE_REPAIRED: FindingState.ValueType  # 12
 """Credit was repaired."""
 FINDING_STATE_INCONCLUSIVE: FindingState.ValueType  # 13
 """Could not be concluded; a legitimate end."""
+FINDING_STATE_EFFECT_ENDED: FindingState.ValueType  # 14
+"""The time of its effect, by its grade, is over: it is not shown, shared or used any more."""
 Global___FindingState: _TypeAlias = FindingState  # noqa: Y015
 
 class _Grade:
@@ -866,7 +870,9 @@ class FinaliseFindingResponse(_message.Message):
     RECEIPT_FIELD_NUMBER: _builtins.int
     REPORT_FIELD_NUMBER: _builtins.int
     report: _builtins.str
-    """The record of the credit report issued with it; empty when the matter does not report."""
+    """The record of the credit report issued with it; empty when the matter does not report, or when
+    the time of its effect was over before it became final: then nothing is reported.
+    """
     @_builtins.property
     def finding(self) -> Global___Finding:
         """The finding, final."""

@@ -33,7 +33,9 @@ class _ReportActEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReportAct.V
     REPORT_ACT_RECALL: _ReportAct.ValueType  # 2
     """Take the report back."""
     REPORT_ACT_END: _ReportAct.ValueType  # 3
-    """End its display and use: credit was repaired."""
+    """End its display and use: credit was repaired (the entry is ReportRepaired), or the time of the effect, by its
+    grade, is over (ReportExpired).
+    """
 
 class ReportAct(_ReportAct, metaclass=_ReportActEnumTypeWrapper):
     """ReportAct says what a pulled item asks the platform to do."""
@@ -45,7 +47,9 @@ REPORT_ACT_ENTER: ReportAct.ValueType  # 1
 REPORT_ACT_RECALL: ReportAct.ValueType  # 2
 """Take the report back."""
 REPORT_ACT_END: ReportAct.ValueType  # 3
-"""End its display and use: credit was repaired."""
+"""End its display and use: credit was repaired (the entry is ReportRepaired), or the time of the effect, by its
+grade, is over (ReportExpired).
+"""
 Global___ReportAct: _TypeAlias = ReportAct  # noqa: Y015
 
 @_typing.final

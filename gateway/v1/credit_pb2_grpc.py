@@ -78,7 +78,8 @@ class CreditServiceServicer(object):
 
     def PullReports(self, request, context):
         """PullReports streams reports in ledger order after a cursor; resumable, at least once. A report's code is its
-        idempotency key.
+        idempotency key. A report whose finding has no effect any more is never streamed to
+        be entered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,7 +35,8 @@ class CreditServiceStub:
     def __new__(cls, channel: _aio.Channel) -> CreditServiceAsyncStub: ...
     PullReports: _grpc.UnaryStreamMultiCallable[_credit_pb2.PullReportsRequest, _credit_pb2.PullReportsResponse]
     """PullReports streams reports in ledger order after a cursor; resumable, at least once. A report's code is its
-    idempotency key.
+    idempotency key. A report whose finding has no effect any more is never streamed to
+    be entered.
     """
     AcknowledgeReport: _grpc.UnaryUnaryMultiCallable[_credit_pb2.AcknowledgeReportRequest, _credit_pb2.AcknowledgeReportResponse]
     """AcknowledgeReport says that the platform holds the report."""
@@ -59,7 +60,8 @@ class CreditServiceAsyncStub(CreditServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     PullReports: _aio.UnaryStreamMultiCallable[_credit_pb2.PullReportsRequest, _credit_pb2.PullReportsResponse]  # type: ignore[assignment]
     """PullReports streams reports in ledger order after a cursor; resumable, at least once. A report's code is its
-    idempotency key.
+    idempotency key. A report whose finding has no effect any more is never streamed to
+    be entered.
     """
     AcknowledgeReport: _aio.UnaryUnaryMultiCallable[_credit_pb2.AcknowledgeReportRequest, _credit_pb2.AcknowledgeReportResponse]  # type: ignore[assignment]
     """AcknowledgeReport says that the platform holds the report."""
@@ -86,7 +88,8 @@ class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_credit_pb2.PullReportsResponse], _abc.AsyncIterator[_credit_pb2.PullReportsResponse]]:
         """PullReports streams reports in ledger order after a cursor; resumable, at least once. A report's code is its
-        idempotency key.
+        idempotency key. A report whose finding has no effect any more is never streamed to
+        be entered.
         """
 
     @_abc_1.abstractmethod

@@ -85,6 +85,7 @@ FAMILIES: Mapping[str, Family] = {
                 "FindingFinalised": _to("FINAL", "DECIDED"),
                 "FindingRevoked": _to("REVOKED", "DECIDED", "FINAL"),
                 "FindingRepaired": _to("REPAIRED", "FINAL"),
+                "FindingExpired": _to("EFFECT_ENDED", "FINAL"),
             },
         ),
         _family(
@@ -96,6 +97,8 @@ FAMILIES: Mapping[str, Family] = {
                 "ReportReissued": _to("ISSUED", "REJECTED"),
                 "ReportRecalled": _to("RECALLED", "ISSUED", "ACKNOWLEDGED"),
                 "ReportRepaired": _to("REPAIRED", "ISSUED", "ACKNOWLEDGED"),
+                # Who refused a report was never told of it, and has nothing to end.
+                "ReportExpired": {"ISSUED": "EFFECT_ENDED", "ACKNOWLEDGED": "EFFECT_ENDED", "REJECTED": "CLOSED"},
             },
         ),
         _family(
@@ -183,7 +186,8 @@ STATE_NUMBERS: Mapping[str, int] = {
     "BINDING": 21, "CONTESTED": 22, "REFUSAL_UPHELD": 23, "REFUSAL_LIFTED": 24, "QUESTIONED": 25,
     "DISCREPANCY": 30, "EVIDENCE_REQUESTED": 31, "CLEARED": 32, "MINOR_ERROR": 33, "FALSE_PROPOSED": 34,
     "NOTIFIED": 35, "DEFENCE_HEARD": 36, "DECIDED": 37, "DISMISSED": 38, "FINAL": 39, "REVOKED": 40,
-    "ISSUED": 50, "ACKNOWLEDGED": 51, "REJECTED": 52, "RECALLED": 53,
+    "EFFECT_ENDED": 41,
+    "ISSUED": 50, "ACKNOWLEDGED": 51, "REJECTED": 52, "RECALLED": 53, "CLOSED": 54,
     "KEY_IN_FORCE": 60, "KEY_RETIRED": 61,
     "KEY_PROPOSED": 62, "KEY_ENROLLED": 63, "KEY_REJECTED": 64, "KEY_REVOKED": 65,
     "ERASURE_PROPOSED": 70, "ERASURE_REJECTED": 71, "HELD": 72, "RELEASED": 73,

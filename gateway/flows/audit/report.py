@@ -1,12 +1,14 @@
 """Report: what the credit platform is told of a final finding, in the national layout; and ending it by repair.
 
+Nothing is told to be entered once the effect of its finding is over (`expire` ends what was told before).
+
 The layout is that of commitments and their fulfilment (信用承诺及履行, GB/T 39441 family; domain field names in
 Chinese beside each). Of a sensitive item the underlying fact never leaves: only the item's name and the decision.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
@@ -24,13 +26,13 @@ from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.letters import fulfilment
 from gateway.letters.document import DOCUMENT
 from gateway.rules.clocks import legal_day
-from gateway.rules.kept import table, text
+from gateway.rules.kept import moment, table, text
 from ledger import AlreadyClaimed, Draft, Erased, Ledger, RecordRow, new_record
 from ledger.canonical import Json, canonical
 
 REPORT = "report"
 """The group of a report's entries that holds its content."""
-ACTS: Mapping[str, str] = {"ISSUED": "ENTER", "RECALLED": "RECALL", "REPAIRED": "END"}
+ACTS: Mapping[str, str] = {"ISSUED": "ENTER", "RECALLED": "RECALL", "REPAIRED": "END", "EFFECT_ENDED": "END"}
 """What the platform is asked to do with a report in each state; in other states, nothing."""
 _PAGE = 256
 
@@ -87,11 +89,15 @@ class Report:
     async def issue_with(
         self, request: Request, drafts: Sequence[Draft], *, finding: RecordRow, decided: datetime, at: datetime
     ) -> Recorded:
-        """Append drafts together with the report of the finding, under a code of its own.
+        """Append drafts together with the report of the finding, under a code of its own; without one, where the drafts
+        say that the effect of the finding is over already.
 
         Raises:
             SerialsExhausted: the day's codes are used up.
         """
+        ends = [moment(draft.facts.get("due_at")) for draft in drafts if draft.record == finding.record]
+        if any(end is not None and end < at for end in ends):
+            return await self._once.record(request, drafts, at=at)
         content, made_on = await self._content(finding, decided)
         prefix = f"{self._division}{made_on:%Y%m%d}"
         serial = 0
@@ -129,8 +135,11 @@ class Report:
             for row in page:
                 if limit and sent >= limit:
                     return
-                yield await self._pulled(row)
-                after, sent = row.last_idx, sent + 1
+                after = row.last_idx
+                pulled = await self._pulled(row)
+                if pulled is not None:
+                    yield pulled
+                    sent += 1
             if len(page) < _PAGE:
                 return
 
@@ -168,12 +177,21 @@ class Report:
             ),
             Draft(kind="CommitmentRepaired", record=row.parent or b""),
         ]
-        told = await self._ledger.read(lambda: self._ledger.register().by_parent(row.record, "report"))
-        for report in told:
-            if report.state in ("ISSUED", "ACKNOWLEDGED"):
-                kept = await self._look_up.document(report.record, report.first_idx)
-                drafts.append(Draft(kind="ReportRepaired", record=report.record, groups={REPORT: kept[REPORT]}))
+        drafts += await self.ending(row, "ReportRepaired", ("ISSUED", "ACKNOWLEDGED"))
         return await self._once.record(request, drafts, at=self._now())
+
+    async def ending(self, finding: RecordRow, kind: str, states: Collection[str]) -> list[Draft]:
+        """Draft what ends the reports of a finding that are in some states, with what was reported.
+
+        Raises:
+            DocumentErased: what was reported is erased.
+        """
+        drafts = []
+        for report in await self._look_up.children(finding.record, "report"):
+            if report.state in states:
+                kept = await self._look_up.document(report.record, report.first_idx)
+                drafts.append(Draft(kind=kind, record=report.record, groups={REPORT: kept[REPORT]}))
+        return drafts
 
     async def _answer(self, request: Request, record: bytes, kind: str, content: Mapping[str, Json]) -> Recorded:
         if replayed := await self._once.replay(request):
@@ -182,8 +200,12 @@ class Report:
         draft = Draft(kind=kind, record=row.record, groups={REQUEST: request.body, "act": dict(content)})
         return await self._once.record(request, [draft], at=self._now())
 
-    async def _pulled(self, row: RecordRow) -> Pulled:
-        def read() -> Pulled:
+    async def _pulled(self, row: RecordRow) -> Pulled | None:
+        """Read an item; None where it is to be entered, and the effect of its finding is over."""
+
+        def read() -> Pulled | None:
+            if ACTS[row.state] == "ENTER" and self._is_over(row):
+                return None
             document = self._ledger.document(row.last_idx)
             if isinstance(document, Erased):
                 raise RecordNotFound("report")
@@ -201,6 +223,10 @@ class Report:
             )
 
         return await when_published(self._ledger, lambda: self._ledger.read(read))
+
+    def _is_over(self, report: RecordRow) -> bool:
+        finding = self._ledger.register().get(report.parent) if report.parent else None
+        return finding is not None and finding.due_at is not None and finding.due_at < self._now()
 
     async def _content(self, finding: RecordRow, decided: datetime) -> tuple[dict[str, Json], date]:
         commitment = await self._look_up.any("commitment", finding.parent or b"")

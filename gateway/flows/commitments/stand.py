@@ -44,6 +44,7 @@ _FINDINGS = {
     "DECIDED": History.BROKEN_NOT_FINAL,
     "FINAL": History.BROKEN,
     "REPAIRED": History.BROKEN_REPAIRED,
+    "EFFECT_ENDED": History.BROKEN_EXPIRED,
 }
 
 

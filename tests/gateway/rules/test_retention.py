@@ -86,6 +86,14 @@ def test_a_final_finding_keeps_while_it_has_effect() -> None:
     assert due(Bundle(root=bundle.root, related=[replace(finding, state="REPAIRED")])) is None
 
 
+def test_that_an_effect_ran_out_begins_no_period_anew_whenever_it_was_noted() -> None:
+    broken, young = row(state="BROKEN", years=6), row("finding", "EFFECT_ENDED", years=1)
+    noted = [replace(young, opened_at=broken.opened_at, family=family) for family in ("finding", "report")]
+    assert due(Bundle(root=broken, related=noted)) is None
+    assert due(Bundle(root=replace(broken, changed_at=NOW), related=noted)) is Kept.PERIOD_RUNNING
+    assert due(Bundle(root=broken, related=[row("report", "CLOSED")])) is None
+
+
 @pytest.mark.parametrize(
     ("root", "years"),
     [

@@ -1,0 +1,66 @@
+"""Expire: the effect of a final finding ends with the time of its grade: display, sharing and our own use of it.
+
+Who was told of it is told to end it, by the same way. One process of a gateway looks; where several gateways share a
+ledger, or one ends in the middle of it, the lives of the records let each end be recorded once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from gateway.errors import DocumentErased, TransitionNotAllowed
+from gateway.flows.audit.report import Report
+from gateway.flows.once import Once
+from ledger import Draft, Ledger, RecordRow
+
+_PAGE = 256
+"""Findings ended at once: they travel to the ledger together and become one or few of its batches."""
+
+
+class Expire:
+    """Ends what has effect no longer."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        once: Once,
+        report: Report,
+        stopping: asyncio.Event,
+        now: Callable[[], datetime],
+        page: int = _PAGE,
+    ) -> None:
+        self._ledger = ledger
+        self._once = once
+        self._report = report
+        self._stopping = stopping
+        self._now = now
+        self._size = page
+
+    async def __call__(self) -> int:
+        """End every finding whose effect is over, with its reports; give how many. Stops early, between two pages,
+        when the gateway is about to stop."""
+        ended, after, now = 0, -1, self._now()
+        while not self._stopping.is_set():
+            page = await self._page(now, after)
+            if not page:
+                break
+            ended += sum(await asyncio.gather(*(self._one(row, now) for row in page)))
+            after = page[-1].first_idx
+        return ended
+
+    async def _page(self, now: datetime, after: int) -> list[RecordRow]:
+        register = self._ledger.register()
+        return await self._ledger.read(
+            lambda: register.in_state("finding", ("FINAL",), due_before=now, after_idx=after, limit=self._size)
+        )
+
+    async def _one(self, row: RecordRow, at: datetime) -> bool:
+        try:
+            reports = await self._report.ending(row, "ReportExpired", ("ISSUED", "ACKNOWLEDGED", "REJECTED"))
+            await self._once.record(None, [Draft(kind="FindingExpired", record=row.record), *reports], at=at)
+        except (TransitionNotAllowed, DocumentErased):
+            return False  # it was repaired, revoked or erased at the same moment
+        return True
