@@ -16,7 +16,7 @@ from functools import partial
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Item
 from gateway.catalogue.words import Sensitivity
-from gateway.errors import RecordNotFound, StepRefused
+from gateway.errors import StepRefused
 from gateway.flows.audit.serials import LAST_SERIAL, code_claim, code_of, free_serial
 from gateway.flows.await_receipts import when_published
 from gateway.flows.commitments.documents import prepared_groups
@@ -126,6 +126,8 @@ class Report:
     async def pull(self, after: int, limit: int) -> AsyncIterator[Pulled]:
         """Yield what the platform has not handled, in ledger order after a cursor; `limit` 0 means all there is.
 
+        What was erased is passed over: it stops nothing that comes after it.
+
         Raises:
             NotYetPublished: the next of them is recorded, and nothing proves it yet.
         """
@@ -201,14 +203,14 @@ class Report:
         return await self._once.record(request, [draft], at=self._now())
 
     async def _pulled(self, row: RecordRow) -> Pulled | None:
-        """Read an item; None where it is to be entered, and the effect of its finding is over."""
+        """Read an item; None where what was reported is erased, or is to be entered though its effect is over."""
 
         def read() -> Pulled | None:
             if ACTS[row.state] == "ENTER" and self._is_over(row):
                 return None
             document = self._ledger.document(row.last_idx)
             if isinstance(document, Erased):
-                raise RecordNotFound("report")
+                return None
             kept = document[REPORT]
             receipt = self._ledger.receipt(row.last_idx)
             return Pulled(
