@@ -100,7 +100,9 @@ class CreditServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RecordRepair(self, request, context):
-        """RecordRepair ends the effect of a finding by law (信用修复): display, sharing, and our own use of it.
+        """RecordRepair ends the effect of a finding by law (信用修复): display, sharing, and our own use of it. The credit system
+        repairs what any unit found, a reviewer only what the own unit found; of others' findings a reviewer is told
+        NOT_FOUND, whether there are any or not.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

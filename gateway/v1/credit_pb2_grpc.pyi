@@ -43,7 +43,10 @@ class CreditServiceStub:
     RejectReport: _grpc.UnaryUnaryMultiCallable[_credit_pb2.RejectReportRequest, _credit_pb2.RejectReportResponse]
     """RejectReport says that the platform cannot take the report, and why."""
     RecordRepair: _grpc.UnaryUnaryMultiCallable[_credit_pb2.RecordRepairRequest, _credit_pb2.RecordRepairResponse]
-    """RecordRepair ends the effect of a finding by law (信用修复): display, sharing, and our own use of it."""
+    """RecordRepair ends the effect of a finding by law (信用修复): display, sharing, and our own use of it. The credit system
+    repairs what any unit found, a reviewer only what the own unit found; of others' findings a reviewer is told
+    NOT_FOUND, whether there are any or not.
+    """
     GetEligibility: _grpc.UnaryUnaryMultiCallable[_credit_pb2.GetEligibilityRequest, _credit_pb2.GetEligibilityResponse]
     """GetEligibility says whether a person may make commitments at present, by our own ledger, and if not, why. The credit
     platform and other lists are asked when a document is prepared, because they must be told for which case.
@@ -68,7 +71,10 @@ class CreditServiceAsyncStub(CreditServiceStub):
     RejectReport: _aio.UnaryUnaryMultiCallable[_credit_pb2.RejectReportRequest, _credit_pb2.RejectReportResponse]  # type: ignore[assignment]
     """RejectReport says that the platform cannot take the report, and why."""
     RecordRepair: _aio.UnaryUnaryMultiCallable[_credit_pb2.RecordRepairRequest, _credit_pb2.RecordRepairResponse]  # type: ignore[assignment]
-    """RecordRepair ends the effect of a finding by law (信用修复): display, sharing, and our own use of it."""
+    """RecordRepair ends the effect of a finding by law (信用修复): display, sharing, and our own use of it. The credit system
+    repairs what any unit found, a reviewer only what the own unit found; of others' findings a reviewer is told
+    NOT_FOUND, whether there are any or not.
+    """
     GetEligibility: _aio.UnaryUnaryMultiCallable[_credit_pb2.GetEligibilityRequest, _credit_pb2.GetEligibilityResponse]  # type: ignore[assignment]
     """GetEligibility says whether a person may make commitments at present, by our own ledger, and if not, why. The credit
     platform and other lists are asked when a document is prepared, because they must be told for which case.
@@ -114,7 +120,10 @@ class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _credit_pb2.RecordRepairRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_credit_pb2.RecordRepairResponse, _abc.Awaitable[_credit_pb2.RecordRepairResponse]]:
-        """RecordRepair ends the effect of a finding by law (信用修复): display, sharing, and our own use of it."""
+        """RecordRepair ends the effect of a finding by law (信用修复): display, sharing, and our own use of it. The credit system
+        repairs what any unit found, a reviewer only what the own unit found; of others' findings a reviewer is told
+        NOT_FOUND, whether there are any or not.
+        """
 
     @_abc_1.abstractmethod
     def GetEligibility(

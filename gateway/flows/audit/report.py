@@ -27,6 +27,7 @@ from gateway.letters import fulfilment
 from gateway.letters.document import DOCUMENT
 from gateway.rules.clocks import legal_day
 from gateway.rules.kept import moment, table, text
+from gateway.rules.roles import Role
 from ledger import AlreadyClaimed, Draft, Erased, Ledger, RecordRow, new_record
 from ledger.canonical import Json, canonical
 
@@ -160,12 +161,18 @@ class Report:
     async def repair(self, request: Request, finding: bytes, document_number: str) -> Recorded:
         """End the effect of a final finding: of the finding, the commitment and the report, in one act.
 
+        The credit system repairs what any unit found; a reviewer, what the own unit found.
+
         Raises:
+            RecordNotFound: there is none, or it is not the caller's to repair; the two are not told apart.
             TransitionNotAllowed: the finding is not final, or repaired already.
         """
         if replayed := await self._once.replay(request):
             return replayed
-        row = await self._look_up.any("finding", finding)
+        if Role.CREDIT in request.caller.roles:
+            row = await self._look_up.any("finding", finding)
+        else:
+            row = await self._look_up.own("finding", finding, request.caller)
         repaired: dict[str, Json] = {"document_number": document_number}
         drafts = [
             Draft(
