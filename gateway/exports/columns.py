@@ -45,10 +45,10 @@ COLUMNS: tuple[tuple[str, str], ...] = (
 """The name of each column, in JSON, and its heading."""
 
 
-def row_of(read: CommitmentRead, rules: MaskRules, *, sensitive: bool) -> dict[str, str]:
+def row_of(read: CommitmentRead, rules: MaskRules, may: fulfilment.Telling) -> dict[str, str]:
     """Give the row of a commitment, masked; of one without a document only what its life says.
 
-    `sensitive` items show no fact that was committed to.
+    Of what was committed to, it shows what may be told of it.
     """
     life, row = read.life, read.life.row
     made = [line.at for line in life.history if line.kind == "CommitmentRecorded"]
@@ -69,11 +69,11 @@ def row_of(read: CommitmentRead, rules: MaskRules, *, sensitive: bool) -> dict[s
         "entry": str(row.last_idx),
     }
     if read.document is not None:
-        cells |= _said(read.document, rules, sensitive=sensitive, on=legal_day(row.opened_at))
+        cells |= _said(read.document, rules, may, on=legal_day(row.opened_at))
     return cells
 
 
-def _said(document: Mapping[str, Json], rules: MaskRules, *, sensitive: bool, on: date) -> dict[str, str]:
+def _said(document: Mapping[str, Json], rules: MaskRules, may: fulfilment.Telling, *, on: date) -> dict[str, str]:
     people = _people(document)
     applicant, authority = table(document["applicant"]), table(document["authority"])
     id_type = text(applicant["id_type"])
@@ -83,7 +83,7 @@ def _said(document: Mapping[str, Json], rules: MaskRules, *, sensitive: bool, on
         "subject_code": mask_number(text(applicant["id_number"]), id_type, rules),
         "commitment_type": fulfilment.KIND,
         "reason": fulfilment.reason(document),
-        "content": mask_words(fulfilment.content(document, sensitive=sensitive), rules, people),
+        "content": mask_words(fulfilment.content(document, may), rules, people),
         "liability": fulfilment.liability(document),
         "accepted_by": text(authority["name"]),
         "accepted_by_code": text(authority["unit"]),

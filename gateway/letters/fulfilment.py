@@ -2,17 +2,24 @@
 
 Source: the collection template of a county credit platform, which matches the national one (`reason`: 承诺事由,
 `content`: 承诺内容, …). What is never reported is the underlying fact of a sensitive item (社会信用条例 of several
-provinces: health, property and the like may not be collected in credit records).
+provinces: health, property and the like may not be collected in credit records), nor who else the facts are about: a
+report is on the person who committed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from gateway.catalogue.model import Item
+from gateway.catalogue.words import Sensitivity, ValueKind
 from gateway.letters.document import liability_of
 from gateway.rules.kept import rows, table, text
+from gateway.rules.masking import people_in
 from ledger.canonical import Json
 
+TELLING = "telling"
+"""The group of CommitmentPrepared that says what may be told of the document, by the catalogue of then."""
 KIND = "证明事项型"
 ORGANISATION, PERSON = "法人及非法人组织", "自然人"
 PUBLICATION: Mapping[str, str] = {
@@ -25,6 +32,33 @@ PUBLICATION: Mapping[str, str] = {
 _FULFILMENT = {"CONFIRMED": "全部履行", "BROKEN": "全部未履行", "REPAIRED": "全部未履行"}
 _ENDED = frozenset({"CONFIRMED", "BROKEN", "REPAIRED", "INCONCLUSIVE", "WITHDRAWN", "LAPSED"})
 _BEGUN = frozenset({"RECORDED", "BINDING", "QUESTIONED", "IN_FORCE", "DISPUTED", *_ENDED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """What may be told of a document: no fact of a sensitive item, and none of the facts, by label, that are people."""
+
+    sensitive: bool
+    people: frozenset[str]
+
+
+def telling_body(item: Item) -> dict[str, Json]:
+    """Give what is kept with a document of an item to say what may be told of it."""
+    people = [one.label for one in item.parameters.values() if one.type.kind is ValueKind.PERSON]
+    return {"people": [*people]}
+
+
+def telling(kept: Mapping[str, Json] | None, item: Item | None) -> Telling:
+    """Say what may be told of a document, by what is kept with it and by its item in the catalogue in force.
+
+    With documents of earlier versions nothing is kept: then the catalogue in force says it.
+    """
+    if kept is None:
+        kept = {"people": []} if item is None else telling_body(item)
+    return Telling(
+        sensitive=item is None or item.sensitivity is Sensitivity.SENSITIVE,
+        people=frozenset(text(label) for label in rows(kept["people"])),
+    )
 
 
 def fulfilment(state: str) -> str:
@@ -64,7 +98,10 @@ def publication(document: Mapping[str, Json]) -> str:
     return PUBLICATION[text(table(document["publication"])["scope"])]
 
 
-def content(document: Mapping[str, Json], *, sensitive: bool) -> str:
-    """Say 承诺内容: the item, with the facts as they were committed unless it is sensitive."""
-    facts = ";".join(f"{text(table(row)['label'])}:{text(table(row)['value'])}" for row in rows(document["facts"]))
-    return f"承诺{item_title(document)}所证明的事实属实" + ("" if sensitive or not facts else f"({facts})")
+def content(document: Mapping[str, Json], may: Telling) -> str:
+    """Say 承诺内容: the item, with the facts as they were committed, as far as they may be told."""
+    facts = [(text(table(row)["label"]), text(table(row)["value"])) for row in rows(document["facts"])]
+    # A name with a number behind it is somebody, whatever the fact was declared to be.
+    told = [f"{label}:{value}" for label, value in facts if label not in may.people and not people_in(value)]
+    shown = "" if may.sensitive or not told else f"({';'.join(told)})"
+    return f"承诺{item_title(document)}所证明的事实属实{shown}"

@@ -3,7 +3,8 @@
 Nothing is told to be entered once the effect of its finding is over (`expire` ends what was told before).
 
 The layout is that of commitments and their fulfilment (信用承诺及履行, GB/T 39441 family; domain field names in
-Chinese beside each). Of a sensitive item the underlying fact never leaves: only the item's name and the decision.
+Chinese beside each). Of a sensitive item the underlying fact never leaves: only the item's name and the decision; nor
+does anything of other people whom the facts name.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from datetime import date, datetime
 from functools import partial
 
 from gateway.catalogue.book import Book
-from gateway.catalogue.model import Item
-from gateway.catalogue.words import Sensitivity
 from gateway.errors import StepRefused
 from gateway.flows.audit.serials import LAST_SERIAL, code_claim, code_of, free_serial
 from gateway.flows.await_receipts import when_published
@@ -239,26 +238,27 @@ class Report:
 
     async def _content(self, finding: RecordRow, decided: datetime) -> tuple[dict[str, Json], date]:
         commitment = await self._look_up.any("commitment", finding.parent or b"")
-        document = table((await prepared_groups(self._look_up, commitment))[DOCUMENT])
+        kept = await prepared_groups(self._look_up, commitment)
+        document = table(kept[DOCUMENT])
         decision = table((await self._look_up.document_of(finding, "FindingDecided"))["act"])
         made = await self._look_up.life(commitment)
         recorded = next(line for line in made.history if line.kind == "CommitmentRecorded")
         signature = table((await self._look_up.document(commitment.record, recorded.idx))["signature"])
         made_on = legal_day(signed_at(signature, recorded.at))
         item = self._book.catalogue.item(finding.item or "")
-        return self._layout(item, document, decision, made_on, legal_day(decided)), made_on
+        may = fulfilment.telling(table(kept[fulfilment.TELLING]) if fulfilment.TELLING in kept else None, item)
+        return self._layout(may, document, decision, made_on, legal_day(decided)), made_on
 
     def _layout(
         self,
-        item: Item,
+        may: fulfilment.Telling,
         document: Mapping[str, Json],
         decision: Mapping[str, Json],
         made_on: date,
         decided_on: date,
     ) -> dict[str, Json]:
         applicant, authority = table(document["applicant"]), table(document["authority"])
-        sensitive = item.sensitivity is Sensitivity.SENSITIVE
-        content = fulfilment.content(document, sensitive=sensitive)
+        content = fulfilment.content(document, may)
         return {
             "subject_name": applicant["name"],
             "subject_category": fulfilment.category(text(applicant["id_type"])),
@@ -270,7 +270,7 @@ class Report:
             "commitment_date": made_on.isoformat(),
             "valid_until": "",
             "fulfilment": "全部未履行",
-            "unperformed": item.title if sensitive else content,
+            "unperformed": fulfilment.item_title(document) if may.sensitive else content,
             "consequence": f"依据{text(decision['document_number'])}处理",
             "determined_on": decided_on.isoformat(),
             "determined_by": self._authority[0],

@@ -40,6 +40,7 @@ from gateway.flows.commitments.stand import Stand, has_full_capacity
 from gateway.flows.look_up import ANSWER, LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.letters.document import DOCUMENT, Consent, Occasion, Proxy, compose
+from gateway.letters.fulfilment import TELLING, telling_body
 from gateway.letters.templates import Templates
 from gateway.rules.admission import Question, question_from_body
 from gateway.rules.clocks import legal_day
@@ -206,6 +207,7 @@ class Prepare:
                 REQUEST: request.body,
                 DOCUMENT: document,
                 ELIGIBILITY: eligibility,
+                TELLING: telling_body(case.item),
                 WITHDRAWAL: {"after_effect": case.item.commitment.withdrawal.after_effect.value},
                 "clerk": request.person,
             },

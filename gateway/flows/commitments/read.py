@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from gateway.flows.commitments.documents import PREPARED
 from gateway.flows.look_up import Life, LookUp, life_of
 from gateway.letters.document import DOCUMENT
+from gateway.letters.fulfilment import TELLING
 from gateway.rules.kept import table
 from ledger import Erased, HistoryLine, Ledger, RecordRow, VaultGroup
 from ledger.canonical import Json, canonical
@@ -21,6 +22,8 @@ class CommitmentRead:
     life: Life
     document: Mapping[str, Json] | None = field(repr=False)
     erased: bool
+    telling: Mapping[str, Json] | None = None
+    """What is kept with the document to say what may be told of it (`gateway.letters.fulfilment`)."""
 
     @property
     def digest(self) -> bytes:
@@ -65,5 +68,6 @@ def _read(
     kept: Mapping[str, VaultGroup] | Erased | None,
 ) -> CommitmentRead:
     erased = isinstance(kept, Erased)
-    group = None if kept is None or isinstance(kept, Erased) else kept.get(DOCUMENT)
-    return CommitmentRead(life=life_of(row, history), document=table(group.value) if group else None, erased=erased)
+    groups = {} if kept is None or isinstance(kept, Erased) else kept
+    document, telling = (table(groups[name].value) if name in groups else None for name in (DOCUMENT, TELLING))
+    return CommitmentRead(life=life_of(row, history), document=document, erased=erased, telling=telling)

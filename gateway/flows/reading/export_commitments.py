@@ -15,13 +15,13 @@ from datetime import datetime
 from typing import IO
 
 from gateway.catalogue.book import Book
-from gateway.catalogue.words import Sensitivity
 from gateway.errors import Draining, ExportImpossible
 from gateway.exports.columns import COLUMNS, row_of
 from gateway.exports.writers import ExportFormat, TableWriter, open_writer
-from gateway.flows.commitments.read import CommitmentRead, read_commitments
+from gateway.flows.commitments.read import read_commitments
 from gateway.flows.once import Once, Recorded
 from gateway.flows.selecting import Select, Selection, require_may_select
+from gateway.letters.fulfilment import telling
 from gateway.rules.admission import Operator
 from gateway.rules.masking import MaskRules
 from gateway.rules.roles import Caller
@@ -138,13 +138,9 @@ class ExportCommitments:
     def _write_page(self, writer: TableWriter, selection: Selection, before: int) -> tuple[int, int]:
         rows, following = self._select.page(selection, before, self._page)
         for read in read_commitments(self._ledger, rows):
-            writer.write(row_of(read, self._masking, sensitive=self._is_sensitive(read)))
+            item = self._book.catalogue.items.get(read.life.row.item or "")
+            writer.write(row_of(read, self._masking, telling(read.telling, item)))
         return len(rows), following
-
-    def _is_sensitive(self, read: CommitmentRead) -> bool:
-        """An item that the catalogue no longer has is treated as sensitive."""
-        item = self._book.catalogue.items.get(read.life.row.item or "")
-        return item is None or item.sensitivity is Sensitivity.SENSITIVE
 
     async def _record(self, order: ExportOrder, digest: bytes, rows: int) -> Recorded:
         at = self._now()

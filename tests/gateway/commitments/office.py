@@ -190,7 +190,7 @@ class Office:
         *,
         item: str = ITEM,
         matter: str = MATTER,
-        parameters: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str | RawSubject] | None = None,
         system: str = "clerk",
         purpose: str = PURPOSE,
     ) -> bytes:
