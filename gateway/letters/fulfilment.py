@@ -45,18 +45,23 @@ class Telling:
 def telling_body(item: Item) -> dict[str, Json]:
     """Give what is kept with a document of an item to say what may be told of it."""
     people = [one.label for one in item.parameters.values() if one.type.kind is ValueKind.PERSON]
-    return {"people": [*people]}
+    return {"sensitivity": item.sensitivity.value, "people": [*people]}
 
 
 def telling(kept: Mapping[str, Json] | None, item: Item | None) -> Telling:
-    """Say what may be told of a document, by what is kept with it and by its item in the catalogue in force.
+    """Say what may be told of a document, by what is kept with it and by its item in the catalogue in force, which may
+    have left it: what either of them holds to be sensitive is.
 
-    With documents of earlier versions nothing is kept: then the catalogue in force says it.
+    With documents of earlier versions nothing is kept: then the catalogue in force says it, and an item that it does
+    not know is sensitive.
     """
-    if kept is None:
-        kept = {"people": []} if item is None else telling_body(item)
+    now = None if item is None else telling_body(item)
+    said = [one for one in (kept, now) if one is not None]
+    if not said:
+        return Telling(sensitive=True, people=frozenset())
+    kept = said[0]
     return Telling(
-        sensitive=item is None or item.sensitivity is Sensitivity.SENSITIVE,
+        sensitive=any(one["sensitivity"] != Sensitivity.ORDINARY.value for one in said),
         people=frozenset(text(label) for label in rows(kept["people"])),
     )
 

@@ -245,7 +245,7 @@ class Report:
         recorded = next(line for line in made.history if line.kind == "CommitmentRecorded")
         signature = table((await self._look_up.document(commitment.record, recorded.idx))["signature"])
         made_on = legal_day(signed_at(signature, recorded.at))
-        item = self._book.catalogue.item(finding.item or "")
+        item = self._book.catalogue.items.get(finding.item or "")
         may = fulfilment.telling(table(kept[fulfilment.TELLING]) if fulfilment.TELLING in kept else None, item)
         return self._layout(may, document, decision, made_on, legal_day(decided)), made_on
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from gateway.catalogue.words import Sensitivity
 from gateway.demo.people import Person
 from gateway.founding import SYSTEMS
 from gateway.rules.admission import Operator, RawSubject
 from ledger.canonical import canonical
-from tests.gateway.commitments.office import PEOPLE, Office, of_matter, office
+from tests.gateway.commitments.office import ITEM, PEOPLE, Office, catalogue_of, of_item, of_matter, office
 
-from .reporting import pulled, reported
+from .reporting import decided, disputed, finalised, pulled, reported
 
 WHO, OTHER = PEOPLE[12], PEOPLE[13]
 BY = Operator(person="auditor-09", unit=SYSTEMS["auditor"][0])
@@ -42,3 +44,33 @@ async def test_a_report_names_nobody_but_who_committed(tmp_path: Path) -> None:
         assert "婚姻状况:已婚" in written
         for secret in (OTHER.id_number, OTHER.name):
             assert secret not in written
+
+
+async def test_what_was_sensitive_when_it_was_signed_is_reported_so_whatever_the_catalogue_says_since(
+    tmp_path: Path,
+) -> None:
+    sensitive = of_item(ITEM, ("    number: 19\n", "    number: 19\n    sensitivity: SENSITIVE\n"))
+    async with office(tmp_path, sensitive) as here:
+        (finding,) = await disputed(here, WHO, "办-1")
+        here.flows.book.put_in_force(catalogue_of(()))
+        assert here.flows.book.catalogue.items[ITEM].sensitivity is Sensitivity.ORDINARY
+
+        await reported(here, finding)
+
+        (item,) = await pulled(here)
+        assert WHO.address not in canonical(dict(item.content)).decode()
+        assert item.content["unperformed"] == "市场主体住所证明"
+
+
+async def test_a_finding_becomes_final_and_is_reported_when_its_item_left_the_catalogue(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        (finding,) = await disputed(here, WHO, "办-1")
+        await decided(here, finding)
+        catalogue = here.flows.book.catalogue
+        items = {code: item for code, item in catalogue.items.items() if code != ITEM}
+        here.flows.book.put_in_force(replace(catalogue, items=items))
+
+        await finalised(here, finding)
+
+        (item,) = await pulled(here)
+        assert WHO.address in str(item.content["content"]), "what it was when it was signed is kept"

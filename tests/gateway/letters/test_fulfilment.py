@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from gateway.catalogue.words import Sensitivity
 from gateway.letters.fulfilment import content, telling, telling_body
 
 from .making import RELATIVE, catalogue, document, question
@@ -12,7 +17,11 @@ def test_nobody_else_is_in_what_is_told_also_of_a_document_with_which_nothing_is
     assert RELATIVE.name in str(letter["facts"])
     assert telling_body(item)["people"] == ["亲属"]
 
-    for may in (telling(telling_body(item), item), telling(None, item), telling({"people": []}, item)):
+    for may in (
+        telling(telling_body(item), item),
+        telling(None, item),
+        telling({"sensitivity": "ORDINARY", "people": []}, item),
+    ):
         told = content(letter, may)
         assert RELATIVE.name not in told
         assert RELATIVE.id_number not in told
@@ -31,3 +40,16 @@ def test_no_fact_of_a_sensitive_or_unknown_item_is_told() -> None:
 
     for may in (telling(None, catalogue().items["property"]), telling(None, None)):
         assert "核授" not in content(letter, may)
+
+
+@pytest.mark.parametrize("signed", [None, Sensitivity.ORDINARY, Sensitivity.SENSITIVE])
+@pytest.mark.parametrize("now", [None, Sensitivity.ORDINARY, Sensitivity.SENSITIVE])
+def test_an_item_is_sensitive_where_it_was_when_it_was_signed_or_is_now(
+    signed: Sensitivity | None, now: Sensitivity | None
+) -> None:
+    item = catalogue().items["business-premises"]
+    kept = None if signed is None else telling_body(replace(item, sensitivity=signed))
+
+    said = telling(kept, None if now is None else replace(item, sensitivity=now))
+
+    assert said.sensitive is (Sensitivity.SENSITIVE in (signed, now) or signed is now is None)
