@@ -32,12 +32,14 @@ from gateway.flows.commitments.decision_clock import DecisionClock
 from gateway.flows.commitments.life import Commitments
 from gateway.flows.commitments.requery import Requery
 from gateway.flows.commitments.stand import Stand
+from gateway.flows.commitments.tell_standing import TellStanding
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Once
 from gateway.flows.reading.export_commitments import ExportCommitments
 from gateway.flows.reading.list_commitments import ListCommitments
 from gateway.flows.reading.pack_evidence import PackEvidence
 from gateway.flows.reading.write_letter import WriteLetter
+from gateway.flows.record_look import RecordLook
 from gateway.flows.selecting import Select
 from gateway.flows.verification.ask import Ask
 from gateway.flows.verification.batch import Batch
@@ -80,6 +82,7 @@ class Flows:
     expire: Expire
     requery: Requery
     stand: Stand
+    tell_standing: TellStanding
     look_up: LookUp
     ask: Ask
     book: Book
@@ -197,7 +200,10 @@ def build_flows(
         ),
         verify=verify, commitments=commitments, pack_evidence=pack_evidence, signatures=signatures, find=find,
         report=report, expire=Expire(ledger=ledger, once=once, report=report, stopping=stopping, now=now),
-        requery=requery, stand=stand, look_up=look_up,
+        requery=requery, stand=stand,
+        tell_standing=TellStanding(
+            book=book, stand=stand, record_look=RecordLook(once=once, index=index, now=now, entropy=entropy)
+        ), look_up=look_up,
         ask=ask, book=book, reload=reload, batch=batch, stopping=stopping,
         list_answers=ListAnswers(ledger=ledger, select=select),
         list_commitments=ListCommitments(ledger=ledger, select=select),

@@ -108,7 +108,7 @@ def services(
         deciders=settings.staff_keys.deciders,
     )  # fmt: skip
     audit = AuditServicer(door=door, requery=flows.requery, find=flows.find, look_up=look_up, ledger=ledger)
-    credit = CreditServicer(door=door, report=flows.report, stand=flows.stand, book=book, now=now)
+    credit = CreditServicer(door=door, report=flows.report, tell_standing=flows.tell_standing, book=book, now=now)
     terms = settings.assistance
     assistance = AssistanceServicer(
         door=door, assist=flows.assist, read=flows.read_assistance, look_up=look_up,

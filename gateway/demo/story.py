@@ -375,11 +375,14 @@ def refused(teller: Teller, verification: str, reason: str = "NOT_A_COMMITMENT_S
 
 def eligible(teller: Teller, person: Person) -> credit_pb2.GetEligibilityResponse:
     """Ask whether a person may commit."""
-    matter, item, _ = _PREMISES
+    matter, item, purpose = _PREMISES
     return teller.eligibility.GetEligibility(
-        credit_pb2.GetEligibilityRequest(subject=subject(person), matter=matter, item=item, operator=officer("clerk")),
+        credit_pb2.GetEligibilityRequest(
+            subject=subject(person), matter=matter, item=item, operator=officer("clerk"), case_id="办-09",
+            purpose=purpose,
+        ),
         timeout=_TIMEOUT,
-    )
+    )  # fmt: skip
 
 
 def pull_reports(teller: Teller) -> int:

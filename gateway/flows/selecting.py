@@ -14,10 +14,11 @@ from typing import Generic, TypeVar
 from connectors.connector import Subject
 from gateway.errors import InvalidRequest, NotEntitled, Violation
 from gateway.flows.once import Once, Recorded
+from gateway.flows.record_look import RecordLook
 from gateway.rules.admission import Operator, subject_body
 from gateway.rules.roles import Caller, Role
 from gateway.rules.same_case import case_of
-from ledger import BlindIndex, Draft, Ledger, RecordRow, new_record
+from ledger import BlindIndex, Ledger, RecordRow
 from ledger.canonical import Json, canonical
 
 _SPAN = 100_000
@@ -76,10 +77,8 @@ class Select:
         span: int = _SPAN,
     ) -> None:
         self._ledger = ledger
-        self._once = once
         self._index = index
-        self._now = now
-        self._entropy = entropy
+        self._record_look = RecordLook(once=once, index=index, now=now, entropy=entropy)
         self._span = span
 
     def page(self, selection: Selection, before: int, size: int) -> tuple[list[RecordRow], int]:
@@ -180,23 +179,11 @@ class Select:
         """Record that a person is looked up: who, by whom and why; nothing where the selection names nobody."""
         if selection.subject is None or operator is None:
             return None
-        at = self._now()
-        draft = Draft(
-            kind="SubjectLookedUp",
-            record=new_record(at, self._entropy),
-            groups={
-                "subject": subject_body(selection.subject),
-                "purpose": purpose,
-                "operator": {"person": operator.person, "unit": operator.unit},
-            },
-            facts={**self.subject_fact(selection), "unit": operator.unit},
-        )
-        return await self._once.record(None, [draft], at=at)
+        return await self._record_look(selection.subject, operator, purpose)
 
     def subject_fact(self, selection: Selection) -> dict[str, Json]:
         """Give the fact by which the person that a selection names finds the entry again."""
-        subject = selection.subject
-        return {} if subject is None else {"subject": self._index.of(subject.id_type, subject.id_number).hex()}
+        return {} if selection.subject is None else self._record_look.subject_fact(selection.subject)
 
 
 def _when(moment: datetime | None) -> str | None:

@@ -1,20 +1,20 @@
-"""CreditService: a thin servicer over `gateway.flows.audit.report` and `gateway.flows.commitments.stand`."""
+"""CreditService: a thin servicer over `gateway.flows.audit.report` and `gateway.flows.commitments.tell_standing`."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
+from connectors.names import is_blank
 from gateway.catalogue.book import Book
 from gateway.flows.audit.report import Report
-from gateway.flows.commitments.stand import Stand
+from gateway.flows.commitments.tell_standing import Inquiry, TellStanding
 from gateway.rpc import translate
 from gateway.rpc.commitment import acting
 from gateway.rpc.door import Context, Door
 from gateway.rpc.paging import bounded
-from gateway.rules.admission import Mistakes
+from gateway.rules.admission import LONGEST_CODE, CaseContext, Mistakes, check_matter
 from gateway.rules.clocks import legal_day
-from gateway.rules.eligibility import Barred
 from gateway.rules.roles import Caller, Role
 from gateway.v1 import credit_pb2 as pb
 from gateway.v1 import parties_pb2
@@ -26,10 +26,12 @@ _METHOD = "gateway.v1.CreditService/"
 class CreditServicer:
     """Serves the credit platform."""
 
-    def __init__(self, *, door: Door, report: Report, stand: Stand, book: Book, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, *, door: Door, report: Report, tell_standing: TellStanding, book: Book, now: Callable[[], datetime]
+    ) -> None:
         self._door = door
         self._report = report
-        self._stand = stand
+        self._tell_standing = tell_standing
         self._book = book
         self._now = now
 
@@ -99,26 +101,33 @@ class CreditServicer:
     async def GetEligibility(  # noqa: N802
         self, request: pb.GetEligibilityRequest, context: Context
     ) -> pb.GetEligibilityResponse:
-        """Say whether a person may commit at present, and if not, why."""
+        """Say whether a person may commit at present, and if not, why, to who handles the case."""
 
         async def handle(caller: Caller, _deadline: float) -> pb.GetEligibilityResponse:
             mistakes = Mistakes()
             now = self._now()
-            mistakes.operator("operator", request.operator.person, request.operator.unit, caller)
+            mistakes.text("matter", request.matter, "办理事项", longest=LONGEST_CODE)
+            mistakes.text("item", request.item, "证明事项", longest=LONGEST_CODE)
+            mistakes.line("case_id", request.case_id, "办件号", longest=LONGEST_CODE)
+            mistakes.line("purpose", request.purpose, "查询用途")
+            operator = mistakes.operator("operator", request.operator.person, request.operator.unit, caller)
             subject = mistakes.subject("subject", translate.raw_subject(request.subject), today=legal_day(now))
             catalogue = self._book.catalogue
-            if request.matter not in catalogue.matters:
-                mistakes.add("matter", "is not in the catalogue", "办理事项不在目录中。", reason="UNKNOWN_MATTER")
-            if request.item not in catalogue.items:
+            check_matter(mistakes, catalogue, request.matter, request.purpose)
+            if not is_blank(request.item) and request.item not in catalogue.items:
                 mistakes.add("item", "is not in the catalogue", "证明事项不在目录中。", reason="UNKNOWN_ITEM")
             mistakes.finish()
-            found = await self._stand.eligibility(subject, request.matter, request.item)
-            barred = found if isinstance(found, Barred) else None
+            context = CaseContext(
+                matter=request.matter, case_id=request.case_id, purpose=request.purpose, operator=operator
+            )
+            inquiry = Inquiry(subject=subject, item=request.item, context=context)
+            barred, recorded = await self._tell_standing(inquiry, caller)
             return pb.GetEligibilityResponse(
                 eligible=barred is None,
                 reason=barred.code if barred else "",
                 explanation=barred.chinese if barred else "",
                 at=translate.timestamp(now),
+                receipt=translate.receipt(recorded),
             )
 
         roles = (Role.CLERK, Role.OFFICER, Role.CREDIT)

@@ -23,7 +23,7 @@ from gateway.rules.roles import Caller
 from ledger.canonical import Json
 
 LONGEST_TEXT = 4000
-_LONGEST_CODE = 128
+LONGEST_CODE = 128
 _PLAIN_NAME = re.compile(r"[a-z][a-z_]{,39}")
 
 
@@ -143,8 +143,8 @@ class Mistakes:
 
     def operator(self, where: str, person: str, unit: str, caller: Caller) -> Operator:
         """Read who acts; the unit must be the caller's own, as its certificate says."""
-        self.line(f"{where}.person", person, "经办人", longest=_LONGEST_CODE)
-        self.line(f"{where}.unit", unit, "经办单位", longest=_LONGEST_CODE)
+        self.line(f"{where}.person", person, "经办人", longest=LONGEST_CODE)
+        self.line(f"{where}.unit", unit, "经办单位", longest=LONGEST_CODE)
         if not is_blank(unit) and unit != caller.unit:  # the caller's own was checked with its certificate
             try:
                 parse_uscc(unit)
@@ -190,11 +190,11 @@ def read_question(raw: RawQuestion, caller: Caller, *, today: date) -> Reading:
     """Read a question by its form alone; what is wrong is noted, and refused by `require_admitted`."""
     mistakes = Mistakes()
     request_id = mistakes.uuid("request_id", raw.request_id)
-    mistakes.text("context.matter", raw.matter, "办理事项", longest=_LONGEST_CODE)
-    mistakes.line("context.case_id", raw.case_id, "办件号", longest=_LONGEST_CODE)
+    mistakes.text("context.matter", raw.matter, "办理事项", longest=LONGEST_CODE)
+    mistakes.line("context.case_id", raw.case_id, "办件号", longest=LONGEST_CODE)
     mistakes.line("context.purpose", raw.purpose, "查询用途")
     operator = mistakes.operator("context.operator", raw.person, raw.unit, caller)
-    mistakes.text("item", raw.item, "证明事项", longest=_LONGEST_CODE)
+    mistakes.text("item", raw.item, "证明事项", longest=LONGEST_CODE)
     subject = mistakes.subject("subject", raw.subject, today=today)
     parameters = _parameters(raw, mistakes, today=today)
     context = CaseContext(matter=raw.matter, case_id=raw.case_id, purpose=raw.purpose, operator=operator)
@@ -208,21 +208,24 @@ def require_admitted(reading: Reading, catalogue: Catalogue) -> Question:
     Raises:
         InvalidRequest: names every mistake at once.
     """
-    _check_matter(reading.raw, catalogue, reading.mistakes)
+    raw = reading.raw
+    check_matter(reading.mistakes, catalogue, raw.matter, raw.purpose, where="context.")
     _check_item(reading, catalogue)
     reading.mistakes.finish()
     return reading.question
 
 
-def _check_matter(raw: RawQuestion, catalogue: Catalogue, mistakes: Mistakes) -> None:
-    matter = catalogue.matters.get(raw.matter)
+def check_matter(mistakes: Mistakes, catalogue: Catalogue, code: str, purpose: str, *, where: str = "") -> None:
+    """Note a matter that the catalogue does not have, and a purpose that is none of the matter's; `where` is what comes
+    before the names of both fields. That one is blank is for their form to say."""
+    matter = catalogue.matters.get(code)
     if matter is None:
-        if not is_blank(raw.matter):
-            mistakes.add("context.matter", "is not in the catalogue", "办理事项不在目录中。", reason="UNKNOWN_MATTER")
+        if not is_blank(code):
+            mistakes.add(f"{where}matter", "is not in the catalogue", "办理事项不在目录中。", reason="UNKNOWN_MATTER")
         return
-    if not is_blank(raw.purpose) and raw.purpose not in matter.purposes:
+    if not is_blank(purpose) and purpose not in matter.purposes:
         known = "、".join(matter.purposes)
-        mistakes.add("context.purpose", "is none of the purposes that the matter declares", f"查询用途须为:{known}。")
+        mistakes.add(f"{where}purpose", "is none of the purposes that the matter declares", f"查询用途须为:{known}。")
 
 
 def _check_item(reading: Reading, catalogue: Catalogue) -> None:

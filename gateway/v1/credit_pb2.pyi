@@ -398,7 +398,7 @@ Global___RecordRepairResponse: _TypeAlias = RecordRepairResponse  # noqa: Y015
 
 @_typing.final
 class GetEligibilityRequest(_message.Message):
-    """GetEligibilityRequest asks about a person."""
+    """GetEligibilityRequest asks about a person; every field is demanded."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -406,10 +406,16 @@ class GetEligibilityRequest(_message.Message):
     MATTER_FIELD_NUMBER: _builtins.int
     ITEM_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
+    CASE_ID_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
     matter: _builtins.str
     """The matter."""
     item: _builtins.str
     """The item."""
+    case_id: _builtins.str
+    """The case (办件号) in which the person would commit."""
+    purpose: _builtins.str
+    """For what it is asked: one of the purposes that the matter declares."""
     @_builtins.property
     def subject(self) -> _parties_pb2.Subject:
         """The person."""
@@ -425,10 +431,12 @@ class GetEligibilityRequest(_message.Message):
         matter: _builtins.str = ...,
         item: _builtins.str = ...,
         operator: _parties_pb2.Operator | None = ...,
+        case_id: _builtins.str = ...,
+        purpose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["item", b"item", "matter", b"matter", "operator", b"operator", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "item", b"item", "matter", b"matter", "operator", b"operator", "purpose", b"purpose", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -444,6 +452,7 @@ class GetEligibilityResponse(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
     eligible: _builtins.bool
     """True: may commit."""
     reason: _builtins.str
@@ -454,6 +463,10 @@ class GetEligibilityResponse(_message.Message):
     def at(self) -> _timestamp_pb2.Timestamp:
         """When this was determined."""
 
+    @_builtins.property
+    def receipt(self) -> _ledger_pb2.Receipt:
+        """The receipt of the entry that records the look."""
+
     def __init__(
         self,
         *,
@@ -461,10 +474,11 @@ class GetEligibilityResponse(_message.Message):
         reason: _builtins.str = ...,
         explanation: _builtins.str = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
+        receipt: _ledger_pb2.Receipt | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "eligible", b"eligible", "explanation", b"explanation", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "eligible", b"eligible", "explanation", b"explanation", "reason", b"reason", "receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -110,7 +110,9 @@ class CreditServiceServicer(object):
 
     def GetEligibility(self, request, context):
         """GetEligibility says whether a person may make commitments at present, by our own ledger, and if not, why. The credit
-        platform and other lists are asked when a document is prepared, because they must be told for which case.
+        platform and other lists are asked when a document is prepared, because they must be told for which case. Only who
+        could ask the question itself is told: the caller's unit must handle the matter, and the matter must ask the item
+        (else PERMISSION_DENIED). Each look is recorded, with case and purpose, before anything is told.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -49,7 +49,9 @@ class CreditServiceStub:
     """
     GetEligibility: _grpc.UnaryUnaryMultiCallable[_credit_pb2.GetEligibilityRequest, _credit_pb2.GetEligibilityResponse]
     """GetEligibility says whether a person may make commitments at present, by our own ledger, and if not, why. The credit
-    platform and other lists are asked when a document is prepared, because they must be told for which case.
+    platform and other lists are asked when a document is prepared, because they must be told for which case. Only who
+    could ask the question itself is told: the caller's unit must handle the matter, and the matter must ask the item
+    (else PERMISSION_DENIED). Each look is recorded, with case and purpose, before anything is told.
     """
     RecallReport: _grpc.UnaryUnaryMultiCallable[_credit_pb2.RecallReportRequest, _credit_pb2.RecallReportResponse]
     """RecallReport takes a report back from everyone who was told."""
@@ -77,7 +79,9 @@ class CreditServiceAsyncStub(CreditServiceStub):
     """
     GetEligibility: _aio.UnaryUnaryMultiCallable[_credit_pb2.GetEligibilityRequest, _credit_pb2.GetEligibilityResponse]  # type: ignore[assignment]
     """GetEligibility says whether a person may make commitments at present, by our own ledger, and if not, why. The credit
-    platform and other lists are asked when a document is prepared, because they must be told for which case.
+    platform and other lists are asked when a document is prepared, because they must be told for which case. Only who
+    could ask the question itself is told: the caller's unit must handle the matter, and the matter must ask the item
+    (else PERMISSION_DENIED). Each look is recorded, with case and purpose, before anything is told.
     """
     RecallReport: _aio.UnaryUnaryMultiCallable[_credit_pb2.RecallReportRequest, _credit_pb2.RecallReportResponse]  # type: ignore[assignment]
     """RecallReport takes a report back from everyone who was told."""
@@ -132,7 +136,9 @@ class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_credit_pb2.GetEligibilityResponse, _abc.Awaitable[_credit_pb2.GetEligibilityResponse]]:
         """GetEligibility says whether a person may make commitments at present, by our own ledger, and if not, why. The credit
-        platform and other lists are asked when a document is prepared, because they must be told for which case.
+        platform and other lists are asked when a document is prepared, because they must be told for which case. Only who
+        could ask the question itself is told: the caller's unit must handle the matter, and the matter must ask the item
+        (else PERMISSION_DENIED). Each look is recorded, with case and purpose, before anything is told.
         """
 
     @_abc_1.abstractmethod

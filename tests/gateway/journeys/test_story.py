@@ -250,6 +250,8 @@ async def eligible(town: Town) -> credit_pb2.GetEligibilityResponse:
             matter=MATTER,
             item=ITEM,
             operator=operator("clerk"),
+            case_id="办2026-0002",
+            purpose="办理行政许可",
         ),
         timeout=TIMEOUT,
     )
