@@ -96,8 +96,8 @@ FAMILIES: Mapping[str, Family] = {
                 "ReportRejected": _to("REJECTED", "ISSUED"),
                 "ReportReissued": _to("ISSUED", "REJECTED"),
                 "ReportRecalled": _to("RECALLED", "ISSUED", "ACKNOWLEDGED"),
-                "ReportRepaired": _to("REPAIRED", "ISSUED", "ACKNOWLEDGED"),
                 # Who refused a report was never told of it, and has nothing to end.
+                "ReportRepaired": {"ISSUED": "REPAIRED", "ACKNOWLEDGED": "REPAIRED", "REJECTED": "CLOSED"},
                 "ReportExpired": {"ISSUED": "EFFECT_ENDED", "ACKNOWLEDGED": "EFFECT_ENDED", "REJECTED": "CLOSED"},
             },
         ),

@@ -59,7 +59,7 @@ class Expire:
 
     async def _one(self, row: RecordRow, at: datetime) -> bool:
         try:
-            reports = await self._report.ending(row, "ReportExpired", ("ISSUED", "ACKNOWLEDGED", "REJECTED"))
+            reports = await self._report.ending(row, "ReportExpired")
             await self._once.record(None, [Draft(kind="FindingExpired", record=row.record), *reports], at=at)
         except (TransitionNotAllowed, DocumentErased):
             return False  # it was repaired, revoked or erased at the same moment

@@ -9,7 +9,7 @@ does anything of other people whom the facts name.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
@@ -185,18 +185,20 @@ class Report:
             ),
             Draft(kind="CommitmentRepaired", record=row.parent or b""),
         ]
-        drafts += await self.ending(row, "ReportRepaired", ("ISSUED", "ACKNOWLEDGED"))
+        drafts += await self.ending(row, "ReportRepaired")
         return await self._once.record(request, drafts, at=self._now())
 
-    async def ending(self, finding: RecordRow, kind: str, states: Collection[str]) -> list[Draft]:
-        """Draft what ends the reports of a finding that are in some states, with what was reported.
+    async def ending(self, finding: RecordRow, kind: str) -> list[Draft]:
+        """Draft what ends the reports of a finding: with what was reported, where somebody may have been told of it.
 
         Raises:
             DocumentErased: what was reported is erased.
         """
         drafts = []
         for report in await self._look_up.children(finding.record, "report"):
-            if report.state in states:
+            if report.state == "REJECTED":
+                drafts.append(Draft(kind=kind, record=report.record))
+            elif report.state in ("ISSUED", "ACKNOWLEDGED"):
                 kept = await self._look_up.document(report.record, report.first_idx)
                 drafts.append(Draft(kind=kind, record=report.record, groups={REPORT: kept[REPORT]}))
         return drafts

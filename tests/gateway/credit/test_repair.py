@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from gateway.bootstrap.ledger import open_ledger, open_master_keys
+from gateway.config import load_settings
 from gateway.errors import RecordNotFound, TransitionNotAllowed
 from gateway.flows.once import Request
 from gateway.founding import SYSTEMS
+from gateway.rules.retention import Bundle, RetentionRules, judge, years_after
 from gateway.rules.roles import Role
+from ledger.commands import rebuild
 from tests.gateway.commitments.office import PEOPLE, Office, office
 
-from .reporting import disputed, repaired, reported
+from .reporting import disputed, pulled, rejected, repaired, reported
 
 WHO = PEOPLE[12]
 
@@ -63,3 +67,40 @@ async def test_a_reviewer_repairs_what_the_own_unit_found_and_the_credit_system_
         assert (here.state(first), here.state(second)) == ("REPAIRED", "REPAIRED")
         with pytest.raises(TransitionNotAllowed):
             await repaired(here, first, system="reviewer")
+
+
+async def test_repair_ends_a_report_that_was_refused_and_tells_nobody(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        first, second = await disputed(here, WHO, "办-1", "办-2")
+        report, entered = await reported(here, first), await reported(here, second)
+        await rejected(here, report)
+
+        await repaired(here, first)
+
+        assert (here.state(first), here.state(report)) == ("REPAIRED", "CLOSED")
+        assert [one.record for one in await pulled(here)] == [entered]
+        bundle = Bundle(root=here.row(here.row(first).parent or b""), related=[here.row(first), here.row(report)])
+        later = years_after(here.clock.now, 5)
+        assert judge(bundle, RetentionRules(), held=False, now=later) is None, "nothing about it is open any more"
+
+
+async def test_the_projections_fold_the_ends_of_reports_the_same_when_they_are_rebuilt(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        refused, told, over = await disputed(here, WHO, "办-1", "办-2", "办-3")
+        await rejected(here, await reported(here, refused))
+        await repaired(here, refused)
+        await reported(here, told)
+        await repaired(here, told)
+        await rejected(here, await reported(here, over, grade="MINOR"))
+        here.clock.pass_(days=91)
+        await here.flows.expire()
+        register = here.ledger.register()
+        reports = [row.record for finding in (refused, told, over) for row in register.by_parent(finding, "report")]
+        rows = register.many([refused, told, over, *reports])
+        settings = load_settings(here.house.config).ledger
+    url = f"sqlite:///{here.house.home / 'ledger.sqlite3'}"
+
+    rebuild(url, origin=settings.origin, master_keys=open_master_keys(settings))
+
+    with open_ledger(settings, now=here.clock) as ledger:
+        assert ledger.register().many(list(rows)) == rows
