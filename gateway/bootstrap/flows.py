@@ -28,6 +28,7 @@ from gateway.flows.assistance.list_requests import ReadAssistance
 from gateway.flows.audit.expire import Expire
 from gateway.flows.audit.find import Find
 from gateway.flows.audit.report import Report
+from gateway.flows.commitments.cleared import Cleared
 from gateway.flows.commitments.decision_clock import DecisionClock
 from gateway.flows.commitments.life import Commitments
 from gateway.flows.commitments.requery import Requery
@@ -154,6 +155,7 @@ def build_flows(
     )  # fmt: skip
     requery = Requery(
         ledger=ledger, book=book, verify=verify, once=once, look_up=look_up, people=people,
+        cleared=Cleared(ledger=ledger, look_up=look_up, verify=verify),
         patience=settings.server.deadline_cap.total_seconds(), now=now, entropy=entropy,
     )  # fmt: skip
     staff_keys = StaffKeys(ledger=ledger, once=once, look_up=look_up, now=now, entropy=entropy)

@@ -140,6 +140,8 @@ class _RequeryResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Requery
     """A source could not be reached; nothing was concluded."""
     REQUERY_RESULT_SKIPPED: _RequeryResult.ValueType  # 5
     """The commitment changed meanwhile, or its document is erased; nothing was concluded."""
+    REQUERY_RESULT_CLEARED_BEFORE: _RequeryResult.ValueType  # 6
+    """The sources contradict it by the same data as before, which people cleared up: nothing was opened."""
 
 class RequeryResult(_RequeryResult, metaclass=_RequeryResultEnumTypeWrapper):
     """RequeryResult is what asking again came to."""
@@ -156,6 +158,8 @@ REQUERY_RESULT_NOT_REACHED: RequeryResult.ValueType  # 4
 """A source could not be reached; nothing was concluded."""
 REQUERY_RESULT_SKIPPED: RequeryResult.ValueType  # 5
 """The commitment changed meanwhile, or its document is erased; nothing was concluded."""
+REQUERY_RESULT_CLEARED_BEFORE: RequeryResult.ValueType  # 6
+"""The sources contradict it by the same data as before, which people cleared up: nothing was opened."""
 Global___RequeryResult: _TypeAlias = RequeryResult  # noqa: Y015
 
 class _ClosingKind:

@@ -21,8 +21,8 @@ from ledger import Draft, RecordRow
 
 _DECIDED = "DecisionRecorded"
 _ASKED_AGAIN = "CommitmentRequeried"
-_CHECKED = ("CONFIRMED", "STILL_MISSING")
-"""What asking again comes to when the sources answered and contradict nothing."""
+_CHECKED = ("CONFIRMED", "STILL_MISSING", "CLEARED_BEFORE")
+"""What asking again comes to when the sources answered and contradict nothing, or only as people cleared it up."""
 _TRIES = 2
 
 
@@ -104,11 +104,15 @@ class Decide:
     async def _against(self, row: RecordRow, request: Request) -> Against:
         """Tell what is known against a commitment; what people found counts alone where nobody may ask any more."""
         try:
-            return await self._newest.against(row)
+            against = await self._newest.against(row)
         except FoundSince:
             if await self._requery.may_ask(row, request.operator, request.caller):
                 raise
             return Against.CONTRADICTED
+        if against is not Against.AGAIN:
+            return against
+        may_ask = await self._requery.may_ask(row, request.operator, request.caller)
+        return Against.PERHAPS if may_ask else Against.CONTRADICTED
 
     def _audit(self, row: RecordRow) -> AuditRules:
         """Give the rules in force; of an item that is no longer in the catalogue, an audit afterwards."""

@@ -28,11 +28,13 @@ from ledger.canonical import Json
 
 class Against(enum.Enum):
     """What the newest answer says against a commitment; PERHAPS, where it takes asking again to tell: it was weighed
-    with words of people that were cleared up, or one source decides and too few others confirm what it says.
+    with words of people that were cleared up, or one source decides and too few others confirm what it says. AGAIN,
+    where it takes that to tell whether the data are those that people cleared up.
     """
 
     NOTHING = "NOTHING"
     PERHAPS = "PERHAPS"
+    AGAIN = "AGAIN"
     CONTRADICTED = "CONTRADICTED"
 
 
@@ -103,7 +105,9 @@ class Newest:
             return Against.PERHAPS if _is_unconfirmed(concluded[1]) else Against.NOTHING
         # Asked about the commitment, they were left out; asked in its case, every word of people counts.
         weighed_too = concluded[0].parent is None and any(index <= cleared for index in against)
-        return Against.PERHAPS if weighed_too else Against.CONTRADICTED
+        if weighed_too:
+            return Against.PERHAPS
+        return Against.CONTRADICTED if cleared < 0 else Against.AGAIN
 
     async def heard_since(self, commitment: RecordRow) -> bool:
         """Tell whether people found anything about the claim of a commitment since it was signed.
@@ -129,8 +133,13 @@ class Newest:
             raise FoundSince
 
 
+def is_against(kept: Mapping[str, Json]) -> bool:
+    """Say whether a kept answer is one for which a finding is opened."""
+    return _contradicts(kept) or _is_unconfirmed(kept)
+
+
 def _concludes(kept: Mapping[str, Json]) -> bool:
-    return next_step_in(kept) not in INCONCLUSIVE or _contradicts(kept) or _is_unconfirmed(kept)
+    return next_step_in(kept) not in INCONCLUSIVE or is_against(kept)
 
 
 def _contradicts(kept: Mapping[str, Json]) -> bool:

@@ -2,7 +2,8 @@
 
 MATCH confirms and closes; a contradiction opens a finding (nothing is held against anybody yet), and so does one that
 too few sources confirm; data still missing are noted; a source that is away concludes nothing, nor does that none
-covers the claim. What people found in the case counts beside what sources say, and who is asked and has not answered
+covers the claim. What people cleared up is not held against anybody again, as long as the data that contradicted do
+not change. What people found in the case counts beside what sources say, and who is asked and has not answered
 holds nothing up. Each asking is itself a recorded verification. Before the decision of the case a commitment is only
 noted as asked about, or questioned, so that the officer sees it in time.
 """
@@ -16,6 +17,7 @@ from datetime import datetime
 
 from gateway.catalogue.book import Book
 from gateway.errors import DocumentErased, RecordNotFound, TransitionNotAllowed
+from gateway.flows.commitments.cleared import Cleared
 from gateway.flows.commitments.documents import UNDECIDED, case_facts, cleared_at
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once
@@ -36,7 +38,7 @@ _REASON = "告知承诺事后核查"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requeried:
-    """What came of one commitment: CONFIRMED, DISCREPANCY, STILL_MISSING, NOT_REACHED or SKIPPED."""
+    """What came of one commitment: CONFIRMED, DISCREPANCY, STILL_MISSING, NOT_REACHED, SKIPPED or CLEARED_BEFORE."""
 
     done: int
     total: int
@@ -69,6 +71,7 @@ class Requery:
         once: Once,
         look_up: LookUp,
         people: People,
+        cleared: Cleared,
         patience: float,
         now: Callable[[], datetime],
         entropy: Callable[[int], bytes],
@@ -79,6 +82,7 @@ class Requery:
         self._once = once
         self._look_up = look_up
         self._people = people
+        self._cleared = cleared
         self._patience = patience
         self._now = now
         self._entropy = entropy
@@ -139,7 +143,10 @@ class Requery:
         if away or not is_answered(asked.evidence):
             silent = AskedAgain(result="NOT_REACHED", covered=away)
         unconfirmed = would_contradict(planned, weighed.asked.answers)
-        again, following = self._following(row, weighed.asked.judgement, operator, silent, unconfirmed=unconfirmed)
+        said = weighed.asked.judgement
+        against = contradicts(said.verdict.value, map(str, said.reasons)) or (silent is None and unconfirmed)
+        known = against and await self._cleared(row, question, weighed.asked)
+        again, following = self._following(row, said, operator, silent, against=against, known=known)
         try:
             await self._once.record(None, [draft, *following], at=at)
         except (TransitionNotAllowed, DocumentErased):
@@ -192,10 +199,18 @@ class Requery:
         return AskedAgain(result="DISCREPANCY", finding=finding), [opened, Draft(kind=kind, record=row.record)]
 
     def _following(
-        self, row: RecordRow, said: Judgement, operator: Operator, silent: AskedAgain | None, *, unconfirmed: bool
+        self,
+        row: RecordRow,
+        said: Judgement,
+        operator: Operator,
+        silent: AskedAgain | None,
+        *,
+        against: bool,
+        known: bool,
     ) -> tuple[AskedAgain, list[Draft]]:
-        """Say what follows; `silent` is what an open answer comes to where the sources concluded nothing, `unconfirmed`
-        that those who decided contradict the commitment, and too few others answered.
+        """Say what follows; `silent` is what an open answer comes to where the sources concluded nothing, `against`
+        says that the answer contradicts the commitment, or that those who decided do, and too few others answered,
+        `known` that people cleared up all of that.
         """
         decided = row.state not in UNDECIDED
         # A milestone that comes while the sources are asked changes nothing of what they answer.
@@ -204,10 +219,8 @@ class Requery:
         if said.verdict is Verdict.ESTABLISHED:
             confirmed = [Draft(kind="CommitmentConfirmed", record=row.record, facts={"due_at": None})]
             return AskedAgain(result="CONFIRMED"), confirmed if decided else noted
-        if contradicts(said.verdict.value, map(str, said.reasons)):
-            return self._contradicted(row, operator)
+        if against:
+            return (AskedAgain(result="CLEARED_BEFORE"), noted) if known else self._contradicted(row, operator)
         if silent is not None:
             return silent, []
-        if unconfirmed:
-            return self._contradicted(row, operator)
         return AskedAgain(result="STILL_MISSING"), noted

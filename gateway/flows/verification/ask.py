@@ -14,15 +14,17 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from connectors.connector import Connector, QueryContext
 from connectors.outcome import NOT_COVERED, OTHER_IDENTITY, Evidence, Kind
 from gateway.catalogue.words import SourcePolicyKind
 from gateway.rules.guessing import Tells, told_by
+from gateway.rules.kept import text
 from gateway.rules.plan import FactCheck, Leaf, Plan
 from gateway.rules.time_share import time_share
 from gateway.rules.verdict import Judgement, LeafTruth, evaluate, judge, next_checks, sources_to_ask
+from ledger.canonical import Json
 
 NO_SOURCE = "-"
 """Stands for the source where no department shares this type of fact here: it is covered by nobody."""
@@ -30,6 +32,14 @@ _OF_RAW = b"chengxin/verification/v1/raw\x00"
 People = Mapping[str, Sequence[Evidence]]
 """What people said, by type of fact."""
 NOBODY: People = {}
+
+
+class Told(Evidence, frozen=True, kw_only=True):
+    """What a source said, as it may be told: `raw_digest` is keyed. `sent` is the digest of what it sent, by which the
+    gateway alone can compare it with what is kept; it is kept nowhere and told to nobody.
+    """
+
+    sent: bytes = b""
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -150,7 +160,26 @@ class Ask:
         if not evidence.raw_digest:
             return evidence
         asked = f"{evidence.source}/{evidence.fact_type}/{evidence.asked_at.isoformat()}"
-        return replace(evidence, raw_digest=self._digest(_OF_RAW + asked.encode() + b"\x00" + evidence.raw_digest))
+        veiled = self._keyed(asked, evidence.raw_digest)
+        return Told(**asdict(evidence) | {"raw_digest": veiled, "sent": evidence.raw_digest})
+
+    def _keyed(self, asked: str, raw_digest: bytes) -> bytes:
+        return self._digest(_OF_RAW + asked.encode() + b"\x00" + raw_digest)
+
+    def is_what_was_said(self, evidence: Evidence, kept: Mapping[str, Json]) -> bool:
+        """Tell whether a source says what it said before, by what is kept of that: the same outcome upon the same data.
+
+        What it sent decides, where both are known, whatever the date of the data; else that date.
+        """
+        outcome = evidence.outcome
+        if (evidence.source, evidence.fact_type) != (kept["source"], kept["fact_type"]):
+            return False
+        if (outcome.kind.value, outcome.other_identity) != (kept["outcome"], kept.get("other_identity", False)):
+            return False
+        if isinstance(evidence, Told) and kept["raw_digest"]:
+            asked = f"{evidence.source}/{evidence.fact_type}/{text(kept['asked_at'])}"
+            return self._keyed(asked, evidence.sent).hex() == kept["raw_digest"]
+        return (evidence.as_of.isoformat() if evidence.as_of else None) == kept["as_of"]
 
     def _share(self, check: FactCheck, plan: Plan, answers: Mapping[str, LeafTruth], said: int) -> float:
         left = self._rounds_left(check, said)

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from connectors.connector import QueryContext
-from connectors.outcome import Evidence
+from connectors.outcome import Evidence, Kind
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Catalogue, Item, Matter
 from gateway.catalogue.words import Disclosure, ItemState, Rung
@@ -52,6 +52,8 @@ from gateway.rules.verdict import Verdict, evenly, next_checks
 from ledger import BlindIndex, Draft, LedgerUnavailable, Opening, new_record
 from ledger.canonical import Json
 
+_DECIDING = frozenset({Kind.MATCH, Kind.MISMATCH, Kind.NO_RECORD})
+"""What a source says that can settle a fact."""
 _LAST_PART = 0.2
 """The part of the time kept for recording that stays for telling the caller that the ledger did not answer."""
 
@@ -312,6 +314,14 @@ class Verify:
         context = self._context(question, deadline)
         asked = await self._ask(planned, context, people=heard.evidence, before=weighed.asked)
         return self.weigh(planned, asked, heard, terms)
+
+    def says_nothing_new(self, asked: Asked, kept: Sequence[Mapping[str, Json]]) -> bool:
+        """Tell whether all that decides an answer was said before, by the facts that are kept of earlier answers; what
+        people found untrue was not."""
+        if any(one.outcome.kind is Kind.MISMATCH for one in asked.heard):
+            return False
+        deciding = [one for one in asked.evidence if one.outcome.kind in _DECIDING]
+        return bool(deciding) and all(any(self._ask.is_what_was_said(one, fact) for fact in kept) for one in deciding)
 
     def weigh(self, planned: Plan, asked: Asked, heard: Heard, terms: Terms) -> Weighed:
         """Judge again with what people said, by what the sources said alone.

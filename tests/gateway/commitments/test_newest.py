@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from connectors.outcome import Kind
+from connectors.outcome import MISMATCH, NOT_COVERED, OTHER_IDENTITY, Evidence, Kind
 from gateway.errors import (
     CommitmentExists,
     DiscrepancyFound,
@@ -17,9 +18,12 @@ from gateway.errors import (
     NotChecked,
 )
 from gateway.flows.commitments.documents import case_facts
+from gateway.flows.verification.ask import Asked
+from gateway.flows.verification.verify import fact_body
+from gateway.rules.verdict import Judgement, Verdict
 from ledger import Draft, Submission, new_record
 
-from .office import ITEM, PEOPLE, Office, execute, of_item, office
+from .office import ITEM, MATTER, PEOPLE, Office, execute, of_item, office
 from .test_standing import QUORUM
 
 WHO, OTHER = PEOPLE[12], PEOPLE[14]
@@ -272,9 +276,68 @@ async def test_what_contradicts_after_it_was_cleared_up_questions_a_commitment_a
         await contradicted(here, "办-1")
         finding = await questioned(here, record)
         await cleared(here, finding)
+        here.drop([(WHO.id_number, WHO.name, "又一处8号")])
         await here.verify(WHO, "办-1")
 
         assert await questioned(here, record) != finding
+
+
+@pytest.mark.parametrize("disclosure", ["PER_FACT", "AGGREGATE"])
+async def test_the_very_data_that_people_cleared_up_are_not_held_against_a_commitment_again(
+    tmp_path: Path, disclosure: str
+) -> None:
+    change = of_item(ITEM, ("number: 19\n", f"number: 19\n    disclosure: {disclosure}\n"))
+    async with office(tmp_path, change) as here:
+        record = await here.committed(WHO, "办-1")
+        await contradicted(here, "办-1")
+        await cleared(here, await questioned(here, record))
+        await here.verify(WHO, "办-1")
+        here.clock.pass_(days=2)
+        assert dict(await here.flows.commitments.standing()) == {"CLEARED_BEFORE": 1}
+
+        await here.decide(record)
+        here.drop([(WHO.id_number, WHO.name, "别处9号")])  # delivered anew, and not corrected
+        here.clock.pass_(days=2)
+        assert dict(await here.flows.commitments.standing()) == {"CLEARED_BEFORE": 1}
+        assert here.state(record) == "IN_FORCE"
+
+        execute(here.leases, "UPDATE lease SET address = '又一处8号'")
+        here.clock.pass_(days=40)
+        assert dict(await here.flows.commitments.standing()) == {"DISCREPANCY": 1}
+        assert here.state(record) == "DISPUTED"
+
+
+async def test_what_may_not_be_asked_any_more_is_no_reason_to_take_it_for_cleared_up(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await contradicted(here, "办-1")
+        finding = await questioned(here, record)
+        await cleared(here, finding)
+        await here.verify(WHO, "办-1")
+        catalogue = here.flows.book.catalogue
+        matter = catalogue.matters[MATTER]
+        without = dataclasses.replace(matter, items={code: one for code, one in matter.items.items() if code != ITEM})
+        here.flows.book.put_in_force(dataclasses.replace(catalogue, matters={**catalogue.matters, MATTER: without}))
+
+        assert await questioned(here, record) != finding
+
+
+async def test_what_people_find_untrue_is_new_beside_data_that_they_cleared_up(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        at = here.clock.now
+        said = Evidence(source="s", fact_type="f", outcome=MISMATCH, asked_at=at, answered_at=at, as_of=at)
+        found = Evidence(source="own-check", fact_type="f", outcome=MISMATCH, asked_at=at, answered_at=at)
+        silent = Evidence(source="s", fact_type="f", outcome=NOT_COVERED, asked_at=at, answered_at=at)
+        judged = Judgement(verdict=Verdict.CONTRADICTED)
+        same = here.flows.verify.says_nothing_new
+        kept = [fact_body(said)]
+
+        assert same(Asked(judgement=judged, evidence=(said, silent)), kept)
+        assert not same(Asked(judgement=judged, evidence=(said,), heard=(found,)), kept)
+        assert not same(Asked(judgement=judged, evidence=(said, structs.replace(said, source="t"))), kept)
+        assert not same(Asked(judgement=judged, evidence=(structs.replace(said, as_of=None),)), kept)
+        assert not same(Asked(judgement=judged, evidence=(structs.replace(said, outcome=OTHER_IDENTITY),)), kept)
+        assert not same(Asked(judgement=judged, evidence=(silent,)), kept), "nothing is no evidence"
 
 
 async def test_answers_that_contradict_other_claims_persons_and_cases_hold_no_decision_up(tmp_path: Path) -> None:
