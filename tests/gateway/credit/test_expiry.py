@@ -35,7 +35,7 @@ from .reporting import (
 
 WHO = PEOPLE[12]
 SUBJECT = Subject(id_type="resident-id", id_number=WHO.id_number, name=WHO.name)
-OVER = {"days": 91}
+OVER = {"days": 100}
 """Beyond the effect of a minor finding."""
 
 

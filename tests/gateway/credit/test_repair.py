@@ -92,7 +92,7 @@ async def test_the_projections_fold_the_ends_of_reports_the_same_when_they_are_r
         await reported(here, told)
         await repaired(here, told)
         await rejected(here, await reported(here, over, grade="MINOR"))
-        here.clock.pass_(days=91)
+        here.clock.pass_(days=100)
         await here.flows.expire()
         register = here.ledger.register()
         reports = [row.record for finding in (refused, told, over) for row in register.by_parent(finding, "report")]
