@@ -103,9 +103,8 @@ class SourceServicer(source_pb2_grpc.SourceServiceServicer):
         known = next((name for one in names if (name := one.decode("ascii", "replace")) in self._callers), None)
         if known is None:
             _log.warning("refused", reason="CALLER_UNKNOWN")
-            await _abort(
-                context, grpc.StatusCode.PERMISSION_DENIED, "this adapter does not answer you", "CALLER_UNKNOWN"
-            )
+            # Not PERMISSION_DENIED, which is the department's refusal: a list of callers may lack one by mistake.
+            await _abort(context, grpc.StatusCode.UNAUTHENTICATED, "this adapter does not know you", "CALLER_UNKNOWN")
         return known
 
 

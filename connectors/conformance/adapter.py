@@ -31,6 +31,7 @@ class Slip(enum.Enum):
     SILENT = "takes the call, and never answers"
     DIES = "ends the connection while it works on the call"
     REFUSES = "answers PERMISSION_DENIED with a reason"
+    DENIES = "answers PERMISSION_DENIED without a reason, as firewalls do"
     BUSY = "answers RESOURCE_EXHAUSTED, and when to come again"
     AWAY = "answers UNAVAILABLE"
     FAILS = "answers INTERNAL, with the person's data in the message"
@@ -141,6 +142,7 @@ _SPOILT: dict[Slip | None, Callable[[pb.Evidence], None]] = {
 }
 _STATUSES: dict[Slip | None, grpc.StatusCode] = {
     Slip.REFUSES: grpc.StatusCode.PERMISSION_DENIED,
+    Slip.DENIES: grpc.StatusCode.PERMISSION_DENIED,
     Slip.BUSY: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Slip.AWAY: grpc.StatusCode.UNAVAILABLE,
     Slip.FAILS: grpc.StatusCode.INTERNAL,
@@ -152,7 +154,8 @@ _STATUSES: dict[Slip | None, grpc.StatusCode] = {
 async def _fail(context: Any, code: grpc.StatusCode, slip: Slip | None) -> NoReturn:
     told = f"NullPointerException: {PERSONAL[1]} {PERSONAL[0]}"
     status = status_pb2.Status(code=code.value[0], message=told)
-    details: list[Any] = [error_details_pb2.ErrorInfo(reason="AGREEMENT_EXPIRED", domain="example")]
+    named = error_details_pb2.ErrorInfo(reason="AGREEMENT_EXPIRED", domain="example")
+    details: list[Any] = [] if slip is Slip.DENIES else [named]
     if slip is Slip.BUSY:
         details.append(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=60)))
     for detail in details:

@@ -15,6 +15,7 @@ _NAMES = {
     Slip.SILENT: "accepts, never answers",
     Slip.DIES: "dies in the middle of the call",
     Slip.REFUSES: "will not answer us",
+    Slip.DENIES: "a firewall will not let us in",
     Slip.BUSY: "has too much to do",
     Slip.AWAY: "says it is away",
     Slip.FAILS: "personal data in a status",

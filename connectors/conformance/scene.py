@@ -31,7 +31,7 @@ HASTY: Mapping[str, object] = {**RESILIENCE, "timeout": "1s"}
 ROWS: tuple[tuple[str, str, str], ...] = ((ZHANG.id_number, ZHANG.name, "1"), (LI.id_number, LI.name, "2"))
 """Number, name, and the code of the marital status: 1 married, 2 divorced."""
 
-_SHAPE: Mapping[str, object] = {"name": "name", "values": {"status": {"1": "married", "2": "divorced"}}}
+_SHAPE: Mapping[str, object] = {"name": "name", "values": {"status": {"1": "MARRIED", "2": "DIVORCED"}}}
 _COLUMNS = ("id_number", "name", "status")
 
 
@@ -52,12 +52,12 @@ class Clock:
 
 def married(subject: Subject = ZHANG, /, **more: Value) -> Claim:
     """Claim that somebody is married; Zhang is."""
-    return Claim(fact_type=FACT, subject=subject, expected={"status": "married", **more})
+    return Claim(fact_type=FACT, subject=subject, expected={"status": "MARRIED", **more})
 
 
 def divorced(subject: Subject = ZHANG, /) -> Claim:
     """Claim that somebody is divorced; Zhang is not, Li is."""
-    return Claim(fact_type=FACT, subject=subject, expected={"status": "divorced"})
+    return Claim(fact_type=FACT, subject=subject, expected={"status": "DIVORCED"})
 
 
 def asking(seconds: float = 30.0, *, case: str = "办-1") -> QueryContext:

@@ -210,7 +210,9 @@ class GrpcSource:
         code, source = error.code(), self._manifest.source
         status = _status(error)
         if code is grpc.StatusCode.PERMISSION_DENIED:
-            return SourceRefused(source, _reason(status) or code.name)
+            # Firewalls say this too, and a refusal lets the applicant's word stand in: only a declared sign is one.
+            reason = _reason(status)
+            return SourceRefused(source, reason) if reason else self._garbled("a refusal that gives no reason")
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in (error.details() or ""):
             return self._garbled(f"an answer of more than {self._most_bytes} bytes")
         cause, why = _CAUSES.get(code, (Cause.GARBLED, ""))

@@ -59,7 +59,8 @@ class SourceServiceServicer(object):
     def CheckMany(self, request, context):
         """CheckMany answers every claim, in the order asked. An unusable answer of the department is an outcome
         (UNAVAILABLE), not a status: a status other than OK means that nothing may be concluded of any claim.
-        INVALID_ARGUMENT names every mistake of the request at once; PERMISSION_DENIED is taken for REFUSED.
+        INVALID_ARGUMENT names every mistake of the request at once. PERMISSION_DENIED with a google.rpc.ErrorInfo whose
+        reason is a code is taken for REFUSED; without one, and for UNAUTHENTICATED, the source is UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

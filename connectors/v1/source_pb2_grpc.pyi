@@ -36,7 +36,8 @@ class SourceServiceStub:
     CheckMany: _grpc.UnaryUnaryMultiCallable[_source_pb2.CheckManyRequest, _source_pb2.CheckManyResponse]
     """CheckMany answers every claim, in the order asked. An unusable answer of the department is an outcome
     (UNAVAILABLE), not a status: a status other than OK means that nothing may be concluded of any claim.
-    INVALID_ARGUMENT names every mistake of the request at once; PERMISSION_DENIED is taken for REFUSED.
+    INVALID_ARGUMENT names every mistake of the request at once. PERMISSION_DENIED with a google.rpc.ErrorInfo whose
+    reason is a code is taken for REFUSED; without one, and for UNAUTHENTICATED, the source is UNAVAILABLE.
     """
     GetManifest: _grpc.UnaryUnaryMultiCallable[_source_pb2.GetManifestRequest, _source_pb2.GetManifestResponse]
     """GetManifest returns what the source declares of itself; callers trust no more than this."""
@@ -51,7 +52,8 @@ class SourceServiceAsyncStub(SourceServiceStub):
     CheckMany: _aio.UnaryUnaryMultiCallable[_source_pb2.CheckManyRequest, _source_pb2.CheckManyResponse]  # type: ignore[assignment]
     """CheckMany answers every claim, in the order asked. An unusable answer of the department is an outcome
     (UNAVAILABLE), not a status: a status other than OK means that nothing may be concluded of any claim.
-    INVALID_ARGUMENT names every mistake of the request at once; PERMISSION_DENIED is taken for REFUSED.
+    INVALID_ARGUMENT names every mistake of the request at once. PERMISSION_DENIED with a google.rpc.ErrorInfo whose
+    reason is a code is taken for REFUSED; without one, and for UNAUTHENTICATED, the source is UNAVAILABLE.
     """
     GetManifest: _aio.UnaryUnaryMultiCallable[_source_pb2.GetManifestRequest, _source_pb2.GetManifestResponse]  # type: ignore[assignment]
     """GetManifest returns what the source declares of itself; callers trust no more than this."""
@@ -69,7 +71,8 @@ class SourceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_source_pb2.CheckManyResponse, _abc.Awaitable[_source_pb2.CheckManyResponse]]:
         """CheckMany answers every claim, in the order asked. An unusable answer of the department is an outcome
         (UNAVAILABLE), not a status: a status other than OK means that nothing may be concluded of any claim.
-        INVALID_ARGUMENT names every mistake of the request at once; PERMISSION_DENIED is taken for REFUSED.
+        INVALID_ARGUMENT names every mistake of the request at once. PERMISSION_DENIED with a google.rpc.ErrorInfo whose
+        reason is a code is taken for REFUSED; without one, and for UNAUTHENTICATED, the source is UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -225,7 +225,7 @@ class Canned:
         self._canned = canned
 
     async def check_many(self, claims: Sequence[Claim], context: QueryContext) -> list[Evidence]:
-        held = {ZHANG.id_number: "married", LI.id_number: "divorced"}
+        held = {ZHANG.id_number: "MARRIED", LI.id_number: "DIVORCED"}
         found = []
         for one in claims:
             status = held.get(one.subject.id_number)

@@ -32,7 +32,7 @@ def test_a_mistyped_key_is_told_with_the_key_that_was_looked_for() -> None:
 
 
 def test_a_kind_that_is_none_is_told_with_those_there_are() -> None:
-    with pytest.raises(LookupError, match=r"no such kind; there are: dropbox, http, sql"):
+    with pytest.raises(LookupError, match=r"no such kind; there are: dropbox, grpc, http, sql"):
         find_kind("zzz")
     with pytest.raises(StanzaError) as caught:
         connect("civil", {"kind": "htpp"}, now=lambda: datetime.now(UTC))

@@ -31,7 +31,6 @@ from tests.faults.seen import ENDLESS, NOBODY, Log, Meter, Told, is_hasty, joine
 from tests.gateway.verification.village import case, serving
 
 _RESTED = timedelta(seconds=31)
-_WORDS = {"married": "MARRIED", "divorced": "DIVORCED"}
 _MANY = 1000
 ROOM = 80
 """Calls to one source that find room by default: `concurrency` under way, and `queue` waiting."""
@@ -287,11 +286,9 @@ PROVOKED = {"http: a hasty caller": "a deadline of 1.5 s before a silent service
 """What is done otherwise than where the source is asked alone."""
 
 
-def _worded(stanza: Mapping[str, object]) -> dict[str, Any]:
-    """Let the source's codes mean what the catalogue calls them."""
+def _declared(stanza: Mapping[str, object]) -> dict[str, Any]:
+    """Let the source declare what the gateway wants of one whose absence proves something."""
     told: dict[str, Any] = copy.deepcopy(dict(stanza))
-    codes = told["facts"][FACT]["values"]["status"]
-    told["facts"][FACT]["values"] = {"status": {code: _WORDS[word] for code, word in codes.items()}}
     if told["kind"] != "dropbox":
         told["facts"][FACT]["coverage"] = "complete"
     return told
@@ -319,7 +316,7 @@ async def play(fault: Fault, stage: Stage, house: House) -> dict[str, str]:
 @asynccontextmanager
 async def _scene(world: World, house: House) -> AsyncIterator[Scene]:
     clock, port = Clock(), free_port()
-    settings = tuned(house, {SOURCE: _worded(world.stanza)}, f"127.0.0.1:{port}")
+    settings = tuned(house, {SOURCE: _declared(world.stanza)}, f"127.0.0.1:{port}")
     async with serving(house, now=clock, settings=settings) as village:
         yield Scene(
             client=village.client(timeout=_PLENTY, retries=_ONCE),
