@@ -76,9 +76,9 @@ _ERRORS = (
     "ExtraMissing HsmUnavailable IdempotencyConflict IndexMissing KeyFileError KeyHistoryError KeyNotInForce "
     "KeysRetired LedgerClosed LedgerDamaged LedgerError LedgerLocked LedgerOverloaded LedgerUnavailable LogShrunk "
     "NoteError PathMalformed PolicyError ProofError PublicationDamaged PublicationError PublicationUnavailable "
-    "QuorumMissing ReceiptError ReceiptLate RecordErased RememberedUnusable RemnantsLeft ResourceMissing ResumeRefused "
-    "SchemaNewer SchemaOlder SplitView StoreError StoreExists StoreMissing StoreUnfit SubmissionError "
-    "TransitionRefused VaultError "
+    "QuorumMissing ReceiptError ReceiptLate RecordChanged RecordErased RememberedUnusable RemnantsLeft "
+    "ResourceMissing ResumeRefused SchemaNewer SchemaOlder SplitView StoreError StoreExists StoreMissing StoreUnfit "
+    "SubmissionError TransitionRefused VaultError "
     "WitnessError WitnessStateError WrongKey WrongOrigin"
 )
 _HOME = {

@@ -203,6 +203,14 @@ class RecordErased(AppendRefused):
         self.record = record
 
 
+class RecordChanged(AppendRefused):
+    """The record went on: its newest entry is another than the one that an act upon it was judged on."""
+
+    def __init__(self, record: bytes) -> None:
+        super().__init__(f"record {record.hex()} went on meanwhile")
+        self.record = record
+
+
 class AlreadyClaimed(AppendRefused):
     """Something that may exist once only exists already: `record` holds the claim."""
 

@@ -208,7 +208,8 @@ class Ledger:
         durable and must still be waited for.
 
         Raises:
-            SubmissionError, TransitionRefused, AlreadyClaimed, IdempotencyConflict: refused; nothing was written.
+            SubmissionError, TransitionRefused, RecordChanged, AlreadyClaimed, IdempotencyConflict: refused; nothing was
+                written.
             LedgerOverloaded: too many wait already; nothing was written.
             LedgerUnavailable: not known to be durable; ask again with the same idempotency key.
             LedgerDamaged: stored data contradict each other; nothing more is appended.

@@ -36,6 +36,7 @@ class AdmittedDraft(NamedTuple):
     kind: str
     record: bytes
     expect_state: frozenset[str] | None
+    expect_newest: int | None
     facts: Facts
     before: bytes
     """The entry's bytes up to the value of `prev`."""
@@ -186,6 +187,6 @@ def _admit_draft(
     if opens is not None:
         first = b'%snull%s0,"v":1}' % (before, between)
         first_hash = sha256(b"\x00" + first).digest()
-    expect = draft.expect_state
-    admitted = AdmittedDraft(kind, record, expect, facts, before, between, opens, first, first_hash, sealed)
+    expected = (draft.expect_state, draft.expect_newest)
+    admitted = AdmittedDraft(kind, record, *expected, facts, before, between, opens, first, first_hash, sealed)
     return admitted, mistakes, openings

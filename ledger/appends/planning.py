@@ -12,7 +12,14 @@ from msgspec import Struct
 
 from ledger.appends.admission import Admitted, AdmittedDraft
 from ledger.appends.values import Replay, Sequenced
-from ledger.errors import AlreadyClaimed, ErasureRefused, IdempotencyConflict, RecordErased, TransitionRefused
+from ledger.errors import (
+    AlreadyClaimed,
+    ErasureRefused,
+    IdempotencyConflict,
+    RecordChanged,
+    RecordErased,
+    TransitionRefused,
+)
 from ledger.merkle import hash_leaf
 from ledger.records.codec import later_entry
 from ledger.records.kin import Kinship
@@ -84,6 +91,7 @@ class Plan:
             IdempotencyConflict: its key was used for another body.
             TransitionRefused: a record's state does not allow one of its drafts.
             RecordErased: a record's documents are erased, and one of its drafts does not only end it.
+            RecordChanged: a record has a newer entry than one of its drafts expects.
             AlreadyClaimed: it claims what another record holds.
             ErasureRefused: what it erases went on since, or is held.
         """
@@ -154,6 +162,8 @@ class Plan:
             raise TransitionRefused(record, None if row is None else STATE_NAMES[row.state], draft.kind)
         if record in self._erased and draft.kind not in _ENDS:
             raise RecordErased(record)
+        if draft.expect_newest is not None and (row is None or row.last_idx != draft.expect_newest):
+            raise RecordChanged(record)
         if row is None:
             if draft.opens is None:
                 raise TransitionRefused(record, None, draft.kind)

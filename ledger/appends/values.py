@@ -33,6 +33,9 @@ class Draft(NamedTuple):
     """Columns of the projection to set (`projections.FACT_NAMES`); kept in the document, not in the entry."""
     expect_state: frozenset[str] | None = None
     """If given, the record must exist and be in one of these states."""
+    expect_newest: int | None = None
+    """If given, the record must exist, and its newest entry be the one of this index: what was judged is what it
+    follows."""
     fields: Mapping[str, Mapping[str, Json]] = MappingProxyType({})
     """Further groups of the document, whose fields can be disclosed one by one; field names must tell of no person."""
 

@@ -29,17 +29,18 @@ from ledger.errors import (
     LedgerError,
     LedgerOverloaded,
     LedgerUnavailable,
+    RecordChanged,
     RecordErased,
     SubmissionError,
     TransitionRefused,
 )
 
-VERSION = 5
+VERSION = 6
 EVERYBODY = -1
 """The number of an answer that nobody asked for: nothing more is appended or published."""
 _LONGEST = 256 << 20
 _OPENED, _ACCEPTED, _REPLAY, _CONFLICT, _TRANSITION, _CLAIMED, _UNAVAILABLE, _DAMAGED, _OVERLOADED, _KEPT = range(10)
-_MALFORMED, _ERASED = 10, 11
+_MALFORMED, _ERASED, _CHANGED = 10, 11, 12
 
 Outcome = Accepted | Replay | AppendRefused | LedgerError
 Packed = tuple[Any, ...]
@@ -151,8 +152,8 @@ def _pack(admitted: Admitted, outcome: Outcome) -> Packed:
         return (_CONFLICT, outcome.first_idx)
     if isinstance(outcome, TransitionRefused):
         return (_TRANSITION, outcome.record, outcome.state, outcome.kind)
-    if isinstance(outcome, AlreadyClaimed | RecordErased):
-        return (_CLAIMED if isinstance(outcome, AlreadyClaimed) else _ERASED, outcome.record)
+    if isinstance(outcome, AlreadyClaimed | RecordErased | RecordChanged):
+        return (_OF_RECORD[type(outcome)], outcome.record)
     if isinstance(outcome, ErasureRefused | SubmissionError):
         return (_KEPT if isinstance(outcome, ErasureRefused) else _MALFORMED, outcome.mistakes)
     if isinstance(outcome, LedgerDamaged):
@@ -177,6 +178,8 @@ def unpack(admitted: Admitted, packed: Packed) -> Outcome:
     return made
 
 
+_OF_RECORD: dict[type, int] = {AlreadyClaimed: _CLAIMED, RecordErased: _ERASED, RecordChanged: _CHANGED}
+"""Refusals that tell of a record and no more."""
 _MAKERS: dict[int, Any] = {
     _REPLAY: Replay,
     _CONFLICT: IdempotencyConflict,
@@ -188,4 +191,5 @@ _MAKERS: dict[int, Any] = {
     _KEPT: ErasureRefused,
     _MALFORMED: SubmissionError,
     _ERASED: RecordErased,
+    _CHANGED: RecordChanged,
 }

@@ -19,6 +19,7 @@ from ledger import (
     Ledger,
     LedgerClosed,
     LedgerDamaged,
+    RecordChanged,
     RecordErased,
     SubmissionError,
     TransitionRefused,
@@ -137,6 +138,32 @@ async def test_an_expected_state_of_a_record_that_does_not_exist_is_refused(open
         await opened.append(
             submission(Draft(kind="CommitmentPrepared", record=new_record(), expect_state=frozenset({"PREPARED"})))
         )
+
+
+async def test_of_drafts_that_follow_one_entry_the_first_is_appended_also_within_a_batch(opened: Ledger) -> None:
+    record = new_record()
+    begun = await opened.append(submission(Draft(kind="CommitmentPrepared", record=record)))
+    newest = begun.entries[0].index
+    follow = Draft(kind="CommitmentRefused", record=record, expect_newest=newest)
+    done = await asyncio.gather(*(opened.append(submission(follow)) for _ in range(20)), return_exceptions=True)
+    changed = [one for one in done if isinstance(one, RecordChanged)]
+    assert (len(changed), {one.record for one in changed}) == (19, {record})
+    (made,) = [one for one in done if not isinstance(one, BaseException)]
+    await opened.append(submission(follow._replace(expect_newest=made.entries[0].index)))
+
+
+async def test_an_expected_entry_of_a_record_that_does_not_exist_is_refused(opened: Ledger) -> None:
+    with pytest.raises(RecordChanged):
+        await opened.append(submission(Draft(kind="CommitmentPrepared", record=new_record(), expect_newest=0)))
+
+
+async def test_a_repeat_is_answered_as_it_was_first_although_the_record_went_on(opened: Ledger) -> None:
+    record = new_record()
+    begun = await opened.append(submission(Draft(kind="CommitmentPrepared", record=record)))
+    draft = Draft(kind="CommitmentRefused", record=record, expect_newest=begun.entries[0].index)
+    first = await opened.append(submission(draft, key=bytes(16)))
+    again = await opened.append(submission(draft, key=bytes(16)))
+    assert (again.entries, again.replayed) == (first.entries, True)
 
 
 async def test_a_record_cannot_change_its_family(opened: Ledger) -> None:

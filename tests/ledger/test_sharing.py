@@ -21,6 +21,7 @@ from ledger.errors import (
     LedgerError,
     LedgerUnavailable,
     LogShrunk,
+    RecordChanged,
     StoreError,
     SubmissionError,
     TransitionRefused,
@@ -63,6 +64,12 @@ def test_a_refusal_arrives_as_itself(sqlite_house: House) -> None:
     refused = travel(asked, TransitionRefused(bytes(16), "RECORDED", "CommitmentWithdrawn"))
     assert isinstance(refused, TransitionRefused)
     assert refused.state == "RECORDED"
+
+
+def test_that_a_record_went_on_arrives_as_itself_and_names_the_record(sqlite_house: House) -> None:
+    refused = travel(admitted(sqlite_house, answered()), RecordChanged(bytes(range(16))))
+    assert isinstance(refused, RecordChanged)
+    assert refused.record == bytes(range(16))
 
 
 def test_a_submission_that_the_database_refuses_arrives_as_malformed(sqlite_house: House) -> None:
