@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from connectors.names import is_blank
-from gateway.errors import InvalidRequest, PeriodRunning, RecordNotFound, Violation
+from gateway.errors import InvalidRequest, PeriodRunning, Violation
+from gateway.flows.act import Act, Judge, onto, require_after, require_takes
 from gateway.flows.audit.report import Report
 from gateway.flows.commitments.decision_clock import DecisionClock
 from gateway.flows.look_up import LookUp
@@ -69,35 +70,38 @@ class Find:
         self._calendar = calendar
         self._defence_working_days = defence_working_days
         self._remedy_days = remedy_days
-        self._now = now
+        self._act = Act(once=once, look_up=look_up, now=now)
 
     async def request_evidence(self, request: Request, record: bytes) -> Recorded:
         """Ask the person for supporting evidence before anything is held against them."""
-        return await self._act(request, record, "EvidenceRequested", {})
+        return await self._note(request, record, "EvidenceRequested", {})
 
     async def close(self, request: Request, record: bytes, kind: str, reason: str) -> Recorded:
         """End a finding in the person's favour: CLEARED, MINOR_ERROR or INCONCLUSIVE; the commitment follows."""
-        if replayed := await self._once.replay(request):
-            return replayed
-        row = await self._look_up.own("finding", record, request.caller)
         of_finding, of_commitment = _CLOSINGS[kind]
-        at = self._now()
-        drafts = [
-            self._draft(request, row, of_finding, {"reason": reason}),
-            await self._ended(row, of_commitment, at),
-        ]
-        return await self._once.record(request, drafts, at=at)
+
+        async def judge(row: RecordRow, at: datetime) -> Recorded:
+            require_takes(row, of_finding)
+            drafts = [
+                _draft(request, row, of_finding, {"reason": reason}),
+                await self._ended(row, of_commitment, at),
+            ]
+            return await self._once.record(request, drafts, at=at)
+
+        return await self._upon(request, record, judge)
 
     async def propose(self, request: Request, record: bytes, grounds: str) -> Recorded:
         """Propose that the commitment was false; another officer will decide."""
-        return await self._act(request, record, "FalseProposed", {"grounds": grounds})
+        return await self._note(request, record, "FalseProposed", {"grounds": grounds})
 
     async def notify(self, request: Request, record: bytes, manner: str) -> Recorded:
         """Record that the person was notified; the defence period starts."""
-        now = self._now()
-        due = end_of_day(add_working_days(legal_day(now), self._defence_working_days, self._calendar))
-        facts = {"due_at": due.isoformat()}
-        return await self._act(request, record, "FindingNotified", {"manner": manner}, facts)
+
+        def facts(at: datetime) -> dict[str, Json]:
+            due = end_of_day(add_working_days(legal_day(at), self._defence_working_days, self._calendar))
+            return {"due_at": due.isoformat()}
+
+        return await self._note(request, record, "FindingNotified", {"manner": manner}, facts)
 
     async def hear(self, request: Request, record: bytes, statement: str) -> Recorded:
         """Record the defence; an empty statement says that none came, which is only true once the period has passed.
@@ -105,14 +109,17 @@ class Find:
         Raises:
             PeriodRunning: there is no statement and the defence period still runs.
         """
-        if replayed := await self._once.replay(request):
-            return replayed
-        row = await self._look_up.own("finding", record, request.caller)
-        if is_blank(statement) and row.state == "NOTIFIED":
-            self._require_passed("defence", row)
-        kind = "DefenceLapsed" if is_blank(statement) else "DefenceHeard"
-        draft = self._draft(request, row, kind, {"statement": statement}, {"due_at": None})
-        return await self._once.record(request, [draft], at=self._now())
+        lapsed = is_blank(statement)
+        kind = "DefenceLapsed" if lapsed else "DefenceHeard"
+
+        async def judge(row: RecordRow, at: datetime) -> Recorded:
+            require_takes(row, kind)
+            if lapsed:
+                _require_passed("defence", row, at)
+            draft = _draft(request, row, kind, {"statement": statement}, {"due_at": None})
+            return await self._once.record(request, [draft], at=at)
+
+        return await self._upon(request, record, judge)
 
     async def decide(self, request: Request, record: bytes, decision: Decision) -> Recorded:
         """Decide, by an officer who took no part before.
@@ -120,27 +127,26 @@ class Find:
         Raises:
             SameOfficer: the officer proposed, notified or heard.
         """
-        if replayed := await self._once.replay(request):
-            return replayed
-        row = await self._look_up.own("finding", record, request.caller)
-        await self._require_second(row, request.operator)
-        now = self._now()
         content: dict[str, Json] = {
             "broken": decision.broken,
             "document_number": decision.document_number,
             "grade": decision.grade,
             "reasons": decision.reasons,
         }
-        if decision.broken:
-            ends = _days_after(now, timedelta(days=self._remedy_days)) if self._remedy_days else now
-            facts = {"grade": decision.grade, "due_at": ends.isoformat()}
-            drafts = [self._draft(request, row, "FindingDecided", content, facts)]
-        else:
-            drafts = [
-                self._draft(request, row, "FindingDismissed", content),
-                await self._ended(row, "CommitmentCleared", now),
-            ]
-        return await self._once.record(request, drafts, at=now)
+        kind = "FindingDecided" if decision.broken else "FindingDismissed"
+
+        async def judge(row: RecordRow, at: datetime) -> Recorded:
+            require_takes(row, kind)
+            await self._require_second(row, request.operator)
+            if decision.broken:
+                ends = _days_after(at, timedelta(days=self._remedy_days)) if self._remedy_days else at
+                facts = {"grade": decision.grade, "due_at": ends.isoformat()}
+                drafts = [_draft(request, row, kind, content, facts)]
+            else:
+                drafts = [_draft(request, row, kind, content), await self._ended(row, "CommitmentCleared", at)]
+            return await self._once.record(request, drafts, at=at)
+
+        return await self._upon(request, record, judge)
 
     async def finalise(self, request: Request, record: bytes) -> Recorded:
         """Make a decision final after the remedy period, and issue the credit report in the same act.
@@ -148,83 +154,81 @@ class Find:
         Raises:
             PeriodRunning: the remedy period still runs.
         """
+
+        async def judge(row: RecordRow, at: datetime) -> Recorded:
+            require_takes(row, "FindingFinalised")
+            _require_passed("remedy", row, at)
+            decided = await self._decided_at(row)
+            effect_ends = _days_after(decided, GRADES[row.grade or "SERIOUS"])
+            drafts = [
+                _draft(request, row, "FindingFinalised", {}, {"due_at": effect_ends.isoformat()}),
+                onto(await self._commitment(row, at), "CommitmentBroken"),
+            ]
+            return await self._report.issue_with(request, drafts, finding=row, decided=decided, at=at)
+
+        return await self._upon(request, record, judge)
+
+    async def _upon(self, request: Request, record: bytes, judge: Judge[Recorded]) -> Recorded:
+        """Act upon a finding of the caller's unit as it stands, once for each request."""
         if replayed := await self._once.replay(request):
             return replayed
-        row = await self._look_up.own("finding", record, request.caller)
-        if row.state == "DECIDED":
-            self._require_passed("remedy", row)
-        decided = await self._when(row, "FindingDecided")
-        effect_ends = _days_after(decided, GRADES[row.grade or "SERIOUS"])
-        drafts = [
-            self._draft(request, row, "FindingFinalised", {}, {"due_at": effect_ends.isoformat()}),
-            Draft(kind="CommitmentBroken", record=_commitment(row)),
-        ]
-        return await self._report.issue_with(request, drafts, finding=row, decided=decided, at=self._now())
+        return await self._act(request, await self._look_up.own("finding", record, request.caller), judge)
 
-    async def _ended(self, row: RecordRow, kind: str, at: datetime) -> Draft:
-        """Let the commitment follow its finding; one that waited for its decision gets the whole time for it again."""
-        commitment = await self._look_up.any("commitment", _commitment(row))
-        facts: dict[str, Json] = {}
-        if commitment.state == "QUESTIONED":
-            waits = kind == "CommitmentCleared"
-            facts["due_at"] = self._clock.due(commitment.matter or "", at).isoformat() if waits else None
-        return Draft(kind=kind, record=commitment.record, facts=facts)
-
-    async def _act(
+    async def _note(
         self,
         request: Request,
         record: bytes,
         kind: str,
         content: Mapping[str, Json],
-        facts: Mapping[str, Json] | None = None,
+        facts: Callable[[datetime], Mapping[str, Json]] = lambda _at: {},
     ) -> Recorded:
-        if replayed := await self._once.replay(request):
-            return replayed
-        row = await self._look_up.own("finding", record, request.caller)
-        draft = self._draft(request, row, kind, content, facts)
-        return await self._once.record(request, [draft], at=self._now())
+        async def judge(row: RecordRow, at: datetime) -> Recorded:
+            require_takes(row, kind)
+            return await self._once.record(request, [_draft(request, row, kind, content, facts(at))], at=at)
 
-    def _draft(
-        self,
-        request: Request,
-        row: RecordRow,
-        kind: str,
-        content: Mapping[str, Json],
-        facts: Mapping[str, Json] | None = None,
-    ) -> Draft:
-        return Draft(
-            kind=kind,
-            record=row.record,
-            groups={
-                REQUEST: request.body,
-                "act": dict(content),
-                "officer": request.person,
-            },
-            facts=facts or {},
-        )
+        return await self._upon(request, record, judge)
 
-    def _require_passed(self, period: str, row: RecordRow) -> None:
-        if row.due_at is not None and self._now() < row.due_at:
-            raise PeriodRunning(period, legal_day(row.due_at))
+    async def _commitment(self, row: RecordRow, at: datetime) -> RecordRow:
+        """Read the commitment that a finding is about, which nothing can happen to before its newest entry."""
+        commitment = await self._look_up.any("commitment", row.parent or b"")
+        require_after(commitment, at)
+        return commitment
+
+    async def _ended(self, row: RecordRow, kind: str, at: datetime) -> Draft:
+        """Let the commitment follow its finding; one that waited for its decision gets the whole time for it again."""
+        commitment = await self._commitment(row, at)
+        facts: dict[str, Json] = {}
+        if commitment.state == "QUESTIONED":
+            waits = kind == "CommitmentCleared"
+            facts["due_at"] = self._clock.due(commitment.matter or "", at).isoformat() if waits else None
+        return onto(commitment, kind, facts=facts)
 
     async def _require_second(self, row: RecordRow, operator: Operator) -> None:
         await require_second(self._look_up, row, "deciding", operator, besides=("DiscrepancyFound",))
 
-    async def _when(self, row: RecordRow, kind: str) -> datetime:
-        life = await self._look_up.life(row)
-        found = [line.at for line in life.history if line.kind == kind]
-        return found[-1] if found else self._now()
+    async def _decided_at(self, row: RecordRow) -> datetime:
+        return max(line.at for line in await self._look_up.history(row) if line.kind == "FindingDecided")
+
+
+def _draft(
+    request: Request,
+    row: RecordRow,
+    kind: str,
+    content: Mapping[str, Json],
+    facts: Mapping[str, Json] | None = None,
+) -> Draft:
+    groups: dict[str, Json] = {REQUEST: request.body, "act": dict(content), "officer": request.person}
+    return onto(row, kind, groups, facts=facts or {})
+
+
+def _require_passed(period: str, row: RecordRow, at: datetime) -> None:
+    if row.due_at is not None and at < row.due_at:
+        raise PeriodRunning(period, legal_day(row.due_at))
 
 
 def _days_after(at: datetime, days: timedelta) -> datetime:
     """Give the end of a period of days that begins the day after a moment."""
     return end_of_day(legal_day(at) + days)
-
-
-def _commitment(row: RecordRow) -> bytes:
-    if row.parent is None:
-        raise RecordNotFound("commitment")
-    return row.parent
 
 
 def require_grade(broken: bool, grade: str) -> None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from gateway.errors import CommitmentBarred, RefusalStands
+from gateway.flows.act import Act, onto, require_takes
 from gateway.flows.commitments.documents import ELIGIBILITY
 from gateway.flows.commitments.refusals import REFUSAL, Refusals
 from gateway.flows.commitments.stand import age_of
@@ -23,9 +24,10 @@ from gateway.rules.admission import question_from_body
 from gateway.rules.clocks import legal_day
 from gateway.rules.eligibility import BarCode, is_liftable
 from gateway.rules.kept import rows, table, text
-from ledger import Draft, RecordRow
+from ledger import RecordRow
 from ledger.canonical import Json
 
+_CONTESTED = "RefusalContested"
 _SAME = ("subject", "case_key", "matter", "item", "unit")
 
 
@@ -44,7 +46,7 @@ class Contest:
         self._once = once
         self._look_up = look_up
         self._refusals = refusals
-        self._now = now
+        self._act = Act(once=once, look_up=look_up, now=now)
 
     async def contest(self, request: Request, record: bytes, statement: str) -> Recorded:
         """Record that the applicant contests a refusal, and what the applicant says against it.
@@ -53,13 +55,19 @@ class Contest:
             RecordNotFound: no such refusal of the caller's unit.
             TransitionNotAllowed: it is contested, or decided, already.
             All of them are recorded as refused.
+            ClockBehind: the clock is before what was recorded last; nothing is recorded.
         """
         if replayed := await self._once.replay(request):
             return replayed
         row = await self._refusals.own(request, "commitment", record)
+        content: dict[str, Json] = {"contest": {"statement": statement}, "clerk": request.person}
+
+        async def judge(row: RecordRow, at: datetime) -> Recorded:
+            require_takes(row, _CONTESTED)
+            return await self._record(request, row, _CONTESTED, content, at)
+
         async with self._refusals.of(request, row):
-            content: dict[str, Json] = {"contest": {"statement": statement}, "clerk": request.person}
-            return await self._act(request, row, "RefusalContested", content)
+            return await self._act(request, row, judge)
 
     async def review(self, request: Request, record: bytes, *, lift: bool, reason: str) -> Recorded:
         """Record what a reviewer decided, who took no part before.
@@ -70,17 +78,23 @@ class Contest:
             RefusalStands: it cannot be lifted, because it does not judge about the person.
             TransitionNotAllowed: it is not contested, or decided already.
             All of them are recorded as refused.
+            ClockBehind: the clock is before what was recorded last; nothing is recorded.
         """
         if replayed := await self._once.replay(request):
             return replayed
         row = await self._refusals.own(request, "commitment", record)
+        content: dict[str, Json] = {"review": {"reason": reason}, "officer": request.person}
+        kind = "RefusalLifted" if lift else "RefusalUpheld"
+
+        async def judge(row: RecordRow, at: datetime) -> Recorded:
+            require_takes(row, kind)
+            await require_second(self._look_up, row, "reviewing", request.operator)
+            if lift:
+                await self._require_liftable(row, legal_day(at))
+            return await self._record(request, row, kind, content, at)
+
         async with self._refusals.of(request, row):
-            if row.state == "CONTESTED":
-                await require_second(self._look_up, row, "reviewing", request.operator)
-                if lift:
-                    await self._require_liftable(row)
-            content: dict[str, Json] = {"review": {"reason": reason}, "officer": request.person}
-            return await self._act(request, row, "RefusalLifted" if lift else "RefusalUpheld", content)
+            return await self._act(request, row, judge)
 
     async def lifted(self, request: Request, record: bytes | None, verification: RecordRow) -> Lifted | None:
         """Return what was lifted, for a verification of the same person, case and item.
@@ -103,7 +117,7 @@ class Contest:
             )
         return Lifted(record=record, waived=await self._waived(row))
 
-    async def _require_liftable(self, row: RecordRow) -> None:
+    async def _require_liftable(self, row: RecordRow, today: date) -> None:
         kept = await self._look_up.document(row.record, row.first_idx)
         refusal = table(kept[REFUSAL])
         if text(refusal["reason"]) != CommitmentBarred.reason:
@@ -112,7 +126,7 @@ class Contest:
         question = question_from_body(
             table((await self._look_up.document(verification.record, verification.first_idx))[REQUEST])
         )
-        age = age_of(question.subject, legal_day(self._now()))
+        age = age_of(question.subject, today)
         if not all(is_liftable(code, age) for code in await self._waived(row)):
             raise _not_about_the_person()
 
@@ -120,9 +134,10 @@ class Contest:
         refusal = table((await self._look_up.document(row.record, row.first_idx))[REFUSAL])
         return frozenset(BarCode(text(code)) for code in rows(refusal["codes"]))
 
-    async def _act(self, request: Request, row: RecordRow, kind: str, content: Mapping[str, Json]) -> Recorded:
-        draft = Draft(kind=kind, record=row.record, groups={REQUEST: request.body, **content})
-        return await self._once.record(request, [draft], at=self._now())
+    async def _record(
+        self, request: Request, row: RecordRow, kind: str, content: Mapping[str, Json], at: datetime
+    ) -> Recorded:
+        return await self._once.record(request, [onto(row, kind, {REQUEST: request.body, **content})], at=at)
 
 
 def waived_of(kept: Mapping[str, Json]) -> frozenset[BarCode]:

@@ -11,13 +11,14 @@ import json
 import shutil
 import sqlite3
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
+from typing import cast
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -156,11 +157,29 @@ def catalogue_of(changes: tuple[Change, ...]) -> Catalogue:
         return load_catalogue(files)
 
 
+class Interrupted:
+    """A ledger at which somebody else acts in between: once, when everything is judged and about to be appended."""
+
+    def __init__(self, ledger: Ledger, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        self._ledger = ledger
+        self._meanwhile: Callable[[], Awaitable[object]] | None = meanwhile
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._ledger, name)
+
+    async def append(self, *given: object, **named: object) -> object:
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
+        return await self._ledger.append(*given, **named)  # type: ignore[arg-type]
+
+
 @dataclass(slots=True, kw_only=True)
 class Office:
     """What a test works with."""
 
     house: House
+    build: Callable[[Ledger], Flows]
     clock: Clock
     ledger: Ledger
     flows: Flows
@@ -170,6 +189,10 @@ class Office:
     lists: Path
     dropped: int = 0
     signers: dict[str, tuple[ec.EllipticCurvePrivateKey, bytes]] = field(default_factory=dict)
+
+    def interrupted(self, meanwhile: Callable[[], Awaitable[object]]) -> Office:
+        """Give the same office as another clerk has it, who is overtaken once by what somebody else does."""
+        return replace(self, flows=self.build(cast(Ledger, Interrupted(self.ledger, meanwhile))))
 
     def request(
         self, method: str, *, system: str = "clerk", person: str = "", identity: str = "", **said: Json
@@ -416,13 +439,16 @@ async def office(
     connectors = connect_all(settings.sources, now=clock)
     with open_ledger(settings.ledger, now=clock) as ledger:
         try:
-            flows = build_flows(
-                settings, ledger=ledger, index=open_index(settings.ledger), catalogue=catalogue_of(changes),
-                sources=connectors, now=clock,
-            )  # fmt: skip
+
+            def build(upon: Ledger) -> Flows:
+                return build_flows(
+                    settings, ledger=upon, index=open_index(settings.ledger), catalogue=catalogue_of(changes),
+                    sources=connectors, now=clock,
+                )  # fmt: skip
+
             here = Office(
-                house=house, clock=clock, ledger=ledger, flows=flows, sources=connectors, drops=drops, leases=leases,
-                lists=listed,
+                house=house, clock=clock, ledger=ledger, build=build, flows=build(ledger), sources=connectors,
+                drops=drops, leases=leases, lists=listed,
             )  # fmt: skip
             here.drop([])
             yield here

@@ -111,6 +111,43 @@ async def test_what_became_of_a_lifted_refusal_can_be_found_false_and_is_reporte
         assert here.state(refusal) == "BROKEN"
 
 
+async def test_a_review_is_judged_on_the_refusal_as_it_is_when_it_is_lifted(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        _, refusal = await barred(here, PEOPLE[9])  # a minor: no reviewer can lift that
+        overtaken = here.interrupted(lambda: contest(here, refusal, person="P-1"))
+        with pytest.raises(TransitionNotAllowed):  # who contests it at the same moment is the same person, besides
+            await review(overtaken, refusal, person="P-1")
+        assert here.state(refusal) == "CONTESTED"
+
+
+async def test_of_two_reviews_at_one_moment_the_second_is_refused(tmp_path: Path) -> None:
+    async with office(tmp_path, lists=True) as here:
+        _, refusal = await listed(here)
+        await contest(here, refusal)
+        overtaken = here.interrupted(lambda: review(here, refusal, lift=False, person="R-1"))
+        with pytest.raises(TransitionNotAllowed):
+            await review(overtaken, refusal, person="R-2")
+        assert here.kinds(refusal) == ["CommitmentRefused", "RefusalContested", "RefusalUpheld"]
+
+
+async def test_a_review_that_is_sent_twice_at_one_moment_is_answered_once(tmp_path: Path) -> None:
+    async with office(tmp_path, lists=True) as here:
+        _, refusal = await listed(here)
+        await contest(here, refusal)
+        request = here.request("ReviewRefusal", system="reviewer", record=refusal.hex(), lift=True)
+
+        async def send(by: Office) -> Recorded:
+            return await by.flows.commitments.contest.review(request, refusal, lift=True, reason="经核实")
+
+        first: list[Recorded] = []
+
+        async def before() -> None:
+            first.append(await send(here))
+
+        second = await send(here.interrupted(before))
+        assert (second.entries, second.replayed) == (first[0].entries, True)
+
+
 async def test_an_upheld_refusal_stands(tmp_path: Path) -> None:
     async with office(tmp_path, lists=True) as here:
         verification, refusal = await listed(here)

@@ -1,0 +1,133 @@
+"""Findings: each act is judged on the finding that it is appended to, whatever comes at the same moment."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import PeriodRunning, SameOfficer, TransitionNotAllowed
+from gateway.flows.audit.find import Decision
+from gateway.flows.once import Recorded, Request
+
+from .office import PEOPLE, Office, office
+
+WHO = PEOPLE[12]
+BROKEN = Decision(broken=True, document_number="示认字1号", grade="ORDINARY", reasons="事实清楚")
+REMEDY = {"remedy_days = 0": "remedy_days = 60"}
+
+
+@dataclass(slots=True)
+class Room:
+    """The auditors of an office, and the finding that they look into."""
+
+    here: Office
+    finding: bytes
+    commitment: bytes
+
+    def overtaken_by(self, act: str, **by: str) -> Room:
+        """Give the room as another officer has it, whom an act of a colleague overtakes."""
+        return Room(self.here.interrupted(lambda: getattr(self, act)(**by)), self.finding, self.commitment)
+
+    def _request(self, method: str, person: str) -> Request:
+        return self.here.request(method, system="auditor", person=person, record=self.finding.hex())
+
+    async def propose(self, person: str = "A-1") -> Recorded:
+        return await self.here.flows.find.propose(self._request("ProposeFalse", person), self.finding, "地址不符")
+
+    async def notify(self, person: str = "A-1") -> Recorded:
+        return await self.here.flows.find.notify(self._request("NotifyFinding", person), self.finding, "直接送达")
+
+    async def hear(self, person: str = "A-1", statement: str = "无异议") -> Recorded:
+        return await self.here.flows.find.hear(self._request("HearDefence", person), self.finding, statement)
+
+    async def decide(self, person: str = "A-2", decision: Decision = BROKEN) -> Recorded:
+        return await self.here.flows.find.decide(self._request("DecideFinding", person), self.finding, decision)
+
+    async def finalise(self, person: str = "A-2") -> Recorded:
+        return await self.here.flows.find.finalise(self._request("FinaliseFinding", person), self.finding)
+
+    async def close(self, person: str = "A-1", kind: str = "CLEARED") -> Recorded:
+        return await self.here.flows.find.close(self._request("CloseFinding", person), self.finding, kind, "数据有误")
+
+    def kinds(self) -> list[str]:
+        return self.here.kinds(self.finding)
+
+    def reports(self) -> int:
+        return len(self.here.ledger.register().by_parent(self.finding, "report"))
+
+
+@asynccontextmanager
+async def discrepancy(
+    folder: Path, tune: Mapping[str, str] | None = None, *, lists: bool = False
+) -> AsyncIterator[Room]:
+    """An office where data came to contradict a commitment that is in force."""
+    async with office(folder, tune=tune, lists=lists) as here:
+        commitment = await here.committed(WHO, "办-1")
+        await here.decide(commitment)
+        here.contradict(WHO)
+        here.clock.pass_(days=2)
+        assert dict(await here.flows.commitments.standing()) == {"DISCREPANCY": 1}
+        (finding,) = here.ledger.register().by_parent(commitment, "finding")
+        yield Room(here, finding.record, commitment)
+
+
+async def test_who_hears_the_defence_cannot_decide_at_the_same_moment(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path) as room:
+        await room.propose()
+        await room.notify()
+        with pytest.raises(TransitionNotAllowed):
+            await room.overtaken_by("hear", person="A-2").decide("A-2")
+        assert "FindingDecided" not in room.kinds()
+        await room.hear("A-2")
+        with pytest.raises(SameOfficer):
+            await room.decide("A-2")
+
+
+async def test_a_defence_cannot_lapse_at_the_moment_of_its_notice(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path) as room:
+        await room.propose()
+        with pytest.raises(TransitionNotAllowed):
+            await room.overtaken_by("notify").hear(statement="")
+        assert "DefenceLapsed" not in room.kinds()
+        await room.notify()
+        with pytest.raises(PeriodRunning):
+            await room.hear(statement="")
+
+
+async def test_a_decision_cannot_be_final_at_the_moment_it_is_made(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path, REMEDY) as room:
+        for act in (room.propose, room.notify, room.hear):
+            await act()
+        with pytest.raises(TransitionNotAllowed):
+            await room.overtaken_by("decide").finalise()
+        assert "FindingFinalised" not in room.kinds()
+        await room.decide()
+        with pytest.raises(PeriodRunning):
+            await room.finalise()
+        assert room.reports() == 0
+
+
+async def test_a_finding_that_is_not_decided_cannot_be_final(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path) as room:
+        with pytest.raises(TransitionNotAllowed):
+            await room.finalise()
+
+
+async def test_of_two_decisions_at_one_moment_the_first_stands(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path) as room:
+        for act in (room.propose, room.notify, room.hear):
+            await act()
+        with pytest.raises(TransitionNotAllowed):
+            await room.overtaken_by("decide", person="A-3").decide("A-2")
+        assert room.kinds().count("FindingDecided") == 1
+
+
+async def test_a_finding_that_is_closed_at_one_moment_is_not_proposed(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path) as room:
+        with pytest.raises(TransitionNotAllowed):
+            await room.overtaken_by("close").propose()
+        assert room.here.state(room.commitment) == "CONFIRMED"
