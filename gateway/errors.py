@@ -649,6 +649,16 @@ class SameOfficer(StepRefused):
         super().__init__("who proposed may not decide")
 
 
+class CommitmentHandled(StepRefused):
+    """The officer had a part in the commitment, or asked what it stands in for, and may not audit it."""
+
+    reason: ClassVar[str] = "COMMITMENT_HANDLED"
+    chinese = "参与该件核验、告知承诺办理或者决定的人员,不得对该承诺进行核查、认定,须由其他人员办理。"
+
+    def __init__(self) -> None:
+        super().__init__("who handled the commitment may not audit it")
+
+
 class SecondPersonRequired(StepRefused):
     """Two people find this together, and the second is missing, or is the first."""
 

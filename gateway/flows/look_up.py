@@ -199,10 +199,11 @@ class LookUp:
             DocumentErased: a document of its life was erased; who acted cannot be told any more.
         """
         found = []
-        for line in (await self.life(row)).history:
-            if line.kind not in besides:
-                kept = await self.document(row.record, line.idx)
-                found += [text(table(kept[group])["person"]) for group in _PEOPLE if group in kept]
+        for line in await self.history(row):
+            if line.kind in besides or await self.kept(row.record, line.idx) is None:
+                continue  # what has no document followed from another record, or from the clock
+            kept = await self.document(row.record, line.idx)
+            found += [text(table(kept[group])["person"]) for group in _PEOPLE if group in kept]
         return found
 
     async def newest_answer(

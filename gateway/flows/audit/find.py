@@ -1,7 +1,8 @@
 """Find: from a discrepancy, through notice and defence, to a decision by a second officer and a final finding.
 
-The system proposes; people decide. Only a FINAL finding against a person with full civil capacity is reported, and
-each step is one entry of the finding's life (`ledger.records.lifecycle`), so none can be skipped.
+The system proposes; people decide, and none of them had a part in the commitment. Only a FINAL finding against a person
+with full civil capacity is reported, and each step is one entry of the finding's life (`ledger.records.lifecycle`), so
+none can be skipped.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from gateway.flows.audit.report import Report
 from gateway.flows.commitments.decision_clock import DecisionClock
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
-from gateway.flows.second_officer import require_second
+from gateway.flows.second_officer import require_second, require_uninvolved
 from gateway.rules.admission import Operator
 from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day
 from ledger import Draft, RecordRow
@@ -81,14 +82,13 @@ class Find:
         of_finding, of_commitment = _CLOSINGS[kind]
 
         async def judge(row: RecordRow, at: datetime) -> Recorded:
-            require_takes(row, of_finding)
             drafts = [
                 _draft(request, row, of_finding, {"reason": reason}),
                 await self._ended(row, of_commitment, at),
             ]
             return await self._once.record(request, drafts, at=at)
 
-        return await self._upon(request, record, judge)
+        return await self._upon(request, record, of_finding, judge)
 
     async def propose(self, request: Request, record: bytes, grounds: str) -> Recorded:
         """Propose that the commitment was false; another officer will decide."""
@@ -113,13 +113,12 @@ class Find:
         kind = "DefenceLapsed" if lapsed else "DefenceHeard"
 
         async def judge(row: RecordRow, at: datetime) -> Recorded:
-            require_takes(row, kind)
             if lapsed:
                 _require_passed("defence", row, at)
             draft = _draft(request, row, kind, {"statement": statement}, {"due_at": None})
             return await self._once.record(request, [draft], at=at)
 
-        return await self._upon(request, record, judge)
+        return await self._upon(request, record, kind, judge)
 
     async def decide(self, request: Request, record: bytes, decision: Decision) -> Recorded:
         """Decide, by an officer who took no part before.
@@ -136,7 +135,6 @@ class Find:
         kind = "FindingDecided" if decision.broken else "FindingDismissed"
 
         async def judge(row: RecordRow, at: datetime) -> Recorded:
-            require_takes(row, kind)
             await self._require_second(row, request.operator)
             if decision.broken:
                 ends = _days_after(at, timedelta(days=self._remedy_days)) if self._remedy_days else at
@@ -146,7 +144,7 @@ class Find:
                 drafts = [_draft(request, row, kind, content), await self._ended(row, "CommitmentCleared", at)]
             return await self._once.record(request, drafts, at=at)
 
-        return await self._upon(request, record, judge)
+        return await self._upon(request, record, kind, judge)
 
     async def finalise(self, request: Request, record: bytes) -> Recorded:
         """Make a decision final after the remedy period, and issue the credit report in the same act.
@@ -156,7 +154,6 @@ class Find:
         """
 
         async def judge(row: RecordRow, at: datetime) -> Recorded:
-            require_takes(row, "FindingFinalised")
             _require_passed("remedy", row, at)
             decided = await self._decided_at(row)
             effect_ends = _days_after(decided, GRADES[row.grade or "SERIOUS"])
@@ -166,13 +163,21 @@ class Find:
             ]
             return await self._report.issue_with(request, drafts, finding=row, decided=decided, at=at)
 
-        return await self._upon(request, record, judge)
+        return await self._upon(request, record, "FindingFinalised", judge)
 
-    async def _upon(self, request: Request, record: bytes, judge: Judge[Recorded]) -> Recorded:
-        """Act upon a finding of the caller's unit as it stands, once for each request."""
+    async def _upon(self, request: Request, record: bytes, kind: str, judge: Judge[Recorded]) -> Recorded:
+        """Act upon a finding of the caller's unit as it stands, once for each request, and by nobody who handled the
+        commitment.
+        """
         if replayed := await self._once.replay(request):
             return replayed
-        return await self._act(request, await self._look_up.own("finding", record, request.caller), judge)
+
+        async def auditing(row: RecordRow, at: datetime) -> Recorded:
+            require_takes(row, kind)
+            await require_uninvolved(self._look_up, await self._commitment(row, at), request.operator)
+            return await judge(row, at)
+
+        return await self._act(request, await self._look_up.own("finding", record, request.caller), auditing)
 
     async def _note(
         self,
@@ -183,10 +188,9 @@ class Find:
         facts: Callable[[datetime], Mapping[str, Json]] = lambda _at: {},
     ) -> Recorded:
         async def judge(row: RecordRow, at: datetime) -> Recorded:
-            require_takes(row, kind)
             return await self._once.record(request, [_draft(request, row, kind, content, facts(at))], at=at)
 
-        return await self._upon(request, record, judge)
+        return await self._upon(request, record, kind, judge)
 
     async def _commitment(self, row: RecordRow, at: datetime) -> RecordRow:
         """Read the commitment that a finding is about, which nothing can happen to before its newest entry."""

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import PeriodRunning, SameOfficer, TransitionNotAllowed
+from gateway.errors import (
+    CommitmentHandled,
+    DocumentErased,
+    PeriodRunning,
+    SameOfficer,
+    TransitionNotAllowed,
+)
 from gateway.flows.audit.find import Decision
 from gateway.flows.once import Recorded, Request
 
@@ -66,8 +72,11 @@ async def discrepancy(
 ) -> AsyncIterator[Room]:
     """An office where data came to contradict a commitment that is in force."""
     async with office(folder, tune=tune, lists=lists) as here:
-        commitment = await here.committed(WHO, "办-1")
-        await here.decide(commitment)
+        verification = await here.verify(WHO, "办-1")
+        prepared = await here.prepare(verification, person="P-1")
+        await here.record(prepared, WHO)
+        commitment = prepared.record
+        await here.decide(commitment, person="D-1")
         here.contradict(WHO)
         here.clock.pass_(days=2)
         assert dict(await here.flows.commitments.standing()) == {"DISCREPANCY": 1}
@@ -131,3 +140,34 @@ async def test_a_finding_that_is_closed_at_one_moment_is_not_proposed(tmp_path: 
         with pytest.raises(TransitionNotAllowed):
             await room.overtaken_by("close").propose()
         assert room.here.state(room.commitment) == "CONFIRMED"
+
+
+@pytest.mark.parametrize("person", ["clerk-01", "P-1", "D-1", " Ｄ-1"])
+async def test_who_handled_the_commitment_takes_no_part_in_its_finding(tmp_path: Path, person: str) -> None:
+    """`clerk-01` asked and recorded, `P-1` prepared, `D-1` decided upon it."""
+    async with discrepancy(tmp_path) as room:
+        for act, by in (
+            (room.close, "A-1"), (room.propose, "A-1"), (room.notify, "A-1"), (room.hear, "A-1"),
+            (room.decide, "A-2"), (room.finalise, "A-2"),
+        ):  # fmt: skip
+            before = room.kinds()
+            with pytest.raises(CommitmentHandled):
+                await act(person)
+            assert room.kinds() == before
+            if act != room.close:
+                await act(by)
+        assert room.here.state(room.finding) == "FINAL"
+
+
+async def test_a_finding_whose_verification_is_erased_can_still_be_cleared(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path) as room:
+        await room.here.erase(room.here.row(room.commitment).parent or b"")
+        await room.close()
+        assert room.here.state(room.commitment) == "CONFIRMED"
+
+
+async def test_where_it_cannot_be_told_who_handled_a_commitment_nobody_audits_it(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path) as room:
+        await room.here.erase(room.commitment)
+        with pytest.raises(DocumentErased):
+            await room.propose()
