@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import (
+    ClockBehind,
     CommitmentHandled,
     DocumentErased,
     PeriodRunning,
@@ -171,3 +172,16 @@ async def test_where_it_cannot_be_told_who_handled_a_commitment_nobody_audits_it
         await room.here.erase(room.commitment)
         with pytest.raises(DocumentErased):
             await room.propose()
+
+
+async def test_no_step_of_a_finding_is_recorded_before_the_one_that_it_follows(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path) as room:
+        acts = [room.propose, room.notify, room.hear, room.decide, room.finalise]
+        for act in acts:
+            before, right = room.kinds(), room.here.clock.now
+            room.here.clock.pass_(days=-15)
+            with pytest.raises(ClockBehind):
+                await act()
+            assert room.kinds() == before
+            room.here.clock.now = right
+            await act()
