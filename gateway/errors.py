@@ -751,6 +751,17 @@ class ClockBehind(GatewayError):
         super().__init__("our clock is before the newest entry of the record; ask again")
 
 
+class CapacityUnknown(GatewayError):
+    """The register of declared incapacity does not say whether the person may be reported; nothing is recorded."""
+
+    reason: ClassVar[str] = "CAPACITY_UNKNOWN"
+    chinese = "民事行为能力信息暂时无法查询,认定未予生效,请稍后重试;该期间不得向信用平台报送。"
+
+    def __init__(self, retry_after: timedelta | None) -> None:
+        super().__init__("the register of declared incapacity gives no usable answer about the person; ask again")
+        self.retry_after = retry_after
+
+
 class EvidenceMissing(GatewayError):
     """A part of a commitment's evidence is not kept here, such as a revocation list that another machine read."""
 

@@ -34,7 +34,6 @@ from gateway.flows.commitments.sweep import Sweep
 from gateway.flows.commitments.withdraw import Withdraw
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Once
-from gateway.flows.verification.ask import Ask
 from gateway.flows.verification.people import People
 from gateway.letters.templates import Templates
 from gateway.rules.clocks import WorkCalendar
@@ -51,7 +50,7 @@ class Parts:
     book: Book
     once: Once
     look_up: LookUp
-    ask: Ask
+    listings: Listings
     stand: Stand
     people: People
     requery: Requery
@@ -77,13 +76,9 @@ def build_commitments(settings: Settings, parts: Parts) -> Commitments:
     refusals = Refusals(once=once, look_up=look_up, now=now, entropy=parts.entropy)
     contest = Contest(once=once, look_up=look_up, refusals=refusals, now=now)
     newest = Newest(stand=parts.stand, look_up=look_up, people=parts.people)
-    listings = Listings(
-        book=parts.book, ask=parts.ask, credit_fact=own.credit_fact, capacity_fact=own.capacity_fact,
-        reserve=settings.server.ledger_reserve.total_seconds(), now=now,
-    )  # fmt: skip
     return Commitments(
         prepare=Prepare(
-            book=parts.book, once=once, look_up=look_up, stand=parts.stand, newest=newest, listings=listings,
+            book=parts.book, once=once, look_up=look_up, stand=parts.stand, newest=newest, listings=parts.listings,
             refusals=refusals, contest=contest, templates=parts.templates, contacts=own.contacts,
             verification_valid=own.verification_valid, document_valid=own.document_valid, now=now,
             entropy=parts.entropy,

@@ -31,6 +31,7 @@ from gateway.flows.audit.report import Report
 from gateway.flows.commitments.cleared import Cleared
 from gateway.flows.commitments.decision_clock import DecisionClock
 from gateway.flows.commitments.life import Commitments
+from gateway.flows.commitments.listings import Listings
 from gateway.flows.commitments.requery import Requery
 from gateway.flows.commitments.stand import Stand
 from gateway.flows.commitments.tell_standing import TellStanding
@@ -148,8 +149,13 @@ def build_flows(
         now=now, entropy=entropy,
     )  # fmt: skip
     clock = DecisionClock(book=book, calendar=calendar, within=settings.commitments.decision_within)
+    listings = Listings(
+        book=book, ask=ask, credit_fact=settings.commitments.credit_fact,
+        capacity_fact=settings.commitments.capacity_fact, reserve=settings.server.ledger_reserve.total_seconds(),
+        now=now,
+    )  # fmt: skip
     find = Find(
-        once=once, look_up=look_up, report=report, clock=clock, calendar=calendar,
+        book=book, once=once, look_up=look_up, report=report, listings=listings, clock=clock, calendar=calendar,
         defence_working_days=settings.findings.defence_working_days,
         remedy_days=settings.findings.remedy_days, now=now,
     )  # fmt: skip
@@ -164,7 +170,7 @@ def build_flows(
     commitments = build_commitments(
         settings,
         Parts(
-            ledger=ledger, book=book, once=once, look_up=look_up, ask=ask, stand=stand, people=people,
+            ledger=ledger, book=book, once=once, look_up=look_up, listings=listings, stand=stand, people=people,
             requery=requery, clock=clock, calendar=calendar, templates=templates, sources=sources,
             signatures=signatures, stopping=stopping, now=now,
             entropy=entropy,

@@ -196,9 +196,9 @@ class AuditServicer:
     ) -> pb.FinaliseFindingResponse:
         """Make a decision final, and issue the report with it."""
 
-        async def handle(caller: Caller, _deadline: float) -> pb.FinaliseFindingResponse:
+        async def handle(caller: Caller, deadline: float) -> pb.FinaliseFindingResponse:
             act, record = _act(Mistakes(), caller, request, "FinaliseFinding")
-            recorded = await self._find.finalise(act, record)
+            recorded = await self._find.finalise(act, record, deadline)
             finding, receipt = await self._then(record, caller, recorded)
             last = decode_entry(recorded.entries[-1])
             report = last.record.hex() if last.kind == "ReportIssued" else ""

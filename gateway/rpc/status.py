@@ -42,6 +42,7 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.SignatureRefused, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.TimestampUnavailable, grpc.StatusCode.UNAVAILABLE),
     (errors.ClockBehind, grpc.StatusCode.UNAVAILABLE),
+    (errors.CapacityUnknown, grpc.StatusCode.UNAVAILABLE),
     (errors.EvidenceMissing, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.PackTooLarge, grpc.StatusCode.FAILED_PRECONDITION),  # asking again does not help
     (ledger_errors.LedgerOverloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
@@ -129,6 +130,8 @@ def _wait(error: errors.GatewayError) -> timedelta | None:
     """Give how long to wait where what is refused now may be had later."""
     if isinstance(error, errors.LimitReached | errors.CommitmentBarred | errors.ProxyRefused | errors.NotChecked):
         return error.retry_after
+    if isinstance(error, errors.CapacityUnknown):
+        return error.retry_after or _RETRY
     passing = errors.Draining | errors.NotYetPublished | errors.TimestampUnavailable | errors.ClockBehind
     return _RETRY if isinstance(error, passing) else None
 

@@ -874,8 +874,9 @@ class FinaliseFindingResponse(_message.Message):
     RECEIPT_FIELD_NUMBER: _builtins.int
     REPORT_FIELD_NUMBER: _builtins.int
     report: _builtins.str
-    """The record of the credit report issued with it; empty when the matter does not report, or when
-    the time of its effect was over before it became final: then nothing is reported.
+    """The record of the credit report issued with it; empty when the matter does not report, when the time of its effect
+    was over before it became final, or where the register of declared incapacity lists the person: then nothing is
+    reported.
     """
     @_builtins.property
     def finding(self) -> Global___Finding:

@@ -160,7 +160,9 @@ class AuditServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def FinaliseFinding(self, request, context):
-        """FinaliseFinding makes a decision final after the remedy period; only then is it reported.
+        """FinaliseFinding makes a decision final after the remedy period; only then is it reported, of a person with full
+        civil capacity. While the register of declared incapacity, where one is configured, does not answer, it is refused
+        as CAPACITY_UNKNOWN (UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -52,7 +52,10 @@ class AuditServiceStub:
     DecideFinding: _grpc.UnaryUnaryMultiCallable[_audit_pb2.DecideFindingRequest, _audit_pb2.DecideFindingResponse]
     """DecideFinding decides, by an officer other than the one who proposed."""
     FinaliseFinding: _grpc.UnaryUnaryMultiCallable[_audit_pb2.FinaliseFindingRequest, _audit_pb2.FinaliseFindingResponse]
-    """FinaliseFinding makes a decision final after the remedy period; only then is it reported."""
+    """FinaliseFinding makes a decision final after the remedy period; only then is it reported, of a person with full
+    civil capacity. While the register of declared incapacity, where one is configured, does not answer, it is refused
+    as CAPACITY_UNKNOWN (UNAVAILABLE).
+    """
     DrawCommitments: _grpc.UnaryUnaryMultiCallable[_audit_pb2.DrawCommitmentsRequest, _audit_pb2.DrawCommitmentsResponse]
     """DrawCommitments draws a reproducible random sample for audit (双随机)."""
 
@@ -80,7 +83,10 @@ class AuditServiceAsyncStub(AuditServiceStub):
     DecideFinding: _aio.UnaryUnaryMultiCallable[_audit_pb2.DecideFindingRequest, _audit_pb2.DecideFindingResponse]  # type: ignore[assignment]
     """DecideFinding decides, by an officer other than the one who proposed."""
     FinaliseFinding: _aio.UnaryUnaryMultiCallable[_audit_pb2.FinaliseFindingRequest, _audit_pb2.FinaliseFindingResponse]  # type: ignore[assignment]
-    """FinaliseFinding makes a decision final after the remedy period; only then is it reported."""
+    """FinaliseFinding makes a decision final after the remedy period; only then is it reported, of a person with full
+    civil capacity. While the register of declared incapacity, where one is configured, does not answer, it is refused
+    as CAPACITY_UNKNOWN (UNAVAILABLE).
+    """
     DrawCommitments: _aio.UnaryUnaryMultiCallable[_audit_pb2.DrawCommitmentsRequest, _audit_pb2.DrawCommitmentsResponse]  # type: ignore[assignment]
     """DrawCommitments draws a reproducible random sample for audit (双随机)."""
 
@@ -165,7 +171,10 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.FinaliseFindingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.FinaliseFindingResponse, _abc.Awaitable[_audit_pb2.FinaliseFindingResponse]]:
-        """FinaliseFinding makes a decision final after the remedy period; only then is it reported."""
+        """FinaliseFinding makes a decision final after the remedy period; only then is it reported, of a person with full
+        civil capacity. While the register of declared incapacity, where one is configured, does not answer, it is refused
+        as CAPACITY_UNKNOWN (UNAVAILABLE).
+        """
 
     @_abc_1.abstractmethod
     def DrawCommitments(

@@ -12,15 +12,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from connectors.names import is_blank
-from gateway.errors import InvalidRequest, PeriodRunning, Violation
+from gateway.catalogue.book import Book
+from gateway.errors import CapacityUnknown, InvalidRequest, PeriodRunning, Violation
 from gateway.flows.act import Act, Judge, onto, require_after, require_takes
 from gateway.flows.audit.report import Report
 from gateway.flows.commitments.decision_clock import DecisionClock
+from gateway.flows.commitments.documents import prepared_groups
+from gateway.flows.commitments.listings import Listings, Lists
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.second_officer import require_second, require_uninvolved
-from gateway.rules.admission import Operator
+from gateway.letters.document import DOCUMENT
+from gateway.rules.admission import CaseContext, Operator, Question, subject_from_body
 from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day
+from gateway.rules.kept import table, text
+from gateway.rules.listing import Listing
 from ledger import Draft, RecordRow
 from ledger.canonical import Json
 
@@ -32,6 +38,7 @@ GRADES: Mapping[str, timedelta] = {
 """How long a finding of a grade has effect at most, from the decision (信用修复管理办法 2026: three months, one year,
 three years)."""
 
+_PURPOSE = "告知承诺失信认定"
 _CLOSINGS = {
     "CLEARED": ("FindingCleared", "CommitmentCleared"),
     "MINOR_ERROR": ("MinorErrorRectified", "CommitmentCleared"),
@@ -55,18 +62,22 @@ class Find:
     def __init__(
         self,
         *,
+        book: Book,
         once: Once,
         look_up: LookUp,
         report: Report,
+        listings: Listings,
         clock: DecisionClock,
         calendar: WorkCalendar,
         defence_working_days: int,
         remedy_days: int,
         now: Callable[[], datetime],
     ) -> None:
+        self._book = book
         self._once = once
         self._look_up = look_up
         self._report = report
+        self._listings = listings
         self._clock = clock
         self._calendar = calendar
         self._defence_working_days = defence_working_days
@@ -146,21 +157,30 @@ class Find:
 
         return await self._upon(request, record, kind, judge)
 
-    async def finalise(self, request: Request, record: bytes) -> Recorded:
+    async def finalise(self, request: Request, record: bytes, deadline: float) -> Recorded:
         """Make a decision final after the remedy period, and issue the credit report in the same act.
+
+        Whoever a court has by now declared to be without full civil capacity is not reported. The register is asked by
+        a loop time.
 
         Raises:
             PeriodRunning: the remedy period still runs.
+            CapacityUnknown: the register gives no usable answer; nothing is recorded.
         """
 
         async def judge(row: RecordRow, at: datetime) -> Recorded:
             _require_passed("remedy", row, at)
             decided = await self._decided_at(row)
             effect_ends = _days_after(decided, GRADES[row.grade or "SERIOUS"])
+            commitment = await self._commitment(row, at)
+            capacity = await self._capacity(commitment, request.operator, deadline)
+            content: dict[str, Json] = {"capacity": capacity.body()}
             drafts = [
-                _draft(request, row, "FindingFinalised", {}, {"due_at": effect_ends.isoformat()}),
-                onto(await self._commitment(row, at), "CommitmentBroken"),
+                _draft(request, row, "FindingFinalised", content, {"due_at": effect_ends.isoformat()}),
+                onto(commitment, "CommitmentBroken"),
             ]
+            if capacity.incapacity is Listing.LISTED:
+                return await self._once.record(request, drafts, at=at)
             return await self._report.issue_with(request, drafts, finding=row, decided=decided, at=at)
 
         return await self._upon(request, record, "FindingFinalised", judge)
@@ -191,6 +211,19 @@ class Find:
             return await self._once.record(request, [_draft(request, row, kind, content, facts(at))], at=at)
 
         return await self._upon(request, record, kind, judge)
+
+    async def _capacity(self, commitment: RecordRow, operator: Operator, deadline: float) -> Lists:
+        """Ask the register of declared incapacity, where one is configured, about the person who committed."""
+        document = table((await prepared_groups(self._look_up, commitment))[DOCUMENT])
+        person = subject_from_body(table(document["applicant"]))
+        matter, case = commitment.matter or "", text(document["case"])
+        context = CaseContext(matter=matter, case_id=case, purpose=_PURPOSE, operator=operator)
+        question = Question(context=context, item=commitment.item or "", subject=person, parameters={})
+        lists = await self._listings.capacity(person, question, operator, deadline)
+        if lists.incapacity is Listing.UNKNOWN:
+            known = self._book.catalogue.matters.get(matter)
+            raise CapacityUnknown(known.retry_after if known else None)
+        return lists
 
     async def _commitment(self, row: RecordRow, at: datetime) -> RecordRow:
         """Read the commitment that a finding is about, which nothing can happen to before its newest entry."""

@@ -77,12 +77,13 @@ class Listings:
             question.subject, (self._credit_fact, self._capacity_fact), question, operator, deadline
         )
 
-    async def of_agent(self, agent: Subject, question: Question, operator: Operator, deadline: float) -> Lists:
-        """Ask about who acts for the subject of a question; always answers.
+    async def capacity(self, person: Subject, question: Question, operator: Operator, deadline: float) -> Lists:
+        """Ask the register of incapacity alone, about somebody whom a question concerns; always answers.
 
-        Only the register of incapacity is asked: the commitment, and the credit it is made upon, are the subject's.
+        Of who acts for the applicant nothing else is asked: the commitment, and the credit it is made upon, are the
+        applicant's. Nor is anything else of somebody whose commitment was broken.
         """
-        return await self._about(agent, ("", self._capacity_fact), question, operator, deadline)
+        return await self._about(person, ("", self._capacity_fact), question, operator, deadline)
 
     async def _about(
         self, subject: Subject, facts: tuple[str, str], question: Question, operator: Operator, deadline: float

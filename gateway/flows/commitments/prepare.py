@@ -182,7 +182,7 @@ class Prepare:
         asking = self._listings(case.question, request.operator, deadline)
         if proxy is None:
             return await asking, NOTHING_ASKED
-        agent = self._listings.of_agent(proxy.agent, case.question, request.operator, deadline)
+        agent = self._listings.capacity(proxy.agent, case.question, request.operator, deadline)
         return await asyncio.gather(asking, agent)
 
     async def _require_eligible(self, case: _Case, lists: Lists, lifted: Lifted | None) -> None:

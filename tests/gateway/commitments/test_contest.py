@@ -18,7 +18,7 @@ from gateway.errors import (
 from gateway.flows.audit.find import Decision
 from gateway.flows.once import Recorded, Request
 
-from .office import CAST, PEOPLE, Office, execute, office, said
+from .office import CAST, PEOPLE, Office, deadline, execute, office, said
 
 WHO, OTHER = PEOPLE[12], PEOPLE[14]
 
@@ -103,7 +103,7 @@ async def test_what_became_of_a_lifted_refusal_can_be_found_false_and_is_reporte
         await find.hear(act("HearDefence", "A-1"), finding.record, "无异议")
         decision = Decision(broken=True, document_number="示认字1号", grade="ORDINARY", reasons="事实清楚")
         await find.decide(act("DecideFinding", "A-2"), finding.record, decision)
-        await find.finalise(act("FinaliseFinding", "A-2"), finding.record)
+        await find.finalise(act("FinaliseFinding", "A-2"), finding.record, deadline())
 
         (report,) = here.ledger.register().by_parent(finding.record, "report")
         told = said(here.document(report.first_idx), "report")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import (
+    CapacityUnknown,
     ClockBehind,
     CommitmentHandled,
     DocumentErased,
@@ -19,8 +20,9 @@ from gateway.errors import (
 )
 from gateway.flows.audit.find import Decision
 from gateway.flows.once import Recorded, Request
+from gateway.rules.kept import table
 
-from .office import PEOPLE, Office, office
+from .office import PEOPLE, Office, deadline, execute, office, said
 
 WHO = PEOPLE[12]
 BROKEN = Decision(broken=True, document_number="示认字1号", grade="ORDINARY", reasons="事实清楚")
@@ -55,7 +57,8 @@ class Room:
         return await self.here.flows.find.decide(self._request("DecideFinding", person), self.finding, decision)
 
     async def finalise(self, person: str = "A-2") -> Recorded:
-        return await self.here.flows.find.finalise(self._request("FinaliseFinding", person), self.finding)
+        request = self._request("FinaliseFinding", person)
+        return await self.here.flows.find.finalise(request, self.finding, deadline())
 
     async def close(self, person: str = "A-1", kind: str = "CLEARED") -> Recorded:
         return await self.here.flows.find.close(self._request("CloseFinding", person), self.finding, kind, "数据有误")
@@ -185,3 +188,39 @@ async def test_no_step_of_a_finding_is_recorded_before_the_one_that_it_follows(t
             assert room.kinds() == before
             room.here.clock.now = right
             await act()
+
+
+async def decided(room: Room) -> None:
+    for act in (room.propose, room.notify, room.hear, room.decide):
+        await act()
+
+
+async def test_whoever_is_declared_without_full_capacity_by_then_is_not_reported(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path, lists=True) as room:
+        await decided(room)
+        room.here.list_("incapacity", WHO)
+        await room.finalise()
+        assert (room.here.state(room.finding), room.here.state(room.commitment)) == ("FINAL", "BROKEN")
+        assert room.reports() == 0
+        kept = table(said(room.here.last(room.finding), "act")["capacity"])
+        assert (kept["incapacity"], kept["credit"]) == ("LISTED", "NOT_ASKED")
+
+
+async def test_whoever_the_register_does_not_list_is_reported(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path, lists=True) as room:
+        await decided(room)
+        await room.finalise()
+        assert (room.here.state(room.finding), room.reports()) == ("FINAL", 1)
+
+
+async def test_while_the_register_is_silent_nothing_is_final(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path, lists=True) as room:
+        await decided(room)
+        execute(room.here.lists, "ALTER TABLE incapacity RENAME TO away")
+        before = room.here.row(room.finding)
+        with pytest.raises(CapacityUnknown):
+            await room.finalise()
+        assert (room.here.row(room.finding), room.reports()) == (before, 0)
+        execute(room.here.lists, "ALTER TABLE away RENAME TO incapacity")
+        await room.finalise()
+        assert (room.here.state(room.finding), room.reports()) == ("FINAL", 1)

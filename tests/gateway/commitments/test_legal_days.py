@@ -23,7 +23,7 @@ from gateway.rules.kept import text
 from gateway.rules.roles import Caller, Role
 from gateway.rules.withdrawal import Milestone
 
-from .office import ITEM, MATTER, PEOPLE, START, Office, agent, of_item, of_matter, office, said
+from .office import ITEM, MATTER, PEOPLE, START, Office, agent, deadline, of_item, of_matter, office, said
 
 WHO = PEOPLE[12]
 BY_PROXY = of_item(ITEM, ("proxy: false", "proxy: true"))
@@ -182,7 +182,7 @@ async def test_the_remedy_and_the_effect_run_to_the_end_of_a_day_in_china(tmp_pa
         assert here.row(finding).due_at == end_of_day(day + timedelta(days=60))
 
         here.clock.now = at(day + timedelta(days=61), 0)
-        await here.flows.find.finalise(acting(here, "FinaliseFinding", finding, "A-2"), finding)
+        await here.flows.find.finalise(acting(here, "FinaliseFinding", finding, "A-2"), finding, deadline())
 
         assert here.row(finding).due_at == end_of_day(day + GRADES["ORDINARY"])
 
@@ -191,7 +191,7 @@ async def test_the_credit_platform_is_told_the_days_that_the_letter_says(tmp_pat
     async with office(tmp_path) as here:
         finding = await found(here)
         await decided(here, finding)
-        await here.flows.find.finalise(acting(here, "FinaliseFinding", finding, "A-2"), finding)
+        await here.flows.find.finalise(acting(here, "FinaliseFinding", finding, "A-2"), finding, deadline())
 
         (report,) = here.ledger.register().by_parent(finding, "report")
         told = said(here.document(report.first_idx), "report")

@@ -41,7 +41,7 @@ async def decided(here: Office, finding: bytes, *, grade: str = "ORDINARY") -> N
 
 async def finalised(here: Office, finding: bytes) -> Recorded:
     request = here.request("FinaliseFinding", system="reviewer", record=finding.hex())
-    return await here.flows.find.finalise(request, finding)
+    return await here.flows.find.finalise(request, finding, deadline())
 
 
 async def reported(here: Office, finding: bytes, *, grade: str = "ORDINARY") -> bytes:
