@@ -6,6 +6,7 @@ A year that is not announced yet has no calendar: guessing it would move a legal
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, timezone
@@ -92,6 +93,22 @@ def add_working_days(start: date, days: int, calendar: WorkCalendar) -> date:
         day += timedelta(days=1)
         days -= calendar.is_working_day(day)
     return day
+
+
+def add_months(start: date, months: int) -> date:
+    """Return the last day of a period of `months` months that begins the day after `start`.
+
+    Source: it ends on the day of the same number in its last month, or on that month's last day where it has none of
+    that number (Civil Code, article 202).
+
+    Raises:
+        ValueError: `months` is negative.
+    """
+    if months < 0:
+        raise ValueError("a period has no negative length")
+    years, month = divmod(start.month - 1 + months, 12)
+    year, month = start.year + years, month + 1
+    return date(year, month, min(start.day, monthrange(year, month)[1]))
 
 
 def end_of_day(day: date) -> datetime:

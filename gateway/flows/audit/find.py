@@ -24,19 +24,15 @@ from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.second_officer import require_second, require_uninvolved
 from gateway.letters.document import DOCUMENT
 from gateway.rules.admission import CaseContext, Operator, Question, subject_from_body
-from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day
+from gateway.rules.clocks import WorkCalendar, add_months, add_working_days, end_of_day, legal_day
 from gateway.rules.kept import table, text
 from gateway.rules.listing import Listing
 from ledger import Draft, RecordRow
 from ledger.canonical import Json
 
-GRADES: Mapping[str, timedelta] = {
-    "MINOR": timedelta(days=90),
-    "ORDINARY": timedelta(days=365),
-    "SERIOUS": timedelta(days=3 * 365),
-}
-"""How long a finding of a grade has effect at most, from the decision (信用修复管理办法 2026: three months, one year,
-three years)."""
+GRADES: Mapping[str, int] = {"MINOR": 3, "ORDINARY": 12, "SERIOUS": 36}
+"""For how many months a finding of a grade has effect at most, from the decision (信用修复管理办法 2026: three months,
+one year, three years)."""
 
 _PURPOSE = "告知承诺失信认定"
 _CLOSINGS = {
@@ -148,7 +144,8 @@ class Find:
         async def judge(row: RecordRow, at: datetime) -> Recorded:
             await self._require_second(row, request.operator)
             if decision.broken:
-                ends = _days_after(at, timedelta(days=self._remedy_days)) if self._remedy_days else at
+                remedy = timedelta(days=self._remedy_days)
+                ends = end_of_day(legal_day(at) + remedy) if remedy else at
                 facts = {"grade": decision.grade, "due_at": ends.isoformat()}
                 drafts = [_draft(request, row, kind, content, facts)]
             else:
@@ -171,7 +168,7 @@ class Find:
         async def judge(row: RecordRow, at: datetime) -> Recorded:
             _require_passed("remedy", row, at)
             decided = await self._decided_at(row)
-            effect_ends = _days_after(decided, GRADES[row.grade or "SERIOUS"])
+            effect_ends = end_of_day(add_months(legal_day(decided), GRADES[row.grade or "SERIOUS"]))
             commitment = await self._commitment(row, at)
             capacity = await self._capacity(commitment, request.operator, deadline)
             content: dict[str, Json] = {"capacity": capacity.body()}
@@ -261,11 +258,6 @@ def _draft(
 def _require_passed(period: str, row: RecordRow, at: datetime) -> None:
     if row.due_at is not None and at < row.due_at:
         raise PeriodRunning(period, legal_day(row.due_at))
-
-
-def _days_after(at: datetime, days: timedelta) -> datetime:
-    """Give the end of a period of days that begins the day after a moment."""
-    return end_of_day(legal_day(at) + days)
 
 
 def require_grade(broken: bool, grade: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from gateway.errors import (
 )
 from gateway.flows.audit.find import Decision
 from gateway.flows.once import Recorded, Request
+from gateway.rules.clocks import CHINA, end_of_day
 from gateway.rules.kept import table
 
 from .office import PEOPLE, Office, deadline, execute, office, said
@@ -224,3 +226,16 @@ async def test_while_the_register_is_silent_nothing_is_final(tmp_path: Path) -> 
         execute(room.here.lists, "ALTER TABLE away RENAME TO incapacity")
         await room.finalise()
         assert (room.here.state(room.finding), room.reports()) == ("FINAL", 1)
+
+
+@pytest.mark.parametrize(
+    ("grade", "until"), [("MINOR", "2027-05-01"), ("ORDINARY", "2028-02-01"), ("SERIOUS", "2030-02-01")]
+)
+async def test_a_finding_has_effect_for_calendar_months(tmp_path: Path, grade: str, until: str) -> None:
+    async with discrepancy(tmp_path) as room:
+        for act in (room.propose, room.notify, room.hear):
+            await act()
+        room.here.clock.now = datetime(2027, 2, 1, 10, tzinfo=CHINA)
+        await room.decide(decision=replace(BROKEN, grade=grade))
+        await room.finalise()
+        assert room.here.row(room.finding).due_at == end_of_day(date.fromisoformat(until))

@@ -14,10 +14,10 @@ from gateway.bootstrap.opening import work_calendar
 from gateway.config import CalendarSettings
 from gateway.demo.people import Person
 from gateway.errors import ClockBehind, CommitmentBarred, InvalidRequest, PeriodRunning, ProxyRefused
-from gateway.flows.audit.find import GRADES, Decision
+from gateway.flows.audit.find import Decision
 from gateway.flows.once import Request
 from gateway.flows.reading.write_letter import Form
-from gateway.rules.clocks import CHINA, add_working_days, end_of_day, legal_day
+from gateway.rules.clocks import CHINA, add_months, add_working_days, end_of_day, legal_day
 from gateway.rules.identifiers import resident_id_check_character
 from gateway.rules.kept import text
 from gateway.rules.roles import Caller, Role
@@ -184,7 +184,7 @@ async def test_the_remedy_and_the_effect_run_to_the_end_of_a_day_in_china(tmp_pa
         here.clock.now = at(day + timedelta(days=61), 0)
         await here.flows.find.finalise(acting(here, "FinaliseFinding", finding, "A-2"), finding, deadline())
 
-        assert here.row(finding).due_at == end_of_day(day + GRADES["ORDINARY"])
+        assert here.row(finding).due_at == end_of_day(add_months(day, 12))
 
 
 async def test_the_credit_platform_is_told_the_days_that_the_letter_says(tmp_path: Path) -> None:
