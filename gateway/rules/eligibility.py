@@ -63,6 +63,8 @@ _SILENT_OTHER_RUNGS = (
 )
 
 _ABOUT_THE_PERSON = frozenset(BarCode) - {BarCode.EXCLUDED_BY_MATTER, BarCode.CAPACITY}
+_BY_HISTORY = frozenset({BarCode.BROKEN_UNREPAIRED, BarCode.WITHDRAWN_THIS_YEAR})
+"""Bars by what the person did: lifted for what a reviewer knew of, and not for what came since."""
 _WORKING_AGE = 16
 
 
@@ -75,11 +77,14 @@ class EarlierCommitment:
     history: History
     on: date
     after_effect: WithdrawalEffect = WithdrawalEffect.NONE
+    since: bool = False
+    """Whether it came to this after the refusal that a reviewer lifted: nobody judged about it then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EligibilityInput:
-    """Everything that decides; `waived` are bars that a reviewer lifted for this commitment (PIPL, article 24)."""
+    """Everything that decides; `waived` are bars that a reviewer lifted for this commitment (PIPL, article 24), of what
+    the person did as far as it was known when it was refused."""
 
     matter: str
     today: date
@@ -130,7 +135,8 @@ class Barred:
 
 def eligibility(given: EligibilityInput) -> Eligible | Barred:
     """Say whether the person may make a commitment now, and if not, by which rules."""
-    codes = [code for code, stands in _rules(given) if stands and code not in given.waived]
+    lifted = given.waived - _BY_HISTORY
+    codes = [code for code, stands in _rules(given) if stands and code not in lifted]
     return Barred(bars=tuple(_bar(code, given) for code in codes)) if codes else Eligible()
 
 
@@ -155,7 +161,10 @@ def _rules(given: EligibilityInput) -> tuple[tuple[BarCode, bool], ...]:
         (BarCode.CAPACITY, not given.full_capacity),
         (BarCode.CAPACITY_DECLARED, given.incapacity is Listing.LISTED),
         (BarCode.EXCLUDED_BY_MATTER, given.excluded_by_matter),
-        (BarCode.BROKEN_UNREPAIRED, any(row.history is History.BROKEN for row in given.earlier)),
+        (
+            BarCode.BROKEN_UNREPAIRED,
+            any(row.history is History.BROKEN for row in _counting(given, BarCode.BROKEN_UNREPAIRED)),
+        ),
         (BarCode.CREDIT_PLATFORM, given.credit is Listing.LISTED),
         (BarCode.WITHDRAWN_THIS_YEAR, _withdrew_this_year(given)),
         (BarCode.CREDIT_PLATFORM_SILENT, given.credit is Listing.UNKNOWN),
@@ -169,5 +178,10 @@ def _withdrew_this_year(given: EligibilityInput) -> bool:
         and row.after_effect is WithdrawalEffect.BARRED_THIS_YEAR
         and row.matter == given.matter
         and row.on.year == given.today.year
-        for row in given.earlier
+        for row in _counting(given, BarCode.WITHDRAWN_THIS_YEAR)
     )
+
+
+def _counting(given: EligibilityInput, code: BarCode) -> Sequence[EarlierCommitment]:
+    """Give the earlier commitments that count for a bar: where it was lifted, those that came to what bars since."""
+    return [row for row in given.earlier if row.since] if code in given.waived else given.earlier

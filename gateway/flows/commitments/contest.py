@@ -2,8 +2,8 @@
 
 Source: Personal Information Protection Law, article 24: nobody has to accept a decision made by automated means alone.
 REFUSED → CONTESTED (with what the applicant says) → REFUSAL_UPHELD, or REFUSAL_LIFTED, after which one document can be
-prepared in the same record. Lifting waives exactly the bars of that refusal, and only those that judge about a person:
-a commitment never stands in for data that are away or contradict, whoever decides.
+prepared in the same record. Lifting waives exactly the bars of that refusal, as things stood then, and only those that
+judge about a person: a commitment never stands in for data that are away or contradict, whoever decides.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ _SAME = ("subject", "case_key", "matter", "item", "unit")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifted:
-    """A refusal that a reviewer lifted: its record, and the bars that are waived."""
+    """A refusal that a reviewer lifted: its record, the bars that are waived, and the entry that refused."""
 
     record: bytes
     waived: frozenset[BarCode]
+    refused: int
 
 
 class Contest:
@@ -115,7 +116,7 @@ class Contest:
                 "the refusal that was lifted is of another person, case or item",
                 "复核撤销的决定与本次核验不是同一申请人、同一办件、同一事项。",
             )
-        return Lifted(record=record, waived=await self._waived(row))
+        return Lifted(record=record, waived=await self._waived(row), refused=row.first_idx)
 
     async def _require_liftable(self, row: RecordRow, today: date) -> None:
         kept = await self._look_up.document(row.record, row.first_idx)

@@ -186,9 +186,13 @@ class Prepare:
         return await asyncio.gather(asking, agent)
 
     async def _require_eligible(self, case: _Case, lists: Lists, lifted: Lifted | None) -> None:
-        waived = lifted.waived if lifted else frozenset()
         found = await self._stand.eligibility(
-            case.question.subject, case.matter.code, case.item.code, lists=lists, waived=waived
+            case.question.subject,
+            case.matter.code,
+            case.item.code,
+            lists=lists,
+            waived=lifted.waived if lifted else frozenset(),
+            refused=lifted.refused if lifted else None,
         )
         if isinstance(found, Barred):
             raise barred(found, case.matter.retry_after)

@@ -147,6 +147,7 @@ class RecordSigned:
             row.item or "",
             lists=kept_lists(kept),
             waived=waived_of(kept),
+            refused=row.first_idx,  # of a document that follows a lifted refusal, that is the refusal
         )
         if isinstance(found, Barred):
             raise barred(found)

@@ -73,10 +73,12 @@ class Stand:
         *,
         lists: Lists = NOTHING_ASKED,
         waived: frozenset[BarCode] = frozenset(),
+        refused: int | None = None,
     ) -> Eligible | Barred:
         """Say whether the person may make a commitment for an item of a matter, and if not, why.
 
-        `lists` is what outsiders' lists said of the person, `waived` what a reviewer lifted for this commitment.
+        `lists` is what outsiders' lists said of the person, `waived` what a reviewer lifted for this commitment,
+        which was refused by the entry `refused`: what came since is not waived.
         """
         key = self._index.of(subject.id_type, subject.id_number)
         rows = await self._by_subject.one(key) or []
@@ -85,7 +87,7 @@ class Stand:
         catalogue = self._book.catalogue
         known = catalogue.matters.get(matter)
         asked = known.items.get(item) if known else None
-        earlier = [await self._weighed(one, row, matter) for row in rows if (one := _earlier(row, now))]
+        earlier = [await self._weighed(one, row, matter) for row in rows if (one := _earlier(row, now, refused))]
         return eligibility(
             EligibilityInput(
                 matter=matter,
@@ -150,11 +152,12 @@ def age_of(subject: Subject, today: date) -> int | None:
     return age_on(today, born=date(int(number[6:10]), int(number[10:12]), int(number[12:14])))
 
 
-def _earlier(row: RecordRow, now: datetime) -> EarlierCommitment | None:
+def _earlier(row: RecordRow, now: datetime, refused: int | None) -> EarlierCommitment | None:
     history = _FAMILIES[row.family].get(row.state)
     if history is None:
         return None
     if history is History.BROKEN and row.due_at is not None and row.due_at < now:
         # A final finding carries the end of its effect as its due date; past it, even we may no longer use it.
         history = History.BROKEN_EXPIRED
-    return EarlierCommitment(matter=row.matter or "", history=history, on=legal_day(row.changed_at))
+    since = refused is None or row.last_idx > refused
+    return EarlierCommitment(matter=row.matter or "", history=history, on=legal_day(row.changed_at), since=since)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -13,6 +13,7 @@ import pytest
 from gateway.errors import (
     CapacityUnknown,
     ClockBehind,
+    CommitmentBarred,
     CommitmentHandled,
     DocumentErased,
     PeriodRunning,
@@ -239,3 +240,61 @@ async def test_a_finding_has_effect_for_calendar_months(tmp_path: Path, grade: s
         await room.decide(decision=replace(BROKEN, grade=grade))
         await room.finalise()
         assert room.here.row(room.finding).due_at == end_of_day(date.fromisoformat(until))
+
+
+async def opened(here: Office, commitment: bytes) -> Room:
+    (finding,) = here.ledger.register().by_parent(commitment, "finding")
+    return Room(here, finding.record, commitment)
+
+
+@pytest.mark.parametrize("ready", [False, True])
+async def test_lifting_waives_no_finding_that_became_final_since(tmp_path: Path, ready: bool) -> None:
+    """Two commitments were false: a refusal for the first is lifted, and then the second becomes final, before or
+    after the document that follows the lifted refusal is `ready`."""
+    async with office(tmp_path) as here:
+        commitments = [await here.committed(WHO, case) for case in ("办-1", "办-2")]
+        for commitment in commitments:
+            await here.decide(commitment)
+        here.contradict(WHO)
+        here.clock.pass_(days=2)
+        await here.flows.commitments.standing()
+        here.drop([])
+        execute(here.leases, "DELETE FROM lease")
+        first, second = [await opened(here, one) for one in commitments]
+        await decided(first)
+        await first.finalise()
+        verification = await here.verify(WHO, "办-3")
+        with pytest.raises(CommitmentBarred) as refused:
+            await here.prepare(verification)
+        assert refused.value.recording is not None
+        refusal, contest = refused.value.recording.record, here.flows.commitments.contest
+        await contest.contest(here.request("ContestRefusal", record=refusal.hex()), refusal, "已改正")
+        await contest.review(here.request("ReviewRefusal", person="R-1"), refusal, lift=True, reason="轻微")
+        prepared = await here.prepare(verification, lifted=refusal) if ready else None
+        await decided(second)
+        await second.finalise()
+
+        step: Awaitable[object] = (
+            here.prepare(verification, lifted=refusal) if prepared is None else here.record(prepared, WHO)
+        )
+        with pytest.raises(CommitmentBarred) as barred:
+            await step
+        assert barred.value.codes == ("BROKEN_UNREPAIRED",)
+
+
+async def test_lifting_waives_the_findings_that_were_final_when_it_was_refused(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path) as room:
+        here, contest = room.here, room.here.flows.commitments.contest
+        await decided(room)
+        await room.finalise()
+        here.drop([])
+        execute(here.leases, "DELETE FROM lease")
+        verification = await here.verify(WHO, "办-3")
+        with pytest.raises(CommitmentBarred) as refused:
+            await here.prepare(verification)
+        assert refused.value.recording is not None
+        refusal = refused.value.recording.record
+        await contest.contest(here.request("ContestRefusal", record=refusal.hex()), refusal, "已改正")
+        await contest.review(here.request("ReviewRefusal", person="R-1"), refusal, lift=True, reason="轻微")
+        await here.record(await here.prepare(verification, lifted=refusal), WHO)
+        assert here.state(refusal) == "RECORDED"

@@ -106,6 +106,7 @@ histories = st.builds(
     history=st.sampled_from(History),
     on=st.sampled_from([date(2026, 1, 2), date(2025, 12, 31)]),
     after_effect=st.sampled_from(WithdrawalEffect),
+    since=st.booleans(),
 )
 inputs = st.builds(
     EligibilityInput,
@@ -133,7 +134,8 @@ def test_nobody_is_eligible_by_silence(said: EligibilityInput) -> None:
             BarCode.CAPACITY_DECLARED, BarCode.CAPACITY_SILENT,
         } & said.waived  # fmt: skip
         assert said.full_capacity or BarCode.CAPACITY in said.waived
-        assert History.BROKEN not in [row.history for row in said.earlier] or BarCode.BROKEN_UNREPAIRED in said.waived
+        broken = [row.since for row in said.earlier if row.history is History.BROKEN]
+        assert not broken or (BarCode.BROKEN_UNREPAIRED in said.waived and not any(broken))
 
 
 @given(inputs)
@@ -142,7 +144,10 @@ def test_every_bar_has_words_and_what_is_waived_is_no_bar(said: EligibilityInput
 
     if isinstance(found, Barred):
         assert all(bar.chinese.endswith("。") for bar in found.bars)
-        assert not {bar.code for bar in found.bars} & said.waived
+        since = (
+            {BarCode.BROKEN_UNREPAIRED, BarCode.WITHDRAWN_THIS_YEAR} if any(r.since for r in said.earlier) else set()
+        )
+        assert {bar.code for bar in found.bars} & said.waived <= since
         silent = {BarCode.CREDIT_PLATFORM_SILENT, BarCode.CAPACITY_SILENT}
         assert not found.temporary or {bar.code for bar in found.bars} <= silent
 
