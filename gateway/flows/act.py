@@ -18,7 +18,7 @@ from ledger import Draft, LedgerUnavailable, RecordChanged, RecordRow, Transitio
 from ledger.canonical import Json
 from ledger.records.lifecycle import state_after
 
-_TRIES = 8
+_TRIES = 16
 _NOTHING: Mapping[str, Json] = {}
 _Done = TypeVar("_Done")
 Judge = Callable[[RecordRow, datetime], Awaitable[_Done]]

@@ -10,14 +10,16 @@ from gateway.catalogue.book import Book
 from gateway.catalogue.model import AuditRules
 from gateway.catalogue.words import AuditTiming
 from gateway.errors import DiscrepancyFound, FoundSince, NotChecked, TransitionNotAllowed
-from gateway.flows.commitments.documents import UNDECIDED, require_after, require_in_time
+from gateway.flows.act import Act, onto, require_takes
+from gateway.flows.commitments.documents import UNDECIDED, require_in_time
 from gateway.flows.commitments.newest import Against, Newest
 from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.commitments.requery import Requery
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day
-from ledger import Draft, RecordRow
+from ledger import RecordRow
+from ledger.canonical import Json
 
 _DECIDED = "DecisionRecorded"
 _ASKED_AGAIN = "CommitmentRequeried"
@@ -48,6 +50,7 @@ class Decide:
         self._requery = requery
         self._refusals = refusals
         self._calendar = calendar
+        self._act = Act(once=once, look_up=look_up, now=now)
         self._now = now
 
     async def __call__(self, request: Request, record: bytes, document_number: str, deadline: float) -> Recorded:
@@ -68,11 +71,14 @@ class Decide:
             return replayed
         row = await self._refusals.own(request, "commitment", record)
         async with self._refusals.of(request, row):
-            return await self._decide(request, row, document_number, deadline)
+            return await self._act(
+                request, row, lambda row, at: self._decide(request, row, at, document_number, deadline)
+            )
 
-    async def _decide(self, request: Request, row: RecordRow, document_number: str, deadline: float) -> Recorded:
-        audit, begun = self._audit(row), self._now()
-        require_after(row, begun)
+    async def _decide(
+        self, request: Request, row: RecordRow, begun: datetime, document_number: str, deadline: float
+    ) -> Recorded:
+        audit = self._audit(row)
         require_in_time(row, _DECIDED, at=begun)
         waiting = row.state in UNDECIDED
         against = await self._against(row, request) if waiting else Against.NOTHING
@@ -82,24 +88,20 @@ class Decide:
                 await self._requery.note_contradiction(row, request.operator)
         elif against is Against.PERHAPS or during:
             await self._require_checked(row, request, deadline, during=during, again=against is Against.PERHAPS)
-        await self._require_unquestioned(row.record)
+        row = await self._unquestioned(row.record)  # being asked about, it went on
         at = self._now()
         require_in_time(row, _DECIDED, at=at)  # asking may have taken the rest of it
+        require_takes(row, _DECIDED)
         due = None
         if audit.timing is AuditTiming.AFTER:
             last = add_working_days(legal_day(at), audit.due_working_days, self._calendar)
             due = end_of_day(last).isoformat()
-        draft = Draft(
-            kind=_DECIDED,
-            record=row.record,
-            groups={
-                REQUEST: request.body,
-                "decision": {"document_number": document_number},
-                "officer": request.person,
-            },
-            facts={"due_at": due},
-        )
-        return await self._once.record(request, [draft], at=at)
+        groups: dict[str, Json] = {
+            REQUEST: request.body,
+            "decision": {"document_number": document_number},
+            "officer": request.person,
+        }
+        return await self._once.record(request, [onto(row, _DECIDED, groups, facts={"due_at": due})], at=at)
 
     async def _against(self, row: RecordRow, request: Request) -> Against:
         """Tell what is known against a commitment; what people found counts alone where nobody may ask any more."""
@@ -146,8 +148,9 @@ class Decide:
                 return  # questioned, withdrawn or ended meanwhile: what follows refuses the decision for that
         raise NotChecked(None)
 
-    async def _require_unquestioned(self, record: bytes) -> None:
-        """Tell the officer of the finding, where data contradicted the commitment before the decision."""
+    async def _unquestioned(self, record: bytes) -> RecordRow:
+        """Read a commitment; tell the officer of the finding, where data contradicted it before the decision."""
         row = await self._look_up.any("commitment", record)
         if row.state == "QUESTIONED":
             raise DiscrepancyFound((await self._look_up.children(record, "finding"))[-1].record)
+        return row

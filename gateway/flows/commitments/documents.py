@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from gateway.catalogue.words import Publication, WithdrawalEffect
-from gateway.errors import ClockBehind, TransitionNotAllowed
+from gateway.errors import TransitionNotAllowed
 from gateway.flows.look_up import LookUp
 from gateway.letters.document import DOCUMENT
 from gateway.rules.kept import table, text
@@ -47,16 +47,6 @@ def require_in_time(row: RecordRow, kind: str, *, at: datetime) -> None:
     """
     if row.state in UNDECIDED and row.due_at is not None and row.due_at < at:
         raise TransitionNotAllowed(kind, "LAPSED")
-
-
-def require_after(row: RecordRow, at: datetime) -> None:
-    """Require that a time is not before the newest entry of a record: nothing is signed before its notice.
-
-    Raises:
-        ClockBehind: it is; a wrong time is not recorded, not even of a refusal.
-    """
-    if at < row.changed_at:
-        raise ClockBehind
 
 
 async def prepared_groups(look_up: LookUp, row: RecordRow) -> Mapping[str, Json]:

@@ -31,8 +31,9 @@ from gateway.errors import (
     VerificationOutdated,
     Violation,
 )
+from gateway.flows.act import require_after
 from gateway.flows.commitments.contest import Contest, Lifted
-from gateway.flows.commitments.documents import ELIGIBILITY, PREPARED, WITHDRAWAL, case_facts, require_after
+from gateway.flows.commitments.documents import ELIGIBILITY, PREPARED, WITHDRAWAL, case_facts
 from gateway.flows.commitments.listings import NOTHING_ASKED, Listings, Lists
 from gateway.flows.commitments.newest import Newest
 from gateway.flows.commitments.refusals import Refusals

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,9 +16,10 @@ from gateway.errors import (
     StepRefused,
     TransitionNotAllowed,
 )
+from gateway.flows.act import Act, onto, require_takes
 from gateway.flows.commitments.contest import waived_of
 from gateway.flows.commitments.decision_clock import DecisionClock
-from gateway.flows.commitments.documents import PREPARED, RECORDED, TAKEN, claim_of, prepared_groups, require_after
+from gateway.flows.commitments.documents import PREPARED, RECORDED, TAKEN, claim_of, prepared_groups
 from gateway.flows.commitments.listings import kept_lists
 from gateway.flows.commitments.newest import Newest
 from gateway.flows.commitments.prepare import barred, require_open, require_proxies
@@ -32,9 +34,11 @@ from gateway.rules.admission import subject_from_body
 from gateway.rules.eligibility import Barred
 from gateway.rules.kept import table, text
 from gateway.signatures import Evidence
-from ledger import AlreadyClaimed, Draft, HistoryLine, RecordRow
+from ledger import AlreadyClaimed, HistoryLine, RecordRow
 from ledger.canonical import Json
 from ledger.records.lifecycle import state_after
+
+_EXPIRED = "CommitmentExpired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +75,7 @@ class RecordSigned:
         self._signing = signing
         self._refusals = refusals
         self._clock = clock
-        self._now = now
+        self._act = Act(once=once, look_up=look_up, now=now)
 
     async def __call__(self, request: Request, record: bytes, digest: bytes, evidence: Evidence) -> Done:
         """Record a signed document; evidence, entry and projections in one transaction.
@@ -90,7 +94,7 @@ class RecordSigned:
             return Done(recorded=replayed)
         row = await self._refusals.own(request, "commitment", record)
         try:
-            return await self._record(request, row, digest, evidence)
+            return await self._act.judged(row, lambda row, at: self._record(request, row, at, digest, evidence))
         except DocumentExpired as refusal:
             await self._expire(row)
             await self._refusals.record(request, refusal, await self._look_up.any("commitment", record))
@@ -99,9 +103,7 @@ class RecordSigned:
             await self._refusals.record(request, refusal, row)
             raise
 
-    async def _record(self, request: Request, row: RecordRow, digest: bytes, evidence: Evidence) -> Done:
-        at = self._now()
-        require_after(row, at)
+    async def _record(self, request: Request, row: RecordRow, at: datetime, digest: bytes, evidence: Evidence) -> Done:
         kept = await self._require_prepared(row)
         item, _ = require_open(self._book.catalogue, row)
         if "proxy" in table(kept[DOCUMENT]):
@@ -112,20 +114,12 @@ class RecordSigned:
         await self._newest.require(row, bytes.fromhex(text(table(kept[DOCUMENT])["verification"])))
         await self._require_eligible(row, kept)
         due = self._clock.due(row.matter or "", at)
-        draft = Draft(
-            kind=RECORDED,
-            record=row.record,
-            groups={REQUEST: request.body, "clerk": request.person, **evidenced},
-            facts={"due_at": due.isoformat()},
-        )
+        groups: dict[str, Json] = {REQUEST: request.body, "clerk": request.person, **evidenced}
+        draft = onto(row, RECORDED, groups, facts={"due_at": due.isoformat()})
         try:
             recorded = await self._once.record(request, [draft], at=at, claims=[(claim_of(row), row.record)])
         except AlreadyClaimed as error:
             raise CommitmentExists(error.record) from error
-        except TransitionNotAllowed:
-            # Signed twice at the same moment, or expired: the row says which.
-            await self._require_prepared(await self._look_up.any("commitment", row.record))
-            raise
         if recorded.replayed or row.seq:
             return Done(recorded=recorded)
         return Done(recorded=recorded, commitment=_first_signed(row, kept, recorded.first, at=at, due=due))
@@ -153,11 +147,12 @@ class RecordSigned:
             raise barred(found)
 
     async def _expire(self, row: RecordRow) -> None:
-        if row.state == "PREPARED":
-            try:
-                await self._once.record(None, [Draft(kind="CommitmentExpired", record=row.record)], at=self._now())
-            except TransitionNotAllowed:
-                return  # the sweep, or another clerk, was faster
+        async def judge(row: RecordRow, at: datetime) -> None:
+            require_takes(row, _EXPIRED)
+            await self._once.record(None, [onto(row, _EXPIRED)], at=at)
+
+        with suppress(TransitionNotAllowed):  # the sweep, or another clerk, was faster
+            await self._act.judged(row, judge)
 
 
 def _first_signed(

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.catalogue.book import Book
-from gateway.errors import DocumentErased, RecordNotFound, TransitionNotAllowed
+from gateway.errors import ClockBehind, DocumentErased, RecordNotFound, TransitionNotAllowed
+from gateway.flows.act import Act, onto
 from gateway.flows.commitments.cleared import Cleared
 from gateway.flows.commitments.documents import UNDECIDED, case_facts, cleared_at
 from gateway.flows.look_up import LookUp
@@ -84,6 +85,7 @@ class Requery:
         self._people = people
         self._cleared = cleared
         self._patience = patience
+        self._act = Act(once=once, look_up=look_up, now=now)
         self._now = now
         self._entropy = entropy
 
@@ -136,22 +138,26 @@ class Requery:
         except TimeoutError:
             return AskedAgain(result="NOT_REACHED")
         step = self._verify.step(weighed.asked, terms, attempted=weighed.attempted)
-        at = self._now()
-        draft = self._verify.draft(question, weighed.asked, step, terms, at=at, parent=row.record)
         away = self._verify.step(asked, terms).kind.value in INCONCLUSIVE
         silent = None
         if away or not is_answered(asked.evidence):
             silent = AskedAgain(result="NOT_REACHED", covered=away)
         unconfirmed = would_contradict(planned, weighed.asked.answers)
-        said = weighed.asked.judgement
+        first, said = row, weighed.asked.judgement
         against = contradicts(said.verdict.value, map(str, said.reasons)) or (silent is None and unconfirmed)
         known = against and await self._cleared(row, question, weighed.asked)
-        again, following = self._following(row, said, operator, silent, against=against, known=known)
-        try:
+
+        async def judge(row: RecordRow, at: datetime) -> AskedAgain:
+            await self._require_same(row, first)
+            again, following = self._following(row, said, operator, silent, against=against, known=known)
+            draft = self._verify.draft(question, weighed.asked, step, terms, at=at, parent=row.record)
             await self._once.record(None, [draft, *following], at=at)
-        except (TransitionNotAllowed, DocumentErased):
+            return again
+
+        try:
+            return await self._act.judged(row, judge)
+        except (TransitionNotAllowed, DocumentErased, ClockBehind):
             return AskedAgain(result="SKIPPED")  # withdrawn, disputed, decided or erased while the sources were asked
-        return again
 
     async def may_ask(self, row: RecordRow, operator: Operator, caller: Caller) -> bool:
         """Tell whether a caller may still ask what a commitment stands in for.
@@ -184,8 +190,28 @@ class Requery:
             TransitionNotAllowed: it waits no longer.
             DocumentErased: its documents were erased meanwhile.
         """
-        _, drafts = self._contradicted(row, operator)
-        await self._once.record(None, drafts, at=self._now())
+        first = row
+
+        async def judge(row: RecordRow, at: datetime) -> None:
+            await self._require_same(row, first)
+            _, drafts = self._contradicted(row, operator)
+            await self._once.record(None, drafts, at=at)
+
+        await self._act.judged(row, judge)
+
+    async def _require_same(self, row: RecordRow, first: RecordRow) -> None:
+        """Require that a commitment still waits for what it waited for when it was asked about.
+
+        A milestone, or that somebody else asked, changes nothing of what the sources answer; that people cleared it up
+        does.
+
+        Raises:
+            TransitionNotAllowed: it does not.
+        """
+        waiting = UNDECIDED if first.state in UNDECIDED else (first.state,)
+        cleared = row is not first and await cleared_at(self._look_up, row) > first.last_idx
+        if row.state not in waiting or cleared:
+            raise TransitionNotAllowed("CommitmentRequeried", row.state)
 
     def _contradicted(self, row: RecordRow, operator: Operator) -> tuple[AskedAgain, list[Draft]]:
         finding = new_record(self._now(), self._entropy)
@@ -196,7 +222,7 @@ class Requery:
             facts=case_facts(row, parent=row.record),
         )
         kind = "CommitmentQuestioned" if row.state in UNDECIDED else "CommitmentDisputed"
-        return AskedAgain(result="DISCREPANCY", finding=finding), [opened, Draft(kind=kind, record=row.record)]
+        return AskedAgain(result="DISCREPANCY", finding=finding), [opened, onto(row, kind)]
 
     def _following(
         self,
@@ -213,11 +239,9 @@ class Requery:
         `known` that people cleared up all of that.
         """
         decided = row.state not in UNDECIDED
-        # A milestone that comes while the sources are asked changes nothing of what they answer.
-        states = frozenset({row.state} if decided else UNDECIDED)
-        noted = [Draft(kind="CommitmentRequeried", record=row.record, expect_state=states)]
+        noted = [onto(row, "CommitmentRequeried")]
         if said.verdict is Verdict.ESTABLISHED:
-            confirmed = [Draft(kind="CommitmentConfirmed", record=row.record, facts={"due_at": None})]
+            confirmed = [onto(row, "CommitmentConfirmed", facts={"due_at": None})]
             return AskedAgain(result="CONFIRMED"), confirmed if decided else noted
         if against:
             return (AskedAgain(result="CLEARED_BEFORE"), noted) if known else self._contradicted(row, operator)

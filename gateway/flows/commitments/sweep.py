@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.errors import TransitionNotAllowed
+from gateway.flows.act import onto
 from gateway.flows.commitments.documents import UNDECIDED
 from gateway.flows.once import Once
-from ledger import Draft, Ledger, RecordRow
+from ledger import Ledger, RecordChanged, RecordRow
 
 _PAGE = 256
 """Records ended at once: they travel to the ledger together and become one or few of its batches."""
@@ -60,7 +61,7 @@ class Sweep:
             if not page:
                 break
             # All of them at once: the ledger takes what waits as one batch, and a refused one spoils no other.
-            ended += sum(await asyncio.gather(*(self._one(row, states, kind, now) for row in page)))
+            ended += sum(await asyncio.gather(*(self._one(row, kind, now) for row in page)))
             after = page[-1].first_idx
         return ended
 
@@ -70,10 +71,9 @@ class Sweep:
             lambda: register.in_state("commitment", states, due_before=now, after_idx=after, limit=self._size)
         )
 
-    async def _one(self, row: RecordRow, states: Sequence[str], kind: str, at: datetime) -> bool:
-        draft = Draft(kind=kind, record=row.record, facts={"due_at": None}, expect_state=frozenset(states))
+    async def _one(self, row: RecordRow, kind: str, at: datetime) -> bool:
         try:
-            await self._once.record(None, [draft], at=at)
-        except TransitionNotAllowed:
-            return False  # it was signed, decided or withdrawn at the same moment
+            await self._once.record(None, [onto(row, kind, facts={"due_at": None})], at=at)
+        except (TransitionNotAllowed, RecordChanged):
+            return False  # it was signed, decided or withdrawn at the same moment; or the next round comes
         return True

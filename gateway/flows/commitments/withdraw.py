@@ -8,12 +8,12 @@ from datetime import datetime
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Withdrawal
 from gateway.errors import MilestoneIrrelevant, WithdrawalClosed
+from gateway.flows.act import Act, onto, require_takes
 from gateway.flows.commitments.documents import (
     UNDECIDED,
     WITHDRAWAL,
     after_effect_of,
     prepared_groups,
-    require_after,
     require_in_time,
 )
 from gateway.flows.commitments.refusals import Refusals
@@ -21,7 +21,8 @@ from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.rules.clocks import legal_day
 from gateway.rules.withdrawal import Milestone, closing_milestone, is_window_closed
-from ledger import Draft, RecordRow
+from ledger import RecordRow
+from ledger.canonical import Json
 
 _PASSED = "MilestonePassed"
 _WITHDRAWN = "CommitmentWithdrawn"
@@ -37,7 +38,7 @@ class Withdraw:
         self._once = once
         self._look_up = look_up
         self._refusals = refusals
-        self._now = now
+        self._act = Act(once=once, look_up=look_up, now=now)
 
     async def withdraw(self, request: Request, record: bytes, reason: str) -> Recorded:
         """Take a commitment back; it is no misconduct, nothing is deleted, and what it does to later ones is kept.
@@ -53,7 +54,7 @@ class Withdraw:
             return replayed
         row = await self._refusals.own(request, "commitment", record)
         async with self._refusals.of(request, row):
-            return await self._withdraw(request, row, reason)
+            return await self._act(request, row, lambda row, at: self._withdraw(request, row, at, reason))
 
     async def pass_milestone(self, request: Request, record: bytes, milestone: Milestone) -> Recorded:
         """Record that a case passed a milestone: from then on the commitment binds.
@@ -69,42 +70,31 @@ class Withdraw:
             return replayed
         row = await self._refusals.own(request, "commitment", record)
         async with self._refusals.of(request, row):
-            return await self._pass(request, row, milestone)
+            return await self._act(request, row, lambda row, at: self._pass(request, row, at, milestone))
 
-    async def _withdraw(self, request: Request, row: RecordRow, reason: str) -> Recorded:
+    async def _withdraw(self, request: Request, row: RecordRow, at: datetime, reason: str) -> Recorded:
         rules = self._rules(row)
-        at = self._now()
-        require_after(row, at)
         require_in_time(row, _WITHDRAWN, at=at)
-        effect = rules.after_effect
         if row.state in UNDECIDED:
             await self._require_open(row, rules, at)
-            # What the applicant was told before signing: a catalogue that came since changes nothing of it.
-            effect = after_effect_of(await prepared_groups(self._look_up, row)) or effect
-        draft = Draft(
-            kind=_WITHDRAWN,
-            record=row.record,
-            groups={
-                REQUEST: request.body,
-                WITHDRAWAL: {"reason": reason, "after_effect": effect.value},
-                "clerk": request.person,
-            },
-            facts={"due_at": None},
-        )
+        require_takes(row, _WITHDRAWN)
+        # What the applicant was told before signing: a catalogue that came since changes nothing of it.
+        effect = after_effect_of(await prepared_groups(self._look_up, row)) or rules.after_effect
+        groups: dict[str, Json] = {
+            REQUEST: request.body,
+            WITHDRAWAL: {"reason": reason, "after_effect": effect.value},
+            "clerk": request.person,
+        }
+        draft = onto(row, _WITHDRAWN, groups, facts={"due_at": None})
         return await self._once.record(request, [draft], at=at)
 
-    async def _pass(self, request: Request, row: RecordRow, milestone: Milestone) -> Recorded:
-        at = self._now()
-        require_after(row, at)
+    async def _pass(self, request: Request, row: RecordRow, at: datetime, milestone: Milestone) -> Recorded:
         until = self._rules(row).until
         if closing_milestone(until) is not milestone:
             raise MilestoneIrrelevant(until.value)
-        draft = Draft(
-            kind=_PASSED,
-            record=row.record,
-            groups={REQUEST: request.body, "milestone": milestone.value, "clerk": request.person},
-        )
-        return await self._once.record(request, [draft], at=at)
+        require_takes(row, _PASSED)
+        groups: dict[str, Json] = {REQUEST: request.body, "milestone": milestone.value, "clerk": request.person}
+        return await self._once.record(request, [onto(row, _PASSED, groups)], at=at)
 
     async def _require_open(self, row: RecordRow, rules: Withdrawal, at: datetime) -> None:
         matter = self._book.catalogue.matters.get(row.matter or "")

@@ -158,19 +158,20 @@ def catalogue_of(changes: tuple[Change, ...]) -> Catalogue:
 
 
 class Interrupted:
-    """A ledger at which somebody else acts in between: once, when everything is judged and about to be appended."""
+    """A ledger at which somebody else acts in between: when everything is judged and about to be appended."""
 
-    def __init__(self, ledger: Ledger, meanwhile: Callable[[], Awaitable[object]]) -> None:
+    def __init__(self, ledger: Ledger, meanwhile: Callable[[], Awaitable[object]], times: int) -> None:
         self._ledger = ledger
-        self._meanwhile: Callable[[], Awaitable[object]] | None = meanwhile
+        self._meanwhile = meanwhile
+        self._left = times
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._ledger, name)
 
     async def append(self, *given: object, **named: object) -> object:
-        meanwhile, self._meanwhile = self._meanwhile, None
-        if meanwhile is not None:
-            await meanwhile()
+        if self._left:
+            self._left -= 1
+            await self._meanwhile()
         return await self._ledger.append(*given, **named)  # type: ignore[arg-type]
 
 
@@ -190,9 +191,9 @@ class Office:
     dropped: int = 0
     signers: dict[str, tuple[ec.EllipticCurvePrivateKey, bytes]] = field(default_factory=dict)
 
-    def interrupted(self, meanwhile: Callable[[], Awaitable[object]]) -> Office:
-        """Give the same office as another clerk has it, who is overtaken once by what somebody else does."""
-        return replace(self, flows=self.build(cast(Ledger, Interrupted(self.ledger, meanwhile))))
+    def interrupted(self, meanwhile: Callable[[], Awaitable[object]], times: int = 1) -> Office:
+        """Give the same office as another clerk has it, who is overtaken by what somebody else does."""
+        return replace(self, flows=self.build(cast(Ledger, Interrupted(self.ledger, meanwhile, times))))
 
     def request(
         self, method: str, *, system: str = "clerk", person: str = "", identity: str = "", **said: Json

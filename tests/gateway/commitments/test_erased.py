@@ -26,22 +26,13 @@ def by_order(here: Office, record: bytes) -> Submission:
     return erasing(here.ledger, record)._replace(at=here.clock.now, release_keys=releases)
 
 
-async def test_a_decision_under_way_is_not_appended_to_what_was_erased_meanwhile(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_decision_under_way_is_not_appended_to_what_was_erased_meanwhile(tmp_path: Path) -> None:
     async with office(tmp_path) as here:
         record = await here.committed(WHO, "办-1")
-        decide = here.flows.commitments.decide
-        look = decide._require_unquestioned
-
-        async def slow(record: bytes) -> None:
-            await look(record)
-            await here.erase(record)
-
-        monkeypatch.setattr(decide, "_require_unquestioned", slow)
+        overtaken = here.interrupted(lambda: here.erase(record))
         for _ in range(2):
             with pytest.raises(DocumentErased):
-                await here.decide(record)
+                await overtaken.decide(record)
 
         assert here.kinds(record) == ["CommitmentPrepared", "CommitmentRecorded"]
 

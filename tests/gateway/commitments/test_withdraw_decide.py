@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -31,7 +31,7 @@ from gateway.flows.once import Recorded
 from gateway.rules.admission import Operator
 from gateway.rules.eligibility import Eligible
 from gateway.rules.withdrawal import Milestone
-from ledger import parse_vkey, verify_receipt
+from ledger import LedgerUnavailable, parse_vkey, verify_receipt
 
 from .office import (
     ITEM,
@@ -444,6 +444,58 @@ async def test_a_check_before_the_decision_is_kept_when_a_milestone_comes_meanwh
 
         assert here.kinds(record)[-3:] == ["MilestonePassed", "CommitmentRequeried", "DecisionRecorded"]
         assert len(here.ledger.register().by_parent(record, "verification")) == 1
+
+
+async def requeried(here: Office, record: bytes) -> None:
+    """Let the sources be asked about a commitment, which tells nothing new."""
+    operator = Operator(person="standing-query", unit=here.row(record).unit or "")
+    assert (await here.flows.requery.one(here.row(record), operator, deadline())).result == "STILL_MISSING"
+
+
+@pytest.mark.parametrize("act", [Office.withdraw, Office.decide])
+async def test_an_act_that_something_harmless_overtakes_is_judged_again_and_recorded(
+    tmp_path: Path, act: Callable[[Office, bytes], Awaitable[Recorded]]
+) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        await act(here.interrupted(lambda: requeried(here, record), times=3), record)
+        assert here.kinds(record)[2:5] == ["CommitmentRequeried"] * 3
+        assert here.state(record) in ("WITHDRAWN", "IN_FORCE")
+
+
+async def test_an_act_that_is_overtaken_all_the_time_is_refused_for_now(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        overtaken = here.interrupted(lambda: requeried(here, record), times=1000)
+        with pytest.raises(LedgerUnavailable):
+            await overtaken.withdraw(record)
+        assert here.state(record) == "RECORDED"
+
+
+async def test_of_a_milestone_and_a_withdrawal_at_once_the_first_holds(tmp_path: Path) -> None:
+    async with office(tmp_path, UNTIL_FEE) as here:
+        record = await here.committed(WHO, "办-1")
+        with pytest.raises(WithdrawalClosed):
+            await here.interrupted(lambda: pass_(here, record, Milestone.FEE_PAID)).withdraw(record)
+        assert here.state(record) == "BINDING"
+
+
+async def test_what_was_cleared_up_while_the_sources_were_asked_is_not_questioned_for_their_answer(
+    tmp_path: Path,
+) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        here.contradict(WHO)
+        operator = Operator(person="standing-query", unit=here.row(record).unit or "")
+
+        async def cleared() -> None:
+            assert (await here.flows.requery.one(here.row(record), operator, deadline())).result == "DISCREPANCY"
+            (finding,) = here.ledger.register().by_parent(record, "finding")
+            await close(here, finding.record, "CLEARED")
+
+        overtaken = here.interrupted(cleared)
+        asked = await overtaken.flows.requery.one(here.row(record), operator, deadline())
+        assert (asked.result, here.state(record)) == ("SKIPPED", "RECORDED")
 
 
 async def test_a_commitment_that_is_withdrawn_while_it_is_checked_is_not_decided(
