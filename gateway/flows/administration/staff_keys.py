@@ -21,6 +21,7 @@ from gateway.errors import (
     StaffKeyRefused,
     Violation,
 )
+from gateway.flows.act import Act, onto, require_after, require_takes
 from gateway.flows.look_up import Life, LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.second_officer import require_second
@@ -34,6 +35,7 @@ from ledger.canonical import Json, canonical
 KEY = "key"
 """The group of StaffKeyProposed that holds the key and whose it is."""
 FAMILY = "staffkey"
+_REVOKED = "StaffKeyRevoked"
 _STATES = ("KEY_PROPOSED", "KEY_ENROLLED", "KEY_REJECTED", "KEY_REVOKED")
 _END = (1 << 62) - 1
 
@@ -96,6 +98,7 @@ class StaffKeys:
         self._ledger = ledger
         self._once = once
         self._look_up = look_up
+        self._act = Act(once=once, look_up=look_up, now=now)
         self._now = now
         self._entropy = entropy
 
@@ -149,18 +152,24 @@ class StaffKeys:
             RecordNotFound: no such key of the caller's unit.
             SameOfficer: who decides proposed it, or is its holder.
             TransitionNotAllowed: it was decided already.
+            ClockBehind: the clock is before what was recorded last; nothing is recorded.
         """
         if replayed := await self._once.replay(request):
             return replayed
-        row = await self._look_up.own(FAMILY, record, request.caller)
-        if row.state == "KEY_PROPOSED":
+        kind = "StaffKeyEnrolled" if enrol else "StaffKeyRejected"
+
+        async def judge(row: RecordRow, at: datetime) -> Recorded:
+            require_takes(row, kind)
             await self._require_second(row, request)
-        drafts = [self._act(request, "StaffKeyEnrolled" if enrol else "StaffKeyRejected", record)]
-        if enrol and row.parent is not None:
-            replaced = await self._look_up.own(FAMILY, row.parent, request.caller)
-            if replaced.state == "KEY_ENROLLED":
-                drafts.append(self._act(request, "StaffKeyRevoked", row.parent))
-        return await self._once.record(request, drafts, at=self._now())
+            drafts = [_draft(request, row, kind)]
+            if enrol and row.parent is not None:
+                replaced = await self._look_up.own(FAMILY, row.parent, request.caller)
+                if replaced.state == "KEY_ENROLLED":
+                    require_after(replaced, at)
+                    drafts.append(_draft(request, replaced, _REVOKED))
+            return await self._once.record(request, drafts, at=at)
+
+        return await self._act(request, await self._look_up.own(FAMILY, record, request.caller), judge)
 
     async def revoke(self, request: Request, record: bytes, reason: str) -> Recorded:
         """End a key at once; one person is enough to stop a key that may be lost.
@@ -171,9 +180,13 @@ class StaffKeys:
         """
         if replayed := await self._once.replay(request):
             return replayed
-        row = await self._look_up.own(FAMILY, record, request.caller)
-        draft = self._act(request, "StaffKeyRevoked", row.record, {"revocation": {"reason": reason}})
-        return await self._once.record(request, [draft], at=self._now())
+
+        async def judge(row: RecordRow, at: datetime) -> Recorded:
+            require_takes(row, _REVOKED)
+            draft = _draft(request, row, _REVOKED, {"revocation": {"reason": reason}})
+            return await self._once.record(request, [draft], at=at)
+
+        return await self._act(request, await self._look_up.own(FAMILY, record, request.caller), judge)
 
     async def find(self, record: bytes) -> StaffKey | None:
         """Return a key that is or was enrolled, with the times that say what its signatures are worth; else None."""
@@ -221,10 +234,6 @@ class StaffKeys:
         following = rows[-1].first_idx if len(rows) == size else None
         return [await self.told(row) for row in rows], following
 
-    def _act(self, request: Request, kind: str, record: bytes, content: Mapping[str, Json] | None = None) -> Draft:
-        groups = {REQUEST: request.body, "operator": request.person, **(content or {})}
-        return Draft(kind=kind, record=record, groups=groups)
-
     async def _require_second(self, row: RecordRow, request: Request) -> None:
         holder = text(table((await self._look_up.document(row.record, row.first_idx))[KEY])["person"])
         await require_second(self._look_up, row, "enrolling", request.operator)
@@ -241,6 +250,10 @@ class StaffKeys:
                 "what is replaced is not an enrolled key of the same clerk",
                 "被更换的密钥不是该人员在用的密钥。",
             )
+
+
+def _draft(request: Request, row: RecordRow, kind: str, content: Mapping[str, Json] | None = None) -> Draft:
+    return onto(row, kind, {REQUEST: request.body, "operator": request.person, **(content or {})})
 
 
 def verify_possession(proposal: Proposal, *, unit: str, request_id: UUID) -> None:

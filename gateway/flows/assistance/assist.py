@@ -7,7 +7,7 @@ a new answer to it, so that whoever watches the verification is told, and what w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,6 +28,7 @@ from gateway.errors import (
     TransitionNotAllowed,
     Violation,
 )
+from gateway.flows.act import Act, onto, require_after, require_takes
 from gateway.flows.assistance.answer_again import Again, AnswerAgain, step_of
 from gateway.flows.assistance.values import Assisted, Checking, Claimed, Finding, Sending
 from gateway.flows.commitments.documents import case_facts
@@ -56,13 +57,16 @@ COMMISSIONED = "commissioned-check"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Act:
     """What people did: its entry, how the request or check stands with it. Of what the asking unit does: the type of
-    fact that must be open for it, and the one step that the answer must lead to, where there is one.
+    fact that must be open for it, and the one step that the answer must lead to, where there is one. Of what is done
+    with a request: the request as it was read, and what judges the act on it.
     """
 
     draft: Draft
     inquiry: Inquiry
     fact_type: str = ""
     only: StepKind | None = None
+    row: RecordRow | None = None
+    judge: Callable[[RecordRow], Awaitable[None]] | None = None
 
 
 class Assist:
@@ -93,6 +97,7 @@ class Assist:
         self._stand = stand
         self._calendar = calendar
         self._answering = answering
+        self._act = Act(once=once, look_up=look_up, now=now)
         self._now = now
         self._entropy = entropy
 
@@ -163,16 +168,19 @@ class Assist:
         """
         if replayed := await self._once.replay(request):
             return replayed
-        row = await self._look_up.own(ASSISTANCE, record, request.caller)
-        kept = await self._look_up.document(row.record, row.first_idx)
-        groups: dict[str, Json] = {
-            REQUEST: request.body,
-            SHOWN: shown(table(kept[ASKED]), self._book.catalogue, legal_day(self._now()))
-            | {"sender": kept["operator"]},
-            "operator": request.person,
-        }
-        draft = Draft(kind="AssistanceReceived", record=record, groups=groups)
-        return await self._once.record(request, [draft], at=self._now())
+
+        async def judge(row: RecordRow, at: datetime) -> Recorded:
+            require_takes(row, "AssistanceReceived")
+            kept = await self._look_up.document(row.record, row.first_idx)
+            words = shown(table(kept[ASKED]), self._book.catalogue, legal_day(at))
+            groups: dict[str, Json] = {
+                REQUEST: request.body,
+                SHOWN: words | {"sender": kept["operator"]},
+                "operator": request.person,
+            }
+            return await self._once.record(request, [onto(row, "AssistanceReceived", groups)], at=at)
+
+        return await self._act(request, await self._look_up.own(ASSISTANCE, record, request.caller), judge)
 
     async def claim(self, request: Request, record: bytes, *, take_over: bool = False) -> Recorded:
         """Record that a person of the unit asked has taken a request on, or over from a colleague.
@@ -186,17 +194,19 @@ class Assist:
         """
         if replayed := await self._once.replay(request):
             return replayed
-        row = await self._look_up.own(ASSISTANCE, record, request.caller)
-        await self._require_seen(row, request.operator)
-        colleague = await self._held_by_another(row, request.operator)
-        if colleague and not take_over:
-            raise AssistanceHeld
-        groups: dict[str, Json] = {REQUEST: request.body, "operator": request.person}
-        if colleague:
-            groups["taken_over"] = {"from": colleague}
-        # Of several who claim at one moment, one does.
-        draft = Draft(kind="AssistanceClaimed", record=record, groups=groups, expect_state=frozenset({row.state}))
-        return await self._once.record(request, [draft], at=self._now())
+
+        async def judge(row: RecordRow, at: datetime) -> Recorded:
+            await self._require_seen(row, request.operator)
+            require_takes(row, "AssistanceClaimed")
+            colleague = await self._held_by_another(row, request.operator)
+            if colleague and not take_over:
+                raise AssistanceHeld
+            groups: dict[str, Json] = {REQUEST: request.body, "operator": request.person}
+            if colleague:
+                groups["taken_over"] = {"from": colleague}
+            return await self._once.record(request, [onto(row, "AssistanceClaimed", groups)], at=at)
+
+        return await self._act(request, await self._look_up.own(ASSISTANCE, record, request.caller), judge)
 
     async def answer(self, request: Request, record: bytes, finding: Finding, deadline: float) -> Assisted:
         """Take the answer of the unit asked; a MISMATCH is found by two people.
@@ -279,19 +289,27 @@ class Assist:
         if row.due_at is None or row.state not in OPEN:
             return False
         if now <= row.due_at:
-            sent = sum(line.kind == "AssistanceReminded" for line in await self._look_up.history(row))
-            if sent >= reminders_due(row.opened_at, row.due_at, now=now, calendar=self._calendar):
-                return False
-            draft = Draft(kind="AssistanceReminded", record=row.record, expect_state=frozenset({row.state}))
-            await self._once.record(None, [draft], at=now)
-            return True
-        draft = Draft(kind="AssistanceOverdue", record=row.record, expect_state=frozenset(OPEN))
+            return await self._act.judged(row, self._remind)
+        draft = onto(row, "AssistanceOverdue")
         inquiry = await self._people.inquiry(row)
         if inquiry is None:
             await self._once.record(None, [draft], at=now)
             return True
-        act = _Act(draft=draft, inquiry=_at(inquiry, "OVERDUE", now))
+
+        async def judge(row: RecordRow) -> None:
+            require_takes(row, "AssistanceOverdue")
+
+        act = _Act(draft=draft, inquiry=_at(inquiry, "OVERDUE", now), row=row, judge=judge)
         await self._with_answer(None, act, await self._asked_about(row), deadline)
+        return True
+
+    async def _remind(self, row: RecordRow, at: datetime) -> bool:
+        require_takes(row, "AssistanceReminded")
+        sent = sum(line.kind == "AssistanceReminded" for line in await self._look_up.history(row))
+        due = row.due_at
+        if due is None or sent >= reminders_due(row.opened_at, due, now=at, calendar=self._calendar):
+            return False
+        await self._once.record(None, [onto(row, "AssistanceReminded")], at=at)
         return True
 
     async def _close(
@@ -308,24 +326,25 @@ class Assist:
         if replayed := await self._once.replay(request):
             return self._first(replayed)
         row = await self._look_up.own(ASSISTANCE, record, request.caller)
-        if row.state not in (*OPEN, "OVERDUE"):
-            raise TransitionNotAllowed(kind, row.state)
-        await self._require_seen(row, request.operator, *([] if second is None else [second]))
-        if await self._held_by_another(row, request.operator):
-            raise AssistanceHeld
+
+        async def judge(row: RecordRow) -> None:
+            if row.state not in (*OPEN, "OVERDUE"):
+                raise TransitionNotAllowed(kind, row.state)
+            await self._require_seen(row, request.operator, *([] if second is None else [second]))
+            if await self._held_by_another(row, request.operator):
+                raise AssistanceHeld
+
         at = self._now()
-        draft = Draft(
-            kind=kind,
-            record=record,
-            groups={REQUEST: request.body, **kept, "operator": request.person},
-            facts={"due_at": None},
-        )
+        require_after(row, at)
+        await judge(row)
+        groups: dict[str, Json] = {REQUEST: request.body, **kept, "operator": request.person}
+        draft = onto(row, kind, groups, facts={"due_at": None})
         inquiry = await self._people.inquiry(row)
         if inquiry is None:
             raise DocumentErased
         claimed = await self._asked_about(row)
         key = self._people.one_at_a_time(claimed.question, claimed.case_key, inquiry.fact_type, row.unit or "")
-        act = _Act(draft=draft, inquiry=_at(inquiry, _CLOSING[kind], at, outcome))
+        act = _Act(draft=draft, inquiry=_at(inquiry, _CLOSING[kind], at, outcome), row=row, judge=judge)
         return await self._with_answer(request, act, claimed, deadline, releases=[key])
 
     async def _with_answer(
@@ -356,7 +375,7 @@ class Assist:
             refusal = _refusal(act, again)
             if refusal is None:
                 try:
-                    return await self._again.keep(again, request, act.draft, claims=claims, releases=releases)
+                    return await self._keep(request, act, again, claims, releases)
                 except AlreadyClaimed as error:
                     if not await self._is_request(error.record):
                         raise
@@ -371,6 +390,30 @@ class Assist:
         if not recorded.replayed:
             await self._again.catch_up(question, case_key, known, act.inquiry.record, deadline)
         return self._first(recorded)
+
+    async def _keep(
+        self,
+        request: Request | None,
+        act: _Act,
+        again: Again,
+        claims: Sequence[tuple[bytes, bytes]],
+        releases: Sequence[bytes],
+    ) -> Recorded:
+        """Record an act with its answer; while sources were asked others may have acted, so it is judged on what is
+        there now.
+        """
+        first, judge = act.row, act.judge
+        if first is None or judge is None:
+            return await self._again.keep(again, request, act.draft, claims=claims, releases=releases)
+
+        async def keep(row: RecordRow, _at: datetime) -> Recorded:
+            if row is not first:
+                await judge(row)
+            draft = act.draft._replace(expect_newest=row.last_idx)
+            later = replace(again, at=max(again.at, row.changed_at))
+            return await self._again.keep(later, request, draft, claims=claims, releases=releases)
+
+        return await self._act.judged(first, keep)
 
     async def _keep_refusal(self, request: Request, again: Again, refusal: GatewayError) -> None:
         """Record a refusal, once for each request and rule, and attach its proof to it."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.errors import DocumentErased, TransitionNotAllowed
+from gateway.errors import ClockBehind, DocumentErased, TransitionNotAllowed
 from gateway.flows.assistance.assist import Assist
 from gateway.flows.verification.people import ASSISTANCE
 from gateway.rules.people import OPEN
-from ledger import Ledger, RecordRow
+from ledger import Ledger, RecordChanged, RecordRow
 
 _PAGE = 256
 _TURN = "assistance-clocks"
@@ -56,5 +56,5 @@ class Chase:
             return await self._assist.note_time(row, deadline)
         except (TransitionNotAllowed, DocumentErased):
             return False  # it was answered, or erased, at the same moment
-        except TimeoutError:
+        except (TimeoutError, ClockBehind, RecordChanged):
             return False  # the next round comes

@@ -10,10 +10,11 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
-from gateway.errors import DocumentErased, TransitionNotAllowed
+from gateway.errors import ClockBehind, DocumentErased, TransitionNotAllowed
+from gateway.flows.act import onto
 from gateway.flows.audit.report import Report
 from gateway.flows.once import Once
-from ledger import Draft, Ledger, RecordRow
+from ledger import Ledger, RecordChanged, RecordRow
 
 _PAGE = 256
 """Findings ended at once: they travel to the ledger together and become one or few of its batches."""
@@ -59,8 +60,10 @@ class Expire:
 
     async def _one(self, row: RecordRow, at: datetime) -> bool:
         try:
-            reports = await self._report.ending(row, "ReportExpired")
-            await self._once.record(None, [Draft(kind="FindingExpired", record=row.record), *reports], at=at)
+            reports = await self._report.ending(row, "ReportExpired", at)
+            await self._once.record(None, [onto(row, "FindingExpired"), *reports], at=at)
         except (TransitionNotAllowed, DocumentErased):
             return False  # it was repaired, revoked or erased at the same moment
+        except (RecordChanged, ClockBehind):
+            return False  # the next round comes
         return True

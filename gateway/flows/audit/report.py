@@ -16,6 +16,7 @@ from functools import partial
 
 from gateway.catalogue.book import Book
 from gateway.errors import StepRefused
+from gateway.flows.act import Act, onto, require_after, require_takes
 from gateway.flows.audit.serials import LAST_SERIAL, code_claim, code_of, free_serial
 from gateway.flows.await_receipts import when_published
 from gateway.flows.commitments.documents import prepared_groups
@@ -83,6 +84,7 @@ class Report:
         self._look_up = look_up
         self._division = division
         self._authority = (authority_name, authority_code)
+        self._act = Act(once=once, look_up=look_up, now=now)
         self._now = now
         self._entropy = entropy
 
@@ -165,50 +167,54 @@ class Report:
         Raises:
             RecordNotFound: there is none, or it is not the caller's to repair; the two are not told apart.
             TransitionNotAllowed: the finding is not final, or repaired already.
+            ClockBehind: the clock is before what was recorded last; nothing is recorded.
         """
         if replayed := await self._once.replay(request):
             return replayed
         if Role.CREDIT in request.caller.roles:
-            row = await self._look_up.any("finding", finding)
+            found = await self._look_up.any("finding", finding)
         else:
-            row = await self._look_up.own("finding", finding, request.caller)
-        repaired: dict[str, Json] = {"document_number": document_number}
-        drafts = [
-            Draft(
-                kind="FindingRepaired",
-                record=row.record,
-                groups={
-                    REQUEST: request.body,
-                    "act": repaired,
-                    "officer": request.person,
-                },
-            ),
-            Draft(kind="CommitmentRepaired", record=row.parent or b""),
-        ]
-        drafts += await self.ending(row, "ReportRepaired")
-        return await self._once.record(request, drafts, at=self._now())
+            found = await self._look_up.own("finding", finding, request.caller)
 
-    async def ending(self, finding: RecordRow, kind: str) -> list[Draft]:
+        async def judge(row: RecordRow, at: datetime) -> Recorded:
+            require_takes(row, "FindingRepaired")
+            repaired: dict[str, Json] = {"document_number": document_number}
+            groups: dict[str, Json] = {REQUEST: request.body, "act": repaired, "officer": request.person}
+            commitment = await self._look_up.any("commitment", row.parent or b"")
+            require_after(commitment, at)
+            drafts = [onto(row, "FindingRepaired", groups), onto(commitment, "CommitmentRepaired")]
+            drafts += await self.ending(row, "ReportRepaired", at)
+            return await self._once.record(request, drafts, at=at)
+
+        return await self._act(request, found, judge)
+
+    async def ending(self, finding: RecordRow, kind: str, at: datetime) -> list[Draft]:
         """Draft what ends the reports of a finding: with what was reported, where somebody may have been told of it.
 
         Raises:
             DocumentErased: what was reported is erased.
+            ClockBehind: the clock is before what was recorded of a report last.
         """
         drafts = []
         for report in await self._look_up.children(finding.record, "report"):
+            require_after(report, at)
             if report.state == "REJECTED":
-                drafts.append(Draft(kind=kind, record=report.record))
+                drafts.append(onto(report, kind))
             elif report.state in ("ISSUED", "ACKNOWLEDGED"):
                 kept = await self._look_up.document(report.record, report.first_idx)
-                drafts.append(Draft(kind=kind, record=report.record, groups={REPORT: kept[REPORT]}))
+                drafts.append(onto(report, kind, {REPORT: kept[REPORT]}))
         return drafts
 
     async def _answer(self, request: Request, record: bytes, kind: str, content: Mapping[str, Json]) -> Recorded:
         if replayed := await self._once.replay(request):
             return replayed
-        row = await self._look_up.any("report", record)
-        draft = Draft(kind=kind, record=row.record, groups={REQUEST: request.body, "act": dict(content)})
-        return await self._once.record(request, [draft], at=self._now())
+
+        async def judge(row: RecordRow, at: datetime) -> Recorded:
+            require_takes(row, kind)
+            draft = onto(row, kind, {REQUEST: request.body, "act": dict(content)})
+            return await self._once.record(request, [draft], at=at)
+
+        return await self._act(request, await self._look_up.any("report", record), judge)
 
     async def _pulled(self, row: RecordRow) -> Pulled | None:
         """Read an item; None where what was reported is erased, or is to be entered though its effect is over."""
