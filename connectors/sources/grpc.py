@@ -20,7 +20,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
 from connectors.connector import Claim, Coverage, Declared, Health, Manifest, QueryContext
-from connectors.coverage import read_coverage as declared_coverage
+from connectors.declarations import Declarations
 from connectors.errors import ConnectorError, NotAsked, SourceRefused, SourceUnavailable
 from connectors.outcome import NOT_HELD, STALE, Cause, Evidence, Kind, unavailable
 from connectors.record import IN_FUTURE, finds_by, garbled, is_ahead
@@ -314,16 +314,9 @@ def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], dateti
     most_bytes = root.number("most_bytes", 256 * 1024, least=1024, most=64 * 1024 * 1024)
     freshness = root.optional_duration("freshness")
     facts: dict[str, GrpcFact] = {}
-    coverage: dict[str, Coverage] = {}
-    sensitive: set[str] = set()
-    asked_once: set[str] = set()
+    declarations = Declarations()
     for fact_type, part in root.tables("facts").items():
-        if (declared := declared_coverage(part)) is not None:
-            coverage[fact_type] = declared
-        if part.flag("sensitive", False):
-            sensitive.add(fact_type)
-        if part.flag("asked_once", False):
-            asked_once.add(fact_type)
+        declarations.read(fact_type, part)
         attributes, given = frozenset(part.texts("attributes")), frozenset(part.texts("given"))
         facts[fact_type] = GrpcFact(attributes=attributes, given=given)
     root.finish()
@@ -331,11 +324,11 @@ def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], dateti
         source=name,
         department=department,
         fact_types=frozenset(facts),
-        coverage=coverage,
+        coverage=declarations.coverage,
         declared={name: Declared(attributes=fact.attributes, given=fact.given) for name, fact in facts.items()},
         freshness=freshness,
-        sensitive=frozenset(sensitive),
-        asked_once=frozenset(asked_once),
+        sensitive=declarations.sensitive,
+        asked_once=declarations.asked_once,
     )
     return GrpcSource(
         manifest=manifest, facts=facts, address=address, credentials=credentials, timeout=timeout,

@@ -20,8 +20,8 @@ import httpx
 from jmespath.exceptions import JMESPathError
 
 from connectors.compare import Unreadable, agrees, identity, is_empty, old_number, text
-from connectors.connector import Claim, Coverage, Health, Manifest, QueryContext
-from connectors.coverage import read_coverage
+from connectors.connector import Claim, Health, Manifest, QueryContext
+from connectors.declarations import Declarations
 from connectors.errors import ConnectorError, NotAsked, SourceRefused, SourceUnavailable
 from connectors.header import ENCODINGS, Unsendable, headers_of, read_headers
 from connectors.outcome import (
@@ -375,16 +375,9 @@ def connect(
     connections, probe = root.number("connections", 16, least=1, most=1000), root.text("probe", "")
     freshness, zone = root.optional_duration("freshness"), read_zone(root)
     facts: dict[str, HttpFact] = {}
-    coverage: dict[str, Coverage] = {}
-    sensitive: set[str] = set()
-    asked_once: set[str] = set()
+    declarations = Declarations()
     for fact_type, part in root.tables("facts").items():
-        if (declared := read_coverage(part)) is not None:
-            coverage[fact_type] = declared
-        if part.flag("sensitive", False):
-            sensitive.add(fact_type)
-        if part.flag("asked_once", False):
-            asked_once.add(fact_type)
+        declarations.read(fact_type, part)
         own = read_headers(part, secrets, encoding)
         facts[fact_type] = _read_fact(part, {**headers, **own}, secrets, zone, freshness)
     root.finish()
@@ -392,11 +385,11 @@ def connect(
         source=name,
         department=department,
         fact_types=frozenset(facts),
-        coverage=coverage,
+        coverage=declarations.coverage,
         declared={fact_type: fact.shape.declared(*fact.compared) for fact_type, fact in facts.items()},
         freshness=freshness,
-        sensitive=frozenset(sensitive),
-        asked_once=frozenset(asked_once),
+        sensitive=declarations.sensitive,
+        asked_once=declarations.asked_once,
     )
     client = WebClient(name, url=url, tls=tls, timeout=timeout, most_bytes=most_bytes, connections=connections)
     return HttpSource(

@@ -24,8 +24,8 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from connectors.compare import Unreadable, identity, old_number
 from connectors.compare import text as read_text
-from connectors.connector import Claim, Coverage, Health, Manifest, QueryContext
-from connectors.coverage import read_coverage
+from connectors.connector import Claim, Health, Manifest, QueryContext
+from connectors.declarations import Declarations
 from connectors.errors import SourceUnavailable
 from connectors.outcome import Cause, Evidence
 from connectors.record import Reader, Record, Shape, judge, moment, read_shape, read_zone
@@ -268,16 +268,9 @@ def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], dateti
     engine = _read_engine(root, timeout, threads)
     dialect = "" if engine is None else engine.dialect.name
     facts: dict[str, SqlFact] = {}
-    coverage: dict[str, Coverage] = {}
-    sensitive: set[str] = set()
-    asked_once: set[str] = set()
+    declarations = Declarations()
     for fact_type, part in root.tables("facts").items():
-        if (declared := read_coverage(part)) is not None:
-            coverage[fact_type] = declared
-        if part.flag("sensitive", False):
-            sensitive.add(fact_type)
-        if part.flag("asked_once", False):
-            asked_once.add(fact_type)
+        declarations.read(fact_type, part)
         facts[fact_type] = _read_fact(part, zone, freshness, dialect)
     root.finish()
     assert engine is not None
@@ -285,13 +278,13 @@ def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], dateti
         source=name,
         department=department,
         fact_types=frozenset(facts),
-        coverage=coverage,
+        coverage=declarations.coverage,
         declared={fact_type: fact.shape.declared() for fact_type, fact in facts.items()},
         freshness=freshness,
-        sensitive=frozenset(sensitive),
+        sensitive=declarations.sensitive,
         batch=batch,
         lanes=threads,
-        asked_once=frozenset(asked_once),
+        asked_once=declarations.asked_once,
     )
     return SqlSource(manifest=manifest, facts=facts, engine=engine, threads=threads, most_rows=most_rows, now=now)
 
