@@ -40,6 +40,8 @@ from connectors.v1 import source_pb2 as pb
 
 _SERVICE = "/connectors.v1.SourceService/"
 _DETAILS = "grpc-status-details-bin"
+_OF_DATA = (Kind.MATCH, Kind.MISMATCH, Kind.NO_RECORD, Kind.NOT_HELD, Kind.SUBJECT_INACTIVE)
+"""What is said of what data hold: old ones may say otherwise by now. That several records fit stands, as elsewhere."""
 _TOO_LARGE = "larger than max"
 """What the library says of an answer that it does not take in, under the code of a source that has too much to do."""
 _UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "Hostname Verification Check failed", "Peer name")
@@ -152,7 +154,7 @@ class GrpcSource:
         if told.as_of is not None and is_ahead(told.as_of, now):
             raise Malformed(IN_FUTURE)
         kind, freshness = told.outcome.kind, self._manifest.freshness
-        if kind not in (Kind.MATCH, Kind.MISMATCH, Kind.NO_RECORD):
+        if kind not in _OF_DATA:
             return told
         if freshness is not None and (told.as_of is None or now - told.as_of > freshness):
             return told._replace(outcome=STALE)

@@ -231,6 +231,16 @@ async def test_a_promise_of_freshness_is_checked_by_the_date_of_the_data(hours: 
         assert await ask(claim(status="married")) == [outcome]
 
 
+@pytest.mark.parametrize("kind", [Kind.MATCH, Kind.MISMATCH, Kind.NO_RECORD, Kind.NOT_HELD, Kind.SUBJECT_INACTIVE])
+@pytest.mark.parametrize("hours", [25, None])
+async def test_nothing_that_old_data_say_stands_against_a_promise_of_newer_ones(kind: Kind, hours: int | None) -> None:
+    adapter = Adapter(Outcome(kind=kind))
+    adapter.as_of = None if hours is None else NOW - timedelta(hours=hours)  # type: ignore[assignment]
+
+    async with asking(adapter, {"attributes": ["status"], "coverage": "complete"}, freshness="1d") as ask:
+        assert await ask(claim(status="married")) == [STALE]
+
+
 async def test_a_claim_with_no_form_on_the_wire_is_not_put_and_says_nothing_of_the_adapter() -> None:
     adapter = Adapter(MATCH)
 
