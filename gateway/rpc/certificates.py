@@ -8,7 +8,6 @@ the file itself, not only the one above it. What was judged is remembered by the
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -94,7 +93,7 @@ class _Trust:
         self.withdrawn: list[x509.Certificate] = [one for one in dict.fromkeys(known) if one not in self.authorities]
         self._lists = tls.revocations
         self.judges = bool(self.withdrawn) or self._lists is not None
-        self._revoked = list(self._revoked_authorities())
+        self._revoked = self._revoked_authorities()
         self.judged: dict[bytes, _Judged] = {}
 
     def remember(self, shown: bytes, now: datetime) -> _Judged:
@@ -132,10 +131,18 @@ class _Trust:
         parsed = list(filter(None, map(_parsed, issuers)))
         return (crl for crl in self._lists or () if any(crl.is_of(issuer) for issuer in parsed))
 
-    def _revoked_authorities(self) -> Iterator[x509.Certificate]:
-        for one, above in itertools.permutations(self.authorities, 2):
-            if is_issued(one, above) and any(one.serial_number in crl.revoked for crl in self._lists_of([above])):
-                yield one
+    def _revoked_authorities(self) -> list[x509.Certificate]:
+        """Give those that a list revokes, and those that only such ones issued, however far below."""
+        above = {one: [other for other in self.authorities if other != one and is_issued(one, other)]
+                 for one in self.authorities}  # fmt: skip
+        revoked = [
+            one for one, issuers in above.items()
+            if any(one.serial_number in crl.revoked for crl in self._lists_of(issuers))
+        ]  # fmt: skip
+        below = [one for one in above if above[one] and not is_issued(one, one)]
+        while found := [one for one in below if one not in revoked and all(it in revoked for it in above[one])]:
+            revoked += found
+        return revoked
 
 
 def is_issued(one: x509.Certificate, authority: x509.Certificate) -> bool:

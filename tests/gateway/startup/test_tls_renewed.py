@@ -374,6 +374,33 @@ def test_a_certificate_of_which_no_list_tells_is_refused() -> None:
     assert refusal(judge.certificates(crl(judge.authority)), {}) is CallerRevocationUnknown
 
 
+def below(above: Authority, name: str) -> Authority:
+    """Make an authority that another one issued."""
+    made = Authority.create(name, now=NOW, valid=DAYS)
+    builder = x509.CertificateBuilder(
+        issuer_name=above.certificate.subject, subject_name=made.certificate.subject,
+        public_key=made.certificate.public_key(), serial_number=x509.random_serial_number(),
+        not_valid_before=NOW - timedelta(hours=1), not_valid_after=NOW + DAYS,
+    )  # fmt: skip
+    for one in made.certificate.extensions:
+        builder = builder.add_extension(one.value, one.critical)
+    return Authority(certificate=builder.sign(above.key, hashes.SHA256()), key=made.key)
+
+
+@pytest.mark.parametrize(("depth", "refused"), [(0, None), (1, CallerRevoked), (2, CallerRevoked), (3, CallerRevoked)])
+def test_callers_below_a_revoked_authority_are_refused_however_far(
+    depth: int, refused: type[CallerRefused] | None
+) -> None:
+    line = [Authority.create("root", now=NOW, valid=DAYS)]
+    for name in ("one", "two", "three"):
+        line.append(below(line[-1], name))
+    root, revoked, *_ = line
+    lists = [crl(root, revoked.certificate.serial_number), *map(crl, line[1:])]
+    certs = Judge().certificates(*lists, authorities=b"".join(pem(one.certificate) for one in line))
+
+    assert refusal(certs, caller(line[depth])[1]) is refused
+
+
 def test_a_certificate_is_parsed_once_as_long_as_the_files_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     judge = Judge()
     certs, (_, auth) = judge.certificates(crl(judge.authority)), caller(judge.authority)
