@@ -100,6 +100,11 @@ class RetentionRules:
         return min(years for one in every for years in (one.commitment, one.verification, one.lookup))
 
 
+_RAN_OUT = (EFFECT_ENDED, "CLOSED")
+"""States to which records come when an effect runs out. A refused report is CLOSED by a repair too: that is the
+finding's own end, and counts there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
     """What is kept and erased together: a root, and every record that rests on it or that it rests on."""
@@ -118,7 +123,7 @@ class Bundle:
 
         That an effect ran out, whenever it was noted, begins no period anew: it runs from what was determined.
         """
-        return max(row.opened_at if row.state == EFFECT_ENDED else row.changed_at for row in self.rows)
+        return max(row.opened_at if row.state in _RAN_OUT else row.changed_at for row in self.rows)
 
 
 def judge(bundle: Bundle, rules: RetentionRules, *, held: bool, now: datetime) -> Kept | None:

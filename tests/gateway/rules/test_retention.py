@@ -91,7 +91,10 @@ def test_that_an_effect_ran_out_begins_no_period_anew_whenever_it_was_noted() ->
     noted = [replace(young, opened_at=broken.opened_at, family=family) for family in ("finding", "report")]
     assert due(Bundle(root=broken, related=noted)) is None
     assert due(Bundle(root=replace(broken, changed_at=NOW), related=noted)) is Kept.PERIOD_RUNNING
-    assert due(Bundle(root=broken, related=[row("report", "CLOSED")])) is None
+    closed = replace(noted[1], state="CLOSED")  # the platform had refused it
+    assert due(Bundle(root=broken, related=[noted[0], closed])) is None
+    repaired = replace(noted[0], state="REPAIRED")
+    assert due(Bundle(root=broken, related=[repaired, closed])) is Kept.PERIOD_RUNNING
 
 
 @pytest.mark.parametrize(
