@@ -9,7 +9,7 @@ reasons of leaves that could still decide the question count.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.outcome import Evidence, Kind, Outcome
@@ -278,13 +278,27 @@ def _open(reasons: frozenset[Reason], undecided: tuple[str, ...]) -> Judgement:
     return Judgement(verdict=verdict, reasons=reasons, undecided=undecided)
 
 
-def next_checks(plan: Plan, answers: Mapping[str, LeafTruth]) -> tuple[FactCheck, ...]:
+def doubted(plan: Plan, people: Mapping[str, Sequence[Evidence]]) -> frozenset[str]:
+    """Return the checks of types of fact that people found untrue; not those that stand in the plan both ways, of which
+    people say nothing."""
+    untrue = {fact for fact, said in people.items() if any(one.outcome.kind is Kind.MISMATCH for one in said)}
+    return (
+        frozenset([leaf for leaf in plan.signs() if plan.checks[leaf].fact_type in untrue]) if untrue else frozenset()
+    )
+
+
+def next_checks(plan: Plan, answers: Mapping[str, LeafTruth], in_doubt: Collection[str] = ()) -> tuple[FactCheck, ...]:
     """Return the checks worth asking now, all concurrently; none when decided or when all were asked.
 
     Under an `ordered` node the next child's checks are worth asking only when the children before it have nothing
-    left to ask and did not decide it.
+    left to ask and did not decide it. When nothing else is left and the question is open, those are asked that others
+    made needless and people found untrue (`in_doubt`, of `doubted`): whether that stands must not depend on who
+    answered first.
     """
-    return tuple([plan.checks[leaf] for leaf in dict.fromkeys(_askable(plan.root, answers))])
+    found = _askable(plan.root, answers)
+    if not found and in_doubt and _truth(plan.root, answers) is Truth.UNKNOWN:
+        found = [leaf for leaf in _in_the_way(plan.root, answers, borne_out=Truth.TRUE) if leaf in in_doubt]
+    return tuple([plan.checks[leaf] for leaf in dict.fromkeys(found)])
 
 
 def _truth(node: Node, answers: Mapping[str, LeafTruth]) -> Truth:
@@ -326,6 +340,21 @@ def _disproved(node: Node, answers: Mapping[str, LeafTruth], *, borne_out: Truth
             return any(_disproved(inner, answers, borne_out=borne_out) for inner in node.of)
         case NotOf():
             return _disproved(node.of, answers, borne_out=not_(borne_out))
+
+
+def _in_the_way(node: Node, answers: Mapping[str, LeafTruth], *, borne_out: Truth) -> Iterator[str]:
+    """Yield the leaves below that were not asked and would bar the applicant's word if people disproved them."""
+    if _truth(node, answers) is borne_out:
+        return
+    match node:
+        case Leaf():
+            if node.id not in answers:
+                yield node.id
+        case AnyOf() | AllOf():
+            for inner in node.of:
+                yield from _in_the_way(inner, answers, borne_out=borne_out)
+        case NotOf():
+            yield from _in_the_way(node.of, answers, borne_out=not_(borne_out))
 
 
 def _askable(node: Node, answers: Mapping[str, LeafTruth]) -> list[str]:

@@ -23,7 +23,7 @@ from gateway.rules.guessing import Tells, told_by
 from gateway.rules.kept import text
 from gateway.rules.plan import FactCheck, Leaf, Plan
 from gateway.rules.time_share import time_share
-from gateway.rules.verdict import Judgement, LeafTruth, evaluate, judge, next_checks, sources_to_ask
+from gateway.rules.verdict import Judgement, LeafTruth, doubted, evaluate, judge, next_checks, sources_to_ask
 from ledger.canonical import Json
 
 NO_SOURCE = "-"
@@ -86,12 +86,12 @@ class Ask:
         """Ask until the plan is decided, with what people said of types of fact, or nothing is left to ask; go on from
         what was asked `before`, where something was.
         """
-        weigh = self._weighing(plan, people)
+        weigh, in_doubt = self._weighing(plan, people), doubted(plan, people)
         evidence = dict(before.said) if before else {}
         answers = {check_id: weigh(plan.checks[check_id], said) for check_id, said in evidence.items()}
         running: dict[asyncio.Task[tuple[Evidence, ...]], FactCheck] = {}
         try:
-            while due := next_checks(plan, answers):
+            while due := next_checks(plan, answers, in_doubt):
                 if len(due) == 1 and not running:  # nothing to race with: no task, and so no turn of the loop
                     (check,) = due
                     evidence[check.id] = await self._leaf(check, plan, answers, context)

@@ -48,7 +48,7 @@ from gateway.rules.plan import NotVerifiable, ParametersRefused, Plan, plan
 from gateway.rules.roles import Caller
 from gateway.rules.same_case import case_of
 from gateway.rules.terms import Terms, TermsOf
-from gateway.rules.verdict import Verdict, evenly, next_checks
+from gateway.rules.verdict import Verdict, doubted, evenly, next_checks
 from ledger import BlindIndex, Draft, LedgerUnavailable, Opening, new_record
 from ledger.canonical import Json
 
@@ -309,7 +309,7 @@ class Verify:
             TimeoutError: there is no time left to ask them.
         """
         weighed = self.weigh(planned, asked, heard, terms)
-        if not next_checks(planned, weighed.asked.answers):
+        if not next_checks(planned, weighed.asked.answers, doubted(planned, heard.evidence)):
             return weighed
         context = self._context(question, deadline)
         asked = await self._ask(planned, context, people=heard.evidence, before=weighed.asked)

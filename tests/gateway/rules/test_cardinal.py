@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,7 +28,7 @@ from gateway.rules.fallback import FallbackInput, FallbackSettings, Situation, S
 from gateway.rules.plan import AllOf, AnyOf, FactCheck, Leaf, Node, NotOf, Plan
 from gateway.rules.reasons import Reason, ReasonKind
 from gateway.rules.truth import Truth
-from gateway.rules.verdict import LeafTruth, Verdict, evaluate, judge_sources, next_checks, sources_to_ask
+from gateway.rules.verdict import LeafTruth, Verdict, doubted, evaluate, judge_sources, next_checks, sources_to_ask
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 AGREEING = (SourcePolicyKind.QUORUM, SourcePolicyKind.ALL_AGREE)
@@ -212,6 +213,32 @@ def test_a_decided_verdict_agrees_with_every_way_the_open_leaves_could_turn_out(
         assert set(found.undecided) <= set(open_leaves)
     if found.verdict in (Verdict.ESTABLISHED, Verdict.CONTRADICTED):
         assert next_checks(plan_of(root), answers) == ()
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_whether_people_found_a_fact_untrue_does_not_depend_on_which_source_answers_first(first: str) -> None:
+    """Whoever says that not both, a or b, and c are so: b is, by its source; people found a so; of c nobody knows."""
+    planned = plan_of(NotOf(of=AllOf(of=(AnyOf(of=(Leaf(id="a"), Leaf(id="b"))), Leaf(id="c")))))
+    heard = {"a": [said("a", Kind.MISMATCH)]}
+    answers: dict[str, LeafTruth] = {}
+    found = {
+        "a": judge_sources(
+            SourcePolicy(), [said("a", Kind.NOT_COVERED)], absence_conclusive=False, people=heard["a"], negated=True
+        ),
+        "b": LeafTruth(truth=Truth.TRUE),
+        "c": LeafTruth(truth=Truth.UNKNOWN, reasons=frozenset({Reason(kind=ReasonKind.NOT_COVERED)})),
+    }
+    while waiting := next_checks(planned, answers, doubted(planned, heard)):
+        check = min(waiting, key=lambda one: one.id != first)
+        answers[check.id] = found[check.id]
+
+    judged = evaluate(planned, answers)
+    assert {reason.kind for reason in judged.reasons} == {ReasonKind.NOT_COVERED, ReasonKind.DISPROVED}
+    assert situation(judged.verdict, judged.reasons) is Situation.DISPROVED
+
+
+def said(fact_type: str, kind: Kind) -> Evidence:
+    return Evidence(source="s", fact_type=fact_type, outcome=Outcome(kind=kind), asked_at=NOW, answered_at=NOW)
 
 
 def weighings() -> list[FactType]:

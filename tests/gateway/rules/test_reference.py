@@ -23,6 +23,7 @@ from gateway.rules.verdict import (
     Judgement,
     LeafTruth,
     Verdict,
+    doubted,
     evaluate,
     judge,
     judge_sources,
@@ -99,7 +100,10 @@ class World:
         """Ask as the gateway does, the checks that run together ending in any order."""
         answers: dict[str, LeafTruth] = {}
         signs = planned.signs()
-        while waiting := next_checks(planned, answers):
+        heard = {
+            fact: [evidence(fact, outcome(kind)) for kind in kinds] for fact, kinds in self._heard.items()
+        }  # fmt: skip
+        while waiting := next_checks(planned, answers, doubted(planned, heard)):
             check = self._draw.draw(st.sampled_from(waiting))
             said = self.said(claim_key(check.claim))
             told: list[Evidence] = []
