@@ -230,10 +230,16 @@ def _open_reasons(
 ) -> frozenset[Reason]:
     """Give why they leave the fact open; `contest` is why those do that disagree whether there is a record."""
     return frozenset(
-        contest if contest and _takes_sides(e.outcome) else reason_of(e.outcome)
+        contest if contest and _is_a_side(e.outcome, contest) else reason_of(e.outcome)
         for e, truth in zip(evidences, truths, strict=True)
         if truth is Truth.UNKNOWN
     )
+
+
+def _is_a_side(outcome: Outcome, contest: Reason) -> bool:
+    """Tell whether a side is open for the contest alone. One more thing that is asked for may end it, where the
+    applicant has it: who denies that there is a record has nothing to tell of one."""
+    return _takes_sides(outcome) and not (outcome.kind is Kind.NEEDS_ATTRIBUTE and contest is CONFLICT)
 
 
 def _takes_sides(outcome: Outcome) -> bool:

@@ -109,6 +109,8 @@ def fact_truth(said: Said, fact: Tree, heard: Said = (), *, negated: bool = Fals
     words = dict.fromkeys(("MISMATCH", "OTHER_NAME"), "AMBIGUOUS")
     if disagree(said):  # whose the record is may be unknown: that is held against nobody who says that there is none
         words |= dict.fromkeys({"NO_RECORD", *HELD}, "AMBIGUOUS" if negated else "CONFLICT")
+        if not negated:  # one more thing may end it, and who claims the fact has it: that is asked for first
+            del words["NEEDS_ATTRIBUTE"]
     silent = frozenset(
         words.get(outcome, outcome) for outcome, truth in zip(said, truths(said), strict=True) if truth == 0.5
     )
