@@ -196,7 +196,7 @@ class TransitionRefused(AppendRefused):
 
 
 class RecordErased(AppendRefused):
-    """The record's documents are erased: nothing follows any more but what only ends it."""
+    """The record's documents are erased: nothing follows any more but what only ends it, and nothing hangs on it."""
 
     def __init__(self, record: bytes) -> None:
         super().__init__(f"record {record.hex()} is erased")

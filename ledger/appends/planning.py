@@ -23,7 +23,7 @@ from ledger.errors import (
 from ledger.merkle import hash_leaf
 from ledger.records.codec import later_entry
 from ledger.records.kin import Kinship
-from ledger.records.lifecycle import STATE_NAMES, STATE_NUMBERS
+from ledger.records.lifecycle import FAMILY_OF, STATE_NAMES, STATE_NUMBERS
 from ledger.records.projections import StoredRow, fold, forget, open_row
 
 _ENDS = frozenset(
@@ -49,7 +49,7 @@ class Known:
     kin: dict[bytes, StoredRow] = field(default_factory=dict)
     """What is to be erased, what the batch names as a parent, and the kin of both, by record."""
     erased: set[bytes] = field(default_factory=set)
-    """Which of the records are erased."""
+    """Which of the records, and of what the batch names as a parent, are erased."""
     holds: dict[bytes, StoredRow] = field(default_factory=dict)
     """The legal holds in force upon those, or upon their persons, by their own records."""
     replays: dict[bytes, Replay] = field(default_factory=dict)
@@ -90,7 +90,8 @@ class Plan:
         Raises:
             IdempotencyConflict: its key was used for another body.
             TransitionRefused: a record's state does not allow one of its drafts.
-            RecordErased: a record's documents are erased, and one of its drafts does not only end it.
+            RecordErased: a record's documents are erased, and one of its drafts does not only end it, or one names it
+                as its parent.
             RecordChanged: a record has a newer entry than one of its drafts expects.
             AlreadyClaimed: it claims what another record holds.
             ErasureRefused: what it erases went on since, or is held.
@@ -162,6 +163,9 @@ class Plan:
             raise TransitionRefused(record, None if row is None else STATE_NAMES[row.state], draft.kind)
         if record in self._erased and draft.kind not in _ENDS:
             raise RecordErased(record)
+        # What hangs on a record tells of whom it was; an operation tells of nobody.
+        if (parent := draft.facts.get("parent")) in self._erased and FAMILY_OF[draft.kind].name != "operation":
+            raise RecordErased(parent)
         if draft.expect_newest is not None and (row is None or row.last_idx != draft.expect_newest):
             raise RecordChanged(record)
         if row is None:

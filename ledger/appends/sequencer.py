@@ -174,22 +174,25 @@ class Sequencer(Generic[Told]):
                 doomed.update([record for record, _ in admitted.erase])
                 keys.update([key for key, _ in admitted.claim_keys])
         records |= doomed
+        parents = {parent for one in batch for draft in one.drafts if (parent := draft.facts.get("parent"))}
         known = Known(size=size)
-        if records:
-            rows = database.select_many(connection, schema.record, "record", list(records))
-            known.rows = {row.record: row for row in map(stored_row, rows)}
+        found: list[StoredRow] = []
+        if read := records | self._records.old(parents):
+            found = _read_rows(database, connection, "record", list(read))
+            known.rows = {row.record: row for row in found if row.record in records}
+        if found:
+            known.erased = _read_erased(database, connection, found)
         if known.rows:
-            found = known.rows.values()
-            newest = {row.last_idx: row.record for row in found}
+            newest = {row.last_idx: row.record for row in known.rows.values()}
             entries = database.select_many(connection, schema.entry, "idx", list(newest))
             known.hashes = {newest[idx]: hash_leaf(bytes(leaf)) for idx, _, leaf in entries}
             if len(known.hashes) != len(known.rows):
                 raise LedgerDamaged("the newest entry of a record is missing")
-            known.erased = _read_erased(database, connection, found)
         if doomed:
             # What the batch begins may rest on a doomed record, and on another that is held.
-            doomed |= {parent for one in batch for draft in one.drafts if (parent := draft.facts.get("parent"))}
-            known.kin = read_kin(doomed, lambda column, values: _read_rows(database, connection, column, values))
+            known.kin = read_kin(
+                doomed | parents, lambda column, values: _read_rows(database, connection, column, values)
+            )
             known.holds = _read_holds(database, connection, known.kin.values())
         if once:
             known.replays = read_replays(database.select_many(connection, schema.idempotency, "key", list(once)))

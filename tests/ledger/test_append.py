@@ -291,6 +291,26 @@ async def test_nothing_follows_an_erasure_but_what_ends_the_record(house: House,
     assert is_sound(house)
 
 
+async def test_nothing_hangs_on_what_is_erased_but_a_legal_hold(house: House, opened: Ledger) -> None:
+    above, child, lifted = new_record(), new_record(), new_record()
+    names = {"parent": above.hex(), "subject": "ab" * 33}
+    await opened.append(submission(answered(above, body="x"), Draft(kind="CommitmentRefused", record=lifted)))
+    await opened.append(submission(Draft(kind="DiscrepancyFound", record=child, facts={"parent": above.hex()})))
+    begins = submission(Draft("VerificationAnswered", new_record(), {"body": "y"}, facts=names))
+    goes_on = submission(Draft(kind="RefusalContested", record=lifted, facts=names))
+    together = await asyncio.gather(
+        opened.append(erasing(opened, above)), opened.append(begins), return_exceptions=True
+    )
+    later = await asyncio.gather(opened.append(begins), opened.append(goes_on), return_exceptions=True)
+    for refused in (together[1], *later):
+        assert isinstance(refused, RecordErased), "in the same batch, and in a later one"
+        assert refused.record == above
+    assert opened.register().by_subject(bytes.fromhex("ab" * 33)) == []
+    await opened.append(submission(Draft(kind="FindingCleared", record=child)))  # what hung on it before goes on
+    await opened.append(submission(Draft(kind="LegalHoldPlaced", record=new_record(), facts={"parent": above.hex()})))
+    assert is_sound(house)
+
+
 async def test_a_closed_ledger_refuses(house: House) -> None:
     ledger = house.open()
     ledger.close()

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from connectors.outcome import Kind
 from gateway.errors import CommitmentExists, DocumentErased
+from gateway.flows.assistance.values import Checking, Finding, Sending
 from gateway.flows.commitments.documents import claims_of
 from gateway.flows.commitments.sweep import Swept
+from gateway.founding import SYSTEMS
+from gateway.rules.admission import Operator
 from ledger import Submission
 from tests.ledger.house import erasing
 
-from .office import ITEM, PEOPLE, SOON, Office, execute, of_item, office
+from .office import ITEM, PEOPLE, SOON, Office, deadline, execute, of_item, office
 
 WHO = PEOPLE[12]
+FACT = "lease-filing"
 DURING = of_item(ITEM, ("timing: AFTER", "timing: DURING"))
 
 
@@ -55,6 +61,57 @@ async def test_an_asking_under_way_is_not_appended_to_what_was_erased_meanwhile(
 
         assert here.kinds(record) == ["CommitmentPrepared", "CommitmentRecorded"]
         assert here.ledger.register().by_parent(record) == []
+
+
+async def test_what_a_silent_source_left_open_is_not_recorded_of_somebody_who_was_erased_meanwhile(
+    tmp_path: Path,
+) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-1")
+        row = here.row(record)
+        here.leases.unlink()
+        overtaken = here.interrupted(lambda: here.erase(record, row.parent or b""))
+        operator = Operator(person="standing-query", unit=row.unit or "")
+        assert (await overtaken.flows.requery.one(row, operator, deadline())).result == "SKIPPED"
+
+        assert row.subject is not None
+        assert here.ledger.register().by_subject(row.subject) == []
+        assert here.ledger.register().by_parent(record) == []
+
+
+async def test_nothing_is_recorded_of_what_rests_on_an_answer_that_is_erased_meanwhile(tmp_path: Path) -> None:
+    """A document to sign, a refusal of one, a check of the own unit, a request to another."""
+    async with office(tmp_path) as here:
+        for address in ("甲路1号", "乙路2号"):
+            execute(here.leases, "INSERT INTO lease VALUES (?, ?, ?)", WHO.id_number, WHO.name, address)
+        second = Operator(person="clerk-02", unit=SYSTEMS["clerk"][0])
+        found = Finding(outcome=Kind.NO_RECORD, basis="现场", second=second)
+
+        def send(by: Office, asked: bytes) -> Awaitable[object]:
+            sending = Sending(
+                verification=asked, unit=SYSTEMS["source-officer"][0], fact_type=FACT, working_days=5, note=""
+            )
+            return by.flows.assist.send(by.request("SendAssistance"), sending, deadline())
+
+        def check(by: Office, asked: bytes) -> Awaitable[object]:
+            checking = Checking(verification=asked, fact_type=FACT, method="现场核查", finding=found, commission=None)
+            return by.flows.assist.check(by.request("RecordCheck"), checking, deadline())
+
+        acts: list[Callable[[Office, bytes], Awaitable[object]]] = [send, Office.prepare]
+        for number, act in enumerate(acts):
+            await erased_under(here, act, f"办-{number}")  # a refusal of the document: other data are asked for first
+        execute(here.leases, "DELETE FROM lease")
+        for number, act in enumerate([Office.prepare, check], len(acts)):
+            await erased_under(here, act, f"办-{number}")
+
+
+async def erased_under(here: Office, act: Callable[[Office, bytes], Awaitable[object]], case: str) -> None:
+    asked = await here.verify(WHO, case)
+    subject = here.row(asked).subject
+    assert subject is not None
+    with pytest.raises(DocumentErased):
+        await act(here.interrupted(lambda: here.erase(asked)), asked)
+    assert here.ledger.register().by_subject(subject) == []
 
 
 @pytest.mark.parametrize("until_lapsed", [False, True])
