@@ -63,10 +63,7 @@ class Act:
         self._now = now
 
     async def __call__(self, request: Request, row: RecordRow, judge: Judge[Recorded]) -> Recorded:
-        """Act upon a record that was read, as a request asks which was new then.
-
-        Of one request that is sent twice at one moment, the second may find what the first made of the record: it is
-        answered as the first was, and not refused for it.
+        """Act upon a record that was read, as a request asks which was new then, and once only (`Once.done_or`).
 
         Raises:
             StepRefused: what `judge` refuses.
@@ -75,10 +72,8 @@ class Act:
         """
         try:
             return await self.judged(row, judge)
-        except StepRefused:
-            if replayed := await self._once.replay(request):
-                return replayed
-            raise
+        except StepRefused as refusal:
+            return await self._once.done_or(request, refusal)
 
     async def judged(self, row: RecordRow, judge: Judge[_Done]) -> _Done:
         """Act upon a record that was read, of our own accord; raises as `__call__` does."""

@@ -16,7 +16,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from connectors.veiled import Veiled
-from gateway.errors import DocumentErased, RequestIdReused, TransitionNotAllowed
+from gateway.errors import DocumentErased, GatewayError, RequestIdReused, TransitionNotAllowed
 from gateway.flows.await_receipts import await_published
 from gateway.rules.admission import Operator
 from gateway.rules.request_key import differing_fields, request_key
@@ -109,6 +109,16 @@ class Once:
             await await_published(self._ledger, replayed.first + len(replayed.entries))
             replayed = await self._ledger.look(lambda: self._replay(request, seen))
         return replayed
+
+    async def done_or(self, request: Request, refusal: GatewayError) -> Recorded:
+        """Return what a request, which was new, came to since; where it came to nothing, raise what refuses it.
+
+        Of one request that is sent twice at one moment, the second may find what the first made of things: it is
+        answered as the first was, and not refused for it.
+        """
+        if replayed := await self.replay(request):
+            return replayed
+        raise refusal
 
     def _replay(self, request: Request, seen: Replay) -> Recorded:
         if not seen.body_digest:

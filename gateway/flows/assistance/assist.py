@@ -25,6 +25,7 @@ from gateway.errors import (
     InvalidRequest,
     SecondPersonRequired,
     StepNotCalledFor,
+    StepRefused,
     TransitionNotAllowed,
     Violation,
 )
@@ -111,19 +112,15 @@ class Assist:
             AssistanceOpen: the unit was asked already and has not answered.
             NotEntitled, ItemBanned, GuessBudgetSpent: the question may not be asked again; the refusal is recorded.
         """
-        if replayed := await self._once.replay(request):
-            return self._first(replayed)
+        return await self._once_only(request, lambda: self._send(request, sending, deadline))
+
+    async def _send(self, request: Request, sending: Sending, deadline: float) -> Assisted:
         claimed = await self._own_claim(request.caller, sending.verification)
         self._require_asked(claimed.question, sending.unit)
         self._require_turns_on(claimed.question, sending.fact_type)
         await self._require_step(claimed, (StepKind.ASSISTANCE, StepKind.WAIT))
         key = self._people.one_at_a_time(claimed.question, claimed.case_key, sending.fact_type, sending.unit)
-        try:
-            given_up = await self._given_up(key)
-        except AssistanceOpen:
-            if replayed := await self._once.replay(request):  # recorded since: it is this very request that is open
-                return self._first(replayed)
-            raise
+        given_up = await self._given_up(key)
         at = self._now()
         due = end_of_day(add_working_days(legal_day(at), sending.working_days, self._calendar))
         record = new_record(at, self._entropy)
@@ -220,24 +217,22 @@ class Assist:
         """
         if finding.outcome is Kind.MISMATCH or finding.second is not None:
             _require_two(request.operator, finding.second)
-        return await self._close(
-            request,
-            record,
-            "AssistanceAnswered",
-            {FOUND: finding.body()},
-            deadline,
-            outcome=finding.outcome,
-            second=finding.second,
+        kind, kept, outcome, second = "AssistanceAnswered", {FOUND: finding.body()}, finding.outcome, finding.second
+        return await self._once_only(
+            request, lambda: self._close(request, record, kind, kept, deadline, outcome=outcome, second=second)
         )
 
     async def refuse(self, request: Request, record: bytes, reason: str, deadline: float) -> Assisted:
         """Take the refusal of the unit asked; raises as `answer` does."""
-        return await self._close(request, record, "AssistanceRefused", {"refusal": {"reason": reason}}, deadline)
+        kept: dict[str, Json] = {"refusal": {"reason": reason}}
+        return await self._once_only(request, lambda: self._close(request, record, "AssistanceRefused", kept, deadline))
 
     async def send_back(self, request: Request, record: bytes, forward_to: str, deadline: float) -> Assisted:
         """Take a request back that reached the wrong unit; raises as `answer` does."""
         kept: dict[str, Json] = {"returned": {"forward_to": forward_to}}
-        return await self._close(request, record, "AssistanceReturned", kept, deadline)
+        return await self._once_only(
+            request, lambda: self._close(request, record, "AssistanceReturned", kept, deadline)
+        )
 
     async def check(self, request: Request, checking: Checking, deadline: float) -> Assisted:
         """Record what two people of the caller's own unit checked, or had checked.
@@ -249,8 +244,9 @@ class Assist:
             StepNotCalledFor: the newest answer to the claim calls for something else.
             NotEntitled, ItemBanned, GuessBudgetSpent: the question may not be asked again; the refusal is recorded.
         """
-        if replayed := await self._once.replay(request):
-            return self._first(replayed)
+        return await self._once_only(request, lambda: self._check(request, checking, deadline))
+
+    async def _check(self, request: Request, checking: Checking, deadline: float) -> Assisted:
         _require_two(request.operator, checking.finding.second)
         claimed = await self._own_claim(request.caller, checking.verification)
         self._require_turns_on(claimed.question, checking.fact_type)
@@ -323,8 +319,6 @@ class Assist:
         outcome: Kind | None = None,
         second: Operator | None = None,
     ) -> Assisted:
-        if replayed := await self._once.replay(request):
-            return self._first(replayed)
         row = await self._look_up.own(ASSISTANCE, record, request.caller)
 
         async def judge(row: RecordRow) -> None:
@@ -346,6 +340,15 @@ class Assist:
         key = self._people.one_at_a_time(claimed.question, claimed.case_key, inquiry.fact_type, row.unit or "")
         act = _Act(draft=draft, inquiry=_at(inquiry, _CLOSING[kind], at, outcome), row=row, judge=judge)
         return await self._with_answer(request, act, claimed, deadline, releases=[key])
+
+    async def _once_only(self, request: Request, do: Callable[[], Awaitable[Assisted]]) -> Assisted:
+        """Do what a request asks, or give what it came to, before or at the same moment."""
+        if replayed := await self._once.replay(request):
+            return self._first(replayed)
+        try:
+            return await do()
+        except (StepRefused, InvalidRequest) as refusal:
+            return self._first(await self._once.done_or(request, refusal))
 
     async def _with_answer(
         self,
@@ -380,6 +383,8 @@ class Assist:
                     if not await self._is_request(error.record):
                         raise
                     refusal = AssistanceOpen()
+            if request is not None and (replayed := await self._once.replay(request)):
+                return replayed  # by another process, while the sources were asked
             if request is not None and again.refusal is refusal:
                 await self._keep_refusal(request, again, refusal)
             elif again.alone is not None:

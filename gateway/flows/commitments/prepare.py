@@ -155,8 +155,8 @@ class Prepare:
             await self._require_eligible(case, lists, lifted)
             require_capable(of_agent.incapacity, case.matter.retry_after)
         except StepRefused as refusal:
-            await self._refusals.record(request, refusal, row, {ELIGIBILITY: _eligibility(lists, of_agent, None)})
-            raise
+            asked_of = {ELIGIBILITY: _eligibility(lists, of_agent, None)}
+            return await self._first(await self._refusals.refuse(request, refusal, row, asked_of))
         return await self._record(request, asked, case, _eligibility(lists, of_agent, lifted), lifted)
 
     def _require_open(self, row: RecordRow, kept: Mapping[str, Json]) -> _Case:

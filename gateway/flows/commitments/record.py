@@ -95,13 +95,11 @@ class RecordSigned:
         row = await self._refusals.own(request, "commitment", record)
         try:
             return await self._act.judged(row, lambda row, at: self._record(request, row, at, digest, evidence))
-        except DocumentExpired as refusal:
-            await self._expire(row)
-            await self._refusals.record(request, refusal, await self._look_up.any("commitment", record))
-            raise
         except (SignatureRefused, StepRefused, InvalidRequest) as refusal:
-            await self._refusals.record(request, refusal, row)
-            raise
+            if isinstance(refusal, DocumentExpired):
+                await self._expire(row)
+                row = await self._look_up.any("commitment", record)
+            return Done(recorded=await self._refusals.refuse(request, refusal, row))
 
     async def _record(self, request: Request, row: RecordRow, at: datetime, digest: bytes, evidence: Evidence) -> Done:
         kept = await self._require_prepared(row)

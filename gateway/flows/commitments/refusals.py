@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from gateway.errors import GatewayError, InvalidRequest, Recording, RecordNotFound, StepRefused, TransitionNotAllowed
 from gateway.flows.commitments.documents import case_facts
 from gateway.flows.look_up import LookUp
-from gateway.flows.once import REQUEST, Once, Request
+from gateway.flows.once import REQUEST, Once, Recorded, Request
 from ledger import Draft, RecordRow, new_record
 from ledger.canonical import Json
 
@@ -71,6 +71,23 @@ class Refusals:
         except StepRefused as refusal:
             await self.record(request, refusal, about)
             raise
+
+    async def refuse(
+        self,
+        request: Request,
+        refusal: GatewayError,
+        about: RecordRow,
+        content: Mapping[str, Json] | None = None,
+    ) -> Recorded:
+        """Return what a request came to that was sent twice at one moment (`Once.done_or`), or record its refusal.
+
+        Raises:
+            GatewayError: `refusal`, with its proof.
+        """
+        if replayed := await self._once.replay(request):
+            return replayed
+        await self.record(request, refusal, about, content)
+        raise refusal
 
     async def record(
         self,

@@ -45,7 +45,7 @@ from gateway.rules.admission import Operator, RawQuestion, RawSubject
 from gateway.rules.kept import table
 from gateway.rules.roles import Caller
 from gateway.signatures import CertificateEvidence
-from ledger import Erased, Ledger, RecordRow
+from ledger import Erased, Ledger, RecordRow, Replay
 from ledger.canonical import Json
 from tests.ledger.house import erasing
 
@@ -175,6 +175,24 @@ class Interrupted:
         return await self._ledger.append(*given, **named)  # type: ignore[arg-type]
 
 
+class Repeated:
+    """A ledger at which a request that was found to be new is recorded by another process right after."""
+
+    def __init__(self, ledger: Ledger, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        self._ledger = ledger
+        self._meanwhile: Callable[[], Awaitable[object]] | None = meanwhile
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._ledger, name)
+
+    async def find(self, key: bytes) -> Replay | None:
+        found = await self._ledger.find(key)
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
+        return found
+
+
 @dataclass(slots=True, kw_only=True)
 class Office:
     """What a test works with."""
@@ -194,6 +212,10 @@ class Office:
     def interrupted(self, meanwhile: Callable[[], Awaitable[object]], times: int = 1) -> Office:
         """Give the same office as another clerk has it, who is overtaken by what somebody else does."""
         return replace(self, flows=self.build(cast(Ledger, Interrupted(self.ledger, meanwhile, times))))
+
+    def repeated(self, meanwhile: Callable[[], Awaitable[object]]) -> Office:
+        """Give the same office as another process has it, to which a request comes that comes to this one too."""
+        return replace(self, flows=self.build(cast(Ledger, Repeated(self.ledger, meanwhile))))
 
     def request(
         self, method: str, *, system: str = "clerk", person: str = "", identity: str = "", **said: Json
