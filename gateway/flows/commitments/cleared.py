@@ -1,5 +1,5 @@
 """Cleared: what contradicts a commitment may be the very data that people cleared up before; as long as they do not
-change, they are not held against it again."""
+change, and what bore the applicant out then still does, they are not held against it again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from gateway.flows.verification.ask import Asked
 from gateway.flows.verification.verify import Verify
 from gateway.rules.admission import Question, question_body
 from gateway.rules.kept import rows, table
+from gateway.rules.plan import Plan
 from gateway.rules.same_claim import is_same_claim
 from ledger import Ledger, RecordRow
 from ledger.canonical import Json
@@ -27,23 +28,24 @@ class Cleared:
         self._look_up = look_up
         self._verify = verify
 
-    async def __call__(self, commitment: RecordRow, question: Question, asked: Asked) -> bool:
+    async def __call__(self, commitment: RecordRow, question: Question, planned: Plan, asked: Asked) -> bool:
         """Tell whether a new answer contradicts a commitment by nothing but what did before people cleared it up."""
         cleared = await cleared_at(self._look_up, commitment)
         if cleared < 0:
             return False
-        return self._verify.says_nothing_new(asked, await self._facts(commitment, question, cleared))
+        return self._verify.says_nothing_new(planned, asked, await self._facts(commitment, question, cleared))
 
-    async def _facts(self, commitment: RecordRow, question: Question, before: int) -> list[Mapping[str, Json]]:
-        """Read what sources said in the answers against a commitment that were recorded before an entry."""
+    async def _facts(self, commitment: RecordRow, question: Question, before: int) -> list[list[Mapping[str, Json]]]:
+        """Read what sources said in each of the answers against a commitment that were recorded before an entry, oldest
+        first."""
         case_key, claim = commitment.case_key or b"", question_body(question)
         in_case = await self._ledger.look(lambda: self._ledger.register().by_case(case_key))
         answers = [
             *answers_like(in_case, commitment),
             *await self._look_up.children(commitment.record, "verification"),
         ]
-        found: list[Mapping[str, Json]] = []
-        for answer in answers:
+        found: list[list[Mapping[str, Json]]] = []
+        for answer in sorted(answers, key=lambda row: row.first_idx):
             if answer.first_idx > before:
                 continue
             try:
@@ -52,5 +54,5 @@ class Cleared:
                 continue
             if is_against(kept) and is_same_claim(table(kept[REQUEST]), claim):
                 told = table(kept.get(EVIDENCE, kept[ANSWER]))
-                found += [fact for fact in map(table, rows(told["facts"])) if not fact.get("about_statement")]
+                found.append([fact for fact in map(table, rows(told["facts"])) if not fact.get("about_statement")])
         return found

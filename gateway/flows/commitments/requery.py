@@ -3,9 +3,9 @@
 MATCH confirms and closes; a contradiction opens a finding (nothing is held against anybody yet), and so does one that
 too few sources confirm; data still missing are noted; a source that is away concludes nothing, nor does that none
 covers the claim. What people cleared up is not held against anybody again, as long as the data that contradicted do
-not change. What people found in the case counts beside what sources say, and who is asked and has not answered
-holds nothing up. Each asking is itself a recorded verification. Before the decision of the case a commitment is only
-noted as asked about, or questioned, so that the officer sees it in time.
+not change, and who bore it out still does. What people found in the case counts beside what sources say, and who is
+asked and has not answered holds nothing up. Each asking is itself a recorded verification. Before the decision of the
+case a commitment is only noted as asked about, or questioned, so that the officer sees it in time.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class Requery:
         unconfirmed = would_contradict(planned, weighed.asked.answers)
         first, said = row, weighed.asked.judgement
         against = contradicts(said.verdict.value, map(str, said.reasons)) or (silent is None and unconfirmed)
-        known = against and await self._cleared(row, question, weighed.asked)
+        known = against and await self._cleared(row, question, planned, weighed.asked)
 
         async def judge(row: RecordRow, at: datetime) -> AskedAgain:
             await self._require_same(row, first)

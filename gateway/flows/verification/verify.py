@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -42,7 +42,7 @@ from gateway.rules.admission import (
 )
 from gateway.rules.clocks import legal_day
 from gateway.rules.fallback import FallbackInput, NextStep, Situation, StepKind, next_step, situation
-from gateway.rules.kept import table
+from gateway.rules.kept import table, text
 from gateway.rules.people import Heard
 from gateway.rules.plan import NotVerifiable, ParametersRefused, Plan, plan
 from gateway.rules.roles import Caller
@@ -54,6 +54,10 @@ from ledger.canonical import Json
 
 _DECIDING = frozenset({Kind.MATCH, Kind.MISMATCH, Kind.NO_RECORD})
 """What a source says that can settle a fact."""
+_SILENT = frozenset({Kind.UNAVAILABLE, Kind.PENDING})
+"""What a source says that has not answered: it takes nothing back."""
+_Voice = tuple[str, str]
+"""A source, and a type of fact of which it speaks."""
 _LAST_PART = 0.2
 """The part of the time kept for recording that stays for telling the caller that the ledger did not answer."""
 
@@ -315,13 +319,23 @@ class Verify:
         asked = await self._ask(planned, context, people=heard.evidence, before=weighed.asked)
         return self.weigh(planned, asked, heard, terms)
 
-    def says_nothing_new(self, asked: Asked, kept: Sequence[Mapping[str, Json]]) -> bool:
-        """Tell whether all that decides an answer was said before, by the facts that are kept of earlier answers; what
-        people found untrue was not."""
+    def says_nothing_new(self, planned: Plan, asked: Asked, kept: Sequence[Sequence[Mapping[str, Json]]]) -> bool:
+        """Tell whether all that decides an answer was said before, by the facts that are kept of each earlier answer,
+        oldest first, and who bore the applicant out by then still does; what people found untrue was not said.
+        """
         if any(one.outcome.kind is Kind.MISMATCH for one in asked.heard):
             return False
+        kinds, bore_out = _bears_out(planned), set[_Voice]()
+        for facts in kept:
+            said = [(text(one["source"]), text(one["fact_type"]), Kind(text(one["outcome"]))) for one in facts]
+            out, other = _split(said, kinds)
+            bore_out = bore_out - other | out
+        _, other = _split([(one.source, one.fact_type, one.outcome.kind) for one in asked.evidence], kinds)
+        if bore_out & other:
+            return False
+        known = [fact for facts in kept for fact in facts]
         deciding = [one for one in asked.evidence if one.outcome.kind in _DECIDING]
-        return bool(deciding) and all(any(self._ask.is_what_was_said(one, fact) for fact in kept) for one in deciding)
+        return bool(deciding) and all(any(self._ask.is_what_was_said(one, fact) for fact in known) for one in deciding)
 
     def weigh(self, planned: Plan, asked: Asked, heard: Heard, terms: Terms) -> Weighed:
         """Judge again with what people said, by what the sources said alone.
@@ -483,6 +497,25 @@ class Verify:
 def open_facts(planned: Plan, asked: Asked) -> frozenset[str]:
     """Name the types of fact that could still decide a question."""
     return frozenset(planned.checks[check_id].fact_type for check_id in asked.judgement.undecided)
+
+
+def _bears_out(planned: Plan) -> dict[str, set[Kind]]:
+    """Say of each type of fact what a source says that bears the applicant out."""
+    signs = planned.signs()
+    kinds: dict[str, set[Kind]] = {fact_type: set() for fact_type in planned.fact_types()}
+    for check in planned.checks.values():
+        if not signs.get(check.id, False):
+            kinds[check.fact_type].add(Kind.MATCH)
+        if signs.get(check.id, True):
+            kinds[check.fact_type] |= {Kind.MISMATCH, Kind.NO_RECORD} if check.absence_conclusive else {Kind.MISMATCH}
+    return kinds
+
+
+def _split(said: Iterable[tuple[str, str, Kind]], kinds: Mapping[str, set[Kind]]) -> tuple[set[_Voice], set[_Voice]]:
+    """Name who bears the applicant out, and who answers without that; nobody who was not asked, or has not answered."""
+    answered = [(source, fact_type, kind) for source, fact_type, kind in said if kind not in _SILENT]
+    out = {(source, fact_type) for source, fact_type, kind in answered if kind in kinds.get(fact_type, ())}
+    return out, {(source, fact_type) for source, fact_type, _ in answered} - out
 
 
 def require_entitled(caller: Caller, item: Item, matter: Matter) -> None:

@@ -8,7 +8,25 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from connectors.outcome import MISMATCH, NOT_COVERED, OTHER_IDENTITY, Evidence, Kind
+from connectors.connector import Claim, Subject
+from connectors.outcome import (
+    AMBIGUOUS,
+    MATCH,
+    MISMATCH,
+    NO_RECORD,
+    NOT_COVERED,
+    NOT_HELD,
+    OTHER_IDENTITY,
+    STALE,
+    SUBJECT_INACTIVE,
+    Cause,
+    Evidence,
+    Kind,
+    Outcome,
+    unavailable,
+)
+from gateway.catalogue.model import SourcePolicy
+from gateway.catalogue.words import SourcePolicyKind
 from gateway.errors import (
     CommitmentExists,
     DiscrepancyFound,
@@ -20,6 +38,7 @@ from gateway.errors import (
 from gateway.flows.commitments.documents import case_facts
 from gateway.flows.verification.ask import Asked
 from gateway.flows.verification.verify import fact_body
+from gateway.rules.plan import FactCheck, Leaf, Node, NotOf, Plan
 from gateway.rules.verdict import Judgement, Verdict
 from ledger import Draft, Submission, new_record
 
@@ -322,6 +341,16 @@ async def test_what_may_not_be_asked_any_more_is_no_reason_to_take_it_for_cleare
         assert await questioned(here, record) != finding
 
 
+def planned_of(root: Node) -> Plan:
+    """Plan a question of one fact."""
+    subject = Subject(id_type="resident-id", id_number=WHO.id_number, name=WHO.name)
+    check = FactCheck(
+        id="f", fact_type="f", claim=Claim(fact_type="f", subject=subject, expected={"address": WHO.address}),
+        absence_conclusive=True, policy=SourcePolicy(kind=SourcePolicyKind.QUORUM, k=1), sensitive=False,
+    )  # fmt: skip
+    return Plan(root=root, checks={"f": check})
+
+
 async def test_what_people_find_untrue_is_new_beside_data_that_they_cleared_up(tmp_path: Path) -> None:
     async with office(tmp_path) as here:
         at = here.clock.now
@@ -329,15 +358,50 @@ async def test_what_people_find_untrue_is_new_beside_data_that_they_cleared_up(t
         found = Evidence(source="own-check", fact_type="f", outcome=MISMATCH, asked_at=at, answered_at=at)
         silent = Evidence(source="s", fact_type="f", outcome=NOT_COVERED, asked_at=at, answered_at=at)
         judged = Judgement(verdict=Verdict.CONTRADICTED)
+        planned = planned_of(Leaf(id="f"))
         same = here.flows.verify.says_nothing_new
-        kept = [fact_body(said)]
+        kept = [[fact_body(said)]]
 
-        assert same(Asked(judgement=judged, evidence=(said, silent)), kept)
-        assert not same(Asked(judgement=judged, evidence=(said,), heard=(found,)), kept)
-        assert not same(Asked(judgement=judged, evidence=(said, structs.replace(said, source="t"))), kept)
-        assert not same(Asked(judgement=judged, evidence=(structs.replace(said, as_of=None),)), kept)
-        assert not same(Asked(judgement=judged, evidence=(structs.replace(said, outcome=OTHER_IDENTITY),)), kept)
-        assert not same(Asked(judgement=judged, evidence=(silent,)), kept), "nothing is no evidence"
+        assert same(planned, Asked(judgement=judged, evidence=(said, silent)), kept)
+        assert not same(planned, Asked(judgement=judged, evidence=(said,), heard=(found,)), kept)
+        assert not same(planned, Asked(judgement=judged, evidence=(said, structs.replace(said, source="t"))), kept)
+        assert not same(planned, Asked(judgement=judged, evidence=(structs.replace(said, as_of=None),)), kept)
+        assert not same(
+            planned, Asked(judgement=judged, evidence=(structs.replace(said, outcome=OTHER_IDENTITY),)), kept
+        )
+        assert not same(planned, Asked(judgement=judged, evidence=(silent,)), kept), "nothing is no evidence"
+
+
+@pytest.mark.parametrize(
+    ("root", "against", "bears_out"),
+    [
+        (Leaf(id="f"), MISMATCH, MATCH),
+        (NotOf(of=Leaf(id="f")), MATCH, MISMATCH),
+        (NotOf(of=Leaf(id="f")), MATCH, NO_RECORD),
+    ],
+)
+async def test_what_people_cleared_up_contradicts_anew_once_nobody_bears_the_applicant_out_any_more(
+    tmp_path: Path, root: Node, against: Outcome, bears_out: Outcome
+) -> None:
+    async with office(tmp_path) as here:
+        at, same, planned = here.clock.now, here.flows.verify.says_nothing_new, planned_of(root)
+        a = Evidence(source="a", fact_type="f", outcome=against, asked_at=at, answered_at=at, as_of=at)
+        b = structs.replace(a, source="b", outcome=bears_out)
+
+        def says(outcome: Outcome) -> Asked:
+            evidence = (a, structs.replace(b, outcome=outcome))
+            return Asked(judgement=Judgement(verdict=Verdict.CONTRADICTED), evidence=evidence)
+
+        kept = [[fact_body(one) for one in (a, b)]]
+        for outcome in (SUBJECT_INACTIVE, NOT_HELD, NOT_COVERED, AMBIGUOUS, STALE, against):
+            assert not same(planned, says(outcome), kept), outcome.kind
+        for outcome in (bears_out, unavailable(Cause.OUTAGE), Outcome(kind=Kind.PENDING, until=at)):
+            assert same(planned, says(outcome), kept), outcome.kind
+        assert same(planned, Asked(judgement=says(b.outcome).judgement, evidence=(a,)), kept), "b was not asked"
+
+        silent, gone = (fact_body(structs.replace(b, outcome=one)) for one in (unavailable(Cause.OUTAGE), NOT_HELD))
+        assert not same(planned, says(NOT_HELD), [*kept, [fact_body(a), silent]])
+        assert same(planned, says(NOT_HELD), [*kept, [fact_body(a), gone]]), "people knew by then"
 
 
 async def test_answers_that_contradict_other_claims_persons_and_cases_hold_no_decision_up(tmp_path: Path) -> None:
