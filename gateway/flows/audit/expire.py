@@ -13,11 +13,9 @@ from datetime import datetime
 from gateway.errors import ClockBehind, DocumentErased, TransitionNotAllowed
 from gateway.flows.act import onto
 from gateway.flows.audit.report import Report
+from gateway.flows.end_due import PAGE, end_due
 from gateway.flows.once import Once
 from ledger import Ledger, RecordChanged, RecordRow
-
-_PAGE = 256
-"""Findings ended at once: they travel to the ledger together and become one or few of its batches."""
 
 
 class Expire:
@@ -31,7 +29,7 @@ class Expire:
         report: Report,
         stopping: asyncio.Event,
         now: Callable[[], datetime],
-        page: int = _PAGE,
+        page: int = PAGE,
     ) -> None:
         self._ledger = ledger
         self._once = once
@@ -43,20 +41,11 @@ class Expire:
     async def __call__(self) -> int:
         """End every finding whose effect is over, with its reports; give how many. Stops early, between two pages,
         when the gateway is about to stop."""
-        ended, after, now = 0, -1, self._now()
-        while not self._stopping.is_set():
-            page = await self._page(now, after)
-            if not page:
-                break
-            ended += sum(await asyncio.gather(*(self._one(row, now) for row in page)))
-            after = page[-1].first_idx
-        return ended
-
-    async def _page(self, now: datetime, after: int) -> list[RecordRow]:
-        register = self._ledger.register()
-        return await self._ledger.read(
-            lambda: register.in_state("finding", ("FINAL",), due_before=now, after_idx=after, limit=self._size)
-        )
+        now = self._now()
+        return await end_due(
+            self._ledger, "finding", ("FINAL",), lambda row: self._one(row, now),
+            before=now, stopping=self._stopping, page=self._size,
+        )  # fmt: skip
 
     async def _one(self, row: RecordRow, at: datetime) -> bool:
         try:

@@ -14,11 +14,9 @@ from datetime import datetime
 from gateway.errors import TransitionNotAllowed
 from gateway.flows.act import onto
 from gateway.flows.commitments.documents import UNDECIDED
+from gateway.flows.end_due import PAGE, end_due
 from gateway.flows.once import Once
 from ledger import Ledger, RecordChanged, RecordRow
-
-_PAGE = 256
-"""Records ended at once: they travel to the ledger together and become one or few of its batches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +37,7 @@ class Sweep:
         once: Once,
         stopping: asyncio.Event,
         now: Callable[[], datetime],
-        page: int = _PAGE,
+        page: int = PAGE,
     ) -> None:
         self._ledger = ledger
         self._once = once
@@ -55,21 +53,11 @@ class Sweep:
         )
 
     async def _end(self, states: Sequence[str], kind: str) -> int:
-        ended, after, now = 0, -1, self._now()
-        while not self._stopping.is_set():
-            page = await self._page(states, now, after)
-            if not page:
-                break
-            # All of them at once: the ledger takes what waits as one batch, and a refused one spoils no other.
-            ended += sum(await asyncio.gather(*(self._one(row, kind, now) for row in page)))
-            after = page[-1].first_idx
-        return ended
-
-    async def _page(self, states: Sequence[str], now: datetime, after: int) -> list[RecordRow]:
-        register = self._ledger.register()
-        return await self._ledger.read(
-            lambda: register.in_state("commitment", states, due_before=now, after_idx=after, limit=self._size)
-        )
+        now = self._now()
+        return await end_due(
+            self._ledger, "commitment", states, lambda row: self._one(row, kind, now),
+            before=now, stopping=self._stopping, page=self._size,
+        )  # fmt: skip
 
     async def _one(self, row: RecordRow, kind: str, at: datetime) -> bool:
         try:
