@@ -121,7 +121,7 @@ def judge(
         dated = _date(found, shape, as_of)
         if dated is not None and is_ahead(dated, now):
             return garbled(IN_FUTURE), None
-        if outcome.kind is not Kind.AMBIGUOUS and _is_stale(dated, shape.freshness, now):
+        if outcome.kind is not Kind.AMBIGUOUS and is_stale(dated, shape.freshness, now):
             return STALE, dated
         if found is not None:
             outcome = _compared(claim, found, shape)
@@ -229,7 +229,8 @@ def _date(record: Record | None, shape: Shape, as_of: datetime | None) -> dateti
         return as_of if is_empty(held) else moment(held, shape.zone)
 
 
-def _is_stale(dated: datetime | None, freshness: timedelta | None, now: datetime) -> bool:
+def is_stale(dated: datetime | None, freshness: timedelta | None, now: datetime) -> bool:
+    """Say whether data break a promise of freshness, where there is one: they are older, or nothing dates them."""
     return freshness is not None and (dated is None or now - dated > freshness)
 
 

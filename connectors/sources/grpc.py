@@ -23,7 +23,7 @@ from connectors.connector import Claim, Coverage, Declared, Health, Manifest, Qu
 from connectors.declarations import Declarations
 from connectors.errors import ConnectorError, NotAsked, SourceRefused, SourceUnavailable
 from connectors.outcome import NOT_HELD, STALE, Cause, Evidence, Kind, unavailable
-from connectors.record import IN_FUTURE, finds_by, garbled, is_ahead
+from connectors.record import IN_FUTURE, finds_by, garbled, is_ahead, is_stale
 from connectors.stanza import Stanza
 from connectors.transports.addresses import is_address, is_loopback
 from connectors.transports.messages import (
@@ -153,10 +153,10 @@ class GrpcSource:
         that are older than promised, or of the future."""
         if told.as_of is not None and is_ahead(told.as_of, now):
             raise Malformed(IN_FUTURE)
-        kind, freshness = told.outcome.kind, self._manifest.freshness
+        kind = told.outcome.kind
         if kind not in _OF_DATA:
             return told
-        if freshness is not None and (told.as_of is None or now - told.as_of > freshness):
+        if is_stale(told.as_of, self._manifest.freshness, now):
             return told._replace(outcome=STALE)
         is_of_record = kind is Kind.MATCH or (kind is Kind.MISMATCH and not told.outcome.other_identity)
         if is_of_record and not self._facts[claim.fact_type].holds(claim):

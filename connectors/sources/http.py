@@ -46,6 +46,7 @@ from connectors.record import (
     finds_by,
     garbled,
     is_ahead,
+    is_stale,
     judge,
     moment,
     read_shape,
@@ -221,7 +222,7 @@ class HttpSource:
     def _absence(self, fact: HttpFact, as_of: datetime | None) -> tuple[Outcome, datetime | None]:
         if as_of is not None and is_ahead(as_of, self._now()):
             return garbled(IN_FUTURE), None
-        return STALE if _is_stale(as_of, fact.shape.freshness, self._now()) else NO_RECORD, as_of
+        return STALE if is_stale(as_of, fact.shape.freshness, self._now()) else NO_RECORD, as_of
 
     def _judge(
         self, fact: HttpFact, claim: Claim, read: object, answer_as_of: datetime | None
@@ -254,7 +255,7 @@ class HttpSource:
             as_of = moment(held, shape.zone)
         if as_of is not None and is_ahead(as_of, self._now()):
             return garbled(IN_FUTURE), None
-        if _is_stale(as_of, shape.freshness, self._now()):
+        if is_stale(as_of, shape.freshness, self._now()):
             return STALE, as_of
 
         def said(name: str, reader: Reader) -> Outcome:
@@ -342,10 +343,6 @@ def _is_record(fact: HttpFact, found: Mapping[str, object]) -> bool:
 def _as_of(fact: HttpFact, read: object) -> datetime | None:
     held = None if fact.answer_as_of is None else fact.answer_as_of(read)
     return None if is_empty(held) else moment(held, fact.shape.zone)
-
-
-def _is_stale(as_of: datetime | None, freshness: timedelta | None, now: datetime) -> bool:
-    return freshness is not None and (as_of is None or now - as_of > freshness)
 
 
 def _code(held: object) -> str:
