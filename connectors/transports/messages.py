@@ -278,17 +278,16 @@ def _read_outcome(message: pb.Outcome) -> Outcome:
         raise Malformed("a cause that is none of the contract")
     if message.attribute and not _NAME.fullmatch(message.attribute):
         raise Malformed("an attribute that is no name of one")
+    until = _read_moment(message.until) if message.HasField("until") else None
     try:
         return Outcome(
             kind=kind,
             cause=_CAUSES.get(message.cause),
-            until=_read_moment(message.until) if message.HasField("until") else None,
+            until=until,
             attribute=message.attribute,
             rule=_rule(message.rule),
             other_identity=message.other_identity,
         )
-    except Malformed:
-        raise
     except ValueError as error:
         raise Malformed(str(error)) from None
 
