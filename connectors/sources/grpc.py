@@ -25,7 +25,7 @@ from connectors.errors import ConnectorError, NotAsked, SourceRefused, SourceUna
 from connectors.outcome import NOT_HELD, STALE, Cause, Evidence, Kind, unavailable
 from connectors.record import IN_FUTURE, finds_by, garbled, is_ahead, is_stale
 from connectors.stanza import Stanza
-from connectors.transports.addresses import is_address, is_loopback
+from connectors.transports.addresses import is_loopback, is_reachable
 from connectors.transports.messages import (
     MOST_CLAIMS,
     Malformed,
@@ -309,7 +309,7 @@ def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], dateti
     """
     root = Stanza(name, stanza)
     department, address = root.text("department"), root.text("address")
-    if address and not is_address(address):
+    if address and not is_reachable(address):
         root.mistake("address", "must be a host and a port, e.g. source.example.gov.cn:8443")
     credentials = _read_credentials(root, address)
     timeout = root.duration("answer_timeout", "5s")

@@ -61,9 +61,12 @@ def host(
     The department's records stay with it: a gateway that has a stanza of kind `grpc` is told outcomes only. Prints
     `ready PORT` on standard output when it answers; logs, which name callers and nobody else, go to standard error.
     """
+    from gateway.config.address import listen_mistake
     from gateway.logs import configure
 
     name, stanza = read_stanza(stanza_file, source)
+    if (mistake := listen_mistake(address)) is not None:
+        raise click.UsageError(f"--listen: {mistake}")
     tls = _tls(certificate, key, callers_authority, callers, plaintext=plaintext, address=address)
     connector = connected(name, stanza, read_catalogue(catalogue_files))
     configure()

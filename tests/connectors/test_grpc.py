@@ -459,6 +459,7 @@ async def test_an_adapter_that_is_not_well_says_so_and_nothing_that_it_writes_is
     ("change", "mistake"),
     [
         ({"address": "https://example.gov.cn"}, "address: must be a host and a port"),
+        ({"address": "999.1.1.1:8443"}, "address: must be a host and a port"),
         ({"address": "example.gov.cn:0"}, "address: must be a host and a port"),
         ({"address": "example.gov.cn:8443", "plaintext": True}, "plaintext: is for an adapter on this machine"),
         ({"plaintext": True, "ca_file": "ca.pem"}, "ca_file: goes without `plaintext`"),

@@ -180,6 +180,7 @@ def test_two_adapters_do_not_share_an_address(held: Path) -> None:
         ((), "give --certificate, --key, --callers-authority, --caller; or --plaintext"),
         (("--plaintext", "--caller", "x"), "--caller: goes without --plaintext"),
         (("--plaintext", "--listen", "0.0.0.0:0"), "--plaintext: is for this machine"),
+        (("--plaintext", "--listen", "127.0.0.1"), "--listen: must be an address and a port"),
         (("--plaintext", "--source", "other"), "there is no [sources.other]"),
     ],
 )
