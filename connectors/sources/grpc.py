@@ -349,16 +349,15 @@ def _read_credentials(root: Stanza, address: str) -> grpc.ChannelCredentials | N
                 root.mistake(key, "goes without `plaintext`")
         return None
     before = len(root.mistakes)
-    read_tls(root)  # judges the files; of what TLS cannot use, gRPC says nothing before it connects
+    tls = read_tls(root)  # judges the files; of what TLS cannot use, gRPC says nothing before it connects
     if len(root.mistakes) > before:
         return None
     ca, certificate, key = (root.text(name, "") for name in ("ca_file", "client_cert_file", "client_key_file"))
-    trusted = Path(ca).read_bytes() if ca else _system_roots()
+    trusted = Path(ca).read_bytes() if ca else _authorities(tls)
     own = Path(certificate).read_bytes() if certificate else None
     private = Path(key or certificate).read_bytes() if certificate else None
     return grpc.ssl_channel_credentials(trusted, private, own)
 
 
-def _system_roots() -> bytes:
-    roots = ssl.create_default_context().get_ca_certs(binary_form=True)
-    return "".join(map(ssl.DER_cert_to_PEM_cert, roots)).encode()
+def _authorities(tls: ssl.SSLContext) -> bytes:
+    return "".join(map(ssl.DER_cert_to_PEM_cert, tls.get_ca_certs(binary_form=True))).encode()
