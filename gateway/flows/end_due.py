@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 from ledger import Ledger, RecordRow
 
@@ -30,9 +31,7 @@ async def end_due(
     ended, after = 0, -1
     while not stopping.is_set():
         due = await ledger.read(
-            lambda after=after: register.in_state(  # type: ignore[misc]
-                family, states, due_before=before, after_idx=after, limit=page
-            )
+            partial(register.in_state, family, states, due_before=before, after_idx=after, limit=page)
         )
         if not due:
             break
