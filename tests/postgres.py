@@ -14,12 +14,13 @@ import pwd
 import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -29,6 +30,16 @@ _SETTINGS = (
     "-c listen_addresses='' -k {root} -c fsync=off -c synchronous_commit=off -c full_page_writes=off "
     "-c max_connections=100 -c shared_buffers=32MB"
 )
+_AS_NOBODY = """
+import os, pwd, sys
+nobody = pwd.getpwnam("nobody")
+os.setgroups([])
+os.setgid(nobody.pw_gid)
+os.setuid(nobody.pw_uid)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""`subprocess` can change the user itself, but forks for it; and where gRPC has threads, a forked child may crash in
+gRPC's own handlers before it becomes another program."""
 
 
 @contextmanager
@@ -49,13 +60,15 @@ class OwnServer:
         """Make a new server, or a standby that follows a running one."""
         self._root = root
         self._install = _binaries()
-        self._who: dict[str, Any] = {}
+        self._owner = -1, -1
+        self._as_nobody: list[str] = []
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             nobody = pwd.getpwnam("nobody")
-            self._who = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            self._owner = nobody.pw_uid, nobody.pw_gid
+            self._as_nobody = [sys.executable, "-I", "-S", "-c", _AS_NOBODY]
             root.chmod(0o755)
-            os.chown(root, nobody.pw_uid, nobody.pw_gid)
-            if not _runs(self._install, self._who):
+            os.chown(root, *self._owner)
+            if not _runs([*self._as_nobody, str(self._install / "bin" / "postgres"), "--version"]):
                 self._install = Path(shutil.copytree(self._install, root / "install", symlinks=True))
         self.url = URL.create(
             "postgresql+psycopg", username="postgres", database="postgres", query={"host": str(root)}
@@ -87,12 +100,13 @@ class OwnServer:
             return
         shutil.copytree(made, data)
         for path in (data, *data.rglob("*")):
-            os.chown(path, self._who.get("user", -1), self._who.get("group", -1))
+            os.chown(path, *self._owner)
 
     def _run(self, tool: str, *arguments: str) -> None:
-        command = [str(self._install / "bin" / tool), "-D", str(self._root / "data"), *arguments]
+        program = str(self._install / "bin" / tool)
+        command = [*self._as_nobody, program, "-D", str(self._root / "data"), *arguments]
         env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-        subprocess.run(command, check=True, cwd=self._root, env=env, stdout=subprocess.DEVNULL, **self._who)
+        subprocess.run(command, check=True, cwd=self._root, env=env, stdout=subprocess.DEVNULL)
 
 
 @cache
@@ -127,10 +141,9 @@ def _binaries() -> Path:
     return Path(found.origin).parent / "pginstall"
 
 
-def _runs(install: Path, who: dict[str, Any]) -> bool:
-    command = [str(install / "bin" / "postgres"), "--version"]
+def _runs(command: list[str]) -> bool:
     try:
-        subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **who)
+        subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     except (OSError, subprocess.CalledProcessError):
         return False
     return True
