@@ -10,7 +10,7 @@ from functools import cache
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import (
@@ -34,6 +34,7 @@ from ledger.errors import LedgerLocked, StoreMissing, StoreUnfit
 from ledger.log.fitness import require_written
 
 Row = Sequence[object]
+Value = TypeVar("Value")
 _MAPPED = 1 << 40
 """Bytes of an SQLite file that readers map into memory, as far as SQLite allows: a page is then no system call."""
 _PREPARED = "ledger prepared"
@@ -236,12 +237,19 @@ def select_by_key(connection: Connection, table: Table, key: str, values: Sequen
         with driver.cursor() as cursor:
             return list(cursor.execute(_select_text(table, key, "= ANY(%b)"), [list(values)]).fetchall())
     found: list[Any] = []
-    for start in range(0, len(values), _WIDTHS[0]):  # lists of a few lengths, filled up with their last value
+    for some in in_few_lengths(values):
+        found += driver.execute(_select_text(table, key, f"IN ({','.join('?' * len(some))})"), some).fetchall()
+    return found
+
+
+def in_few_lengths(values: Sequence[Value]) -> Iterator[list[Value]]:
+    """Cut values into lists of few different lengths, each filled up with its last value, so that few statements have
+    to be prepared for them.
+    """
+    for start in range(0, len(values), _WIDTHS[0]):
         some = list(values[start : start + _WIDTHS[0]])
         width = next(w for w in reversed(_WIDTHS) if w >= len(some))
-        some += [some[-1]] * (width - len(some))
-        found += driver.execute(_select_text(table, key, f"IN ({','.join('?' * width)})"), some).fetchall()
-    return found
+        yield some + [some[-1]] * (width - len(some))
 
 
 class _SqliteWrites:

@@ -141,6 +141,10 @@ class Store:
         """
         return self._quickly(lambda connection: self.database.run(connection, statement, values).fetchone())
 
+    def quick_rows(self, statement: ClauseElement, values: Mapping[str, object]) -> list[Any]:
+        """Run a question for a row for each of some keys, in the manner of `quick`."""
+        return self._quickly(lambda connection: list(self.database.run(connection, statement, values).fetchall()))
+
     def quick_many(self, table: Table, key: str, values: Sequence[object]) -> list[Any]:
         """Select rows as `Database.select_many` does, in the manner of `quick`."""
         return self._quickly(lambda connection: self.database.select_many(connection, table, key, values))

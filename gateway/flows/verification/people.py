@@ -55,8 +55,8 @@ class People:
         self._look_up = look_up
         self._index = index
         self._now = now
-        self._ledger = ledger
         self._register = ledger.register()
+        self._concerned = ledger.lookups(partial(self._register.concerned, families=FAMILIES))
         self._by_subject = ledger.lookups(partial(self._register.by_subjects, families=FAMILIES))
 
     def claim(self, question: Question) -> str:
@@ -84,7 +84,7 @@ class People:
         """
         if subject is None:
             subject = self._index.of(question.subject.id_type, question.subject.id_number)
-        if not await self._ledger.look(lambda: self._register.is_concerned(subject, FAMILIES)):
+        if subject not in await self._concerned.find((subject,)):
             return Inquiries(found=(), marks=frozenset())
         about = await self._by_subject.one(subject) or ()
         rows = [row for row in about if (row.case_key, row.item) == (case_key, question.item)]
