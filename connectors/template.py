@@ -2,20 +2,20 @@
 
 A placeholder is `{space.name}`. A text that is one placeholder takes the value with its type (a number stays a number
 in JSON); within a longer text it is written out. Spaces: `subject`, `expected`, `given`, `claim`, `context`, `request`
-(`id` a new UUID, `time_ms`) and `secret`.
+(`id` a new UUID, `time_ms`), `secret` and, in a body, `inner`: a document that is sent as a text within another.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
 from uuid import UUID
 
 from connectors.connector import Claim, QueryContext, Value
 from connectors.stanza import Stanza
 
-_PLACEHOLDER = re.compile(r"\{([a-z]+)\.([A-Za-z0-9_\-]+)\}")
+PLACEHOLDER = re.compile(r"\{([a-z]+)\.([A-Za-z0-9_\-]+)\}")
 _FIXED = {
     "subject": {"id_type", "id_number", "name"},
     "claim": {"fact_type", "place"},
@@ -39,16 +39,16 @@ class MissingAttribute(LookupError):
 def placeholders(tree: object) -> set[tuple[str, str]]:
     """Name the placeholders in a tree, as (space, name)."""
     if isinstance(tree, str):
-        return {(space, name) for space, name in _PLACEHOLDER.findall(tree)}
+        return {(space, name) for space, name in PLACEHOLDER.findall(tree)}
     parts = tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, list) else ()
     return {found for part in parts for found in placeholders(part)}
 
 
-def check(stanza: Stanza, key: str, tree: object, secrets: Mapping[str, str]) -> None:
+def check(stanza: Stanza, key: str, tree: object, secrets: Mapping[str, str], inner: Collection[str] = ()) -> None:
     """Note every placeholder of a tree that nothing will ever fill."""
+    named: dict[str, Collection[str]] = {**_FIXED, "secret": secrets, "inner": inner}
     for space, name in sorted(placeholders(tree)):
-        known = secrets if space == "secret" else _FIXED.get(space, {name} if space in ("expected", "given") else ())
-        if name not in known:
+        if name not in named.get(space, {name} if space in ("expected", "given") else ()):
             stanza.mistake(key, f"nothing fills {{{space}.{name}}}")
 
 
@@ -82,13 +82,18 @@ def fill(tree: object, spaces: Mapping[str, Mapping[str, Value]]) -> Tree:
     if isinstance(tree, list):
         return [fill(part, spaces) for part in tree]
     if isinstance(tree, str):
-        whole = _PLACEHOLDER.fullmatch(tree)
+        whole = PLACEHOLDER.fullmatch(tree)
         if whole is not None:
             return _plain(_look_up(whole, spaces))
-        return _PLACEHOLDER.sub(lambda found: str(_plain(_look_up(found, spaces))), tree)
+        return filled(tree, spaces, lambda value: str(_plain(value)))
     if tree is None or isinstance(tree, int | float):
         return tree
     return _plain(tree) if isinstance(tree, date) else str(tree)
+
+
+def filled(text: str, spaces: Mapping[str, Mapping[str, Value]], write: Callable[[Value], str]) -> str:
+    """Copy a text with its placeholders filled by values as `write` writes them; raises `MissingAttribute`."""
+    return PLACEHOLDER.sub(lambda found: write(_look_up(found, spaces)), text)
 
 
 def _look_up(found: re.Match[str], spaces: Mapping[str, Mapping[str, Value]]) -> Value:

@@ -1,4 +1,4 @@
-"""Kind `http`: a department's JSON service, asked by a templated request and read by declared signs.
+"""Kind `http`: a department's JSON or XML service (SOAP as well), asked by a templated request, read by declared signs.
 
 Two modes. *query* (查询型): the service returns records, judged here. *match* (核验型): it returns a verdict code for
 each attribute, which gives away less and is to be preferred. Anything that bears no declared sign is GARBLED.
@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -53,12 +52,13 @@ from connectors.record import (
     read_zone,
     together,
 )
-from connectors.signs import Sign, path, read_json, read_signs
+from connectors.request_body import Body, read_body
+from connectors.signs import Sign, path, read_signs
 from connectors.stanza import Stanza
-from connectors.template import PERSONAL, MissingAttribute, check, fill, placeholders, values
+from connectors.template import PERSONAL, MissingAttribute, placeholders, values
 from connectors.transports.web import Answer, WebClient, read_tls
+from connectors.wrapped import FORMATS, read_wrapped, reader
 
-_BODIES = ("params", "json", "form")
 _OF_THE_SERVICE = (401, 403, 404, 408, 429)
 """The statuses from 400 to 499 that tell of the service, or of us; by the others it turns down what was asked."""
 
@@ -79,7 +79,9 @@ class HttpFact:
     method: str
     where: str
     headers: Mapping[str, str]
-    body: Mapping[str, object]
+    body: Body
+    read: Callable[[bytes], object]
+    """Reads an answer of the source's format, and what is wrapped in it."""
     success: tuple[Sign, ...]
     absent: tuple[Sign, ...]
     refused: tuple[Sign, ...]
@@ -163,14 +165,12 @@ class HttpSource:
         spaces = values(claim, context, self._secrets, now=asked_at, request_id=self._new_id())
         try:
             headers = headers_of(fact.headers, spaces, encoding=self._header_encoding)
-            body: Any = fill(fact.body, spaces)
+            body = fact.body.fill(spaces)
         except MissingAttribute as error:
             needed = Outcome(kind=Kind.NEEDS_ATTRIBUTE, attribute=error.attribute)
             raise NotAsked(self._manifest.source, needed, "an attribute is missing") from None
         except Unsendable as error:
             raise NotAsked(self._manifest.source, garbled(str(error)), str(error)) from None
-        if "form" in body:
-            body["data"] = body.pop("form")
         answer = await self._client.send(fact.method, fact.where, headers, declared=fact.statuses, **body)
         outcome, as_of = self._read(fact, claim, answer)
         return self._evidence(claim, outcome, asked_at, as_of, hashlib.sha256(answer.body).digest())
@@ -193,7 +193,7 @@ class HttpSource:
         if self._is_absent(fact, lambda sign: not sign.needs_answer and sign.holds(answer.status, None)):
             return self._absence(fact, None)
         try:
-            read = read_json(answer.body)
+            read = fact.read(answer.body)
         except Unreadable as error:
             self._client.require_usual(answer.status)
             raise self._unread(answer, str(error)) from None
@@ -363,7 +363,7 @@ def connect(
     """
     root = Stanza(name, stanza)
     department, url = root.text("department"), _read_url(root)
-    root.choice("format", ["json"], "json")
+    answers = root.choice("format", FORMATS, FORMATS[0])
     encoding = root.choice("header_encoding", ENCODINGS, ENCODINGS[0])
     secrets = _read_secrets(root)
     headers = read_headers(root, secrets, encoding)
@@ -371,12 +371,14 @@ def connect(
     most_bytes = root.number("most_bytes", 256 * 1024, least=64, most=64 * 1024 * 1024)
     connections, probe = root.number("connections", 16, least=1, most=1000), root.text("probe", "")
     freshness, zone = root.optional_duration("freshness"), read_zone(root)
+    common = _Common(
+        answers=answers, headers=headers, header_encoding=encoding, secrets=secrets, zone=zone, freshness=freshness
+    )
     facts: dict[str, HttpFact] = {}
     declarations = Declarations()
     for fact_type, part in root.tables("facts").items():
         declarations.read(fact_type, part)
-        own = read_headers(part, secrets, encoding)
-        facts[fact_type] = _read_fact(part, {**headers, **own}, secrets, zone, freshness)
+        facts[fact_type] = _read_fact(part, common)
     root.finish()
     manifest = Manifest(
         source=name,
@@ -420,22 +422,29 @@ def _read_secrets(root: Stanza) -> dict[str, str]:
     return {key.removesuffix("_file"): part.secret(key) for key in part.keys()}  # noqa: SIM118
 
 
-def _read_fact(
-    part: Stanza,
-    headers: Mapping[str, str],
-    secrets: Mapping[str, str],
-    zone: ZoneInfo,
-    freshness: timedelta | None,
-) -> HttpFact:
-    body = {key: part.anything(key) for key in _BODIES if key in part}
-    for key, tree in body.items():
-        check(part, key, tree, secrets)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Common:
+    """What holds of every fact type of a source."""
+
+    answers: str
+    headers: Mapping[str, str]
+    header_encoding: str
+    secrets: Mapping[str, str]
+    zone: ZoneInfo
+    freshness: timedelta | None
+
+
+def _read_fact(part: Stanza, common: _Common) -> HttpFact:
+    zone, freshness = common.zone, common.freshness
+    body = read_body(part, common.secrets)
+    headers = {**common.headers, **read_headers(part, common.secrets, common.header_encoding)}
+    wrapped = read_wrapped(part, "unwrap")
     where, mode = part.text("path", ""), part.choice("mode", ["query", "match"], "query")
     if placeholders(where):
         part.mistake("path", "takes no placeholders: paths are written to access logs")
-    sent = placeholders(body)
+    sent = body.sent
     if not any(space in PERSONAL for space, _ in sent):
-        part.mistake("json", "the request names nobody")
+        part.mistake("xml" if body.markup is not None else "json", "the request names nobody")
     echo = path(part, "subject_echo", part.text("subject_echo")) if "subject_echo" in part else None
     given = frozenset(name for space, name in sent | placeholders(headers) if space == "given")
     columns: dict[str, Reader] = {}
@@ -454,24 +463,22 @@ def _read_fact(
         part.mistake("as_of", "a promised freshness needs the date of the data (`answer_as_of` or `as_of`)")
     if mode == "query" and echo is None:
         part.mistake("subject_echo", "is missing: a record that names nobody proves nothing of anybody")
-    success = read_signs(part, "success")
-    if not success:
-        part.mistake("success", "is missing: nothing tells an answer from an error")
-    absent, refused, error = (read_signs(part, key) for key in ("absent", "refused", "error"))
-    statuses = frozenset(one.status for one in (*success, *absent, *refused, *error) if one.status is not None)
+    signs = _read_signs(part, is_text=common.answers == "xml" and all(one.format == "xml" for one in wrapped))
+    has_elements = common.answers == "xml" or any(one.format == "xml" for one in wrapped)
     codes = _read_codes(part, sent) if mode == "match" else None
     compared = {name for space, name in sent if space == "expected"} | (codes.attributes.keys() if codes else set())
     return HttpFact(
-        method=part.choice("method", ["POST", "GET"], "POST"),
+        method=_read_method(part, body),
         where=where,
-        headers=headers,
+        headers=_with_media(headers, body),
         body=body,
-        success=success,
-        absent=absent,
-        refused=refused,
-        error=error,
-        statuses=statuses,
-        records=path(part, "records", part.text("records", "@")),
+        read=reader(common.answers, wrapped),
+        success=signs["success"],
+        absent=signs["absent"],
+        refused=signs["refused"],
+        error=signs["error"],
+        statuses=frozenset(one.status for kind in signs.values() for one in kind if one.status is not None),
+        records=_read_records(part, has_elements=has_elements),
         total=path(part, "total", part.text("total")) if "total" in part else None,
         empty_is_absent=part.flag("empty_is_absent", False),
         echo=echo,
@@ -481,6 +488,37 @@ def _read_fact(
         needed=_read_needed(part, columns if codes is None else _beside_codes(shape, columns)),
         compared=frozenset(compared),
     )
+
+
+def _read_method(part: Stanza, body: Body) -> str:
+    method = part.choice("method", ["POST", "GET"], "POST")
+    if method == "GET" and body.markup is not None:
+        part.mistake("xml", "is a body, which a GET does not have")
+    return method
+
+
+def _with_media(headers: Mapping[str, str], body: Body) -> Mapping[str, str]:
+    is_said = not body.media or any(name.lower() == "content-type" for name in headers)
+    return headers if is_said else {**headers, "Content-Type": body.media}
+
+
+def _read_signs(part: Stanza, *, is_text: bool) -> dict[str, tuple[Sign, ...]]:
+    signs = {key: read_signs(part, key) for key in ("success", "absent", "refused", "error")}
+    if not signs["success"]:
+        part.mistake("success", "is missing: nothing tells an answer from an error")
+    for key, kind in signs.items():
+        if is_text and any(one.needs_answer and not isinstance(one.equals, str) for one in kind):
+            part.mistake(key, "`equals` must be a text, as everything is that an XML answer holds")
+    return signs
+
+
+def _read_records(part: Stanza, *, has_elements: bool) -> Reader:
+    records = path(part, "records", part.text("records", "@"))
+    if "record" not in part:
+        return records
+    if not has_elements:
+        part.mistake("record", "belongs to XML: in JSON, `records` finds the list itself")
+    return _held_in(records, part.text("record"))
 
 
 def _beside_codes(shape: Shape, columns: Mapping[str, Reader]) -> dict[str, Reader]:
@@ -501,7 +539,26 @@ def _read_needed(part: Stanza, columns: Mapping[str, Reader]) -> dict[str, Calla
     return needed
 
 
-def _read_codes(part: Stanza, sent: set[tuple[str, str]]) -> Codes:
+def _held_in(container: Reader, name: str) -> Reader:
+    """Make what finds the elements of a name in an element that holds them and nothing else, however many they are.
+
+    In XML one record is no list, and none is nothing at all: only the element around them tells of none.
+    """
+
+    def read(answer: object) -> object:
+        found = container(answer)
+        if not isinstance(found, dict):
+            return [] if isinstance(found, str) and not found else None
+        elements = {key: held for key, held in found.items() if not key.startswith("@")}
+        if elements.keys() - {name, "#text"} or elements.get("#text"):
+            return None
+        held = elements.get(name, [])
+        return held if isinstance(held, list) else [held]
+
+    return read
+
+
+def _read_codes(part: Stanza, sent: frozenset[tuple[str, str]]) -> Codes:
     written = part.mapping("codes", required=True)
     subject = {name: spec for name, spec in written.items() if name.startswith("subject.")}
     attributes = {name: spec for name, spec in written.items() if name not in subject}
