@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import quote
 
 from connectors.connector import Value
@@ -12,7 +12,7 @@ from connectors.template import check, fill, placeholders
 
 ENCODINGS = ("percent", "utf-8")
 """How a value that is not ASCII is written: percent-encoded UTF-8, or its bytes as they are."""
-_OURS = frozenset({"secret", "request"})
+_OURS = frozenset({"secret", "request", "session", "signature"})
 """The spaces whose values are ours, and written as they are."""
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _UNENCODED = _PRINTABLE.replace("%", "")
@@ -69,10 +69,12 @@ def _bytes(value: str) -> bytes:
         raise Unsendable("a header that is no Unicode") from None
 
 
-def read_headers(part: Stanza, secrets: Mapping[str, str], encoding: str) -> dict[str, str]:
+def read_headers(
+    part: Stanza, secrets: Mapping[str, str], encoding: str, known: Mapping[str, Collection[str]]
+) -> dict[str, str]:
     """Read `headers`, templates by name; every one can be sent, whatever its placeholders stand for."""
     templates = part.mapping("headers")
-    check(part, "headers", templates, secrets)
+    check(part, "headers", templates, known)
     for name, template in templates.items():
         if not _NAME.fullmatch(name):
             part.mistake(f"headers.{name}", "is no name of a header")

@@ -7,7 +7,7 @@ each is escaped for its own reader, once.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ class Inner:
     coding: str
 
     def write(self, spaces: _Spaces) -> str:
-        """Write the document; raises as `Body.fill`."""
+        """Write the document; raises as `Body.write_inner`."""
         if isinstance(self.template, MarkupTemplate):
             said = self.template.fill(spaces)
             octets = self.template.encode(said) if self.coding == "base64" else b""
@@ -56,14 +56,22 @@ class Body:
         """The Content-Type that the body needs said; empty where it is said by itself."""
         return self.markup.media if self.markup is not None else ""
 
-    def fill(self, spaces: _Spaces) -> dict[str, Any]:
-        """Fill it; gives what `WebClient.send` takes.
+    def with_media(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Add the Content-Type to headers that do not say it."""
+        is_said = not self.media or any(name.lower() == "content-type" for name in headers)
+        return headers if is_said else {**headers, "Content-Type": self.media}
+
+    def write_inner(self, spaces: _Spaces) -> dict[str, str]:
+        """Write the documents within, which the space `inner` has for `fill`.
 
         Raises:
             MissingAttribute: the claim lacks a value that the request needs.
             Unsendable: a value cannot stand in such a document.
         """
-        spaces = {**spaces, "inner": {name: inner.write(spaces) for name, inner in self.inner.items()}}
+        return {name: inner.write(spaces) for name, inner in self.inner.items()}
+
+    def fill(self, spaces: _Spaces) -> dict[str, Any]:
+        """Fill it; gives what `WebClient.send` takes. Raises as `write_inner`."""
         body: dict[str, Any] = {key: fill(tree, spaces) for key, tree in self.trees.items()}
         if "form" in body:
             body["data"] = body.pop("form")
@@ -79,15 +87,17 @@ def _json(tree: Tree) -> bytes:
         raise Unsendable("a value that no JSON holds") from None
 
 
-def read_body(part: Stanza, secrets: Mapping[str, str]) -> Body:
+def read_body(part: Stanza, known: Mapping[str, Collection[str]]) -> Body:
     """Read what a request carries: at most one body, and parameters; every placeholder can be filled."""
-    inner = {name: _read_inner(table, secrets) for name, table in _tables(part, "inner").items()}
+    within = {space: names for space, names in known.items() if space != "signature"}  # these may sign it
+    inner = {name: _read_inner(table, within) for name, table in _tables(part, "inner").items()}
+    known = {**known, "inner": inner}
     trees = {key: part.anything(key) for key in _TREES if key in part}
     for key, tree in trees.items():
-        check(part, key, tree, secrets, inner)
+        check(part, key, tree, known)
     markup = read_markup(part, "xml") if "xml" in part else None
     if markup is not None:
-        check(part, "xml", markup.text, secrets, inner)
+        check(part, "xml", markup.text, known)
     bodies = [key for key in ("json", "form", "xml") if key in part]
     if len(bodies) > 1:
         part.mistake(bodies[-1], f"is a second body beside `{bodies[0]}`: a request has one")
@@ -104,11 +114,11 @@ def _tables(part: Stanza, key: str) -> dict[str, Stanza]:
     return part.tables(key) if key in part else {}
 
 
-def _read_inner(part: Stanza, secrets: Mapping[str, str]) -> Inner:
+def _read_inner(part: Stanza, known: Mapping[str, Collection[str]]) -> Inner:
     coding = part.choice("coding", CODINGS, CODINGS[0])
     if ("json" in part) == ("xml" in part):
         part.mistake("xml", "give either `xml` or `json`")
     template: MarkupTemplate | object = read_markup(part, "xml") if "xml" in part else part.anything("json")
     key, tree = ("xml", template.text) if isinstance(template, MarkupTemplate) else ("json", template)
-    check(part, key, tree, secrets)
+    check(part, key, tree, known)
     return Inner(template=template, coding=coding)

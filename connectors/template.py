@@ -2,7 +2,7 @@
 
 A placeholder is `{space.name}`. A text that is one placeholder takes the value with its type (a number stays a number
 in JSON); within a longer text it is written out. Spaces: `subject`, `expected`, `given`, `claim`, `context`, `request`
-(`id` a new UUID, `time_ms`), `secret` and, in a body, `inner`: a document that is sent as a text within another.
+(`id` a new UUID, times), `secret` and, where a stanza has them, `session`, `signature` and `inner`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from connectors.connector import Claim, QueryContext, Value
 from connectors.stanza import Stanza
@@ -20,7 +21,7 @@ _FIXED = {
     "subject": {"id_type", "id_number", "name"},
     "claim": {"fact_type", "place"},
     "context": {"matter", "case", "item", "operator", "unit", "reason"},
-    "request": {"id", "time_ms"},
+    "request": {"id", "id_hex", "time_ms", "time_s", "time", "time_digits"},
 }
 PERSONAL = frozenset({"subject", "expected", "given"})
 """The spaces whose values are personal data."""
@@ -44,16 +45,30 @@ def placeholders(tree: object) -> set[tuple[str, str]]:
     return {found for part in parts for found in placeholders(part)}
 
 
-def check(stanza: Stanza, key: str, tree: object, secrets: Mapping[str, str], inner: Collection[str] = ()) -> None:
-    """Note every placeholder of a tree that nothing will ever fill."""
-    named: dict[str, Collection[str]] = {**_FIXED, "secret": secrets, "inner": inner}
+def check(stanza: Stanza, key: str, tree: object, known: Mapping[str, Collection[str]]) -> None:
+    """Note every placeholder of a tree that nothing will ever fill; `known` are the names of the spaces that the stanza
+    fills itself."""
+    named: dict[str, Collection[str]] = {**_FIXED, **known}
     for space, name in sorted(placeholders(tree)):
         if name not in named.get(space, {name} if space in ("expected", "given") else ()):
             stanza.mistake(key, f"nothing fills {{{space}.{name}}}")
 
 
+def request_values(now: datetime, request_id: UUID, zone: ZoneInfo) -> dict[str, Value]:
+    """Give what is new with each request: its id, and its moment in the forms that services ask for."""
+    there = now.astimezone(zone)
+    return {
+        "id": str(request_id),
+        "id_hex": request_id.hex,
+        "time_ms": int(now.timestamp() * 1000),
+        "time_s": int(now.timestamp()),
+        "time": f"{there:%Y-%m-%d %H:%M:%S}",
+        "time_digits": f"{there:%Y%m%d%H%M%S}",
+    }
+
+
 def values(
-    claim: Claim, context: QueryContext, secrets: Mapping[str, str], *, now: datetime, request_id: UUID
+    claim: Claim, context: QueryContext, secrets: Mapping[str, str], *, request: Mapping[str, Value]
 ) -> dict[str, Mapping[str, Value]]:
     """Gather what placeholders may stand for, by space."""
     return {
@@ -66,7 +81,7 @@ def values(
         "given": claim.given,
         "claim": {"fact_type": claim.fact_type, "place": claim.place},
         "context": {name: getattr(context, name) for name in _FIXED["context"]},
-        "request": {"id": str(request_id), "time_ms": int(now.timestamp() * 1000)},
+        "request": request,
         "secret": secrets,
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -53,9 +53,11 @@ from connectors.record import (
     together,
 )
 from connectors.request_body import Body, read_body
+from connectors.session import Sessions, read_session
+from connectors.signing import Signature, make_all, read_signatures, signatures_for
 from connectors.signs import Sign, path, read_signs
 from connectors.stanza import Stanza
-from connectors.template import PERSONAL, MissingAttribute, placeholders, values
+from connectors.template import PERSONAL, MissingAttribute, placeholders, request_values, values
 from connectors.transports.web import Answer, WebClient, read_tls
 from connectors.wrapped import FORMATS, read_wrapped, reader
 
@@ -80,6 +82,7 @@ class HttpFact:
     where: str
     headers: Mapping[str, str]
     body: Body
+    signatures: Mapping[str, Signature]
     read: Callable[[bytes], object]
     """Reads an answer of the source's format, and what is wrapped in it."""
     success: tuple[Sign, ...]
@@ -112,8 +115,10 @@ class HttpSource:
         manifest: Manifest,
         facts: Mapping[str, HttpFact],
         client: WebClient,
+        sessions: Sessions | None,
         secrets: Mapping[str, str],
         header_encoding: str,
+        zone: ZoneInfo,
         probe: str,
         now: Callable[[], datetime],
         new_id: Callable[[], UUID],
@@ -121,8 +126,10 @@ class HttpSource:
         self._manifest = manifest
         self._facts = facts
         self._client = client
+        self._sessions = sessions
         self._secrets = secrets
         self._header_encoding = header_encoding
+        self._zone = zone
         self._probe = probe
         self._now = now
         self._new_id = new_id
@@ -162,8 +169,31 @@ class HttpSource:
 
     async def _check(self, claim: Claim, context: QueryContext) -> Evidence:
         fact, asked_at = self._facts[claim.fact_type], self._now()
-        spaces = values(claim, context, self._secrets, now=asked_at, request_id=self._new_id())
+        answer = await self._ask(fact, claim, context)
+        outcome, as_of = self._read(fact, claim, answer)
+        return self._evidence(claim, outcome, asked_at, as_of, hashlib.sha256(answer.body).digest())
+
+    async def _ask(self, fact: HttpFact, claim: Claim, context: QueryContext) -> Answer:
+        """Ask, within a session where the stanza has one; once more in a new one, where the service says that it ended.
+
+        A service that says so has not looked at the question.
+        """
+        if self._sessions is None:
+            return await self._send(fact, claim, context, {})
+        for _ in range(2):
+            session = await self._sessions.current()
+            answer = await self._send(fact, claim, context, session.values)
+            if not self._sessions.has_ended(answer, fact.read):
+                return answer
+            self._sessions.drop(session)
+        raise SourceUnavailable(self._manifest.source, Cause.OUTAGE, "a new session is said to have ended")
+
+    async def _send(self, fact: HttpFact, claim: Claim, context: QueryContext, session: Mapping[str, str]) -> Answer:
+        request = request_values(self._now(), self._new_id(), self._zone)
+        spaces = {**values(claim, context, self._secrets, request=request), "session": session}
         try:
+            spaces["inner"] = fact.body.write_inner(spaces)
+            spaces["signature"] = make_all(fact.signatures, spaces)
             headers = headers_of(fact.headers, spaces, encoding=self._header_encoding)
             body = fact.body.fill(spaces)
         except MissingAttribute as error:
@@ -171,9 +201,8 @@ class HttpSource:
             raise NotAsked(self._manifest.source, needed, "an attribute is missing") from None
         except Unsendable as error:
             raise NotAsked(self._manifest.source, garbled(str(error)), str(error)) from None
-        answer = await self._client.send(fact.method, fact.where, headers, declared=fact.statuses, **body)
-        outcome, as_of = self._read(fact, claim, answer)
-        return self._evidence(claim, outcome, asked_at, as_of, hashlib.sha256(answer.body).digest())
+        statuses = fact.statuses | (self._sessions.statuses if self._sessions is not None else frozenset())
+        return await self._client.send(fact.method, fact.where, headers, declared=statuses, **body)
 
     def _evidence(
         self, claim: Claim, outcome: Outcome, asked_at: datetime, as_of: datetime | None, raw_digest: bytes
@@ -296,6 +325,8 @@ class HttpSource:
 
     async def aclose(self) -> None:
         """Close the connections."""
+        if self._sessions is not None:
+            await self._sessions.aclose()
         await self._client.aclose()
 
 
@@ -366,14 +397,19 @@ def connect(
     answers = root.choice("format", FORMATS, FORMATS[0])
     encoding = root.choice("header_encoding", ENCODINGS, ENCODINGS[0])
     secrets = _read_secrets(root)
-    headers = read_headers(root, secrets, encoding)
+    session = read_session(root, secrets, encoding)
+    known: dict[str, Collection[str]] = {"secret": secrets, "session": session.values if session is not None else ()}
+    signatures = read_signatures(root, known)
+    known["signature"] = signatures
+    headers = read_headers(root, secrets, encoding, known)
     tls, timeout = read_tls(root), root.duration("answer_timeout", "5s")
     most_bytes = root.number("most_bytes", 256 * 1024, least=64, most=64 * 1024 * 1024)
     connections, probe = root.number("connections", 16, least=1, most=1000), root.text("probe", "")
     freshness, zone = root.optional_duration("freshness"), read_zone(root)
     common = _Common(
-        answers=answers, headers=headers, header_encoding=encoding, secrets=secrets, zone=zone, freshness=freshness
-    )
+        answers=answers, headers=headers, header_encoding=encoding, secrets=secrets, known=known,
+        signatures=signatures, zone=zone, freshness=freshness,
+    )  # fmt: skip
     facts: dict[str, HttpFact] = {}
     declarations = Declarations()
     for fact_type, part in root.tables("facts").items():
@@ -391,9 +427,14 @@ def connect(
         asked_once=declarations.asked_once,
     )
     client = WebClient(name, url=url, tls=tls, timeout=timeout, most_bytes=most_bytes, connections=connections)
+    sessions = None
+    if session is not None:
+        sessions = Sessions(
+            name, session, client=client, secrets=secrets, header_encoding=encoding, zone=zone, now=now, new_id=new_id
+        )
     return HttpSource(
-        manifest=manifest, facts=facts, client=client, secrets=secrets, header_encoding=encoding, probe=probe, now=now,
-        new_id=new_id,
+        manifest=manifest, facts=facts, client=client, sessions=sessions, secrets=secrets,
+        header_encoding=encoding, zone=zone, probe=probe, now=now, new_id=new_id,
     )  # fmt: skip
 
 
@@ -430,14 +471,18 @@ class _Common:
     headers: Mapping[str, str]
     header_encoding: str
     secrets: Mapping[str, str]
+    known: Mapping[str, Collection[str]]
+    """The names in the spaces that the stanza fills itself."""
+    signatures: Mapping[str, Signature]
     zone: ZoneInfo
     freshness: timedelta | None
 
 
 def _read_fact(part: Stanza, common: _Common) -> HttpFact:
     zone, freshness = common.zone, common.freshness
-    body = read_body(part, common.secrets)
-    headers = {**common.headers, **read_headers(part, common.secrets, common.header_encoding)}
+    body = read_body(part, common.known)
+    own = read_headers(part, common.secrets, common.header_encoding, common.known)
+    headers = {**common.headers, **own}
     wrapped = read_wrapped(part, "unwrap")
     where, mode = part.text("path", ""), part.choice("mode", ["query", "match"], "query")
     if placeholders(where):
@@ -470,8 +515,9 @@ def _read_fact(part: Stanza, common: _Common) -> HttpFact:
     return HttpFact(
         method=_read_method(part, body),
         where=where,
-        headers=_with_media(headers, body),
+        headers=body.with_media(headers),
         body=body,
+        signatures=signatures_for(part, sent | placeholders(headers), common.signatures, body.inner),
         read=reader(common.answers, wrapped),
         success=signs["success"],
         absent=signs["absent"],
@@ -495,11 +541,6 @@ def _read_method(part: Stanza, body: Body) -> str:
     if method == "GET" and body.markup is not None:
         part.mistake("xml", "is a body, which a GET does not have")
     return method
-
-
-def _with_media(headers: Mapping[str, str], body: Body) -> Mapping[str, str]:
-    is_said = not body.media or any(name.lower() == "content-type" for name in headers)
-    return headers if is_said else {**headers, "Content-Type": body.media}
 
 
 def _read_signs(part: Stanza, *, is_text: bool) -> dict[str, tuple[Sign, ...]]:

@@ -21,8 +21,9 @@ KINDS = {
     "sql": ("civil-affairs", BLOCKS[1]),
     "http": ("police", BLOCKS[2]),
     "http, XML": ("health", BLOCKS[3]),
-    "dropbox": ("funeral", BLOCKS[4]),
-    "grpc": ("health", BLOCKS[5]),
+    "http, signed": ("national", BLOCKS[4]),
+    "dropbox": ("funeral", BLOCKS[5]),
+    "grpc": ("health", BLOCKS[6]),
 }
 _PUBLIC_FILES = re.compile(r"^(?:public_key|ca|client_cert|client_key)_file = .*\n", re.MULTILINE)
 COMMON = tomllib.loads(BLOCKS[0])["sources"]["civil-affairs"]
@@ -31,7 +32,7 @@ COMMON = tomllib.loads(BLOCKS[0])["sources"]["civil-affairs"]
 def stanza_of(kind: str, folder: Path) -> dict[str, Any]:
     """Read the example of a kind, without the files that the reader of the README has and we have not."""
     name, block = KINDS[kind]
-    (folder / "secret").write_text("sqlite:////data/x.db")
+    (folder / "secret").write_text("sqlite:////da.db")
     written = re.sub(r'"/run/secrets/[^"]*"', f'"{folder / "secret"}"', _PUBLIC_FILES.sub("", block))
     head = f'[sources.{name}]\nkind = "{kind.partition(",")[0]}"\ndepartment = "民政厅"\n'
     found: dict[str, Any] = tomllib.loads(head + written)["sources"][name]
