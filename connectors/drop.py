@@ -1,15 +1,13 @@
-"""Read one drop: a CSV file that a department left in a folder, with its manifest; all agrees or none is taken."""
+"""Read one drop: a file that a department left in a folder, with its manifest; all agrees or none is taken."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import csv
 import hashlib
-import io
 from codecs import BOM_UTF8
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -24,6 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from connectors.compare import Unreadable, bare
 from connectors.connector import Coverage
 from connectors.coverage import COMPLETE, read_places
+from connectors.drop_rows import FORMATS, read_rows
+from connectors.errors import DropRefused
 from connectors.record import Record, moment
 
 MANIFEST_SUFFIX = ".manifest.json"
@@ -31,11 +31,7 @@ CHARSETS = ("utf-8", "gb18030")
 _MOST_BYTES = 1024 * 1024
 """Of a manifest or a signature."""
 _FIELDS = {"schema", "fact_type", "file", "sha256", "rows", "as_of", "charset", "key", "columns"}
-_OPTIONAL = {"coverage", "empty"}
-
-
-class DropRefused(Exception):
-    """A drop does not agree with itself; the text names the condition, never a value."""
+_OPTIONAL = {"coverage", "empty", "format"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +44,7 @@ class DropManifest:
     rows: int
     as_of: datetime
     coverage: Coverage | None
+    format: str
     charset: str
     key: str
     columns: tuple[str, ...]
@@ -58,7 +55,7 @@ class Snapshot:
     """A drop taken over: its rows by identity number, never changed, replaced as a whole."""
 
     manifest: DropManifest
-    rows: Mapping[str, Sequence[tuple[str, ...]]]
+    rows: Mapping[str, Sequence[tuple[object, ...]]]
 
     def records(self, *keys: str) -> list[Record]:
         """Give the records under any of some identity numbers."""
@@ -97,8 +94,9 @@ def read_manifest(octets: bytes, zone: ZoneInfo) -> DropManifest:
         raise DropRefused(f"the manifest is not JSON{mark}") from None
     if not isinstance(read, dict):
         raise DropRefused("the manifest is no object")
-    mistakes = [f"{name} is not known" for name in sorted(set(read) - _FIELDS - _OPTIONAL)]
-    mistakes += [f"{name} is missing" for name in sorted(_FIELDS - set(read))]
+    fields = _FIELDS - {"charset"} if read.get("format") == "xlsx" else _FIELDS
+    mistakes = [f"{name} is not known" for name in sorted(set(read) - fields - _OPTIONAL)]
+    mistakes += [f"{name} is missing" for name in sorted(fields - set(read))]
     if not mistakes:
         mistakes = _mistakes(read)
     if mistakes:
@@ -120,7 +118,8 @@ def _mistakes(read: Mapping[str, object]) -> list[str]:
         "rows must be a whole number": type(read["rows"]) is int,
         'rows is 0, which must be said by "empty": true where the holding is empty': read["rows"] != 0 or is_empty,
         "empty must be true, of 0 rows, or be left out": "empty" not in read or (is_empty and read["rows"] == 0),
-        f"charset must be one of {', '.join(CHARSETS)}": read["charset"] in CHARSETS,
+        f"format must be one of {', '.join(FORMATS)}": read.get("format", FORMATS[0]) in FORMATS,
+        f"charset must be one of {', '.join(CHARSETS)}": read.get("charset", CHARSETS[0]) in CHARSETS,
         "columns must be a list of different texts": is_list and len(set(columns)) == len(columns),
         "key must be one of the columns": is_list and read["key"] in columns,
     }
@@ -140,7 +139,8 @@ def _manifest(read: Mapping[str, object], zone: ZoneInfo) -> DropManifest:
         rows=int(str(read["rows"])),
         as_of=as_of,
         coverage=None if read.get("coverage") is None else _coverage(read["coverage"]),
-        charset=str(read["charset"]),
+        format=str(read.get("format", FORMATS[0])),
+        charset=str(read.get("charset", CHARSETS[0])),
         key=str(read["key"]),
         columns=tuple(columns) if isinstance(columns, list) else (),
     )
@@ -197,36 +197,26 @@ def take(folder: Path, manifest: DropManifest, *, most_bytes: int, is_key: Calla
     octets = read_file(folder / manifest.file, "the file", most_bytes)
     if hashlib.sha256(octets).hexdigest() != manifest.sha256:
         raise DropRefused("the file does not have the SHA-256 of its manifest")
-    try:
-        content = octets.decode("utf-8-sig" if manifest.charset == "utf-8" else manifest.charset)
-    except UnicodeDecodeError:
-        raise DropRefused(f"the file is not {manifest.charset}") from None
-    return Snapshot(manifest=manifest, rows=_rows(content, manifest, is_key))
+    rows = read_rows(octets, manifest.format, manifest.charset, manifest.columns, most_bytes)
+    return Snapshot(manifest=manifest, rows=_by_key(rows, manifest, is_key))
 
 
-def _rows(
-    content: str, manifest: DropManifest, is_key: Callable[[str], bool]
-) -> Mapping[str, Sequence[tuple[str, ...]]]:
-    reader = csv.reader(io.StringIO(content, newline=""), strict=True)
-    found: dict[str, list[tuple[str, ...]]] = defaultdict(list)
-    count = 0
-    try:
-        if tuple(next(reader, ())) != manifest.columns:
-            raise DropRefused("the file does not have the columns of its manifest")
-        place = manifest.columns.index(manifest.key)
-        for row in reader:
-            count += 1
-            if len(row) != len(manifest.columns):
-                raise DropRefused(f"row {count} does not have {len(manifest.columns)} values")
-            if not (key := bare(row[place])):
-                raise DropRefused(f"row {count} has no key")
-            if not is_key(key):
-                raise DropRefused(
-                    f"row {count} has a key that is damaged, hidden or undeclared (old_numbers, other_numbers)"
-                )
-            found[key].append(tuple(row))
-    except csv.Error:
-        raise DropRefused(f"row {count + 1} is not CSV") from None
+def _by_key(
+    rows: Iterable[tuple[object, ...]], manifest: DropManifest, is_key: Callable[[str], bool]
+) -> Mapping[str, Sequence[tuple[object, ...]]]:
+    found: dict[str, list[tuple[object, ...]]] = defaultdict(list)
+    place, count = manifest.columns.index(manifest.key), 0
+    for count, row in enumerate(rows, 1):
+        held = row[place]
+        if held is not None and not isinstance(held, str):
+            raise DropRefused(f"row {count} has a key that is no text: numbers lose digits and zeros")
+        if not held or not (key := bare(held)):
+            raise DropRefused(f"row {count} has no key")
+        if not is_key(key):
+            raise DropRefused(
+                f"row {count} has a key that is damaged, hidden or undeclared (old_numbers, other_numbers)"
+            )
+        found[key].append(row)
     if count != manifest.rows:
         raise DropRefused("the file does not have the number of rows of its manifest")
     return MappingProxyType(dict(found))

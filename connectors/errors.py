@@ -68,3 +68,7 @@ class StanzaError(ConnectorError):
         super().__init__(f"source {source!r}: " + "; ".join(mistakes))
         self.source = source
         self.mistakes = mistakes
+
+
+class DropRefused(Exception):
+    """A drop does not agree with itself; the text names the condition, never a value."""

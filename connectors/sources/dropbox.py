@@ -1,4 +1,4 @@
-"""Kind `dropbox`: a folder into which a department drops CSV files with manifests (文件交换).
+"""Kind `dropbox`: a folder into which a department drops files with manifests (文件交换).
 
 A drop is taken over whole or not at all; while the newest is bad the one before it answers, as of its own date, and so
 does it once the manifest of the newest is taken away. Without a good drop the source is UNAVAILABLE: an empty folder
@@ -29,14 +29,13 @@ from connectors.coverage import Covered, covered, limited
 from connectors.drop import (
     MANIFEST_SUFFIX,
     DropManifest,
-    DropRefused,
     Snapshot,
     read_file,
     read_manifest,
     take,
     verify_signature,
 )
-from connectors.errors import SourceUnavailable
+from connectors.errors import DropRefused, SourceUnavailable
 from connectors.keys import is_number
 from connectors.outcome import NOT_COVERED, Cause, Evidence, Kind
 from connectors.record import AHEAD, Reader, Shape, is_ahead, judge, read_shape, read_zone

@@ -20,8 +20,8 @@ from connectors.catalog import connect
 from connectors.conformance.expectations import require_no_conclusion
 from connectors.conformance.scene import Clock
 from connectors.connector import Claim
-from connectors.drop import DropRefused, read_manifest
-from connectors.errors import StanzaError
+from connectors.drop import read_manifest
+from connectors.errors import DropRefused, StanzaError
 from connectors.outcome import MISMATCH, OTHER_IDENTITY, Cause, Kind
 from connectors.resilience import Resilient
 from tests.connectors.people import LI, NOBODY, NOW, ZHANG, claim, now, question
