@@ -109,7 +109,9 @@ def _only_sheet(octets: bytes, most_bytes: int) -> Any:
         raise DropRefused(f"the file is no workbook (XLSX; {type(error).__name__})") from None
     if len(book.sheetnames) != 1 or len(book.worksheets) != 1:
         raise DropRefused(f"the file has {len(book.sheetnames)} sheets: which is meant?")
-    return book.worksheets[0]
+    sheet = book.worksheets[0]
+    sheet.reset_dimensions()  # what a sheet says of its own extent is often wrong, and would cut rows off
+    return sheet
 
 
 def _rows_of(sheet: Any) -> Iterator[Sequence[Any]]:

@@ -128,23 +128,24 @@ class Sessions:
         return self._request.statuses
 
     async def current(self) -> Session:
-        """Give the session, a new one if there is none that lasts. While it lasts, a failure to renew it is borne.
+        """Give the session that lasts; its successor is asked for meanwhile, once it is time to. Without one, wait.
 
         Raises:
             SourceUnavailable, SourceRefused: there is none, and none is to be had.
         """
         current, now = self._current, self._now()
-        if current is not None and now < current.renew:
-            return current
+        if current is None or now >= current.ends:
+            return await asyncio.shield(self._begin())  # whoever gives up, the others go on waiting
+        if now >= current.renew:
+            self._begin()
+        return current
+
+    def _begin(self) -> asyncio.Task[Session]:
+        """Ask for a session, unless somebody is asking."""
         if self._asking is None or self._asking.done():
             self._asking = asyncio.ensure_future(self._ask())
             self._asking.add_done_callback(_note)
-        try:
-            return await asyncio.shield(self._asking)  # whoever gives up, the others go on waiting
-        except (SourceUnavailable, SourceRefused):
-            if current is not None and self._current is current and self._now() < current.ends:
-                return current
-            raise
+        return self._asking
 
     def drop(self, session: Session) -> None:
         """Use a session no more, unless another has taken its place already."""

@@ -115,6 +115,16 @@ async def test_rows_at_the_end_that_were_formatted_and_never_filled_are_none(tmp
     assert await found(tmp_path) == EXPECTED
 
 
+async def test_what_a_spreadsheet_says_of_its_own_extent_cuts_nothing_off(tmp_path: Path) -> None:
+    octets = repacked(
+        workbook(*ROWS), lambda _, part: part.replace(b'<dimension ref="A1:E3"/>', b'<dimension ref="A1:B2"/>')
+    )
+    with zipfile.ZipFile(io.BytesIO(octets)) as packed:
+        assert b'ref="A1:B2"' in packed.read("xl/worksheets/sheet1.xml")
+    drop(tmp_path, octets, "xlsx")
+    assert await found(tmp_path) == EXPECTED
+
+
 async def test_an_empty_holding_says_so_in_every_format(tmp_path: Path) -> None:
     for form, octets in (("jsonl", b""), ("xlsx", workbook())):
         drop(tmp_path, octets, form, rows=0, empty=True)

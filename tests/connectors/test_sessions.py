@@ -5,7 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
 
 import pytest
@@ -51,6 +51,7 @@ class Platform:
         self.lasts = timedelta(minutes=10)
         self.given: list[str] = []
         self.calls: list[Mapping[str, str]] = []
+        self.used: list[str] = []
         self.secret_answer: object = None
         self.is_deaf = False
         self.pause = 0.0
@@ -87,13 +88,12 @@ class Platform:
 
     def _call(self, headers: Mapping[str, str]) -> tuple[int, object]:
         self.calls.append(headers)
-        if self.ends_at_once or not self.given or self.given[-1] in self.ended:
-            return 401, {"code": "E-107"}
-        if headers["gjgxjhpt_sign"] != signed(
-            self.given[-1], SID + headers["gjgxjhpt_rid"] + headers["gjgxjhpt_rtime"]
-        ):
+        text = SID + headers["gjgxjhpt_rid"] + headers["gjgxjhpt_rtime"]
+        by = next((one for one in self.given if headers["gjgxjhpt_sign"] == signed(one, text)), None)
+        if by is None:
             return 200, {"code": "E-108"}
-        return 200, GOOD
+        self.used.append(by)
+        return (401, {"code": "E-107"}) if self.ends_at_once or by in self.ended else (200, GOOD)
 
 
 @pytest.fixture
@@ -185,7 +185,10 @@ async def test_calls_are_signed_by_the_secret_of_a_session_as_long_as_it_lasts(
     assert (platform.given, len(platform.calls)) == (["secret-0"], 3)
     clock.at = NOW + timedelta(minutes=9, seconds=1)
     assert await ask(source, 9) == "MATCH"
-    assert platform.given == ["secret-0", "secret-1"]
+    await until(lambda: platform.given == ["secret-0", "secret-1"])
+    clock.at = NOW + timedelta(minutes=10)
+    assert await ask(source, 10) == "MATCH"
+    assert platform.used == ["secret-0"] * 4 + ["secret-1"]
     assert not any(secret in caplog.text for secret in (APP_KEY, "secret-0", "secret-1"))
     discreet.append(caplog.text)
 
@@ -215,6 +218,26 @@ async def test_a_session_that_ended_early_is_asked_for_again_once(source: Resili
     platform.ends_at_once = True
     assert await ask(source, 3) == "UNAVAILABLE(OUTAGE)"
     assert (len(platform.given), len(platform.calls)) == (3, 5)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+async def test_nobody_waits_for_the_successor_of_a_session_that_lasts(
+    source: Resilient, platform: Platform, clock: Clock
+) -> None:
+    assert await ask(source, 1) == "MATCH"
+    clock.at = NOW + timedelta(minutes=9, seconds=30)
+    platform.pause = 1.5
+    async with asyncio.timeout(1):
+        assert {await ask(source, number) for number in range(2, 6)} == {"MATCH"}
+    await until(lambda: len(platform.given) == 2)
+    clock.at = NOW + timedelta(minutes=10)
+    assert await ask(source, 7) == "MATCH"
+    assert platform.used == ["secret-0"] * 5 + ["secret-1"]
 
 
 async def test_while_a_session_lasts_a_failure_to_renew_it_is_borne(
@@ -309,6 +332,8 @@ async def test_a_session_shorter_than_its_renewal_is_used_for_half_of_its_time(
     for second, given in ((0, 1), (9, 1), (10, 2)):
         clock.at = NOW + timedelta(seconds=second)
         assert await ask(source, second) == "MATCH"
+        await until(lambda given=given: len(platform.given) >= given)  # type: ignore[misc]
+        await asyncio.sleep(0.05)
         assert len(platform.given) == given
 
 
@@ -394,6 +419,6 @@ async def test_a_wrong_signature_is_what_the_platform_says_of_it_and_no_end_of_t
     source: Resilient, platform: Platform
 ) -> None:
     assert await ask(source, 1) == "MATCH"
-    platform.given.append("another")
+    platform.given[:] = ["another"]
     [evidence] = await source.check_many([claim(status="married")], question(case="2"))
     assert (evidence.outcome.kind, evidence.outcome.rule) == (Kind.REFUSED, "WRONG_SIGNATURE")
