@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
@@ -116,9 +117,7 @@ async def test_rows_at_the_end_that_were_formatted_and_never_filled_are_none(tmp
 
 
 async def test_what_a_spreadsheet_says_of_its_own_extent_cuts_nothing_off(tmp_path: Path) -> None:
-    octets = repacked(
-        workbook(*ROWS), lambda _, part: part.replace(b'<dimension ref="A1:E3"/>', b'<dimension ref="A1:B2"/>')
-    )
+    octets = repacked(workbook(*ROWS), lambda _, part: re.sub(b'ref="A1:E3"', b'ref="A1:B2"', part))
     with zipfile.ZipFile(io.BytesIO(octets)) as packed:
         assert b'ref="A1:B2"' in packed.read("xl/worksheets/sheet1.xml")
     drop(tmp_path, octets, "xlsx")
