@@ -9,7 +9,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -49,6 +51,7 @@ class TableWriter(Protocol):
         ...
 
 
+@contextmanager
 def open_writer(
     form: ExportFormat,
     file: IO[bytes],
@@ -56,21 +59,23 @@ def open_writer(
     *,
     title: str,
     sheet_rows: int = _MOST_ROWS,
-) -> TableWriter:
+) -> Iterator[TableWriter]:
     """Begin a table; a column is its name (in JSON) and its heading, `title` names the sheet.
 
-    A workbook begins a further sheet after so many `sheet_rows`, the heading included.
+    A workbook begins a further sheet after so many `sheet_rows`, the heading included. However the block ends, nothing
+    of the table is left elsewhere than in the file.
 
     Raises:
         ExportFormatMissing: what writes workbooks is not installed (extra `exports`).
     """
     match form:
         case ExportFormat.CSV:
-            return _Csv(file, columns)
+            yield _Csv(file, columns)
         case ExportFormat.JSONL:
-            return _JsonLines(file, columns)
+            yield _JsonLines(file, columns)
         case ExportFormat.XLSX:
-            return _Xlsx(file, columns, title, sheet_rows)
+            with tempfile.TemporaryDirectory(prefix="chengxin-export-") as scratch:
+                yield _Xlsx(file, columns, title, sheet_rows, scratch)
 
 
 def harmless(cell: str) -> str:
@@ -116,9 +121,11 @@ class _JsonLines:
 
 
 class _Xlsx:
-    """A workbook of one sheet, or as many as its rows need; rows lie on disk until the end, not in memory."""
+    """A workbook of one sheet, or as many as its rows need; rows lie in `scratch` until the end, not in memory."""
 
-    def __init__(self, file: IO[bytes], columns: Sequence[tuple[str, str]], title: str, sheet_rows: int) -> None:
+    def __init__(
+        self, file: IO[bytes], columns: Sequence[tuple[str, str]], title: str, sheet_rows: int, scratch: str
+    ) -> None:
         try:
             import xlsxwriter
         except ImportError as missing:
@@ -128,6 +135,7 @@ class _Xlsx:
         self._sheet_rows = sheet_rows
         options: dict[str, Any] = {
             "constant_memory": True,
+            "tmpdir": scratch,
             "strings_to_formulas": False,
             "strings_to_urls": False,
             "strings_to_numbers": False,

@@ -105,8 +105,10 @@ class ExportCommitments:
         require_may_select(order.selection, caller)
         await self._select.record_look(order.selection, order.operator, order.purpose)
         try:
-            with tempfile.TemporaryFile() as file:
-                writer = open_writer(order.form, file, COLUMNS, title=_TITLE)
+            with (
+                tempfile.TemporaryFile() as file,
+                open_writer(order.form, file, COLUMNS, title=_TITLE) as writer,
+            ):
                 rows = 0
                 async for progress in self._fill(writer, order.selection):
                     rows = progress.done

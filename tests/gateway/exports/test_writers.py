@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+import tempfile
 import tracemalloc
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,10 +26,10 @@ printable = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=50)
 
 def written(form: ExportFormat, rows: Iterable[Mapping[str, str]], **more: int) -> bytes:
     file = io.BytesIO()
-    writer = open_writer(form, file, COLUMNS, title="告知承诺", **more)
-    for row in rows:
-        writer.write(row)
-    writer.finish()
+    with open_writer(form, file, COLUMNS, title="告知承诺", **more) as writer:
+        for row in rows:
+            writer.write(row)
+        writer.finish()
     return file.getvalue()
 
 
@@ -112,8 +113,7 @@ def test_a_gateway_without_the_extra_refuses_workbooks_by_name(monkeypatch: pyte
 
 @pytest.mark.parametrize("form", ExportFormat)
 def test_memory_does_not_grow_with_the_rows(form: ExportFormat, tmp_path: Path) -> None:
-    with (tmp_path / "file").open("w+b") as file:
-        writer = open_writer(form, file, COLUMNS, title="告知承诺")
+    with (tmp_path / "file").open("w+b") as file, open_writer(form, file, COLUMNS, title="告知承诺") as writer:
         row = {"name": "张*", "content": "承" * 200}
         tracemalloc.start()
         try:
@@ -126,3 +126,21 @@ def test_memory_does_not_grow_with_the_rows(form: ExportFormat, tmp_path: Path) 
         file.seek(0, io.SEEK_END)
         assert peak < 2_000_000
         assert form is ExportFormat.XLSX or file.tell() > 4_800_000
+
+
+@pytest.mark.parametrize("form", ExportFormat)
+@pytest.mark.parametrize("finishes", [True, False])
+def test_nothing_of_a_table_is_left_elsewhere_however_writing_ends(
+    form: ExportFormat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finishes: bool
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    try:
+        with open_writer(form, io.BytesIO(), COLUMNS, title="告知承诺", sheet_rows=10) as writer:
+            for _ in range(100):
+                writer.write({"name": "张*", "content": "承" * 200})
+            if not finishes:
+                raise KeyboardInterrupt
+            writer.finish()
+    except KeyboardInterrupt:
+        assert not finishes
+    assert list(tmp_path.iterdir()) == []
