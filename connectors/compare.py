@@ -6,6 +6,7 @@ is neither agreement nor contradiction.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from datetime import date, datetime, tzinfo
@@ -26,6 +27,10 @@ _AS_IT_IS = re.compile("[!-~\u4e00-\u9fff]+")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufffd]")
 _BEYOND_LATIN1 = re.compile("[^\x00-\xff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_CHARACTERS_LOST = re.compile(r"(?:\\\?)+")
+"""Question marks, as an expression has them that finds them."""
+_BEYOND_ASCII = r"[^\\x00-\\x7f]+"
+_OPENS = ('"', "[", "{")
 _LOST = re.compile(r"[?\s·]*\?[?\s·]*")
 _DAY = re.compile(
     r"(\d{4})(?:-?(\d{2})-?(\d{2})|[-/.](\d{1,2})[-/.](\d{1,2})|年(\d{1,2})月(\d{1,2})日)"
@@ -239,7 +244,31 @@ def agrees(expected: Value, held: object, *, zone: tzinfo = CHINA) -> bool:
         return day(held, zone=zone) == (expected.date() if isinstance(expected, datetime) else expected)
     if _NUMBER.fullmatch(expected):
         return identity(text(held)) == identity(expected)
-    return normalise(text(held)) == normalise(expected)
+    said, there = normalise(expected), normalise(text(held))
+    if said != there:
+        _require_undamaged(said, held, there)
+    return said == there
+
+
+def _require_undamaged(said: str, held: object, there: str) -> None:
+    """Require that a held value that differs from what was said is not the very same, damaged on its way.
+
+    Raises:
+        Unreadable: it may be.
+    """
+    if not isinstance(held, str) and there.isdecimal() and said.lstrip("0") == there.lstrip("0"):
+        raise Unreadable("a number where a text is expected: zeros at its beginning may be lost")
+    if "?" in there and re.fullmatch(_CHARACTERS_LOST.sub(_BEYOND_ASCII, re.escape(there)), said):
+        raise Unreadable("a text in which characters were lost")
+    if there[:1] in _OPENS and said[:1] not in _OPENS and _is_json(there):
+        raise Unreadable("a text that is JSON")
+
+
+def _is_json(there: str) -> bool:
+    try:
+        return not isinstance(json.loads(there), int | float)
+    except (ValueError, RecursionError):
+        return False
 
 
 def text(held: object) -> str:

@@ -41,6 +41,8 @@ _KEYS = re.compile(r"(?<![:\w\\]):keys(?![:\w])")
 _IN_KEYS = re.compile(r"\bin\s*:keys(?![:\w])", re.IGNORECASE)
 _NOBODY = ("", "X")
 """Keys that nobody has: two, for a statement that takes only one would pass, and one that is asked in both cases."""
+_NO_NUMBER = ("0", "-1")
+"""Keys that nobody has where keys are numbers (SQLSTATE 22P02 tells that the others are none)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,10 +225,18 @@ class SqlSource:
         """Run every statement with keys that nobody has."""
         try:
             for fact in self._facts.values():
-                await self._in_thread(self._read, fact, _NOBODY)
+                await self._probe(fact)
         except SourceUnavailable as error:
             return Health(ok=False, detail=str(error), probed_at=self._now())
         return Health(ok=True, detail=f"{len(self._facts)} statements answered", probed_at=self._now())
+
+    async def _probe(self, fact: SqlFact) -> None:
+        try:
+            await self._in_thread(self._read, fact, _NOBODY)
+        except SourceUnavailable as error:
+            if "22P02" not in error.told:
+                raise
+            await self._in_thread(self._read, fact, _NO_NUMBER)
 
     async def aclose(self) -> None:
         """Give up running statements and close the connections."""
@@ -265,7 +275,7 @@ def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], dateti
     threads = root.number("threads", 2, least=1, most=32)
     batch, most_rows = root.number("batch", 100, least=1, most=1000), root.number("most_rows", 10_000, least=1)
     freshness, zone = root.optional_duration("freshness"), read_zone(root)
-    engine = _read_engine(root, timeout, threads)
+    engine = _read_engine(root, timeout, threads, zone)
     dialect = "" if engine is None else engine.dialect.name
     facts: dict[str, SqlFact] = {}
     declarations = Declarations()
@@ -289,7 +299,7 @@ def connect(name: str, stanza: Mapping[str, object], *, now: Callable[[], dateti
     return SqlSource(manifest=manifest, facts=facts, engine=engine, threads=threads, most_rows=most_rows, now=now)
 
 
-def _read_engine(root: Stanza, timeout: timedelta, threads: int) -> Engine | None:
+def _read_engine(root: Stanza, timeout: timedelta, threads: int, zone: ZoneInfo) -> Engine | None:
     if ("url" in root) == ("url_file" in root):
         root.text("url", "")
         root.secret("url_file")
@@ -301,7 +311,7 @@ def _read_engine(root: Stanza, timeout: timedelta, threads: int) -> Engine | Non
         url = make_url(given)
         if "url" in root and url.password is not None:
             root.mistake("url", "holds a password: put the whole URL into a file and name it in `url_file`")
-        return open_engine(url, timeout=timeout, connections=threads, session=session)
+        return open_engine(url, timeout=timeout, connections=threads, zone=zone, session=session)
     except (ArgumentError, ValueError) as error:
         what = "is no database URL" if isinstance(error, ArgumentError) else str(error)
         root.mistake("url" if "url" in root else "url_file", what)

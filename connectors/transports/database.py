@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import sqlite3
 import time
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
@@ -59,6 +61,8 @@ _OF_POSTGRESQL = ("08", "28", "3D", "40", "53", "55", "57", "58")
 """The classes of SQLSTATE that are of the server, the connection or the account."""
 _OF_A_PLAN = ("0A000", "26000")
 """A cached plan that must not change its result type (among other things), and a statement that was not prepared."""
+_ALL_ROWS = (1 << 64) - 1
+"""What `sql_select_limit` is for no limit."""
 _FULL = ("too many connections", "too many clients", "remaining connection slots", "max_user_connections")
 _TOLD = (
     ("unknown database|database .* does not exist", "there is no such database"),
@@ -91,10 +95,13 @@ _KINDS = (
 _STATE = re.compile("[0-9A-Z]{5}")
 
 
-def open_engine(url: URL, *, timeout: timedelta, connections: int, session: tuple[str, ...] = ()) -> Engine:
+def open_engine(
+    url: URL, *, timeout: timedelta, connections: int, zone: ZoneInfo, session: tuple[str, ...] = ()
+) -> Engine:
     """Make an engine whose sessions cannot write and whose statements end; it connects on first use.
 
-    `session` statements run on each new connection, and make it read only where the dialect is not known here.
+    `zone` is that in which MariaDB and MySQL write moments, which they hand out without one. `session` statements run
+    on each new connection, and make it read only where the dialect is not known here.
 
     Raises:
         ValueError: the driver is missing, or the dialect cannot be made read only without `session`.
@@ -128,7 +135,8 @@ def open_engine(url: URL, *, timeout: timedelta, connections: int, session: tupl
         raise ValueError(f"the driver {error.name or url.get_driver_name()} is not installed{hint}") from None
     except ArgumentError as error:
         raise ValueError(f"no engine for this URL ({type(error).__name__})") from None
-    event.listen(engine, "connect", _prepare(name, timeout, session))
+    event.listen(engine, "connect", _prepare(name, timeout, zone, session))
+    event.listen(engine, "checkout", _require_open)
     return _bound(engine, timeout) if name == "postgresql" else engine
 
 
@@ -174,6 +182,24 @@ def _follow(engine: Engine, path: str) -> Engine:
     event.listen(engine, "connect", opened)
     event.listen(engine, "checkout", lent)
     return engine
+
+
+def _require_open(connection: Any, _record: object, _proxy: object) -> None:
+    """Refuse to lend a connection that was closed while it was idle, by the server or by what stands between: it is not
+    the source that is away. An idle connection on which something came was closed, or said so; asking costs no round
+    trip."""
+    held = getattr(connection, "pgconn", None) or getattr(connection, "_sock", None)
+    place = getattr(held, "socket", None) if isinstance(getattr(held, "socket", None), int) else held
+    if place is None:
+        return
+    ready = select.poll()
+    try:
+        ready.register(place, select.POLLIN)
+        is_closed = bool(ready.poll(0))
+    except (OSError, ValueError):  # it is no descriptor any more
+        is_closed = True
+    if is_closed:
+        raise DisconnectionError("an idle connection was closed")
 
 
 def _bound(engine: Engine, timeout: timedelta) -> Engine:
@@ -223,13 +249,17 @@ def _connect_arguments(url: URL, timeout: timedelta) -> dict[str, Any]:
     return {}
 
 
-def _prepare(name: str, timeout: timedelta, session: tuple[str, ...]) -> Callable[[Any, object], None]:
+def _prepare(name: str, timeout: timedelta, zone: ZoneInfo, session: tuple[str, ...]) -> Callable[[Any, object], None]:
     milliseconds = _milliseconds(timeout)
 
     def prepare(connection: Any, _record: object) -> None:
         cursor = connection.cursor()
         try:
-            for statement in (*_read_only(name, cursor, milliseconds), *session):
+            if name in ("mysql", "mariadb"):
+                for statement in _session(cursor, milliseconds):
+                    cursor.execute(statement)
+                _set_zone(cursor, zone)
+            for statement in session:
                 cursor.execute(statement)
         finally:
             cursor.close()
@@ -238,13 +268,30 @@ def _prepare(name: str, timeout: timedelta, session: tuple[str, ...]) -> Callabl
     return prepare
 
 
-def _read_only(name: str, cursor: Any, milliseconds: int) -> tuple[str, ...]:
-    if name in ("mysql", "mariadb"):
-        cursor.execute("SELECT VERSION()")
-        is_mariadb = "mariadb" in str(cursor.fetchone()[0]).lower()
-        limit = f"max_statement_time = {milliseconds / 1000}" if is_mariadb else f"max_execution_time = {milliseconds}"
-        return ("SET SESSION TRANSACTION READ ONLY", f"SET SESSION {limit}")
-    return ()
+def _session(cursor: Any, milliseconds: int) -> Iterator[str]:
+    """Give what makes a session of MariaDB or MySQL what we rely on, whatever the server or account is set to."""
+    cursor.execute("SELECT VERSION()")
+    is_mariadb = "mariadb" in str(cursor.fetchone()[0]).lower()
+    limit = f"max_statement_time = {milliseconds / 1000}" if is_mariadb else f"max_execution_time = {milliseconds}"
+    yield "SET SESSION TRANSACTION READ ONLY"
+    yield "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+    yield f"SET SESSION {limit}"
+    # Less would be a LIMIT in every statement, and so the NO_RECORD of those whose rows it cuts off.
+    yield f"SET SESSION sql_select_limit = {_ALL_ROWS}"
+
+
+def _set_zone(cursor: Any, zone: ZoneInfo) -> None:
+    """Let moments (TIMESTAMP) come as they are in a zone; by its offset where the server was given no names of zones,
+    and the offset never changed since 1992."""
+    try:
+        cursor.execute("SET SESSION time_zone = %s", (zone.key,))
+    except Exception:
+        moments = (datetime(year, month, 1, tzinfo=zone) for year in range(1992, 2038) for month in (1, 7))
+        offsets = {moment.strftime("%z") for moment in moments}
+        if len(offsets) != 1:
+            raise
+        (offset,) = offsets
+        cursor.execute("SET SESSION time_zone = %s", (f"{offset[:3]}:{offset[3:]}",))
 
 
 def failure(source: str, error: Exception) -> SourceUnavailable:

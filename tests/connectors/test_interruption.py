@@ -14,6 +14,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
 
 from connectors.catalog import connect
+from connectors.compare import CHINA
 from connectors.conformance.proxy import Proxy, Trouble
 from connectors.conformance.registers import MARIADB, POSTGRESQL, ServerRegister, SqliteRegister, opened
 from connectors.conformance.scene import Clock, asking, married, sql_stanza
@@ -61,7 +62,7 @@ async def test_an_endless_statement_on_sqlite_is_interrupted(tmp_path: Path) -> 
 def test_a_statement_that_is_given_up_before_it_starts_does_not_run_on_sqlite(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "register").close()
     url = make_url(f"sqlite:///{tmp_path / 'register'}")
-    engine = open_engine(url, timeout=timedelta(hours=1), connections=1)
+    engine = open_engine(url, timeout=timedelta(hours=1), connections=1, zone=CHINA)
     use = Use()
     with Endings(engine).connected(use) as connection:
         use.interrupt()
