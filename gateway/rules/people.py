@@ -3,6 +3,9 @@
 An open request is PENDING until it is due. One that is overdue is UNAVAILABLE: that nobody answered is no data missing,
 so it never opens a commitment; an answer that comes late is taken. What was returned as misdirected says nothing.
 
+What people found counts in the case for which they looked. But what they found untrue opens no commitment to the same
+claim in any case: another number of a case is no way around it.
+
 Source: the opinion of 2020 (departments are asked to assist, then the approval department checks or commissions a
 check, and a commitment comes only where nothing can verify it).
 """
@@ -44,6 +47,8 @@ class Inquiry(Struct, frozen=True, kw_only=True):
     changed_at: datetime
     due_at: datetime | None = None
     outcome: Kind | None = None
+    unit: str = ""
+    """The unit asked, or that checked."""
     first: int = -1
     """The index of its first entry; -1 of one that is about to be recorded."""
     index: int = -1
@@ -54,6 +59,11 @@ class Inquiry(Struct, frozen=True, kw_only=True):
         """Where it stands among others in the order of the log; what is about to be recorded comes last."""
         return (self.first < 0, self.first, self.record)
 
+    @property
+    def told(self) -> tuple[bool, int, bytes]:
+        """Where its newest entry stands in the order of the log; what is about to be recorded comes last."""
+        return (self.index < 0, self.index, self.record)
+
 
 class Stands(Struct, frozen=True, kw_only=True):
     """How a fact stands in what the applicant says: whose it is, and whether it is said not to be so (None: both)."""
@@ -63,13 +73,14 @@ class Stands(Struct, frozen=True, kw_only=True):
 
 
 class Heard(Struct, frozen=True, kw_only=True):
-    """What people said, by type of fact; the rungs of the ladder that were tried on each; and since when somebody who
-    is overdue has been waited for, where somebody is.
+    """What people said, by type of fact; the rungs of the ladder that were tried on each; since when somebody who is
+    overdue has been waited for, where somebody is; and whether the claim stands untrue for people, in whatever case.
     """
 
     evidence: Mapping[str, tuple[Evidence, ...]] = {}
     tried: Mapping[str, frozenset[Rung]] = {}
     overdue_since: datetime | None = None
+    untrue: bool = False
 
     def attempted(self, fact_types: Iterable[str]) -> frozenset[Rung]:
         """Give the rungs that were tried on each of some types of fact: what was tried on one is not on another."""
@@ -80,9 +91,9 @@ class Heard(Struct, frozen=True, kw_only=True):
 NOTHING_HEARD = Heard()
 
 
-def heard(inquiries: Iterable[Inquiry], *, now: datetime) -> Heard:
-    """Give what people said: of each who was asked about a type of fact every word that decides or is waited for, and
-    the newest where none decides.
+def heard(inquiries: Iterable[Inquiry], *, now: datetime, elsewhere: Iterable[Inquiry] = ()) -> Heard:
+    """Give what people said in a case: of each who was asked about a type of fact every word that decides or is waited
+    for, and the newest where none decides. `elsewhere` is what they said of the same claim in other cases.
 
     Which is newest says the log, whose order no clock that is set back changes. What somebody found true or false is
     not taken back by finding nothing later; who finds both is a conflict. An office counts once, whether it checked
@@ -91,6 +102,7 @@ def heard(inquiries: Iterable[Inquiry], *, now: datetime) -> Heard:
     words: dict[tuple[str, str], list[Inquiry]] = {}
     tried: dict[str, frozenset[Rung]] = {}
     overdue: list[datetime] = []
+    inquiries = tuple(inquiries)
     for one in sorted(inquiries, key=lambda inquiry: inquiry.place):
         if one.state == "RETURNED":
             continue
@@ -102,11 +114,26 @@ def heard(inquiries: Iterable[Inquiry], *, now: datetime) -> Heard:
     evidence: dict[str, tuple[Evidence, ...]] = {}
     for (fact_type, _), said in words.items():
         evidence[fact_type] = (*evidence.get(fact_type, ()), *(_evidence(one, now) for one in _standing(said)))
-    return Heard(evidence=evidence, tried=tried, overdue_since=min(overdue, default=None))
+    return Heard(
+        evidence=evidence,
+        tried=tried,
+        overdue_since=min(overdue, default=None),
+        untrue=stands_untrue((*inquiries, *elsewhere)),
+    )
+
+
+def stands_untrue(inquiries: Iterable[Inquiry]) -> bool:
+    """Tell whether people found a claim untrue, by what they said of it in every case: somebody did of a type of fact,
+    and has not borne it out since. Who finds nothing later takes nothing back, and nobody takes back for another.
+    """
+    decisive = [one for one in inquiries if one.outcome in _DECISIVE]
+    newest = {(one.fact_type, _voice(one)): one.outcome for one in sorted(decisive, key=lambda one: one.told)}
+    return Kind.MISMATCH in newest.values()
 
 
 def _voice(one: Inquiry) -> str:
-    return one.who if one.rung is Rung.ASSISTANCE else one.rung.value
+    """Name who speaks: a unit that was asked, or the office that checked itself or had it checked."""
+    return one.who if one.rung is Rung.ASSISTANCE else f"{one.rung.value}/{one.unit}"
 
 
 def _standing(said: Sequence[Inquiry]) -> list[Inquiry]:

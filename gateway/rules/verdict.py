@@ -24,7 +24,9 @@ from gateway.rules.reasons import (
     UNCONFIRMED,
     Reason,
     ReasonKind,
+    Strength,
     reason_of,
+    strongest,
 )
 from gateway.rules.truth import Truth, all_of, any_of, not_
 
@@ -73,7 +75,7 @@ class Judgement:
     """The verdict, why it is open, and the leaves that could still decide it (in the plan's order).
 
     It is open because of what those leaves lack; and DISPROVED, where people found another one untrue and nothing above
-    that one is borne out.
+    that one is borne out, or where they found the claim untrue in any case and nothing but missing data keep it open.
     """
 
     verdict: Verdict
@@ -276,6 +278,15 @@ def evenly(judgement: Judgement, people: Iterable[Evidence]) -> Judgement:
     if not left or judgement.verdict in (Verdict.ESTABLISHED, Verdict.CONTRADICTED):
         return judgement
     return _open(judgement.reasons | left, judgement.undecided)
+
+
+def barred(judgement: Judgement) -> Judgement:
+    """Let what people found untrue of the claim, in whatever case, close the way to the applicant's own word: where
+    nothing but missing data keep the question open, it is DISPROVED as well.
+    """
+    if judgement.verdict is not Verdict.UNDETERMINED or strongest(judgement.reasons) is not Strength.MISSING:
+        return judgement
+    return _open(judgement.reasons | {DISPROVED}, judgement.undecided)
 
 
 def _open(reasons: frozenset[Reason], undecided: tuple[str, ...]) -> Judgement:

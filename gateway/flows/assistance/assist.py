@@ -149,8 +149,8 @@ class Assist:
             },
         )
         inquiry = Inquiry(
-            record=record, rung=Rung.ASSISTANCE, fact_type=sending.fact_type, who=who, state="SENT", began_at=at,
-            changed_at=at, due_at=due,
+            record=record, rung=Rung.ASSISTANCE, fact_type=sending.fact_type, who=who, unit=sending.unit, state="SENT",
+            began_at=at, changed_at=at, due_at=due,
         )  # fmt: skip
         act = _Act(draft=draft, inquiry=inquiry, fact_type=sending.fact_type, only=StepKind.WAIT)
         return await self._with_answer(request, act, claimed, deadline, claims=[(key, record)], releases=given_up)
@@ -273,8 +273,8 @@ class Assist:
             kind="CheckRecorded", record=record, groups=groups, facts=case_facts(claimed.row, parent=claimed.row.record)
         )
         inquiry = Inquiry(
-            record=record, rung=Rung.OWN_OR_COMMISSIONED_CHECK, fact_type=checking.fact_type, who=who, state="DONE",
-            began_at=at, changed_at=at, outcome=checking.finding.outcome,
+            record=record, rung=Rung.OWN_OR_COMMISSIONED_CHECK, fact_type=checking.fact_type, who=who,
+            unit=claimed.row.unit or "", state="DONE", began_at=at, changed_at=at, outcome=checking.finding.outcome,
         )  # fmt: skip
         act = _Act(draft=draft, inquiry=inquiry, fact_type=checking.fact_type)
         return await self._with_answer(request, act, claimed, deadline)
@@ -555,7 +555,7 @@ def _fact_not_open() -> InvalidRequest:
 
 
 def _at(inquiry: Inquiry, state: str, at: datetime, outcome: Kind | None = None) -> Inquiry:
-    return replace(inquiry, state=state, changed_at=at, outcome=outcome)
+    return replace(inquiry, state=state, changed_at=at, outcome=outcome, index=-1)
 
 
 def _require_two(first: Operator, second: Operator | None) -> None:

@@ -7,7 +7,7 @@ around one that contradicts. Until the decision of the case it is held against t
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from connectors.outcome import Kind
 from gateway.errors import DocumentErased, FoundSince, NotACommitmentStep
@@ -15,11 +15,10 @@ from gateway.flows.commitments.documents import RECORDED, cleared_at
 from gateway.flows.commitments.stand import Stand
 from gateway.flows.look_up import ANSWER, EVIDENCE, LookUp, next_step_in
 from gateway.flows.once import REQUEST
-from gateway.flows.verification.people import People
+from gateway.flows.verification.people import Inquiries, People
 from gateway.rules.admission import question_from_body
 from gateway.rules.fallback import StepKind
 from gateway.rules.kept import rows, table, text
-from gateway.rules.people import Inquiry
 from gateway.rules.reasons import ReasonKind
 from gateway.rules.standing_query import INCONCLUSIVE, contradicts
 from ledger import RecordRow
@@ -53,7 +52,7 @@ class Newest:
 
         Raises:
             NotACommitmentStep: names the next step of the newest answer.
-            FoundSince: people answered or checked after the newest answer.
+            FoundSince: people answered or checked after the newest answer, or found the claim untrue in another case.
             DocumentErased: what the verification asked was erased.
         """
         answers = await self._stand.verifications(case)
@@ -94,7 +93,7 @@ class Newest:
                 raise
             return Against.NOTHING  # what is known of it is what was known when it was signed
         newest = await self._look_up.newest_answer(later, claim)
-        found = await self._found(claim, commitment)
+        found = (await self._inquiries(claim, commitment)).found
         against = [one.index for one in found if one.outcome is Kind.MISMATCH]
         if any(index > (since if newest is None else newest[0].first_idx) for index in against):
             raise FoundSince
@@ -117,19 +116,20 @@ class Newest:
         """
         verification = await self._look_up.any("verification", commitment.parent or b"")
         claim = table((await self._look_up.document(verification.record, verification.first_idx))[REQUEST])
-        found = await self._found(claim, commitment)
+        found = (await self._inquiries(claim, commitment)).found
         history = await self._look_up.history(commitment)
         signed = max(line.idx for line in history if line.kind == RECORDED)
         return any(one.outcome is not None and one.index > signed for one in found)
 
-    async def _found(self, claim: Mapping[str, Json], case: RecordRow) -> Sequence[Inquiry]:
-        """Read what people were asked and found about a claim, in the case of a record."""
-        return (await self._people.inquiries(question_from_body(claim), case.case_key or b"")).found
+    async def _inquiries(self, claim: Mapping[str, Json], case: RecordRow) -> Inquiries:
+        """Read what people were asked and found about a claim, in the case of a record and in others."""
+        return await self._people.inquiries(question_from_body(claim), case.case_key or b"")
 
     async def _require_heard(self, newest: RecordRow, claim: Mapping[str, Json]) -> None:
-        """Refuse an answer that does not know yet what people found: it was given while they acted."""
-        found = await self._found(claim, newest)
-        if any(one.index > newest.first_idx for one in found):
+        """Refuse an answer that does not know yet what people found: it was given while they acted, or before they
+        found the claim untrue in another case."""
+        said = await self._inquiries(claim, newest)
+        if said.stands_untrue or any(one.index > newest.first_idx for one in said.found):
             raise FoundSince
 
 

@@ -21,7 +21,7 @@ from gateway.rules.admission import (
     subject_body,
 )
 from gateway.rules.kept import table, text
-from gateway.rules.people import Heard, Inquiry, Stands, heard, meaning
+from gateway.rules.people import Heard, Inquiry, Stands, heard, meaning, stands_untrue
 from gateway.rules.plan import NotVerifiable, ParametersRefused, plan
 from gateway.rules.same_claim import claim_of
 from ledger import BlindIndex, Ledger, RecordRow
@@ -40,10 +40,18 @@ FOUND = "found"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inquiries:
-    """The requests and checks about a claim in a case; `marks` tell whether any came or changed since."""
+    """The requests and checks about a claim in a case; `marks` tell whether any came or changed since. `elsewhere` are
+    those about the same claim in other cases.
+    """
 
     found: tuple[Inquiry, ...]
     marks: frozenset[tuple[bytes, int]]
+    elsewhere: tuple[Inquiry, ...] = ()
+
+    @property
+    def stands_untrue(self) -> bool:
+        """Tell whether people found the claim untrue, in whatever case, and did not take it back."""
+        return stands_untrue((*self.found, *self.elsewhere))
 
 
 class People:
@@ -75,10 +83,10 @@ class People:
     def with_these(self, recorded: Inquiries, besides: Sequence[Inquiry]) -> Heard:
         """Give what people said by what is recorded, and by what is about to be."""
         all_of_them = {one.record: one for one in (*recorded.found, *besides)}
-        return heard(all_of_them.values(), now=self._now())
+        return heard(all_of_them.values(), now=self._now(), elsewhere=recorded.elsewhere)
 
     async def inquiries(self, question: Question, case_key: bytes, *, subject: bytes | None = None) -> Inquiries:
-        """Read the requests and checks about a claim in a case; those whose documents are erased are left out.
+        """Read the requests and checks about a claim, in a case and in others; erased ones are left out.
 
         `subject` is the person's key, where it is known.
         """
@@ -87,12 +95,17 @@ class People:
         if subject not in await self._concerned.find((subject,)):
             return Inquiries(found=(), marks=frozenset())
         about = await self._by_subject.one(subject) or ()
-        rows = [row for row in about if (row.case_key, row.item) == (case_key, question.item)]
-        if not rows:
-            return Inquiries(found=(), marks=frozenset())
         claim = claim_of(question_body(question))
-        found = [one for row in rows if (one := await self.inquiry(row, claim=claim)) is not None]
-        return Inquiries(found=tuple(found), marks=frozenset((row.record, row.last_idx) for row in rows))
+        found, elsewhere, marks = list[Inquiry](), list[Inquiry](), set[tuple[bytes, int]]()
+        for row in about:
+            if row.item != question.item:
+                continue
+            is_here = row.case_key == case_key
+            if is_here:
+                marks.add((row.record, row.last_idx))
+            if (one := await self.inquiry(row, claim=claim)) is not None:
+                (found if is_here else elsewhere).append(one)
+        return Inquiries(found=tuple(found), marks=frozenset(marks), elsewhere=tuple(elsewhere))
 
     async def inquiry(self, row: RecordRow, *, claim: Mapping[str, Json] | None = None) -> Inquiry | None:
         """Read how one request or check stands; None if it is about another claim, or erased.
@@ -113,6 +126,7 @@ class People:
             rung=Rung.ASSISTANCE if row.family == ASSISTANCE else Rung.OWN_OR_COMMISSIONED_CHECK,
             fact_type=text(asked["fact_type"]),
             who=text(asked["who"]),
+            unit=row.unit or "",
             state=row.state,
             began_at=row.opened_at,
             changed_at=row.changed_at,

@@ -48,7 +48,7 @@ from gateway.rules.plan import NotVerifiable, ParametersRefused, Plan, plan
 from gateway.rules.roles import Caller
 from gateway.rules.same_case import case_of
 from gateway.rules.terms import Terms, TermsOf
-from gateway.rules.verdict import Verdict, doubted, evenly, next_checks
+from gateway.rules.verdict import Verdict, barred, doubted, evenly, next_checks
 from ledger import BlindIndex, Draft, LedgerUnavailable, Opening, new_record
 from ledger.canonical import Json
 
@@ -347,6 +347,8 @@ class Verify:
         if terms.disclosure is not Disclosure.PER_FACT:
             together = replace(together, judgement=evenly(together.judgement, together.heard))
             facts = planned.fact_types()
+        if heard.untrue:
+            together = replace(together, judgement=barred(together.judgement))
         return Weighed(asked=together, attempted=heard.attempted(facts), overdue_since=heard.overdue_since)
 
     async def follow(self, question: Question, weighed: Weighed, terms: Terms) -> NextStep:

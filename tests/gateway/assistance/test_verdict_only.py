@@ -104,3 +104,14 @@ async def test_nobody_is_asked_about_either_fact_where_the_verdict_is_given(hous
         with pytest.raises(grpc.RpcError) as refused:
             await house.send(still, fact_type=fact_type)
         assert explain(refused.value)[0] == "STEP_NOT_CALLED_FOR"
+
+
+async def test_what_people_found_untrue_in_another_case_tells_the_same_of_either_fact(house: Hall) -> None:
+    answers = []
+    for person, fact_type in ((0, SETTLED), (1, OPEN)):
+        house.homes.values[PEOPLE[person].id_number] = "示例路1号"
+        await house.denied((await house.ask(person, number="办-1")).verification.record, fact_type)
+        answers.append(seen((await house.ask(person, number="办-2")).verification))
+
+    assert answers[0] == answers[1]
+    assert answers[0][:3] == (Verdict.UNDETERMINED, ("DISPROVED", "MISSING"), ())

@@ -174,3 +174,52 @@ async def test_a_finding_that_is_told_as_a_registers_is_not_believed(house: Hall
 
     with pytest.raises(ReceiptRefused):
         require_recorded(replace(answer.verification, facts=facts), answer.receipt)
+
+
+async def nothing_found(house: Hall, number: str) -> Verification:
+    """Ask everybody in a case, who find nothing; gives the answer to that."""
+    asked = (await house.ask(number=number)).verification.record
+    await house.all_answered(asked, "NO_RECORD")
+    await house.all_checked(asked, "NO_RECORD")
+    return (await house.ask(number=number)).verification
+
+
+async def test_what_people_found_untrue_in_one_case_leads_to_no_commitment_in_another(house: Hall) -> None:
+    await house.denied((await house.ask(number="办-1")).verification.record)
+
+    fresh = (await house.ask(number="办-2")).verification
+    assert ("DISPROVED" in fresh.reasons, fresh.next_step.kind) == (True, Step.ASSISTANCE)
+    assert said(fresh) == ["NO_RECORD"], "what was found elsewhere is weighed where it was found"
+    last = await nothing_found(house, "办-2")
+    assert (last.verdict, last.next_step.kind) == (Verdict.UNDETERMINED, Step.DISPUTE)
+
+
+async def test_what_an_own_check_found_untrue_leads_to_no_commitment_in_another_case(house: Hall) -> None:
+    first = (await house.ask(number="办-1")).verification.record
+    await house.all_answered(first, "NO_RECORD")
+    await house.check(first, "MISMATCH")
+
+    assert (await nothing_found(house, "办-2")).next_step.kind is Step.DISPUTE
+
+
+async def test_what_was_found_untrue_of_another_claim_or_person_closes_nothing(house: Hall) -> None:
+    await house.denied((await house.ask(number="办-1", address=ELSEWHERE)).verification.record)
+    await house.denied((await house.ask(1, number="办-1")).verification.record)
+
+    assert (await nothing_found(house, "办-2")).next_step.kind is Step.COMMITMENT
+
+
+async def test_a_unit_that_bears_out_later_in_another_case_what_it_found_untrue_closes_nothing_any_more(
+    house: Hall,
+) -> None:
+    await house.denied((await house.ask(number="办-1")).verification.record)
+    await house.answered((await house.ask(number="办-2")).verification.record, "MATCH")
+
+    assert (await nothing_found(house, "办-3")).next_step.kind is Step.COMMITMENT
+
+
+async def test_a_register_may_bear_out_in_another_case_what_people_found_untrue(house: Hall) -> None:
+    await house.denied((await house.ask(number="办-1")).verification.record)
+    house.homes.values[PERSON] = ADDRESS
+
+    assert (await house.ask(number="办-2")).verification.verdict is Verdict.ESTABLISHED

@@ -31,6 +31,7 @@ from gateway.errors import (
     CommitmentExists,
     DiscrepancyFound,
     DocumentErased,
+    FoundSince,
     GatewayError,
     NotACommitmentStep,
     NotChecked,
@@ -445,5 +446,60 @@ async def test_a_decision_passes_where_what_nobody_confirms_bears_the_commitment
         here.drop([(WHO.id_number, WHO.name, WHO.address)])
         await here.verify(WHO, "办-1")
 
+        await here.decide(record)
+        assert here.state(record) == "IN_FORCE"
+
+
+@pytest.mark.parametrize("disclosure", ["PER_FACT", "AGGREGATE"])
+async def test_no_document_is_handed_out_for_what_people_found_untrue_in_another_case(
+    tmp_path: Path, disclosure: str
+) -> None:
+    async with office(tmp_path, of_item(ITEM, ("number: 19\n", f"number: 19\n    disclosure: {disclosure}\n"))) as here:
+        before = await here.verify(WHO, "办-2")
+        await here.found(WHO, "办-1", Kind.MISMATCH, ["home-ownership"])
+        execute(here.leases, "DELETE FROM lease")
+
+        assert isinstance(await refused(here.prepare(before)), FoundSince)
+        after = await here.verify(WHO, "办-2")
+        assert "ASSISTANCE" in str(await refused(here.prepare(after)))
+
+
+async def test_a_document_is_not_signed_once_people_found_its_claim_untrue_in_another_case(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        prepared = await here.prepare(await here.verify(WHO, "办-2"))
+        await here.found(WHO, "办-1", Kind.MISMATCH, ["home-ownership"])
+
+        refusal = await refused(here.record(prepared, WHO))
+        assert isinstance(refusal, FoundSince)
+        assert refusal.recording is not None
+        assert here.state(prepared.record) == "PREPARED"
+
+
+async def test_what_people_found_of_another_claim_or_person_refuses_no_signature(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        prepared = await here.prepare(await here.verify(WHO, "办-2"))
+        await here.found(OTHER, "办-1", Kind.MISMATCH)
+        await here.found(WHO, "办-1", Kind.NO_RECORD)
+
+        await here.record(prepared, WHO)
+
+
+async def test_what_was_found_in_another_case_and_is_erased_bars_nothing(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        for record in await here.found(WHO, "办-1", Kind.MISMATCH, ["home-ownership"]):
+            await here.erase(record)
+        execute(here.leases, "DELETE FROM lease")
+
+        await here.record(await here.prepare(await here.verify(WHO, "办-2")), WHO)
+
+
+async def test_a_commitment_made_before_is_not_questioned_for_what_was_found_in_another_case(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = await here.committed(WHO, "办-2")
+        await here.found(WHO, "办-1", Kind.MISMATCH)
+        execute(here.leases, "DELETE FROM lease")
+
+        here.clock.pass_(days=2)
+        assert dict(await here.flows.commitments.standing()) == {"STILL_MISSING": 1}
         await here.decide(record)
         assert here.state(record) == "IN_FORCE"

@@ -14,10 +14,21 @@ from connectors.outcome import Cause, Evidence, Kind, Outcome
 from gateway.catalogue.model import SourcePolicy
 from gateway.catalogue.words import CommitmentMode, Rung, SourcePolicyKind
 from gateway.rules.fallback import FallbackInput, FallbackSettings, StepKind, next_step
-from gateway.rules.people import NOTHING_HEARD, OPEN, OUTCOMES, Heard, Inquiry, Stands, heard, is_open, meaning
-from gateway.rules.reasons import ReasonKind
+from gateway.rules.people import (
+    NOTHING_HEARD,
+    OPEN,
+    OUTCOMES,
+    Heard,
+    Inquiry,
+    Stands,
+    heard,
+    is_open,
+    meaning,
+    stands_untrue,
+)
+from gateway.rules.reasons import Reason, ReasonKind
 from gateway.rules.truth import Truth
-from gateway.rules.verdict import LeafTruth, Verdict, judge_sources
+from gateway.rules.verdict import Judgement, LeafTruth, Verdict, barred, judge_sources
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -187,6 +198,87 @@ def test_who_finds_both_is_a_conflict() -> None:
 
     found = weigh(SourcePolicy(), [source(Kind.NO_RECORD)], heard(words, now=NOW))
     assert {reason.kind for reason in found.reasons} == {ReasonKind.CONFLICT}
+
+
+words = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.sampled_from(["assistance/a", "assistance/b", "own-check"]),
+        st.sampled_from(["f", "g"]),
+        st.sampled_from(OUTCOMES),
+    ),
+    max_size=8,
+)
+"""What was found one after the other: in which case, by whom, of which type of fact, and what."""
+
+
+@given(words, st.lists(st.sampled_from(MISSING).map(source), min_size=1, max_size=2))
+def test_no_case_opens_a_commitment_to_what_somebody_found_untrue_in_any_and_did_not_take_back(
+    told: list[tuple[int, str, str, Kind]], sources: list[Evidence]
+) -> None:
+    found = [
+        (
+            case,
+            replace(
+                inquiry("ANSWERED", number, who=who, outcome=kind), fact_type=fact, index=number,
+                rung=Rung.ASSISTANCE if "/" in who else Rung.OWN_OR_COMMISSIONED_CHECK, unit="u",
+            ),
+        )
+        for number, (case, who, fact, kind) in enumerate(told)
+    ]  # fmt: skip
+    newest = {(who, fact): kind for _, who, fact, kind in told if kind in (Kind.MATCH, Kind.MISMATCH)}
+    for case in range(4):  # nobody was asked in the last one
+        here, elsewhere = ([one for at, one in found if (at == case) is own] for own in (True, False))
+        people = heard(here, now=NOW, elsewhere=elsewhere)
+        weighed = weigh(SourcePolicy(), sources, people)
+        if weighed.truth is Truth.UNKNOWN:
+            judged = Judgement(verdict=Verdict.UNDETERMINED, reasons=weighed.reasons)
+            judged = barred(judged) if people.untrue else judged
+            step = next_step(
+                FallbackInput(
+                    verdict=judged.verdict, reasons=judged.reasons, settings=OPENEST, attempted=frozenset(Rung),
+                    patience_passed=True,
+                )
+            )  # fmt: skip
+            assert step.kind is not StepKind.COMMITMENT or Kind.MISMATCH not in newest.values()
+            assert step.kind is not StepKind.COMMITMENT or not people.untrue
+
+
+@pytest.mark.parametrize("later", [Kind.NO_RECORD, Kind.AMBIGUOUS, Kind.MISMATCH])
+def test_what_was_found_untrue_elsewhere_is_taken_back_by_nothing_but_the_contrary(later: Kind) -> None:
+    untrue = replace(inquiry("ANSWERED", 1, outcome=Kind.MISMATCH), index=2)
+
+    assert stands_untrue([untrue, replace(inquiry("ANSWERED", 3, outcome=later), index=4)])
+    assert not stands_untrue([untrue, replace(inquiry("ANSWERED", 3, outcome=Kind.MATCH), index=4)])
+
+
+def test_what_one_found_untrue_is_not_taken_back_by_another_nor_of_another_fact_nor_by_another_office() -> None:
+    untrue = replace(inquiry("ANSWERED", 1, outcome=Kind.MISMATCH), index=2)
+    match = replace(inquiry("ANSWERED", 3, outcome=Kind.MATCH), index=4)
+    check = replace(untrue, rung=Rung.OWN_OR_COMMISSIONED_CHECK, who="own-check", unit="one")
+
+    assert stands_untrue([untrue, replace(match, who="assistance/b")])
+    assert stands_untrue([untrue, replace(match, fact_type="g")])
+    assert stands_untrue([check, replace(check, record=b"n" * 16, unit="other", outcome=Kind.MATCH, index=4)])
+    assert not stands_untrue([check, replace(check, record=b"n" * 16, who="commissioned-check", outcome=Kind.MATCH,
+                                             index=4)])  # fmt: skip
+
+
+def test_of_answers_in_several_cases_the_later_one_stands_whichever_was_asked_for_first() -> None:
+    asked_first = replace(inquiry("ANSWERED", 1, outcome=Kind.MATCH), index=9)
+    asked_later = replace(inquiry("ANSWERED", 3, outcome=Kind.MISMATCH), index=4)
+
+    assert not stands_untrue([asked_first, asked_later])
+    assert stands_untrue([replace(asked_first, index=3), replace(asked_later, index=-1)])
+
+
+@pytest.mark.parametrize("reason", [ReasonKind.AMBIGUOUS, ReasonKind.STALE, ReasonKind.PENDING])
+def test_what_was_found_untrue_elsewhere_changes_nothing_where_no_commitment_is_near(reason: ReasonKind) -> None:
+    open_ = Judgement(verdict=Verdict.UNDETERMINED, reasons=frozenset({Reason(kind=reason)}))
+
+    assert barred(open_) == open_
+    for verdict in (Verdict.ESTABLISHED, Verdict.CONTRADICTED):
+        assert barred(Judgement(verdict=verdict)) == Judgement(verdict=verdict)
 
 
 def test_an_office_counts_once_whether_it_checked_itself_or_had_it_checked() -> None:
