@@ -669,6 +669,16 @@ class SecondPersonRequired(StepRefused):
         super().__init__("two people find this together: name the second, who is not the first")
 
 
+class CheckedBefore(StepRefused):
+    """Who records a check again is one of the two who checked before, and cannot be who looks again."""
+
+    reason: ClassVar[str] = "CHECKED_BEFORE"
+    chinese = "对原核查结果重新核查的,须由未参与原核查的另一名工作人员登记。"
+
+    def __init__(self) -> None:
+        super().__init__("a check is looked at again by a person who took no part in it before")
+
+
 class PeriodRunning(StepRefused):
     """A period that protects the person has not ended yet."""
 

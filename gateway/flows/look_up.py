@@ -10,7 +10,7 @@ from gateway.catalogue.words import Disclosure
 from gateway.errors import DocumentErased, RecordNotFound
 from gateway.flows.await_receipts import when_published
 from gateway.flows.once import REQUEST, Recorded
-from gateway.rules.kept import table, text
+from gateway.rules.kept import rows, table, text
 from gateway.rules.roles import Caller, Role
 from gateway.rules.same_claim import is_same_claim
 from ledger import EntryMissing, Erased, HistoryLine, Ledger, Opening, RecordRow, VaultGroup
@@ -260,6 +260,11 @@ def answers_like(rows: Iterable[RecordRow], one: RecordRow) -> list[RecordRow]:
 def next_step_in(kept: _Kept) -> str:
     """Name the next step of a kept answer."""
     return text(table(table(kept[ANSWER])["next_step"])["kind"])
+
+
+def reasons_in(kept: _Kept) -> list[str]:
+    """Give all reasons of a kept answer: where only the verdict is told, the answer has what they amount to."""
+    return [text(reason) for reason in rows(table(kept.get(EVIDENCE, kept[ANSWER]))["reasons"])]
 
 
 def opened_answer(kept: VaultGroup) -> dict[str, Opening]:

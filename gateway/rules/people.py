@@ -21,10 +21,16 @@ from connectors.connector import Subject
 from connectors.outcome import Cause, Evidence, Kind, Outcome, unavailable
 from gateway.catalogue.words import Rung
 from gateway.rules.clocks import WorkCalendar, working_time
+from gateway.rules.fallback import StepKind
 
 OUTCOMES = (Kind.MATCH, Kind.MISMATCH, Kind.NO_RECORD, Kind.AMBIGUOUS)
 """What people can find."""
 _DECISIVE = (Kind.MATCH, Kind.MISMATCH)
+_CONTESTED = {
+    StepKind.DISPUTE.value: frozenset({Kind.MISMATCH}),
+    StepKind.NOT_ESTABLISHABLE.value: frozenset({Kind.MISMATCH, Kind.AMBIGUOUS}),
+}
+"""The steps after which nothing is left to do but to look again, and what people found that leads there."""
 OPEN = ("SENT", "RECEIVED", "CLAIMED")
 """States of a request that is in time."""
 REMIND_AT = (0.5, 0.8)
@@ -92,12 +98,13 @@ NOTHING_HEARD = Heard()
 
 
 def heard(inquiries: Iterable[Inquiry], *, now: datetime, elsewhere: Iterable[Inquiry] = ()) -> Heard:
-    """Give what people said in a case: of each who was asked about a type of fact every word that decides or is waited
-    for, and the newest where none decides. `elsewhere` is what they said of the same claim in other cases.
+    """Give what people said in a case: of each who was asked about a type of fact the newest word that decides, every
+    one that is waited for, and the newest where none decides. `elsewhere` is what they said of the same claim in other
+    cases.
 
     Which is newest says the log, whose order no clock that is set back changes. What somebody found true or false is
-    not taken back by finding nothing later; who finds both is a conflict. An office counts once, whether it checked
-    itself or had it checked.
+    taken back by finding the contrary later, not by finding nothing. An office counts once, whether it checked itself
+    or had it checked.
     """
     words: dict[tuple[str, str], list[Inquiry]] = {}
     tried: dict[str, frozenset[Rung]] = {}
@@ -126,9 +133,28 @@ def stands_untrue(inquiries: Iterable[Inquiry]) -> bool:
     """Tell whether people found a claim untrue, by what they said of it in every case: somebody did of a type of fact,
     and has not borne it out since. Who finds nothing later takes nothing back, and nobody takes back for another.
     """
-    decisive = [one for one in inquiries if one.outcome in _DECISIVE]
-    newest = {(one.fact_type, _voice(one)): one.outcome for one in sorted(decisive, key=lambda one: one.told)}
-    return Kind.MISMATCH in newest.values()
+    return any(one.outcome is Kind.MISMATCH for one in decisive(inquiries))
+
+
+def decisive(inquiries: Iterable[Inquiry]) -> list[Inquiry]:
+    """Pick of each who was asked about a type of fact the newest word that decides."""
+    said = [one for one in inquiries if one.outcome in _DECISIVE]
+    return list({(one.fact_type, _voice(one)): one for one in sorted(said, key=lambda one: one.told)}.values())
+
+
+def may_say_again(said: Iterable[Inquiry], step: str, *, conflict: bool, tells_facts: bool) -> bool:
+    """Tell whether somebody who answered about a type of fact in a case may be asked about it again, or check again,
+    because what they found by mistake is what leads to `step`; `said` is what they said.
+
+    It is where the applicant disputes what they found, or nothing can establish the claim any more for what they found;
+    and where people or registers disagree (`conflict`) and they are one side. Where the facts are not told, that it may
+    not be would tell what they found: it may be wherever the step is of that kind.
+    """
+    words = _standing([one for one in sorted(said, key=lambda one: one.place) if one.outcome is not None])
+    if not tells_facts:
+        return bool(words) and step in _CONTESTED
+    wanted = _CONTESTED.get(step, frozenset()) | (frozenset(_DECISIVE) if conflict else frozenset())
+    return any(one.outcome in wanted for one in words)
 
 
 def _voice(one: Inquiry) -> str:
@@ -137,12 +163,12 @@ def _voice(one: Inquiry) -> str:
 
 
 def _standing(said: Sequence[Inquiry]) -> list[Inquiry]:
-    """Give the words of one who was asked that stand: each that decides once, each that is still waited for, and the
+    """Give the words of one who was asked that stand: the newest that decides, each that is still waited for, and the
     newest where none decides."""
-    decisive = {one.outcome: one for one in said if one.outcome in _DECISIVE}
+    decided = decisive(said)
     awaited = [one for one in said if one.outcome is None and one.state in (*OPEN, "OVERDUE")]
-    newest = [] if decisive or said[-1] in awaited else [said[-1]]
-    return [*decisive.values(), *awaited, *newest]
+    newest = [] if decided or not said or said[-1] in awaited else [said[-1]]
+    return [*decided, *awaited, *newest]
 
 
 def is_open(one: Inquiry, *, now: datetime) -> bool:

@@ -94,7 +94,9 @@ class AssistanceServiceServicer(object):
         """SendAssistance asks a unit about one type of fact that the newest answer to a claim leaves open, or about any that
         the item turns on where the matter discloses the verdict only: which are open is not told there. It is possible
         while that answer's next step is ASSISTANCE, or WAIT for others (STEP_NOT_CALLED_FOR otherwise); one request for
-        each claim, type of fact and unit is open at a time (ASSISTANCE_OPEN). The sources are asked again first, and what
+        each claim, type of fact and unit is open at a time (ASSISTANCE_OPEN). A unit that answered is asked again where what
+        it found leads to DISPUTE or NOT_ESTABLISHABLE, or is one side of a CONFLICT; where the matter discloses the verdict
+        only, wherever the step is one of the two. Of what it found true or false the newest stands. The sources are asked again first, and what
         they say is recorded, with the request or, where it leaves no room for one, without it; a question that may not be
         asked again is refused as Verify refuses it (GUESS_BUDGET_SPENT), and so is RecordCheck.
         """
@@ -156,8 +158,9 @@ class AssistanceServiceServicer(object):
 
     def RecordCheck(self, request, context):
         """RecordCheck records what the approval department found itself, or had found, about one type of fact. It is possible
-        while the next step of the newest answer to the claim is OWN_OR_COMMISSIONED_CHECK or COMMITMENT. Two people check
-        (Administrative Licensing Law, article 34).
+        while the next step of the newest answer to the claim is OWN_OR_COMMISSIONED_CHECK or COMMITMENT, and again where a
+        unit would be asked again. Two people check (Administrative Licensing Law, article 34); who records a check that may
+        take an earlier one back took no part in that (CHECKED_BEFORE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -15,11 +15,12 @@ from msgspec.structs import replace
 
 from connectors.outcome import Kind
 from gateway.catalogue.book import Book
-from gateway.catalogue.words import Rung
+from gateway.catalogue.words import Disclosure, Rung
 from gateway.errors import (
     AssistanceHeld,
     AssistanceOpen,
     AssistanceUnseen,
+    CheckedBefore,
     DocumentErased,
     GatewayError,
     InvalidRequest,
@@ -34,7 +35,7 @@ from gateway.flows.assistance.answer_again import Again, AnswerAgain, step_of
 from gateway.flows.assistance.values import Assisted, Checking, Claimed, Finding, Sending
 from gateway.flows.commitments.documents import case_facts
 from gateway.flows.commitments.stand import Stand
-from gateway.flows.look_up import LookUp, next_step_in
+from gateway.flows.look_up import LookUp, next_step_in, reasons_in
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.verification.people import ASKED, ASSISTANCE, FOUND, SHOWN, People, shown
 from gateway.flows.verification.refusals import attach_proof
@@ -42,7 +43,8 @@ from gateway.rules.admission import Operator, Question, question_body, question_
 from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day
 from gateway.rules.fallback import StepKind
 from gateway.rules.kept import table, text
-from gateway.rules.people import OPEN, Inquiry, reminders_due
+from gateway.rules.people import OPEN, Inquiry, decisive, may_say_again, reminders_due
+from gateway.rules.reasons import ReasonKind
 from gateway.rules.roles import Caller
 from gateway.rules.separation import SecondOfficerRequired, verify_second_officer
 from ledger import AlreadyClaimed, Draft, Ledger, RecordRow, decode_entry, new_record
@@ -58,14 +60,16 @@ COMMISSIONED = "commissioned-check"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Act:
     """What people did: its entry, how the request or check stands with it. Of what the asking unit does: the type of
-    fact that must be open for it, and the one step that the answer must lead to, where there is one. Of what is done
-    with a request: the request as it was read, and what judges the act on it.
+    fact that must be open for it, and the one step that the answer must lead to, where there is one; and what was said
+    before of it by who is to say it `again`, of whom neither is demanded. Of what is done with a request: the request
+    as it was read, and what judges the act on it.
     """
 
     draft: Draft
     inquiry: Inquiry
     fact_type: str = ""
     only: StepKind | None = None
+    again: Sequence[Inquiry] = ()
     row: RecordRow | None = None
     judge: Callable[[RecordRow], Awaitable[None]] | None = None
 
@@ -103,7 +107,8 @@ class Assist:
         self._entropy = entropy
 
     async def send(self, request: Request, sending: Sending, deadline: float) -> Assisted:
-        """Ask a unit about a type of fact that a verification of the caller's own unit leaves open.
+        """Ask a unit about a type of fact that a verification of the caller's own unit leaves open; or again, where
+        what it found stands against the applicant and may be a mistake (`may_say_again`).
 
         Raises:
             RecordNotFound: there is no such verification of the caller's unit.
@@ -118,13 +123,14 @@ class Assist:
         claimed = await self._own_claim(request.caller, sending.verification)
         self._require_asked(claimed.question, sending.unit)
         self._require_turns_on(claimed.question, sending.fact_type)
-        await self._require_step(claimed, (StepKind.ASSISTANCE, StepKind.WAIT))
+        who = f"{ASSISTANCE}/{sending.unit}"
+        before = await self._said(claimed, sending.fact_type, Rung.ASSISTANCE, who)
+        await self._require_step(claimed, (StepKind.ASSISTANCE, StepKind.WAIT), before)
         key = self._people.one_at_a_time(claimed.question, claimed.case_key, sending.fact_type, sending.unit)
         given_up = await self._given_up(key)
         at = self._now()
         due = end_of_day(add_working_days(legal_day(at), sending.working_days, self._calendar))
         record = new_record(at, self._entropy)
-        who = f"{ASSISTANCE}/{sending.unit}"
         draft = Draft(
             kind="AssistanceSent",
             record=record,
@@ -152,7 +158,7 @@ class Assist:
             record=record, rung=Rung.ASSISTANCE, fact_type=sending.fact_type, who=who, unit=sending.unit, state="SENT",
             began_at=at, changed_at=at, due_at=due,
         )  # fmt: skip
-        act = _Act(draft=draft, inquiry=inquiry, fact_type=sending.fact_type, only=StepKind.WAIT)
+        act = _Act(draft=draft, inquiry=inquiry, fact_type=sending.fact_type, only=StepKind.WAIT, again=before)
         return await self._with_answer(request, act, claimed, deadline, claims=[(key, record)], releases=given_up)
 
     async def receive(self, request: Request, record: bytes) -> Recorded:
@@ -235,11 +241,12 @@ class Assist:
         )
 
     async def check(self, request: Request, checking: Checking, deadline: float) -> Assisted:
-        """Record what two people of the caller's own unit checked, or had checked.
+        """Record what two people of the caller's own unit checked, or had checked; or again, as `send` asks again.
 
         Raises:
             RecordNotFound: there is no such verification of the caller's unit.
             SecondPersonRequired: the second person is the first, or missing.
+            CheckedBefore: who records what may take an earlier check back took part in that.
             InvalidRequest: the item does not turn on this type of fact.
             StepNotCalledFor: the newest answer to the claim calls for something else.
             NotEntitled, ItemBanned, GuessBudgetSpent: the question may not be asked again; the refusal is recorded.
@@ -251,7 +258,10 @@ class Assist:
         claimed = await self._own_claim(request.caller, checking.verification)
         self._require_turns_on(claimed.question, checking.fact_type)
         # Before and beside an applicant's word a check is always in order, and may be the only one there can be.
-        await self._require_step(claimed, (StepKind.OWN_OR_COMMISSIONED_CHECK, StepKind.COMMITMENT))
+        wanted = (StepKind.OWN_OR_COMMISSIONED_CHECK, StepKind.COMMITMENT)
+        before = await self._said(claimed, checking.fact_type, Rung.OWN_OR_COMMISSIONED_CHECK)
+        if await self._require_step(claimed, wanted, before) or decisive(before):
+            await self._require_other(request.operator, before)
         at = self._now()
         record = new_record(at, self._entropy)
         who = OWN if checking.commission is None else COMMISSIONED
@@ -276,7 +286,7 @@ class Assist:
             record=record, rung=Rung.OWN_OR_COMMISSIONED_CHECK, fact_type=checking.fact_type, who=who,
             unit=claimed.row.unit or "", state="DONE", began_at=at, changed_at=at, outcome=checking.finding.outcome,
         )  # fmt: skip
-        act = _Act(draft=draft, inquiry=inquiry, fact_type=checking.fact_type)
+        act = _Act(draft=draft, inquiry=inquiry, fact_type=checking.fact_type, again=before)
         return await self._with_answer(request, act, claimed, deadline)
 
     async def note_time(self, row: RecordRow, deadline: float) -> bool:
@@ -466,13 +476,49 @@ class Assist:
         kept = await self._look_up.document(row.record, row.first_idx)
         return Claimed(row=row, question=question_from_body(table(table(kept[ASKED])["question"])))
 
-    async def _require_step(self, claimed: Claimed, wanted: Sequence[StepKind]) -> None:
+    async def _said(self, claimed: Claimed, fact_type: str, rung: Rung, who: str = "") -> list[Inquiry]:
+        """Give what somebody answered about a type of fact in a case: a unit, or the office itself in its checks."""
+        known = await self._people.inquiries(claimed.question, claimed.case_key)
+        return [
+            one
+            for one in known.found
+            if (one.fact_type, one.rung) == (fact_type, rung) and who in ("", one.who) and one.outcome is not None
+        ]
+
+    async def _require_other(self, operator: Operator, before: Sequence[Inquiry]) -> None:
+        """Require that who records a check took part in none of some earlier ones.
+
+        Raises:
+            CheckedBefore: they did.
+        """
+        people: list[str] = []
+        for one in before:
+            kept = await self._look_up.document(one.record, one.first)
+            people.append(text(table(kept["operator"])["person"]))
+            people.append(text(table(table(kept[FOUND])["second"])["person"]))
+        try:
+            verify_second_officer("checking again", operator.person, people)
+        except SecondOfficerRequired as error:
+            raise CheckedBefore from error
+
+    async def _require_step(self, claimed: Claimed, wanted: Sequence[StepKind], before: Sequence[Inquiry]) -> bool:
+        """Require that the newest answer to a claim calls for a step, or that what was said `before` may be said again;
+        tells whether it is for that.
+
+        Raises:
+            StepNotCalledFor: it is for neither.
+            DocumentErased: the answers are erased.
+        """
         rows = await self._stand.verifications(claimed.row)
         answered = await self._look_up.newest_answer(rows, question_body(claimed.question))
         if answered is None:
             raise DocumentErased
-        if (step := next_step_in(answered[1])) not in {one.value for one in wanted}:
+        if (step := next_step_in(answered[1])) in {one.value for one in wanted}:
+            return False
+        tells_facts = self._again.disclosure(claimed.question) is Disclosure.PER_FACT
+        if not _may_say_again(before, answered[1], tells_facts=tells_facts):
             raise StepNotCalledFor(" or ".join(one.value for one in wanted), step)
+        return True
 
     def _require_asked(self, question: Question, unit: str) -> None:
         if unit not in self._answering:
@@ -529,6 +575,19 @@ def _refusal(act: _Act, again: Again) -> GatewayError | None:
         return None
     if again.refusal is not None:
         return again.refusal
+    refusal = _not_open(act, again)
+    if refusal is None or again.alone is None:
+        return refusal
+    return None if _may_say_again(act.again, again.alone.groups, tells_facts=again.tells_facts) else refusal
+
+
+def _may_say_again(before: Sequence[Inquiry], kept: Mapping[str, Json], *, tells_facts: bool) -> bool:
+    conflict = ReasonKind.CONFLICT.value in reasons_in(kept)
+    return may_say_again(before, next_step_in(kept), conflict=conflict, tells_facts=tells_facts)
+
+
+def _not_open(act: _Act, again: Again) -> GatewayError | None:
+    """Say why an act is refused that is not called for, or is about what is not open; None where it is neither."""
     # What is named is the step of the answer that is recorded without the act: whoever asked may read that one.
     step = step_of(again.acted)
     if act.only is not None and step not in _PEOPLE:

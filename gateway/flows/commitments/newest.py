@@ -13,12 +13,13 @@ from connectors.outcome import Kind
 from gateway.errors import DocumentErased, FoundSince, NotACommitmentStep
 from gateway.flows.commitments.documents import RECORDED, cleared_at
 from gateway.flows.commitments.stand import Stand
-from gateway.flows.look_up import ANSWER, EVIDENCE, LookUp, next_step_in
+from gateway.flows.look_up import ANSWER, LookUp, next_step_in, reasons_in
 from gateway.flows.once import REQUEST
 from gateway.flows.verification.people import Inquiries, People
 from gateway.rules.admission import question_from_body
 from gateway.rules.fallback import StepKind
-from gateway.rules.kept import rows, table, text
+from gateway.rules.kept import table, text
+from gateway.rules.people import decisive
 from gateway.rules.reasons import ReasonKind
 from gateway.rules.standing_query import INCONCLUSIVE, contradicts
 from ledger import RecordRow
@@ -94,7 +95,7 @@ class Newest:
             return Against.NOTHING  # what is known of it is what was known when it was signed
         newest = await self._look_up.newest_answer(later, claim)
         found = (await self._inquiries(claim, commitment)).found
-        against = [one.index for one in found if one.outcome is Kind.MISMATCH]
+        against = [one.index for one in decisive(found) if one.outcome is Kind.MISMATCH]
         if any(index > (since if newest is None else newest[0].first_idx) for index in against):
             raise FoundSince
         concluded = await self._look_up.newest_answer(later, claim, counts=_concludes)
@@ -143,13 +144,8 @@ def _concludes(kept: Mapping[str, Json]) -> bool:
 
 
 def _contradicts(kept: Mapping[str, Json]) -> bool:
-    return contradicts(text(table(kept[ANSWER])["verdict"]), _reasons(kept))
+    return contradicts(text(table(kept[ANSWER])["verdict"]), reasons_in(kept))
 
 
 def _is_unconfirmed(kept: Mapping[str, Json]) -> bool:
-    return ReasonKind.UNCONFIRMED.value in _reasons(kept)
-
-
-def _reasons(kept: Mapping[str, Json]) -> list[str]:
-    """Give all reasons: where only the verdict is told, the answer has what they amount to."""
-    return [text(reason) for reason in rows(table(kept.get(EVIDENCE, table(kept[ANSWER])))["reasons"])]
+    return ReasonKind.UNCONFIRMED.value in reasons_in(kept)

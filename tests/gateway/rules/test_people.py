@@ -23,6 +23,7 @@ from gateway.rules.people import (
     Stands,
     heard,
     is_open,
+    may_say_again,
     meaning,
     stands_untrue,
 )
@@ -193,11 +194,70 @@ def test_what_somebody_found_is_not_taken_back_by_finding_nothing(decisive: Kind
     assert found.outcome.kind is decisive
 
 
-def test_who_finds_both_is_a_conflict() -> None:
-    words = [inquiry("ANSWERED", 1, outcome=Kind.MISMATCH), inquiry("ANSWERED", 2, outcome=Kind.MATCH)]
+@pytest.mark.parametrize("kinds", [(Kind.MISMATCH, Kind.MATCH), (Kind.MATCH, Kind.MISMATCH)])
+def test_of_who_finds_both_the_newer_word_stands_in_the_order_of_the_log(kinds: tuple[Kind, Kind]) -> None:
+    older, newer = (replace(inquiry("ANSWERED", at, outcome=kind), index=at) for at, kind in enumerate(kinds, 1))
 
-    found = weigh(SourcePolicy(), [source(Kind.NO_RECORD)], heard(words, now=NOW))
+    for said_ in ([older, newer], [newer, older], [replace(newer, first=-1, index=-1), older]):
+        [found] = heard(said_, now=NOW).evidence["f"]
+        assert found.outcome.kind is kinds[1]
+
+
+def test_of_two_who_find_the_contrary_neither_takes_the_other_back() -> None:
+    said_ = [
+        inquiry("ANSWERED", 1, outcome=Kind.MISMATCH),
+        inquiry("ANSWERED", 2, who="assistance/b", outcome=Kind.MATCH),
+    ]
+
+    found = weigh(SourcePolicy(), [source(Kind.NO_RECORD)], heard(said_, now=NOW))
     assert {reason.kind for reason in found.reasons} == {ReasonKind.CONFLICT}
+
+
+@pytest.mark.parametrize(
+    ("word", "step", "conflict", "expected"),
+    [
+        (Kind.MISMATCH, StepKind.DISPUTE, False, True),
+        (Kind.MISMATCH, StepKind.NOT_ESTABLISHABLE, False, True),
+        (Kind.AMBIGUOUS, StepKind.NOT_ESTABLISHABLE, False, True),
+        (Kind.MATCH, StepKind.NOT_ESTABLISHABLE, True, True),
+        (Kind.MISMATCH, StepKind.OWN_OR_COMMISSIONED_CHECK, True, True),
+        (Kind.MATCH, StepKind.DISPUTE, False, False),
+        (Kind.NO_RECORD, StepKind.DISPUTE, False, False),
+        (Kind.NO_RECORD, StepKind.NOT_ESTABLISHABLE, True, False),
+        (Kind.AMBIGUOUS, StepKind.OWN_OR_COMMISSIONED_CHECK, True, False),
+        (Kind.MATCH, StepKind.NOT_ESTABLISHABLE, False, False),
+        *((Kind.MISMATCH, step, False, False) for step in StepKind
+          if step not in (StepKind.DISPUTE, StepKind.NOT_ESTABLISHABLE)),
+    ],
+)  # fmt: skip
+def test_who_answered_may_say_it_again_only_where_their_word_is_what_leads_there(
+    word: Kind, step: StepKind, conflict: bool, expected: bool
+) -> None:
+    said_ = [replace(inquiry("ANSWERED", 1, outcome=word), index=2)]
+
+    assert may_say_again(said_, step.value, conflict=conflict, tells_facts=True) is expected
+    assert not may_say_again([], step.value, conflict=conflict, tells_facts=True)
+    assert not may_say_again([inquiry("REFUSED")], step.value, conflict=conflict, tells_facts=True)
+
+
+def test_who_took_back_what_they_found_has_nothing_more_to_take_back() -> None:
+    said_ = [replace(inquiry("ANSWERED", at, outcome=kind), index=at)
+             for at, kind in enumerate((Kind.MISMATCH, Kind.MATCH))]  # fmt: skip
+
+    assert not may_say_again(said_, StepKind.DISPUTE.value, conflict=False, tells_facts=True)
+
+
+@pytest.mark.parametrize("step", StepKind)
+def test_where_the_facts_are_not_told_whether_somebody_may_say_it_again_does_not_tell_what_they_said(
+    step: StepKind,
+) -> None:
+    told = {
+        may_say_again([inquiry("ANSWERED", outcome=word)], step.value, conflict=conflict, tells_facts=False)
+        for word in OUTCOMES
+        for conflict in (True, False)
+    }
+
+    assert told == {step in (StepKind.DISPUTE, StepKind.NOT_ESTABLISHABLE)}
 
 
 words = st.lists(
