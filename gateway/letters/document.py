@@ -17,8 +17,9 @@ from gateway.errors import TemplateUnfilled
 from gateway.letters.parts import FACT, LIABILITY
 from gateway.letters.template import Template
 from gateway.rules.admission import Question, argument_words, subject_body
+from gateway.rules.clocks import legal_day
 from gateway.rules.kept import rows, table, text
-from gateway.rules.withdrawal import withdrawal_words
+from gateway.rules.withdrawal import Window, withdrawal_words
 from ledger.canonical import Json
 
 DOCUMENT = "document"
@@ -85,7 +86,7 @@ def compose(
         "purpose": question.context.purpose,
         "basis": "；".join(basis.text for basis in item.legal_basis),
         "guide": item.guide,
-        "withdrawal": withdrawal_words(item.commitment.withdrawal, matter.closing_date),
+        "withdrawal": withdrawal_words(window_of(item, matter), today=legal_day(occasion.prepared_at)),
         "self": "本单位" if question.subject.id_type == "uscc" else "本人",
         "authority": authority["name"],
         "contact": occasion.contact,
@@ -122,6 +123,11 @@ def compose(
         digest = proxy.authorisation_digest.hex()
         document["proxy"] = {**subject_body(proxy.agent), "authorisation_digest": digest}
     return document
+
+
+def window_of(item: Item, matter: Matter) -> Window:
+    """Give until when a commitment can be withdrawn that is made now, for an item in a matter."""
+    return Window(rules=item.commitment.withdrawal, closing_date=matter.closing_date)
 
 
 def liability_of(document: Mapping[str, Json]) -> str:

@@ -7,10 +7,20 @@ is paid, or before registration closes. A withdrawal is no misconduct.
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 from datetime import date
 
 from gateway.catalogue.model import Withdrawal
 from gateway.catalogue.words import WithdrawalEffect, WithdrawalUntil
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Until when a commitment may be withdrawn and what that does to later ones: as the applicant was told before
+    signing, whatever a later catalogue says. `closing_date` is the matter's last day of registration."""
+
+    rules: Withdrawal
+    closing_date: date | None = None
 
 
 class Milestone(enum.Enum):
@@ -36,24 +46,32 @@ def closing_milestone(until: WithdrawalUntil) -> Milestone | None:
     return _CLOSED_BY[until]
 
 
-def is_window_closed(until: WithdrawalUntil, *, passed: bool, closing_date: date | None, today: date) -> bool:
-    """Say whether a commitment not decided upon can no longer be withdrawn.
-
-    `passed` says that the milestone of the item was recorded; `closing_date` is the matter's last day of registration.
+def is_window_closed(window: Window, *, passed: bool, today: date) -> bool:
+    """Say whether a commitment not decided upon can no longer be withdrawn; `passed` says that the milestone of the
+    item was recorded.
     """
+    until = window.rules.until
     if until is WithdrawalUntil.DECISION:
         return False
     if passed:
         return True
-    return until is WithdrawalUntil.CLOSING_DATE and closing_date is not None and today > closing_date
+    return until is WithdrawalUntil.CLOSING_DATE and window.closing_date is not None and today > window.closing_date
 
 
-def withdrawal_words(rules: Withdrawal, closing_date: date | None) -> str:
+def withdrawal_words(window: Window, *, today: date) -> str:
     """Tell an applicant until when a commitment can be withdrawn, and what follows; whole sentences in Chinese.
 
-    `closing_date` is the matter's last day of registration, on which it can still be withdrawn.
+    On the closing date itself it can be withdrawn. Who is told after it is promised nothing: what is signed then cannot
+    be taken back, and nobody has to sign it.
     """
+    rules, closing_date = window.rules, window.closing_date
+    if closing_date is not None and is_window_closed(window, passed=False, today=today):
+        return f"报名已于{_day(closing_date)}截止，本承诺签署后不能撤回；不愿作出承诺的，按一般程序办理。"
     return f"{_window(rules.until, closing_date)}{_EFFECTS[rules.after_effect]}；撤回本身不作为失信行为。"
+
+
+def _day(day: date) -> str:
+    return f"{day.year}年{day.month}月{day.day}日"
 
 
 def _window(until: WithdrawalUntil, closing_date: date | None) -> str:
@@ -65,5 +83,5 @@ def _window(until: WithdrawalUntil, closing_date: date | None) -> str:
         case WithdrawalUntil.CLOSING_DATE:
             last = ""
             if closing_date is not None:
-                last = f"（截止日为{closing_date.year}年{closing_date.month}月{closing_date.day}日，当日可以撤回）"
+                last = f"（截止日为{_day(closing_date)}，当日可以撤回）"
             return f"办结前且报名尚未截止{last}，有合理理由的，可以申请撤回承诺；报名截止后或者办结后不能撤回。"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import date, datetime
 
-from gateway.catalogue.words import Publication, WithdrawalEffect
+from gateway.catalogue.model import Withdrawal
+from gateway.catalogue.words import Publication, WithdrawalEffect, WithdrawalUntil
 from gateway.errors import TransitionNotAllowed
 from gateway.flows.look_up import LookUp
 from gateway.letters.document import DOCUMENT
 from gateway.rules.kept import table, text
+from gateway.rules.withdrawal import Window
 from ledger import RecordRow
 from ledger.canonical import Json
 
@@ -19,8 +22,8 @@ ELIGIBILITY = "eligibility"
 PREPARED = "CommitmentPrepared"
 RECORDED = "CommitmentRecorded"
 WITHDRAWAL = "withdrawal"
-"""The group that says what a withdrawal does to later commitments: as the applicant was told before signing, and then
-of the withdrawal itself."""
+"""The group that says until when a commitment can be withdrawn and what that does to later ones, as the applicant was
+told before signing; and then, of the withdrawal itself, what it does."""
 UNDECIDED = ("RECORDED", "BINDING")
 """States in which a commitment waits for the decision of its case."""
 WATCHED = (*UNDECIDED, "IN_FORCE")
@@ -76,6 +79,34 @@ def scope_of(document: Mapping[str, Json]) -> Publication:
 def after_effect_of(kept: Mapping[str, Json]) -> WithdrawalEffect | None:
     """Say what a withdrawal does to later commitments, by the document of an entry; None where it does not tell."""
     return WithdrawalEffect(text(table(kept[WITHDRAWAL])["after_effect"])) if WITHDRAWAL in kept else None
+
+
+def withdrawal_body(window: Window) -> dict[str, Json]:
+    """Give what an applicant is told of withdrawal, as it is kept with the document."""
+    return {
+        "until": window.rules.until.value,
+        "after_effect": window.rules.after_effect.value,
+        "closing_date": window.closing_date.isoformat() if window.closing_date else None,
+    }
+
+
+def window_told(kept: Mapping[str, Json], in_force: Window) -> Window:
+    """Give until when a commitment can be withdrawn and what that does, by the document of its notice.
+
+    What that does not tell stands as the catalogue in force has it: notices of older ledgers tell no more than the
+    effect, or nothing.
+    """
+    if WITHDRAWAL not in kept:
+        return in_force
+    told = table(kept[WITHDRAWAL])
+    effect = WithdrawalEffect(text(told["after_effect"]))
+    if "until" not in told:
+        return replace(in_force, rules=replace(in_force.rules, after_effect=effect))
+    closing = told["closing_date"]
+    return Window(
+        rules=Withdrawal(until=WithdrawalUntil(text(told["until"])), after_effect=effect),
+        closing_date=date.fromisoformat(text(closing)) if closing else None,
+    )
 
 
 def case_facts(row: RecordRow, *, parent: bytes) -> dict[str, Json]:

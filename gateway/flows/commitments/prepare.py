@@ -33,14 +33,14 @@ from gateway.errors import (
 )
 from gateway.flows.act import require_after
 from gateway.flows.commitments.contest import Contest, Lifted
-from gateway.flows.commitments.documents import ELIGIBILITY, PREPARED, WITHDRAWAL, case_facts
+from gateway.flows.commitments.documents import ELIGIBILITY, PREPARED, WITHDRAWAL, case_facts, withdrawal_body
 from gateway.flows.commitments.listings import NOTHING_ASKED, Listings, Lists
 from gateway.flows.commitments.newest import Newest
 from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.commitments.stand import Stand, has_full_capacity
 from gateway.flows.look_up import ANSWER, LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
-from gateway.letters.document import DOCUMENT, Consent, Occasion, Proxy, compose
+from gateway.letters.document import DOCUMENT, Consent, Occasion, Proxy, compose, window_of
 from gateway.letters.fulfilment import TELLING, telling_body
 from gateway.letters.templates import Templates
 from gateway.rules.admission import Question, question_from_body
@@ -213,7 +213,7 @@ class Prepare:
                 DOCUMENT: document,
                 ELIGIBILITY: eligibility,
                 TELLING: telling_body(case.item),
-                WITHDRAWAL: {"after_effect": case.item.commitment.withdrawal.after_effect.value},
+                WITHDRAWAL: withdrawal_body(window_of(case.item, case.matter)),
                 "clerk": request.person,
             },
             facts={**case_facts(case.row, parent=asked.verification), "due_at": expires_at.isoformat()},

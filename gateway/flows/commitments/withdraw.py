@@ -7,20 +7,20 @@ from datetime import datetime
 
 from gateway.catalogue.book import Book
 from gateway.catalogue.model import Withdrawal
-from gateway.errors import MilestoneIrrelevant, WithdrawalClosed
+from gateway.errors import MilestoneIrrelevant, RecordNotFound, WithdrawalClosed
 from gateway.flows.act import Act, onto, require_takes
 from gateway.flows.commitments.documents import (
     UNDECIDED,
     WITHDRAWAL,
-    after_effect_of,
     prepared_groups,
     require_in_time,
+    window_told,
 )
 from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.rules.clocks import legal_day
-from gateway.rules.withdrawal import Milestone, closing_milestone, is_window_closed
+from gateway.rules.withdrawal import Milestone, Window, closing_milestone, is_window_closed
 from ledger import RecordRow
 from ledger.canonical import Json
 
@@ -73,13 +73,11 @@ class Withdraw:
             return await self._act(request, row, lambda row, at: self._pass(request, row, at, milestone))
 
     async def _withdraw(self, request: Request, row: RecordRow, at: datetime, reason: str) -> Recorded:
-        rules = self._rules(row)
         require_in_time(row, _WITHDRAWN, at=at)
         if row.state in UNDECIDED:
-            await self._require_open(row, rules, at)
+            await self._require_open(row, at)
         require_takes(row, _WITHDRAWN)
-        # What the applicant was told before signing: a catalogue that came since changes nothing of it.
-        effect = after_effect_of(await prepared_groups(self._look_up, row)) or rules.after_effect
+        effect = (await self._window(row)).rules.after_effect
         groups: dict[str, Json] = {
             REQUEST: request.body,
             WITHDRAWAL: {"reason": reason, "after_effect": effect.value},
@@ -89,22 +87,34 @@ class Withdraw:
         return await self._once.record(request, [draft], at=at)
 
     async def _pass(self, request: Request, row: RecordRow, at: datetime, milestone: Milestone) -> Recorded:
-        until = self._rules(row).until
+        until = (await self._window(row)).rules.until
         if closing_milestone(until) is not milestone:
             raise MilestoneIrrelevant(until.value)
         require_takes(row, _PASSED)
         groups: dict[str, Json] = {REQUEST: request.body, "milestone": milestone.value, "clerk": request.person}
         return await self._once.record(request, [onto(row, _PASSED, groups)], at=at)
 
-    async def _require_open(self, row: RecordRow, rules: Withdrawal, at: datetime) -> None:
-        matter = self._book.catalogue.matters.get(row.matter or "")
+    async def _require_open(self, row: RecordRow, at: datetime) -> None:
+        window = await self._window(row)
         # A commitment that was questioned and cleared is RECORDED again; what its case passed before, it has passed.
         passed = row.state == "BINDING" or any(line.kind == _PASSED for line in (await self._look_up.life(row)).history)
-        closing_date = matter.closing_date if matter else None
-        if is_window_closed(rules.until, passed=passed, closing_date=closing_date, today=legal_day(at)):
-            raise WithdrawalClosed(rules.until.value)
+        if is_window_closed(window, passed=passed, today=legal_day(at)):
+            raise WithdrawalClosed(window.rules.until.value)
 
-    def _rules(self, row: RecordRow) -> Withdrawal:
-        """Give the rules in force; of an item that is no longer in the catalogue, those that protect the applicant."""
-        item = self._book.catalogue.items.get(row.item or "")
-        return item.commitment.withdrawal if item else Withdrawal()
+    async def _window(self, row: RecordRow) -> Window:
+        """Give the window that the applicant was told before signing: a catalogue that came since changes nothing of
+        it. Where no document was handed out, none was told."""
+        try:
+            kept = await prepared_groups(self._look_up, row)
+        except RecordNotFound:
+            return self._in_force(row)
+        return window_told(kept, self._in_force(row))
+
+    def _in_force(self, row: RecordRow) -> Window:
+        """Give the window by the catalogue; of an item that is no longer in it, the one that protects the applicant."""
+        catalogue = self._book.catalogue
+        item, matter = catalogue.items.get(row.item or ""), catalogue.matters.get(row.matter or "")
+        return Window(
+            rules=item.commitment.withdrawal if item else Withdrawal(),
+            closing_date=matter.closing_date if matter else None,
+        )

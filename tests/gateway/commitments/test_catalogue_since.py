@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from connectors.outcome import Kind
-from gateway.errors import DiscrepancyFound, FoundSince, NotACommitmentStep, NotChecked, ProxyRefused
+from gateway.catalogue.model import Withdrawal
+from gateway.catalogue.words import WithdrawalEffect, WithdrawalUntil
+from gateway.errors import (
+    DiscrepancyFound,
+    FoundSince,
+    MilestoneIrrelevant,
+    NotACommitmentStep,
+    NotChecked,
+    ProxyRefused,
+    WithdrawalClosed,
+)
+from gateway.flows.commitments.documents import window_told
+from gateway.rules.clocks import legal_day
+from gateway.rules.kept import rows, table, text
+from gateway.rules.withdrawal import Milestone, Window
+from ledger.canonical import Json
 
-from .office import ITEM, MATTER, PEOPLE, Change, Office, agent, catalogue_of, execute, of_item, of_matter, office
+from .office import (
+    ITEM,
+    MATTER,
+    PEOPLE,
+    START,
+    Change,
+    Office,
+    agent,
+    catalogue_of,
+    execute,
+    of_item,
+    of_matter,
+    office,
+)
 from .test_newest import cleared, questioned
 
 WHO, AGENT = PEOPLE[12], PEOPLE[14]
@@ -43,7 +71,13 @@ UNASKED: dict[str, tuple[Change, ...]] = {
     ),
 }
 """Catalogues by which nobody of the unit may ask the question as it was asked."""
+CLOSED = of_item(ITEM, ("until: DECISION", "until: CLOSING_DATE"))
 PROXIES = of_item(ITEM, ("proxy: false", "proxy: true"))
+
+
+def closing_on(day: datetime) -> Change:
+    """Let registration for the matter close on a day."""
+    return of_matter(MATTER, ("    items:\n", f"    closing_date: {legal_day(day).isoformat()}\n    items:\n"))
 
 
 def enact(here: Office, *changes: Change) -> None:
@@ -92,6 +126,81 @@ async def test_what_was_signed_stands_and_is_decided_by_the_rules_of_its_day(
 
         await here.decide(record)
         assert here.state(record) == "IN_FORCE"
+
+
+async def pass_(here: Office, record: bytes, milestone: Milestone) -> None:
+    request = here.request("RecordMilestone", record=record.hex(), milestone=milestone.value)
+    await here.flows.commitments.withdraw.pass_milestone(request, record, milestone)
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["signed before", "handed out before"])
+async def test_a_withdrawal_that_was_promised_until_the_decision_is_not_taken_away(
+    tmp_path: Path, signed: bool
+) -> None:
+    async with office(tmp_path) as here:
+        prepared = await here.prepare(await here.verify(WHO, "办-1"))
+        if signed:
+            await here.record(prepared, WHO)
+        enact(here, CLOSED, closing_on(START - timedelta(days=1)))
+        if not signed:
+            await here.record(prepared, WHO)
+
+        for milestone in Milestone:
+            with pytest.raises(MilestoneIrrelevant):
+                await pass_(here, prepared.record, milestone)
+        await here.withdraw(prepared.record)
+        assert here.state(prepared.record) == "WITHDRAWN"
+
+
+@pytest.mark.parametrize("closing", [-1, 0, 400], ids=["earlier", "the same day", "later"])
+async def test_a_closing_date_that_was_promised_is_not_moved(tmp_path: Path, closing: int) -> None:
+    async with office(tmp_path, CLOSED, closing_on(START + timedelta(days=2))) as here:
+        kept, lost = await here.committed(WHO, "办-1"), await here.committed(WHO, "办-2")
+        enact(here, CLOSED, closing_on(START + timedelta(days=closing)))
+
+        here.clock.pass_(days=1)
+        await here.withdraw(kept)
+        here.clock.pass_(days=2)
+        with pytest.raises(WithdrawalClosed):
+            await here.withdraw(lost)
+
+
+async def test_a_milestone_that_was_told_to_end_the_window_ends_it_whatever_the_catalogue_says_since(
+    tmp_path: Path,
+) -> None:
+    async with office(tmp_path, of_item(ITEM, ("until: DECISION", "until: FEE_PAYMENT"))) as here:
+        record = await here.committed(WHO, "办-1")
+        enact(here)
+
+        with pytest.raises(MilestoneIrrelevant):
+            await pass_(here, record, Milestone.REGISTRATION_CLOSED)
+        await pass_(here, record, Milestone.FEE_PAID)
+        with pytest.raises(WithdrawalClosed):
+            await here.withdraw(record)
+
+
+async def test_what_is_signed_after_the_closing_date_is_not_withdrawn_and_was_not_promised_to_be(
+    tmp_path: Path,
+) -> None:
+    async with office(tmp_path, CLOSED, closing_on(START - timedelta(days=2))) as here:
+        prepared = await here.prepare(await here.verify(WHO, "办-1"))
+        await here.record(prepared, WHO)
+
+        (told,) = [text(table(one)["text"]) for one in rows(prepared.content["notice"])
+                   if table(one)["part"] == "withdrawal"]  # fmt: skip
+        assert "签署后不能撤回" in told
+        assert "可以申请撤回" not in told
+        with pytest.raises(WithdrawalClosed):
+            await here.withdraw(prepared.record)
+
+
+@pytest.mark.parametrize("kept", [{}, {"withdrawal": {"after_effect": "BARRED_THIS_YEAR"}}], ids=["nothing", "effect"])
+def test_what_an_older_notice_does_not_tell_stands_as_the_catalogue_has_it(kept: dict[str, Json]) -> None:
+    in_force = Window(rules=Withdrawal(until=WithdrawalUntil.CLOSING_DATE), closing_date=date(2026, 5, 1))
+
+    window = window_told(kept, in_force)
+    assert (window.rules.until, window.closing_date) == (WithdrawalUntil.CLOSING_DATE, date(2026, 5, 1))
+    assert (window.rules.after_effect is WithdrawalEffect.BARRED_THIS_YEAR) == bool(kept)
 
 
 async def contradicted(here: Office) -> bytes:

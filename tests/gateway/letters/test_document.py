@@ -19,12 +19,14 @@ from gateway.errors import TemplateUnfilled
 from gateway.letters.document import Consent, Proxy, liability_of
 from gateway.letters.parts import NOTICE, STATEMENT
 from gateway.letters.templates import load_templates
+from gateway.rules.clocks import legal_day
 from gateway.rules.kept import rows, table, text
-from gateway.rules.withdrawal import withdrawal_words
+from gateway.rules.withdrawal import Window, withdrawal_words
 from ledger.canonical import Json, canonical
 from tests.gateway.letters.making import (
     APPLICANT,
     ARGUMENTS,
+    AT,
     CIVIL,
     RELATIVE,
     catalogue,
@@ -108,12 +110,27 @@ def test_the_notice_tells_of_withdrawal_what_the_rules_of_the_item_say(
     rules = Withdrawal(until=until, after_effect=effect)
     whole = lists.item(item)
     changed = replace(whole, commitment=replace(whole.commitment, withdrawal=rules))
-    closing = replace(lists.matter(matter), closing_date=date(2026, 5, 1))
+    closing = replace(lists.matter(matter), closing_date=date(2027, 5, 1))
     at = replace(lists, items={**lists.items, item: changed}, matters={**lists.matters, matter: closing})
     made = noticed(document(question(item, matter), at=at))
 
-    assert made.pop("withdrawal") == withdrawal_words(rules, date(2026, 5, 1))
+    window = Window(rules=rules, closing_date=date(2027, 5, 1))
+    assert made.pop("withdrawal") == withdrawal_words(window, today=legal_day(AT))
     assert not any("撤回承诺" in words for words in made.values()), "said once, as the rules are"
+
+
+@pytest.mark.parametrize(("day", "promised"), [(23, False), (24, True), (25, True)])
+def test_no_notice_promises_a_withdrawal_until_a_date_that_has_passed(day: int, promised: bool) -> None:
+    lists, matter = catalogue(), _MATTERS.get("kinship", "230000-CIV-002")
+    whole = lists.item("kinship")
+    rules = Withdrawal(until=WithdrawalUntil.CLOSING_DATE)
+    changed = replace(whole, commitment=replace(whole.commitment, withdrawal=rules))
+    closing = replace(lists.matter(matter), closing_date=date(2026, 11, day))
+    at = replace(lists, items={**lists.items, "kinship": changed}, matters={**lists.matters, matter: closing})
+
+    told = noticed(document(question("kinship", matter), at=at))["withdrawal"]
+    assert ("可以申请撤回" in told, "签署后不能撤回" in told) == (promised, not promised)
+    assert f"2026年11月{day}日" in told
 
 
 def test_what_is_signed_is_canonical_json_by_another_implementation_too() -> None:

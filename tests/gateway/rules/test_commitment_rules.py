@@ -35,7 +35,7 @@ from gateway.rules.eligibility import (
 )
 from gateway.rules.listing import Listing, listing_plan, weigh_listing
 from gateway.rules.standing_query import Askings, Rhythm, contradicts, is_answered, is_due
-from gateway.rules.withdrawal import Milestone, closing_milestone, is_window_closed, withdrawal_words
+from gateway.rules.withdrawal import Milestone, Window, closing_milestone, is_window_closed, withdrawal_words
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SUBJECT = Subject(id_type="resident-id", id_number="230199198001010072", name="示例甲")
@@ -205,7 +205,8 @@ days = st.dates(date(2026, 1, 1), date(2027, 12, 31))
 def test_a_window_ends_with_its_own_milestone_or_date_and_with_nothing_else(
     until: WithdrawalUntil, passed: bool, closing: date | None, today: date
 ) -> None:
-    closed = is_window_closed(until, passed=passed, closing_date=closing, today=today)
+    window = Window(rules=Withdrawal(until=until), closing_date=closing)
+    closed = is_window_closed(window, passed=passed, today=today)
 
     if until is WithdrawalUntil.DECISION:
         assert not closed
@@ -221,8 +222,11 @@ def test_each_milestone_ends_one_window() -> None:
     assert sorted(one.value for one in ended if one) == sorted(one.value for one in Milestone)
 
 
-def told(until: WithdrawalUntil, effect: WithdrawalEffect, closing: date | None = None) -> str:
-    return withdrawal_words(Withdrawal(until=until, after_effect=effect), closing)
+def told(
+    until: WithdrawalUntil, effect: WithdrawalEffect, closing: date | None = None, *, today: date | None = None
+) -> str:
+    window = Window(rules=Withdrawal(until=until, after_effect=effect), closing_date=closing)
+    return withdrawal_words(window, today=today or closing or date(2026, 5, 1))
 
 
 _ORDINARY = "撤回后按一般程序办理；撤回本身不作为失信行为。"
@@ -239,6 +243,23 @@ def test_each_rule_of_withdrawal_is_told_in_its_own_words() -> None:
         assert told(WithdrawalUntil.FEE_PAYMENT, effect) == fee + after
         assert told(WithdrawalUntil.CLOSING_DATE, effect) == closing + after
         assert told(WithdrawalUntil.CLOSING_DATE, effect, date(2026, 5, 1)) == dated + after
+
+
+@given(st.sampled_from(WithdrawalUntil), st.sampled_from(WithdrawalEffect), st.one_of(st.none(), days), days)
+def test_no_withdrawal_is_promised_that_the_window_is_closed_for_already(
+    until: WithdrawalUntil, effect: WithdrawalEffect, closing: date | None, today: date
+) -> None:
+    window = Window(rules=Withdrawal(until=until, after_effect=effect), closing_date=closing)
+    words = told(until, effect, closing, today=today)
+
+    assert ("签署后不能撤回" in words) == is_window_closed(window, passed=False, today=today)
+    assert ("可以申请撤回" in words) != ("签署后不能撤回" in words)
+
+
+def test_who_is_told_after_the_closing_date_is_told_which_it_was() -> None:
+    words = told(WithdrawalUntil.CLOSING_DATE, WithdrawalEffect.NONE, date(2026, 5, 1), today=date(2026, 5, 2))
+
+    assert words == "报名已于2026年5月1日截止，本承诺签署后不能撤回；不愿作出承诺的，按一般程序办理。"
 
 
 @given(st.sampled_from(WithdrawalUntil), st.sampled_from(WithdrawalEffect), st.one_of(st.none(), days))
