@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -107,7 +107,8 @@ def propose(
     with open_vault(settings.ledger) as store:
         chosen = _records(store, settings.ledger, records, subject_file)
         order = ErasureOrder(records=chosen, basis=basis, document_number=document_number)
-        doomed = examine_order(store, order)
+        with _told_what_must_end(store, chosen):
+            doomed = examine_order(store, order)
     _show(doomed)
     if dry_run:
         tell({"records": len(doomed), "documents": sum(one.documents for one in doomed)}, as_json)
@@ -182,14 +183,16 @@ def _carry_out(
             with open_vault(settings.ledger) as store:
                 # Read first: a record that goes on in between is refused for it.
                 rows = Register(store).many([*read.order.records])
-                doomed = examine_order(store, read.order)
+                with _told_what_must_end(store, read.order.records):
+                    doomed = examine_order(store, read.order)
             submission = approve_erasure(
                 read, doomed, by=signer, officers=officers, origin=settings.ledger.origin, at=datetime.now(UTC),
                 releases=claims_of(rows.values()),
             )  # fmt: skip
             _show(doomed)
             _ask("Destroy", doomed, yes)
-            done = ledger.append_blocking(submission)
+            with open_vault(settings.ledger) as store, _told_what_must_end(store, read.order.records):
+                done = ledger.append_blocking(submission)
         return done, erased_records(ledger.document(done.entries[0].index))
 
 
@@ -455,6 +458,31 @@ def _signer(officers: Officers, number: str, key: Path) -> OfficerSigner:
     encrypted = b"ENCRYPTED" in key.read_bytes()
     passphrase = click.prompt("passphrase", hide_input=True, err=True).encode() if encrypted else None
     return OfficerSigner.load(key, officer, passphrase)
+
+
+_MUST_END = {
+    "finding": "认定 {} 尚未办结({}):须先办结(澄清、更正、无法认定、不予认定,或者决定生效)",
+    "report": "信用报送 {} 尚未结束({}):须先经信用修复,或者待效力届满,由信用平台终止展示",
+}
+
+
+@contextmanager
+def _told_what_must_end(store: Store, records: Collection[bytes]) -> Iterator[None]:
+    """Tell in Chinese, too, what keeps each record of an order that is refused for what has still to end."""
+    from ledger.errors import ErasureRefused
+    from ledger.records.register import Register
+
+    try:
+        yield
+    except ErasureRefused as refusal:
+        told = [
+            f"记录 {record.hex()} 暂不能删除,与之相关的{_MUST_END[one.family].format(one.record.hex(), one.state)}。"
+            for record, waiting in sorted(Register(store).unfinished(set(records)).items())
+            for one in waiting
+        ]
+        if not told:
+            raise
+        raise click.ClickException("\n".join([str(refusal), *told])) from None
 
 
 def _show(doomed: Sequence[Doomed]) -> None:

@@ -32,7 +32,7 @@ class Kept(enum.Enum):
     EFFECT_RUNNING = "EFFECT_RUNNING"
     """A final finding still has effect."""
     OPEN_REPORT = "OPEN_REPORT"
-    """The credit platform has not settled a report."""
+    """The credit platform has not settled a report, or was not told yet that it ended."""
     LEGAL_HOLD = "LEGAL_HOLD"
     """Somebody entitled ordered to keep it."""
 
@@ -60,7 +60,7 @@ _ENDED: Mapping[str, frozenset[str]] = {
     "finding": frozenset(
         {"CLEARED", "MINOR_ERROR", "INCONCLUSIVE", "DISMISSED", "FINAL", "REVOKED", "REPAIRED", EFFECT_ENDED}
     ),
-    "report": frozenset({"ACKNOWLEDGED", "RECALLED", "REPAIRED", EFFECT_ENDED, "CLOSED"}),
+    "report": frozenset({"RECALLED", "REPAIRED", EFFECT_ENDED, "CLOSED"}),
     "operation": frozenset({"DONE", "RELEASED"}),
     # Who never answered keeps nothing: a request that was overdue for all that time is at its end.
     "assistance": frozenset({"ANSWERED", "REFUSED", "RETURNED", "OVERDUE"}),

@@ -25,6 +25,8 @@ from ledger.records.codec import later_entry
 from ledger.records.kin import Kinship
 from ledger.records.lifecycle import FAMILY_OF, STATE_NAMES, STATE_NUMBERS
 from ledger.records.projections import StoredRow, fold, forget, open_row
+from ledger.records.rows import read_row
+from ledger.records.unfinished import must_end, unfinished
 
 _ENDS = frozenset(
     {
@@ -94,7 +96,7 @@ class Plan:
                 as its parent.
             RecordChanged: a record has a newer entry than one of its drafts expects.
             AlreadyClaimed: it claims what another record holds.
-            ErasureRefused: what it erases went on since, or is held.
+            ErasureRefused: what it erases went on since, is held, or is what something unfinished rests on.
         """
         if admitted.once is not None:
             replay = self._replay(admitted.once)
@@ -134,10 +136,11 @@ class Plan:
         return self.claims[key] if key in self.claims else self._known.claims.get(key)
 
     def _require_erasable(self, erase: Sequence[tuple[bytes, int]], changed: Mapping[bytes, StoredRow]) -> None:
-        """Require that records are as they were when it was decided to erase them, and that nobody holds them or kin.
+        """Require that records are as they were when it was decided to erase them, that nobody holds them or kin, and
+        that nothing that rests on them has still to come to its end.
 
-        Holds and erasures are appended like everything else, one after the other: of two that come at one moment, the
-        second is judged by what the first made of the log.
+        Holds, findings, reports and erasures are appended like everything else, one after the other: of two that come
+        at one moment, the second is judged by what the first made of the log.
         """
         rows = {**self._known.kin, **self._known.rows, **self.rows, **changed}
         holds = [row for row in {**self._known.holds, **rows}.values() if row.state == HELD]
@@ -151,6 +154,7 @@ class Plan:
                 mistakes.append(f"record {record.hex()} went on meanwhile")
             if held & kinship.of(record):
                 mistakes.append(f"record {record.hex()} is under a legal hold")
+            mistakes += [must_end(record, read_row(one)) for one in unfinished(record, rows, kinship)]
         if mistakes:
             raise ErasureRefused(mistakes)
 

@@ -61,6 +61,10 @@ class Kinship:
         """Give a record and its kin."""
         return _reach(_reach({record}, self._below), self._above)
 
+    def below(self, record: bytes) -> set[bytes]:
+        """Give a record and what rests on it, however deep."""
+        return _reach({record}, self._below)
+
     def above(self, record: bytes) -> set[bytes]:
         """Give what a record rests on, however deep, without itself."""
         return _reach({record}, self._above) - {record}

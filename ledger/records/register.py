@@ -19,6 +19,7 @@ from ledger.records.kin import Kinship, read_kin
 from ledger.records.lifecycle import FAMILIES, FAMILY_NUMBERS, STATE_NAMES, STATE_NUMBERS
 from ledger.records.projections import RecordRow, StoredRow
 from ledger.records.rows import read_row, stored_row
+from ledger.records.unfinished import unfinished
 
 _MOST = 10_000
 _STATES = {
@@ -274,6 +275,14 @@ class Register:
     def kin(self, records: Collection[bytes]) -> frozenset[bytes]:
         """Return some records and all kin of theirs (`ledger.records.kin`)."""
         return frozenset(read_kin(records, self._stored))
+
+    def unfinished(self, records: Collection[bytes]) -> dict[bytes, list[RecordRow]]:
+        """Return what must end before some records are erased (`ledger.records.unfinished`), by record, oldest first; a
+        record without any is not in the answer."""
+        rows = read_kin(records, self._stored)
+        kinship = Kinship(rows)
+        found = {record: [read_row(row) for row in unfinished(record, rows, kinship)] for record in records}
+        return {record: waiting for record, waiting in found.items() if waiting}
 
     def rests_on(self, record: bytes) -> list[RecordRow]:
         """Return what a record rests on (`ledger.records.kin`), however deep, oldest first."""

@@ -24,6 +24,7 @@ from ledger.log import schema
 from ledger.log.store import Store
 from ledger.records.commitments import VaultGroup
 from ledger.records.register import Register
+from ledger.records.unfinished import must_end
 from ledger.vault.documents import count_documents
 from ledger.vault.holds import read_holds
 from ledger.vault.officers import Officer, Officers, OfficerSigner, Signed, wrong_texts
@@ -71,11 +72,13 @@ def examine_order(store: Store, order: ErasureOrder) -> tuple[Doomed, ...]:
     """Check an order against the ledger, changing nothing, and tell what it would erase.
 
     Raises:
-        ErasureRefused: naming every mistake: no basis, records that are unknown, held, or have no document left.
+        ErasureRefused: naming every mistake: no basis, records that are unknown, held, or have no document left, or on
+            which something rests that has still to end.
     """
     mistakes = _wrong_order(order)
     register = Register(store)
     holds = read_holds(register)
+    waiting = register.unfinished(set(order.records))
     doomed: list[Doomed] = []
     for record in sorted(set(order.records)):
         row = register.get(record) if len(record) == 16 else None
@@ -88,6 +91,7 @@ def examine_order(store: Store, order: ErasureOrder) -> tuple[Doomed, ...]:
             mistakes.append(f"record {record.hex()} has no document left to erase")
         if holds.cover(row):
             mistakes.append(f"record {record.hex()} is under a legal hold")
+        mistakes += [must_end(record, one) for one in waiting.get(record, ())]
         doomed.append(
             Doomed(record=record, family=row.family, state=row.state, documents=documents, last_idx=row.last_idx)
         )
@@ -159,8 +163,9 @@ def approve_erasure(
     """Make what is appended to carry a proposal out: the entry, and the destruction in the same transaction.
 
     `releases` are claims that the erased records held, and give up.
-    Each record is erased and claimed as it was proposed: appending it is refused if one went on or is held by then
-    (`ErasureRefused`), and of two orders for the same documents one is (`AlreadyClaimed`).
+    Each record is erased and claimed as it was proposed: appending it is refused if one went on or is held by then, or
+    something that rests on it has still to end (`ErasureRefused`), and of two orders for the same documents one is
+    (`AlreadyClaimed`).
 
     Raises:
         ErasureRefused: a signature does not hold, the two officers are one person, or a record went on since.

@@ -286,6 +286,41 @@ def test_what_is_held_is_listed_and_not_erased_before_its_release(house: House, 
     assert "unknown" in run(house, "vault", "hold", "place", "--record", "00" * 16, *person).output
 
 
+def found_about(house: House, verification: bytes, kind: str, record: bytes) -> None:
+    """Open a finding that rests on a record, or go on with it."""
+    facts = {"unit": "x", "parent": verification.hex()} if kind == "DiscrepancyFound" else {}
+    draft = Draft(kind=kind, record=record, groups={"officer": "A-1"}, facts=facts)  # type: ignore[arg-type]
+    with open_ledger(settings(house)) as ledger:
+        asked = Idempotency(key=os.urandom(16), body_digest=os.urandom(32))
+        ledger.append_blocking(Submission(drafts=(draft,), at=datetime.now(UTC), idempotency=asked))
+
+
+def test_what_has_still_to_end_is_told_in_chinese_for_each_record_that_it_keeps(house: House) -> None:
+    first, _, asked = record_person(house)
+    waiting = proposed(house, "--record", asked.hex())
+    finding = os.urandom(16)
+    found_about(house, asked, "DiscrepancyFound", finding)
+    chosen = [part for record in (first, asked, finding) for part in ("--record", record.hex())]
+    arguments = ("vault", "erase", "propose", *chosen, *by(house, "07"), *ORDER)
+    told = f"暂不能删除,与之相关的认定 {finding.hex()} 尚未办结(DISCREPANCY):须先办结"
+
+    for refused, kept in (
+        (run(house, *arguments, "--yes"), [asked, finding]),
+        (run(house, *arguments, "--dry-run"), [asked, finding]),
+        (run(house, "vault", "erase", "approve", waiting, *by(house, "12"), "--yes"), [asked]),
+    ):
+        assert refused.exit_code == 1
+        for record in kept:
+            assert f"record {record.hex()} is erased only after finding {finding.hex()}" in refused.output
+            assert f"记录 {record.hex()} {told}" in refused.output
+        assert f"记录 {first.hex()}" not in refused.output
+        assert NUMBER not in refused.output
+
+    found_about(house, asked, "FindingCleared", finding)
+    proposed(house, "--record", finding.hex())
+    well(run(house, "vault", "erase", "approve", waiting, *by(house, "12"), "--yes"))
+
+
 def test_an_officers_key_is_made_closed_and_asks_for_its_passphrase(house: House, tmp_path: Path) -> None:
     record, *_ = record_person(house)
     key = tmp_path / "new.key"

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 from ledger import (
     Draft,
@@ -112,6 +113,13 @@ def erasing(ledger: Ledger, *records: bytes) -> Submission:
     listed: list[Json] = [record.hex() for record in records]
     draft = Draft(kind="DocumentErased", record=new_record(), groups={"erased": listed})
     return submission(draft, erase=as_now(ledger, *records))
+
+
+@contextmanager
+def as_before() -> Iterator[None]:
+    """Erase as ledgers did that did not look at what has still to end."""
+    with patch("ledger.appends.planning.unfinished", return_value=[]):
+        yield
 
 
 def submission(*drafts: Draft, key: bytes | None = None, body: bytes = b"body", **more: object) -> Submission:

@@ -47,7 +47,7 @@ from gateway.rules.roles import Caller
 from gateway.signatures import CertificateEvidence
 from ledger import Erased, Ledger, RecordRow, Replay
 from ledger.canonical import Json
-from tests.ledger.house import erasing
+from tests.ledger.house import as_before, erasing
 
 PEOPLE = demo.population(7, 40)
 CAST = demo.cast(7)
@@ -320,6 +320,11 @@ class Office:
     async def withdraw(self, record: bytes, reason: str = "改交材料") -> Recorded:
         request = self.request("WithdrawCommitment", record=record.hex(), reason=reason)
         return await self.flows.commitments.withdraw.withdraw(request, record, reason)
+
+    async def erase_as_before(self, *records: bytes) -> None:
+        """Destroy them as ledgers did that did not look at what has still to end."""
+        with as_before():
+            await self.erase(*records)
 
     async def erase(self, *records: bytes) -> None:
         """Destroy the documents of records as they are now, and say so."""

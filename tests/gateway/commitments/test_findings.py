@@ -168,14 +168,14 @@ async def test_who_handled_the_commitment_takes_no_part_in_its_finding(tmp_path:
 
 async def test_a_finding_whose_verification_is_erased_can_still_be_cleared(tmp_path: Path) -> None:
     async with discrepancy(tmp_path) as room:
-        await room.here.erase(room.here.row(room.commitment).parent or b"")
+        await room.here.erase_as_before(room.here.row(room.commitment).parent or b"")
         await room.close()
         assert room.here.state(room.commitment) == "CONFIRMED"
 
 
 async def test_where_it_cannot_be_told_who_handled_a_commitment_nobody_audits_it(tmp_path: Path) -> None:
     async with discrepancy(tmp_path) as room:
-        await room.here.erase(room.commitment)
+        await room.here.erase_as_before(room.commitment)
         with pytest.raises(DocumentErased):
             await room.propose()
 

@@ -128,7 +128,7 @@ async def test_what_is_erased_stops_no_other_from_ending(tmp_path: Path) -> None
         first, second = await disputed(here, WHO, "办-1", "办-2")
         erased = await reported(here, first, grade="MINOR")
         await reported(here, second, grade="MINOR")
-        await here.erase(erased)
+        await here.erase_as_before(erased)
         here.clock.pass_(**OVER)
 
         await here.flows.expire()

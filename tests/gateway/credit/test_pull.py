@@ -22,7 +22,7 @@ async def test_an_erased_report_holds_up_none_that_follow_and_is_told_to_nobody(
         if ended:
             await acknowledged(here, erased)
             await repaired(here, second)
-        await here.erase(erased)
+        await here.erase_as_before(erased)
         last = await reported(here, third)
 
         assert [one.record for one in await pulled(here)] == [kept, last]

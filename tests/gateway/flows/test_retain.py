@@ -95,6 +95,9 @@ class Case:
         self.append("report", "ReportIssued", parent="finding")
         if reported:
             self.append("report", reported)
+            if effect < NOW:
+                self.append("finding", "FindingExpired")
+                self.append("report", "ReportExpired")
         return self
 
     def gone(self) -> set[str]:
@@ -305,6 +308,15 @@ def test_a_run_that_others_never_leave_alone_is_refused_and_erases_nothing(house
         with pytest.raises(ErasureRefused):
             retain(ledger).run("07", append, quiet)
         assert not case.erased()
+
+
+def test_a_report_that_the_platform_was_not_told_to_end_is_kept_though_its_effect_is_over(house: House) -> None:
+    with house.open() as ledger:
+        case = Case(ledger, 1).broken(effect=START, reported="")
+        case.append("report", "ReportAcknowledged")
+        report = retain(ledger).run("07", ledger.append_blocking, quiet)
+        assert not case.erased()
+        assert report.tallies["m", "commitment"].kept == {Kept.OPEN_REPORT: 1}
 
 
 def test_a_finding_whose_commitment_was_erased_alone_still_ends(house: House) -> None:

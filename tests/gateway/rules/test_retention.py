@@ -40,6 +40,7 @@ OPEN = [
     ("finding", "DISCREPANCY", Kept.OPEN_FINDING),
     ("finding", "DECIDED", Kept.OPEN_FINDING),
     ("report", "ISSUED", Kept.OPEN_REPORT),
+    ("report", "ACKNOWLEDGED", Kept.OPEN_REPORT),
     ("report", "REJECTED", Kept.OPEN_REPORT),
     ("operation", "HELD", Kept.LEGAL_HOLD),
     ("staffkey", "KEY_ENROLLED", Kept.UNDECIDED),
@@ -111,7 +112,7 @@ def test_the_period_of_the_matter_runs_from_the_end_to_the_second(root: RecordRo
 
 
 def test_the_youngest_of_a_bundle_counts() -> None:
-    assert due(Bundle(root=row(years=50), related=[row("report", "ACKNOWLEDGED", years=1)])) is Kept.PERIOD_RUNNING
+    assert due(Bundle(root=row(years=50), related=[row("report", "RECALLED", years=1)])) is Kept.PERIOD_RUNNING
 
 
 rows = st.builds(
