@@ -529,7 +529,9 @@ class PrepareCommitmentRequest(_message.Message):
     publication_consent: Global___PublicationConsent.ValueType
     """What the applicant says to publication."""
     lifted_refusal: _builtins.str
-    """A refusal that a reviewer lifted, which this document follows; empty otherwise."""
+    """A refusal that a reviewer lifted, which this document follows; empty otherwise. Another may follow it once one expired
+    unsigned.
+    """
     @_builtins.property
     def operator(self) -> _parties_pb2.Operator:
         """Who handles the case."""

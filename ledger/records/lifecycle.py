@@ -46,7 +46,8 @@ FAMILIES: Mapping[str, Family] = {
         _family(
             "commitment",
             {
-                "CommitmentPrepared": _to("PREPARED", None, "REFUSAL_LIFTED"),
+                # Of a refusal that was lifted, what expired unsigned is followed by another document.
+                "CommitmentPrepared": _to("PREPARED", None, "REFUSAL_LIFTED", "EXPIRED"),
                 "CommitmentRecorded": _to("RECORDED", "PREPARED"),
                 "CommitmentExpired": _to("EXPIRED", "PREPARED"),
                 "CommitmentRefused": {None: "REFUSED", "PREPARED": "PREPARED"},

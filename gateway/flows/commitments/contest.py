@@ -2,8 +2,9 @@
 
 Source: Personal Information Protection Law, article 24: nobody has to accept a decision made by automated means alone.
 REFUSED → CONTESTED (with what the applicant says) → REFUSAL_UPHELD, or REFUSAL_LIFTED, after which one document can be
-prepared in the same record. Lifting waives exactly the bars of that refusal, as things stood then, and only those that
-judge about a person: a commitment never stands in for data that are away or contradict, whoever decides.
+prepared in the same record, and another where that expired before it was signed. Lifting waives exactly the bars of
+that refusal, as things stood then, and only those that judge about a person: a commitment never stands in for data that
+are away or contradict, whoever decides.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from datetime import date, datetime
 from gateway.errors import CommitmentBarred, RefusalStands
 from gateway.flows.act import Act, onto, require_takes
 from gateway.flows.commitments.documents import ELIGIBILITY
+from gateway.flows.commitments.expire import expire
 from gateway.flows.commitments.refusals import REFUSAL, Refusals
 from gateway.flows.commitments.stand import age_of
 from gateway.flows.look_up import LookUp
@@ -27,7 +29,10 @@ from gateway.rules.kept import rows, table, text
 from ledger import RecordRow
 from ledger.canonical import Json
 
+LIFTED = frozenset({"REFUSAL_LIFTED", "EXPIRED"})
+"""States in which the record of a lifted refusal takes a document: nothing that was handed out can be signed."""
 _CONTESTED = "RefusalContested"
+_LIFTED = "RefusalLifted"
 _SAME = ("subject", "case_key", "matter", "item", "unit")
 
 
@@ -48,6 +53,7 @@ class Contest:
         self._look_up = look_up
         self._refusals = refusals
         self._act = Act(once=once, look_up=look_up, now=now)
+        self._now = now
 
     async def contest(self, request: Request, record: bytes, statement: str) -> Recorded:
         """Record that the applicant contests a refusal, and what the applicant says against it.
@@ -85,7 +91,7 @@ class Contest:
             return replayed
         row = await self._refusals.own(request, "commitment", record)
         content: dict[str, Json] = {"review": {"reason": reason}, "officer": request.person}
-        kind = "RefusalLifted" if lift else "RefusalUpheld"
+        kind = _LIFTED if lift else "RefusalUpheld"
 
         async def judge(row: RecordRow, at: datetime) -> Recorded:
             require_takes(row, kind)
@@ -102,14 +108,18 @@ class Contest:
 
         Raises:
             RecordNotFound: no such refusal of the caller's unit.
-            RefusalStands: it was not lifted, was used already, or was for something else.
+            RefusalStands: it was not lifted, was signed upon or can be, or was for something else.
         """
         if record is None:
             return None
         row = await self._refusals.own(request, "commitment", record)
-        if row.state != "REFUSAL_LIFTED":
+        if row.state == "PREPARED" and row.due_at is not None and row.due_at < self._now():
+            await expire(self._act, self._once, row)
+            row = await self._refusals.own(request, "commitment", record)
+        if row.state not in LIFTED or not await self._was_lifted(row):
             raise RefusalStands(
-                f"the refusal is {row.state}, not lifted", "该不予适用的决定未经复核撤销,或已办理告知。"
+                f"the refusal is {row.state}, not lifted",
+                "该不予适用的决定未经复核撤销,或者已据以办理告知、文书尚在签署期限内或已签署。",
             )
         if any(getattr(row, name) != getattr(verification, name) for name in _SAME):
             raise RefusalStands(
@@ -117,6 +127,10 @@ class Contest:
                 "复核撤销的决定与本次核验不是同一申请人、同一办件、同一事项。",
             )
         return Lifted(record=record, waived=await self._waived(row), refused=row.first_idx)
+
+    async def _was_lifted(self, row: RecordRow) -> bool:
+        """Tell whether a record is of a refusal that was lifted: any other document expires as well."""
+        return any(line.kind == _LIFTED for line in await self._look_up.history(row))
 
     async def _require_liftable(self, row: RecordRow, today: date) -> None:
         kept = await self._look_up.document(row.record, row.first_idx)

@@ -32,7 +32,7 @@ from gateway.errors import (
     Violation,
 )
 from gateway.flows.act import require_after
-from gateway.flows.commitments.contest import Contest, Lifted
+from gateway.flows.commitments.contest import LIFTED, Contest, Lifted
 from gateway.flows.commitments.documents import ELIGIBILITY, PREPARED, WITHDRAWAL, case_facts, withdrawal_body
 from gateway.flows.commitments.listings import NOTHING_ASKED, Listings, Lists
 from gateway.flows.commitments.newest import Newest
@@ -217,7 +217,7 @@ class Prepare:
                 "clerk": request.person,
             },
             facts={**case_facts(case.row, parent=asked.verification), "due_at": expires_at.isoformat()},
-            expect_state=frozenset({"REFUSAL_LIFTED"}) if lifted else None,
+            expect_state=LIFTED if lifted else None,
         )
         recorded = await self._once.record(request, [draft], at=at)
         return await self._first(recorded) if recorded.replayed else _prepared(record, document, recorded)

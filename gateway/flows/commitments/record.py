@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,10 +15,11 @@ from gateway.errors import (
     StepRefused,
     TransitionNotAllowed,
 )
-from gateway.flows.act import Act, onto, require_takes
+from gateway.flows.act import Act, onto
 from gateway.flows.commitments.contest import waived_of
 from gateway.flows.commitments.decision_clock import DecisionClock
 from gateway.flows.commitments.documents import PREPARED, RECORDED, TAKEN, claim_of, prepared_groups
+from gateway.flows.commitments.expire import expire
 from gateway.flows.commitments.listings import kept_lists
 from gateway.flows.commitments.newest import Newest
 from gateway.flows.commitments.prepare import barred, require_open, require_proxies
@@ -37,8 +37,6 @@ from gateway.signatures import Evidence
 from ledger import AlreadyClaimed, HistoryLine, RecordRow
 from ledger.canonical import Json
 from ledger.records.lifecycle import state_after
-
-_EXPIRED = "CommitmentExpired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +95,7 @@ class RecordSigned:
             return await self._act.judged(row, lambda row, at: self._record(request, row, at, digest, evidence))
         except (SignatureRefused, StepRefused, InvalidRequest) as refusal:
             if isinstance(refusal, DocumentExpired):
-                await self._expire(row)
+                await expire(self._act, self._once, row)
                 row = await self._look_up.any("commitment", record)
             return Done(recorded=await self._refusals.refuse(request, refusal, row))
 
@@ -143,14 +141,6 @@ class RecordSigned:
         )
         if isinstance(found, Barred):
             raise barred(found)
-
-    async def _expire(self, row: RecordRow) -> None:
-        async def judge(row: RecordRow, at: datetime) -> None:
-            require_takes(row, _EXPIRED)
-            await self._once.record(None, [onto(row, _EXPIRED)], at=at)
-
-        with suppress(TransitionNotAllowed):  # the sweep, or another clerk, was faster
-            await self._act.judged(row, judge)
 
 
 def _first_signed(

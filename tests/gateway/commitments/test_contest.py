@@ -9,7 +9,9 @@ import pytest
 from gateway.demo.people import Person
 from gateway.errors import (
     CommitmentBarred,
+    DocumentExpired,
     GatewayError,
+    InvalidRequest,
     RecordNotFound,
     RefusalStands,
     SameOfficer,
@@ -170,6 +172,98 @@ async def test_a_lifted_refusal_is_used_once(tmp_path: Path) -> None:
 
         with pytest.raises(RefusalStands):
             await here.prepare(verification, lifted=refusal)
+
+
+@pytest.mark.parametrize("noted", ["signed late", "swept", "not yet"])
+async def test_a_document_that_expired_unsigned_does_not_use_a_lifted_refusal_up(tmp_path: Path, noted: str) -> None:
+    async with office(tmp_path, lists=True) as here:
+        verification, refusal = await listed(here)
+        await contest(here, refusal)
+        await review(here, refusal)
+        late = await here.prepare(verification, lifted=refusal)
+        here.clock.pass_(minutes=31)
+        if noted == "signed late":
+            with pytest.raises(DocumentExpired):
+                await here.record(late, WHO)
+        elif noted == "swept":
+            await here.flows.commitments.sweep()
+
+        again = await here.verify(WHO, "办-1")
+        prepared = await here.prepare(again, lifted=refusal)
+
+        assert (prepared.record, here.row(refusal).parent) == (refusal, again)
+        kept = here.last(refusal)
+        assert said(kept, "eligibility")["waived"] == said(here.document(late.recorded.first), "eligibility")["waived"]
+        with pytest.raises(InvalidRequest):  # the document that expired is not signed instead
+            await here.record(late, WHO)
+        await here.record(prepared, WHO)
+        assert here.kinds(refusal) == [
+            "CommitmentRefused", "RefusalContested", "RefusalLifted", "CommitmentPrepared", "CommitmentExpired",
+            "CommitmentPrepared", "CommitmentRefused", "CommitmentRecorded",
+        ]  # fmt: skip
+        assert here.document(here.row(refusal).last_idx)
+
+
+async def test_a_lifted_refusal_is_used_up_by_a_signature(tmp_path: Path) -> None:
+    async with office(tmp_path, lists=True) as here:
+        verification, refusal = await listed(here)
+        await contest(here, refusal)
+        await review(here, refusal)
+        await here.record(await here.prepare(verification, lifted=refusal), WHO)
+        here.clock.pass_(minutes=31)
+        again = await here.verify(WHO, "办-1")
+        for _ in range(2):
+            with pytest.raises(RefusalStands):
+                await here.prepare(again, lifted=refusal)
+            if here.state(refusal) == "RECORDED":
+                await here.withdraw(refusal)
+        assert here.state(refusal) == "WITHDRAWN"
+
+
+async def test_a_document_that_expired_without_a_refusal_is_followed_by_none_in_its_record(tmp_path: Path) -> None:
+    async with office(tmp_path, lists=True) as here:
+        late = await here.prepare(await here.verify(WHO, "办-1"))
+        here.clock.pass_(minutes=31)
+        await here.flows.commitments.sweep()
+        here.list_("distrust", WHO)
+        again = await here.verify(WHO, "办-1")
+
+        with pytest.raises(RefusalStands):
+            await here.prepare(again, lifted=late.record)
+        assert here.kinds(late.record) == ["CommitmentPrepared", "CommitmentExpired"]
+
+
+async def test_what_came_since_the_refusal_is_not_waived_for_the_document_after_the_expired_one(
+    tmp_path: Path,
+) -> None:
+    async with office(tmp_path, lists=True) as here:
+        verification, refusal = await listed(here)
+        await contest(here, refusal)
+        await review(here, refusal)
+        await here.prepare(verification, lifted=refusal)
+        here.clock.pass_(minutes=31)
+        here.list_("incapacity", WHO)
+
+        with pytest.raises(CommitmentBarred) as caught:
+            await here.prepare(await here.verify(WHO, "办-1"), lifted=refusal)
+        assert caught.value.codes == ("CAPACITY_DECLARED",)
+
+
+async def test_of_two_documents_at_one_moment_after_an_expired_one_one_is_handed_out(tmp_path: Path) -> None:
+    async with office(tmp_path, lists=True) as here:
+        verification, refusal = await listed(here)
+        await contest(here, refusal)
+        await review(here, refusal)
+        await here.prepare(verification, lifted=refusal)
+        here.clock.pass_(minutes=31)
+        again = await here.verify(WHO, "办-1")
+
+        async def first() -> None:
+            await here.prepare(again, lifted=refusal, person="P-1")
+
+        with pytest.raises((RefusalStands, TransitionNotAllowed)):
+            await here.interrupted(first, times=1).prepare(again, lifted=refusal, person="P-2")
+        assert here.kinds(refusal).count("CommitmentPrepared") == 2
 
 
 async def test_lifting_waives_only_the_bars_of_that_refusal(tmp_path: Path) -> None:
