@@ -26,7 +26,7 @@ from gateway.letters.pdf import Printer
 from gateway.letters.template_file import TemplatesRefused
 from gateway.letters.templates import Templates, load_templates
 from gateway.metrics import Metrics
-from gateway.rules.clocks import WorkCalendar, provisional_table, year_table
+from gateway.rules.clocks import WorkCalendar, foreseen_table, is_announced, year_table
 from ledger import (
     BlindIndex,
 )
@@ -192,12 +192,13 @@ def calendar_notice(settings: CalendarSettings, *, today: date) -> str:
     """Say which years, begun or close before, have no announced and no configured calendar; nothing if none."""
     configured = {day.year for day in (*settings.holidays, *settings.working_days)}
     years = dict.fromkeys((today.year, (today + _CLOSE_BEFORE).year))
-    provisional = [str(year) for year in years if year not in configured and provisional_table(year)]
+    provisional = [str(year) for year in years if year not in configured and not is_announced(year)]
     if not provisional:
         return ""
     return (
-        f"the working days of {' and '.join(provisional)} are not known here: no weekend counts as worked, so that no "
-        "period is too short; once the State Council has announced them, install a newer `holidays` or set [calendar]"
+        f"the working days of {' and '.join(provisional)} are not known here: until they are, no weekend counts as "
+        "worked, and no weekday so near to a holiday that it may be given off, so that no period is too short; once "
+        "the State Council has announced them, install a newer `holidays` or set [calendar]"
     )
 
 
@@ -205,7 +206,7 @@ def work_calendar(settings: CalendarSettings, *, today: date) -> WorkCalendar:
     """Build the calendar: configured years as configured, years not announced yet provisionally."""
     # What began last year still has its clocks.
     years = range(today.year - 1, today.year + _YEARS_AHEAD)
-    tables = {year: table for year in years if (table := provisional_table(year))}
+    tables = {year: foreseen_table(year, next_known=is_announced(year + 1)) for year in years}
     off: defaultdict[int, list[date]] = defaultdict(list)
     worked: defaultdict[int, list[date]] = defaultdict(list)
     for day in settings.holidays:

@@ -61,20 +61,72 @@ def _announced(year: int) -> YearTable:
     )
 
 
+_NEAR = 3
+"""How many days before and after any statutory holiday a weekday may be given off in exchange for a worked weekend: by
+every notice since 2001 at most two."""
+_LONG = 8
+"""The same after the first day of Spring Festival, 1 May and 1 October, whose holidays are long: at most seven."""
+_SPRING_FESTIVAL = "春节"
+
+
 def provisional_table(year: int) -> YearTable | None:
     """Return a stand-in for a year that is not announced yet, or None where the announced calendar is known.
 
-    Statutory holidays are off and no weekend is worked: a period counted so is never shorter than by the calendar
-    that will be announced, so none that protects a person ends too early.
+    Statutory holidays are off, and so is every weekday so near to one that the announcement may give it off in exchange
+    for a weekend; no weekend is worked. A period counted so is never shorter than by the calendar that will be
+    announced, so none that protects a person ends too early. What nobody can foresee is left out: a day off that is
+    decreed for one year alone (3 September 2015).
     """
+    if is_announced(year):
+        return None
+    statutory = _statutory(year)
+    first = min((day for day, name in statutory.items() if _SPRING_FESTIVAL in name), default=None)
+    long = [date(year, 5, 1), date(year, 10, 1), *([first] if first else [])]
+    off = set(statutory).union(
+        *(_around(day, _NEAR, _NEAR) for day in [*statutory, date(year, 1, 1), date(year + 1, 1, 1)])
+    )
+    off = off.union(*(_around(day, 0, _LONG) for day in long))
+    return YearTable(days_off=frozenset(day for day in off if day.year == year), worked_weekend_days=frozenset())
+
+
+def foreseen_table(year: int, *, next_known: bool) -> YearTable:
+    """Return the announced calendar of a year, or a stand-in; where the next year's is not known, the last weekdays of
+    an announced year are off too, for the next notice may still give them off."""
+    provisional = provisional_table(year)
+    if provisional is not None:
+        return provisional
+    announced = _announced(year)
+    if next_known:
+        return announced
+    exchanged = (day for day in _around(date(year + 1, 1, 1), _NEAR, 0) if day.year == year)
+    return laid_over(announced, days_off=exchanged, worked=())
+
+
+def laid_over(table: YearTable, *, days_off: Iterable[date], worked: Iterable[date]) -> YearTable:
+    """Return a table with single days changed; all others stay as they are."""
+    off, on = frozenset(days_off), frozenset(worked)
+    return YearTable(days_off=(table.days_off - on) | off, worked_weekend_days=(table.worked_weekend_days - off) | on)
+
+
+def is_announced(year: int) -> bool:
+    """Say whether the State Council's calendar of a year is known here."""
     try:
         _announced(year)
     except CalendarUnknown:
-        from holidays import country_holidays
+        return False
+    return True
 
-        china = country_holidays("CN", years=year)
-        return YearTable(days_off=frozenset(day for day in china if day.year == year), worked_weekend_days=frozenset())
-    return None
+
+def _statutory(year: int) -> Mapping[date, str]:
+    """Compute the statutory holidays of a year that is not announced, by their Chinese names."""
+    from holidays import country_holidays
+
+    china = country_holidays("CN", years=year, language="zh_CN")
+    return {day: name for day, name in china.items() if day.year == year}
+
+
+def _around(day: date, before: int, after: int) -> set[date]:
+    return {day + timedelta(days=number) for number in range(-before, after + 1)}
 
 
 def add_working_days(start: date, days: int, calendar: WorkCalendar) -> date:
