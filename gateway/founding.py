@@ -350,8 +350,9 @@ lookup_years = 5                               # of records that somebody was lo
 # public_key_file = "keys/officers/07.pub"
 
 [calendar]
-holidays = []                                  # days off, for years whose calendar is configured here
-working_days = []                              # weekend days that are worked in those years (调休)
+holidays = []                                  # days off, laid over the announced calendar; of a year that is not
+                                               # announced here, all of them (a stand-in is used until then)
+working_days = []                              # days that are worked, as weekends are in exchange (调休)
 
 {callers}
 {sources}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -26,7 +26,15 @@ from gateway.letters.pdf import Printer
 from gateway.letters.template_file import TemplatesRefused
 from gateway.letters.templates import Templates, load_templates
 from gateway.metrics import Metrics
-from gateway.rules.clocks import WorkCalendar, foreseen_table, is_announced, year_table
+from gateway.rules.clocks import (
+    WorkCalendar,
+    YearTable,
+    foreseen_table,
+    is_announced,
+    is_whole,
+    laid_over,
+    year_table,
+)
 from ledger import (
     BlindIndex,
 )
@@ -189,30 +197,38 @@ def facts_of(sources: Iterable[Connector]) -> frozenset[str]:
 
 
 def calendar_notice(settings: CalendarSettings, *, today: date) -> str:
-    """Say which years, begun or close before, have no announced and no configured calendar; nothing if none."""
-    configured = {day.year for day in (*settings.holidays, *settings.working_days)}
+    """Say which years, begun or close before, have no announced and no wholly configured calendar; nothing if none."""
     years = dict.fromkeys((today.year, (today + _CLOSE_BEFORE).year))
-    provisional = [str(year) for year in years if year not in configured and not is_announced(year)]
+    provisional = [str(year) for year in years if not _is_known(settings, year)]
     if not provisional:
         return ""
     return (
         f"the working days of {' and '.join(provisional)} are not known here: until they are, no weekend counts as "
         "worked, and no weekday so near to a holiday that it may be given off, so that no period is too short; once "
-        "the State Council has announced them, install a newer `holidays` or set [calendar]"
+        "the State Council has announced them, install a newer `holidays`, or set the whole of them in [calendar]"
     )
 
 
 def work_calendar(settings: CalendarSettings, *, today: date) -> WorkCalendar:
-    """Build the calendar: configured years as configured, years not announced yet provisionally."""
+    """Build the calendar: configured days laid over what is announced, or over the stand-in for a year that is not.
+
+    Only a year whose holidays are all configured needs no stand-in: it is as configured.
+    """
+    configured = {day.year for day in (*settings.holidays, *settings.working_days)}
     # What began last year still has its clocks.
-    years = range(today.year - 1, today.year + _YEARS_AHEAD)
-    tables = {year: foreseen_table(year, next_known=is_announced(year + 1)) for year in years}
-    off: defaultdict[int, list[date]] = defaultdict(list)
-    worked: defaultdict[int, list[date]] = defaultdict(list)
-    for day in settings.holidays:
-        off[day.year].append(day)
-    for day in settings.working_days:
-        worked[day.year].append(day)
-    for year in off.keys() | worked.keys():
-        tables[year] = year_table(off[year], worked[year])
-    return WorkCalendar(overrides=tables)
+    years = configured.union(range(today.year - 1, today.year + _YEARS_AHEAD))
+    return WorkCalendar(overrides={year: _year_table(settings, year) for year in years})
+
+
+def _year_table(settings: CalendarSettings, year: int) -> YearTable:
+    if is_whole(year, settings.holidays) and not is_announced(year):
+        table = year_table((), ())
+    else:
+        table = foreseen_table(year, next_known=_is_known(settings, year + 1))
+    off = (day for day in settings.holidays if day.year == year)
+    worked = (day for day in settings.working_days if day.year == year)
+    return laid_over(table, days_off=off, worked=worked)
+
+
+def _is_known(settings: CalendarSettings, year: int) -> bool:
+    return is_announced(year) or is_whole(year, settings.holidays)

@@ -270,7 +270,7 @@ class OfficerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarSettings:
-    """Days that the published calendar gets wrong here, or does not know yet."""
+    """Days that the published calendar gets wrong here, or does not know yet: laid over it, and all others stay."""
 
     holidays: tuple[date, ...]
     working_days: tuple[date, ...]

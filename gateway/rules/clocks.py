@@ -117,6 +117,12 @@ def is_announced(year: int) -> bool:
     return True
 
 
+def is_whole(year: int, days_off: Iterable[date]) -> bool:
+    """Say whether days off can be a year's whole calendar: every statutory holiday on a weekday is among them."""
+    statutory = {day for day in _statutory(year) if day.weekday() < 5}
+    return bool(statutory) and statutory <= set(days_off)
+
+
 def _statutory(year: int) -> Mapping[date, str]:
     """Compute the statutory holidays of a year that is not announced, by their Chinese names."""
     from holidays import country_holidays

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import pytest
 from holidays.countries.china import ChinaStaticHolidays
 
-from gateway.bootstrap.opening import work_calendar
+from gateway.bootstrap.opening import calendar_notice, work_calendar
 from gateway.config import CalendarSettings
 from gateway.rules import clocks
 from gateway.rules.clocks import WorkCalendar, YearTable, add_working_days, laid_over, provisional_table
@@ -88,3 +88,69 @@ def test_a_year_so_late_that_no_holiday_is_computed_still_has_a_stand_in() -> No
 
     assert table is not None
     assert {date(2199, 1, 1), date(2199, 5, 1), date(2199, 10, 8)} <= table.days_off
+
+
+def configured(holidays: list[date], worked: list[date]) -> CalendarSettings:
+    return CalendarSettings(holidays=tuple(holidays), working_days=tuple(worked))
+
+
+def test_one_configured_day_leaves_all_other_days_of_an_announced_year_as_announced() -> None:
+    settings = configured([date(2026, 12, 24)], [])
+    calendar, plain = work_calendar(settings, today=date(2026, 11, 30)), WorkCalendar()
+
+    changed = [day for day in days_of(2026)[:-5] if calendar.is_working_day(day) != plain.is_working_day(day)]
+    assert changed == [date(2026, 12, 24)]
+
+
+@pytest.mark.parametrize(
+    ("holidays", "worked", "day", "is_worked"),
+    [
+        ([date(2026, 9, 20)], [], date(2026, 9, 20), False),  # a Sunday announced as worked
+        ([], [date(2026, 10, 7)], date(2026, 10, 7), True),  # a Wednesday announced as off
+        ([], [date(2026, 11, 28)], date(2026, 11, 28), True),  # a Saturday
+        ([date(2026, 11, 27)], [], date(2026, 11, 27), False),  # a Friday
+    ],
+)
+def test_a_configured_day_goes_before_the_announced_one(
+    holidays: list[date], worked: list[date], day: date, is_worked: bool
+) -> None:
+    calendar = work_calendar(configured(holidays, worked), today=date(2026, 6, 1))
+
+    assert calendar.is_working_day(day) is is_worked
+
+
+@pytest.mark.parametrize("last", [(2026, 9, 20), (2026, 10, 10)])
+def test_a_year_configured_in_part_is_told_of_and_keeps_its_stand_in(
+    last: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing, or all but one of the statutory holidays, is configured beside the worked weekends."""
+    whole = clocks._announced(2026)
+    off = [day for day in sorted(whole.days_off) if day.weekday() < 5 and day != date(2026, 6, 19)]
+    settings = configured(off if last == (2026, 10, 10) else [], [date(*last)])
+    with before_the_notice(2026, monkeypatch):
+        calendar, notice = (
+            work_calendar(settings, today=date(2026, 1, 5)),
+            calendar_notice(settings, today=date(2026, 1, 5)),
+        )
+
+    assert "of 2026 are not known" in notice
+    assert calendar.is_working_day(date(*last))
+    assert not calendar.is_working_day(date(2026, 6, 19)), "the Dragon Boat Festival is no working day"
+    assert not calendar.is_working_day(date(2026, 10, 8)), "a day that the announcement may give off"
+
+
+@pytest.mark.parametrize("year", ANNOUNCED)
+def test_a_year_configured_as_it_will_be_announced_is_as_configured_and_not_told_of(
+    year: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = clocks._announced(year)
+    settings = configured(sorted(table.days_off), sorted(table.worked_weekend_days))
+    with before_the_notice(year, monkeypatch):
+        calendar, notice = (
+            work_calendar(settings, today=date(year, 2, 1)),
+            calendar_notice(settings, today=date(year, 2, 1)),
+        )
+
+    plain = WorkCalendar(overrides={year: table})
+    assert notice == ""
+    assert [day for day in days_of(year)[:-5] if calendar.is_working_day(day) != plain.is_working_day(day)] == []
