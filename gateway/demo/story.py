@@ -258,14 +258,23 @@ def _conclude(teller: Teller, finding: str) -> None:
     defence = audit_pb2.HearDefenceRequest(request_id=new_request_id(), record=finding, operator=by)
     defence.statement = "当事人陈述:承认所填地址有误"
     audits.HearDefence(defence, timeout=_TIMEOUT)
-    teller.told(f"evidence requested, notified (defence until {due}), defence heard")
+    second = officer("reviewer")
+    try:
+        reviews.DecideFinding(_decision(finding, second), timeout=_TIMEOUT)
+    except grpc.RpcError as error:
+        must(explain(error)[0] == "PERIOD_RUNNING", "the decision was refused for another reason")
+    else:
+        raise DemoFailed("it was decided while the person could still speak")
+    more = audit_pb2.HearDefenceRequest(request_id=new_request_id(), record=finding, operator=by, waives_rest=True)
+    more.statement = "当事人补充陈述:没有其他意见,放弃其余的陈述申辩期限"
+    audits.HearDefence(more, timeout=_TIMEOUT)
+    teller.told(f"evidence requested, notified (defence until {due}), heard twice; the person waived the rest")
     try:
         reviews.DecideFinding(_decision(finding, officer("reviewer", "auditor-01")), timeout=_TIMEOUT)
     except grpc.RpcError as error:
         must(explain(error)[0] == "SAME_OFFICER", "the first officer was refused for another reason")
     else:
         raise DemoFailed("the officer who proposed could decide")
-    second = officer("reviewer")
     reviews.DecideFinding(_decision(finding, second), timeout=_TIMEOUT)
     final = reviews.FinaliseFinding(
         audit_pb2.FinaliseFindingRequest(request_id=new_request_id(), record=finding, operator=second), timeout=_TIMEOUT

@@ -161,11 +161,13 @@ class AuditServicer:
         return await self._door.unary(context, "AuditService/NotifyFinding", _AUDITORS, handle)
 
     async def HearDefence(self, request: pb.HearDefenceRequest, context: Context) -> pb.HearDefenceResponse:  # noqa: N802
-        """Record the person's defence, or that none came in time."""
+        """Record what the person says in their defence, or that nothing came in time."""
 
         async def handle(caller: Caller, _deadline: float) -> pb.HearDefenceResponse:
-            act, record = _act(Mistakes(), caller, request, "HearDefence", statement=request.statement)
-            recorded = await self._find.hear(act, record, request.statement)
+            # A request that waives nothing is the same request as before it could.
+            waived: dict[str, Json] = {"waives_rest": True} if request.waives_rest else {}
+            act, record = _act(Mistakes(), caller, request, "HearDefence", statement=request.statement, **waived)
+            recorded = await self._find.hear(act, record, request.statement, waives_rest=request.waives_rest)
             finding, receipt = await self._then(record, caller, recorded)
             return pb.HearDefenceResponse(finding=finding, receipt=receipt)
 

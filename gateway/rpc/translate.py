@@ -435,7 +435,7 @@ def finding(life: Life) -> audit_pb2.Finding:
     """Write a finding as it stood; a grade and a due date only where the step set them."""
     row = life.row
     graded = life.state in ("DECIDED", "FINAL", "REPAIRED", "REVOKED", "EFFECT_ENDED")
-    timed = life.state in ("NOTIFIED", "DECIDED")
+    timed = life.state in ("NOTIFIED", "DEFENCE_HEARD", "DECIDED")
     return audit_pb2.Finding(
         record=row.record.hex(),
         commitment=(row.parent or b"").hex(),

@@ -43,7 +43,7 @@ class _FindingStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingS
     FINDING_STATE_NOTIFIED: _FindingState.ValueType  # 6
     """The person was notified; the defence period runs."""
     FINDING_STATE_DEFENCE_HEARD: _FindingState.ValueType  # 7
-    """The defence was heard, or none came in time."""
+    """The person was heard, and may say more until it is decided; or nothing came in time."""
     FINDING_STATE_DECIDED: _FindingState.ValueType  # 8
     """A second officer decided; the remedy period runs."""
     FINDING_STATE_DISMISSED: _FindingState.ValueType  # 9
@@ -77,7 +77,7 @@ FINDING_STATE_FALSE_PROPOSED: FindingState.ValueType  # 5
 FINDING_STATE_NOTIFIED: FindingState.ValueType  # 6
 """The person was notified; the defence period runs."""
 FINDING_STATE_DEFENCE_HEARD: FindingState.ValueType  # 7
-"""The defence was heard, or none came in time."""
+"""The person was heard, and may say more until it is decided; or nothing came in time."""
 FINDING_STATE_DECIDED: FindingState.ValueType  # 8
 """A second officer decided; the remedy period runs."""
 FINDING_STATE_DISMISSED: FindingState.ValueType  # 9
@@ -690,7 +690,7 @@ Global___NotifyFindingResponse: _TypeAlias = NotifyFindingResponse  # noqa: Y015
 
 @_typing.final
 class HearDefenceRequest(_message.Message):
-    """HearDefenceRequest records the defence."""
+    """HearDefenceRequest records what the person says in their defence."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -698,12 +698,15 @@ class HearDefenceRequest(_message.Message):
     RECORD_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
     STATEMENT_FIELD_NUMBER: _builtins.int
+    WAIVES_REST_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """A UUID chosen by the caller; repeating it is safe."""
     record: _builtins.str
     """The record of the finding."""
     statement: _builtins.str
     """What the person said; kept in the vault. Empty once the period has passed without a defence."""
+    waives_rest: _builtins.bool
+    """The person waives the rest of the period, in the statement: it ends with it."""
     @_builtins.property
     def operator(self) -> _parties_pb2.Operator:
         """Who heard it."""
@@ -715,10 +718,11 @@ class HearDefenceRequest(_message.Message):
         record: _builtins.str = ...,
         operator: _parties_pb2.Operator | None = ...,
         statement: _builtins.str = ...,
+        waives_rest: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator", "record", b"record", "request_id", b"request_id", "statement", b"statement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator", "record", b"record", "request_id", b"request_id", "statement", b"statement", "waives_rest", b"waives_rest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -734,7 +738,7 @@ class HearDefenceResponse(_message.Message):
     RECEIPT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def finding(self) -> Global___Finding:
-        """The finding."""
+        """The finding; due_at is the end of the defence period, absent once it was waived."""
 
     @_builtins.property
     def receipt(self) -> _ledger_pb2.Receipt:

@@ -146,14 +146,16 @@ class AuditServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def HearDefence(self, request, context):
-        """HearDefence records the person's defence, or that the period passed without one.
+        """HearDefence records what the person says in their defence, as often as they speak until it is decided, or that the
+        period passed without a word.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DecideFinding(self, request, context):
-        """DecideFinding decides, by an officer other than the one who proposed.
+        """DecideFinding decides, by an officer other than the one who proposed. Against the person it is refused as
+        PERIOD_RUNNING while the defence period runs, unless they waived the rest of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,9 +48,13 @@ class AuditServiceStub:
     NotifyFinding: _grpc.UnaryUnaryMultiCallable[_audit_pb2.NotifyFindingRequest, _audit_pb2.NotifyFindingResponse]
     """NotifyFinding records that the person was notified; the defence period starts."""
     HearDefence: _grpc.UnaryUnaryMultiCallable[_audit_pb2.HearDefenceRequest, _audit_pb2.HearDefenceResponse]
-    """HearDefence records the person's defence, or that the period passed without one."""
+    """HearDefence records what the person says in their defence, as often as they speak until it is decided, or that the
+    period passed without a word.
+    """
     DecideFinding: _grpc.UnaryUnaryMultiCallable[_audit_pb2.DecideFindingRequest, _audit_pb2.DecideFindingResponse]
-    """DecideFinding decides, by an officer other than the one who proposed."""
+    """DecideFinding decides, by an officer other than the one who proposed. Against the person it is refused as
+    PERIOD_RUNNING while the defence period runs, unless they waived the rest of it.
+    """
     FinaliseFinding: _grpc.UnaryUnaryMultiCallable[_audit_pb2.FinaliseFindingRequest, _audit_pb2.FinaliseFindingResponse]
     """FinaliseFinding makes a decision final after the remedy period; only then is it reported, of a person with full
     civil capacity. While the register of declared incapacity, where one is configured, does not answer, it is refused
@@ -79,9 +83,13 @@ class AuditServiceAsyncStub(AuditServiceStub):
     NotifyFinding: _aio.UnaryUnaryMultiCallable[_audit_pb2.NotifyFindingRequest, _audit_pb2.NotifyFindingResponse]  # type: ignore[assignment]
     """NotifyFinding records that the person was notified; the defence period starts."""
     HearDefence: _aio.UnaryUnaryMultiCallable[_audit_pb2.HearDefenceRequest, _audit_pb2.HearDefenceResponse]  # type: ignore[assignment]
-    """HearDefence records the person's defence, or that the period passed without one."""
+    """HearDefence records what the person says in their defence, as often as they speak until it is decided, or that the
+    period passed without a word.
+    """
     DecideFinding: _aio.UnaryUnaryMultiCallable[_audit_pb2.DecideFindingRequest, _audit_pb2.DecideFindingResponse]  # type: ignore[assignment]
-    """DecideFinding decides, by an officer other than the one who proposed."""
+    """DecideFinding decides, by an officer other than the one who proposed. Against the person it is refused as
+    PERIOD_RUNNING while the defence period runs, unless they waived the rest of it.
+    """
     FinaliseFinding: _aio.UnaryUnaryMultiCallable[_audit_pb2.FinaliseFindingRequest, _audit_pb2.FinaliseFindingResponse]  # type: ignore[assignment]
     """FinaliseFinding makes a decision final after the remedy period; only then is it reported, of a person with full
     civil capacity. While the register of declared incapacity, where one is configured, does not answer, it is refused
@@ -155,7 +163,9 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.HearDefenceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.HearDefenceResponse, _abc.Awaitable[_audit_pb2.HearDefenceResponse]]:
-        """HearDefence records the person's defence, or that the period passed without one."""
+        """HearDefence records what the person says in their defence, as often as they speak until it is decided, or that the
+        period passed without a word.
+        """
 
     @_abc_1.abstractmethod
     def DecideFinding(
@@ -163,7 +173,9 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.DecideFindingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.DecideFindingResponse, _abc.Awaitable[_audit_pb2.DecideFindingResponse]]:
-        """DecideFinding decides, by an officer other than the one who proposed."""
+        """DecideFinding decides, by an officer other than the one who proposed. Against the person it is refused as
+        PERIOD_RUNNING while the defence period runs, unless they waived the rest of it.
+        """
 
     @_abc_1.abstractmethod
     def FinaliseFinding(

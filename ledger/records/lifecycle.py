@@ -79,7 +79,8 @@ FAMILIES: Mapping[str, Family] = {
                 "FalseProposed": _to("FALSE_PROPOSED", *_LOOKING),
                 "FindingInconclusive": _to("INCONCLUSIVE", *_LOOKING),
                 "FindingNotified": _to("NOTIFIED", "FALSE_PROPOSED"),
-                "DefenceHeard": _to("DEFENCE_HEARD", "NOTIFIED"),
+                # Whoever spoke may say more until it is decided.
+                "DefenceHeard": _to("DEFENCE_HEARD", "NOTIFIED", "DEFENCE_HEARD"),
                 "DefenceLapsed": _to("DEFENCE_HEARD", "NOTIFIED"),
                 "FindingDecided": _to("DECIDED", "DEFENCE_HEARD"),
                 "FindingDismissed": _to("DISMISSED", "DEFENCE_HEARD"),

@@ -35,6 +35,7 @@ GRADES: Mapping[str, int] = {"MINOR": 3, "ORDINARY": 12, "SERIOUS": 36}
 one year, three years)."""
 
 _PURPOSE = "告知承诺失信认定"
+_WAIVED = "当事人表示放弃其余的陈述申辩期限。"
 _CLOSINGS = {
     "CLEARED": ("FindingCleared", "CommitmentCleared"),
     "MINOR_ERROR": ("MinorErrorRectified", "CommitmentCleared"),
@@ -110,28 +111,35 @@ class Find:
 
         return await self._note(request, record, "FindingNotified", {"manner": manner}, facts)
 
-    async def hear(self, request: Request, record: bytes, statement: str) -> Recorded:
-        """Record the defence; an empty statement says that none came, which is only true once the period has passed.
+    async def hear(self, request: Request, record: bytes, statement: str, *, waives_rest: bool = False) -> Recorded:
+        """Record what the person says in their defence, as often as they speak; the period runs on, unless they waive
+        the rest of it. An empty statement says that none came, which is only true once the period has passed.
 
         Raises:
             PeriodRunning: there is no statement and the defence period still runs.
+            InvalidRequest: a waiver without a statement.
         """
         lapsed = is_blank(statement)
+        require_waiver_said(lapsed, waives_rest)
         kind = "DefenceLapsed" if lapsed else "DefenceHeard"
+        said: dict[str, Json] = {"statement": statement}
+        if waives_rest:
+            said |= {"waives_rest": True, "meaning": _WAIVED}
+        ended: Mapping[str, Json] = {"due_at": None} if lapsed or waives_rest else {}
 
         async def judge(row: RecordRow, at: datetime) -> Recorded:
             if lapsed:
                 _require_passed("defence", row, at)
-            draft = _draft(request, row, kind, {"statement": statement}, {"due_at": None})
-            return await self._once.record(request, [draft], at=at)
+            return await self._once.record(request, [_draft(request, row, kind, said, ended)], at=at)
 
         return await self._upon(request, record, kind, judge)
 
     async def decide(self, request: Request, record: bytes, decision: Decision) -> Recorded:
-        """Decide, by an officer who took no part before.
+        """Decide, by an officer who took no part before; against the person only once they had all the time to speak.
 
         Raises:
             SameOfficer: the officer proposed, notified or heard.
+            PeriodRunning: the commitment is to be found false, and the defence period still runs.
         """
         content: dict[str, Json] = {
             "broken": decision.broken,
@@ -144,12 +152,14 @@ class Find:
         async def judge(row: RecordRow, at: datetime) -> Recorded:
             await self._require_second(row, request.operator)
             if decision.broken:
+                _require_passed("defence", row, at)
                 remedy = timedelta(days=self._remedy_days)
                 ends = end_of_day(legal_day(at) + remedy) if remedy else at
                 facts = {"grade": decision.grade, "due_at": ends.isoformat()}
                 drafts = [_draft(request, row, kind, content, facts)]
             else:
-                drafts = [_draft(request, row, kind, content), await self._ended(row, "CommitmentCleared", at)]
+                dismissed = _draft(request, row, kind, content, {"due_at": None})
+                drafts = [dismissed, await self._ended(row, "CommitmentCleared", at)]
             return await self._once.record(request, drafts, at=at)
 
         return await self._upon(request, record, kind, judge)
@@ -258,6 +268,21 @@ def _draft(
 def _require_passed(period: str, row: RecordRow, at: datetime) -> None:
     if row.due_at is not None and at < row.due_at:
         raise PeriodRunning(period, legal_day(row.due_at))
+
+
+def require_waiver_said(lapsed: bool, waives_rest: bool) -> None:
+    """Refuse a waiver of whoever said nothing.
+
+    Raises:
+        InvalidRequest: names the field.
+    """
+    if lapsed and waives_rest:
+        wrong = Violation(
+            field="waives_rest",
+            description="needs the person's statement",
+            chinese="当事人放弃其余陈述申辩期限的,须载明其陈述内容。",
+        )
+        raise InvalidRequest([wrong])
 
 
 def require_grade(broken: bool, grade: str) -> None:

@@ -102,7 +102,7 @@ async def test_what_became_of_a_lifted_refusal_can_be_found_false_and_is_reporte
 
         await find.propose(act("ProposeFalse", "A-1"), finding.record, "地址不符")
         await find.notify(act("NotifyFinding", "A-1"), finding.record, "直接送达")
-        await find.hear(act("HearDefence", "A-1"), finding.record, "无异议")
+        await find.hear(act("HearDefence", "A-1"), finding.record, "无异议", waives_rest=True)
         decision = Decision(broken=True, document_number="示认字1号", grade="ORDINARY", reasons="事实清楚")
         await find.decide(act("DecideFinding", "A-2"), finding.record, decision)
         await find.finalise(act("FinaliseFinding", "A-2"), finding.record, deadline())

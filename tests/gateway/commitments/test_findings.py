@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,14 +16,18 @@ from gateway.errors import (
     CommitmentBarred,
     CommitmentHandled,
     DocumentErased,
+    InvalidRequest,
     PeriodRunning,
     SameOfficer,
     TransitionNotAllowed,
 )
+from gateway.flows.act import onto
 from gateway.flows.audit.find import Decision
 from gateway.flows.once import Recorded, Request
 from gateway.rules.clocks import CHINA, end_of_day
 from gateway.rules.kept import table
+from ledger import Submission
+from ledger.canonical import Json
 
 from .office import PEOPLE, Office, deadline, execute, office, said
 
@@ -53,8 +57,11 @@ class Room:
     async def notify(self, person: str = "A-1") -> Recorded:
         return await self.here.flows.find.notify(self._request("NotifyFinding", person), self.finding, "直接送达")
 
-    async def hear(self, person: str = "A-1", statement: str = "无异议") -> Recorded:
-        return await self.here.flows.find.hear(self._request("HearDefence", person), self.finding, statement)
+    async def hear(self, person: str = "A-1", statement: str = "无异议", *, waives: bool | None = None) -> Recorded:
+        """Hear the person, who waives the rest of the period unless told otherwise, or unless nothing is said."""
+        request = self._request("HearDefence", person)
+        waived = bool(statement) if waives is None else waives
+        return await self.here.flows.find.hear(request, self.finding, statement, waives_rest=waived)
 
     async def decide(self, person: str = "A-2", decision: Decision = BROKEN) -> Recorded:
         return await self.here.flows.find.decide(self._request("DecideFinding", person), self.finding, decision)
@@ -112,6 +119,99 @@ async def test_a_defence_cannot_lapse_at_the_moment_of_its_notice(tmp_path: Path
         await room.notify()
         with pytest.raises(PeriodRunning):
             await room.hear(statement="")
+
+
+async def test_whoever_spoke_may_say_more_and_nothing_is_decided_against_them_while_the_period_runs(
+    tmp_path: Path,
+) -> None:
+    async with discrepancy(tmp_path) as room:
+        await room.propose()
+        await room.notify()
+        due = room.here.row(room.finding).due_at
+        assert due is not None
+        await room.hear(statement="我不同意,租赁合同三天内提交", waives=False)
+        for moment in (room.here.clock.now, due - timedelta(hours=1)):
+            room.here.clock.now = moment
+            before = room.kinds()
+            with pytest.raises(PeriodRunning):
+                await room.decide()
+            assert room.kinds() == before
+        await room.hear(statement="现提交租赁合同", waives=False)
+        assert (room.here.state(room.finding), room.here.row(room.finding).due_at) == ("DEFENCE_HEARD", due)
+
+        room.here.clock.now = due + timedelta(seconds=1)
+        await room.hear(statement="补充说明", waives=False)
+        await room.decide()
+        assert room.kinds().count("DefenceHeard") == 3
+        with pytest.raises(TransitionNotAllowed):
+            await room.hear(statement="太晚了", waives=False)
+
+
+async def test_a_waiver_ends_the_period_and_is_told_in_the_document(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path) as room:
+        await room.propose()
+        await room.notify()
+        await room.hear(waives=False)
+        assert "waives_rest" not in said(room.here.last(room.finding), "act")
+        await room.hear(statement="没有其他意见", waives=True)
+        told = said(room.here.last(room.finding), "act")
+        assert (told["waives_rest"], told["meaning"]) == (True, "当事人表示放弃其余的陈述申辩期限。")
+        await room.hear(statement="还有一点", waives=False)  # whoever waived the period is still heard
+        await room.decide()
+        assert room.here.state(room.finding) == "DECIDED"
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "\u3164"])
+async def test_nobody_waives_without_a_word(tmp_path: Path, nothing: str) -> None:
+    async with discrepancy(tmp_path) as room:
+        await room.propose()
+        await room.notify()
+        before = room.kinds()
+        with pytest.raises(InvalidRequest):
+            await room.hear(statement=nothing, waives=True)
+        assert room.kinds() == before
+
+
+async def test_who_hears_any_of_it_cannot_decide(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path) as room:
+        await room.propose()
+        await room.notify()
+        await room.hear("A-1", waives=False)
+        await room.hear("A-2")
+        with pytest.raises(SameOfficer):
+            await room.decide("A-2")
+
+
+async def test_nothing_lapses_of_a_defence_that_was_heard(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path) as room:
+        await room.propose()
+        await room.notify()
+        await room.hear(waives=False)
+        room.here.clock.pass_(days=60)
+        with pytest.raises(TransitionNotAllowed):
+            await room.hear(statement="")
+
+
+async def test_a_dismissal_need_not_wait_and_leaves_no_date(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path) as room:
+        await room.propose()
+        await room.notify()
+        await room.hear(waives=False)
+        await room.decide(decision=replace(BROKEN, broken=False, grade=""))
+        assert (room.here.state(room.finding), room.here.row(room.finding).due_at) == ("DISMISSED", None)
+        assert room.here.state(room.commitment) == "CONFIRMED"
+
+
+async def test_a_defence_heard_by_an_older_gateway_which_kept_no_date_may_be_decided(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path) as room:
+        await room.propose()
+        await room.notify()
+        row, person = room.here.row(room.finding), {"person": "A-1", "unit": "11230000000000101E"}
+        groups: dict[str, Json] = {"act": {"statement": "无异议"}, "officer": person}
+        older = onto(row, "DefenceHeard", groups, facts={"due_at": None})
+        await room.here.ledger.append(Submission(drafts=(older,), at=room.here.clock.now))
+        await room.decide()
+        assert room.here.state(room.finding) == "DECIDED"
 
 
 async def test_a_decision_cannot_be_final_at_the_moment_it_is_made(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def acting(here: Office, method: str, finding: bytes, person: str = "A-1") -> Re
 
 async def decided(here: Office, finding: bytes) -> None:
     await here.flows.find.notify(acting(here, "NotifyFinding", finding), finding, "直接送达")
-    await here.flows.find.hear(acting(here, "HearDefence", finding), finding, "无异议")
+    await here.flows.find.hear(acting(here, "HearDefence", finding), finding, "无异议", waives_rest=True)
     decision = Decision(broken=True, document_number="示认字1号", grade="ORDINARY", reasons="事实清楚")
     await here.flows.find.decide(acting(here, "DecideFinding", finding, "A-2"), finding, decision)
 

@@ -34,7 +34,8 @@ async def decided(here: Office, finding: bytes, *, grade: str = "ORDINARY") -> N
     find, told = here.flows.find, finding.hex()
     await find.propose(here.request("ProposeFalse", system="auditor", record=told), finding, "登记地址不符")
     await find.notify(here.request("NotifyFinding", system="auditor", record=told), finding, "直接送达")
-    await find.hear(here.request("HearDefence", system="auditor", record=told), finding, "无异议")
+    await find.hear(here.request("HearDefence", system="auditor", record=told), finding, "请再查")
+    await find.hear(here.request("HearDefence", system="auditor", record=told), finding, "无异议", waives_rest=True)
     decision = Decision(broken=True, document_number="示认字1号", grade=grade, reasons="事实清楚")
     await find.decide(here.request("DecideFinding", system="reviewer", record=told), finding, decision)
 

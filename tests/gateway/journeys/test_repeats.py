@@ -201,6 +201,7 @@ async def found_false(repeater: Repeater, finding: str) -> str:
     await repeater.tell("ProposeFalse", "auditor", record=finding, grounds="登记地址不符")
     await repeater.tell("NotifyFinding", "auditor", record=finding, manner="直接送达")
     await repeater.tell("HearDefence", "auditor", record=finding, statement="无异议")
+    await repeater.tell("HearDefence", "auditor", record=finding, statement="无补充", waives_rest=True)
     await repeater.tell(
         "DecideFinding", "reviewer", record=finding, broken=True, document_number="示认字〔2026〕1号",
         grade=audit_pb2.GRADE_ORDINARY, reasons="事实清楚",

@@ -221,7 +221,8 @@ async def concluded(town: Town, finding: str) -> audit_pb2.FinaliseFindingRespon
     )
     assert notified.finding.HasField("due_at")
     await audit.HearDefence(
-        audit_pb2.HearDefenceRequest(request_id=new_id(), statement="无异议", **auditor), timeout=TIMEOUT
+        audit_pb2.HearDefenceRequest(request_id=new_id(), statement="无异议", waives_rest=True, **auditor),
+        timeout=TIMEOUT,
     )
     await review.DecideFinding(
         audit_pb2.DecideFindingRequest(
