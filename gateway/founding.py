@@ -322,7 +322,7 @@ handwriting_max_bytes = 262144                 # of the image of a signature by 
 
 [findings]
 defence_working_days = 5                       # 陈述申辩; regional rules have 3 to 5
-remedy_days = {remedy_days}                               # 行政复议法 §20: sixty days
+remedy_days = {remedy_days}                               # 行政复议法 §20: sixty days; then to the next working day
 
 [credit]
 division = "230100"                           # first six digits of report codes

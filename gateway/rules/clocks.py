@@ -153,6 +153,19 @@ def add_working_days(start: date, days: int, calendar: WorkCalendar) -> date:
     return day
 
 
+def working_day_from(day: date, calendar: WorkCalendar) -> date:
+    """Return the day itself, or the first working day after it: a period does not end on a day off.
+
+    Source: Civil Code, article 203; Civil Procedure Law, article 85.
+
+    Raises:
+        CalendarUnknown: the year is not announced and not configured.
+    """
+    while not calendar.is_working_day(day):
+        day += timedelta(days=1)
+    return day
+
+
 def add_months(start: date, months: int) -> date:
     """Return the last day of a period of `months` months that begins the day after `start`.
 

@@ -24,7 +24,7 @@ from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.second_officer import require_second, require_uninvolved
 from gateway.letters.document import DOCUMENT
 from gateway.rules.admission import CaseContext, Operator, Question, subject_from_body
-from gateway.rules.clocks import WorkCalendar, add_months, add_working_days, end_of_day, legal_day
+from gateway.rules.clocks import WorkCalendar, add_months, add_working_days, end_of_day, legal_day, working_day_from
 from gateway.rules.kept import table, text
 from gateway.rules.listing import Listing
 from ledger import Draft, RecordRow
@@ -153,9 +153,7 @@ class Find:
             await self._require_second(row, request.operator)
             if decision.broken:
                 _require_passed("defence", row, at)
-                remedy = timedelta(days=self._remedy_days)
-                ends = end_of_day(legal_day(at) + remedy) if remedy else at
-                facts = {"grade": decision.grade, "due_at": ends.isoformat()}
+                facts = {"grade": decision.grade, "due_at": self._remedy_ends(at).isoformat()}
                 drafts = [_draft(request, row, kind, content, facts)]
             else:
                 dismissed = _draft(request, row, kind, content, {"due_at": None})
@@ -163,6 +161,14 @@ class Find:
             return await self._once.record(request, drafts, at=at)
 
         return await self._upon(request, record, kind, judge)
+
+    def _remedy_ends(self, decided: datetime) -> datetime:
+        """Give the end of the time to ask for a review: calendar days, of which the last is worked (行政复议法, article
+        20, by the Civil Code, article 203)."""
+        if not self._remedy_days:
+            return decided
+        last = legal_day(decided) + timedelta(days=self._remedy_days)
+        return end_of_day(working_day_from(last, self._calendar))
 
     async def finalise(self, request: Request, record: bytes, deadline: float) -> Recorded:
         """Make a decision final after the remedy period, and issue the credit report in the same act.

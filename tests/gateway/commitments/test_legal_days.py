@@ -17,7 +17,14 @@ from gateway.errors import ClockBehind, CommitmentBarred, InvalidRequest, Period
 from gateway.flows.audit.find import Decision
 from gateway.flows.once import Request
 from gateway.flows.reading.write_letter import Form
-from gateway.rules.clocks import CHINA, add_months, add_working_days, end_of_day, legal_day
+from gateway.rules.clocks import (
+    CHINA,
+    add_months,
+    add_working_days,
+    end_of_day,
+    legal_day,
+    working_day_from,
+)
 from gateway.rules.identifiers import resident_id_check_character
 from gateway.rules.kept import text
 from gateway.rules.roles import Caller, Role
@@ -179,12 +186,25 @@ async def test_the_remedy_and_the_effect_run_to_the_end_of_a_day_in_china(tmp_pa
         finding = await found(here)
         day = legal_day(here.clock.now)
         await decided(here, finding)
-        assert here.row(finding).due_at == end_of_day(day + timedelta(days=60))
+        last = working_day_from(day + timedelta(days=60), CALENDAR)
+        assert here.row(finding).due_at == end_of_day(last)
 
-        here.clock.now = at(day + timedelta(days=61), 0)
+        here.clock.now = at(last + timedelta(days=1), 0)
         await here.flows.find.finalise(acting(here, "FinaliseFinding", finding, "A-2"), finding, deadline())
 
         assert here.row(finding).due_at == end_of_day(add_months(day, 12))
+
+
+async def test_a_finding_is_not_final_on_the_day_off_that_is_the_sixtieth(tmp_path: Path) -> None:
+    async with office(tmp_path, tune={"remedy_days = 0 ": "remedy_days = 60 "}) as here:
+        finding = await found(here)
+        here.clock.now = at(date(2026, 12, 8), 10)
+        await decided(here, finding)
+        for day in (date(2027, 2, 7), date(2027, 2, 10)):  # 6 February 2027 is the first day of Spring Festival
+            here.clock.now = at(day, 0)
+            with pytest.raises(PeriodRunning):
+                await here.flows.find.finalise(acting(here, "FinaliseFinding", finding, "A-2"), finding, deadline())
+        assert here.state(finding) == "DECIDED"
 
 
 async def test_the_credit_platform_is_told_the_days_that_the_letter_says(tmp_path: Path) -> None:

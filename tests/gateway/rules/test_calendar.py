@@ -12,7 +12,14 @@ from holidays.countries.china import ChinaStaticHolidays
 from gateway.bootstrap.opening import calendar_notice, work_calendar
 from gateway.config import CalendarSettings
 from gateway.rules import clocks
-from gateway.rules.clocks import WorkCalendar, YearTable, add_working_days, laid_over, provisional_table
+from gateway.rules.clocks import (
+    WorkCalendar,
+    YearTable,
+    add_working_days,
+    laid_over,
+    provisional_table,
+    working_day_from,
+)
 
 ANNOUNCED = sorted(ChinaStaticHolidays.special_public_holidays)
 LAST = ANNOUNCED[-1]
@@ -154,3 +161,17 @@ def test_a_year_configured_as_it_will_be_announced_is_as_configured_and_not_told
     plain = WorkCalendar(overrides={year: table})
     assert notice == ""
     assert [day for day in days_of(year)[:-5] if calendar.is_working_day(day) != plain.is_working_day(day)] == []
+
+
+@pytest.mark.parametrize(
+    ("decided_on", "last"),
+    [
+        (date(2025, 12, 18), date(2026, 2, 24)),  # the sixtieth day is in the holidays of Spring Festival
+        (date(2026, 7, 3), date(2026, 9, 1)),  # a Tuesday
+        (date(2026, 7, 8), date(2026, 9, 7)),  # a Sunday
+        (date(2026, 7, 22), date(2026, 9, 20)),  # a Sunday that is worked
+        (date(2026, 8, 2), date(2026, 10, 8)),  # the National Day
+    ],
+)
+def test_a_period_of_sixty_days_never_ends_on_a_day_off(decided_on: date, last: date) -> None:
+    assert working_day_from(decided_on + timedelta(days=60), WorkCalendar()) == last
