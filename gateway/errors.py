@@ -41,7 +41,7 @@
     │   ├── RefusalStands         no reviewer can lift this refusal, or not for what is asked now
     │   ├── StaffKeyRefused       a clerk's key cannot be proposed, enrolled or revoked like this
     │   ├── SameOfficer           the second officer is the first
-    │   ├── PeriodRunning         the defence or the remedy period has not ended
+    │   ├── PeriodRunning         the time for a defence or a remedy, or before a repair, has not ended
     │   └── ExportFormatMissing   what writes files of this form is not installed
     ├── ExportImpossible          there is no room to make the file
     ├── LetterDisagrees           a letter and its receipt do not say the same
@@ -57,7 +57,7 @@ No message holds a name, a number or a value of a person.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import ClassVar
@@ -680,13 +680,18 @@ class CheckedBefore(StepRefused):
 
 
 class PeriodRunning(StepRefused):
-    """A period that protects the person has not ended yet."""
+    """A period must be over first: `period` is `defence`, `remedy` or `repair`."""
 
     reason: ClassVar[str] = "PERIOD_RUNNING"
+    _CHINESE: ClassVar[Mapping[str, str]] = {
+        "defence": "陈述申辩期限尚未届满,至 {} 止,期满后方可办理;当事人可继续陈述申辩。",
+        "remedy": "申请行政复议的期限尚未届满,至 {} 止,期满后认定方可生效。",
+        "repair": "失信认定的最短期限尚未届满,至 {} 止,期满后方可信用修复。",
+    }
 
     def __init__(self, period: str, until: date) -> None:
         super().__init__(f"the {period} period runs until the end of {until.isoformat()}")
-        self.chinese = f"期限尚未届满,至 {until.isoformat()} 止。"
+        self.chinese = self._CHINESE[period].format(until.isoformat())
 
 
 class ExportFormatMissing(StepRefused):

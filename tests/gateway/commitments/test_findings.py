@@ -222,8 +222,9 @@ async def test_a_decision_cannot_be_final_at_the_moment_it_is_made(tmp_path: Pat
             await room.overtaken_by("decide").finalise()
         assert "FindingFinalised" not in room.kinds()
         await room.decide()
-        with pytest.raises(PeriodRunning):
+        with pytest.raises(PeriodRunning) as running:
             await room.finalise()
+        assert "申请行政复议的期限尚未届满" in running.value.chinese
         assert room.reports() == 0
 
 
@@ -293,9 +294,10 @@ async def test_no_step_of_a_finding_is_recorded_before_the_one_that_it_follows(t
             await act()
 
 
-async def decided(room: Room) -> None:
-    for act in (room.propose, room.notify, room.hear, room.decide):
+async def decided(room: Room, *, grade: str = "ORDINARY") -> None:
+    for act in (room.propose, room.notify, room.hear):
         await act()
+    await room.decide(decision=replace(BROKEN, grade=grade))
 
 
 async def test_whoever_is_declared_without_full_capacity_by_then_is_not_reported(tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ async def test_the_defence_runs_to_the_end_of_a_day_in_china_and_says_so(tmp_pat
         for nothing in ("", " ", "\u3164\u200e"):
             with pytest.raises(PeriodRunning, match=f"until the end of {last}") as caught:
                 await here.flows.find.hear(acting(here, "HearDefence", finding), finding, nothing)
-            assert f"至 {last} 止" in caught.value.chinese
+            assert f"陈述申辩期限尚未届满,至 {last} 止" in caught.value.chinese
         here.clock.pass_(minutes=1)
         await here.flows.find.hear(acting(here, "HearDefence", finding), finding, "")
         assert here.state(finding) == "DEFENCE_HEARD"
