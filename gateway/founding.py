@@ -323,6 +323,8 @@ handwriting_max_bytes = 262144                 # of the image of a signature by 
 [findings]
 defence_working_days = 5                       # 陈述申辩; regional rules have 3 to 5
 remedy_days = {remedy_days}                               # 行政复议法 §20: sixty days; then to the next working day
+ordinary_repair_months = 3                     # 信用修复管理办法 (2026): no repair before, from the decision; of slight
+serious_repair_months = 12                     # findings (轻微) there is no shortest time
 
 [credit]
 division = "230100"                           # first six digits of report codes

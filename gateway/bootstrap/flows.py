@@ -146,7 +146,7 @@ def build_flows(
     report = Report(
         ledger=ledger, book=book, once=once, look_up=look_up, division=settings.credit.division,
         authority_name=settings.credit.authority_name, authority_code=settings.credit.authority_code,
-        now=now, entropy=entropy,
+        shortest_effects=settings.findings.shortest_effects, now=now, entropy=entropy,
     )  # fmt: skip
     clock = DecisionClock(book=book, calendar=calendar, within=settings.commitments.decision_within)
     listings = Listings(

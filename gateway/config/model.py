@@ -235,10 +235,12 @@ class SignatureSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingSettings:
-    """The periods that protect a person; their legal sources stand beside them in the example file."""
+    """The periods that protect a person, and that before a repair; the example file has their legal sources."""
 
     defence_working_days: int
     remedy_days: int
+    shortest_effects: Mapping[str, int]
+    """For how many months after the decision a finding of a grade may not be repaired."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

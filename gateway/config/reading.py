@@ -30,6 +30,7 @@ from gateway.config.model import (
 from gateway.config.people_part import read_callers, read_limits, read_officer, read_staff_keys
 from gateway.config.signatures_part import read_signatures
 from gateway.errors import ConfigurationError
+from gateway.rules.grades import GRADES
 from gateway.rules.masking import MaskRule, MaskRules, read_rule
 from gateway.rules.retention import Periods, RetentionRules
 
@@ -192,9 +193,15 @@ def _assistance(part: Stanza) -> AssistanceSettings:
 
 
 def _findings(part: Stanza) -> FindingSettings:
+    shortest = {
+        grade: part.number(f"{grade.lower()}_repair_months", effect.shortest, most=effect.longest)
+        for grade, effect in GRADES.items()
+        if effect.shortest
+    }
     return FindingSettings(
         defence_working_days=part.number("defence_working_days", 5, most=365),
         remedy_days=part.number("remedy_days", 60, most=3650),
+        shortest_effects=shortest,
     )
 
 

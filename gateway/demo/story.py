@@ -298,7 +298,7 @@ def _decision(finding: str, by: parties_pb2.Operator) -> audit_pb2.DecideFinding
         operator=by,
         broken=True,
         document_number="示认字〔2026〕1号",
-        grade=audit_pb2.GRADE_ORDINARY,
+        grade=audit_pb2.GRADE_MINOR,  # any other could not be repaired for months
         reasons="事实清楚",
     )
 

@@ -102,7 +102,8 @@ class CreditServiceServicer(object):
     def RecordRepair(self, request, context):
         """RecordRepair ends the effect of a finding by law (信用修复): display, sharing, and our own use of it. The credit system
         repairs what any unit found, a reviewer only what the own unit found; of others' findings a reviewer is told
-        NOT_FOUND, whether there are any or not.
+        NOT_FOUND, whether there are any or not. Before the shortest time of the grade is over, counted from the decision
+        (three months of an ordinary one, a year of a serious one, none of a minor one), it is refused as PERIOD_RUNNING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,7 +45,8 @@ class CreditServiceStub:
     RecordRepair: _grpc.UnaryUnaryMultiCallable[_credit_pb2.RecordRepairRequest, _credit_pb2.RecordRepairResponse]
     """RecordRepair ends the effect of a finding by law (信用修复): display, sharing, and our own use of it. The credit system
     repairs what any unit found, a reviewer only what the own unit found; of others' findings a reviewer is told
-    NOT_FOUND, whether there are any or not.
+    NOT_FOUND, whether there are any or not. Before the shortest time of the grade is over, counted from the decision
+    (three months of an ordinary one, a year of a serious one, none of a minor one), it is refused as PERIOD_RUNNING.
     """
     GetEligibility: _grpc.UnaryUnaryMultiCallable[_credit_pb2.GetEligibilityRequest, _credit_pb2.GetEligibilityResponse]
     """GetEligibility says whether a person may make commitments at present, by our own ledger, and if not, why. The credit
@@ -75,7 +76,8 @@ class CreditServiceAsyncStub(CreditServiceStub):
     RecordRepair: _aio.UnaryUnaryMultiCallable[_credit_pb2.RecordRepairRequest, _credit_pb2.RecordRepairResponse]  # type: ignore[assignment]
     """RecordRepair ends the effect of a finding by law (信用修复): display, sharing, and our own use of it. The credit system
     repairs what any unit found, a reviewer only what the own unit found; of others' findings a reviewer is told
-    NOT_FOUND, whether there are any or not.
+    NOT_FOUND, whether there are any or not. Before the shortest time of the grade is over, counted from the decision
+    (three months of an ordinary one, a year of a serious one, none of a minor one), it is refused as PERIOD_RUNNING.
     """
     GetEligibility: _aio.UnaryUnaryMultiCallable[_credit_pb2.GetEligibilityRequest, _credit_pb2.GetEligibilityResponse]  # type: ignore[assignment]
     """GetEligibility says whether a person may make commitments at present, by our own ledger, and if not, why. The credit
@@ -126,7 +128,8 @@ class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_credit_pb2.RecordRepairResponse, _abc.Awaitable[_credit_pb2.RecordRepairResponse]]:
         """RecordRepair ends the effect of a finding by law (信用修复): display, sharing, and our own use of it. The credit system
         repairs what any unit found, a reviewer only what the own unit found; of others' findings a reviewer is told
-        NOT_FOUND, whether there are any or not.
+        NOT_FOUND, whether there are any or not. Before the shortest time of the grade is over, counted from the decision
+        (three months of an ordinary one, a year of a serious one, none of a minor one), it is refused as PERIOD_RUNNING.
         """
 
     @_abc_1.abstractmethod

@@ -15,7 +15,7 @@ from connectors.names import is_blank
 from gateway.catalogue.book import Book
 from gateway.errors import CapacityUnknown, InvalidRequest, PeriodRunning, Violation
 from gateway.flows.act import Act, Judge, onto, require_after, require_takes
-from gateway.flows.audit.report import Report
+from gateway.flows.audit.report import Report, decided_at
 from gateway.flows.commitments.decision_clock import DecisionClock
 from gateway.flows.commitments.documents import prepared_groups
 from gateway.flows.commitments.listings import Listings, Lists
@@ -24,15 +24,12 @@ from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.second_officer import require_second, require_uninvolved
 from gateway.letters.document import DOCUMENT
 from gateway.rules.admission import CaseContext, Operator, Question, subject_from_body
-from gateway.rules.clocks import WorkCalendar, add_months, add_working_days, end_of_day, legal_day, working_day_from
+from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day, working_day_from
+from gateway.rules.grades import GRADES, effect_ends
 from gateway.rules.kept import table, text
 from gateway.rules.listing import Listing
 from ledger import Draft, RecordRow
 from ledger.canonical import Json
-
-GRADES: Mapping[str, int] = {"MINOR": 3, "ORDINARY": 12, "SERIOUS": 36}
-"""For how many months a finding of a grade has effect at most, from the decision (信用修复管理办法 2026: three months,
-one year, three years)."""
 
 _PURPOSE = "告知承诺失信认定"
 _WAIVED = "当事人表示放弃其余的陈述申辩期限。"
@@ -183,13 +180,13 @@ class Find:
 
         async def judge(row: RecordRow, at: datetime) -> Recorded:
             _require_passed("remedy", row, at)
-            decided = await self._decided_at(row)
-            effect_ends = end_of_day(add_months(legal_day(decided), GRADES[row.grade or "SERIOUS"]))
+            decided = await decided_at(self._look_up, row)
+            over = end_of_day(effect_ends(row.grade, legal_day(decided)))
             commitment = await self._commitment(row, at)
             capacity = await self._capacity(commitment, request.operator, deadline)
             content: dict[str, Json] = {"capacity": capacity.body()}
             drafts = [
-                _draft(request, row, "FindingFinalised", content, {"due_at": effect_ends.isoformat()}),
+                _draft(request, row, "FindingFinalised", content, {"due_at": over.isoformat()}),
                 onto(commitment, "CommitmentBroken"),
             ]
             if capacity.incapacity is Listing.LISTED:
@@ -255,9 +252,6 @@ class Find:
 
     async def _require_second(self, row: RecordRow, operator: Operator) -> None:
         await require_second(self._look_up, row, "deciding", operator, besides=("DiscrepancyFound",))
-
-    async def _decided_at(self, row: RecordRow) -> datetime:
-        return max(line.at for line in await self._look_up.history(row) if line.kind == "FindingDecided")
 
 
 def _draft(

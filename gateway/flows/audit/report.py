@@ -15,7 +15,7 @@ from datetime import date, datetime
 from functools import partial
 
 from gateway.catalogue.book import Book
-from gateway.errors import StepRefused
+from gateway.errors import PeriodRunning, StepRefused
 from gateway.flows.act import Act, onto, require_after, require_takes
 from gateway.flows.audit.serials import LAST_SERIAL, code_claim, code_of, free_serial
 from gateway.flows.await_receipts import when_published
@@ -26,6 +26,7 @@ from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.letters import fulfilment
 from gateway.letters.document import DOCUMENT
 from gateway.rules.clocks import legal_day
+from gateway.rules.grades import no_repair_until
 from gateway.rules.kept import moment, table, text
 from gateway.rules.roles import Role
 from ledger import AlreadyClaimed, Draft, Erased, Ledger, RecordRow, new_record
@@ -75,6 +76,7 @@ class Report:
         division: str,
         authority_name: str,
         authority_code: str,
+        shortest_effects: Mapping[str, int],
         now: Callable[[], datetime],
         entropy: Callable[[int], bytes],
     ) -> None:
@@ -84,6 +86,7 @@ class Report:
         self._look_up = look_up
         self._division = division
         self._authority = (authority_name, authority_code)
+        self._shortest = shortest_effects
         self._act = Act(once=once, look_up=look_up, now=now)
         self._now = now
         self._entropy = entropy
@@ -167,6 +170,7 @@ class Report:
         Raises:
             RecordNotFound: there is none, or it is not the caller's to repair; the two are not told apart.
             TransitionNotAllowed: the finding is not final, or repaired already.
+            PeriodRunning: the shortest time of the effect of its grade is not over.
             ClockBehind: the clock is before what was recorded last; nothing is recorded.
         """
         if replayed := await self._once.replay(request):
@@ -178,6 +182,7 @@ class Report:
 
         async def judge(row: RecordRow, at: datetime) -> Recorded:
             require_takes(row, "FindingRepaired")
+            await self._require_repairable(row, at)
             repaired: dict[str, Json] = {"document_number": document_number}
             groups: dict[str, Json] = {REQUEST: request.body, "act": repaired, "officer": request.person}
             commitment = await self._look_up.any("commitment", row.parent or b"")
@@ -187,6 +192,12 @@ class Report:
             return await self._once.record(request, drafts, at=at)
 
         return await self._act(request, found, judge)
+
+    async def _require_repairable(self, finding: RecordRow, at: datetime) -> None:
+        decided = legal_day(await decided_at(self._look_up, finding))
+        until = no_repair_until(finding.grade, decided, shortest=self._shortest)
+        if until is not None and legal_day(at) <= until:
+            raise PeriodRunning("repair", until)
 
     async def ending(self, finding: RecordRow, kind: str, at: datetime) -> list[Draft]:
         """Draft what ends the reports of a finding: with what was reported, where somebody may have been told of it.
@@ -288,3 +299,8 @@ class Report:
             "publication": fulfilment.publication(document),
             "remarks": decision["document_number"],
         }
+
+
+async def decided_at(look_up: LookUp, finding: RecordRow) -> datetime:
+    """Say when a finding was decided: what the law counts from the document that determined it counts from then."""
+    return max(line.at for line in await look_up.history(finding) if line.kind == "FindingDecided")

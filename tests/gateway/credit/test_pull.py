@@ -17,8 +17,8 @@ WHO = PEOPLE[12]
 async def test_an_erased_report_holds_up_none_that_follow_and_is_told_to_nobody(tmp_path: Path, ended: bool) -> None:
     async with office(tmp_path) as here:
         first, second, third = await disputed(here, WHO, "办-1", "办-2", "办-3")
-        kept = await reported(here, first)
-        erased = await reported(here, second)
+        kept = await reported(here, first, grade="MINOR")
+        erased = await reported(here, second, grade="MINOR")
         if ended:
             await acknowledged(here, erased)
             await repaired(here, second)

@@ -124,7 +124,7 @@ async def behind(here: Office, acts: list[Callable[[], Awaitable[object]]]) -> N
 
 
 async def reported(room: Room) -> bytes:
-    await decided(room)
+    await decided(room, grade="MINOR")
     await room.finalise()
     (report,) = room.here.ledger.register().by_parent(room.finding, "report")
     return report.record

@@ -33,7 +33,8 @@ class Reports(Report):
         nothing = cast(Any, None)
         super().__init__(
             ledger=ledger, book=nothing, once=Once(ledger, BlindIndex(key=bytes(32), version=1)), look_up=nothing,
-            division="230100", authority_name="a", authority_code="b", now=lambda: START, entropy=os.urandom,
+            division="230100", authority_name="a", authority_code="b", shortest_effects={},
+            now=lambda: START, entropy=os.urandom,
         )  # fmt: skip
 
     async def _content(self, _finding: RecordRow, _decided: datetime) -> tuple[dict[str, Json], date]:

@@ -204,7 +204,7 @@ async def found_false(repeater: Repeater, finding: str) -> str:
     await repeater.tell("HearDefence", "auditor", record=finding, statement="无补充", waives_rest=True)
     await repeater.tell(
         "DecideFinding", "reviewer", record=finding, broken=True, document_number="示认字〔2026〕1号",
-        grade=audit_pb2.GRADE_ORDINARY, reasons="事实清楚",
+        grade=audit_pb2.GRADE_MINOR, reasons="事实清楚",
     )  # fmt: skip
     return str((await repeater.tell("FinaliseFinding", "reviewer", record=finding)).report)
 

@@ -229,7 +229,7 @@ async def concluded(town: Town, finding: str) -> audit_pb2.FinaliseFindingRespon
             request_id=new_id(),
             broken=True,
             document_number="示认字〔2026〕1号",
-            grade=audit_pb2.GRADE_ORDINARY,
+            grade=audit_pb2.GRADE_MINOR,
             reasons="事实清楚",
             **reviewer,
         ),
