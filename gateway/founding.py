@@ -337,7 +337,8 @@ name_keeps = [1, 0]                            # no rule for natural persons is 
 id_number_keeps = [3, 4]
 phone_keeps = [3, 4]
 
-[retention]                                    # years after the end of a case until its documents are due for erasure
+[retention]                                    # years from the end of a case, to the end of a day in China, after
+                                               # which its documents are due for erasure
 commitment_years = 5                           # 浙江公共信用信息管理条例 §16: 5 years from determination [L]; for the
                                                # letter itself there is no national period: to be confirmed [I]
 verification_years = 5                         # 深圳经济特区社会信用条例 §45: query logs at least five years [L]

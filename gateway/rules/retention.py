@@ -11,8 +11,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 
+from gateway.rules.clocks import CHINA, legal_day
 from ledger import RecordRow
 
 
@@ -156,17 +157,22 @@ def is_settled(row: RecordRow) -> bool:
 
 
 def years_after(moment: datetime, years: int) -> datetime:
-    """Give the same day so many years later; 29 February becomes 1 March where there is none (Civil Code, article 202
-    counts periods to the day; the later one keeps nothing shorter than it must be kept)."""
-    try:
-        return moment.replace(year=moment.year + years)
-    except ValueError:
-        return moment.replace(year=moment.year + years, month=3, day=1)
+    """Give the end of the same day in China so many years later: the first moment at which nothing is kept any more.
+
+    Source: the day itself is not counted, and the last one counts to its end (Civil Code, articles 201 to 203). 29
+    February becomes 1 March where there is none: the later one keeps nothing shorter than it must be kept.
+    """
+    day = _in_year(legal_day(moment), years)
+    return datetime.combine(day + timedelta(days=1), time(), tzinfo=CHINA)
 
 
 def years_before(moment: datetime, years: int) -> datetime:
     """Give a time such that nothing later than it can be `years` old at `moment`."""
+    return datetime.combine(_in_year(legal_day(moment), -years), time(), tzinfo=CHINA)
+
+
+def _in_year(day: date, years: int) -> date:
     try:
-        return moment.replace(year=moment.year - years)
+        return day.replace(year=day.year + years)
     except ValueError:
-        return moment.replace(year=moment.year - years, month=3, day=1)
+        return day.replace(year=day.year + years, month=3, day=1)

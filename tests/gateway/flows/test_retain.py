@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.flows.administration.retain import Retain
-from gateway.rules.retention import Kept, Periods, RetentionRules
+from gateway.rules.retention import Kept, Periods, RetentionRules, years_after
 from ledger import Appended, Draft, Erased, ErasureRefused, Idempotency, Ledger, RecordRow, Submission, verify_receipt
 from ledger.commands import fsck, rebuild
 from ledger.vault.holds import HoldOrder, place_hold, release_hold
@@ -17,7 +17,7 @@ from ledger.vault.remnants import clear_remnants
 from tests.ledger.house import ORIGIN, START, House, as_now, build
 from tests.ledger.vault.recorded import files_of, holds, secret
 
-NOW = START.replace(year=START.year + 6)
+NOW = years_after(START, 6)
 HOLD = HoldOrder(basis="监察机关通知", document_number="监〔2026〕1号", person="07")
 NAME = "姓名某某"
 
@@ -239,7 +239,7 @@ def test_a_verification_lives_as_long_as_any_commitment_upon_it(house: House) ->
         gone = {what for what, idx in documents.items() if isinstance(ledger.document(idx), Erased)}
         assert gone == {"commitment", "requery"}
         case.append("other", "CommitmentExpired", at=NOW)
-        retain(ledger, now=NOW.replace(year=NOW.year + 5)).run("07", ledger.append_blocking, quiet)
+        retain(ledger, now=years_after(NOW, 5)).run("07", ledger.append_blocking, quiet)
         assert isinstance(ledger.document(documents["verification"]), Erased)
 
 
@@ -367,7 +367,7 @@ def test_what_people_found_lives_as_long_as_any_commitment_of_its_claim(house: H
         retain(ledger).run("07", ledger.append_blocking, quiet)
         assert case.gone() == {"verification", "commitment", "requery"}
         case.append("other", "CommitmentExpired", at=NOW)
-        retain(ledger, now=NOW.replace(year=NOW.year + 5)).run("07", ledger.append_blocking, quiet)
+        retain(ledger, now=years_after(NOW, 5)).run("07", ledger.append_blocking, quiet)
         assert case.erased()
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from gateway.rules.clocks import CHINA
 from gateway.rules.retention import (
     Bundle,
     Kept,
@@ -105,10 +106,31 @@ def test_that_an_effect_ran_out_begins_no_period_anew_whenever_it_was_noted() ->
         (row("verification", "REFUSED", matter="long"), 7), (row("operation", "DONE"), 5), (row("finding", "FINAL"), 5),
     ],
 )  # fmt: skip
-def test_the_period_of_the_matter_runs_from_the_end_to_the_second(root: RecordRow, years: int) -> None:
-    ended = replace(root, changed_at=years_before(NOW, years))
-    assert due(Bundle(root=ended)) is None
-    assert due(Bundle(root=replace(ended, changed_at=ended.changed_at + timedelta(seconds=1)))) is Kept.PERIOD_RUNNING
+def test_the_period_of_the_matter_runs_to_the_end_of_its_last_day_in_china(root: RecordRow, years: int) -> None:
+    midnight = datetime(2026, 11, 24, 16, tzinfo=UTC)
+    for ended in (timedelta(0), timedelta(hours=7, minutes=30), timedelta(hours=23, minutes=59, seconds=59)):
+        at = midnight.replace(year=2026 - years) + ended - timedelta(days=1)
+        bundle = Bundle(root=replace(root, changed_at=at))
+        assert due(bundle, now=midnight - timedelta(microseconds=1)) is Kept.PERIOD_RUNNING
+        assert due(bundle, now=midnight) is None
+
+
+@pytest.mark.parametrize(
+    ("ended", "years", "last"),
+    [
+        (datetime(2027, 3, 1, 7, 0, tzinfo=CHINA), 5, date(2032, 3, 1)),  # in UTC the last of February
+        (datetime(2027, 3, 1, 9, 0, tzinfo=CHINA), 5, date(2032, 3, 1)),
+        (datetime(2024, 2, 29, 7, 0, tzinfo=CHINA), 5, date(2029, 3, 1)),
+        (datetime(2024, 2, 29, 23, 0, tzinfo=CHINA), 4, date(2028, 2, 29)),
+        (datetime(2027, 1, 1, 0, 0, tzinfo=CHINA), 1, date(2028, 1, 1)),
+    ],
+)
+def test_nothing_is_kept_shorter_than_to_the_same_day_of_the_year(ended: datetime, years: int, last: date) -> None:
+    ends = datetime.combine(last, time(23, 59, 59, 999_999), tzinfo=CHINA)
+    rules = RetentionRules(default=Periods(commitment=years))
+    bundle = Bundle(root=replace(row(), changed_at=ended.astimezone(UTC)))
+    assert judge(bundle, rules, held=False, now=ends) is Kept.PERIOD_RUNNING
+    assert judge(bundle, rules, held=False, now=ends + timedelta(microseconds=1)) is None
 
 
 def test_the_youngest_of_a_bundle_counts() -> None:
@@ -145,17 +167,18 @@ def test_what_is_due_stays_due_and_what_has_ended_becomes_due(
     assert due(bundle, now=years_after(bundle.ended_at, 10)) is None
 
 
-@given(st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)), st.integers(1, 50))
+@given(st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)), st.integers(1, 50))
 def test_what_is_due_began_before_the_time_that_is_looked_from(moment: datetime, years: int) -> None:
-    for ended in (moment, years_before(moment, years)):
+    before = years_before(moment, years)
+    for ended in (moment, *(before + timedelta(hours=hours) for hours in range(-48, 49))):
         if years_after(ended, years) <= moment:
-            assert ended <= years_before(moment, years)
+            assert ended <= before
 
 
 def test_a_day_that_a_year_lacks_is_the_next() -> None:
-    leap = datetime(2024, 2, 29, tzinfo=UTC)
-    assert years_after(leap, 1) == datetime(2025, 3, 1, tzinfo=UTC)
-    assert years_before(leap, 1) == datetime(2023, 3, 1, tzinfo=UTC)
+    leap = datetime(2024, 2, 29, 12, tzinfo=CHINA)
+    assert years_after(leap, 1) == datetime(2025, 3, 2, tzinfo=CHINA)
+    assert years_before(leap, 1) == datetime(2023, 3, 1, tzinfo=CHINA)
 
 
 def test_the_shortest_period_bounds_the_search() -> None:
