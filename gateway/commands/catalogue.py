@@ -38,10 +38,16 @@ def catalogue() -> None:
 @click.argument("files", nargs=-1, type=_PATH)
 @JSON
 def check(files: tuple[Path, ...], as_json: bool) -> None:
-    """Check lists as a whole (the shipped ones by default); every mistake with file and line, exit status 1."""
+    """Check lists as a whole (the shipped ones by default); every mistake with file and line, exit status 1.
+
+    What is to be confirmed or was to be reviewed by now is told, and is no mistake.
+    """
+    from gateway.bootstrap.opening import now_utc
     from gateway.catalogue.loader import load_catalogue
     from gateway.catalogue.mistakes import CatalogueError
+    from gateway.catalogue.reviews import overdue_reviews, review_notice
     from gateway.catalogue.words import Certainty
+    from gateway.rules.clocks import legal_day
 
     try:
         loaded = load_catalogue(_expanded(files))
@@ -61,14 +67,18 @@ def check(files: tuple[Path, ...], as_json: bool) -> None:
         for basis in item.legal_basis
         if basis.certainty in unsure
     ]
+    overdue = overdue_reviews(loaded, today=legal_day(now_utc()))
     counts = {"items": len(loaded.items), "matters": len(loaded.matters), "fact_types": len(loaded.fact_types)}
     if as_json:
         told = {"ok": True, "version": loaded.version, **counts, "to_confirm": doubts}
+        told["to_review"] = [{"item": item.code, "review_by": due.isoformat()} for item, due in overdue]
         click.echo(jsonlib.dumps(told, ensure_ascii=False))
         return
     click.echo(f"ok: version {loaded.version}, {counts['items']} items, {counts['matters']} matters")
     for doubt in doubts:
         click.echo(f"to be confirmed by a lawyer: item {doubt['item']!r}, {doubt['source']} ({doubt['certainty']})")
+    for item, due in overdue:
+        click.echo(f"note: {review_notice(item, due)}")
 
 
 @catalogue.command("explain")

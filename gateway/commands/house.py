@@ -42,14 +42,18 @@ def check_config(config: Path) -> None:
     from gateway.bootstrap.examining import examine
     from gateway.bootstrap.opening import calendar_notice, now_utc
     from gateway.bootstrap.refusals import explained
+    from gateway.catalogue.reviews import overdue_reviews, review_notice
     from gateway.config import load_draft
     from gateway.rules.clocks import legal_day
 
     draft = load_draft(config)
     with explained():
         sound = examine(draft)
-    if notice := calendar_notice(draft.settings.calendar, today=legal_day(now_utc())):
+    today = legal_day(now_utc())
+    if notice := calendar_notice(draft.settings.calendar, today=today):
         click.echo(f"note: {notice}", err=True)
+    for item, due in overdue_reviews(sound.catalogue, today=today):
+        click.echo(f"note: {review_notice(item, due)}", err=True)
     counts = f"{len(sound.catalogue.items)} items, {len(sound.catalogue.matters)} matters, {len(sound.sources)} sources"
     click.echo(f"ok: {counts}")
 

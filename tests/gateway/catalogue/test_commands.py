@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
+from gateway.catalogue.reviews import overdue_reviews
 from gateway.cli import cli
 from tests.gateway.catalogue.lists import NATION, PROVINCE
 
@@ -48,6 +51,28 @@ def test_check_gives_json(folder: Path) -> None:
     told = json.loads(run("check", "--json", str(folder)).output)
 
     assert (told["ok"], told["items"], told["matters"], told["to_confirm"]) == (True, 2, 1, [])
+
+
+@pytest.mark.parametrize(("review_by", "overdue"), [("2020-01-01", True), ("2199-12-31", False)])
+def test_check_tells_which_transitions_were_to_be_reviewed_and_refuses_none(
+    folder: Path, review_by: str, overdue: bool
+) -> None:
+    for file in folder.iterdir():
+        file.write_text(file.read_text("utf-8").replace("review_by: 2027-01-01", f"review_by: {review_by}"), "utf-8")
+
+    words, value = run("check", str(folder)), run("check", "--json", str(folder))
+
+    assert words.exit_code == value.exit_code == 0
+    assert ("note: item 'premises'" in words.output and review_by in words.output) is overdue
+    told = json.loads(value.output)["to_review"]
+    assert told == ([{"item": "premises", "review_by": review_by}] if overdue else [])
+
+
+@pytest.mark.parametrize(("today", "overdue"), [(date(2021, 12, 31), False), (date(2022, 1, 1), True)])
+def test_a_transition_is_overdue_from_the_day_after_its_review(today: date, overdue: bool) -> None:
+    found = overdue_reviews(load_catalogue(shipped_catalogue_files()), today=today)
+
+    assert [due for _, due in found] == ([date(2021, 12, 31)] if overdue else [])
 
 
 def test_explain_tells_the_plan_for_a_matter(folder: Path) -> None:

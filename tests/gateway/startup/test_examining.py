@@ -213,6 +213,13 @@ def test_a_year_of_which_one_day_is_configured_is_told() -> None:
     assert f"of {UNKNOWN} are not known" in calendar_notice(settings, today=date(UNKNOWN, 6, 1))
 
 
+def test_a_transition_that_was_to_be_reviewed_is_told_and_refuses_nothing(house: House) -> None:
+    told = checked(house)
+
+    assert told.exit_code == 0, told.output
+    assert "is TRANSITIONAL and was to be reviewed by 2021-12-31" in told.stderr
+
+
 # --- the database: check-config refuses what serve refuses ------------------------------------------------------------
 
 
