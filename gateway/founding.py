@@ -257,7 +257,8 @@ document_valid = "30m"                        # how long a prepared document can
 template_files = []                            # further wordings of commitments: gateway/letters/README.md
 # letter_fonts = "fonts"                       # a folder of further fonts for letters, such as FangSong
 # letter_where = "https://log.example"         # the address that letters name for looking a commitment up
-decision_within = "90d"                       # without a decision it lapses; a matter's decision_working_days go before
+decision_within = "90d"                       # without a decision it lapses at the end of that day; a matter's
+                                               # decision_working_days go before
 sweep_every = "1m"                            # how often what ran out of time is ended
 credit_fact = ""                              # such as "serious-distrust-listing": the credit platform, asked like any
                                                # source of this fact type before each commitment; empty: not asked

@@ -134,6 +134,25 @@ async def test_a_decision_is_due_by_the_day_of_the_signature(tmp_path: Path) -> 
         assert dues == {last_of(20)}
 
 
+@pytest.mark.parametrize(("within", "days"), [("90d", 90), ("1d", 1), ("48h", 2)])
+async def test_whole_days_for_a_decision_last_to_the_end_of_the_last(tmp_path: Path, within: str, days: int) -> None:
+    async with office(tmp_path, tune={'decision_within = "90d"': f'decision_within = "{within}"'}) as here:
+        dues = set()
+        for n, (hour, minute) in enumerate(HOURS):
+            here.clock.now = at(TOMORROW, hour, minute)
+            dues.add(here.row(await here.committed(WHO, f"办-{n}")).due_at)
+
+        assert dues == {end_of_day(TOMORROW + timedelta(days=days))}
+
+
+async def test_hours_for_a_decision_end_by_the_minute(tmp_path: Path) -> None:
+    async with office(tmp_path, tune={'decision_within = "90d"': 'decision_within = "36h"'}) as here:
+        here.clock.now = at(TOMORROW, 9, 30)
+        record = await here.committed(WHO, "办-1")
+
+        assert here.row(record).due_at == at(TOMORROW, 9, 30) + timedelta(hours=36)
+
+
 def last_of(days: int) -> datetime:
     """Give the end of a period of working days that a moment of TOMORROW begins."""
     return datetime.combine(add_working_days(TOMORROW, days, CALENDAR), time(15, 59, 59), tzinfo=UTC)

@@ -20,6 +20,7 @@ from gateway.errors import (
     TransitionNotAllowed,
 )
 from gateway.flows.commitments.prepare import Prepared
+from gateway.rules.clocks import end_of_day, legal_day
 from ledger import Draft, Submission, new_record
 
 from .office import ITEM, PEOPLE, Office, agent, of_item, office, said
@@ -52,7 +53,7 @@ async def test_a_signed_document_is_recorded_and_waits_for_its_decision(tmp_path
         recorded = await here.record(document, WHO)
 
         row = here.row(document.record)
-        assert (row.state, row.due_at) == ("RECORDED", here.clock.now + timedelta(days=90))
+        assert (row.state, row.due_at) == ("RECORDED", end_of_day(legal_day(here.clock.now) + timedelta(days=90)))
         assert recorded.receipts[0]
         assert set(here.last(document.record)) >= {"request", "signature", "clerk", "facts"}
 

@@ -11,6 +11,7 @@ import pytest
 from gateway.errors import TransitionNotAllowed
 from gateway.flows.commitments.sweep import Sweep, Swept
 from gateway.flows.once import Once
+from gateway.rules.clocks import end_of_day, legal_day
 from ledger import BlindIndex
 
 from .office import MATTER, PEOPLE, Office, of_matter, office
@@ -55,8 +56,8 @@ async def test_without_a_decision_a_commitment_lapses_and_is_never_decided(tmp_p
     async with office(tmp_path) as here:
         record, decided = await here.committed(WHO, "办-1"), await here.committed(WHO, "办-2")
         await here.decide(decided)
-        here.clock.pass_(days=90)
-        assert await sweep(here) == (0, 0)
+        here.clock.now = end_of_day(legal_day(here.clock.now) + timedelta(days=90))
+        assert await sweep(here) == (0, 0), "the whole of the last day is there for the decision"
         here.clock.pass_(seconds=1)
 
         assert await sweep(here) == (0, 1)

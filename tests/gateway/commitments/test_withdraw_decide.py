@@ -29,6 +29,7 @@ from gateway.errors import (
 from gateway.flows.assistance.values import Checking, Finding
 from gateway.flows.once import Recorded
 from gateway.rules.admission import Operator
+from gateway.rules.clocks import end_of_day, legal_day
 from gateway.rules.eligibility import Eligible
 from gateway.rules.withdrawal import Milestone
 from ledger import LedgerUnavailable, parse_vkey, verify_receipt
@@ -552,7 +553,7 @@ async def test_cleared_it_waits_for_its_decision_again_for_the_whole_time(tmp_pa
         await close(here, caught.value.finding, "CLEARED")
 
         assert here.state(record) == "RECORDED"
-        assert here.row(record).due_at == here.clock.now + timedelta(days=90)
+        assert here.row(record).due_at == end_of_day(legal_day(here.clock.now) + timedelta(days=90))
         here.drop([])
         execute(here.leases, "DELETE FROM lease")
         await here.decide(record)
