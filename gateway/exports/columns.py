@@ -63,7 +63,8 @@ def row_of(read: CommitmentRead, rules: MaskRules, may: fulfilment.Telling) -> d
         "state": state_words(life.state),
         "opened_at": _moment(row.opened_at),
         "changed_at": _moment(life.changed_at),
-        "due_at": _moment(row.due_at),
+        # Older gateways left the date of the audit with what had ended.
+        "due_at": "" if fulfilment.is_concluded(life.state) else _moment(row.due_at),
         "document_digest": read.digest.hex(),
         "document_erased": "是" if read.erased else "否",
         "entry": str(row.last_idx),

@@ -78,6 +78,11 @@ def supervision(state: str) -> str:
     return "监管完成" if state in _ENDED else "监管中"
 
 
+def is_concluded(state: str) -> bool:
+    """Say whether a commitment came to its end: then nothing is due of it."""
+    return state in _ENDED
+
+
 def category(id_type: str) -> str:
     """Say 承诺人类别 by the type of the number."""
     return ORGANISATION if id_type == "uscc" else PERSON

@@ -187,7 +187,7 @@ class Find:
             content: dict[str, Json] = {"capacity": capacity.body()}
             drafts = [
                 _draft(request, row, "FindingFinalised", content, {"due_at": over.isoformat()}),
-                onto(commitment, "CommitmentBroken"),
+                onto(commitment, "CommitmentBroken", facts={"due_at": None}),
             ]
             if capacity.incapacity is Listing.LISTED:
                 return await self._once.record(request, drafts, at=at)
@@ -242,13 +242,12 @@ class Find:
         return commitment
 
     async def _ended(self, row: RecordRow, kind: str, at: datetime) -> Draft:
-        """Let the commitment follow its finding; one that waited for its decision gets the whole time for it again."""
+        """Let the commitment follow its finding: nothing is due of it any more, but one that waited for its decision
+        gets the whole time for it again."""
         commitment = await self._commitment(row, at)
-        facts: dict[str, Json] = {}
-        if commitment.state == "QUESTIONED":
-            waits = kind == "CommitmentCleared"
-            facts["due_at"] = self._clock.due(commitment.matter or "", at).isoformat() if waits else None
-        return onto(commitment, kind, facts=facts)
+        waits = commitment.state == "QUESTIONED" and kind == "CommitmentCleared"
+        due = self._clock.due(commitment.matter or "", at).isoformat() if waits else None
+        return onto(commitment, kind, facts={"due_at": due})
 
     async def _require_second(self, row: RecordRow, operator: Operator) -> None:
         await require_second(self._look_up, row, "deciding", operator, besides=("DiscrepancyFound",))

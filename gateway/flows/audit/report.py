@@ -187,7 +187,10 @@ class Report:
             groups: dict[str, Json] = {REQUEST: request.body, "act": repaired, "officer": request.person}
             commitment = await self._look_up.any("commitment", row.parent or b"")
             require_after(commitment, at)
-            drafts = [onto(row, "FindingRepaired", groups), onto(commitment, "CommitmentRepaired")]
+            drafts = [
+                onto(row, "FindingRepaired", groups),
+                onto(commitment, "CommitmentRepaired", facts={"due_at": None}),
+            ]
             drafts += await self.ending(row, "ReportRepaired", at)
             return await self._once.record(request, drafts, at=at)
 

@@ -300,6 +300,28 @@ async def decided(room: Room, *, grade: str = "ORDINARY") -> None:
     await room.decide(decision=replace(BROKEN, grade=grade))
 
 
+@pytest.mark.parametrize("end", ["CLEARED", "MINOR_ERROR", "INCONCLUSIVE", "dismissed", "broken"])
+async def test_of_a_commitment_whose_finding_ended_nothing_is_due(tmp_path: Path, end: str) -> None:
+    async with discrepancy(tmp_path) as room:
+        assert room.here.row(room.commitment).due_at is not None, "the audit was due"
+        if end == "dismissed":
+            for act in (room.propose, room.notify, room.hear):
+                await act()
+            await room.decide(decision=replace(BROKEN, broken=False, grade=""))
+        elif end == "broken":
+            await decided(room)
+            assert room.here.row(room.commitment).due_at is not None
+            await room.finalise()
+        else:
+            await room.close(kind=end)
+        states = {"INCONCLUSIVE": "INCONCLUSIVE", "broken": "BROKEN"}
+        row = room.here.row(room.commitment)
+        assert (row.state, row.due_at) == (states.get(end, "CONFIRMED"), None)
+        far = room.here.clock.now + timedelta(days=10_000)
+        register = room.here.ledger.register()
+        assert register.in_state("commitment", (row.state,), due_before=far, after_idx=-1, limit=9) == []
+
+
 async def test_whoever_is_declared_without_full_capacity_by_then_is_not_reported(tmp_path: Path) -> None:
     async with discrepancy(tmp_path, lists=True) as room:
         await decided(room)
