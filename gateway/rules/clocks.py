@@ -187,6 +187,13 @@ def end_of_day(day: date) -> datetime:
     return datetime.combine(day, time(23, 59, 59), tzinfo=CHINA)
 
 
+def is_over(ends: datetime, at: datetime) -> bool:
+    """Say whether a period that ends at a time is over: one that ends with a day has the whole of its last second."""
+    if ends == end_of_day(legal_day(ends)):
+        return legal_day(at) > legal_day(ends)
+    return ends < at
+
+
 def legal_day(at: datetime) -> date:
     """Give the day that a moment falls on in China, by which the law counts."""
     return at.astimezone(CHINA).date()

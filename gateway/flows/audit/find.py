@@ -24,7 +24,7 @@ from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.flows.second_officer import require_second, require_uninvolved
 from gateway.letters.document import DOCUMENT
 from gateway.rules.admission import CaseContext, Operator, Question, subject_from_body
-from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day, working_day_from
+from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, is_over, legal_day, working_day_from
 from gateway.rules.grades import GRADES, effect_ends
 from gateway.rules.kept import table, text
 from gateway.rules.listing import Listing
@@ -150,7 +150,8 @@ class Find:
             await self._require_second(row, request.operator)
             if decision.broken:
                 _require_passed("defence", row, at)
-                facts = {"grade": decision.grade, "due_at": self._remedy_ends(at).isoformat()}
+                ends = self._remedy_ends(at)
+                facts: dict[str, Json] = {"grade": decision.grade, "due_at": ends.isoformat() if ends else None}
                 drafts = [_draft(request, row, kind, content, facts)]
             else:
                 dismissed = _draft(request, row, kind, content, {"due_at": None})
@@ -159,11 +160,11 @@ class Find:
 
         return await self._upon(request, record, kind, judge)
 
-    def _remedy_ends(self, decided: datetime) -> datetime:
+    def _remedy_ends(self, decided: datetime) -> datetime | None:
         """Give the end of the time to ask for a review: calendar days, of which the last is worked (行政复议法, article
-        20, by the Civil Code, article 203)."""
+        20, by the Civil Code, article 203); None where there is no such time."""
         if not self._remedy_days:
-            return decided
+            return None
         last = legal_day(decided) + timedelta(days=self._remedy_days)
         return end_of_day(working_day_from(last, self._calendar))
 
@@ -265,7 +266,7 @@ def _draft(
 
 
 def _require_passed(period: str, row: RecordRow, at: datetime) -> None:
-    if row.due_at is not None and at < row.due_at:
+    if row.due_at is not None and not is_over(row.due_at, at):
         raise PeriodRunning(period, legal_day(row.due_at))
 
 

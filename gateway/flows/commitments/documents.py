@@ -12,6 +12,7 @@ from gateway.catalogue.words import Publication, WithdrawalEffect, WithdrawalUnt
 from gateway.errors import TransitionNotAllowed
 from gateway.flows.look_up import LookUp
 from gateway.letters.document import DOCUMENT
+from gateway.rules.clocks import is_over
 from gateway.rules.kept import table, text
 from gateway.rules.withdrawal import Window
 from ledger import RecordRow
@@ -48,7 +49,7 @@ def require_in_time(row: RecordRow, kind: str, *, at: datetime) -> None:
     Raises:
         TransitionNotAllowed: it is over.
     """
-    if row.state in UNDECIDED and row.due_at is not None and row.due_at < at:
+    if row.state in UNDECIDED and row.due_at is not None and is_over(row.due_at, at):
         raise TransitionNotAllowed(kind, "LAPSED")
 
 

@@ -16,6 +16,7 @@ from gateway.flows.act import onto
 from gateway.flows.commitments.documents import UNDECIDED
 from gateway.flows.end_due import PAGE, end_due
 from gateway.flows.once import Once
+from gateway.rules.clocks import is_over
 from ledger import Ledger, RecordChanged, RecordRow
 
 
@@ -60,6 +61,8 @@ class Sweep:
         )  # fmt: skip
 
     async def _one(self, row: RecordRow, kind: str, at: datetime) -> bool:
+        if row.due_at is None or not is_over(row.due_at, at):
+            return False
         try:
             await self._once.record(None, [onto(row, kind, facts={"due_at": None})], at=at)
         except (TransitionNotAllowed, RecordChanged):

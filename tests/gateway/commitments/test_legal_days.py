@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from gateway.bootstrap.opening import work_calendar
 from gateway.config import CalendarSettings
 from gateway.demo.people import Person
-from gateway.errors import ClockBehind, CommitmentBarred, InvalidRequest, PeriodRunning, ProxyRefused
+from gateway.errors import (
+    ClockBehind,
+    CommitmentBarred,
+    InvalidRequest,
+    PeriodRunning,
+    ProxyRefused,
+    TransitionNotAllowed,
+)
 from gateway.flows.audit.find import Decision
 from gateway.flows.once import Request
 from gateway.flows.reading.write_letter import Form
@@ -22,6 +29,7 @@ from gateway.rules.clocks import (
     add_months,
     add_working_days,
     end_of_day,
+    is_over,
     legal_day,
     working_day_from,
 )
@@ -248,6 +256,51 @@ def test_every_moment_lies_within_its_day_in_china(moment: datetime) -> None:
 
     assert end_of_day(day - timedelta(days=1)) < moment < end_of_day(day) + timedelta(seconds=1)
     assert (end_of_day(day).utcoffset(), legal_day(end_of_day(day))) == (timedelta(hours=8), day)
+
+
+@given(st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)))
+def test_a_period_that_ends_with_a_day_has_the_whole_day(moment: datetime) -> None:
+    day = legal_day(moment)
+
+    assert not is_over(end_of_day(day), moment)
+    assert not is_over(end_of_day(day).astimezone(UTC), end_of_day(day) + timedelta(microseconds=999_999))
+    assert is_over(end_of_day(day), end_of_day(day) + timedelta(seconds=1))
+    assert is_over(end_of_day(day - timedelta(days=1)), moment)
+
+
+@pytest.mark.parametrize("late", [timedelta(0), timedelta(microseconds=1), timedelta(microseconds=999_999)])
+async def test_the_last_second_of_a_period_is_the_persons(tmp_path: Path, late: timedelta) -> None:
+    async with office(tmp_path, tune={"remedy_days = 0 ": "remedy_days = 60 "}) as here:
+        finding = await found(here)
+        find = here.flows.find
+        await find.notify(acting(here, "NotifyFinding", finding), finding, "直接送达")
+        here.clock.now = (here.row(finding).due_at or START) + late
+        with pytest.raises(PeriodRunning):
+            await find.hear(acting(here, "HearDefence", finding), finding, "")
+        await find.hear(acting(here, "HearDefence", finding), finding, "无异议")
+        decision = Decision(broken=True, document_number="示认字1号", grade="ORDINARY", reasons="事实清楚")
+        with pytest.raises(PeriodRunning):
+            await find.decide(acting(here, "DecideFinding", finding, "A-2"), finding, decision)
+        here.clock.pass_(seconds=1)
+        await find.decide(acting(here, "DecideFinding", finding, "A-2"), finding, decision)
+        here.clock.now = (here.row(finding).due_at or START) + late
+        with pytest.raises(PeriodRunning):
+            await find.finalise(acting(here, "FinaliseFinding", finding, "A-2"), finding, deadline())
+
+
+@pytest.mark.parametrize("late", [timedelta(0), timedelta(microseconds=999_999)])
+async def test_in_the_last_second_of_its_time_a_commitment_is_decided_and_does_not_lapse(
+    tmp_path: Path, late: timedelta
+) -> None:
+    async with office(tmp_path) as here:
+        decided, left = await here.committed(WHO, "办-1"), await here.committed(WHO, "办-2")
+        here.clock.now = (here.row(left).due_at or START) + late
+        assert (await here.flows.commitments.sweep()).lapsed == 0
+        await here.decide(decided)
+        here.clock.pass_(seconds=1)
+        with pytest.raises(TransitionNotAllowed):
+            await here.decide(left)
+        assert (await here.flows.commitments.sweep()).lapsed == 1
 
 
 async def test_nothing_is_recorded_while_the_clock_is_before_what_went_before(tmp_path: Path) -> None:
