@@ -1,7 +1,7 @@
 """Working days by the calendar that the State Council announces for each year.
 
 A year that is not announced yet has no calendar: guessing it would move a legal deadline. Such a year raises
-`CalendarUnknown` unless a table for it is configured.
+`CalendarUnknown` unless a table stands in for it: one that is configured, or one by which no period ends too early.
 """
 
 from __future__ import annotations

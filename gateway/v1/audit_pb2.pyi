@@ -816,7 +816,7 @@ class DecideFindingResponse(_message.Message):
     RECEIPT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def finding(self) -> Global___Finding:
-        """The finding; due_at is the end of the remedy period."""
+        """The finding; due_at is the end of the remedy period, moved to a working day; absent where there is none."""
 
     @_builtins.property
     def receipt(self) -> _ledger_pb2.Receipt:
