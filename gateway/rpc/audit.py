@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from gateway.flows.audit.find import Decision, Find, require_grade
+from gateway.flows.audit.find import Decision, Find, Revocation, require_grade
 from gateway.flows.commitments.requery import Requery
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Recorded, Request
@@ -208,6 +208,26 @@ class AuditServicer:
 
         return await self._door.unary(context, "AuditService/FinaliseFinding", (Role.REVIEWER,), handle)
 
+    async def RevokeFinding(self, request: pb.RevokeFindingRequest, context: Context) -> pb.RevokeFindingResponse:  # noqa: N802
+        """Set a decision aside."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.RevokeFindingResponse:
+            mistakes = Mistakes()
+            revocation = Revocation(
+                authority=mistakes.text("authority", request.authority, "撤销机关", longest=200),
+                document_number=mistakes.text("document_number", request.document_number, "撤销文书号", longest=200),
+                reasons=mistakes.text("reasons", request.reasons, "撤销理由"),
+            )
+            act, record = _act(
+                mistakes, caller, request, "RevokeFinding", authority=revocation.authority,
+                document_number=revocation.document_number, reasons=revocation.reasons,
+            )  # fmt: skip
+            recorded = await self._find.revoke(act, record, revocation)
+            finding, receipt = await self._then(record, caller, recorded)
+            return pb.RevokeFindingResponse(finding=finding, receipt=receipt)
+
+        return await self._door.unary(context, "AuditService/RevokeFinding", (Role.REVIEWER,), handle)
+
     async def _then(self, record: bytes, caller: Caller, recorded: Recorded) -> tuple[pb.Finding, ledger_pb2.Receipt]:
         row = await self._look_up.own("finding", record, caller)
         life = await self._look_up.life(row, until=recorded.first)
@@ -232,7 +252,8 @@ def _act(
     | pb.NotifyFindingRequest
     | pb.HearDefenceRequest
     | pb.DecideFindingRequest
-    | pb.FinaliseFindingRequest,
+    | pb.FinaliseFindingRequest
+    | pb.RevokeFindingRequest,
     method: str,
     **fields: Json,
 ) -> tuple[Request, bytes]:

@@ -82,6 +82,22 @@ class CreditServicer:
 
         return await self._door.unary(context, "CreditService/RejectReport", _PLATFORM, handle)
 
+    async def RecallReport(self, request: pb.RecallReportRequest, context: Context) -> pb.RecallReportResponse:  # noqa: N802
+        """Take a report back."""
+
+        async def handle(caller: Caller, _deadline: float) -> pb.RecallReportResponse:
+            mistakes = Mistakes()
+            record = mistakes.record("record", request.record)
+            reason = mistakes.text("reason", request.reason, "召回理由")
+            act = acting(
+                mistakes, caller, request.request_id, request.operator,
+                {"method": f"{_METHOD}RecallReport", "record": request.record, "reason": reason},
+            )  # fmt: skip
+            recorded = await self._report.recall(act, record, reason)
+            return pb.RecallReportResponse(receipt=translate.receipt(recorded))
+
+        return await self._door.unary(context, "CreditService/RecallReport", (Role.REVIEWER,), handle)
+
     async def RecordRepair(self, request: pb.RecordRepairRequest, context: Context) -> pb.RecordRepairResponse:  # noqa: N802
         """End the effect of a finding by law."""
 

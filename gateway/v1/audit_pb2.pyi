@@ -837,6 +837,80 @@ class DecideFindingResponse(_message.Message):
 Global___DecideFindingResponse: _TypeAlias = DecideFindingResponse  # noqa: Y015
 
 @_typing.final
+class RevokeFindingRequest(_message.Message):
+    """RevokeFindingRequest sets a decision aside."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    AUTHORITY_FIELD_NUMBER: _builtins.int
+    DOCUMENT_NUMBER_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """A UUID chosen by the caller; repeating it is safe."""
+    record: _builtins.str
+    """The record of the finding."""
+    authority: _builtins.str
+    """Who set it aside, e.g. 省人民政府 or a court; the unit itself, where it takes its decision back."""
+    document_number: _builtins.str
+    """The number of the document that sets it aside."""
+    reasons: _builtins.str
+    """The reasons; kept in the vault."""
+    @_builtins.property
+    def operator(self) -> _parties_pb2.Operator:
+        """Who records it."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        record: _builtins.str = ...,
+        operator: _parties_pb2.Operator | None = ...,
+        authority: _builtins.str = ...,
+        document_number: _builtins.str = ...,
+        reasons: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "document_number", b"document_number", "operator", b"operator", "reasons", b"reasons", "record", b"record", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeFindingRequest: _TypeAlias = RevokeFindingRequest  # noqa: Y015
+
+@_typing.final
+class RevokeFindingResponse(_message.Message):
+    """RevokeFindingResponse returns the finding."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINDING_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def finding(self) -> Global___Finding:
+        """The finding."""
+
+    @_builtins.property
+    def receipt(self) -> _ledger_pb2.Receipt:
+        """The receipt."""
+
+    def __init__(
+        self,
+        *,
+        finding: Global___Finding | None = ...,
+        receipt: _ledger_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["finding", b"finding", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finding", b"finding", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeFindingResponse: _TypeAlias = RevokeFindingResponse  # noqa: Y015
+
+@_typing.final
 class FinaliseFindingRequest(_message.Message):
     """FinaliseFindingRequest makes a decision final."""
 

@@ -85,6 +85,11 @@ class AuditServiceStub(object):
                 request_serializer=gateway_dot_v1_dot_audit__pb2.FinaliseFindingRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_audit__pb2.FinaliseFindingResponse.FromString,
                 _registered_method=True)
+        self.RevokeFinding = channel.unary_unary(
+                '/gateway.v1.AuditService/RevokeFinding',
+                request_serializer=gateway_dot_v1_dot_audit__pb2.RevokeFindingRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_audit__pb2.RevokeFindingResponse.FromString,
+                _registered_method=True)
         self.DrawCommitments = channel.unary_unary(
                 '/gateway.v1.AuditService/DrawCommitments',
                 request_serializer=gateway_dot_v1_dot_audit__pb2.DrawCommitmentsRequest.SerializeToString,
@@ -170,6 +175,14 @@ class AuditServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RevokeFinding(self, request, context):
+        """RevokeFinding records that a decision does not stand, before it is final or after: an authority or a court set it
+        aside, or the unit takes it back. The commitment stands again, and what was reported is recalled in the same act.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DrawCommitments(self, request, context):
         """DrawCommitments draws a reproducible random sample for audit (双随机).
         """
@@ -229,6 +242,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.FinaliseFinding,
                     request_deserializer=gateway_dot_v1_dot_audit__pb2.FinaliseFindingRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_audit__pb2.FinaliseFindingResponse.SerializeToString,
+            ),
+            'RevokeFinding': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeFinding,
+                    request_deserializer=gateway_dot_v1_dot_audit__pb2.RevokeFindingRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_audit__pb2.RevokeFindingResponse.SerializeToString,
             ),
             'DrawCommitments': grpc.unary_unary_rpc_method_handler(
                     servicer.DrawCommitments,
@@ -507,6 +525,33 @@ class AuditService(object):
             '/gateway.v1.AuditService/FinaliseFinding',
             gateway_dot_v1_dot_audit__pb2.FinaliseFindingRequest.SerializeToString,
             gateway_dot_v1_dot_audit__pb2.FinaliseFindingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeFinding(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AuditService/RevokeFinding',
+            gateway_dot_v1_dot_audit__pb2.RevokeFindingRequest.SerializeToString,
+            gateway_dot_v1_dot_audit__pb2.RevokeFindingResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -60,6 +60,10 @@ class AuditServiceStub:
     civil capacity. While the register of declared incapacity, where one is configured, does not answer, it is refused
     as CAPACITY_UNKNOWN (UNAVAILABLE).
     """
+    RevokeFinding: _grpc.UnaryUnaryMultiCallable[_audit_pb2.RevokeFindingRequest, _audit_pb2.RevokeFindingResponse]
+    """RevokeFinding records that a decision does not stand, before it is final or after: an authority or a court set it
+    aside, or the unit takes it back. The commitment stands again, and what was reported is recalled in the same act.
+    """
     DrawCommitments: _grpc.UnaryUnaryMultiCallable[_audit_pb2.DrawCommitmentsRequest, _audit_pb2.DrawCommitmentsResponse]
     """DrawCommitments draws a reproducible random sample for audit (双随机)."""
 
@@ -94,6 +98,10 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """FinaliseFinding makes a decision final after the remedy period; only then is it reported, of a person with full
     civil capacity. While the register of declared incapacity, where one is configured, does not answer, it is refused
     as CAPACITY_UNKNOWN (UNAVAILABLE).
+    """
+    RevokeFinding: _aio.UnaryUnaryMultiCallable[_audit_pb2.RevokeFindingRequest, _audit_pb2.RevokeFindingResponse]  # type: ignore[assignment]
+    """RevokeFinding records that a decision does not stand, before it is final or after: an authority or a court set it
+    aside, or the unit takes it back. The commitment stands again, and what was reported is recalled in the same act.
     """
     DrawCommitments: _aio.UnaryUnaryMultiCallable[_audit_pb2.DrawCommitmentsRequest, _audit_pb2.DrawCommitmentsResponse]  # type: ignore[assignment]
     """DrawCommitments draws a reproducible random sample for audit (双随机)."""
@@ -186,6 +194,16 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         """FinaliseFinding makes a decision final after the remedy period; only then is it reported, of a person with full
         civil capacity. While the register of declared incapacity, where one is configured, does not answer, it is refused
         as CAPACITY_UNKNOWN (UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeFinding(
+        self,
+        request: _audit_pb2.RevokeFindingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.RevokeFindingResponse, _abc.Awaitable[_audit_pb2.RevokeFindingResponse]]:
+        """RevokeFinding records that a decision does not stand, before it is final or after: an authority or a court set it
+        aside, or the unit takes it back. The commitment stands again, and what was reported is recalled in the same act.
         """
 
     @_abc_1.abstractmethod

@@ -120,7 +120,8 @@ class CreditServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RecallReport(self, request, context):
-        """RecallReport takes a report back from everyone who was told.
+        """RecallReport takes a report back from everyone who was told, because it was wrong; the finding stands. A reviewer
+        recalls what the own unit reported; of others' reports a reviewer is told NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -55,7 +55,9 @@ class CreditServiceStub:
     (else PERMISSION_DENIED). Each look is recorded, with case and purpose, before anything is told.
     """
     RecallReport: _grpc.UnaryUnaryMultiCallable[_credit_pb2.RecallReportRequest, _credit_pb2.RecallReportResponse]
-    """RecallReport takes a report back from everyone who was told."""
+    """RecallReport takes a report back from everyone who was told, because it was wrong; the finding stands. A reviewer
+    recalls what the own unit reported; of others' reports a reviewer is told NOT_FOUND.
+    """
     FileObjection: _grpc.UnaryUnaryMultiCallable[_credit_pb2.FileObjectionRequest, _credit_pb2.FileObjectionResponse]
     """FileObjection records that a person objects to a report; it is annotated at once."""
 
@@ -86,7 +88,9 @@ class CreditServiceAsyncStub(CreditServiceStub):
     (else PERMISSION_DENIED). Each look is recorded, with case and purpose, before anything is told.
     """
     RecallReport: _aio.UnaryUnaryMultiCallable[_credit_pb2.RecallReportRequest, _credit_pb2.RecallReportResponse]  # type: ignore[assignment]
-    """RecallReport takes a report back from everyone who was told."""
+    """RecallReport takes a report back from everyone who was told, because it was wrong; the finding stands. A reviewer
+    recalls what the own unit reported; of others' reports a reviewer is told NOT_FOUND.
+    """
     FileObjection: _aio.UnaryUnaryMultiCallable[_credit_pb2.FileObjectionRequest, _credit_pb2.FileObjectionResponse]  # type: ignore[assignment]
     """FileObjection records that a person objects to a report; it is annotated at once."""
 
@@ -150,7 +154,9 @@ class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _credit_pb2.RecallReportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_credit_pb2.RecallReportResponse, _abc.Awaitable[_credit_pb2.RecallReportResponse]]:
-        """RecallReport takes a report back from everyone who was told."""
+        """RecallReport takes a report back from everyone who was told, because it was wrong; the finding stands. A reviewer
+        recalls what the own unit reported; of others' reports a reviewer is told NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def FileObjection(

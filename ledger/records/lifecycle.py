@@ -62,8 +62,9 @@ FAMILIES: Mapping[str, Family] = {
                 "CommitmentQuestioned": _to("QUESTIONED", *_UNDECIDED),
                 "CommitmentConfirmed": _to("CONFIRMED", "IN_FORCE"),
                 "CommitmentDisputed": _to("DISPUTED", "IN_FORCE"),
-                # Data contradicted it before the decision: cleared, it waits for the decision again.
-                "CommitmentCleared": {"DISPUTED": "CONFIRMED", "QUESTIONED": "RECORDED"},
+                # Data contradicted it before the decision: cleared, it waits for the decision again. What was found
+                # false stands again once that finding is revoked.
+                "CommitmentCleared": {"DISPUTED": "CONFIRMED", "QUESTIONED": "RECORDED", "BROKEN": "CONFIRMED"},
                 "CommitmentBroken": _to("BROKEN", *_CONTRADICTED),
                 "CommitmentInconclusive": _to("INCONCLUSIVE", *_CONTRADICTED),
                 "CommitmentRepaired": _to("REPAIRED", "BROKEN"),
@@ -97,8 +98,8 @@ FAMILIES: Mapping[str, Family] = {
                 "ReportAcknowledged": _to("ACKNOWLEDGED", "ISSUED"),
                 "ReportRejected": _to("REJECTED", "ISSUED"),
                 "ReportReissued": _to("ISSUED", "REJECTED"),
-                "ReportRecalled": _to("RECALLED", "ISSUED", "ACKNOWLEDGED"),
-                # Who refused a report was never told of it, and has nothing to end.
+                # Who refused a report was never told of it, and has nothing to take back or end.
+                "ReportRecalled": {"ISSUED": "RECALLED", "ACKNOWLEDGED": "RECALLED", "REJECTED": "CLOSED"},
                 "ReportRepaired": {"ISSUED": "REPAIRED", "ACKNOWLEDGED": "REPAIRED", "REJECTED": "CLOSED"},
                 "ReportExpired": {"ISSUED": "EFFECT_ENDED", "ACKNOWLEDGED": "EFFECT_ENDED", "REJECTED": "CLOSED"},
             },

@@ -41,6 +41,15 @@ _CLOSINGS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """Who set a decision aside, by which document, and why."""
+
+    authority: str
+    document_number: str
+    reasons: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What the second officer decides; a grade only where the commitment was false."""
 
@@ -195,6 +204,28 @@ class Find:
             return await self._report.issue_with(request, drafts, finding=row, decided=decided, at=at)
 
         return await self._upon(request, record, "FindingFinalised", judge)
+
+    async def revoke(self, request: Request, record: bytes, revocation: Revocation) -> Recorded:
+        """Record that a decision does not stand, final or not: the commitment stands again, and its report is recalled.
+
+        Raises:
+            DocumentErased: what was reported is erased, and cannot be recalled.
+        """
+        content: dict[str, Json] = {
+            "authority": revocation.authority,
+            "document_number": revocation.document_number,
+            "reasons": revocation.reasons,
+        }
+
+        async def judge(row: RecordRow, at: datetime) -> Recorded:
+            drafts = [
+                _draft(request, row, "FindingRevoked", content, {"due_at": None}),
+                await self._ended(row, "CommitmentCleared", at),
+                *await self._report.ending(row, "ReportRecalled", at),
+            ]
+            return await self._once.record(request, drafts, at=at)
+
+        return await self._upon(request, record, "FindingRevoked", judge)
 
     async def _upon(self, request: Request, record: bytes, kind: str, judge: Judge[Recorded]) -> Recorded:
         """Act upon a finding of the caller's unit as it stands, once for each request, and by nobody who handled the

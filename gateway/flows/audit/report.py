@@ -162,6 +162,27 @@ class Report:
         """Record that the platform cannot take the report."""
         return await self._answer(request, record, "ReportRejected", {"reason": reason})
 
+    async def recall(self, request: Request, record: bytes, reason: str) -> Recorded:
+        """Take back what the caller's unit reported, from everyone who was told; the finding stands.
+
+        Raises:
+            RecordNotFound: there is no such report of the caller's unit.
+            TransitionNotAllowed: it has ended already.
+            DocumentErased: what was reported is erased.
+        """
+        if replayed := await self._once.replay(request):
+            return replayed
+
+        async def judge(row: RecordRow, at: datetime) -> Recorded:
+            require_takes(row, "ReportRecalled")
+            groups: dict[str, Json] = {REQUEST: request.body, "act": {"reason": reason}, "officer": request.person}
+            if row.state != "REJECTED":
+                kept = await self._look_up.document(row.record, row.first_idx)
+                groups[REPORT] = kept[REPORT]
+            return await self._once.record(request, [onto(row, "ReportRecalled", groups)], at=at)
+
+        return await self._act(request, await self._look_up.own("report", record, request.caller), judge)
+
     async def repair(self, request: Request, finding: bytes, document_number: str) -> Recorded:
         """End the effect of a final finding: of the finding, the commitment and the report, in one act.
 

@@ -41,7 +41,7 @@ async def test_nothing_a_report_rests_on_is_erased_before_the_platform_is_told_t
 ) -> None:
     async with office(tmp_path) as here:
         (finding,) = await disputed(here, WHO, "办-1")
-        report = await reported(here, finding)
+        report = await reported(here, finding, grade="MINOR")
         if told:
             await acknowledged(here, report)
 
@@ -72,7 +72,7 @@ async def test_what_was_cleared_up_or_refused_by_the_platform_keeps_nothing(tmp_
         cleared, other = await disputed(here, WHO, "办-1", "办-2")
         request = here.request("CloseFinding", system="auditor", record=cleared.hex())
         await here.flows.find.close(request, cleared, "CLEARED", "数据有误")
-        report = await reported(here, other)
+        report = await reported(here, other, grade="MINOR")
         await rejected(here, report)
 
         await here.erase(*chain(here, cleared))
@@ -82,7 +82,7 @@ async def test_what_was_cleared_up_or_refused_by_the_platform_keeps_nothing(tmp_
 async def test_what_a_report_does_not_rest_on_is_erased_though_it_is_of_the_same_person(tmp_path: Path) -> None:
     async with office(tmp_path) as here:
         (finding,) = await disputed(here, WHO, "办-1")
-        await reported(here, finding)
+        await reported(here, finding, grade="MINOR")
 
         await here.erase(await here.verify(WHO, "办-2"))
 
@@ -121,7 +121,7 @@ async def test_what_can_never_end_because_of_an_older_erasure_keeps_nothing_for_
     async with office(tmp_path) as here:
         first, second = await disputed(here, WHO, "办-1", "办-2")
         await here.erase_as_before(chain(here, first)[1])
-        report = await reported(here, second)
+        report = await reported(here, second, grade="MINOR")
         rest = chain(here, second)[1:]
         await here.erase_as_before(second)
 

@@ -47,7 +47,7 @@ key = "id_number"
 name = "name"
 """
 PAYS_FIRST = ("withdrawal: {until: DECISION, ", "withdrawal: {until: FEE_PAYMENT, ")
-UNSERVED = {"DrawCommitments", "FileObjection", "RecallReport"}
+UNSERVED = {"DrawCommitments", "FileObjection"}
 OF_HALL = {
     "SendAssistance", "ReceiveAssistance", "ClaimAssistance", "AnswerAssistance", "RefuseAssistance",
     "ReturnAssistance", "RecordCheck",
@@ -240,7 +240,13 @@ async def test_every_act_of_a_commitment_is_answered_as_it_was_first(tmp_path: P
         report = await found_false(repeater, false)
         await repeater.tell("AcknowledgeReport", "credit", record=report, platform_reference="P-1")
         await repeater.tell("RecordRepair", "credit", finding=false, document_number="示修字〔2026〕1号")
-        await repeater.tell("RejectReport", "credit", record=await found_false(repeater, rejected), reason="字段有误")
+        turned_down = await found_false(repeater, rejected)
+        await repeater.tell("RejectReport", "credit", record=turned_down, reason="字段有误")
+        await repeater.tell("RecallReport", "reviewer", record=turned_down, reason="报送有误")
+        await repeater.tell(
+            "RevokeFinding", "reviewer", record=rejected, authority="省人民政府", document_number="复决字〔2026〕1号",
+            reasons="事实不清",
+        )  # fmt: skip
         await repeater.tell(
             "CloseFinding", "auditor", record=cleared, kind=audit_pb2.CLOSING_KIND_CLEARED, reason="登记有误"
         )
