@@ -4,6 +4,8 @@
     ├── InvalidRequest            the request is malformed; names every mistake
     ├── CallerUnknown             a valid certificate that the configuration does not know
     ├── CallerRefused             a certificate that TLS took once and that does not count now
+    ├── OperatorAssertionRequired who acts must be shown, and is not
+    ├── OperatorAssertionRefused  what is shown of who acts does not count
     │   ├── CallerRevoked         its authority revoked it
     │   ├── CallerAuthorityWithdrawn  its authority was taken out of force
     │   └── CallerRevocationUnknown   no revocation list in force tells of it
@@ -159,6 +161,23 @@ class CallerRevocationUnknown(CallerRefused):
     reason: ClassVar[str] = "CALLER_REVOCATION_UNKNOWN"
     told = "whether the caller's certificate is revoked cannot be told, and must be"
     chinese = "无法确认该系统的证书是否已被吊销,请联系系统管理员更新证书吊销列表。"
+
+
+class OperatorAssertionRequired(GatewayError):
+    """The caller's unit must show who acts, by the word of its identity provider, and does not."""
+
+    reason: ClassVar[str] = "OPERATOR_ASSERTION_REQUIRED"
+    chinese = "调用未附经办人身份凭证,请重新登录本单位业务系统后再试。"
+
+    def __init__(self) -> None:
+        super().__init__("the systems of this unit must show an assertion of who acts")
+
+
+class OperatorAssertionRefused(GatewayError):
+    """What the caller shows of who acts does not count."""
+
+    reason: ClassVar[str] = "OPERATOR_ASSERTION_REFUSED"
+    chinese = "经办人身份凭证无效或已过期,请重新登录本单位业务系统后再试。"
 
 
 class NotEntitled(GatewayError):

@@ -313,6 +313,12 @@ handwriting_max_bytes = 262144                 # of the image of a signature by 
 # algorithm = "ES256"                          # or "EdDSA", "Ed25519", "PS256"
 # public_key_file = "signers/platform.pem"
 
+# [[operators]]                                # identity providers that say who acts, one a unit; see README
+# unit = "11230000000000101E"                  # whose systems show assertions (metadata "operator-assertion")
+# required = true                              # false: one is looked at where it comes
+# issuer = "https://id.example.gov.cn"         # further keys as of a platform above; the claim `sub` is the person
+# audience = "chengxin"
+
 # [signatures.timestamps]                      # a time stamp of each signature (RFC 3161); needs the extra `anchors`
 # tsa_url = "https://tsa.example/tsr"
 # tsa_root_file = "keys/tsa-roots.pem"

@@ -26,7 +26,7 @@ from gateway.bootstrap.opening import (
     open_templates,
     require_templates,
 )
-from gateway.bootstrap.signatures import open_signatures
+from gateway.bootstrap.signatures import open_operators, open_signatures
 from gateway.bootstrap.tls import open_tls
 from gateway.catalogue.model import Catalogue
 from gateway.config import Draft, LedgerSettings
@@ -74,6 +74,7 @@ def examine(draft: Draft, *, now: Callable[[], datetime] = now_utc, metrics: Met
         lambda: open_signatures(settings.signatures).close(),
         "signatures.anchors_files", "signatures.platforms", "signatures.timestamps", "signatures.required_policies",
     )  # fmt: skip
+    found.open(lambda: open_operators(settings.operators), "operators")
     found.open(lambda: open_printer(own), "commitments.letter_fonts")
     officers = [found.open(partial(open_officer, one), "erasure.officers") for one in settings.erasure_officers]
     found.open(lambda: Officers(one for one in officers if one is not None), "erasure.officers")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from gateway.bootstrap.flows import Flows
+from gateway.bootstrap.signatures import open_operators
 from gateway.config import (
     CallerLimitSettings,
     LimitSettings,
@@ -25,6 +26,7 @@ from gateway.rpc.door import Door
 from gateway.rpc.gathering import Gathering
 from gateway.rpc.limits import CallerLimits, Limits
 from gateway.rpc.log import LedgerServicer
+from gateway.rpc.operators import Operators
 from gateway.rpc.paging import page_bytes
 from gateway.rpc.server import Service
 from gateway.rpc.sizes import Sizes
@@ -73,6 +75,7 @@ def services(
         Callers(
             settings.callers, trust_domain=server.trust_domain, plaintext=server.plaintext, certificates=certificates
         ),
+        Operators(open_operators(settings.operators), now=now),
         _limits(settings.limits),
         Gathering(longest=server.gather.total_seconds()),
         cap=server.deadline_cap.total_seconds(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -10,13 +11,20 @@ from typing import TypeVar
 
 from cryptography.hazmat.primitives import serialization
 
-from gateway.config import PlatformKeySettings, PlatformSettings, SignatureSettings, TimestampSettings
+from gateway.config import (
+    OperatorIssuerSettings,
+    PlatformKeySettings,
+    PlatformSettings,
+    SignatureSettings,
+    TimestampSettings,
+)
 from gateway.errors import ConfigurationError, SignatureRefused
 from gateway.signatures import FindStaffKey, RevocationSettings, Signatures, StaffKey, Trust
 from gateway.signatures.algorithms import read_public_key, require_algorithm
 from gateway.signatures.certificates import Certificate, load_anchors
 from gateway.signatures.chain import Chains
 from gateway.signatures.kept_roots import keep_roots, kept_roots
+from gateway.signatures.operators import OperatorIssuer
 from gateway.signatures.platform import ALGORITHMS, Platform, PlatformKey
 from gateway.signatures.revocation import RevocationRule
 from gateway.signatures.statuses import StatusSources, unnoticed
@@ -109,6 +117,28 @@ def _trust(settings: SignatureSettings, anchors: Sequence[Certificate], platform
     chains = Chains(anchors, most_intermediates=settings.most_intermediates, policies=settings.required_policies)
     witness = WitnessRules(tolerance=settings.witness_tolerance, most_image_bytes=settings.handwriting_max_bytes)
     return Trust(chains=chains, platforms=tuple(platforms), witness=witness)
+
+
+def open_operators(settings: Sequence[OperatorIssuerSettings]) -> tuple[OperatorIssuer, ...]:
+    """Read the keys of the identity providers that say who acts.
+
+    Raises:
+        ConfigurationError: names every file that cannot be used.
+    """
+    mistakes: list[str] = []
+    served = Counter(one.issuer.issuer for one in settings)
+    found = tuple(
+        OperatorIssuer(
+            unit=one.unit,
+            platform=_platform(one.issuer, mistakes),
+            required=one.required,
+            is_shared=served[one.issuer.issuer] > 1,
+        )
+        for one in settings
+    )
+    if mistakes:
+        raise ConfigurationError("operators", mistakes)
+    return found
 
 
 def _platform(settings: PlatformSettings, mistakes: list[str]) -> Platform:

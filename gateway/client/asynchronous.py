@@ -13,7 +13,7 @@ from grpc import aio
 from gateway.client import commitments as committed
 from gateway.client import listing, messages
 from gateway.client.batches import Batches, BatchOutcome
-from gateway.client.channel import open_channel
+from gateway.client.channel import Assert, open_channel
 from gateway.client.pages import Pages
 from gateway.client.proofs import LogKeys
 from gateway.client.refusals import ended_early, refusal_of, time_is_up, verified
@@ -53,10 +53,14 @@ class GatewayClient:
         key: Path,
         log_keys: Path,
         key_history: Path | None = None,
+        operator: Assert | None = None,
         timeout: float = 10.0,
     ) -> Self:
-        """Connect to `server` (host:port) by mutual TLS, and trust the log keys in a file; see `LogKeys.read`."""
-        channel = open_channel(server, authority=authority, certificate=certificate, key=key)
+        """Connect to `server` (host:port) by mutual TLS, and trust the log keys in a file; see `LogKeys.read`.
+
+        `operator` gives for each call an assertion of who acts, where the unit's identity provider makes them.
+        """
+        channel = open_channel(server, authority=authority, certificate=certificate, key=key, operator=operator)
         return cls(channel, keys=LogKeys.read(log_keys, history=key_history), timeout=timeout)
 
     async def verify(self, question: Question, *, timeout: float | None = None) -> Answer:  # noqa: ASYNC109  it is gRPC's

@@ -12,7 +12,7 @@ import grpc
 
 from gateway.client import commitments as committed
 from gateway.client import listing, messages
-from gateway.client.channel import open_blocking_channel
+from gateway.client.channel import Assert, open_blocking_channel
 from gateway.client.pages import Pages
 from gateway.client.proofs import LogKeys
 from gateway.client.refusals import ended_early, refusal_of, time_is_up, verified
@@ -46,10 +46,16 @@ class BlockingGatewayClient:
         key: Path,
         log_keys: Path,
         key_history: Path | None = None,
+        operator: Assert | None = None,
         timeout: float = 10.0,
     ) -> Self:
-        """Connect to `server` (host:port) by mutual TLS, and trust the log keys in a file; see `LogKeys.read`."""
-        channel = open_blocking_channel(server, authority=authority, certificate=certificate, key=key)
+        """Connect to `server` (host:port) by mutual TLS, and trust the log keys in a file; see `LogKeys.read`.
+
+        `operator` gives for each call an assertion of who acts, where the unit's identity provider makes them.
+        """
+        channel = open_blocking_channel(
+            server, authority=authority, certificate=certificate, key=key, operator=operator
+        )
         return cls(channel, keys=LogKeys.read(log_keys, history=key_history), timeout=timeout)
 
     def verify(self, question: Question, *, timeout: float | None = None) -> Answer:

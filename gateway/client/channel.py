@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -18,20 +19,42 @@ _OPTIONS = [
 ]
 
 
-def open_channel(server: str, *, authority: Path, certificate: Path, key: Path) -> aio.Channel:
-    """Open an asynchronous channel to `server` (host:port) that shows a certificate and trusts one authority.
+Assert = Callable[[], str]
+"""Gives an assertion of who acts, from the unit's identity provider, for each call; called on a thread of gRPC."""
+
+
+def open_channel(
+    server: str, *, authority: Path, certificate: Path, key: Path, operator: Assert | None = None
+) -> aio.Channel:
+    """Open an asynchronous channel to `server` (host:port) that shows a certificate and trusts one authority; and, with
+    `operator`, who acts, in each call.
 
     Raises:
         CredentialsWrong: one of the files cannot be used.
     """
-    return aio.secure_channel(server, _credentials(authority, certificate, key), options=_OPTIONS)
+    return aio.secure_channel(server, _credentials(authority, certificate, key, operator), options=_OPTIONS)
 
 
-def open_blocking_channel(server: str, *, authority: Path, certificate: Path, key: Path) -> grpc.Channel:
+def open_blocking_channel(
+    server: str, *, authority: Path, certificate: Path, key: Path, operator: Assert | None = None
+) -> grpc.Channel:
     """Open a blocking channel; raises as `open_channel` does."""
-    return grpc.secure_channel(server, _credentials(authority, certificate, key), options=_OPTIONS)
+    return grpc.secure_channel(server, _credentials(authority, certificate, key, operator), options=_OPTIONS)
 
 
-def _credentials(authority: Path, certificate: Path, key: Path) -> grpc.ChannelCredentials:
+def _credentials(authority: Path, certificate: Path, key: Path, operator: Assert | None) -> grpc.ChannelCredentials:
     files = read_credentials(authority=authority, certificate=certificate, key=key)
-    return grpc.ssl_channel_credentials(files.authority, files.key, files.certificate)
+    channel = grpc.ssl_channel_credentials(files.authority, files.key, files.certificate)
+    if operator is None:
+        return channel
+    return grpc.composite_channel_credentials(channel, grpc.metadata_call_credentials(_Shown(operator)))
+
+
+class _Shown(grpc.AuthMetadataPlugin):
+    """Adds the assertion of who acts to each call; one that cannot be had ends the call."""
+
+    def __init__(self, supply: Assert) -> None:
+        self._supply = supply
+
+    def __call__(self, _context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:
+        callback((("operator-assertion", self._supply()),), None)

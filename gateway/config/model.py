@@ -199,6 +199,15 @@ class PlatformSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorIssuerSettings:
+    """The identity provider of a unit, whose assertions say who acts; whether its systems must show one."""
+
+    unit: str
+    required: bool
+    issuer: PlatformSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimestampSettings:
     """Which authority stamps each signature with its time, and whether one without a stamp is taken."""
 
@@ -302,6 +311,7 @@ class Settings:
     erasure_officers: tuple[OfficerSettings, ...]
     calendar: CalendarSettings
     callers: Mapping[str, frozenset[Role]]
+    operators: tuple[OperatorIssuerSettings, ...]
     sources: Mapping[str, Mapping[str, object]]
 
 

@@ -27,6 +27,7 @@ from gateway.config.model import (
     Settings,
     VerificationSettings,
 )
+from gateway.config.operators_part import read_operators
 from gateway.config.people_part import read_callers, read_limits, read_officer, read_staff_keys
 from gateway.config.signatures_part import read_signatures
 from gateway.errors import ConfigurationError
@@ -98,6 +99,7 @@ def read_draft(table: Mapping[str, object], *, home: Path, where: str) -> Draft:
         erasure_officers=tuple(read_officer(one, home) for one in root.table("erasure").listed("officers")),
         calendar=_calendar(root.table("calendar")),
         callers=callers,
+        operators=read_operators(root.listed("operators"), callers, server.trust_domain, home),
         sources=_sources(root),
     )
     if server.workers > 1 and settings.ledger.url.startswith("sqlite"):

@@ -44,19 +44,22 @@ def _object_identifiers(part: Stanza, key: str) -> tuple[str, ...]:
 def _platforms(parts: list[Stanza], home: Path) -> tuple[PlatformSettings, ...]:
     found: list[PlatformSettings] = []
     for part in parts:
-        issuer = part.text("issuer")
-        if issuer and issuer in [one.issuer for one in found]:
+        platform = read_platform(part, home)
+        if platform.issuer and platform.issuer in [one.issuer for one in found]:
             part.mistake("issuer", "is given twice")
-        found.append(
-            PlatformSettings(
-                issuer=issuer,
-                audience=part.text("audience"),
-                leeway=part.duration("leeway", "60s"),
-                longest_life=part.duration("longest_life", "15m"),
-                keys=_platform_keys(part, home),
-            )
-        )
+        found.append(platform)
     return tuple(found)
+
+
+def read_platform(part: Stanza, home: Path) -> PlatformSettings:
+    """Read an issuer of assertions and its keys; mistakes are noted in the part."""
+    return PlatformSettings(
+        issuer=part.text("issuer"),
+        audience=part.text("audience"),
+        leeway=part.duration("leeway", "60s"),
+        longest_life=part.duration("longest_life", "15m"),
+        keys=_platform_keys(part, home),
+    )
 
 
 def _platform_keys(part: Stanza, home: Path) -> tuple[PlatformKeySettings, ...]:

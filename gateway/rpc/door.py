@@ -19,6 +19,7 @@ from gateway.flows.await_receipts import answer_by
 from gateway.rpc.caller import Callers
 from gateway.rpc.gathering import Gathering
 from gateway.rpc.limits import Limits
+from gateway.rpc.operators import Operators
 from gateway.rpc.status import code_of, reason_of, status_of
 from gateway.rules.roles import Caller, Role
 
@@ -44,6 +45,7 @@ class Door:
     def __init__(
         self,
         callers: Callers,
+        operators: Operators,
         limits: Limits,
         gathering: Gathering,
         *,
@@ -54,6 +56,7 @@ class Door:
         count: CountCall,
     ) -> None:
         self._callers = callers
+        self._operators = operators
         self._limits = limits
         self._cap = cap
         self._cap_missing = cap_missing
@@ -79,7 +82,7 @@ class Door:
         started = time.perf_counter()
         try:
             self._begin()
-            caller = self._callers.identify(context)
+            caller, _ = self._operators.identify(context, self._callers.identify(context))
             caller.require(*roles)
             deadline = self._deadline(context)
             answer_by(deadline)
@@ -110,12 +113,13 @@ class Door:
         started = time.perf_counter()
         try:
             self._begin()
-            caller = self._callers.identify(context)
+            caller, who_counts = self._operators.identify(context, self._callers.identify(context))
             caller.require(*roles)
             still_counts = self._callers.standing(context)
             with self._limits.call(caller):
                 async for response in handle(caller):
                     still_counts()
+                    who_counts()
                     yield response
         except Exception as error:
             await self._refuse(context, method, error, started)
@@ -139,12 +143,13 @@ class Door:
         """
         started = time.perf_counter()
         try:
-            caller = self._callers.identify(context)
+            caller, who_counts = self._operators.identify(context, self._callers.identify(context))
             caller.require(*roles)
             still_counts = self._callers.standing(context)
 
             async def pace(count: int) -> None:
                 still_counts()
+                who_counts()
                 await self._limits.pace(caller, count)
 
             with self._limits.call(caller):

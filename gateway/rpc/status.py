@@ -24,6 +24,8 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.DeadlineRequired, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.CallerUnknown, grpc.StatusCode.PERMISSION_DENIED),
     (errors.CallerRefused, grpc.StatusCode.PERMISSION_DENIED),
+    (errors.OperatorAssertionRequired, grpc.StatusCode.UNAUTHENTICATED),
+    (errors.OperatorAssertionRefused, grpc.StatusCode.UNAUTHENTICATED),
     (errors.NotEntitled, grpc.StatusCode.PERMISSION_DENIED),
     (errors.ItemBanned, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.RequestIdReused, grpc.StatusCode.ALREADY_EXISTS),

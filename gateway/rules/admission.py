@@ -142,8 +142,11 @@ class Mistakes:
         return text
 
     def operator(self, where: str, person: str, unit: str, caller: Caller) -> Operator:
-        """Read who acts; the unit must be the caller's own, as its certificate says."""
+        """Read who acts; the unit must be the caller's own, as its certificate says, and the person the one who was
+        proven to act, where one was."""
         self.line(f"{where}.person", person, "经办人", longest=LONGEST_CODE)
+        if caller.person and person != caller.person and not is_blank(person):
+            self.add(f"{where}.person", "is not the person of the assertion", "经办人与身份凭证不符。")
         self.line(f"{where}.unit", unit, "经办单位", longest=LONGEST_CODE)
         if not is_blank(unit) and unit != caller.unit:  # the caller's own was checked with its certificate
             try:

@@ -27,11 +27,13 @@ class Role(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """A system that calls: its SPIFFE ID, its unit (a unified social credit code) and its roles."""
+    """A system that calls: its SPIFFE ID, its unit (a unified social credit code) and its roles; and the person who was
+    proven to act through it, empty where that was left to its word."""
 
     id: str
     unit: str
     roles: frozenset[Role]
+    person: str = ""
 
     def require(self, *allowed: Role) -> None:
         """Refuse a caller that has none of the roles.

@@ -89,6 +89,24 @@ def verify_platform(
         SignatureRefused: the code says which rule is broken.
     """
     assertion = parse_assertion(evidence.jws)
+    key = verify_assertion(assertion, platforms, texts=_TEXTS, at=at)
+    if not _same(str(assertion.claims["nonce"]), encode(hashlib.sha256(document).digest())):
+        raise SignatureRefused(
+            "ASSERTION_NONCE", "the nonce is not the digest of this document", "认证结果不是针对本文书。"
+        )
+    _require_signatory(assertion.claims, signatory)
+    return key
+
+
+def verify_assertion(
+    assertion: Assertion, platforms: Sequence[Platform], *, texts: Sequence[str], at: datetime
+) -> PlatformKey:
+    """Verify that one of some issuers made an assertion for us, and that it counts at this time; `texts` are the claims
+    that must be texts. What it says of whom is the caller's to judge.
+
+    Raises:
+        SignatureRefused: the code says which rule is broken.
+    """
     platform = next((one for one in platforms if one.issuer == assertion.claims.get("iss")), None)
     if platform is None:
         raise SignatureRefused("ASSERTION_ISSUER_UNKNOWN", "no such platform is configured", "身份认证平台未登记。")
@@ -100,14 +118,9 @@ def verify_platform(
             "ASSERTION_ALGORITHM", "the algorithm named is not that of the key", "认证结果的签名算法不符。"
         )
     verify_bytes(ALGORITHMS[key.algorithm], key.key, signature_der(assertion, key.algorithm), assertion.signed)
-    _require_claims(assertion.claims)
+    _require_claims(assertion.claims, texts)
     _require_audience(assertion.claims["aud"], platform.audience)
     _require_time(assertion.claims, platform, at)
-    if not _same(str(assertion.claims["nonce"]), encode(hashlib.sha256(document).digest())):
-        raise SignatureRefused(
-            "ASSERTION_NONCE", "the nonce is not the digest of this document", "认证结果不是针对本文书。"
-        )
-    _require_signatory(assertion.claims, signatory)
     return key
 
 
@@ -168,8 +181,8 @@ def _object(content: bytes) -> dict[str, object]:
     return value
 
 
-def _require_claims(claims: Mapping[str, object]) -> None:
-    wrong = [name for name in _TEXTS if not isinstance(claims.get(name), str)]
+def _require_claims(claims: Mapping[str, object], texts: Sequence[str]) -> None:
+    wrong = [name for name in texts if not isinstance(claims.get(name), str)]
     wrong += [name for name in ("exp", "iat") if not _is_time(claims.get(name))]
     if "nbf" in claims and not _is_time(claims["nbf"]):
         wrong.append("nbf")
@@ -192,8 +205,8 @@ def _require_audience(audience: object, ours: str) -> None:
 
 
 def _require_time(claims: Mapping[str, object], platform: Platform, at: datetime) -> None:
-    issued, expires = _time(claims["iat"]), _time(claims["exp"])
-    begins = max(issued, _time(claims.get("nbf", claims["iat"])))
+    issued, expires = instant(claims["iat"]), instant(claims["exp"])
+    begins = max(issued, instant(claims.get("nbf", claims["iat"])))
     if expires <= begins:
         raise SignatureRefused(
             "ASSERTION_NEVER_VALID", "it ends before it begins", "认证结果的失效时间不晚于生效时间。"
@@ -206,7 +219,8 @@ def _require_time(claims: Mapping[str, object], platform: Platform, at: datetime
         raise SignatureRefused("ASSERTION_TOO_LONG_LIVED", "it is valid for too long", "认证结果有效期过长。")
 
 
-def _time(value: object) -> datetime:
+def instant(value: object) -> datetime:
+    """Give the moment of a claim that is a time: seconds since 1970."""
     return datetime.fromtimestamp(value if isinstance(value, int) else 0, UTC)
 
 
