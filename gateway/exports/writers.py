@@ -75,7 +75,11 @@ def open_writer(
             yield _JsonLines(file, columns)
         case ExportFormat.XLSX:
             with tempfile.TemporaryDirectory(prefix="chengxin-export-") as scratch:
-                yield _Xlsx(file, columns, title, sheet_rows, scratch)
+                workbook = _Xlsx(file, columns, title, sheet_rows, scratch)
+                try:
+                    yield workbook
+                finally:
+                    workbook.close()
 
 
 def harmless(cell: str) -> str:
@@ -164,6 +168,12 @@ class _Xlsx:
 
     def finish(self) -> None:
         self._book.close()
+
+    def close(self) -> None:
+        """Close what rows lie in; an unfinished book leaves that open."""
+        for sheet in self._book.worksheets():
+            if not sheet.row_data_fh.closed:
+                sheet.row_data_fh.close()
 
 
 def _fitting(cell: str) -> str:
