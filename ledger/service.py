@@ -23,13 +23,14 @@ from ledger.appends.identity import Identity
 from ledger.appends.publishing import Publisher, Publishing, SignAfter, Signing, transactions
 from ledger.appends.receipts import complete
 from ledger.appends.sequencer import Sequencer, load_tree, read_replays
+from ledger.appends.settling import Settled
 from ledger.appends.values import Appended, Level, Replay, Sequenced, Submission
 from ledger.appends.waiting import Milestone, Patience
 from ledger.completeness.commits import CommittedIndex, IndexCommitter
 from ledger.completeness.prover import prove_completeness
 from ledger.errors import EntryMissing, LedgerClosed, LedgerDamaged, ProofError, ReceiptLate, StoreError
 from ledger.log import schema
-from ledger.log.checkpoint import open_checkpoint
+from ledger.log.checkpoint import open_checkpoint, read_checkpoint
 from ledger.log.note import Signer, Verifier
 from ledger.log.reader import LogReader, read_entry
 from ledger.log.remembered import Remembered
@@ -76,7 +77,6 @@ class Ledger:
         self._tiles = TileCache()
         self._reader = LogReader(store, self._tiles)
         self._register = Register(store)
-        self._publication = Publication(store)
         self._pool = ThreadPoolExecutor(readers, thread_name_prefix="ledger-read")
         with store.reading() as connection:
             head = read_head(connection)
@@ -92,11 +92,11 @@ class Ledger:
         self._seen = seen
         self._patience = patience
         self._left = _nobody if seen is None else seen.left
+        self._settled = Settled()
         self._damage: LedgerDamaged | None = None
         self._tell: Callable[[LedgerDamaged], None] = _nobody
         self._hurry: threading.Timer | None = None
-        if seen is not None:
-            seen.advance(store, identity.verifiers, identity.origin)
+        self._publication = Publication(store, leaving=self._leaving)
 
     @classmethod
     def open(
@@ -178,6 +178,7 @@ class Ledger:
             vault = Vault(master_keys, origin, entropy)
             require_master_keys(store, vault)
             ledger = cls(store, identity, vault, publishing, entropy=entropy, readers=readers, seen=seen)
+            ledger._advance()
         except BaseException:
             store.close()
             raise
@@ -190,16 +191,39 @@ class Ledger:
     def _write_here(self, publishing: Publishing, now: Callable[[], datetime], capacity: int) -> None:
         inline = publishing.signing is Signing.INLINE
         sequencer = Sequencer(
-            self._store, self._identity, now, self._tiles.put_all, complete, inline=inline, left=self._left
+            self._store, self._identity, now, self._tiles.put_all, complete, inline=inline, left=self._left,
+            settled=self._settled.tell,
         )  # fmt: skip
-        appender = self._appender = Appender(sequencer.commit, capacity, self._damaged)
+        appender = Appender(sequencer.commit, capacity, self._damaged)
+        if self._store.database.name == "postgresql":  # a file has no standby, and one that is read is there
+            self._settled.settle_by(appender.settle)
+        try:
+            self._advance()
+        except BaseException:
+            self._store.interrupt()  # what began to be settled may wait for long
+            appender.close()
+            raise
+        self._appender = appender
         if publishing.needs_publisher:
             self._progress = Publisher(
                 self._store, self._reader, self._identity, publishing,
                 commit=transactions(self._store, appender.run), published=self._published.tell,
                 witnessed=self._witnessed.tell, failed=appender.stop, now=now, left=self._left,
+                settled=self._settled.require,
             )  # fmt: skip
             self._progress.start()
+
+    def _advance(self) -> None:
+        """Require that the log continues what is remembered of it, and remember what may be told of it."""
+        if self._seen is not None:
+            self._seen.advance(
+                self._store, self._identity.verifiers, self._identity.origin, settled=self._settled.require
+            )  # fmt: skip
+
+    def _leaving(self, note: bytes, size: int) -> None:
+        """Let a checkpoint leave that was read: only if it stays, and so that this process never contradicts it."""
+        self._settled.require(size)
+        self._left(note)
 
     async def append(
         self, submission: Submission, level: Level = Level.PUBLISHED, *, sequenced: Callable[[], None] = lambda: None
@@ -361,10 +385,15 @@ class Ledger:
         return read_replays(self._store.quick_many(schema.idempotency, "key", keys))
 
     def replay(self, replay: Replay) -> Appended:
-        """Give the first answer to a submission again, byte for byte; without receipts if none could be made yet."""
+        """Give the first answer to a submission again, byte for byte; without receipts if none could be made yet.
+
+        Raises:
+            LedgerUnavailable: it is not sure that it stays, and is not told now.
+        """
         try:
             return self._proved(replay.first_idx, replay.count, witnessed=self._always_witnessed)
         except EntryMissing:
+            self._settled.require(replay.first_idx + replay.count)
             indices = range(replay.first_idx, replay.first_idx + replay.count)
             return Appended(tuple(_sequenced(index, self.entry(index)) for index in indices), 0, (), True)
 
@@ -380,17 +409,20 @@ class Ledger:
                 _require_sound(leaf, index, checkpoint.size, proof, checkpoint.root)
                 entries.append(_sequenced(index, leaf))
                 receipts.append(format_receipt(leaf, index, proof, note))
+        self._leaving(note, checkpoint.size)
         return Appended(tuple(entries), checkpoint.size, tuple(receipts), True)
 
     def receipt(self, index: int, size: int | None = None) -> bytes:
         """Return the receipt of an entry against the published checkpoint of `size`, cosignatures included.
 
-        By default that is the newest one that is witnessed, if one covers the entry, else the newest.
+        By default that is the newest one that is witnessed, if one covers the entry, else the newest; of those that
+        this process knows to stay, where one of them covers it.
 
         Raises:
             EntryMissing: there is no such entry, or no such published checkpoint that covers it.
             EntryUnpublished: of any size, none covers it yet (`published` waits for one).
             LedgerDamaged: the proof made from the stored tiles does not verify; it does not leave.
+            LedgerUnavailable: it is not sure that the checkpoint stays, and it does not leave now.
         """
         return self._receipts([index], size)[0]
 
@@ -401,13 +433,15 @@ class Ledger:
     def _receipts(self, indices: Sequence[int], size: int | None) -> list[bytes]:
         receipts = []
         with self._store.reading() as connection:
-            note = read_receipt_note(connection, max(indices) + 1, size)
+            # Another process may have appended a moment ago: what is known to stay is told without a write.
+            note = read_receipt_note(connection, max(indices) + 1, size, settled=self._settled.size)
             checkpoint = open_checkpoint(note, self._identity.verifiers, self._identity.origin)
             for index in indices:
                 leaf = read_entry(connection, index)
                 proof = self._reader.prove(index, checkpoint.size)
                 _require_sound(leaf, index, checkpoint.size, proof, checkpoint.root)
                 receipts.append(format_receipt(leaf, index, proof, note))
+        self._leaving(note, checkpoint.size)
         return receipts
 
     def entry(self, index: int) -> bytes:
@@ -439,8 +473,15 @@ class Ledger:
         return self._reader.consistency(old, new)
 
     def checkpoint(self, size: int | None = None) -> bytes:
-        """Return the newest published checkpoint, or the one of `size`, with the cosignatures it has by now."""
-        return self._reader.checkpoint(size)
+        """Return the newest published checkpoint, or the one of `size`, with the cosignatures it has by now.
+
+        Raises:
+            EntryMissing: none of this size is published.
+            LedgerUnavailable: it is not sure that it stays, and it does not leave now.
+        """
+        note = self._reader.checkpoint(size)
+        self._leaving(note, read_checkpoint(note).size)
+        return note
 
     def size(self) -> int:
         """Return how many entries are committed."""
@@ -461,10 +502,8 @@ class Ledger:
             LogShrunk, LedgerDamaged, RememberedUnusable: it does not: stop serving.
             LedgerUnavailable, OSError: nothing could be read, or remembered, now.
         """
-        if self._seen is None:
-            return
         try:
-            self._seen.advance(self._store, self._identity.verifiers, self._identity.origin)
+            self._advance()
         except LedgerDamaged as damage:
             if isinstance(self._appender, Appender):  # what is appended now would be signed a second time
                 self._appender.stop(damage)
@@ -493,7 +532,9 @@ class Ledger:
 
     def prove_completeness_of(self, records: Sequence[bytes]) -> list[bytes]:
         """Return such a file for each record, all as of one index; raises as `prove_completeness`."""
-        return prove_completeness(self._store, records, self._identity.verifiers, self._identity.origin)
+        return prove_completeness(
+            self._store, records, self._identity.verifiers, self._identity.origin, leaving=self._leaving
+        )  # fmt: skip
 
     def hurry(self) -> None:
         """Wait for the database not much longer: what is not done soon is refused, so that closing comes to an end."""

@@ -112,6 +112,9 @@ class Appender:
         Raises:
             LedgerClosed, LedgerDamaged: nothing is written any more; whatever the function raises.
         """
+        self._begin(job).result()
+
+    def _begin(self, job: Callable[[], None]) -> Future[None]:
         done: Future[None] = Future()
         with self._changed:
             if self._damage is not None:
@@ -120,7 +123,22 @@ class Appender:
                 raise LedgerClosed("the ledger is closed")
             self._jobs.append((job, done))
             self._changed.notify()
-        done.result()
+        return done
+
+    def settle(self) -> Future[None]:
+        """Begin to commit a batch of nothing, which tells that what is committed already stays; from any thread.
+
+        Raises:
+            LedgerClosed, LedgerDamaged: nothing is written any more.
+        """
+        return self._begin(self._commit_nothing)
+
+    def _commit_nothing(self) -> None:
+        try:
+            self._commit(())
+        except LedgerDamaged as damage:
+            self.stop(damage)
+            raise
 
     def stop(self, damage: LedgerDamaged) -> None:
         """Append nothing more: who waits, or comes later, is told of the damage."""

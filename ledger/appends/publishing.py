@@ -142,7 +142,7 @@ class Publisher:
     """Publishes the log of one store, and tells who waits how far publication and witnessing have come.
 
     `commit` runs a function in one writing transaction, on the thread that writes; `left` has each checkpoint before
-    it leaves.
+    it leaves, and `settled` lets the size of one that was only read pass, or raises.
     """
 
     def __init__(
@@ -158,6 +158,7 @@ class Publisher:
         failed: Callable[[LedgerDamaged], None],
         now: Callable[[], datetime],
         left: Callable[[bytes], None] = lambda _note: None,
+        settled: Callable[[int], None] = lambda _size: None,
     ) -> None:
         if publishing.sign_after is SignAfter.STANDBY and store.database.name != "postgresql":
             raise StoreError("sign_after standby needs PostgreSQL")
@@ -172,6 +173,7 @@ class Publisher:
         self._failed = failed
         self._now = now
         self._left = left
+        self._settled = settled
         self._newest: Checkpoint | None = None
         self._stopped = threading.Event()
         self._cosigned = 0
@@ -242,7 +244,6 @@ class Publisher:
         lines: list[str] = []
         cosigners = self._publishing.cosigners
         if cosigners is not None and self._publishing.sign_after is SignAfter.WITNESS:
-            self._left(note)
             lines = self._collect(note, head.size, cosigners)
             if not lines:
                 return head
@@ -320,6 +321,8 @@ class Publisher:
             self._witnessed(head.published)
 
     def _collect(self, note: bytes, size: int, cosigners: Cosigners) -> list[str]:
+        self._settled(size)
+        self._left(note)
         try:
             lines = cosigners.collect(note, size, self._reader.consistency)
         except SplitView as split:

@@ -75,7 +75,7 @@ class Sequencer(Generic[Told]):
     With `inline`, the checkpoint of each batch is signed and published in the batch's own transaction, so that the
     first durable answer already carries its receipt; without, a publisher signs later. `tell` makes of a submission
     that was accepted, and that checkpoint, what its caller is told; nobody is told before the batch is durable, and
-    `left` has the checkpoint before.
+    `left` has the checkpoint before. `settled` is told as of which size each transaction was committed.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class Sequencer(Generic[Told]):
         *,
         inline: bool = True,
         left: Callable[[bytes], None] = lambda _note: None,
+        settled: Callable[[int], None] = lambda _size: None,
     ) -> None:
         self._store = store
         self._identity = identity
@@ -97,6 +98,7 @@ class Sequencer(Generic[Told]):
         self._tell = tell
         self._inline = inline
         self._left = left
+        self._settled = settled
         self._tree: TileTree | None = None
         self._root = b""
         self._records = self._keys = Fresh(b"")
@@ -141,6 +143,7 @@ class Sequencer(Generic[Told]):
         self._records.stored(plan.rows)
         self._keys.stored(plan.used)
         self._newest = Checkpoint(origin=self._identity.origin, size=tree.size, root=self._root)
+        self._settled(tree.size)
         if committed.note:
             self._left(committed.note)
         self._keep_tiles(tree.settle())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
@@ -21,11 +21,16 @@ from ledger.records.chains import read_chain
 
 
 def prove_completeness(
-    store: Store, records: Sequence[bytes], verifiers: Sequence[Verifier], origin: str
+    store: Store,
+    records: Sequence[bytes],
+    verifiers: Sequence[Verifier],
+    origin: str,
+    *,
+    leaving: Callable[[bytes, int], None] = lambda _note, _size: None,
 ) -> list[bytes]:
     """Make the proof file of each record (16 bytes), all against one index, the newest that is committed.
 
-    Each is verified before it leaves.
+    Each is verified before it leaves, and `leaving` has the checkpoint of all of them with its size.
 
     Raises:
         IndexMissing: no index was committed yet, or the next one is just being made.
@@ -39,7 +44,7 @@ def prove_completeness(
         committed = None if state is None else read_committed(connection, state.size)
         if state is None or committed is None:
             raise IndexMissing("no index is committed now; commit one, or ask again when it is made")
-        receipt = _receipt(store, connection, committed, verifiers, origin)
+        receipt, checkpoint = _receipt(store, connection, committed, verifiers, origin)
         proofs = [
             CompletenessProof(
                 record=record,
@@ -51,6 +56,7 @@ def prove_completeness(
             )
             for record in records
         ]
+    leaving(*checkpoint)
     return [_verified(proof, verifiers, origin) for proof in proofs]
 
 
@@ -63,11 +69,14 @@ def _verified(proof: CompletenessProof, verifiers: Sequence[Verifier], origin: s
     return data
 
 
-def _receipt(store: Store, connection: Connection, index: int, verifiers: Sequence[Verifier], origin: str) -> bytes:
+def _receipt(
+    store: Store, connection: Connection, index: int, verifiers: Sequence[Verifier], origin: str
+) -> tuple[bytes, tuple[bytes, int]]:
+    """Make the receipt of an entry; with its checkpoint and the size of that."""
     try:
         note = read_receipt_note(connection, index + 1)
     except EntryMissing:
         raise IndexMissing("the newest index is not covered by a published checkpoint yet") from None
     checkpoint = open_checkpoint(note, verifiers, origin)
     proof = prove_inclusion(index, checkpoint.size, LogReader(store, TileCache()).node)
-    return format_receipt(read_entry(connection, index), index, proof, note)
+    return format_receipt(read_entry(connection, index), index, proof, note), (note, checkpoint.size)

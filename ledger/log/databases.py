@@ -119,6 +119,10 @@ class Database(Protocol):
         """Begin a writing transaction through the driver; in SQLite it takes the write lock at once."""
         ...
 
+    def commit(self, connection: Connection) -> None:
+        """Commit a writing transaction through the driver; raises what the driver does if that it stays is not sure."""
+        ...
+
     def is_alive(self, connection: Connection) -> bool:
         """Tell whether a connection that did nothing for a while is still good, as far as is known here."""
         ...
@@ -368,6 +372,11 @@ class SqliteDatabase:
         driver: Any = connection.connection.driver_connection
         driver.execute("BEGIN IMMEDIATE")
 
+    def commit(self, connection: Connection) -> None:
+        """Commit it: what is on disk stays."""
+        driver: Any = connection.connection.driver_connection
+        driver.commit()
+
     def is_alive(self, _connection: Connection) -> bool:
         """Tell that it is: a file does not go away."""
         return True
@@ -496,6 +505,7 @@ class PostgresDatabase:
         event.listen(engine, "connect", lambda connection, _record: _plan_by_key(connection))
         event.listen(engine, "connect", lambda connection, _record: _commit_durably(connection))
         event.listen(engine, "connect", lambda connection, _record: wait_briefly_for_locks(connection))
+        event.listen(engine, "connect", lambda connection, _record: connection.heed_standbys())
         return engine
 
     def readers(self, count: int) -> Engine:
@@ -547,6 +557,14 @@ class PostgresDatabase:
 
     def begin(self, connection: Connection) -> None:
         """Do nothing: the driver begins a transaction with the first statement."""
+
+    def commit(self, connection: Connection) -> None:
+        """Commit it; what a synchronous standby may not have is not known to stay, though the server says that it is
+        done.
+        """
+        driver: Any = connection.connection.driver_connection
+        driver.commit()
+        driver.require_confirmed()
 
     def is_alive(self, connection: Connection) -> bool:
         """Tell whether the server said nothing meanwhile: unasked, it says that it ends the session."""

@@ -13,6 +13,7 @@ from typing import Any
 from weakref import WeakSet
 
 from psycopg import Connection, Error, OperationalError
+from psycopg.errors import Diagnostic
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import URL
 
@@ -33,12 +34,29 @@ _SOCKET: dict[str, int] = {
     "tcp_user_timeout": 20_000,
 }
 _INTERVAL = 0.1
+_STANDBY_GIVEN_UP = "SyncRepWaitForLSN"
 
 
 class PatientConnection(Connection[Any]):
     """A connection that gives a server up that is silent for too long."""
 
     patience = LONG
+    _is_unconfirmed = False
+
+    def heed_standbys(self) -> None:
+        """Note where the server gives up waiting for a synchronous standby: the commit then succeeds all the same."""
+        self.add_notice_handler(self._heed)
+
+    def _heed(self, notice: Diagnostic) -> None:
+        # By the function of the server that says so: its words are in the server's language, without a code.
+        if notice.source_function == _STANDBY_GIVEN_UP:
+            self._is_unconfirmed = True
+
+    def require_confirmed(self) -> None:
+        """Raise an error if the server gave up waiting for a standby: a fail-over may lose what was committed."""
+        if self._is_unconfirmed:
+            self._is_unconfirmed = False
+            raise OperationalError("the server stopped waiting for its standby server")
 
     def wait(self, gen: Any, interval: float = _INTERVAL, timeout: float | None = None) -> Any:
         """Wait as the driver does, but not for ever."""

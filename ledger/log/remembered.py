@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,11 +62,19 @@ class Remembered:
         self.path = path
         self._others = dict(others or {})
         self._left: bytes | None = None
+        self._left_size = -1
+        self._guard = threading.Lock()
         self._damage: LedgerDamaged | None = None
 
     def left(self, note: bytes) -> None:
-        """Take the newest checkpoint that this process signed or was told; from any thread, and at once."""
-        self._left = note
+        """Take a checkpoint that this process signed, was told, or gave out; from any thread, and at once.
+
+        The largest is kept.
+        """
+        size = _size_of(note)
+        with self._guard:
+            if size > self._left_size:
+                self._left, self._left_size = note, size
 
     def recall(self) -> bytes | None:
         """Return the note in the file, None if there is no file yet.
@@ -103,14 +112,23 @@ class Remembered:
             require_prefix(checkpoint, where, head.size, head.root, reader.node)
         return head.note
 
-    def advance(self, store: Store, verifiers: Sequence[Verifier], origin: str) -> None:
-        """Require as `require` does, and keep the log's newest checkpoint.
+    def advance(
+        self,
+        store: Store,
+        verifiers: Sequence[Verifier],
+        origin: str,
+        *,
+        settled: Callable[[int], None] = lambda _size: None,
+    ) -> None:
+        """Require as `require` does, and keep the log's newest checkpoint, once `settled` has let its size pass: what a
+        fail-over may lose has not left, and must not keep anybody from starting after it.
 
         Raises:
             LogShrunk, LedgerDamaged: it does not continue what is remembered, or was found before not to; the newest
                 of what this process let leave is kept, see `hold`.
             RememberedUnusable, LedgerUnavailable: as of `require`; nothing is kept.
             OSError: the file could not be written; it is as it was.
+            Whatever `settled` raises; nothing is kept.
         """
         if self._damage is not None:
             raise self._damage
@@ -121,6 +139,7 @@ class Remembered:
                 self._hold(damage, verifiers, origin)
                 raise
             if note != self.recall():
+                settled(_size_of(note))
                 replace_file(self.path, note)
 
     def hold(self, damage: LedgerDamaged, verifiers: Sequence[Verifier], origin: str) -> None:
@@ -157,6 +176,11 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _size_of(note: bytes) -> int:
+    """Read the size of a checkpoint of ours, which is known to be one."""
+    return int(note.split(b"\n", 2)[1])
 
 
 def _opened(where: str, note: bytes, verifiers: Sequence[Verifier], origin: str) -> Checkpoint:

@@ -225,11 +225,10 @@ class Store:
         connection = self._writable(self._writer)
         # Begun and ended through the driver, for SQLAlchemy's own transaction costs more than a small commit; what is
         # executed through SQLAlchemy meanwhile takes part.
-        driver: Any = connection.connection.driver_connection
         try:
             self.database.begin(connection)
             yield connection
-            driver.commit()
+            self.database.commit(connection)
         except self.database.errors:
             # The driver was used directly: SQLAlchemy has not seen whether the connection is still good.
             _discard(connection)
@@ -373,6 +372,20 @@ _NEWEST_WITNESSED = (
     .where(schema.cosignature.c.size >= bindparam("end"), schema.cosignature.c.size <= _PUBLISHED)
     .scalar_subquery()
 )
+_SETTLED = (
+    schema.checkpoint.c.size >= bindparam("end"),
+    schema.checkpoint.c.size <= bindparam("settled"),
+    schema.checkpoint.c.size <= _PUBLISHED,
+)
+_NEWEST_SETTLED = select(func.max(schema.checkpoint.c.size)).where(*_SETTLED).scalar_subquery()
+_NEWEST_WITNESSED_SETTLED = (
+    select(func.max(schema.checkpoint.c.size))
+    .where(*_SETTLED, schema.checkpoint.c.size.in_(select(schema.cosignature.c.size)))
+    .scalar_subquery()
+)
+_COSIGNED_SETTLED = _COSIGNED.where(
+    schema.checkpoint.c.size == func.coalesce(_NEWEST_WITNESSED_SETTLED, _NEWEST_SETTLED)
+)
 _COSIGNED_OVER = _COSIGNED.where(schema.checkpoint.c.size == func.coalesce(_NEWEST_WITNESSED, _PUBLISHED))
 
 
@@ -399,11 +412,13 @@ def read_witnessed_size(connection: Connection) -> int:
     return connection.execute(select(func.max(schema.cosignature.c.size))).scalar() or 0
 
 
-def read_receipt_note(connection: Connection, end: int, size: int | None = None) -> bytes:
+def read_receipt_note(
+    connection: Connection, end: int, size: int | None = None, *, settled: int | None = None
+) -> bytes:
     """Read the published checkpoint against which receipts of the first `end` entries are made, with cosignatures.
 
     That is the one of `size`; by default the newest one that witnesses cosigned, if one covers these entries, else the
-    newest.
+    newest. Where that is larger than `settled`, and one that is not covers them too, it is the newest of those.
 
     Raises:
         EntryMissing: no such checkpoint is published, or the entries came after it.
@@ -414,6 +429,9 @@ def read_receipt_note(connection: Connection, end: int, size: int | None = None)
         found, note = _cosigned(run_prepared(connection, _COSIGNED_OVER, {"end": end}).fetchall())
         if found < end:
             raise EntryUnpublished(end, found)
+        if settled is not None and found > settled:
+            rows = run_prepared(connection, _COSIGNED_SETTLED, {"end": end, "settled": settled}).fetchall()
+            return _cosigned(rows)[1] if rows else note
         return note
     if size < end:
         raise EntryMissing(f"entry {end - 1} came after the checkpoint of size {size}")

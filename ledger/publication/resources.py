@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
@@ -16,6 +17,7 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from ledger.errors import LedgerDamaged, ResourceMissing
+from ledger.log.checkpoint import read_checkpoint
 from ledger.log.reader import read_entries
 from ledger.log.store import Store, read_head, read_published_note, read_tile
 from ledger.log.tiles import WIDTH
@@ -50,11 +52,19 @@ def text_resource(body: bytes) -> Resource:
 class Publication:
     """Reads the resources of one log from its store; safe for several threads.
 
-    `capacity` bounds the bytes of full tiles and bundles that are kept, for they never change.
+    `capacity` bounds the bytes of full tiles and bundles that are kept, for they never change. `leaving` has each
+    checkpoint with its size before it leaves.
     """
 
-    def __init__(self, store: Store, capacity: int = 16 << 20) -> None:
+    def __init__(
+        self,
+        store: Store,
+        capacity: int = 16 << 20,
+        *,
+        leaving: Callable[[bytes, int], None] = lambda _note, _size: None,
+    ) -> None:
         self._store = store
+        self._leaving = leaving
         self._kept = _Kept(capacity)
 
     def get(self, path: str, coding: Coding = "identity") -> Resource:
@@ -64,7 +74,7 @@ class Publication:
             PathMalformed: it is not a path of tlog-tiles.
             ResourceMissing: the published checkpoint does not imply it.
             LedgerDamaged: the store does not hold what its checkpoint implies.
-            LedgerUnavailable: the store cannot be read.
+            LedgerUnavailable: the store cannot be read, or it is not sure that its newest checkpoint stays.
         """
         if path == CHECKPOINT:
             return self._checkpoint()
@@ -80,6 +90,7 @@ class Publication:
     def _checkpoint(self) -> Resource:
         with self._store.reading() as connection:
             note = read_published_note(connection)
+        self._leaving(note, read_checkpoint(note).size)
         return text_resource(note)
 
     def _read(self, asked: TilePath) -> bytes:
