@@ -537,7 +537,12 @@ class Ledger:
         )  # fmt: skip
 
     def hurry(self) -> None:
-        """Wait for the database not much longer: what is not done soon is refused, so that closing comes to an end."""
+        """Wait for nothing much longer, so that closing comes to an end: who waits for publication is told at once that
+        the ledger is closed, and what the database does not do soon is refused. What is recorded is published later.
+        """
+        closed = LedgerClosed("the ledger is closing: what is recorded is published later")
+        self._published.fail(closed)
+        self._witnessed.fail(closed)
         if self._hurry is None:
             self._hurry = threading.Timer(_LAST_WAIT, self._store.interrupt)
             self._hurry.daemon = True
@@ -551,9 +556,6 @@ class Ledger:
         self.hurry()
         if self._progress is not None:
             self._progress.close()
-        closed = LedgerClosed("the ledger is closed")
-        self._published.fail(closed)
-        self._witnessed.fail(closed)
         self._appender.close()
         self._pool.shutdown()
         self._store.close()

@@ -56,9 +56,9 @@ class Milestone:
         _wake(served.values(), None)
 
     def fail(self, failure: LedgerError) -> None:
-        """Tell everybody who waits, now or later, that it will not come to that."""
+        """Tell everybody who waits, now or later, that it will not come to that; what was told first is told on."""
         with self._guard:
-            self._failure = failure
+            failure = self._failure = self._failure or failure
             left, self._waiters = self._waiters, {}
         _wake(left.values(), failure)
 

@@ -98,6 +98,26 @@ async def test_whoever_waits_for_publication_is_told_when_the_ledger_closes(hous
         await waiting
 
 
+async def test_hurry_ends_whoever_waits_for_publication_and_what_they_recorded_is_published_later(house: House) -> None:
+    with house.open(publishing=NEVER) as ledger:
+        waiting = [
+            asyncio.create_task(ledger.append(submission(answered()))),
+            asyncio.create_task(asyncio.to_thread(ledger.append_blocking, submission(answered()))),
+            asyncio.create_task(asyncio.to_thread(ledger.commit_index, START)),
+        ]
+        while ledger.size() < 3:
+            await asyncio.sleep(0.01)
+        assert not any(one.done() for one in waiting)
+        ledger.hurry()
+        for ended in await asyncio.gather(*waiting, return_exceptions=True):
+            assert isinstance(ended, LedgerClosed)
+        with pytest.raises(LedgerClosed):
+            ledger.append_blocking(submission(answered()))
+    with house.open(publishing=SLOWLY) as ledger:
+        await ledger.published(4)
+        assert len(ledger.receipts([0, 1, 2, 3])) == 4
+
+
 async def test_a_witnessed_entry_carries_the_cosignature_for_ever(house: House) -> None:
     witness = OneWitness(house)
     key = bytes.fromhex("019ab0c00000") + b"once"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from gateway.bootstrap.chores import Chore, Chores
 from ledger import AnchorUnavailable, LogShrunk
+from tests.ledger.house import START, answered, build, submission
+from tests.ledger.test_publishing import NEVER as NEVER_PUBLISHED
 
 NOW, NEVER = timedelta(0), timedelta(days=1)
 
@@ -59,6 +62,21 @@ async def test_an_error_of_the_gateway_itself_is_not_hidden_by_damage() -> None:
 
     with pytest.raises(KeyError):
         await serve()
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "with-an-owner"])
+async def test_chores_that_wait_for_publication_end_with_the_gateway(tmp_path: Path, *, shared: bool) -> None:
+    house = build(f"sqlite:///{tmp_path}/ledger.db", tmp_path)
+    with house.shared(NEVER_PUBLISHED) if shared else house.open(publishing=NEVER_PUBLISHED) as ledger:
+
+        async def sweep() -> None:
+            await ledger.append(submission(answered()))
+
+        chores = [chore(sweep), chore(lambda: ledger.commit_index(START))]
+        async with asyncio.timeout(20), Chores(chores, asyncio.Event()):
+            while ledger.size() < 2:
+                await asyncio.sleep(0.01)
+            ledger.hurry()
 
 
 async def test_a_chore_may_be_done_once_more_at_the_end() -> None:
