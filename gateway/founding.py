@@ -213,6 +213,7 @@ owner_socket = "owner.sock"                    # where the one writer of an SQLi
 signing = "inline"                             # checkpoints are signed with each commit; or "interval": now and then,
                                                # for a key in an HSM or where something must happen before
 sign_after = "local"                           # with "interval" also "standby" (PostgreSQL) or "witness"
+# standbys = ["standby1"]                      # application_name of the standbys of which one must confirm; none: any
 publish_every = "1s"                           # the interval of signing, and of asking witnesses
 # witness_policy_file = "keys/witnesses.policy"  # C2SP tlog-policy: which witnesses, and how many, cosign checkpoints
 witness_timeout = "10s"

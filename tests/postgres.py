@@ -90,6 +90,18 @@ class OwnServer:
         """Make a standby a primary."""
         self._run("pg_ctl", "-w", "promote")
 
+    @contextmanager
+    def streaming(self, tool: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run one of PostgreSQL's programs against this server until the block ends."""
+        program = str(self._install / "bin" / tool)
+        command = [*self._as_nobody, program, "-h", str(self._root), "-U", "postgres", *arguments]
+        process = subprocess.Popen(command, cwd=self._root, stdout=subprocess.DEVNULL)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
     def _take_new_data(self) -> None:
         """Copy what the first server of this process made for itself, before it began: making it takes seconds."""
         data = self._root / "data"

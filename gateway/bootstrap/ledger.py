@@ -147,6 +147,7 @@ def _publishing(settings: LedgerSettings, cosigners: Cosigners | None) -> Publis
         sign_after=settings.sign_after,
         interval=settings.publish_every.total_seconds(),
         cosigners=cosigners,
+        standbys=settings.standbys,
     )
 
 

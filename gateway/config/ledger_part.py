@@ -37,6 +37,7 @@ def read_ledger(part: Stanza, home: Path) -> LedgerSettings:
         owner_socket=_beside(part, "owner_socket", home, home / "owner.sock"),
         signing=Signing(part.choice("signing", tuple(one.value for one in Signing), "inline")),
         sign_after=_sign_after(part, url),
+        standbys=_standbys(part),
         publish_every=part.duration("publish_every", "1s"),
         witness_policy_file=home / part.text("witness_policy_file") if "witness_policy_file" in part else None,
         witness_timeout=part.duration("witness_timeout", "10s"),
@@ -60,6 +61,13 @@ def _sign_after(part: Stanza, url: str) -> SignAfter:
     if chosen is SignAfter.WITNESS and "witness_policy_file" not in part:
         part.mistake("sign_after", "needs a witness_policy_file")
     return chosen
+
+
+def _standbys(part: Stanza) -> tuple[str, ...]:
+    names = part.texts("standbys")
+    if names and part.choice("sign_after", tuple(one.value for one in SignAfter), "local") != "standby":
+        part.mistake("standbys", 'needs sign_after = "standby"')
+    return names
 
 
 def _switched_duration(part: Stanza, key: str, default: str) -> timedelta | None:

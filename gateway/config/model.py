@@ -79,6 +79,8 @@ class LedgerSettings:
     """Where the owner of an SQLite ledger listens for the other workers."""
     signing: Signing
     sign_after: SignAfter
+    standbys: tuple[str, ...]
+    """The standby servers of which one must confirm, by their `application_name`; empty: any."""
     publish_every: timedelta
     witness_policy_file: Path | None
     witness_timeout: timedelta

@@ -34,10 +34,18 @@ from ledger.merkle import prove_consistency, verify_consistency
 _log = structlog.get_logger()
 _UNLESS_THERE = "ON CONFLICT DO NOTHING"
 _STANDBYS = text(
-    "SELECT count(*) FILTER (WHERE state = 'streaming' AND flush_lsn >= CAST(:lsn AS pg_lsn)),"
-    " count(*) FILTER (WHERE state = 'streaming'), count(*) FILTER (WHERE state IS NULL) FROM pg_stat_replication"
+    "SELECT count(*) FILTER (WHERE r.state = 'streaming' AND r.flush_lsn >= CAST(:lsn AS pg_lsn)),"
+    " count(*) FILTER (WHERE r.state = 'streaming'), count(*) FILTER (WHERE r.state IS NULL)"
+    " FROM pg_stat_replication r LEFT JOIN pg_stat_activity a ON a.pid = r.pid WHERE a.datid IS NULL"
+    " AND (r.application_name IS NULL OR r.application_name NOT IN ('pg_basebackup', 'pg_receivewal'))"
+    " AND (cardinality(CAST(:names AS text[])) = 0 OR r.state IS NULL"
+    " OR r.application_name = ANY(CAST(:names AS text[])))"
 )
-"""Who confirmed, who streams, and of whom this role is shown no more than that there is one."""
+"""Who confirmed, who streams, and of whom this role is shown no more than that there is one.
+
+A server that can be promoted reads the log of all databases: who is connected to one of them (logical replication) only
+wants changes, and a backup is no server. Of names, the list says which count; empty, all.
+"""
 _STANDBY_POLL = 0.02
 """Seconds between two looks at the standby servers."""
 
@@ -95,12 +103,15 @@ class NoCosigners:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publishing:
-    """How checkpoints are published; `interval` in seconds is also how often witnesses are asked."""
+    """How checkpoints are published; `interval` in seconds is also how often witnesses are asked, and `standbys` are
+    the `application_name` of the standby servers of which one must confirm, or none for any.
+    """
 
     signing: Signing = Signing.INLINE
     sign_after: SignAfter = SignAfter.LOCAL
     interval: float = 1.0
     cosigners: Cosigners | None = None
+    standbys: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         mistakes = []
@@ -299,16 +310,22 @@ class Publisher:
             written = connection.execute(text("SELECT pg_current_wal_flush_lsn()")).scalar_one()
         while not self._stopped.is_set():
             with self._store.reading() as connection:
-                confirmed, streaming, hidden = connection.execute(_STANDBYS, {"lsn": str(written)}).one()
+                confirmed, streaming, hidden = connection.execute(
+                    _STANDBYS, {"lsn": str(written), "names": list(self._publishing.standbys)}
+                ).one()
             if confirmed:
                 self._alone = False
                 return
             if not streaming and not self._alone:
                 self._alone = True
-                reason = "its role may not see the standbys: grant it pg_monitor" if hidden else "no standby streams"
+                reason = "its role may not see the standbys: grant it pg_monitor" if hidden else self._nobody_streams()
                 _log.warning("nothing is published until a standby confirms", reason=reason)
             self._stopped.wait(_STANDBY_POLL)
         raise LedgerUnavailable("the ledger is closing; no standby confirmed the newest entries")
+
+    def _nobody_streams(self) -> str:
+        names = self._publishing.standbys
+        return f"none of the standbys {', '.join(names)} streams" if names else "no standby streams"
 
     def _witness(self, head: Head, cosigners: Cosigners) -> None:
         if head.published <= self._cosigned:

@@ -64,6 +64,25 @@ def test_unknown_keys_and_wrong_values_are_all_named_at_once(house: House) -> No
     assert len(caught.value.mistakes) == 5
 
 
+def test_standbys_are_named_where_one_must_confirm_and_nowhere_else(house: House) -> None:
+    text = house.config.read_text().replace("# standbys =", "standbys =", 1)
+    house.config.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(house.config)
+    assert [one for one in caught.value.mistakes if "standbys" in one and 'sign_after = "standby"' in one]
+
+    postgres = "postgresql+psycopg://postgres@/ledger?host=/run"
+    for before, after in (
+        ('signing = "inline"', 'signing = "interval"'),
+        ('sign_after = "local"', 'sign_after = "standby"'),
+        ('url = "sqlite:///ledger.sqlite3"', f'url = "{postgres}"'),
+    ):
+        assert before in text
+        text = text.replace(before, after, 1)
+    house.config.write_text(text)
+    assert load_settings(house.config).ledger.standbys == ("standby1",)
+
+
 def test_wrong_settings_of_commitments_and_staff_keys_are_all_named_at_once(house: House) -> None:
     text = house.config.read_text()
     for right, wrong in (

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -91,10 +93,59 @@ def test_a_role_that_may_not_see_standbys_is_told_apart_from_one_without_any() -
         with psycopg.connect(plain) as connection:
             connection.execute("CREATE ROLE clerk")
             connection.execute("SET ROLE clerk")
-            seen = connection.execute(_STANDBYS.text.replace(":lsn", "'0/0'")).fetchone()
-            assert seen == (0, 0, 1)
+            assert standbys(connection) == (0, 0, 1)
+            assert standbys(connection, "s1") == (0, 0, 1)
             connection.execute("RESET ROLE")
             connection.execute("GRANT pg_monitor TO clerk")
             connection.execute("SET ROLE clerk")
-            seen = connection.execute(_STANDBYS.text.replace(":lsn", "'0/0'")).fetchone()
-            assert seen == (1, 1, 0)
+            assert standbys(connection) == (1, 1, 0)
+
+
+def standbys(connection: psycopg.Connection[Any], *names: str) -> tuple[object, ...] | None:
+    question = _STANDBYS.text.replace(":lsn", "'0/0'").replace(":names", f"'{{{','.join(names)}}}'")
+    return connection.execute(question).fetchone()
+
+
+@pytest.mark.postgres
+@pytest.mark.timeout(120)
+def test_only_a_server_that_can_be_promoted_and_is_named_counts_as_a_standby(tmp_path: Path) -> None:
+    with own_server() as primary:
+        plain = primary.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(plain, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET wal_level = 'logical'")
+        primary.kill()
+        primary.start()
+        with psycopg.connect(plain, autocommit=True) as connection:
+            connection.execute("CREATE PUBLICATION changes FOR ALL TABLES")
+            connection.execute("SELECT pg_create_logical_replication_slot('changes', 'pgoutput')")
+            options = ("-o", "proto_version=1", "-o", "publication_names=changes")
+            with (
+                primary.streaming("pg_recvlogical", "-d", "postgres", "-S", "changes", "--start", *options, "-f-"),
+                primary.streaming("pg_receivewal", "-D", ".", "--synchronous"),
+            ):
+                while streamers(connection) < 2:
+                    time.sleep(0.05)
+                assert standbys(connection) == (0, 0, 0)
+                with own_server(primary):
+                    while streamers(connection) < 3:
+                        time.sleep(0.05)
+                    assert standbys(connection) == (1, 1, 0)
+                    assert standbys(connection, "elsewhere", "walreceiver") == (1, 1, 0)
+                    assert standbys(connection, "elsewhere") == (0, 0, 0)
+
+
+def streamers(connection: psycopg.Connection[Any]) -> int:
+    row = connection.execute("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@pytest.mark.postgres
+async def test_who_waits_for_the_standbys_that_are_named_says_which(postgres_url: str, tmp_path: Path) -> None:
+    house = build(postgres_url, tmp_path)
+    named = replace(PUBLISHING, standbys=("s1", "s2"))
+    with capture_logs() as said, house.open(publishing=named) as ledger:
+        await ledger.append(submission(answered()), Level.SEQUENCED)
+        while not said:
+            await asyncio.sleep(0.02)
+        assert said[0]["reason"] == "none of the standbys s1, s2 streams"
