@@ -87,7 +87,9 @@ class EntryMissing(LedgerError):
 
 
 class EntryUnpublished(EntryMissing):
-    """No published checkpoint covers the first `size` entries yet: `Ledger.published` waits for one that does."""
+    """No published checkpoint covers the first `size` entries yet, nor a witnessed one where there must be one:
+    `Ledger.published` waits for one that does.
+    """
 
     def __init__(self, size: int, published: int) -> None:
         super().__init__(f"entry {size - 1} came after the published checkpoint of size {published}")

@@ -28,7 +28,15 @@ from ledger.appends.values import Appended, Level, Replay, Sequenced, Submission
 from ledger.appends.waiting import Milestone, Patience
 from ledger.completeness.commits import CommittedIndex, IndexCommitter
 from ledger.completeness.prover import prove_completeness
-from ledger.errors import EntryMissing, LedgerClosed, LedgerDamaged, ProofError, ReceiptLate, StoreError
+from ledger.errors import (
+    EntryUnpublished,
+    LedgerClosed,
+    LedgerDamaged,
+    LedgerUnavailable,
+    ProofError,
+    ReceiptLate,
+    StoreError,
+)
 from ledger.log import schema
 from ledger.log.checkpoint import open_checkpoint, read_checkpoint
 from ledger.log.note import Signer, Verifier
@@ -244,8 +252,13 @@ class Ledger:
         if self._is_at(appended, level):
             return appended
         sequenced()
-        await self._milestone(level).wait(_end(appended))
-        return await self.read(lambda: self._covered(appended, level))
+        end = _end(appended)
+        while True:
+            await self._milestone(level).wait(end)
+            try:
+                return await self.read(lambda: self._covered(appended, level))
+            except EntryUnpublished:
+                await self.read(lambda: self.take_back(end, level))
 
     def append_blocking(self, submission: Submission, level: Level = Level.PUBLISHED) -> Appended:
         """Append as `append` does, blocking this thread.
@@ -262,8 +275,13 @@ class Ledger:
         """Block this thread until what was appended has come as far as `level`; raises as `append_blocking` does."""
         if self._is_at(appended, level):
             return appended
-        self.published_blocking(_end(appended), level)
-        return self._covered(appended, level)
+        end = _end(appended)
+        while True:
+            self.published_blocking(end, level)
+            try:
+                return self._covered(appended, level)
+            except EntryUnpublished:
+                self.take_back(end, level)
 
     def published_blocking(self, size: int, level: Level = Level.PUBLISHED) -> None:
         """Block this thread until a checkpoint at `level` covers the first `size` entries.
@@ -289,6 +307,26 @@ class Ledger:
             LedgerDamaged, LedgerClosed: nothing more is published.
         """
         await self._milestone(Level.PUBLISHED).wait(size)
+        if self._always_witnessed:  # what was published before that was asked for may be without
+            await self._witnessed.wait(size)
+
+    def take_back(self, size: int, level: Level = Level.PUBLISHED) -> None:
+        """Forget what was told of publication where the database says that it has not come to `size`: a fail-over may
+        lose the newest checkpoint, and `published` then waits for it again.
+
+        Raises:
+            LedgerDamaged: it says that it has, and does not hold the checkpoint.
+        """
+        by_witnesses = level is Level.WITNESSED or self._always_witnessed
+        with self._store.reading() as connection:
+            published, witnessed = read_head(connection).published, read_witnessed_size(connection)
+            if (witnessed if by_witnesses else published) >= size:
+                try:
+                    read_covering_note(connection, size, witnessed=by_witnesses)
+                except EntryUnpublished as missing:
+                    raise LedgerDamaged("the published checkpoint is not kept") from missing
+        self._published.take_back(published)
+        self._witnessed.take_back(witnessed)
 
     def _is_at(self, appended: Appended, level: Level) -> bool:
         if level is Level.SEQUENCED:
@@ -304,6 +342,8 @@ class Ledger:
         first, count = appended.entries[0].index, len(appended.entries)
         witnessed = level is Level.WITNESSED or self._always_witnessed
         proved = self._proved(first, count, witnessed=witnessed)
+        if proved.entries != appended.entries:
+            raise LedgerUnavailable("a fail-over lost what was recorded: ask again")
         return replace(proved, replayed=appended.replayed, openings=appended.openings)
 
     @property
@@ -392,7 +432,7 @@ class Ledger:
         """
         try:
             return self._proved(replay.first_idx, replay.count, witnessed=self._always_witnessed)
-        except EntryMissing:
+        except EntryUnpublished:
             self._settled.require(replay.first_idx + replay.count)
             indices = range(replay.first_idx, replay.first_idx + replay.count)
             return Appended(tuple(_sequenced(index, self.entry(index)) for index in indices), 0, (), True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import TypeVar
 
 from gateway.errors import NotYetPublished
@@ -29,8 +30,22 @@ def answer_by(deadline: float) -> None:
     _GIVEN_UP.set(deadline - min(_KEPT, max(0.0, left) / 2))
 
 
-async def await_published(ledger: Ledger, size: int) -> None:
-    """Wait until a published checkpoint covers the first `size` entries.
+async def when_published(ledger: Ledger, read: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Read what holds receipts, again once the entries that it proves are published.
+
+    Raises:
+        NotYetPublished: they are not in the time that the call has.
+    """
+    try:
+        return await read()
+    except EntryUnpublished as missing:
+        return await once_published(ledger, missing.size, read)
+
+
+async def once_published(ledger: Ledger, size: int, read: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Read what holds receipts once a published checkpoint covers the first `size` entries; again if more is missing.
+
+    What was published may be lost in a fail-over: then it is waited for anew.
 
     Raises:
         NotYetPublished: none does in the time that the call has.
@@ -40,19 +55,13 @@ async def await_published(ledger: Ledger, size: int) -> None:
         given_up = asyncio.get_running_loop().time() + _LONGEST
     try:
         async with asyncio.timeout_at(given_up):
-            await ledger.published(size)
+            while True:
+                await ledger.published(size)
+                try:
+                    return await read()
+                except EntryUnpublished as missing:
+                    if missing.size <= size:
+                        await ledger.read(partial(ledger.take_back, missing.size))
+                    size = missing.size
     except (TimeoutError, StoreError) as error:  # without a publisher, only the next append can bring it
         raise NotYetPublished from error
-
-
-async def when_published(ledger: Ledger, read: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Read what holds receipts, again once the entries that it proves are published.
-
-    Raises:
-        NotYetPublished: they are not in the time that the call has.
-    """
-    while True:
-        try:
-            return await read()
-        except EntryUnpublished as missing:
-            await await_published(ledger, missing.size)

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from connectors.veiled import Veiled
 from gateway.errors import DocumentErased, GatewayError, RequestIdReused, TransitionNotAllowed
-from gateway.flows.await_receipts import await_published
+from gateway.flows.await_receipts import once_published
 from gateway.rules.admission import Operator
 from gateway.rules.request_key import differing_fields, request_key
 from gateway.rules.roles import Caller
@@ -25,6 +25,7 @@ from ledger import (
     Appended,
     BlindIndex,
     Draft,
+    EntryUnpublished,
     Erased,
     Idempotency,
     IdempotencyConflict,
@@ -104,10 +105,19 @@ class Once:
         if seen is None:
             return None
         replayed = await self._ledger.look(lambda: self._replay(request, seen))
+        if replayed.receipts:
+            return replayed
+        sequenced()
+        return await once_published(self._ledger, _end(replayed), lambda: self._look_again(request))
+
+    async def _look_again(self, request: Request) -> Recorded | None:
+        """Look at a request whose receipts were waited for: a fail-over meanwhile may have lost it, or them."""
+        seen = await self._ledger.find(request.key)
+        if seen is None:
+            return None
+        replayed = await self._ledger.look(lambda: self._replay(request, seen))
         if not replayed.receipts:
-            sequenced()
-            await await_published(self._ledger, replayed.first + len(replayed.entries))
-            replayed = await self._ledger.look(lambda: self._replay(request, seen))
+            raise EntryUnpublished(_end(replayed), 0)
         return replayed
 
     async def done_or(self, request: Request, refusal: GatewayError) -> Recorded:
@@ -177,6 +187,10 @@ class Once:
             return RequestIdReused(())
         kept = document.get(REQUEST)
         return RequestIdReused(differing_fields(kept.value if kept else None, request.body))
+
+
+def _end(recorded: Recorded) -> int:
+    return recorded.first + len(recorded.entries)
 
 
 def _recorded(appended: Appended) -> Recorded:

@@ -31,7 +31,7 @@ class _Waiter(NamedTuple):
 
 
 class Milestone:
-    """A size that only grows, and those who wait for it; safe for several threads and event loops."""
+    """A size that grows, and those who wait for it; safe for several threads and event loops."""
 
     def __init__(self, reached: int = 0) -> None:
         self._reached = reached
@@ -54,6 +54,13 @@ class Milestone:
             for key in served:
                 del self._waiters[key]
         _wake(served.values(), None)
+
+    def take_back(self, size: int) -> None:
+        """Note that the log has come no further than `size`, as after a fail-over that lost what came last: whoever
+        waits from now on is woken when it is told again.
+        """
+        with self._guard:
+            self._reached = min(self._reached, size)
 
     def fail(self, failure: LedgerError) -> None:
         """Tell everybody who waits, now or later, that it will not come to that; what was told first is told on."""

@@ -466,7 +466,7 @@ def read_covering_note(connection: Connection, size: int, *, witnessed: bool = F
     cosignatures included.
 
     Raises:
-        EntryMissing: there is none yet.
+        EntryUnpublished: there is none yet.
     """
     table, lines, head = schema.checkpoint, schema.cosignature, schema.head
     question = select(table.c.size, table.c.note).where(table.c.size >= size).order_by(table.c.size).limit(1)
@@ -476,7 +476,7 @@ def read_covering_note(connection: Connection, size: int, *, witnessed: bool = F
         question = question.where(table.c.size <= select(head.c.published).where(head.c.id == 1).scalar_subquery())
     row = connection.execute(question).first()
     if row is None:
-        raise EntryMissing(f"no {'witnessed' if witnessed else 'published'} checkpoint covers {size} entries yet")
+        raise EntryUnpublished(size, read_witnessed_size(connection) if witnessed else read_head(connection).published)
     if not witnessed:
         return bytes(row.note)
     return bytes(row.note) + _read_cosignatures(connection, row.size)
