@@ -65,7 +65,9 @@ class SignAfter(enum.Enum):
     LOCAL = "local"
     """The commit."""
     STANDBY = "standby"
-    """A standby server has the commit on disk (PostgreSQL): a fail-over loses nothing that was signed."""
+    """A standby server has the entries on disk (PostgreSQL), and then their signed checkpoint: a fail-over loses
+    nothing that was signed, and receipts stay what they are.
+    """
     WITNESS = "witness"
     """The witnesses that the policy asks for have cosigned it."""
 
@@ -252,6 +254,8 @@ class Publisher:
         if note is None:  # whoever waits is served by the larger one
             with self._store.reading() as connection:
                 return read_head(connection)
+        if self._publishing.sign_after is SignAfter.STANDBY:  # what repeats are answered with must survive as well
+            self._await_standby()
         lines: list[str] = []
         cosigners = self._publishing.cosigners
         if cosigners is not None and self._publishing.sign_after is SignAfter.WITNESS:

@@ -73,6 +73,47 @@ async def test_nothing_is_signed_that_no_standby_has_and_a_fail_over_loses_nothi
 
 
 @pytest.mark.postgres
+@pytest.mark.timeout(120)
+async def test_no_receipt_leaves_whose_checkpoint_no_standby_has_so_that_a_repeat_after_a_fail_over_is_the_same(
+    tmp_path: Path,
+) -> None:
+    key = bytes.fromhex("019ab0c00000") + b"once"
+    with own_server() as primary:
+        house = build(primary.url.render_as_string(hide_password=False), tmp_path)
+        plain = primary.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        with own_server(primary) as standby:
+            with (
+                house.open(publishing=replace(PUBLISHING, interval=0.5)) as ledger,
+                psycopg.connect(plain) as other,
+                psycopg.connect(plain, autocommit=True) as looking,
+            ):
+                while not streaming(primary):
+                    await asyncio.sleep(0.05)
+                waiting = asyncio.create_task(ledger.append(submission(answered(), key=key)))
+                while ledger.size() == 0:
+                    await asyncio.sleep(0.005)
+                other.execute("SELECT FROM head FOR UPDATE")  # the publisher has its entry confirmed, and waits here
+                while not looking.execute("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchall():
+                    await asyncio.sleep(0.01)
+                standby.kill()
+                other.rollback()
+                while not looking.execute("SELECT FROM checkpoint WHERE size = 1").fetchall():
+                    await asyncio.sleep(0.01)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(waiting), _A_WHILE)
+                assert not waiting.done()
+                standby.start()
+                told = await waiting
+            primary.kill()
+            standby.promote()
+            with at(standby, house).open() as after:
+                await after.append(submission(answered()))
+                again = await after.append(submission(answered(), key=key))
+                assert (again.receipts, again.size) == (told.receipts, 1)
+            primary.start()
+
+
+@pytest.mark.postgres
 async def test_whoever_waits_for_a_standby_that_is_not_there_says_so_once(postgres_url: str, tmp_path: Path) -> None:
     house = build(postgres_url, tmp_path)
     with capture_logs() as said, house.open(publishing=PUBLISHING) as ledger:
