@@ -82,6 +82,7 @@ class Ledger:
         self._entropy = entropy
         # With sign_after witness nothing is published without its cosignatures, so no receipt is without them.
         self._always_witnessed = publishing.sign_after is SignAfter.WITNESS
+        self._publishes_later = publishing.signing is Signing.INTERVAL
         self._tiles = TileCache()
         self._reader = LogReader(store, self._tiles)
         self._register = Register(store)
@@ -233,11 +234,11 @@ class Ledger:
         self._settled.require(size)
         self._left(note)
 
-    async def append(
-        self, submission: Submission, level: Level = Level.PUBLISHED, *, sequenced: Callable[[], None] = lambda: None
-    ) -> Appended:
-        """Append, and return when it is durable and has come as far as `level`; `sequenced` is called as soon as it is
-        durable and must still be waited for.
+    async def append(self, submission: Submission, level: Level = Level.PUBLISHED) -> Appended:
+        """Append, and return when it is durable and has come as far as `level`.
+
+        With `SEQUENCED` it has its receipts all the same where each commit is signed; else they are waited for by
+        `published`, and made by `prove`.
 
         Raises:
             SubmissionError, TransitionRefused, RecordChanged, AlreadyClaimed, IdempotencyConflict: refused; nothing was
@@ -251,7 +252,6 @@ class Ledger:
         appended = await self._replayed(answer) if isinstance(answer, Replay) else replace(answer, openings=openings)
         if self._is_at(appended, level):
             return appended
-        sequenced()
         end = _end(appended)
         while True:
             await self._milestone(level).wait(end)
@@ -259,6 +259,20 @@ class Ledger:
                 return await self.read(lambda: self._covered(appended, level))
             except EntryUnpublished:
                 await self.read(lambda: self.take_back(end, level))
+
+    @property
+    def publishes_later(self) -> bool:
+        """Whether what is appended is published by itself later, and not with its commit."""
+        return self._publishes_later
+
+    def prove(self, appended: Appended) -> Appended:
+        """Make the receipts of what was appended, against the first published checkpoint that covers it.
+
+        Raises:
+            EntryUnpublished: none does yet.
+            LedgerUnavailable: a fail-over lost it, or it is not sure that it stays.
+        """
+        return self._covered(appended, Level.PUBLISHED)
 
     def append_blocking(self, submission: Submission, level: Level = Level.PUBLISHED) -> Appended:
         """Append as `append` does, blocking this thread.

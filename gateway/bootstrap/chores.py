@@ -14,6 +14,7 @@ from typing import Self
 
 import structlog
 
+from gateway.errors import NotYetPublished
 from ledger.errors import LedgerDamaged, LedgerError
 
 _log = structlog.get_logger()
@@ -84,7 +85,7 @@ class Chores:
         except LedgerDamaged as damage:
             self.stop_for(damage)
             return False
-        except (LedgerError, OSError) as failure:
+        except (LedgerError, NotYetPublished, OSError) as failure:
             _log.warning("a chore failed", step=chore.name, error=type(failure).__name__, reason=str(failure))
             return False
         except Exception as failure:  # a fault here must not end the chore for good, nor go unheard

@@ -30,6 +30,26 @@ def answer_by(deadline: float) -> None:
     _GIVEN_UP.set(deadline - min(_KEPT, max(0.0, left) / 2))
 
 
+def end_in(seconds: float | None) -> None:
+    """Say how long the current call, a stream, may last; one that may last long waits as one without an end does."""
+    if seconds is not None and seconds < _LONGEST:
+        answer_by(asyncio.get_running_loop().time() + seconds)
+
+
+async def require_publication(ledger: Ledger, size: int) -> None:
+    """Wait until the first `size` entries are published, before something is recorded that must be proved at once.
+
+    Raises:
+        NotYetPublished: they are not in the time that the call has.
+    """
+    if ledger.publishes_later:
+        await once_published(ledger, size, _nothing)
+
+
+async def _nothing() -> None:
+    """Read nothing."""
+
+
 async def when_published(ledger: Ledger, read: Callable[[], Awaitable[Answer]]) -> Answer:
     """Read what holds receipts, again once the entries that it proves are published.
 
@@ -42,10 +62,13 @@ async def when_published(ledger: Ledger, read: Callable[[], Awaitable[Answer]]) 
         return await once_published(ledger, missing.size, read)
 
 
-async def once_published(ledger: Ledger, size: int, read: Callable[[], Awaitable[Answer]]) -> Answer:
+async def once_published(
+    ledger: Ledger, size: int, read: Callable[[], Awaitable[Answer]], *, ends_by_itself: bool = False
+) -> Answer:
     """Read what holds receipts once a published checkpoint covers the first `size` entries; again if more is missing.
 
-    What was published may be lost in a fail-over: then it is waited for anew.
+    What was published may be lost in a fail-over: then it is waited for anew. `ends_by_itself` says that who calls ends
+    the waiting in time.
 
     Raises:
         NotYetPublished: none does in the time that the call has.
@@ -54,7 +77,7 @@ async def once_published(ledger: Ledger, size: int, read: Callable[[], Awaitable
     if given_up is None:
         given_up = asyncio.get_running_loop().time() + _LONGEST
     try:
-        async with asyncio.timeout_at(given_up):
+        async with asyncio.timeout_at(None if ends_by_itself else given_up):
             while True:
                 await ledger.published(size)
                 try:

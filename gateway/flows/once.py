@@ -8,9 +8,9 @@ Refusals of the ledger become refusals of the gateway here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
@@ -30,6 +30,7 @@ from ledger import (
     Idempotency,
     IdempotencyConflict,
     Ledger,
+    Level,
     Opening,
     RecordErased,
     Replay,
@@ -39,6 +40,9 @@ from ledger import (
 )
 from ledger.canonical import Json, canonical
 
+Answer = TypeVar("Answer")
+Sequenced = Callable[[], None]
+"""Is called when something is recorded whose publication must still be waited for."""
 REQUEST = "request"
 """The group of the first entry that keeps the request's body, to tell a repeat from another request."""
 
@@ -93,7 +97,7 @@ class Once:
         self._ledger = ledger
         self._index = index
 
-    async def replay(self, request: Request, *, sequenced: Callable[[], None] = lambda: None) -> Recorded | None:
+    async def replay(self, request: Request, *, sequenced: Sequenced | None = None) -> Recorded | None:
         """Return what the request came to before, or None when it is new; `sequenced` is as in `record`.
 
         Raises:
@@ -107,8 +111,15 @@ class Once:
         replayed = await self._ledger.look(lambda: self._replay(request, seen))
         if replayed.receipts:
             return replayed
+        return await self._once_published(_end(replayed), lambda: self._look_again(request), sequenced)
+
+    async def _once_published(
+        self, size: int, read: Callable[[], Awaitable[Answer]], sequenced: Sequenced | None
+    ) -> Answer:
+        if sequenced is None:
+            return await once_published(self._ledger, size, read)
         sequenced()
-        return await once_published(self._ledger, _end(replayed), lambda: self._look_again(request))
+        return await once_published(self._ledger, size, read, ends_by_itself=True)
 
     async def _look_again(self, request: Request) -> Recorded | None:
         """Look at a request whose receipts were waited for: a fail-over meanwhile may have lost it, or them."""
@@ -148,12 +159,15 @@ class Once:
         at: datetime,
         claims: Sequence[tuple[bytes, bytes]] = (),
         releases: Sequence[bytes] = (),
-        sequenced: Callable[[], None] = lambda: None,
+        sequenced: Sequenced | None = None,
     ) -> Recorded:
-        """Append the drafts as one atomic submission; `sequenced` is called once they are recorded, if their
-        publication must still be waited for.
+        """Append the drafts as one atomic submission, and wait for their receipts as long as the call has time.
+
+        With `sequenced`, whoever calls ends the waiting: it is called once they are recorded, if their publication must
+        still be waited for.
 
         Raises:
+            NotYetPublished: they are recorded, and nothing proves it in the time that the call has.
             RequestIdReused: the request_id came with another body.
             AlreadyClaimed: something that may exist once only exists already.
             TransitionNotAllowed: the record's life does not allow this now.
@@ -168,7 +182,7 @@ class Once:
                     claim_keys=tuple(claims),
                     release_keys=tuple(releases),
                 ),
-                sequenced=sequenced,
+                Level.SEQUENCED,
             )
         except IdempotencyConflict as error:
             if request is None:
@@ -179,6 +193,11 @@ class Once:
             raise DocumentErased from error
         except TransitionRefused as error:
             raise TransitionNotAllowed(error.kind, error.state or "ABSENT") from error
+        if not appended.receipts:
+            ledger, unproved = self._ledger, appended
+            appended = await self._once_published(
+                appended.entries[-1].index + 1, lambda: ledger.read(lambda: ledger.prove(unproved)), sequenced
+            )
         return _recorded(appended)
 
     def _reused(self, request: Request, first: int) -> RequestIdReused:

@@ -15,7 +15,7 @@ import structlog
 from grpc import aio
 
 from gateway.errors import DeadlineRequired
-from gateway.flows.await_receipts import answer_by
+from gateway.flows.await_receipts import answer_by, end_in
 from gateway.rpc.caller import Callers
 from gateway.rpc.gathering import Gathering
 from gateway.rpc.limits import Limits
@@ -116,6 +116,7 @@ class Door:
             caller, who_counts = self._operators.identify(context, self._callers.identify(context))
             caller.require(*roles)
             still_counts = self._callers.standing(context)
+            end_in(context.time_remaining())
             with self._limits.call(caller):
                 async for response in handle(caller):
                     still_counts()

@@ -16,7 +16,7 @@ from gateway.catalogue.book import Book
 from gateway.catalogue.difference import difference
 from gateway.catalogue.mistakes import CatalogueError, Mistake
 from gateway.catalogue.model import Catalogue
-from gateway.errors import CatalogueRefused
+from gateway.errors import CatalogueRefused, NotYetPublished
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
 from gateway.rules.kept import rows, table, text
@@ -119,11 +119,18 @@ class Reload:
                 return Reloaded(version=before.version, previous_version=before.version, changes=(), recorded=None)
             at = self._now()
             draft = enactment(catalogue, before, at=at, entropy=self._entropy, request=request)
-            recorded = await self._once.record(request, [draft], at=at)
-            self._book.put_in_force(catalogue)
-            if request is not None:
-                self._reloaded()
+            try:
+                recorded = await self._once.record(request, [draft], at=at)
+            except NotYetPublished:  # it is recorded, and so it comes into force
+                self._put_in_force(catalogue, request)
+                raise
+            self._put_in_force(catalogue, request)
             return await self._first(recorded)
+
+    def _put_in_force(self, catalogue: Catalogue, request: Request | None) -> None:
+        self._book.put_in_force(catalogue)
+        if request is not None:
+            self._reloaded()
 
     async def _first(self, recorded: Recorded) -> Reloaded:
         kept = table((await self._look_up.first_document(recorded))[ENACTED])

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from gateway.catalogue.book import Book
 from gateway.catalogue.words import Disclosure
-from gateway.errors import GatewayError, GuessBudgetSpent, ItemBanned, NotEntitled
+from gateway.errors import GatewayError, GuessBudgetSpent, ItemBanned, NotEntitled, NotYetPublished
 from gateway.flows.look_up import ANSWER
 from gateway.flows.once import Once, Recorded, Request
 from gateway.flows.verification.guess import Counting, Guess, GuessBudget, Wrong, until_counted
@@ -187,7 +187,7 @@ class AnswerAgain:
                     return
                 seen = others
                 await self(question, known, deadline, record, at=self._now())
-        except (TimeoutError, LedgerError) as error:
+        except (TimeoutError, NotYetPublished, LedgerError) as error:
             # The act itself is recorded; whoever asks again is answered with all that people said.
             _log.warning("a claim was not answered again", reason=type(error).__name__)
 

@@ -18,6 +18,7 @@ from gateway.catalogue.book import Book
 from gateway.errors import Draining, ExportImpossible
 from gateway.exports.columns import COLUMNS, row_of
 from gateway.exports.writers import ExportFormat, TableWriter, open_writer
+from gateway.flows.await_receipts import require_publication
 from gateway.flows.commitments.read import read_commitments
 from gateway.flows.once import Once, Recorded
 from gateway.flows.selecting import Select, Selection, require_may_select
@@ -101,6 +102,7 @@ class ExportCommitments:
             ExportFormatMissing: what writes this form is not installed.
             ExportImpossible: there is no room for the file.
             Draining: the gateway stops; nothing was sent.
+            NotYetPublished: nothing is published in time; nothing was sent.
         """
         require_may_select(order.selection, caller)
         await self._select.record_look(order.selection, order.operator, order.purpose)
@@ -114,6 +116,8 @@ class ExportCommitments:
                     rows = progress.done
                     yield progress
                 digest = await self._ledger.read(lambda: _complete(writer, file))
+                # While nothing is published no byte will leave, and no export is to be recorded.
+                await require_publication(self._ledger, await self._ledger.read(self._ledger.size))
                 recorded = await self._record(order, digest, rows)
                 while data := await self._ledger.read(lambda: file.read(_CHUNK)):
                     yield Chunk(data=data)

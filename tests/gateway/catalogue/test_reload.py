@@ -30,8 +30,9 @@ from gateway.catalogue.book import Book
 from gateway.catalogue.model import Catalogue
 from gateway.client import open_blocking_channel
 from gateway.config import load_settings
-from gateway.errors import CatalogueRefused
+from gateway.errors import CatalogueRefused, NotYetPublished
 from gateway.flows.administration.reload import Reload
+from gateway.flows.await_receipts import answer_by
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import Once
 from gateway.rpc.certificates import Tls
@@ -334,6 +335,22 @@ async def test_who_goes_away_does_not_leave_it_recorded_and_not_in_force(unserve
         again = await reload(None)  # waits its turn behind the one under way
 
         assert again.recorded is None, "the first went on and put the files in force"
+        assert book.in_force.version == unserved_office.version
+
+
+async def test_what_is_recorded_comes_into_force_also_if_it_is_not_published_in_time(unserved_office: Office) -> None:
+    config = unserved_office.house.config
+    text = config.read_text("utf-8").replace('signing = "inline"', 'signing = "interval"', 1)
+    config.write_text(text.replace('publish_every = "1s"', 'publish_every = "1h"', 1), "utf-8")
+    settings = load_settings(config)
+    book = Book(open_catalogue(settings))
+    unserved_office.rewrite(*SOONER)
+    with open_ledger(settings.ledger) as ledger:
+        reload = reload_of(unserved_office, ledger, book, lambda: open_catalogue(settings))
+        answer_by(asyncio.get_running_loop().time() + 0.4)
+        with pytest.raises(NotYetPublished):
+            await reload(None)
+        assert ledger.size() == 1
         assert book.in_force.version == unserved_office.version
 
 

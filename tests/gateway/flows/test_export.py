@@ -12,8 +12,9 @@ import pytest
 
 from gateway.catalogue.book import Book
 from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
-from gateway.errors import Draining, ExportImpossible, NotEntitled
+from gateway.errors import Draining, ExportImpossible, NotEntitled, NotYetPublished
 from gateway.exports.writers import ExportFormat
+from gateway.flows.await_receipts import answer_by
 from gateway.flows.once import Once
 from gateway.flows.reading.export_commitments import Chunk, ExportCommitments, ExportOrder, Progress, Summary
 from gateway.flows.reading.list_commitments import FAMILY, STATES
@@ -21,8 +22,10 @@ from gateway.flows.selecting import Select, Selection
 from gateway.rules.admission import Operator
 from gateway.rules.masking import MaskRules
 from gateway.rules.roles import Caller, Role
-from ledger import BlindIndex, Draft, Ledger, Submission
-from tests.ledger.house import START, build
+from ledger import BlindIndex, Draft, Ledger, Level, Submission
+from ledger.appends.publishing import Publisher
+from tests.ledger.house import START, answered, build, submission
+from tests.ledger.test_publishing import NEVER
 
 UNIT = "11230000000000101E"
 CALLER = Caller(id="x", unit=UNIT, roles=frozenset({Role.OFFICER}))
@@ -81,6 +84,32 @@ async def test_rows_come_page_by_page_and_later_ones_are_not_in_the_file(ledger:
     assert parts[-1].rows == 5
     last_progress = max(at for at, one in enumerate(parts) if isinstance(one, Progress))
     assert all(isinstance(one, Chunk) for one in parts[last_progress + 1 : -1])
+
+
+async def test_while_nothing_is_published_no_export_is_sent_and_none_is_recorded(tmp_path: Path) -> None:
+    with build(f"sqlite:///{tmp_path}/ledger.db", tmp_path).open(publishing=NEVER) as ledger:
+        await ledger.append(submission(answered()), Level.SEQUENCED)
+        sent: list[Progress | Chunk | Summary] = []
+
+        async def export() -> None:
+            async for part in exporter(ledger)(order(), CALLER):
+                sent.append(part)
+
+        for _ in range(2):
+            answer_by(asyncio.get_running_loop().time() + 0.2)
+            with pytest.raises(NotYetPublished):
+                await asyncio.wait_for(export(), 20)
+        assert all(isinstance(part, Progress) for part in sent)
+        assert ledger.size() == 1
+        answer_by(asyncio.get_running_loop().time() + 20)
+        exporting = asyncio.create_task(export())
+        publisher = ledger._progress
+        assert isinstance(publisher, Publisher)
+        while not exporting.done():
+            await asyncio.to_thread(publisher.round)
+        await exporting
+        assert isinstance(sent[-1], Summary)
+        assert ledger.size() == 2
 
 
 async def test_a_sensitive_item_or_one_that_the_catalogue_lost_shows_no_fact(ledger: Ledger) -> None:

@@ -18,6 +18,7 @@ from gateway.flows.look_up import LookUp
 from gateway.flows.once import Once
 from gateway.founding import House
 from gateway.v1 import commitment_pb2 as pb
+from gateway.v1 import commitment_pb2_grpc as pb_grpc
 from gateway.v1 import verification_pb2
 from ledger import BlindIndex, verify_receipt
 from ledger.appends.publishing import Publisher
@@ -164,6 +165,60 @@ async def test_what_nothing_publishes_in_time_is_refused_before_the_deadline_and
         (proof, size), proofs, replayed = await asyncio.gather(*waiting)
         assert proofs == [proof] == list((await making).receipts) == list(replayed.receipts)
         assert size == 1
+
+
+async def test_an_act_waits_for_its_receipt_as_long_as_its_call_and_whoever_ends_the_waiting_until_then(
+    tmp_path: Path,
+) -> None:
+    house = build(f"sqlite:///{tmp_path}/ledger.db", tmp_path)
+    with house.open(publishing=NEVER) as ledger:
+        once, told = Once(ledger, INDEX), asyncio.Event()
+        of_another = request(body(), 2)
+        deadline = asyncio.get_running_loop().time() + 0.4
+        answer_by(deadline)
+        with pytest.raises(NotYetPublished):
+            await asyncio.wait_for(once.record(request(body()), [answered()], at=START), 20)
+        assert asyncio.get_running_loop().time() < deadline
+        assert ledger.size() == 1  # it is recorded
+        waiting = asyncio.create_task(once.record(of_another, [answered()], at=START, sequenced=told.set))
+        await told.wait()
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        publisher = ledger._progress
+        assert isinstance(publisher, Publisher)
+        await asyncio.to_thread(publisher.round)
+        assert len((await waiting).receipts) == 1
+        assert (await once.record(request(body()), [answered()], at=START)).replayed
+
+
+def refusal(error: grpc.aio.AioRpcError) -> str:
+    details = dict(error.trailing_metadata() or ())["grpc-status-details-bin"]
+    return reason(status_pb2.Status.FromString(details))  # type: ignore[arg-type]
+
+
+async def test_acts_and_streams_are_refused_before_their_deadline_while_nothing_is_published(slower_town: Town) -> None:
+    commitment, officer = slower_town.commitment(), operator("officer")
+    answer = await slower_town.verification().Verify(question(), timeout=TIMEOUT)  # the next signing is far off now
+    prepare = pb.PrepareCommitmentRequest(
+        request_id=str(uuid.uuid4()), verification=answer.verification.record, operator=operator("clerk")
+    )
+    export = pb.ExportCommitmentsRequest(
+        format=pb.EXPORT_FORMAT_CSV, operator=officer, purpose="报表"
+    )  # fmt: skip
+
+    async def prepared() -> str:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await commitment.PrepareCommitment(prepare, timeout=1)
+        return refusal(caught.value)
+
+    async def exported() -> str:
+        exporting = pb_grpc.CommitmentServiceStub(slower_town.channel("officer")).ExportCommitments(export, timeout=1)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in exporting:
+                pass
+        return refusal(caught.value)
+
+    assert await asyncio.gather(prepared(), exported()) == ["NOT_YET_PUBLISHED"] * 2
 
 
 def reason(status: status_pb2.Status) -> str:

@@ -7,8 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.bootstrap.chores import Chore, Chores
+from gateway.errors import NotYetPublished
 from ledger import AnchorUnavailable, LogShrunk
 from tests.ledger.house import START, answered, build, submission
 from tests.ledger.test_publishing import NEVER as NEVER_PUBLISHED
@@ -77,6 +79,20 @@ async def test_chores_that_wait_for_publication_end_with_the_gateway(tmp_path: P
             while ledger.size() < 2:
                 await asyncio.sleep(0.01)
             ledger.hurry()
+
+
+async def test_a_chore_whose_entry_is_not_published_yet_is_no_fault_and_says_why() -> None:
+    done = asyncio.Event()
+
+    async def act() -> None:
+        done.set()
+        raise NotYetPublished
+
+    with capture_logs() as said:
+        async with Chores([chore(act, retry=NEVER)], asyncio.Event()):
+            await done.wait()
+    assert [(one["log_level"], one["error"]) for one in said] == [("warning", "NotYetPublished")]
+    assert "published" in said[0]["reason"]
 
 
 async def test_a_chore_may_be_done_once_more_at_the_end() -> None:
