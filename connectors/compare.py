@@ -27,9 +27,8 @@ _AS_IT_IS = re.compile("[!-~\u4e00-\u9fff]+")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufffd]")
 _BEYOND_LATIN1 = re.compile("[^\x00-\xff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_CHARACTERS_LOST = re.compile(r"(?:\\\?)+")
-"""Question marks, as an expression has them that finds them."""
-_BEYOND_ASCII = r"[^\\x00-\\x7f]+"
+_LOST_RUN = re.compile(r"\?+")
+_SCIENTIFIC = re.compile(r"\d(?:\.\d+)?E\+?\d{1,3}", re.ASCII | re.IGNORECASE)
 _OPENS = ('"', "[", "{")
 _LOST = re.compile(r"[?\s·]*\?[?\s·]*")
 _DAY = re.compile(
@@ -246,22 +245,46 @@ def agrees(expected: Value, held: object, *, zone: tzinfo = CHINA) -> bool:
         return identity(text(held)) == identity(expected)
     said, there = normalise(expected), normalise(text(held))
     if said != there:
-        _require_undamaged(said, held, there)
+        _require_undamaged(said, there)
     return said == there
 
 
-def _require_undamaged(said: str, held: object, there: str) -> None:
+def _require_undamaged(said: str, there: str) -> None:
     """Require that a held value that differs from what was said is not the very same, damaged on its way.
 
     Raises:
         Unreadable: it may be.
     """
-    if not isinstance(held, str) and there.isdecimal() and said.lstrip("0") == there.lstrip("0"):
-        raise Unreadable("a number where a text is expected: zeros at its beginning may be lost")
-    if "?" in there and re.fullmatch(_CHARACTERS_LOST.sub(_BEYOND_ASCII, re.escape(there)), said):
+    if said.isdecimal() and there.isdecimal() and said.lstrip("0") == there.lstrip("0"):
+        raise Unreadable("a number that differs in the zeros at its beginning, which may be lost")
+    if said.isdecimal() and _SCIENTIFIC.fullmatch(there):
+        raise Unreadable("a number in the notation of a spreadsheet")
+    if "?" in there and _may_have_lost(said, there):
         raise Unreadable("a text in which characters were lost")
     if there[:1] in _OPENS and said[:1] not in _OPENS and _is_json(there):
         raise Unreadable("a text that is JSON")
+
+
+def _may_have_lost(said: str, there: str) -> bool:
+    """Say whether a text may be what was said with each run of question marks in the place of characters beyond ASCII.
+
+    What is between the runs must come in its order, and there must be a character to lose for each run.
+    """
+    parts = _LOST_RUN.split(there)
+    lost = len(parts) - 1
+    if _beyond_ascii(said) - _beyond_ascii(there) < lost or not said.startswith(parts[0]):
+        return False
+    at, end = len(parts[0]), len(said) - len(parts[-1])
+    for part in parts[1:-1]:
+        at = said.find(part, at + 1, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return at < end and said.endswith(parts[-1])
+
+
+def _beyond_ascii(written: str) -> int:
+    return len(written) - len(written.encode("ascii", "ignore"))
 
 
 def _is_json(there: str) -> bool:

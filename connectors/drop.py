@@ -197,7 +197,9 @@ def take(folder: Path, manifest: DropManifest, *, most_bytes: int, is_key: Calla
     octets = read_file(folder / manifest.file, "the file", most_bytes)
     if hashlib.sha256(octets).hexdigest() != manifest.sha256:
         raise DropRefused("the file does not have the SHA-256 of its manifest")
-    rows = read_rows(octets, manifest.format, manifest.charset, manifest.columns, most_bytes)
+    rows = read_rows(
+        octets, manifest.format, manifest.charset, manifest.columns, rows=manifest.rows, most_bytes=most_bytes
+    )
     return Snapshot(manifest=manifest, rows=_by_key(rows, manifest, is_key))
 
 

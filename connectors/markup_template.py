@@ -17,14 +17,12 @@ from connectors.connector import Value
 from connectors.header import Unsendable
 from connectors.markup import charset_of, codec_of
 from connectors.stanza import Stanza
-from connectors.template import PLACEHOLDER, filled
+from connectors.template import PLACEHOLDER, filled, within_structure
 
 _QUOTES = {'"': "&quot;", "'": "&apos;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 """Blanks as well: of an attribute, and at ends of lines, parsers make others of them."""
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What no XML 1.0 document may hold, escaped or not."""
-_OF_A_DOCUMENT = re.compile('[<{"]')
-"""What tells a document that is written as a text: values would have to be escaped for it first."""
 
 
 class _Misplaced(ValueError):
@@ -108,6 +106,8 @@ class _Places:
         parser.StartElementHandler = self._begin
         parser.EndElementHandler = lambda _name: self._end_of_text()
         parser.CharacterDataHandler = self._say
+        parser.CommentHandler = self._refuse_placeholder
+        parser.ProcessingInstructionHandler = self._refuse_placeholder
         parser.StartCdataSectionHandler = self._begin_data
         parser.EndCdataSectionHandler = self._end_data
         try:
@@ -117,6 +117,10 @@ class _Places:
 
     def _refuse_type(self, *_: object) -> None:
         raise _Misplaced("has a document type (DOCTYPE), which nobody needs who asks")
+
+    def _refuse_placeholder(self, *said: str) -> None:
+        if PLACEHOLDER.search(" ".join(said)):
+            raise _Misplaced("has a placeholder elsewhere than in texts, attributes and CDATA")
 
     def _begin(self, _name: str, attributes: dict[str, str]) -> None:
         self._end_of_text()
@@ -144,7 +148,7 @@ class _Places:
 
     def _count(self, held: str) -> None:
         count = len(PLACEHOLDER.findall(held))
-        if count and _OF_A_DOCUMENT.search(PLACEHOLDER.sub("", held)):
+        if within_structure(held):
             raise _Misplaced(
                 "has a placeholder in a document that is written as a text: put that under `inner`, or XML in CDATA"
             )

@@ -10,6 +10,7 @@ import base64
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 
@@ -17,10 +18,11 @@ from connectors.connector import Value
 from connectors.header import Unsendable
 from connectors.markup_template import MarkupTemplate, read_markup
 from connectors.stanza import Stanza
-from connectors.template import Tree, check, fill, placeholders
+from connectors.template import Tree, check, check_texts, fill, placeholders
 from connectors.wrapped import CODINGS
 
 _TREES = ("params", "json", "form")
+_INNER = ("xml", "json", "form")
 _Spaces = Mapping[str, Mapping[str, Value]]
 
 
@@ -30,6 +32,7 @@ class Inner:
 
     template: MarkupTemplate | object
     coding: str
+    is_form: bool = False
 
     def write(self, spaces: _Spaces) -> str:
         """Write the document; raises as `Body.write_inner`."""
@@ -37,7 +40,8 @@ class Inner:
             said = self.template.fill(spaces)
             octets = self.template.encode(said) if self.coding == "base64" else b""
         else:
-            octets = _json(fill(self.template, spaces))
+            tree = fill(self.template, spaces)
+            octets = _form(tree) if self.is_form else _json(tree)
             said = octets.decode()
         return base64.b64encode(octets).decode() if self.coding == "base64" else said
 
@@ -55,6 +59,13 @@ class Body:
     def media(self) -> str:
         """The Content-Type that the body needs said; empty where it is said by itself."""
         return self.markup.media if self.markup is not None else ""
+
+    def read_method(self, part: Stanza) -> str:
+        """Read by which method it is sent."""
+        method = part.choice("method", ["POST", "GET"], "POST")
+        if method == "GET" and self.markup is not None:
+            part.mistake("xml", "is a body, which a GET does not have")
+        return method
 
     def with_media(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         """Add the Content-Type to headers that do not say it."""
@@ -87,6 +98,13 @@ def _json(tree: Tree) -> bytes:
         raise Unsendable("a value that no JSON holds") from None
 
 
+def _form(tree: Tree) -> bytes:
+    try:
+        return urlencode(tree if isinstance(tree, dict) else {}).encode()
+    except UnicodeEncodeError:
+        raise Unsendable("a value that no form holds") from None
+
+
 def read_body(part: Stanza, known: Mapping[str, Collection[str]]) -> Body:
     """Read what a request carries: at most one body, and parameters; every placeholder can be filled."""
     within = {space: names for space, names in known.items() if space != "signature"}  # these may sign it
@@ -95,6 +113,7 @@ def read_body(part: Stanza, known: Mapping[str, Collection[str]]) -> Body:
     trees = {key: part.anything(key) for key in _TREES if key in part}
     for key, tree in trees.items():
         check(part, key, tree, known)
+        check_texts(part, key, tree)
     markup = read_markup(part, "xml") if "xml" in part else None
     if markup is not None:
         check(part, "xml", markup.text, known)
@@ -116,9 +135,15 @@ def _tables(part: Stanza, key: str) -> dict[str, Stanza]:
 
 def _read_inner(part: Stanza, known: Mapping[str, Collection[str]]) -> Inner:
     coding = part.choice("coding", CODINGS, CODINGS[0])
-    if ("json" in part) == ("xml" in part):
-        part.mistake("xml", "give either `xml` or `json`")
-    template: MarkupTemplate | object = read_markup(part, "xml") if "xml" in part else part.anything("json")
-    key, tree = ("xml", template.text) if isinstance(template, MarkupTemplate) else ("json", template)
+    given = [key for key in _INNER if key in part]
+    if len(given) != 1:
+        part.mistake("xml", f"give one of {', '.join(f'`{key}`' for key in _INNER)}")
+    key = given[0] if given else "json"
+    template: MarkupTemplate | object = read_markup(part, "xml") if key == "xml" else part.anything(key)
+    if key == "form" and not isinstance(template, Mapping):
+        part.mistake("form", "must be a table")
+    tree = template.text if isinstance(template, MarkupTemplate) else template
     check(part, key, tree, known)
-    return Inner(template=template, coding=coding)
+    if key != "xml":
+        check_texts(part, key, tree)
+    return Inner(template=template, coding=coding, is_form=key == "form")

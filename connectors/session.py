@@ -26,7 +26,7 @@ from connectors.outcome import Cause
 from connectors.record import Reader, moment
 from connectors.request_body import Body, read_body
 from connectors.signing import KEY_ENCODINGS, Signature, make_all, read_key, read_signatures, signatures_for
-from connectors.signs import Sign, path, read_signs
+from connectors.signs import Sign, path, read_signs, require_texts
 from connectors.stanza import Stanza
 from connectors.template import placeholders, request_values
 from connectors.transports.web import Answer, WebClient
@@ -35,7 +35,8 @@ from connectors.wrapped import FORMATS, read_wrapped, reader
 _OURS = frozenset({"secret", "request", "signature", "inner"})
 _LONGEST = timedelta(days=1)
 """A service that names no end, or one far away, is asked again after that."""
-_TOO_LONG = 1 << 31
+_PAUSE = timedelta(seconds=5)
+"""After a failure to get the successor of a session that lasts."""
 _KEYS = (16, 24, 32)
 """Bytes of keys of AES."""
 
@@ -121,6 +122,7 @@ class Sessions:
         self._new_id = new_id
         self._current: Session | None = None
         self._asking: asyncio.Task[Session] | None = None
+        self._not_before = datetime.min.replace(tzinfo=UTC)
 
     @property
     def statuses(self) -> frozenset[int]:
@@ -136,7 +138,8 @@ class Sessions:
         current, now = self._current, self._now()
         if current is None or now >= current.ends:
             return await asyncio.shield(self._begin())  # whoever gives up, the others go on waiting
-        if now >= current.renew:
+        if now >= max(current.renew, self._not_before):
+            self._not_before = now + _PAUSE  # where this one fails, the next questions do not all ask again
             self._begin()
         return current
 
@@ -194,13 +197,10 @@ class Sessions:
 
     def _read(self, answer: Answer, asked_at: datetime) -> Session:
         asked = self._request
+        # A status that is a sign by itself is one whatever the body is: often a page for people.
+        self._heed(answer, lambda sign: not sign.needs_answer and sign.holds(answer.status, None))
         read = asked.read(answer.body)
-        for sign in asked.refused:
-            if sign.holds(answer.status, read):
-                raise SourceRefused(self._source, sign.rule)
-        for sign in asked.error:
-            if sign.holds(answer.status, read):
-                raise self._unavailable(sign.cause or Cause.OUTAGE, "a declared error sign of a session")
+        self._heed(answer, lambda sign: sign.holds(answer.status, read))
         if not any(sign.holds(answer.status, read) for sign in asked.success):
             raise Unreadable("no declared sign")
         values = {name: _value(name, find(read)) for name, find in asked.values.items()}
@@ -211,14 +211,21 @@ class Sessions:
         # Never later than half of it: of a session that is shorter than `renew_before`, a part is left to renew it in.
         return Session(values=values, ends=ends, renew=max(ends - asked.renew_before, asked_at + (ends - asked_at) / 2))
 
+    def _heed(self, answer: Answer, holds: Callable[[Sign], bool]) -> None:
+        for sign in filter(holds, self._request.refused):
+            raise SourceRefused(self._source, sign.rule)
+        for sign in filter(holds, self._request.error):
+            raise self._unavailable(sign.cause or Cause.OUTAGE, f"a declared error sign of a session, {answer}")
+
     def _end(self, read: object, asked_at: datetime) -> datetime:
         asked = self._request
         if asked.lifetime is not None:
             return asked_at + asked.lifetime
         if asked.lasts is not None:
             held = asked.lasts(read)
-            seconds = int(text(held)) if not is_empty(held) and text(held).isdecimal() else 0
-            if not 0 < seconds < _TOO_LONG:
+            said = "" if is_empty(held) else text(held)
+            seconds = int(said) if said.isascii() and said.isdecimal() and len(said) < 10 else 0
+            if not seconds:
                 raise Unreadable("`lasts` finds no number of seconds")
             return asked_at + timedelta(seconds=seconds)
         held = None if asked.ends is None else asked.ends(read)
@@ -250,8 +257,10 @@ def _moment(held: object, zone: ZoneInfo) -> datetime:
     return moment(held, zone)
 
 
-def read_session(root: Stanza, secrets: Mapping[str, str], header_encoding: str) -> SessionRequest | None:
-    """Read `session`, None where the stanza has none."""
+def read_session(
+    root: Stanza, secrets: Mapping[str, str], header_encoding: str, *, url: str, answers: str
+) -> SessionRequest | None:
+    """Read `session`, None where the stanza has none; `answers` is the format of those to calls, at `url`."""
     if "session" not in root:
         return None
     part = root.table("session")
@@ -268,21 +277,29 @@ def read_session(root: Stanza, secrets: Mapping[str, str], header_encoding: str)
     where = part.text("path")
     if placeholders(where):
         part.mistake("path", "takes no placeholders: paths are written to access logs")
+    if not where.startswith(("/", "https://", "http://" if url.startswith("http://") else "https://")):
+        part.mistake("path", "must begin with /, or be a whole address with https://")
     signs = {key: read_signs(part, key) for key in ("success", "refused", "error", "ended")}
     if not signs["success"]:
         part.mistake("success", "is missing: nothing tells an answer from an error")
+    format_, wrapped = part.choice("format", FORMATS, FORMATS[0]), read_wrapped(part, "unwrap")
+    for key in ("success", "refused", "error"):
+        if format_ == "xml" and all(one.format == "xml" for one in wrapped):
+            require_texts(part, key, signs[key])
+    if answers == "xml":
+        require_texts(part, "ended", signs["ended"])
     values = {name: path(part, f"values.{name}", spec) for name, spec in part.mapping("values", required=True).items()}
     ends = {key: path(part, key, part.text(key)) for key in ("ends", "lasts") if key in part}
     lifetime = part.optional_duration("lifetime")
     if len(ends) + (lifetime is not None) != 1:
         part.mistake("ends", "give one of `ends` (a time), `lasts` (seconds) and `lifetime` (agreed once)")
     return SessionRequest(
-        method=part.choice("method", ["POST", "GET"], "POST"),
+        method=body.read_method(part),
         where=where,
         headers=body.with_media(headers),
         body=body,
         signatures=signatures,
-        read=reader(part.choice("format", FORMATS, FORMATS[0]), read_wrapped(part, "unwrap")),
+        read=reader(format_, wrapped),
         success=signs["success"],
         refused=signs["refused"],
         error=signs["error"],

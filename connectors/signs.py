@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from codecs import BOM_UTF8
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import jmespath
@@ -123,6 +123,12 @@ def path(stanza: Stanza, key: str, written: str) -> Reader:
 def read_signs(stanza: Stanza, key: str) -> tuple[Sign, ...]:
     """Read a sign, or a list of signs, of which any will do."""
     return tuple(_read_sign(part, key) for part in stanza.listed(key))
+
+
+def require_texts(stanza: Stanza, key: str, signs: Iterable[Sign]) -> None:
+    """Note a sign that no XML answer bears, for everything that one holds is a text."""
+    if any(one.needs_answer and not isinstance(one.equals, str) for one in signs):
+        stanza.mistake(key, "`equals` must be a text, as everything is that an XML answer holds")
 
 
 def _read_sign(part: Stanza, key: str) -> Sign:

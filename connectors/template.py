@@ -23,6 +23,11 @@ _FIXED = {
     "context": {"matter", "case", "item", "operator", "unit", "reason"},
     "request": {"id", "id_hex", "time_ms", "time_s", "time", "time_digits"},
 }
+_STRUCTURE = re.compile("""[&=<'"{\\[,;|]""")
+"""What tells that a text has a structure of its own: a value within it could be taken for a part of that."""
+_PLAIN = frozenset({"claim", "request", "secret", "session", "signature"})
+"""The spaces whose values are none of anybody's words."""
+_NUMBERS = frozenset({("subject", "id_number"), ("subject", "id_type")})
 PERSONAL = frozenset({"subject", "expected", "given"})
 """The spaces whose values are personal data."""
 
@@ -65,6 +70,27 @@ def request_values(now: datetime, request_id: UUID, zone: ZoneInfo) -> dict[str,
         "time": f"{there:%Y-%m-%d %H:%M:%S}",
         "time_digits": f"{there:%Y%m%d%H%M%S}",
     }
+
+
+def within_structure(text: str) -> set[tuple[str, str]]:
+    """Name the placeholders of a text whose values are somebody's words and could be taken for a part of its structure:
+    in `id=…&name={subject.name}`, who is called `x&id=…` would be another person."""
+    rest = PLACEHOLDER.sub("", text)
+    if PLACEHOLDER.fullmatch(text) or _STRUCTURE.search(rest) is None:
+        return set()
+    return {one for one in placeholders(text) if one[0] not in _PLAIN and one not in _NUMBERS}
+
+
+def check_texts(stanza: Stanza, key: str, tree: object) -> None:
+    """Note every text of a tree that has a structure of its own, and somebody's words in it."""
+    if isinstance(tree, str):
+        for space, name in sorted(within_structure(tree)):
+            stanza.mistake(
+                key, f"{{{space}.{name}}} stands in a text with a structure of its own: put that text under `inner`"
+            )
+    parts = tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, list) else ()
+    for part in parts:
+        check_texts(stanza, key, part)
 
 
 def values(

@@ -54,6 +54,8 @@ class Platform:
         self.used: list[str] = []
         self.secret_answer: object = None
         self.is_deaf = False
+        self.asked = 0
+        self.page = 0
         self.pause = 0.0
         self.skew = timedelta()
         self.ended: set[str] = set()
@@ -67,10 +69,11 @@ class Platform:
         await reading.readexactly(int(headers.get("content-length", "0")))
         if "/secret" in line:
             await asyncio.sleep(self.pause)
-            status, answer = 200, {} if self.is_deaf else self._secret(headers)
+            self.asked += 1
+            status, answer = self.page or 200, {} if self.is_deaf else self._secret(headers)
         else:
             status, answer = self._call(headers)
-        body = json.dumps(answer).encode()
+        body = b"<html>" if self.page else json.dumps(answer).encode()
         if not self.is_deaf or "/secret" not in line:
             writing.write(
                 f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
@@ -257,6 +260,40 @@ async def test_while_a_session_lasts_a_failure_to_renew_it_is_borne(
     assert await ask(source, 7) == "MATCH"
 
 
+async def test_while_a_successor_is_not_to_be_had_not_every_question_asks_for_one(
+    source: Resilient, platform: Platform, clock: Clock
+) -> None:
+    assert await ask(source, 0) == "MATCH"
+    clock.at = NOW + timedelta(minutes=9, seconds=30)
+    platform.is_deaf = True
+    platform.asked = 0
+    for number in range(1, 11):
+        assert await ask(source, number) == "MATCH"
+    await until(lambda: platform.asked == 1)
+    clock.at += timedelta(seconds=6)
+    platform.is_deaf = False
+    assert await ask(source, 20) == "MATCH"
+    await until(lambda: len(platform.given) == 2)
+
+
+@pytest.mark.parametrize(
+    ("session", "status", "expected"),
+    [
+        ({"refused": {"status": 403, "rule": "NOT_AUTHORISED"}}, 403, "REFUSED(NOT_AUTHORISED)"),
+        ({"error": {"status": 503, "cause": "WINDOW"}}, 503, "UNAVAILABLE(WINDOW)"),
+        ({}, 503, "UNAVAILABLE(OUTAGE)"),
+        ({}, 403, "UNAVAILABLE(GARBLED)"),
+    ],
+)
+async def test_a_status_is_a_sign_by_itself_whatever_the_body_of_a_session_is(
+    platform: Platform, clock: Clock, tmp_path: object, session: Mapping[str, object], status: int, expected: str
+) -> None:
+    platform.page = status
+    made = make(platform, clock, tmp_path, session)
+    assert await ask(made) == expected
+    await made.aclose()
+
+
 @pytest.mark.parametrize(
     ("told", "expected"),
     [
@@ -274,6 +311,7 @@ async def test_while_a_session_lasts_a_failure_to_renew_it_is_borne(
             "UNAVAILABLE(GARBLED)",
         ),
         ("down", "UNAVAILABLE(GARBLED)"),
+        ({"code": "0", "data": {"secret": sealed("x"), "secretEndTime": "9" * 5000}}, "UNAVAILABLE(GARBLED)"),
     ],
 )
 async def test_without_a_session_nothing_is_concluded_and_nobody_is_asked_about(
@@ -380,6 +418,10 @@ SIGN = {"key": "{secret.app_key}", "over": "x"}
         ({"values": None}, {}, "session.values: is missing"),
         ({"path": None}, {}, "session.path: is missing"),
         ({"path": "/{secret.rid}"}, {}, "session.path: takes no placeholders"),
+        ({"path": "secret"}, {}, "session.path: must begin with /"),
+        ({"method": "GET", "xml": "<a/>"}, {}, "session.xml: is a body, which a GET does not have"),
+        ({"format": "xml", "success": {"at": "code", "equals": 0}}, {}, "session.success: `equals` must be a text"),
+        ({"ended": {"at": "code", "equals": 0}}, {"format": "xml"}, "session.ended: `equals` must be a text"),
         ({"json": {"who": "{subject.id_number}"}}, {}, "tells nothing of {subject.…}"),
         ({"headers": {"X": "{context.operator}"}}, {}, "tells nothing of {context.…}"),
         ({"headers": {"X": "{session.secret}"}}, {}, "nothing fills {session.secret}"),

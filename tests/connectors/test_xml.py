@@ -451,6 +451,21 @@ async def test_what_no_xml_holds_is_not_sent(service: Service, name: str) -> Non
     assert service.body == b""
 
 
+async def test_a_number_may_stand_in_a_text_with_a_structure_of_its_own_and_is_only_ever_a_number(
+    service: Service,
+) -> None:
+    service.answer = answer("", code="NO_DATA")
+    xml, inner = "<a>{inner.form}<b>SFZH='{subject.id_number}'</b></a>", {"form": {"form": {"n": "{subject.name}"}}}
+    named = Subject(id_type="resident-id", id_number=ZHANG.id_number, name="张&n=李")
+    assert await service.outcome(claim(named, status="married"), xml=xml, inner=inner) == "NO_RECORD"
+    assert service.body.decode() == f"<a>n=%E5%BC%A0%26n%3D%E6%9D%8E<b>SFZH='{ZHANG.id_number}'</b></a>"
+    service.body = b""
+    for number in ("' OR '1'='1", "1&id=2", "", "２３"):
+        other = Subject(id_type="resident-id", id_number=number, name="张")
+        assert await service.outcome(claim(other, status="married"), xml=xml, inner=inner) == GARBLED
+    assert service.body == b""
+
+
 async def test_a_claim_that_lacks_what_an_inner_document_needs_is_told_so(service: Service) -> None:
     inner = {**INNER, "coded": {"xml": "<q>{given.certificate}</q>"}}
     source = connect("civil-affairs", stanza(service.url, inner=inner), now=now)
@@ -482,7 +497,15 @@ async def test_a_claim_that_lacks_what_an_inner_document_needs_is_told_so(servic
         ({"xml": "<a>{subject.name}</a>"}, "inner.coded: is sent nowhere"),
         ({"json": {"a": "{subject.name}"}}, "xml: is a second body beside `json`"),
         ({"method": "GET"}, "xml: is a body, which a GET does not have"),
-        ({"inner": {**INNER, "tree": {}}}, "inner.tree.xml: give either `xml` or `json`"),
+        ({"inner": {**INNER, "tree": {}}}, "inner.tree.xml: give one of `xml`, `json`, `form`"),
+        ({"inner": {**INNER, "tree": {"form": "x={subject.id_number}"}}}, "inner.tree.form: must be a table"),
+        ({"inner": {**INNER, "tree": {"json": {"a": "<b>{subject.name}</b>"}}}}, "put that text under `inner`"),
+        ({"xml": "<a>id={subject.id_number}&amp;name={subject.name}</a>"}, "put that under `inner`"),
+        ({"xml": "<a>NAME='{expected.status}'</a>"}, "put that under `inner`"),
+        ({"xml": None, "json": {"q": "id={subject.id_number}&name={subject.name}"}}, "put that text under `inner`"),
+        ({"xml": None, "form": {"q": '{"n":"{subject.name}"}'}}, "put that text under `inner`"),
+        ({"xml": None, "params": {"q": "{subject.id_number},{subject.name}"}}, "put that text under `inner`"),
+        ({"xml": "<a><!-- {subject.name} --><b>&#123;subject.name}</b></a>"}, "elsewhere than in texts"),
         ({"inner": {**INNER, "tree": {"json": "{inner.coded}"}}}, "nothing fills {inner.coded}"),
         ({"inner": {**INNER, "tree": {"json": "{subject.name}", "coding": "hex"}}}, "coding: must be one of"),
         ({"success": {"at": "a", "equals": 0}}, "success: `equals` must be a text"),
