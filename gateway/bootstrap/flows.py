@@ -124,7 +124,7 @@ def build_flows(
     )  # fmt: skip
 
     patience = Patience(ledger=ledger, look_up=look_up)
-    people = People(ledger=ledger, look_up=look_up, index=index, now=now)
+    people = People(ledger=ledger, book=book, look_up=look_up, index=index, now=now)
 
     def verifier(asking: Ask) -> Verify:
         return Verify(

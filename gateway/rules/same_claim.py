@@ -5,6 +5,9 @@ takes for one (`connectors.compare`), in whatever form it compares them, are one
 capitals, brackets, dashes, dots, blanks beside Chinese characters and signs. A letter or digit makes another claim, and
 so does how digits are grouped: 1路12号 is not 11路2号, and "1 12" not "11 2". The number of a person, an organisation
 or a document is the same in whatever groups it is typed.
+
+What people found untrue bars more than the same words (`asserts_alike`): whatever comes to the same checks. A parameter
+that the item does not look at here, or another name beside the number of the same person, is no way around it.
 """
 
 from __future__ import annotations
@@ -12,14 +15,22 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from datetime import date
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from connectors.compare import Unreadable, bare, day, old_number
+from connectors.connector import Subject, Value
 from connectors.names import MIDDLE_DOT, Signs, normal_name
+from gateway.catalogue.model import Catalogue
+from gateway.rules.admission import Question, argument_body, question_body
 from gateway.rules.fallback import StepKind
 from gateway.rules.identifiers import resident_id_check_character
 from gateway.rules.kept import table
+from gateway.rules.plan import NotVerifiable, ParametersRefused, Plan, plan
 from gateway.rules.same_case import one_sign
-from ledger.canonical import Json
+from ledger.canonical import Json, canonical
 
 _DOTS = frozenset(".。·")
 """What a full stop or a middle dot is, once `normal_name` made one dot of its look-alikes."""
@@ -111,3 +122,85 @@ def asks_again(first: Mapping[str, Json], step: str, later: Mapping[str, Json]) 
         return False
     told, added = table(one["parameters"]), table(other["parameters"])
     return all(name in added and added[name] == value for name, value in told.items())
+
+
+class Asserted(Struct, frozen=True, kw_only=True):
+    """What a question comes to under a catalogue: its item, its parameters in one spelling, and its `checks`.
+
+    A check is a type of fact, the number of whom it is of, what is expected and given, and whether it is said not to be
+    so. There are none (None) where the catalogue cannot plan the question. Persons are their numbers.
+    """
+
+    item: str
+    parameters: Mapping[str, Json]
+    checks: frozenset[bytes] | None
+    fact_types: frozenset[str] = frozenset()
+
+
+def asserted(question: Question, catalogue: Catalogue, *, today: date) -> Asserted:
+    """Give what a question asserts, as the catalogue has it checked."""
+    bare_question = replace(
+        question,
+        subject=_numbered(question.subject),
+        parameters={
+            name: _numbered(value) if isinstance(value, Subject) else value
+            for name, value in question.parameters.items()
+        },
+    )
+    parameters = table(claim_of(question_body(bare_question))["parameters"])
+    planned = _planned(bare_question, catalogue, today)
+    if planned is None:
+        return Asserted(item=question.item, parameters=parameters, checks=None)
+    checks = frozenset(_checks(planned))
+    return Asserted(item=question.item, parameters=parameters, checks=checks, fact_types=planned.fact_types())
+
+
+def asserts_alike(one: Asserted, found: Asserted, fact_type: str) -> bool:
+    """Tell whether what was found of a type of fact in one question holds of another about the same person.
+
+    It does where both come to the same checks. Where the catalogue in force cannot say what one of them comes to (its
+    item has changed), it does unless they say different things in a parameter of the same name, or the type of fact has
+    nothing to do with the other question: that the item changed takes nothing back.
+    """
+    if one.item != found.item:
+        return False
+    if one.checks is not None and found.checks is not None:
+        return one.checks == found.checks
+    if one.checks is not None and fact_type not in one.fact_types:
+        return False
+    return all(found.parameters[name] == value for name, value in one.parameters.items() if name in found.parameters)
+
+
+def _numbered(person: Subject) -> Subject:
+    number = _in_one_spelling(person.id_number)
+    return replace(person, id_number=number, name=number)
+
+
+def _planned(question: Question, catalogue: Catalogue, today: date) -> Plan | None:
+    item = catalogue.items.get(question.item)
+    if item is None:
+        return None
+    try:
+        return plan(item, question.parameters, question.subject, catalogue.fact_types, today=today)
+    except (ParametersRefused, NotVerifiable):
+        return None
+
+
+def _checks(planned: Plan) -> list[bytes]:
+    signs = planned.signs()
+    return [
+        canonical(
+            {
+                "fact_type": check.fact_type,
+                "subject": check.claim.subject.id_number,
+                "expected": _values(check.claim.expected),
+                "given": _values(check.claim.given),
+                "negated": signs.get(check.id),
+            }
+        )
+        for check in planned.checks.values()
+    ]
+
+
+def _values(values: Mapping[str, Value]) -> dict[str, Json]:
+    return {name: _compared(argument_body(value)) for name, value in values.items()}

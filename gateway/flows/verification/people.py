@@ -9,6 +9,7 @@ from datetime import date, datetime
 from functools import partial
 
 from connectors.outcome import Kind
+from gateway.catalogue.book import Book
 from gateway.catalogue.model import Catalogue, Item
 from gateway.catalogue.words import Rung
 from gateway.errors import DocumentErased
@@ -20,10 +21,11 @@ from gateway.rules.admission import (
     question_from_body,
     subject_body,
 )
+from gateway.rules.clocks import legal_day
 from gateway.rules.kept import table, text
 from gateway.rules.people import Heard, Inquiry, Stands, heard, meaning, stands_untrue
 from gateway.rules.plan import NotVerifiable, ParametersRefused, plan
-from gateway.rules.same_claim import claim_of
+from gateway.rules.same_claim import asserted, asserts_alike, claim_of
 from ledger import BlindIndex, Ledger, RecordRow
 from ledger.canonical import Json, canonical
 
@@ -41,7 +43,7 @@ FOUND = "found"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inquiries:
     """The requests and checks about a claim in a case; `marks` tell whether any came or changed since. `elsewhere` are
-    those about the same claim in other cases.
+    those about the same in other cases, and about what comes to the same in this one (`asserts_alike`).
     """
 
     found: tuple[Inquiry, ...]
@@ -50,7 +52,7 @@ class Inquiries:
 
     @property
     def stands_untrue(self) -> bool:
-        """Tell whether people found the claim untrue, in whatever case, and did not take it back."""
+        """Tell whether people found the claim untrue, in whatever case and words, and did not take it back."""
         return stands_untrue((*self.found, *self.elsewhere))
 
 
@@ -58,8 +60,9 @@ class People:
     """Reads what people were asked and found."""
 
     def __init__(
-        self, *, ledger: Ledger, look_up: LookUp, index: BlindIndex, now: Callable[[], datetime]
+        self, *, ledger: Ledger, book: Book, look_up: LookUp, index: BlindIndex, now: Callable[[], datetime]
     ) -> None:  # fmt: skip
+        self._book = book
         self._look_up = look_up
         self._index = index
         self._now = now
@@ -86,7 +89,7 @@ class People:
         return heard(all_of_them.values(), now=self._now(), elsewhere=recorded.elsewhere)
 
     async def inquiries(self, question: Question, case_key: bytes, *, subject: bytes | None = None) -> Inquiries:
-        """Read the requests and checks about a claim, in a case and in others; erased ones are left out.
+        """Read the requests and checks about a claim, in a case and elsewhere; erased ones are left out.
 
         `subject` is the person's key, where it is known.
         """
@@ -96,6 +99,8 @@ class People:
             return Inquiries(found=(), marks=frozenset())
         about = await self._by_subject.one(subject) or ()
         claim = claim_of(question_body(question))
+        catalogue, today = self._book.catalogue, legal_day(self._now())
+        comes_to = asserted(question, catalogue, today=today)
         found, elsewhere, marks = list[Inquiry](), list[Inquiry](), set[tuple[bytes, int]]()
         for row in about:
             if row.item != question.item:
@@ -103,25 +108,33 @@ class People:
             is_here = row.case_key == case_key
             if is_here:
                 marks.add((row.record, row.last_idx))
-            if (one := await self.inquiry(row, claim=claim)) is not None:
-                (found if is_here else elsewhere).append(one)
+            if (told := await self._told(row)) is None:
+                continue
+            asked, one = told
+            # Compared by the question that was kept: its digest is of the form in which texts were compared then.
+            if is_here and claim_of(asked) == claim:
+                found.append(one)
+            elif asserts_alike(
+                comes_to, asserted(question_from_body(asked), catalogue, today=today), one.fact_type
+            ):  # fmt: skip
+                elsewhere.append(one)
         return Inquiries(found=tuple(found), marks=frozenset(marks), elsewhere=tuple(elsewhere))
 
-    async def inquiry(self, row: RecordRow, *, claim: Mapping[str, Json] | None = None) -> Inquiry | None:
-        """Read how one request or check stands; None if it is about another claim, or erased.
+    async def inquiry(self, row: RecordRow) -> Inquiry | None:
+        """Read how one request or check stands; None if it is erased."""
+        told = await self._told(row)
+        return None if told is None else told[1]
 
-        Claims are compared by the question that was kept: its digest is of the form in which texts were compared then.
-        """
+    async def _told(self, row: RecordRow) -> tuple[Mapping[str, Json], Inquiry] | None:
+        """Read the question of one request or check, and how it stands; None if it is erased."""
         try:
             kept = await self._look_up.document(row.record, row.first_idx)
             asked = table(kept[ASKED])
-            if claim is not None and claim_of(table(asked["question"])) != claim:
-                return None
             if row.family == ASSISTANCE and row.state == "ANSWERED":
                 kept = await self._look_up.document_of(row, "AssistanceAnswered")
         except DocumentErased:
             return None
-        return Inquiry(
+        one = Inquiry(
             record=row.record,
             rung=Rung.ASSISTANCE if row.family == ASSISTANCE else Rung.OWN_OR_COMMISSIONED_CHECK,
             fact_type=text(asked["fact_type"]),
@@ -135,6 +148,7 @@ class People:
             index=row.last_idx,
             outcome=Kind(text(table(kept[FOUND])["outcome"])) if FOUND in kept else None,
         )
+        return table(asked["question"]), one
 
 
 def shown(asked: Mapping[str, Json], catalogue: Catalogue, today: date) -> dict[str, Json]:

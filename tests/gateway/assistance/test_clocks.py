@@ -154,7 +154,11 @@ async def test_a_commitment_waits_for_an_answer_that_knows_what_people_found(tmp
         assert last is not None
         row = await flows.look_up.any("verification", last)
         people = People(
-            ledger=here.here.ledger, look_up=flows.look_up, index=open_index(here.here.settings.ledger), now=here.clock
+            ledger=here.here.ledger,
+            book=flows.book,
+            look_up=flows.look_up,
+            index=open_index(here.here.settings.ledger),
+            now=here.clock,
         )
         newest = Newest(stand=flows.stand, look_up=flows.look_up, people=people)
         await newest.require(row, last)

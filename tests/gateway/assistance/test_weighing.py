@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.client import Step, Verdict, Verification
+from gateway.client import Question, Step, Verdict, Verification
 from gateway.client.proofs import ReceiptRefused
 from gateway.client.recorded import require_recorded
 from gateway.rules.kept import rows, table
+from tests.gateway.verification.village import case, marital, premises
 
-from .hall import ADDRESS, CIVIL, FACT, LEASE, PEOPLE, Hall, hall, operator
+from .hall import ADDRESS, CIVIL, FACT, LEASE, PEOPLE, SINGLE, Hall, hall, in_case, new_id, operator
 
 ELSEWHERE = "示例路404号"
 PERSON = PEOPLE[0].id_number
@@ -223,3 +224,39 @@ async def test_a_register_may_bear_out_in_another_case_what_people_found_untrue(
     house.homes.values[PERSON] = ADDRESS
 
     assert (await house.ask(number="办-2")).verification.verdict is Verdict.ESTABLISHED
+
+
+def unmarried(**more: str) -> Question:
+    """Say that one is unmarried, in one case, with more parameters."""
+    asked = marital(SINGLE, "UNMARRIED", in_case=case("办-1"))
+    return replace(asked, parameters={**asked.parameters, **more}, request_id=new_id())
+
+
+async def test_a_parameter_that_decides_nothing_is_no_way_around_what_people_found_untrue(house: Hall) -> None:
+    client, fact = house.village.client(), "marriage-registration"
+    await house.denied((await client.verify(unmarried())).verification.record, fact)
+    more = (await client.verify(unmarried(judgment_number="1"))).verification.record
+    await house.answered(more, "NO_RECORD", fact_type=fact)
+    await house.check(more, "NO_RECORD", fact_type=fact)
+
+    last = (await client.verify(unmarried(judgment_number="1"))).verification
+
+    assert (last.verdict, last.next_step.kind) == (Verdict.UNDETERMINED, Step.DISPUTE)
+
+
+async def test_another_name_beside_the_same_number_is_no_way_around_what_people_found_untrue(house: Hall) -> None:
+    first = (await house.ask(number="办-1")).verification.record
+    for fact_type in (FACT, LEASE):
+        await house.denied(first, fact_type)
+    asked = premises(0, ADDRESS, in_case=in_case("办-1"))
+
+    def renamed() -> Question:
+        named = replace(asked.subject, name=f"{asked.subject.name}甲")
+        return replace(asked, subject=named, request_id=new_id())
+
+    more = (await house.village.client().verify(renamed())).verification.record
+    await house.all_answered(more, "NO_RECORD")
+    await house.all_checked(more, "NO_RECORD")
+
+    last = (await house.village.client().verify(renamed())).verification
+    assert (last.verdict, last.next_step.kind) == (Verdict.UNDETERMINED, Step.DISPUTE)

@@ -5,18 +5,23 @@ from __future__ import annotations
 import re
 import unicodedata
 from contextlib import suppress
+from datetime import date
 from typing import Any
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from connectors.compare import Unreadable, compared, normalise
-from connectors.connector import Form
+from connectors.connector import Form, Subject
 from connectors.names import normal_name
 from connectors.outcome import MATCH
+from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
+from gateway.rules.admission import CaseContext, Operator, Question
 from gateway.rules.fallback import StepKind
-from gateway.rules.same_claim import asks_again, is_same_claim
+from gateway.rules.plan import Argument
+from gateway.rules.same_claim import Asserted, asks_again, asserted, asserts_alike, is_same_claim
 
 FIRST: dict[str, Any] = {
     "item": "i",
@@ -229,3 +234,60 @@ def test_one_thing_more_asks_again_only_where_the_applicant_was_to_be_asked_for_
 
     assert [step for step in StepKind if asks_again(FIRST, step.value, more)] == [StepKind.ASK_APPLICANT]
     assert not is_same_claim(FIRST, more)
+
+
+CATALOGUE = load_catalogue(shipped_catalogue_files())
+PERSON = Subject(id_type="resident-id", id_number="230199199003150072", name="示例甲")
+SPOUSE = Subject(id_type="resident-id", id_number="230199199103150071", name="示例乙")
+MARRIAGE = "marriage-registration"
+
+
+def status(word: str, *, name: str = PERSON.name, **more: Argument) -> Asserted:
+    """Give what a question about a marital status asserts."""
+    context = CaseContext(matter="m", case_id="c", purpose="p", operator=Operator(person="o", unit="u"))
+    person = replace(PERSON, name=name)
+    asked = Question(context=context, item="marital-status", subject=person, parameters={"status": word, **more})
+    return asserted(asked, CATALOGUE, today=date(2026, 11, 24))
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        status("UNMARRIED", judgment_number="1"),
+        status("UNMARRIED", judgment_number="2", spouse=SPOUSE),
+        status("UNMARRIED", name="示例甲甲"),
+    ],
+)
+def test_what_comes_to_the_same_checks_asserts_the_same(later: Asserted) -> None:
+    assert asserts_alike(later, status("UNMARRIED"), MARRIAGE)
+    assert asserts_alike(status("UNMARRIED"), later, MARRIAGE)
+
+
+def test_a_second_person_is_the_number_too_whatever_the_name() -> None:
+    renamed = replace(SPOUSE, name="示例乙丙", id_number="230199 19910315 0071")
+
+    assert asserts_alike(status("MARRIED", spouse=SPOUSE), status("MARRIED", spouse=renamed), MARRIAGE)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (status("UNMARRIED"), status("MARRIED")),
+        (status("UNMARRIED"), status("DIVORCED")),
+        (status("MARRIED", spouse=SPOUSE), status("MARRIED", spouse=PERSON)),
+        (status("DIVORCED_BY_COURT", judgment_number="1"), status("DIVORCED_BY_COURT", judgment_number="2")),
+    ],
+)
+def test_what_comes_to_other_checks_is_another_claim(one: Asserted, other: Asserted) -> None:
+    assert not asserts_alike(one, other, MARRIAGE)
+    assert not asserts_alike(other, one, MARRIAGE)
+
+
+def test_what_was_found_of_an_item_that_changed_since_still_holds_of_what_says_nothing_else() -> None:
+    old = status("UNMARRIED", gone="x")
+    assert old.checks is None
+
+    assert asserts_alike(status("UNMARRIED", judgment_number="1"), old, MARRIAGE)
+    assert not asserts_alike(status("MARRIED"), old, MARRIAGE)
+    assert not asserts_alike(status("UNMARRIED"), old, "divorce-judgment"), "which has nothing to do with it"
+    assert asserts_alike(old, old, "divorce-judgment")
