@@ -142,19 +142,32 @@ def decisive(inquiries: Iterable[Inquiry]) -> list[Inquiry]:
     return list({(one.fact_type, _voice(one)): one for one in sorted(said, key=lambda one: one.told)}.values())
 
 
-def may_say_again(said: Iterable[Inquiry], step: str, *, conflict: bool, tells_facts: bool) -> bool:
-    """Tell whether somebody who answered about a type of fact in a case may be asked about it again, or check again,
-    because what they found by mistake is what leads to `step`; `said` is what they said.
+def may_say_again(
+    said: Iterable[Inquiry],
+    step: str,
+    *,
+    conflict: bool,
+    tells_facts: bool,
+    elsewhere: Iterable[Inquiry] = (),
+    barred: bool = False,
+) -> bool:
+    """Tell whether somebody who answered about a type of fact may be asked about it again, or check again, because what
+    they found by mistake is what leads to `step`; `said` is what they said in the case, `elsewhere` what they said of
+    the same elsewhere.
 
-    It is where the applicant disputes what they found, or nothing can establish the claim any more for what they found;
-    and where people or registers disagree (`conflict`) and they are one side. Where the facts are not told, that it may
-    not be would tell what they found: it may be wherever the step is of that kind.
+    It is where the applicant disputes what they found, or nothing can establish the claim any more for what they found,
+    in whatever case they found it untrue; and where people or registers disagree (`conflict`) and they are one side.
+    Where the facts are not told, that it may not be would tell what they found: it may be wherever the step is of that
+    kind, of any type of fact where what anybody found elsewhere stands (`barred`).
     """
+    said = tuple(said)
     words = _standing([one for one in sorted(said, key=lambda one: one.place) if one.outcome is not None])
     if not tells_facts:
-        return bool(words) and step in _CONTESTED
+        return (bool(words) or barred) and step in _CONTESTED
     wanted = _CONTESTED.get(step, frozenset()) | (frozenset(_DECISIVE) if conflict else frozenset())
-    return any(one.outcome in wanted for one in words)
+    if any(one.outcome in wanted for one in words):
+        return True
+    return step in _CONTESTED and stands_untrue((*said, *elsewhere))
 
 
 def _voice(one: Inquiry) -> str:

@@ -43,7 +43,14 @@ from gateway.rules.admission import Operator, Question, question_body, question_
 from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, legal_day
 from gateway.rules.fallback import StepKind
 from gateway.rules.kept import table, text
-from gateway.rules.people import OPEN, Inquiry, decisive, may_say_again, reminders_due
+from gateway.rules.people import (
+    OPEN,
+    Inquiry,
+    decisive,
+    may_say_again,
+    reminders_due,
+    stands_untrue,
+)
 from gateway.rules.reasons import ReasonKind
 from gateway.rules.roles import Caller
 from gateway.rules.separation import SecondOfficerRequired, verify_second_officer
@@ -58,6 +65,16 @@ COMMISSIONED = "commissioned-check"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Before:
+    """What somebody said before about a type of fact: in the case, and of the same elsewhere (`Inquiries.elsewhere`);
+    and whether what anybody found elsewhere stands (`barred`)."""
+
+    here: Sequence[Inquiry] = ()
+    elsewhere: Sequence[Inquiry] = ()
+    barred: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Act:
     """What people did: its entry, how the request or check stands with it. Of what the asking unit does: the type of
     fact that must be open for it, and the one step that the answer must lead to, where there is one; and what was said
@@ -69,7 +86,7 @@ class _Act:
     inquiry: Inquiry
     fact_type: str = ""
     only: StepKind | None = None
-    again: Sequence[Inquiry] = ()
+    again: _Before = _Before()
     row: RecordRow | None = None
     judge: Callable[[RecordRow], Awaitable[None]] | None = None
 
@@ -124,7 +141,7 @@ class Assist:
         self._require_asked(claimed.question, sending.unit)
         self._require_turns_on(claimed.question, sending.fact_type)
         who = f"{ASSISTANCE}/{sending.unit}"
-        before = await self._said(claimed, sending.fact_type, Rung.ASSISTANCE, who)
+        before = await self._said(claimed, sending.fact_type, Rung.ASSISTANCE, who=who)
         await self._require_step(claimed, (StepKind.ASSISTANCE, StepKind.WAIT), before)
         key = self._people.one_at_a_time(claimed.question, claimed.case_key, sending.fact_type, sending.unit)
         given_up = await self._given_up(key)
@@ -259,9 +276,12 @@ class Assist:
         self._require_turns_on(claimed.question, checking.fact_type)
         # Before and beside an applicant's word a check is always in order, and may be the only one there can be.
         wanted = (StepKind.OWN_OR_COMMISSIONED_CHECK, StepKind.COMMITMENT)
-        before = await self._said(claimed, checking.fact_type, Rung.OWN_OR_COMMISSIONED_CHECK)
-        if await self._require_step(claimed, wanted, before) or decisive(before):
-            await self._require_other(request.operator, before)
+        before = await self._said(
+            claimed, checking.fact_type, Rung.OWN_OR_COMMISSIONED_CHECK, unit=claimed.row.unit or ""
+        )
+        again = await self._require_step(claimed, wanted, before)
+        earlier = list(before.here) if again or decisive(before.here) else []
+        await self._require_other(request.operator, earlier)
         at = self._now()
         record = new_record(at, self._entropy)
         who = OWN if checking.commission is None else COMMISSIONED
@@ -476,14 +496,25 @@ class Assist:
         kept = await self._look_up.document(row.record, row.first_idx)
         return Claimed(row=row, question=question_from_body(table(table(kept[ASKED])["question"])))
 
-    async def _said(self, claimed: Claimed, fact_type: str, rung: Rung, who: str = "") -> list[Inquiry]:
-        """Give what somebody answered about a type of fact in a case: a unit, or the office itself in its checks."""
+    async def _said(
+        self, claimed: Claimed, fact_type: str, rung: Rung, *, who: str = "", unit: str = ""
+    ) -> _Before:  # fmt: skip
+        """Give what somebody answered about a type of fact, in a case and elsewhere: a unit, or the office itself (then
+        elsewhere that of the `unit` alone) in its checks."""
         known = await self._people.inquiries(claimed.question, claimed.case_key)
-        return [
-            one
-            for one in known.found
-            if (one.fact_type, one.rung) == (fact_type, rung) and who in ("", one.who) and one.outcome is not None
-        ]
+        here, elsewhere = (
+            [
+                one
+                for one in told
+                if (one.fact_type, one.rung) == (fact_type, rung) and who in ("", one.who) and one.outcome is not None
+            ]
+            for told in (known.found, known.elsewhere)
+        )
+        return _Before(
+            here=here,
+            elsewhere=[one for one in elsewhere if unit in ("", one.unit)],
+            barred=stands_untrue(known.elsewhere),
+        )
 
     async def _require_other(self, operator: Operator, before: Sequence[Inquiry]) -> None:
         """Require that who records a check took part in none of some earlier ones.
@@ -501,7 +532,7 @@ class Assist:
         except SecondOfficerRequired as error:
             raise CheckedBefore from error
 
-    async def _require_step(self, claimed: Claimed, wanted: Sequence[StepKind], before: Sequence[Inquiry]) -> bool:
+    async def _require_step(self, claimed: Claimed, wanted: Sequence[StepKind], before: _Before) -> bool:
         """Require that the newest answer to a claim calls for a step, or that what was said `before` may be said again;
         tells whether it is for that.
 
@@ -581,9 +612,15 @@ def _refusal(act: _Act, again: Again) -> GatewayError | None:
     return None if _may_say_again(act.again, again.alone.groups, tells_facts=again.tells_facts) else refusal
 
 
-def _may_say_again(before: Sequence[Inquiry], kept: Mapping[str, Json], *, tells_facts: bool) -> bool:
-    conflict = ReasonKind.CONFLICT.value in reasons_in(kept)
-    return may_say_again(before, next_step_in(kept), conflict=conflict, tells_facts=tells_facts)
+def _may_say_again(before: _Before, kept: Mapping[str, Json], *, tells_facts: bool) -> bool:
+    return may_say_again(
+        before.here,
+        next_step_in(kept),
+        conflict=ReasonKind.CONFLICT.value in reasons_in(kept),
+        tells_facts=tells_facts,
+        elsewhere=before.elsewhere,
+        barred=before.barred,
+    )
 
 
 def _not_open(act: _Act, again: Again) -> GatewayError | None:

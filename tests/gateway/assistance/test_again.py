@@ -207,3 +207,50 @@ async def test_where_only_the_verdict_is_told_whoever_answered_may_be_asked_agai
 
         for fact_type in (FACT, LEASE):
             assert (await house.send(last.record, fact_type=fact_type)).assistance.record
+
+
+async def nothing_found(house: Hall, number: str) -> str:
+    """Ask everybody in a case, who find nothing; gives the answer to that."""
+    asked = (await house.ask(number=number)).verification.record
+    await house.all_answered(asked, "NO_RECORD")
+    await house.all_checked(asked, "NO_RECORD")
+    last = (await house.ask(number=number)).verification
+    assert last.next_step.kind is Step.DISPUTE
+    return last.record
+
+
+async def checked_untrue(house: Hall, number: str) -> None:
+    """Have two of the office find a fact untrue in a case."""
+    first = (await house.ask(number=number)).verification.record
+    await house.all_answered(first, "NO_RECORD")
+    await house.check(first, "MISMATCH")
+
+
+async def test_a_third_person_checks_again_in_the_case_at_hand_what_was_checked_untrue_elsewhere(house: Hall) -> None:
+    await checked_untrue(house, "办-1")
+    last = await nothing_found(house, "办-2")
+
+    assert await refused(house.check(last, "MATCH")) == "CHECKED_BEFORE"
+    assert await refused(house.send(last)) == "STEP_NOT_CALLED_FOR", "it is not the unit's word that bars"
+    await house.check(last, "MATCH", **THIRD)
+
+    assert (await house.ask(number="办-2")).verification.verdict is Verdict.ESTABLISHED
+
+
+async def test_a_unit_is_asked_again_in_the_case_at_hand_about_what_it_found_untrue_elsewhere(house: Hall) -> None:
+    await house.denied((await house.ask(number="办-1")).verification.record)
+    last = await nothing_found(house, "办-2")
+
+    assert await refused(house.send(last, fact_type=LEASE)) == "STEP_NOT_CALLED_FOR", "of which it said nothing"
+    await house.answered(last, "MATCH")
+
+    assert (await house.ask(number="办-2")).verification.verdict is Verdict.ESTABLISHED
+    assert (await house.ask(number="办-1")).verification.next_step.kind is not Step.COMMITMENT
+
+
+async def test_a_third_person_who_finds_nothing_takes_nothing_back(house: Hall) -> None:
+    await checked_untrue(house, "办-1")
+    last = await nothing_found(house, "办-2")
+
+    await house.check(last, "NO_RECORD", **THIRD)
+    assert (await house.ask(number="办-2")).verification.next_step.kind is Step.DISPUTE, "it takes nothing back"

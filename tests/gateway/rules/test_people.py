@@ -248,6 +248,32 @@ def test_who_took_back_what_they_found_has_nothing_more_to_take_back() -> None:
 
 
 @pytest.mark.parametrize("step", StepKind)
+@pytest.mark.parametrize("word", OUTCOMES)
+def test_what_was_said_elsewhere_may_be_said_again_only_where_it_is_what_bars(step: StepKind, word: Kind) -> None:
+    contested = step in (StepKind.DISPUTE, StepKind.NOT_ESTABLISHABLE)
+    elsewhere = [replace(inquiry("ANSWERED", 1, outcome=word), index=2)]
+    later = [replace(inquiry("ANSWERED", 3, outcome=Kind.MATCH), index=4)]
+
+    may = [
+        may_say_again(here, step.value, conflict=True, tells_facts=True, elsewhere=elsewhere) for here in ([], later)
+    ]
+
+    assert may[0] is (contested and word is Kind.MISMATCH)
+    assert may[1] is True, "of a conflict it is one side in the case itself"
+    assert not may_say_again(later, step.value, conflict=False, tells_facts=True, elsewhere=elsewhere)
+
+
+@pytest.mark.parametrize("step", StepKind)
+def test_where_the_facts_are_not_told_whoever_is_asked_again_does_not_tell_who_barred_it(step: StepKind) -> None:
+    told = {
+        may_say_again([], step.value, conflict=False, tells_facts=False, elsewhere=elsewhere, barred=True)
+        for elsewhere in ([], [inquiry("ANSWERED", outcome=Kind.MISMATCH)])
+    }
+
+    assert told == {step in (StepKind.DISPUTE, StepKind.NOT_ESTABLISHABLE)}
+
+
+@pytest.mark.parametrize("step", StepKind)
 def test_where_the_facts_are_not_told_whether_somebody_may_say_it_again_does_not_tell_what_they_said(
     step: StepKind,
 ) -> None:
