@@ -73,6 +73,12 @@ class _Before:
     elsewhere: Sequence[Inquiry] = ()
     barred: bool = False
 
+    def untrue_elsewhere(self) -> list[Inquiry]:
+        """Pick what they found untrue elsewhere, as long as it stands: it alone counts in other cases, and bearing the
+        claim out takes it back."""
+        found = [one for one in self.elsewhere if one.outcome is Kind.MISMATCH]
+        return found if stands_untrue((*self.here, *self.elsewhere)) else []
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Act:
@@ -281,6 +287,8 @@ class Assist:
         )
         again = await self._require_step(claimed, wanted, before)
         earlier = list(before.here) if again or decisive(before.here) else []
+        if checking.finding.outcome is Kind.MATCH:
+            earlier += before.untrue_elsewhere()
         await self._require_other(request.operator, earlier)
         at = self._now()
         record = new_record(at, self._entropy)

@@ -226,6 +226,18 @@ async def checked_untrue(house: Hall, number: str) -> None:
     await house.check(first, "MISMATCH")
 
 
+async def test_who_checked_it_untrue_takes_nothing_back_under_another_number(house: Hall) -> None:
+    await checked_untrue(house, "办-1")
+    other = (await house.ask(number="办-2")).verification.record
+    await house.all_answered(other, "NO_RECORD")
+
+    assert await refused(house.check(other, "MATCH")) == "CHECKED_BEFORE"
+    with_first = {"second_operator": operator("clerk", "clerk-03"), "operator": operator("clerk", "CLERK-02")}
+    assert await refused(house.check(other, "MATCH", **with_first)) == "CHECKED_BEFORE"
+    await house.all_checked(other, "NO_RECORD")
+    assert (await house.ask(number="办-2")).verification.next_step.kind is Step.DISPUTE
+
+
 async def test_a_third_person_checks_again_in_the_case_at_hand_what_was_checked_untrue_elsewhere(house: Hall) -> None:
     await checked_untrue(house, "办-1")
     last = await nothing_found(house, "办-2")
