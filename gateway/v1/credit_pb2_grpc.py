@@ -121,7 +121,8 @@ class CreditServiceServicer(object):
 
     def RecallReport(self, request, context):
         """RecallReport takes a report back from everyone who was told, because it was wrong; the finding stands. A reviewer
-        recalls what the own unit reported; of others' reports a reviewer is told NOT_FOUND.
+        recalls what the own unit reported; of others' reports a reviewer is told NOT_FOUND. Whoever handled the commitment
+        is refused as COMMITMENT_HANDLED. A report that was recalled is not issued again, though its finding stands.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

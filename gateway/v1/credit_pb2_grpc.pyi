@@ -56,7 +56,8 @@ class CreditServiceStub:
     """
     RecallReport: _grpc.UnaryUnaryMultiCallable[_credit_pb2.RecallReportRequest, _credit_pb2.RecallReportResponse]
     """RecallReport takes a report back from everyone who was told, because it was wrong; the finding stands. A reviewer
-    recalls what the own unit reported; of others' reports a reviewer is told NOT_FOUND.
+    recalls what the own unit reported; of others' reports a reviewer is told NOT_FOUND. Whoever handled the commitment
+    is refused as COMMITMENT_HANDLED. A report that was recalled is not issued again, though its finding stands.
     """
     FileObjection: _grpc.UnaryUnaryMultiCallable[_credit_pb2.FileObjectionRequest, _credit_pb2.FileObjectionResponse]
     """FileObjection records that a person objects to a report; it is annotated at once."""
@@ -89,7 +90,8 @@ class CreditServiceAsyncStub(CreditServiceStub):
     """
     RecallReport: _aio.UnaryUnaryMultiCallable[_credit_pb2.RecallReportRequest, _credit_pb2.RecallReportResponse]  # type: ignore[assignment]
     """RecallReport takes a report back from everyone who was told, because it was wrong; the finding stands. A reviewer
-    recalls what the own unit reported; of others' reports a reviewer is told NOT_FOUND.
+    recalls what the own unit reported; of others' reports a reviewer is told NOT_FOUND. Whoever handled the commitment
+    is refused as COMMITMENT_HANDLED. A report that was recalled is not issued again, though its finding stands.
     """
     FileObjection: _aio.UnaryUnaryMultiCallable[_credit_pb2.FileObjectionRequest, _credit_pb2.FileObjectionResponse]  # type: ignore[assignment]
     """FileObjection records that a person objects to a report; it is annotated at once."""
@@ -155,7 +157,8 @@ class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_credit_pb2.RecallReportResponse, _abc.Awaitable[_credit_pb2.RecallReportResponse]]:
         """RecallReport takes a report back from everyone who was told, because it was wrong; the finding stands. A reviewer
-        recalls what the own unit reported; of others' reports a reviewer is told NOT_FOUND.
+        recalls what the own unit reported; of others' reports a reviewer is told NOT_FOUND. Whoever handled the commitment
+        is refused as COMMITMENT_HANDLED. A report that was recalled is not issued again, though its finding stands.
         """
 
     @_abc_1.abstractmethod

@@ -23,6 +23,7 @@ from gateway.flows.commitments.documents import prepared_groups
 from gateway.flows.commitments.signing import signed_at
 from gateway.flows.look_up import LookUp, receipt_size
 from gateway.flows.once import REQUEST, Once, Recorded, Request
+from gateway.flows.second_officer import require_uninvolved
 from gateway.letters import fulfilment
 from gateway.letters.document import DOCUMENT
 from gateway.rules.clocks import legal_day
@@ -165,16 +166,22 @@ class Report:
     async def recall(self, request: Request, record: bytes, reason: str) -> Recorded:
         """Take back what the caller's unit reported, from everyone who was told; the finding stands.
 
+        Whoever handled the commitment takes nothing back, as they find nothing (`Find`).
+
         Raises:
             RecordNotFound: there is no such report of the caller's unit.
             TransitionNotAllowed: it has ended already.
-            DocumentErased: what was reported is erased.
+            CommitmentHandled: the officer handled the commitment that the report is about.
+            DocumentErased: what was reported is erased, or who handled the commitment cannot be told any more.
         """
         if replayed := await self._once.replay(request):
             return replayed
 
         async def judge(row: RecordRow, at: datetime) -> Recorded:
             require_takes(row, "ReportRecalled")
+            finding = await self._look_up.any("finding", row.parent or b"")
+            commitment = await self._look_up.any("commitment", finding.parent or b"")
+            await require_uninvolved(self._look_up, commitment, request.operator)
             groups: dict[str, Json] = {REQUEST: request.body, "act": {"reason": reason}, "officer": request.person}
             if row.state != "REJECTED":
                 kept = await self._look_up.document(row.record, row.first_idx)

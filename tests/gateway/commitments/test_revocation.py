@@ -26,8 +26,8 @@ async def revoke(room: Room, person: str = "A-3", here: Office | None = None) ->
     return await at.flows.find.revoke(request, room.finding, ASIDE)
 
 
-async def recall(room: Room, report: bytes) -> Recorded:
-    request = room.here.request("RecallReport", system="reviewer", record=report.hex())
+async def recall(room: Room, report: bytes, person: str = "A-3") -> Recorded:
+    request = room.here.request("RecallReport", system="reviewer", person=person, record=report.hex())
     return await room.here.flows.report.recall(request, report, "报送有误")
 
 
@@ -160,6 +160,16 @@ async def test_whoever_handled_the_commitment_sets_nothing_aside(tmp_path: Path)
         with pytest.raises(CommitmentHandled):
             await revoke(room, person="P-1")
         assert room.here.state(room.finding) == "DECIDED"
+
+
+async def test_whoever_handled_the_commitment_takes_no_report_back(tmp_path: Path) -> None:
+    async with discrepancy(tmp_path) as room:
+        report = await reported(room)
+        size = room.here.ledger.size()
+        with pytest.raises(CommitmentHandled):
+            await recall(room, report, person="P-1")
+        assert room.here.ledger.size() == size
+        assert room.here.state(report) == "ISSUED"
 
 
 async def test_a_reviewer_of_another_unit_learns_of_no_finding_and_no_report(tmp_path: Path) -> None:
