@@ -177,7 +177,8 @@ class AuditServiceServicer(object):
 
     def RevokeFinding(self, request, context):
         """RevokeFinding records that a decision does not stand, before it is final or after: an authority or a court set it
-        aside, or the unit takes it back. The commitment stands again, and what was reported is recalled in the same act.
+        aside, or the unit takes it back. The commitment stands again, and what was reported is recalled in the same act: one
+        whose case was decided before is CONFIRMED, as by a dismissal; one that waited for the decision waits again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -62,7 +62,8 @@ class AuditServiceStub:
     """
     RevokeFinding: _grpc.UnaryUnaryMultiCallable[_audit_pb2.RevokeFindingRequest, _audit_pb2.RevokeFindingResponse]
     """RevokeFinding records that a decision does not stand, before it is final or after: an authority or a court set it
-    aside, or the unit takes it back. The commitment stands again, and what was reported is recalled in the same act.
+    aside, or the unit takes it back. The commitment stands again, and what was reported is recalled in the same act: one
+    whose case was decided before is CONFIRMED, as by a dismissal; one that waited for the decision waits again.
     """
     DrawCommitments: _grpc.UnaryUnaryMultiCallable[_audit_pb2.DrawCommitmentsRequest, _audit_pb2.DrawCommitmentsResponse]
     """DrawCommitments draws a reproducible random sample for audit (双随机)."""
@@ -101,7 +102,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """
     RevokeFinding: _aio.UnaryUnaryMultiCallable[_audit_pb2.RevokeFindingRequest, _audit_pb2.RevokeFindingResponse]  # type: ignore[assignment]
     """RevokeFinding records that a decision does not stand, before it is final or after: an authority or a court set it
-    aside, or the unit takes it back. The commitment stands again, and what was reported is recalled in the same act.
+    aside, or the unit takes it back. The commitment stands again, and what was reported is recalled in the same act: one
+    whose case was decided before is CONFIRMED, as by a dismissal; one that waited for the decision waits again.
     """
     DrawCommitments: _aio.UnaryUnaryMultiCallable[_audit_pb2.DrawCommitmentsRequest, _audit_pb2.DrawCommitmentsResponse]  # type: ignore[assignment]
     """DrawCommitments draws a reproducible random sample for audit (双随机)."""
@@ -203,7 +205,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.RevokeFindingResponse, _abc.Awaitable[_audit_pb2.RevokeFindingResponse]]:
         """RevokeFinding records that a decision does not stand, before it is final or after: an authority or a court set it
-        aside, or the unit takes it back. The commitment stands again, and what was reported is recalled in the same act.
+        aside, or the unit takes it back. The commitment stands again, and what was reported is recalled in the same act: one
+        whose case was decided before is CONFIRMED, as by a dismissal; one that waited for the decision waits again.
         """
 
     @_abc_1.abstractmethod

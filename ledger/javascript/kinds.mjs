@@ -21,6 +21,8 @@ export default [
   "CommitmentQuestioned",
   "CommitmentRecorded",
   "CommitmentRefused",
+  "CommitmentReinstated",
+  "CommitmentReopened",
   "CommitmentRepaired",
   "CommitmentRequeried",
   "CommitmentWithdrawn",

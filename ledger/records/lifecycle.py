@@ -62,9 +62,12 @@ FAMILIES: Mapping[str, Family] = {
                 "CommitmentQuestioned": _to("QUESTIONED", *_UNDECIDED),
                 "CommitmentConfirmed": _to("CONFIRMED", "IN_FORCE"),
                 "CommitmentDisputed": _to("DISPUTED", "IN_FORCE"),
-                # Data contradicted it before the decision: cleared, it waits for the decision again. What was found
-                # false stands again once that finding is revoked.
-                "CommitmentCleared": {"DISPUTED": "CONFIRMED", "QUESTIONED": "RECORDED", "BROKEN": "CONFIRMED"},
+                # Data contradicted it before the decision: cleared, it waits for the decision again.
+                "CommitmentCleared": {"DISPUTED": "CONFIRMED", "QUESTIONED": "RECORDED"},
+                # What was found false stands again once that finding is revoked: upon the first the decision came
+                # before, upon the second it never did.
+                "CommitmentReinstated": _to("CONFIRMED", "BROKEN"),
+                "CommitmentReopened": _to("RECORDED", "BROKEN"),
                 "CommitmentBroken": _to("BROKEN", *_CONTRADICTED),
                 "CommitmentInconclusive": _to("INCONCLUSIVE", *_CONTRADICTED),
                 "CommitmentRepaired": _to("REPAIRED", "BROKEN"),

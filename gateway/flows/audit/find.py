@@ -17,7 +17,7 @@ from gateway.errors import CapacityUnknown, InvalidRequest, PeriodRunning, Viola
 from gateway.flows.act import Act, Judge, onto, require_after, require_takes
 from gateway.flows.audit.report import Report, decided_at
 from gateway.flows.commitments.decision_clock import DecisionClock
-from gateway.flows.commitments.documents import prepared_groups
+from gateway.flows.commitments.documents import CLEARED, DECIDED, REINSTATED, REOPENED, prepared_groups
 from gateway.flows.commitments.listings import Listings, Lists
 from gateway.flows.look_up import LookUp
 from gateway.flows.once import REQUEST, Once, Recorded, Request
@@ -34,8 +34,8 @@ from ledger.canonical import Json
 _PURPOSE = "告知承诺失信认定"
 _WAIVED = "当事人表示放弃其余的陈述申辩期限。"
 _CLOSINGS = {
-    "CLEARED": ("FindingCleared", "CommitmentCleared"),
-    "MINOR_ERROR": ("MinorErrorRectified", "CommitmentCleared"),
+    "CLEARED": ("FindingCleared", CLEARED),
+    "MINOR_ERROR": ("MinorErrorRectified", CLEARED),
     "INCONCLUSIVE": ("FindingInconclusive", "CommitmentInconclusive"),
 }
 
@@ -164,7 +164,7 @@ class Find:
                 drafts = [_draft(request, row, kind, content, facts)]
             else:
                 dismissed = _draft(request, row, kind, content, {"due_at": None})
-                drafts = [dismissed, await self._ended(row, "CommitmentCleared", at)]
+                drafts = [dismissed, await self._ended(row, CLEARED, at)]
             return await self._once.record(request, drafts, at=at)
 
         return await self._upon(request, record, kind, judge)
@@ -208,6 +208,9 @@ class Find:
     async def revoke(self, request: Request, record: bytes, revocation: Revocation) -> Recorded:
         """Record that a decision does not stand, final or not: the commitment stands again, and its report is recalled.
 
+        One that was found false already stands as it would by a dismissal, if the decision of its case was recorded
+        before; if none was, it waits for it.
+
         Raises:
             DocumentErased: what was reported is erased, and cannot be recalled.
         """
@@ -220,7 +223,7 @@ class Find:
         async def judge(row: RecordRow, at: datetime) -> Recorded:
             drafts = [
                 _draft(request, row, "FindingRevoked", content, {"due_at": None}),
-                await self._ended(row, "CommitmentCleared", at),
+                await self._standing_again(row, at),
                 *await self._report.ending(row, "ReportRecalled", at),
             ]
             return await self._once.record(request, drafts, at=at)
@@ -274,10 +277,21 @@ class Find:
         return commitment
 
     async def _ended(self, row: RecordRow, kind: str, at: datetime) -> Draft:
-        """Let the commitment follow its finding: nothing is due of it any more, but one that waited for its decision
-        gets the whole time for it again."""
+        """Let the commitment follow its finding."""
+        return self._followed(await self._commitment(row, at), kind, at)
+
+    async def _standing_again(self, row: RecordRow, at: datetime) -> Draft:
+        """Let the commitment follow its finding that is revoked."""
         commitment = await self._commitment(row, at)
-        waits = commitment.state == "QUESTIONED" and kind == "CommitmentCleared"
+        if commitment.state != "BROKEN":
+            return self._followed(commitment, CLEARED, at)
+        decided = any(line.kind == DECIDED for line in await self._look_up.history(commitment))
+        return self._followed(commitment, REINSTATED if decided else REOPENED, at)
+
+    def _followed(self, commitment: RecordRow, kind: str, at: datetime) -> Draft:
+        """Nothing is due of a commitment any more, but one that waits for its decision gets the whole time for it
+        again."""
+        waits = kind == REOPENED or (commitment.state == "QUESTIONED" and kind == CLEARED)
         due = self._clock.due(commitment.matter or "", at).isoformat() if waits else None
         return onto(commitment, kind, facts={"due_at": due})
 

@@ -11,7 +11,7 @@ from gateway.catalogue.model import AuditRules
 from gateway.catalogue.words import AuditTiming
 from gateway.errors import DiscrepancyFound, FoundSince, NotChecked, TransitionNotAllowed
 from gateway.flows.act import Act, onto, require_takes
-from gateway.flows.commitments.documents import UNDECIDED, require_in_time
+from gateway.flows.commitments.documents import DECIDED, UNDECIDED, require_in_time
 from gateway.flows.commitments.newest import Against, Newest
 from gateway.flows.commitments.refusals import Refusals
 from gateway.flows.commitments.requery import Requery
@@ -21,7 +21,6 @@ from gateway.rules.clocks import WorkCalendar, add_working_days, end_of_day, leg
 from ledger import RecordRow
 from ledger.canonical import Json
 
-_DECIDED = "DecisionRecorded"
 _ASKED_AGAIN = "CommitmentRequeried"
 _CHECKED = ("CONFIRMED", "STILL_MISSING", "CLEARED_BEFORE")
 """What asking again comes to when the sources answered and contradict nothing, or only as people cleared it up."""
@@ -79,7 +78,7 @@ class Decide:
         self, request: Request, row: RecordRow, begun: datetime, document_number: str, deadline: float
     ) -> Recorded:
         audit = self._audit(row)
-        require_in_time(row, _DECIDED, at=begun)
+        require_in_time(row, DECIDED, at=begun)
         waiting = row.state in UNDECIDED
         against = await self._against(row, request) if waiting else Against.NOTHING
         during = waiting and audit.timing is AuditTiming.DURING
@@ -90,8 +89,8 @@ class Decide:
             await self._require_checked(row, request, deadline, during=during, again=against is Against.PERHAPS)
         row = await self._unquestioned(row.record)  # being asked about, it went on
         at = self._now()
-        require_in_time(row, _DECIDED, at=at)  # asking may have taken the rest of it
-        require_takes(row, _DECIDED)
+        require_in_time(row, DECIDED, at=at)  # asking may have taken the rest of it
+        require_takes(row, DECIDED)
         due = None
         if audit.timing is AuditTiming.AFTER:
             last = add_working_days(legal_day(at), audit.due_working_days, self._calendar)
@@ -101,7 +100,7 @@ class Decide:
             "decision": {"document_number": document_number},
             "officer": request.person,
         }
-        return await self._once.record(request, [onto(row, _DECIDED, groups, facts={"due_at": due})], at=at)
+        return await self._once.record(request, [onto(row, DECIDED, groups, facts={"due_at": due})], at=at)
 
     async def _against(self, row: RecordRow, request: Request) -> Against:
         """Tell what is known against a commitment; what people found counts alone where nobody may ask any more."""

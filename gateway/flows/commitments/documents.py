@@ -25,6 +25,11 @@ RECORDED = "CommitmentRecorded"
 WITHDRAWAL = "withdrawal"
 """The group that says until when a commitment can be withdrawn and what that does to later ones, as the applicant was
 told before signing; and then, of the withdrawal itself, what it does."""
+DECIDED = "DecisionRecorded"
+CLEARED, REINSTATED, REOPENED = "CommitmentCleared", "CommitmentReinstated", "CommitmentReopened"
+"""Nothing is held against a commitment any more: nothing was found false; or that finding is revoked, and the case was
+decided before; or it was not."""
+_CLEARED = frozenset({CLEARED, REINSTATED, REOPENED})
 UNDECIDED = ("RECORDED", "BINDING")
 """States in which a commitment waits for the decision of its case."""
 WATCHED = (*UNDECIDED, "IN_FORCE")
@@ -69,7 +74,7 @@ async def prepared_groups(look_up: LookUp, row: RecordRow) -> Mapping[str, Json]
 async def cleared_at(look_up: LookUp, row: RecordRow) -> int:
     """Give the entry by which people last cleared up a contradiction of a commitment: what contradicted it before, they
     know; -1 where there is none."""
-    return max((line.idx for line in await look_up.history(row) if line.kind == "CommitmentCleared"), default=-1)
+    return max((line.idx for line in await look_up.history(row) if line.kind in _CLEARED), default=-1)
 
 
 def scope_of(document: Mapping[str, Json]) -> Publication:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +12,10 @@ import pytest
 from gateway.errors import CommitmentBarred, CommitmentHandled, RecordNotFound, TransitionNotAllowed
 from gateway.flows.audit.find import Revocation
 from gateway.flows.once import Recorded, Request
+from gateway.letters.fulfilment import fulfilment
 from gateway.rules.kept import table
 from gateway.rules.roles import Role
+from ledger.records.lifecycle import state_after
 from tests.gateway.credit.reporting import acknowledged, pulled, rejected, repaired, report_of
 
 from .office import Office, execute, office
@@ -111,21 +115,58 @@ async def test_of_what_the_platform_refused_nothing_is_recalled(tmp_path: Path) 
         assert await pulled(room.here) == []
 
 
-async def test_a_commitment_that_still_waited_for_its_decision_waits_for_it_again(tmp_path: Path) -> None:
-    async with office(tmp_path) as here:
+@asynccontextmanager
+async def questioned(folder: Path) -> AsyncIterator[Room]:
+    """Give a finding against a commitment upon which nobody decided yet."""
+    async with office(folder) as here:
         prepared = await here.prepare(await here.verify(WHO, "办-1"))
         await here.record(prepared, WHO)
         here.contradict(WHO)
         here.clock.pass_(days=1)
         await here.flows.commitments.standing()
         (finding,) = here.ledger.register().by_parent(prepared.record, "finding")
-        room = Room(here, finding.record, prepared.record)
         assert here.state(prepared.record) == "QUESTIONED"
+        yield Room(here, finding.record, prepared.record)
+
+
+@pytest.mark.parametrize("is_final", [False, True])
+async def test_a_commitment_that_still_waited_for_its_decision_waits_for_it_again(
+    tmp_path: Path, is_final: bool
+) -> None:
+    async with questioned(tmp_path) as room:
+        here, first = room.here, room.here.row(room.commitment).due_at
         await decided(room)
+        if is_final:
+            await room.finalise()
+            assert (here.state(room.commitment), here.row(room.commitment).due_at) == ("BROKEN", None)
         await revoke(room)
-        row = here.row(prepared.record)
-        assert row.state == "RECORDED"
+        row = here.row(room.commitment)
+        assert (row.state, fulfilment(row.state)) == ("RECORDED", "")
         assert row.due_at is not None
+        assert here.kinds(room.commitment)[-1] == ("CommitmentReopened" if is_final else "CommitmentCleared")
+        assert first is None or row.due_at > first, "the whole time, from when the finding was revoked"
+        for kind in ("CommitmentWithdrawn", "DecisionRecorded"):
+            assert state_after(room.commitment, row.state, kind)
+
+
+async def test_a_commitment_that_was_found_false_undecided_is_decided_once_that_is_set_aside(tmp_path: Path) -> None:
+    async with questioned(tmp_path) as room:
+        await decided(room)
+        await room.finalise()
+        await revoke(room)
+        await room.here.decide(room.commitment)
+        assert room.here.state(room.commitment) == "IN_FORCE", "of the same data people know already"
+
+
+async def test_a_commitment_whose_case_was_decided_stands_as_by_a_dismissal_once_final_is_set_aside(
+    tmp_path: Path,
+) -> None:
+    async with discrepancy(tmp_path) as room:
+        await reported(room)
+        await revoke(room)
+        row = room.here.row(room.commitment)
+        assert (row.state, row.due_at) == ("CONFIRMED", None)
+        assert room.here.kinds(room.commitment)[-1] == "CommitmentReinstated"
 
 
 async def test_what_is_not_decided_or_has_ended_cannot_be_set_aside(tmp_path: Path) -> None:
