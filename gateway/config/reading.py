@@ -35,6 +35,9 @@ from gateway.rules.grades import GRADES
 from gateway.rules.masking import MaskRule, MaskRules, read_rule
 from gateway.rules.retention import Periods, RetentionRules
 
+_LONGEST_REMEDY = 366
+"""In days: the calendar reaches a few years, and beyond it nothing could be decided."""
+
 
 def load_settings(path: Path) -> Settings:
     """Read a configuration file.
@@ -202,7 +205,7 @@ def _findings(part: Stanza) -> FindingSettings:
     }
     return FindingSettings(
         defence_working_days=part.number("defence_working_days", 5, most=365),
-        remedy_days=part.number("remedy_days", 60, most=3650),
+        remedy_days=part.number("remedy_days", 60, most=_LONGEST_REMEDY),
         shortest_effects=shortest,
     )
 

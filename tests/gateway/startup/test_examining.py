@@ -220,6 +220,17 @@ def test_a_transition_that_was_to_be_reviewed_is_told_and_refuses_nothing(house:
     assert "is TRANSITIONAL and was to be reviewed by 2021-12-31" in told.stderr
 
 
+def test_a_remedy_period_beyond_the_calendar_is_told_before_anything_is_decided(house: House) -> None:
+    configure(house, ("remedy_days = 60 ", "remedy_days = 367 "))
+
+    done = checked(house)
+
+    assert done.exit_code != 0
+    assert "findings.remedy_days: " in str(done.exception)
+    configure(house, ("remedy_days = 367 ", "remedy_days = 366 "))
+    assert checked(house).exit_code == 0
+
+
 # --- the database: check-config refuses what serve refuses ------------------------------------------------------------
 
 
