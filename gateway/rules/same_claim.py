@@ -6,8 +6,9 @@ capitals, brackets, dashes, dots, blanks beside Chinese characters and signs. A 
 so does how digits are grouped: 1路12号 is not 11路2号, and "1 12" not "11 2". The number of a person, an organisation
 or a document is the same in whatever groups it is typed.
 
-What people found untrue bars more than the same words (`asserts_alike`): whatever comes to the same checks. A parameter
-that the item does not look at here, or another name beside the number of the same person, is no way around it.
+What people found untrue bars more than the same words: whatever comes to the same checks (`asserts_alike`), or says
+that and more (`asserts_more`). A parameter that the item does not look at here, one that is added, or another name
+beside the number of the same person is no way around it.
 """
 
 from __future__ import annotations
@@ -124,22 +125,36 @@ def asks_again(first: Mapping[str, Json], step: str, later: Mapping[str, Json]) 
     return all(name in added and added[name] == value for name, value in told.items())
 
 
-class Asserted(Struct, frozen=True, kw_only=True):
-    """What a question comes to under a catalogue: its item, its parameters in one spelling, and its `checks`.
+class AssertedCheck(Struct, frozen=True, kw_only=True):
+    """One check: of which type of fact, of whose number, what is expected and given, and whether it is said not to be
+    so (None: both)."""
 
-    A check is a type of fact, the number of whom it is of, what is expected and given, and whether it is said not to be
-    so. There are none (None) where the catalogue cannot plan the question. Persons are their numbers.
+    fact_type: str
+    subject: str
+    said: frozenset[bytes]
+    negated: bool | None
+
+
+class Asserted(Struct, frozen=True, kw_only=True):
+    """What a question comes to under a catalogue: its item, its parameters in one spelling, and its checks, in the
+    order of the item's expression. Persons are their numbers.
+
+    There are no checks (None) where the catalogue cannot plan the question.
     """
 
     item: str
     parameters: Mapping[str, Json]
-    checks: frozenset[bytes] | None
-    fact_types: frozenset[str] = frozenset()
+    checks: tuple[AssertedCheck, ...] | None
+
+    @property
+    def key(self) -> bytes | frozenset[AssertedCheck]:
+        """What questions of one item that assert the same have in common."""
+        return canonical(dict(self.parameters)) if self.checks is None else frozenset(self.checks)
 
 
 def asserted(question: Question, catalogue: Catalogue, *, today: date) -> Asserted:
     """Give what a question asserts, as the catalogue has it checked."""
-    bare_question = replace(
+    nameless = replace(
         question,
         subject=_numbered(question.subject),
         parameters={
@@ -147,28 +162,43 @@ def asserted(question: Question, catalogue: Catalogue, *, today: date) -> Assert
             for name, value in question.parameters.items()
         },
     )
-    parameters = table(claim_of(question_body(bare_question))["parameters"])
-    planned = _planned(bare_question, catalogue, today)
-    if planned is None:
-        return Asserted(item=question.item, parameters=parameters, checks=None)
-    checks = frozenset(_checks(planned))
-    return Asserted(item=question.item, parameters=parameters, checks=checks, fact_types=planned.fact_types())
+    parameters = table(claim_of(question_body(nameless))["parameters"])
+    planned = _planned(nameless, catalogue, today)
+    return Asserted(
+        item=question.item, parameters=parameters, checks=None if planned is None else tuple(_checks(planned))
+    )
 
 
-def asserts_alike(one: Asserted, found: Asserted, fact_type: str) -> bool:
-    """Tell whether what was found of a type of fact in one question holds of another about the same person.
+def asserts_alike(one: Asserted, other: Asserted) -> bool:
+    """Tell whether two questions about the same person assert the same: what was found of one holds of the other."""
+    return one.item == other.item and one.key == other.key
 
-    It does where both come to the same checks. Where the catalogue in force cannot say what one of them comes to (its
-    item has changed), it does unless they say different things in a parameter of the same name, or the type of fact has
-    nothing to do with the other question: that the item changed takes nothing back.
+
+def asserts_more(one: Asserted, found: Asserted, fact_type: str) -> bool:
+    """Tell whether a question about the same person cannot be true where another is untrue, of which people found a
+    type of fact; that the other is true says nothing of it.
+
+    It cannot where it says all that the other does and more. Where the catalogue in force cannot say what one of them
+    comes to (its item has changed), it cannot unless they say different things in a parameter of the same name, or the
+    type of fact has nothing to do with it: that the item changed takes nothing back.
     """
     if one.item != found.item:
         return False
     if one.checks is not None and found.checks is not None:
-        return one.checks == found.checks
-    if one.checks is not None and fact_type not in one.fact_types:
+        return len(one.checks) == len(found.checks) and all(map(_says_all, one.checks, found.checks))
+    if one.checks is not None and all(check.fact_type != fact_type for check in one.checks):
         return False
     return all(found.parameters[name] == value for name, value in one.parameters.items() if name in found.parameters)
+
+
+def _says_all(one: AssertedCheck, other: AssertedCheck) -> bool:
+    """Tell whether a check that comes out for the applicant means that another does: a fact is another's with more said
+    of it, and is said not to be with less."""
+    if (one.fact_type, one.subject, one.negated) != (other.fact_type, other.subject, other.negated):
+        return False
+    if one.negated is None:
+        return one.said == other.said
+    return one.said <= other.said if one.negated else one.said >= other.said
 
 
 def _numbered(person: Subject) -> Subject:
@@ -186,21 +216,18 @@ def _planned(question: Question, catalogue: Catalogue, today: date) -> Plan | No
         return None
 
 
-def _checks(planned: Plan) -> list[bytes]:
+def _checks(planned: Plan) -> list[AssertedCheck]:
     signs = planned.signs()
     return [
-        canonical(
-            {
-                "fact_type": check.fact_type,
-                "subject": check.claim.subject.id_number,
-                "expected": _values(check.claim.expected),
-                "given": _values(check.claim.given),
-                "negated": signs.get(check.id),
-            }
+        AssertedCheck(
+            fact_type=check.fact_type,
+            subject=check.claim.subject.id_number,
+            said=_said("expected", check.claim.expected) | _said("given", check.claim.given),
+            negated=signs.get(check.id),
         )
         for check in planned.checks.values()
     ]
 
 
-def _values(values: Mapping[str, Value]) -> dict[str, Json]:
-    return {name: _compared(argument_body(value)) for name, value in values.items()}
+def _said(part: str, values: Mapping[str, Value]) -> frozenset[bytes]:
+    return frozenset(canonical([part, name, _compared(argument_body(value))]) for name, value in values.items())

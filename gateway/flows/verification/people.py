@@ -23,9 +23,9 @@ from gateway.rules.admission import (
 )
 from gateway.rules.clocks import legal_day
 from gateway.rules.kept import table, text
-from gateway.rules.people import Heard, Inquiry, Stands, heard, meaning, stands_untrue
+from gateway.rules.people import Heard, Inquiry, Stands, decisive, heard, meaning, stands_untrue
 from gateway.rules.plan import NotVerifiable, ParametersRefused, plan
-from gateway.rules.same_claim import asserted, asserts_alike, claim_of
+from gateway.rules.same_claim import asserted, asserts_alike, asserts_more, claim_of
 from ledger import BlindIndex, Ledger, RecordRow
 from ledger.canonical import Json, canonical
 
@@ -43,7 +43,8 @@ FOUND = "found"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inquiries:
     """The requests and checks about a claim in a case; `marks` tell whether any came or changed since. `elsewhere` are
-    those about the same in other cases, and about what comes to the same in this one (`asserts_alike`).
+    those about the same in other cases, and in this one about what comes to the same (`asserts_alike`); and those that
+    found untrue, and still do, what the claim says and more (`asserts_more`).
     """
 
     found: tuple[Inquiry, ...]
@@ -54,6 +55,14 @@ class Inquiries:
     def stands_untrue(self) -> bool:
         """Tell whether people found the claim untrue, in whatever case and words, and did not take it back."""
         return stands_untrue((*self.found, *self.elsewhere))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """A request or check as it stands, and the question that was kept with it."""
+
+    question: Mapping[str, Json]
+    inquiry: Inquiry
 
 
 class People:
@@ -99,9 +108,7 @@ class People:
             return Inquiries(found=(), marks=frozenset())
         about = await self._by_subject.one(subject) or ()
         claim = claim_of(question_body(question))
-        catalogue, today = self._book.catalogue, legal_day(self._now())
-        comes_to = asserted(question, catalogue, today=today)
-        found, elsewhere, marks = list[Inquiry](), list[Inquiry](), set[tuple[bytes, int]]()
+        found, others, marks = list[Inquiry](), list[_Told](), set[tuple[bytes, int]]()
         for row in about:
             if row.item != question.item:
                 continue
@@ -110,22 +117,33 @@ class People:
                 marks.add((row.record, row.last_idx))
             if (told := await self._told(row)) is None:
                 continue
-            asked, one = told
             # Compared by the question that was kept: its digest is of the form in which texts were compared then.
-            if is_here and claim_of(asked) == claim:
-                found.append(one)
-            elif asserts_alike(
-                comes_to, asserted(question_from_body(asked), catalogue, today=today), one.fact_type
-            ):  # fmt: skip
-                elsewhere.append(one)
-        return Inquiries(found=tuple(found), marks=frozenset(marks), elsewhere=tuple(elsewhere))
+            if is_here and claim_of(told.question) == claim:
+                found.append(told.inquiry)
+            else:
+                others.append(told)
+        return Inquiries(found=tuple(found), marks=frozenset(marks), elsewhere=self._elsewhere(question, others))
+
+    def _elsewhere(self, question: Question, others: Sequence[_Told]) -> tuple[Inquiry, ...]:
+        """Pick of what was asked and found about the same item and person elsewhere what says anything of a claim."""
+        catalogue, today = self._book.catalogue, legal_day(self._now())
+        one = asserted(question, catalogue, today=today)
+        alike, of_less = list[Inquiry](), dict[object, list[Inquiry]]()
+        for told in others:
+            other = asserted(question_from_body(told.question), catalogue, today=today)
+            if asserts_alike(one, other):
+                alike.append(told.inquiry)
+            elif asserts_more(one, other, told.inquiry.fact_type):
+                of_less.setdefault(other.key, []).append(told.inquiry)
+        untrue = (said for each in of_less.values() for said in decisive(each) if said.outcome is Kind.MISMATCH)
+        return (*alike, *untrue)
 
     async def inquiry(self, row: RecordRow) -> Inquiry | None:
         """Read how one request or check stands; None if it is erased."""
         told = await self._told(row)
-        return None if told is None else told[1]
+        return None if told is None else told.inquiry
 
-    async def _told(self, row: RecordRow) -> tuple[Mapping[str, Json], Inquiry] | None:
+    async def _told(self, row: RecordRow) -> _Told | None:
         """Read the question of one request or check, and how it stands; None if it is erased."""
         try:
             kept = await self._look_up.document(row.record, row.first_idx)
@@ -134,7 +152,7 @@ class People:
                 kept = await self._look_up.document_of(row, "AssistanceAnswered")
         except DocumentErased:
             return None
-        one = Inquiry(
+        inquiry = Inquiry(
             record=row.record,
             rung=Rung.ASSISTANCE if row.family == ASSISTANCE else Rung.OWN_OR_COMMISSIONED_CHECK,
             fact_type=text(asked["fact_type"]),
@@ -148,7 +166,7 @@ class People:
             index=row.last_idx,
             outcome=Kind(text(table(kept[FOUND])["outcome"])) if FOUND in kept else None,
         )
-        return table(asked["question"]), one
+        return _Told(question=table(asked["question"]), inquiry=inquiry)
 
 
 def shown(asked: Mapping[str, Json], catalogue: Catalogue, today: date) -> dict[str, Json]:

@@ -260,3 +260,27 @@ async def test_another_name_beside_the_same_number_is_no_way_around_what_people_
 
     last = (await house.village.client().verify(renamed())).verification
     assert (last.verdict, last.next_step.kind) == (Verdict.UNDETERMINED, Step.DISPUTE)
+
+
+async def test_more_said_of_a_fact_is_no_way_around_what_people_found_untrue(house: Hall) -> None:
+    client, fact = house.village.client(), "marriage-registration"
+    married = replace(unmarried(), parameters={"status": "MARRIED"})
+
+    def to(spouse: int) -> Question:
+        return replace(
+            married, parameters={"status": "MARRIED", "spouse": premises(spouse, "").subject}, request_id=new_id()
+        )
+
+    await house.denied((await client.verify(married)).verification.record, fact)
+    more = (await client.verify(to(1))).verification
+    assert "DISPROVED" in more.reasons
+
+    await house.answered((await client.verify(replace(married, case=case("办-2"), request_id=new_id())))
+                         .verification.record, "MATCH", fact_type=fact)  # fmt: skip
+    assert "DISPROVED" not in (await client.verify(to(1))).verification.reasons, "it was taken back"
+
+    await house.denied((await client.verify(to(1))).verification.record, fact)
+    await house.answered((await client.verify(replace(married, case=case("办-3"), request_id=new_id())))
+                         .verification.record, "MATCH", fact_type=fact)  # fmt: skip
+    assert (await client.verify(to(1))).verification.next_step.kind is Step.DISPUTE, "to be married is less"
+    assert "DISPROVED" not in (await client.verify(to(2))).verification.reasons

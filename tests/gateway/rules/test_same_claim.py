@@ -21,7 +21,15 @@ from gateway.catalogue.loader import load_catalogue, shipped_catalogue_files
 from gateway.rules.admission import CaseContext, Operator, Question
 from gateway.rules.fallback import StepKind
 from gateway.rules.plan import Argument
-from gateway.rules.same_claim import Asserted, asks_again, asserted, asserts_alike, is_same_claim
+from gateway.rules.same_claim import (
+    Asserted,
+    AssertedCheck,
+    asks_again,
+    asserted,
+    asserts_alike,
+    asserts_more,
+    is_same_claim,
+)
 
 FIRST: dict[str, Any] = {
     "item": "i",
@@ -259,14 +267,14 @@ def status(word: str, *, name: str = PERSON.name, **more: Argument) -> Asserted:
     ],
 )
 def test_what_comes_to_the_same_checks_asserts_the_same(later: Asserted) -> None:
-    assert asserts_alike(later, status("UNMARRIED"), MARRIAGE)
-    assert asserts_alike(status("UNMARRIED"), later, MARRIAGE)
+    assert asserts_alike(later, status("UNMARRIED"))
+    assert asserts_alike(status("UNMARRIED"), later)
 
 
 def test_a_second_person_is_the_number_too_whatever_the_name() -> None:
     renamed = replace(SPOUSE, name="示例乙丙", id_number="230199 19910315 0071")
 
-    assert asserts_alike(status("MARRIED", spouse=SPOUSE), status("MARRIED", spouse=renamed), MARRIAGE)
+    assert asserts_alike(status("MARRIED", spouse=SPOUSE), status("MARRIED", spouse=renamed))
 
 
 @pytest.mark.parametrize(
@@ -279,15 +287,39 @@ def test_a_second_person_is_the_number_too_whatever_the_name() -> None:
     ],
 )
 def test_what_comes_to_other_checks_is_another_claim(one: Asserted, other: Asserted) -> None:
-    assert not asserts_alike(one, other, MARRIAGE)
-    assert not asserts_alike(other, one, MARRIAGE)
+    for first, second in ((one, other), (other, one)):
+        assert not asserts_alike(first, second)
+        assert not asserts_more(first, second, MARRIAGE)
+
+
+def test_what_says_more_of_a_fact_cannot_be_true_where_less_is_untrue() -> None:
+    less, more = status("MARRIED"), status("MARRIED", spouse=SPOUSE)
+
+    assert asserts_more(more, less, MARRIAGE)
+    assert not asserts_more(less, more, MARRIAGE), "one may be married to another"
+    assert not asserts_alike(more, less)
+
+
+def test_that_there_is_no_such_fact_says_more_the_less_is_said_of_it() -> None:
+    less, more = (
+        Asserted(
+            item="i",
+            parameters={},
+            checks=(AssertedCheck(fact_type="f", subject="1", said=frozenset(said), negated=True),),
+        )
+        for said in ((), (b"a",))
+    )
+
+    assert asserts_more(less, more, "f")
+    assert not asserts_more(more, less, "f"), "there may be another"
 
 
 def test_what_was_found_of_an_item_that_changed_since_still_holds_of_what_says_nothing_else() -> None:
     old = status("UNMARRIED", gone="x")
     assert old.checks is None
 
-    assert asserts_alike(status("UNMARRIED", judgment_number="1"), old, MARRIAGE)
-    assert not asserts_alike(status("MARRIED"), old, MARRIAGE)
-    assert not asserts_alike(status("UNMARRIED"), old, "divorce-judgment"), "which has nothing to do with it"
-    assert asserts_alike(old, old, "divorce-judgment")
+    assert asserts_more(status("UNMARRIED", judgment_number="1"), old, MARRIAGE)
+    assert not asserts_more(status("MARRIED"), old, MARRIAGE)
+    assert not asserts_more(status("UNMARRIED"), old, "divorce-judgment"), "which has nothing to do with it"
+    assert not asserts_alike(status("UNMARRIED"), old), "that it was found true then takes nothing back now"
+    assert asserts_alike(old, old)
