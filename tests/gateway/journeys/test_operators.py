@@ -20,10 +20,11 @@ from structlog.testing import capture_logs
 
 from gateway.client import Case, GatewayClient, GatewayRefusal, Person, Question
 from gateway.config import load_settings
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, SignatureRefused
 from gateway.founding import SYSTEMS, House, found
 from gateway.rpc.operators import METADATA
-from gateway.signatures.platform import encode
+from gateway.signatures.operators import OperatorIssuer, verify_operator
+from gateway.signatures.platform import Platform, PlatformKey, encode
 from gateway.v1 import assistance_pb2, assistance_pb2_grpc, credit_pb2, verification_pb2
 
 from .conftest import ITEM, NAME, NUMBER, TIMEOUT, Town, operator, question, run_town
@@ -216,6 +217,31 @@ async def test_of_a_provider_of_several_units_each_assertion_says_whose_it_is(
             grpc.StatusCode.UNAUTHENTICATED, "OPERATOR_ASSERTION_REFUSED",
         )  # fmt: skip
         await verify(question(), metadata=shown(provider.token(unit=UNIT)), timeout=TIMEOUT)
+
+
+@pytest.mark.parametrize(
+    ("is_shared", "unit", "refused"),
+    [
+        (False, None, ""),
+        (True, UNIT, ""),
+        (True, None, "ASSERTION_UNIT"),
+        (False, "11230000000000203C", "ASSERTION_UNIT"),
+    ],
+)
+def test_an_assertion_of_another_unit_is_refused_by_its_code(
+    provider: Provider, is_shared: bool, unit: str | None, refused: str
+) -> None:
+    public = provider.key.public_key()
+    key = PlatformKey(kid="1", algorithm="EdDSA", key=public, public_key=public.public_bytes_raw())
+    platform = Platform(issuer=ISSUER, audience=AUDIENCE, keys=(key,))
+    issuer = OperatorIssuer(unit=UNIT, platform=platform, required=True, is_shared=is_shared)
+    token, at = provider.token(unit=unit), datetime.now(UTC)
+    if not refused:
+        assert verify_operator(token, issuer, at=at).person == "clerk-01"
+        return
+    with pytest.raises(SignatureRefused) as caught:
+        verify_operator(token, issuer, at=at)
+    assert caught.value.code == refused
 
 
 async def test_the_client_library_shows_who_acts_with_each_call(town: Town, provider: Provider) -> None:
