@@ -10,7 +10,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -45,7 +45,7 @@ _KEYS = (16, 24, 32)
 class Session:
     """Values by which calls are made until a moment, and from when on new ones are asked for."""
 
-    values: Mapping[str, str]
+    values: Mapping[str, str] = field(repr=False)
     ends: datetime
     renew: datetime
 
@@ -54,7 +54,7 @@ class Session:
 class Decryption:
     """How a value that comes encrypted is read: AES in ECB with PKCS#7, in base64, as those platforms have it."""
 
-    key: bytes
+    key: bytes = field(repr=False)
 
     def read(self, value: str) -> str:
         """Decrypt a value; raises `Unreadable`."""
