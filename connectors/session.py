@@ -21,12 +21,13 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 from connectors.compare import Unreadable, is_empty, text
 from connectors.errors import SourceRefused, SourceUnavailable
-from connectors.header import Unsendable, headers_of, read_headers
+from connectors.header import Unsendable, read_headers
 from connectors.outcome import Cause
 from connectors.record import Reader, moment
-from connectors.request_body import Body, read_body
-from connectors.signing import KEY_ENCODINGS, Signature, make_all, read_key, read_signatures, signatures_for
-from connectors.signs import Sign, path, read_signs, require_texts
+from connectors.request import Request, read_path
+from connectors.request_body import read_body
+from connectors.signing import KEY_ENCODINGS, read_key, read_signatures, signatures_for
+from connectors.signs import Sign, path, read_answer_signs, require_texts
 from connectors.stanza import Stanza
 from connectors.template import placeholders, request_values
 from connectors.transports.web import Answer, WebClient
@@ -72,11 +73,7 @@ class Decryption:
 class SessionRequest:
     """How a session is asked for, and how its answer is read."""
 
-    method: str
-    where: str
-    headers: Mapping[str, str]
-    body: Body
-    signatures: Mapping[str, Signature]
+    request: Request
     read: Callable[[bytes], Any]
     success: tuple[Sign, ...]
     refused: tuple[Sign, ...]
@@ -179,15 +176,12 @@ class Sessions:
             "secret": self._secrets,
         }
         try:
-            spaces["inner"] = asked.body.write_inner(spaces)
-            spaces["signature"] = make_all(asked.signatures, spaces)
-            headers = headers_of(asked.headers, spaces, encoding=self._header_encoding)
-            body = asked.body.fill(spaces)
+            headers, body = asked.request.fill(spaces, header_encoding=self._header_encoding)
         except Unsendable as error:
             raise self._unavailable(Cause.GARBLED, f"a session cannot be asked for: {error}") from None
         signs = (*asked.success, *asked.refused, *asked.error)
         statuses = frozenset(one.status for one in signs if one.status is not None)
-        answer = await self._client.send(asked.method, asked.where, headers, declared=statuses, **body)
+        answer = await self._client.send(asked.request.method, asked.request.where, headers, declared=statuses, **body)
         try:
             self._current = self._read(answer, at)
         except Unreadable as error:
@@ -274,14 +268,10 @@ def read_session(
     told = body.sent | placeholders(headers) | placeholders(signed)
     if foreign := sorted({space for space, _ in told} - _OURS):
         part.mistake("json", f"a session is the gateway's own, and tells nothing of {{{foreign[0]}.…}}")
-    where = part.text("path")
-    if placeholders(where):
-        part.mistake("path", "takes no placeholders: paths are written to access logs")
+    where = read_path(part)
     if not where.startswith(("/", "https://", "http://" if url.startswith("http://") else "https://")):
         part.mistake("path", "must begin with /, or be a whole address with https://")
-    signs = {key: read_signs(part, key) for key in ("success", "refused", "error", "ended")}
-    if not signs["success"]:
-        part.mistake("success", "is missing: nothing tells an answer from an error")
+    signs = read_answer_signs(part, "refused", "error", "ended")
     format_, wrapped = part.choice("format", FORMATS, FORMATS[0]), read_wrapped(part, "unwrap")
     for key in ("success", "refused", "error"):
         if format_ == "xml" and all(one.format == "xml" for one in wrapped):
@@ -294,11 +284,13 @@ def read_session(
     if len(ends) + (lifetime is not None) != 1:
         part.mistake("ends", "give one of `ends` (a time), `lasts` (seconds) and `lifetime` (agreed once)")
     return SessionRequest(
-        method=body.read_method(part),
-        where=where,
-        headers=body.with_media(headers),
-        body=body,
-        signatures=signatures,
+        request=Request(
+            method=body.read_method(part),
+            where=where,
+            headers=body.with_media(headers),
+            body=body,
+            signatures=signatures,
+        ),
         read=reader(format_, wrapped),
         success=signs["success"],
         refused=signs["refused"],

@@ -125,6 +125,14 @@ def read_signs(stanza: Stanza, key: str) -> tuple[Sign, ...]:
     return tuple(_read_sign(part, key) for part in stanza.listed(key))
 
 
+def read_answer_signs(stanza: Stanza, *keys: str) -> dict[str, tuple[Sign, ...]]:
+    """Read `success`, without which no answer is one, and the signs of other keys."""
+    signs = {key: read_signs(stanza, key) for key in ("success", *keys)}
+    if not signs["success"]:
+        stanza.mistake("success", "is missing: nothing tells an answer from an error")
+    return signs
+
+
 def require_texts(stanza: Stanza, key: str, signs: Iterable[Sign]) -> None:
     """Note a sign that no XML answer bears, for everything that one holds is a text."""
     if any(one.needs_answer and not isinstance(one.equals, str) for one in signs):

@@ -23,7 +23,7 @@ from connectors.compare import Unreadable, agrees, identity, is_empty, old_numbe
 from connectors.connector import Claim, Health, Manifest, QueryContext
 from connectors.declarations import Declarations
 from connectors.errors import ConnectorError, NotAsked, SourceRefused, SourceUnavailable
-from connectors.header import ENCODINGS, Unsendable, headers_of, read_headers
+from connectors.header import ENCODINGS, Unsendable, read_headers
 from connectors.outcome import (
     MATCH,
     MISMATCH,
@@ -53,10 +53,11 @@ from connectors.record import (
     read_zone,
     together,
 )
-from connectors.request_body import Body, read_body
+from connectors.request import Request, read_path
+from connectors.request_body import read_body
 from connectors.session import Sessions, read_session
-from connectors.signing import Signature, make_all, read_signatures, signatures_for
-from connectors.signs import Sign, path, read_signs, require_texts
+from connectors.signing import Signature, read_signatures, signatures_for
+from connectors.signs import Sign, path, read_answer_signs, require_texts
 from connectors.stanza import Stanza
 from connectors.template import PERSONAL, MissingAttribute, placeholders, request_values, values
 from connectors.transports.web import Answer, WebClient, read_tls
@@ -80,11 +81,7 @@ class Codes:
 class HttpFact:
     """How one fact type is asked: the request, the signs of its answer, and how a record or its codes are read."""
 
-    method: str
-    where: str
-    headers: Mapping[str, str]
-    body: Body
-    signatures: Mapping[str, Signature]
+    request: Request
     read: Callable[[bytes], object]
     """Reads an answer of the source's format, and what is wrapped in it."""
     success: tuple[Sign, ...]
@@ -191,25 +188,21 @@ class HttpSource:
         raise SourceUnavailable(self._manifest.source, Cause.OUTAGE, "a new session is said to have ended")
 
     async def _send(self, fact: HttpFact, claim: Claim, context: QueryContext, session: Mapping[str, str]) -> Answer:
-        if (
-            _NUMBER.fullmatch(claim.subject.id_number) is None
-        ):  # in texts with a structure of their own it would be a part
+        # In texts with a structure of their own, other characters would be a part of it.
+        if _NUMBER.fullmatch(claim.subject.id_number) is None:
             what = "an identity number with other characters than letters, digits and hyphens"
             raise NotAsked(self._manifest.source, garbled(what), what)
         request = request_values(self._now(), self._new_id(), self._zone)
         spaces = {**values(claim, context, self._secrets, request=request), "session": session}
         try:
-            spaces["inner"] = fact.body.write_inner(spaces)
-            spaces["signature"] = make_all(fact.signatures, spaces)
-            headers = headers_of(fact.headers, spaces, encoding=self._header_encoding)
-            body = fact.body.fill(spaces)
+            headers, body = fact.request.fill(spaces, header_encoding=self._header_encoding)
         except MissingAttribute as error:
             needed = Outcome(kind=Kind.NEEDS_ATTRIBUTE, attribute=error.attribute)
             raise NotAsked(self._manifest.source, needed, "an attribute is missing") from None
         except Unsendable as error:
             raise NotAsked(self._manifest.source, garbled(str(error)), str(error)) from None
         statuses = fact.statuses | (self._sessions.statuses if self._sessions is not None else frozenset())
-        return await self._client.send(fact.method, fact.where, headers, declared=statuses, **body)
+        return await self._client.send(fact.request.method, fact.request.where, headers, declared=statuses, **body)
 
     def _evidence(
         self, claim: Claim, outcome: Outcome, asked_at: datetime, as_of: datetime | None, raw_digest: bytes
@@ -491,9 +484,7 @@ def _read_fact(part: Stanza, common: _Common) -> HttpFact:
     own = read_headers(part, common.secrets, common.header_encoding, common.known)
     headers = {**common.headers, **own}
     wrapped = read_wrapped(part, "unwrap")
-    where, mode = part.text("path", ""), part.choice("mode", ["query", "match"], "query")
-    if placeholders(where):
-        part.mistake("path", "takes no placeholders: paths are written to access logs")
+    where, mode = read_path(part, ""), part.choice("mode", ["query", "match"], "query")
     sent = body.sent
     if not any(space in PERSONAL for space, _ in sent):
         part.mistake("xml" if body.markup is not None else "json", "the request names nobody")
@@ -520,11 +511,13 @@ def _read_fact(part: Stanza, common: _Common) -> HttpFact:
     codes = _read_codes(part, sent) if mode == "match" else None
     compared = {name for space, name in sent if space == "expected"} | (codes.attributes.keys() if codes else set())
     return HttpFact(
-        method=body.read_method(part),
-        where=where,
-        headers=body.with_media(headers),
-        body=body,
-        signatures=signatures_for(part, sent | placeholders(headers), common.signatures, body.inner),
+        request=Request(
+            method=body.read_method(part),
+            where=where,
+            headers=body.with_media(headers),
+            body=body,
+            signatures=signatures_for(part, sent | placeholders(headers), common.signatures, body.inner),
+        ),
         read=reader(common.answers, wrapped),
         success=signs["success"],
         absent=signs["absent"],
@@ -544,9 +537,7 @@ def _read_fact(part: Stanza, common: _Common) -> HttpFact:
 
 
 def _read_signs(part: Stanza, *, is_text: bool) -> dict[str, tuple[Sign, ...]]:
-    signs = {key: read_signs(part, key) for key in ("success", "absent", "refused", "error")}
-    if not signs["success"]:
-        part.mistake("success", "is missing: nothing tells an answer from an error")
+    signs = read_answer_signs(part, "absent", "refused", "error")
     for key, kind in signs.items():
         if is_text:
             require_texts(part, key, kind)
